@@ -1,0 +1,89 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package throttle decides whether one more guess may be tried. It is stage 3 of
+// the pipeline: a guess is paid for before its hash runs and the price is given back
+// when it proves right, so that concurrent guesses cannot all slip past a budget.
+//
+// This package holds the seam, [Throttle], and [None], which lets every guess pass.
+// It refuses to judge passwords and sees none: a credential reaches it as a
+// keyed fingerprint.
+//
+//	d, err := t.Spend(ctx, guess)
+//	if err == nil && d.Verdict == throttle.Granted {
+//		right := hash.Verify(password)
+//		t.Settle(ctx, guess, right)
+//	}
+package throttle
+
+import (
+	"context"
+	"net/netip"
+	"time"
+)
+
+// Guess is one try of one credential. The zero Guess is a try of the empty name from an unknown network.
+type Guess struct {
+	// Account is the identity that the name resolves to, as the store of accounts
+	// defines it (case, normalisation). A name that is no account is resolved alike.
+	Account string
+	// Network is the caller's own network: the /32 of an IPv4 address, the /64 of an
+	// IPv6 address; the zero Prefix when the address is unknown.
+	Network netip.Prefix
+	// Fingerprint is a keyed hash of the credential, the same for the same name and
+	// password within one process and of no use outside of it.
+	Fingerprint [16]byte
+}
+
+// Verdict is what a [Throttle] says to a guess. The zero Verdict refuses.
+type Verdict uint8
+
+const (
+	// Refused: settled wrong guesses have emptied a budget.
+	Refused Verdict = iota
+	// Granted: the guess is paid for and may be hashed; Settle must follow.
+	Granted
+	// Held: guesses that are not settled yet hold the rest of the budget. Wait and ask again.
+	Held
+)
+
+// Decision is the answer to one [Throttle.Spend].
+type Decision struct {
+	Verdict Verdict
+	// RetryAfter is set when Refused: the time until the budget holds one guess again.
+	RetryAfter time.Duration
+	// Changed is set when Held: it is closed when a guess on the same budget has settled.
+	Changed <-chan struct{}
+}
+
+// Throttle keeps guess budgets. Implementations are safe for concurrent use.
+type Throttle interface {
+	// Exhausted reports whether the (account, network) pair's own budget is empty. It is asked on
+	// every recognised credential, so it does no I/O and takes no lock that all callers share.
+	Exhausted(g Guess) bool
+	// Spend pays for one guess before its hash runs. An error means that the store of budgets
+	// failed; the caller denies.
+	Spend(ctx context.Context, g Guess) (Decision, error)
+	// Settle ends a granted guess: right gives the price back, wrong keeps it. It is called exactly once
+	// for each grant, also when the caller is gone (ctx is then without cancellation).
+	Settle(ctx context.Context, g Guess, right bool)
+	// Len is the number of budgets held.
+	Len() int
+}
+
+// None grants every guess. It is what a nil Throttle in a config means.
+type None struct{}
+
+var _ Throttle = None{}
+
+// Exhausted is always false.
+func (None) Exhausted(Guess) bool { return false }
+
+// Spend always grants.
+func (None) Spend(context.Context, Guess) (Decision, error) { return Decision{Verdict: Granted}, nil }
+
+// Settle does nothing.
+func (None) Settle(context.Context, Guess, bool) {}
+
+// Len is 0.
+func (None) Len() int { return 0 }

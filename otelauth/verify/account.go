@@ -1,0 +1,67 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package verify
+
+import (
+	"context"
+	"time"
+
+	"github.com/otelauth/otelauth-go/otelauth/credential"
+	"github.com/otelauth/otelauth-go/otelauth/verify/password"
+)
+
+// Account is one account as a store holds it. It is immutable once a store has
+// returned it: a changed account is a new *Account.
+type Account struct {
+	// Name is the account's name as the store spells it.
+	Name string
+	// Password is the stored hash, never nil.
+	Password *password.Hash
+	// Groups are the groups that the account belongs to; nil for none.
+	Groups []string
+	// Disabled accounts are refused after the same work as any other.
+	Disabled bool
+	// Expires is when the credential ends; the zero Time never.
+	Expires time.Time
+}
+
+// Accounts finds the stored hash of a name, and otelauth verifies it: a htpasswd
+// file, a database, a map in code. Implementations are safe for concurrent use.
+type Accounts interface {
+	// Lookup returns the account of that name, or nil when there is none. It is asked on
+	// every attempt, recognised credentials included, so it answers from memory; a store that
+	// needs I/O keeps what it read for a stated time. An error means that the store
+	// is down, never that a name is unknown.
+	Lookup(ctx context.Context, name string) (*Account, error)
+	// Canonical returns the identity that a name resolves to, whether or not there is such an
+	// account: what the store treats as one name is one identity.
+	Canonical(name string) string
+	// Decoy returns a hash that no password matches and that costs what a real one of this store costs.
+	// Its scheme and cost are chosen by key in the proportions of the store, always the same for the same key.
+	Decoy(key uint64) *password.Hash
+	// Len is the number of accounts.
+	Len() int
+}
+
+// Verifier decides by itself who is right: LDAP, PAM, a remote service. Its
+// successes are cached by time alone, its failures are not cached. Implementations are safe for concurrent use.
+type Verifier interface {
+	// Verify returns the account that the credentials belong to, or nil when they are wrong. An
+	// error means that the question could not be answered. Password of the returned Account is ignored and may be nil.
+	Verify(ctx context.Context, name string, secret credential.Secret) (*Account, error)
+}
+
+// Reload says that a store of accounts was read again.
+type Reload struct {
+	Source   string    // the file or database
+	Time     time.Time // when
+	Accounts int       // how many accounts are served now
+	Err      error     // why the former accounts are still served; nil when the new ones are
+}
+
+// Reloader is a store that tells of its reloads.
+type Reloader interface {
+	// OnReload registers fn, which must not block, and returns what ends it.
+	OnReload(fn func(Reload)) (stop func())
+}
