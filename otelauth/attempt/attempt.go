@@ -40,6 +40,9 @@ type Request struct {
 	// Client is the caller's address after trusted proxies were resolved, without a zone;
 	// the zero Addr when unknown (a unix socket).
 	Client netip.Addr
+	// ClientText is Client as text, for a caller that has the string at hand and spares the observers the
+	// allocation; it must say what Client says. "" is the default: see [Request.ClientAddress].
+	ClientText string
 	// ClientPort is 0 when unknown, as it is behind most proxies.
 	ClientPort uint16
 	// Peer is the other end of the connection; the zero AddrPort when unknown.
@@ -50,6 +53,20 @@ type Request struct {
 	// Exposed says that credentials arrived in plaintext: whoever listened has them. The event
 	// attribute auth.credentials.exposed.
 	Exposed bool
+
+	// Span is the span of this attempt, set in Begin by the observer that traces (an OpenTelemetry
+	// trace.Span) for those after it; nil when the attempt is not traced. It is an any so that this package
+	// needs no OpenTelemetry.
+	Span any
+}
+
+// ClientAddress returns Client as text, "" when it is unknown. The first call may allocate and
+// remembers its answer in ClientText, so it must not run concurrently with itself.
+func (r *Request) ClientAddress() string {
+	if r.ClientText == "" && r.Client.IsValid() {
+		r.ClientText = r.Client.Unmap().WithZone("").String()
+	}
+	return r.ClientText
 }
 
 // The bounds of what a client can write into a [Request], in bytes.
