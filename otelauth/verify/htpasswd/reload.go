@@ -1,0 +1,154 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package htpasswd
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/otelauth/otelauth-go/otelauth/verify"
+)
+
+// Reload reads the files now, without waiting for them to settle: what a process does at SIGHUP. On an error the former
+// accounts are served on. Both ends are told to [File.OnReload].
+func (f *File) Reload() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.cfg.Path == "" {
+		return errors.New("htpasswd: this File is not open: call htpasswd.Open")
+	}
+	v, err := f.read()
+	return f.serve(v, err)
+}
+
+// serve swaps the accounts in, or keeps the former ones, and tells of it. f.mu is held.
+func (f *File) serve(v version, err error) error {
+	f.settler.judge(v.prints)
+	if err != nil {
+		err = fmt.Errorf("%w (the former %d accounts are still served)", err, f.Len())
+	} else {
+		f.current.Store(newSnapshot(f.current.Load(), v.accounts))
+	}
+	f.report(err)
+	return err
+}
+
+// version is one reading of the files.
+type version struct {
+	prints   prints
+	accounts []*verify.Account
+}
+
+// read returns what the files hold; its prints are set on an error too.
+func (f *File) read() (v version, err error) {
+	content, groups := new(bytes.Buffer), new(bytes.Buffer)
+	var groupsErr error
+	v.prints.accounts, err = f.print(f.cfg.Path, content)
+	if f.cfg.Groups != "" {
+		v.prints.groups, groupsErr = f.print(f.cfg.Groups, groups)
+	}
+	if err := errors.Join(err, groupsErr); err != nil {
+		return v, err
+	}
+	accounts, err := parse(content.Bytes(), f.cfg.Path, f.cfg.Policy)
+	groupsOf, groupsErr := parseGroups(groups.Bytes(), f.cfg.Groups)
+	if err := errors.Join(err, groupsErr); err != nil {
+		return v, err
+	}
+	for _, a := range accounts {
+		a.Groups = groupsOf[a.Name]
+	}
+	v.accounts = accounts
+	return v, nil
+}
+
+// look fingerprints the files without keeping their content.
+func (f *File) look() (p prints) {
+	p.accounts, _ = f.print(f.cfg.Path, nil)
+	if f.cfg.Groups != "" {
+		p.groups, _ = f.print(f.cfg.Groups, nil)
+	}
+	return p
+}
+
+// print is what tells one content of a file from another. It rests on the content alone: time stamps are too coarse for two
+// writes in a row, and cp -p and some network file systems keep or invent them.
+type print struct {
+	sum  uint64
+	size int64
+	open bool   // the last line has no end
+	err  string // why there is no content
+}
+
+// prints are those of one moment, near enough.
+type prints struct{ accounts, groups print }
+
+// open reports whether a file may be half-written by its looks.
+func (p prints) open() bool { return p.accounts.open || p.groups.open }
+
+// print reads a file, keeping its content in keep unless that is nil.
+func (f *File) print(path string, keep *bytes.Buffer) (p print, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("htpasswd: %w", err)
+			p = print{err: err.Error()}
+		}
+	}()
+	file, err := f.openRegular(path)
+	if err != nil {
+		return p, err
+	}
+	defer file.Close()
+	if info, err := file.Stat(); err == nil && keep != nil {
+		keep.Grow(int(min(info.Size(), MaxFileBytes)))
+	}
+	var sum maphash.Hash
+	sum.SetSeed(f.seed)
+	var last byte
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := file.Read(buf)
+		if n > 0 {
+			_, _ = sum.Write(buf[:n]) // never fails
+			if keep != nil {
+				keep.Write(buf[:n])
+			}
+			p.size += int64(n)
+			last = buf[n-1]
+		}
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return p, err
+		}
+		if p.size > MaxFileBytes {
+			return p, fmt.Errorf("%s: larger than %d bytes", path, MaxFileBytes)
+		}
+	}
+	p.sum, p.open = sum.Sum64(), p.size > 0 && last != '\n'
+	return p, nil
+}
+
+// openRegular refuses what is no regular file before it opens it: a FIFO would block, a device never ends.
+func (f *File) openRegular(path string) (fs.File, error) {
+	stat, open := os.Stat, func(path string) (fs.File, error) { return os.Open(path) }
+	if f.cfg.FS != nil {
+		stat = func(path string) (fs.FileInfo, error) { return fs.Stat(f.cfg.FS, path) }
+		open = f.cfg.FS.Open
+	}
+	info, err := stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: not a regular file", path)
+	}
+	return open(path)
+}
