@@ -11,8 +11,11 @@
 //
 //	d, err := t.Spend(ctx, guess)
 //	if err == nil && d.Verdict == throttle.Granted {
-//		right := hash.Verify(password)
-//		t.Settle(ctx, guess, right)
+//		settlement := throttle.Wrong
+//		if hash.Verify(password) {
+//			settlement = throttle.Right
+//		}
+//		t.Settle(ctx, guess, settlement)
 //	}
 package throttle
 
@@ -56,6 +59,18 @@ type Decision struct {
 	Changed <-chan struct{}
 }
 
+// Settlement is how a granted guess ended. The zero Settlement keeps the price.
+type Settlement uint8
+
+const (
+	// Wrong keeps the price. So does a caller that went away: it does not get its guess back.
+	Wrong Settlement = iota
+	// Right gives the price back; the pair has proved itself.
+	Right
+	// Unjudged gives the price back: the service itself could not judge (overload, store down).
+	Unjudged
+)
+
 // Throttle keeps guess budgets. Implementations are safe for concurrent use.
 type Throttle interface {
 	// Exhausted reports whether the (account, network) pair's own budget is empty. It is asked on
@@ -64,9 +79,9 @@ type Throttle interface {
 	// Spend pays for one guess before its hash runs. An error means that the store of budgets
 	// failed; the caller denies.
 	Spend(ctx context.Context, g Guess) (Decision, error)
-	// Settle ends a granted guess: right gives the price back, wrong keeps it. It is called exactly once
-	// for each grant, also when the caller is gone (ctx is then without cancellation).
-	Settle(ctx context.Context, g Guess, right bool)
+	// Settle ends a granted guess. It is called exactly once for each grant, also when the
+	// caller is gone: ctx carries no cancellation.
+	Settle(ctx context.Context, g Guess, s Settlement)
 	// Len is the number of budgets held.
 	Len() int
 }
@@ -83,7 +98,7 @@ func (None) Exhausted(Guess) bool { return false }
 func (None) Spend(context.Context, Guess) (Decision, error) { return Decision{Verdict: Granted}, nil }
 
 // Settle does nothing.
-func (None) Settle(context.Context, Guess, bool) {}
+func (None) Settle(context.Context, Guess, Settlement) {}
 
 // Len is 0.
 func (None) Len() int { return 0 }

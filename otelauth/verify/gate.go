@@ -1,0 +1,397 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package verify
+
+import (
+	"net/netip"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/otelauth/otelauth-go/otelauth/attempt"
+)
+
+// Limits bounds what hashing may take of the machine. The zero Limits is ready for use.
+type Limits struct {
+	// Slots is how many hash functions run at once. Default: max(1, GOMAXPROCS−1), so that a flood
+	// of guesses never takes the processor that serves everybody else; 32 in front of a
+	// Verifier, which waits for somebody else's processor.
+	Slots int
+	// MemoryBytes bounds the memory of the hash functions that run at once; one that needs more runs
+	// alone. Default: 512 MiB.
+	MemoryBytes int64
+	// Queued is how many attempts may wait for a slot. Default: 1024. Each costs about 300
+	// bytes beside the goroutine that net/http gave it anyway.
+	Queued int
+	// MaxWait is the longest wait for a slot. Who would wait longer is refused at once. Default: 10 s.
+	MaxWait time.Duration
+}
+
+// The defaults of [Limits].
+const (
+	DefaultMemoryBytes   = 512 << 20
+	DefaultQueued        = 1024
+	DefaultMaxWait       = 10 * time.Second
+	DefaultVerifierSlots = 32
+)
+
+func (l Limits) withDefaults() Limits {
+	if l.Slots <= 0 {
+		l.Slots = max(1, runtime.GOMAXPROCS(0)-1)
+	}
+	if l.MemoryBytes <= 0 {
+		l.MemoryBytes = DefaultMemoryBytes
+	}
+	if l.Queued <= 0 {
+		l.Queued = DefaultQueued
+	}
+	if l.MaxWait <= 0 {
+		l.MaxWait = DefaultMaxWait
+	}
+	return l
+}
+
+// Gate admits hash functions to the processor. Several Engines may share one, and should: the
+// processor is shared too. It is safe for concurrent use.
+//
+// The same credential, tried by many at once, is hashed once. Whether it is known plays no part in that
+// (CVE-2026-88010).
+//
+// Waiting attempts stand in one queue for each client network, and the networks take turns; so
+// whoever sends the most waits the longest, and somebody new waits one round at most. (account, network)
+// pairs that succeeded before, at most two of their attempts at a time, have a lane of their own that
+// gets three turns of four. When all places are taken, the longest queue gives one up.
+//
+// A Gate holds at most Limits.Queued waiting attempts, and one queue for each network among them.
+type Gate struct {
+	mu      sync.Mutex
+	limits  Limits
+	running int
+	memory  int64
+	queued  int // tickets in both lanes
+	holding int // attempts that wait for a guess budget, not for a slot
+	lanes   [2]lane
+	turn    int
+	jobs    map[mac]*job   // waiting or running, by the credential that they judge
+	pairs   map[uint64]int // tickets of known pairs, waiting or running
+	typical time.Duration  // moving average of a hash's time
+}
+
+// NewGate returns a Gate with these limits.
+func NewGate(limits Limits) *Gate {
+	return &Gate{limits: limits.withDefaults(), jobs: make(map[mac]*job), pairs: make(map[uint64]int)}
+}
+
+// SetLimits changes the limits. What runs or waits goes on; new limits bind what comes after.
+func (g *Gate) SetLimits(limits Limits) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.limits = limits.withDefaults()
+	g.dispatch()
+}
+
+// Load returns how many hash functions run and how many attempts wait.
+func (g *Gate) Load() (running, queued int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.running, g.queued + g.holding
+}
+
+const (
+	ordinary = iota
+	favoured
+)
+
+const (
+	favouredTurns = 3 // of favouredRound turns, when both lanes wait
+	favouredRound = 4
+	pairInFlight  = 2 // attempts of one known pair that may use the favoured lane at a time
+)
+
+// job judges one credential for all who wait for it.
+type job struct {
+	key    mac
+	memory int64
+	// judge does the work. It is called at most once, in a goroutine of its own, and does not panic.
+	judge func() judgement
+	// done is closed once judgement or refusal is set; exactly one of them is.
+	done      chan struct{}
+	judgement judgement
+	refusal   *refusal
+
+	// The rest belongs to the Gate's lock.
+	started bool
+	tickets []*ticket
+}
+
+// ticket is a job's place in one network's queue. A job that callers of several networks wait for stands in
+// each of their queues, and the first to be called runs it: nobody's place gets worse because
+// a stranger tries the same credential.
+type ticket struct {
+	job     *job
+	flow    *flow
+	pair    uint64 // counted in Gate.pairs; 0 in the ordinary lane
+	waiters int
+	gone    bool // called, left or shed
+}
+
+// flow is the queue of one network: first come, first called; last come, first shed.
+type flow struct {
+	network    netip.Prefix
+	lane       *lane
+	tickets    []*ticket // never empty while the flow is in its lane
+	prev, next *flow
+}
+
+// lane is a ring of flows that take turns; turn is the one to be called next.
+type lane struct {
+	flows   map[netip.Prefix]*flow
+	turn    *flow
+	waiting int
+}
+
+// refusal says why a Gate did not run a job.
+type refusal struct {
+	reason     attempt.Reason
+	retryAfter time.Duration
+}
+
+// enter joins the job of this key, or queues the one that create returns. The ticket is nil when
+// the job runs already. shared says that somebody else had asked for it before.
+func (g *Gate) enter(key mac, network netip.Prefix, pairHash uint64, create func() *job) (j *job, t *ticket, shared bool, r *refusal) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	j, shared = g.jobs[key]
+	if shared {
+		if j.started {
+			return j, nil, true, nil
+		}
+		for _, t := range j.tickets {
+			if t.flow.network == network {
+				t.waiters++
+				return j, t, true, nil
+			}
+		}
+	}
+	l := &g.lanes[ordinary]
+	if pairHash != 0 && g.pairs[pairHash] < pairInFlight {
+		l = &g.lanes[favoured]
+	} else {
+		pairHash = 0
+	}
+	mine := 0
+	if f := l.flows[network]; f != nil {
+		mine = len(f.tickets)
+	}
+	wait := g.estimate(l, mine)
+	if wait > g.limits.MaxWait {
+		return nil, nil, false, &refusal{attempt.ReasonQueueTimeout, wait}
+	}
+	if g.queued >= g.limits.Queued && !g.shed(mine) {
+		return nil, nil, false, &refusal{attempt.ReasonQueueFull, wait}
+	}
+	if shared && j.refusal != nil {
+		// Making room has just shed the very job that this caller wanted to join.
+		shared = false
+	}
+	if !shared {
+		j = create()
+		g.jobs[key] = j
+	}
+	t = &ticket{job: j, pair: pairHash, waiters: 1}
+	if pairHash != 0 {
+		g.pairs[pairHash]++
+	}
+	l.push(network, t)
+	j.tickets = append(j.tickets, t)
+	g.queued++
+	g.dispatch()
+	return j, t, shared, nil
+}
+
+// leave takes a caller who has gone, or waited too long, out of the queue. It reports false when
+// the job runs: its verdict is near and should be waited for.
+func (g *Gate) leave(j *job, t *ticket) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if j.started {
+		return false
+	}
+	if t.waiters--; t.waiters == 0 && !t.gone {
+		g.drop(t, &refusal{reason: attempt.ReasonQueueTimeout})
+	}
+	return true
+}
+
+// hold takes a place among those who wait for a guess budget to settle, and reports whether there
+// was one; release gives it back.
+func (g *Gate) hold() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.holding >= g.limits.Queued {
+		return false
+	}
+	g.holding++
+	return true
+}
+
+func (g *Gate) release() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.holding--
+}
+
+// maxWait bounds a wait of any kind.
+func (g *Gate) maxWait() time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.limits.MaxWait
+}
+
+// estimate is how long a ticket would wait behind mine others of its own network: each of the other networks
+// is called at most once for each of them, and the favoured lane three times for each turn of the ordinary one.
+func (g *Gate) estimate(l *lane, mine int) time.Duration {
+	ahead := min(l.waiting, (mine+1)*len(l.flows))
+	if l == &g.lanes[ordinary] {
+		ahead += min(g.lanes[favoured].waiting, favouredTurns*(ahead+1))
+	} else {
+		ahead += min(g.lanes[ordinary].waiting, ahead/favouredTurns+1)
+	}
+	return time.Duration(ahead+g.running) * g.typical / time.Duration(g.limits.Slots)
+}
+
+// shed takes the newest ticket from the longest queue, if that is longer than the newcomer's would be. A
+// newcomer whose queue is above the average is refused without a search.
+func (g *Gate) shed(mine int) bool {
+	flows := len(g.lanes[ordinary].flows) + len(g.lanes[favoured].flows)
+	if mine*flows > g.queued {
+		return false
+	}
+	var longest *flow
+	for i := range g.lanes {
+		for _, f := range g.lanes[i].flows {
+			if longest == nil || len(f.tickets) > len(longest.tickets) {
+				longest = f
+			}
+		}
+	}
+	if longest == nil || len(longest.tickets) <= mine+1 {
+		return false
+	}
+	n := len(longest.tickets)
+	g.drop(longest.tickets[n-1], &refusal{attempt.ReasonQueueFull, g.estimate(longest.lane, n)})
+	return true
+}
+
+// drop takes a waiting ticket out of its queue; a job without tickets is refused.
+func (g *Gate) drop(t *ticket, r *refusal) {
+	g.unqueue(t)
+	g.forgetPair(t.pair)
+	j := t.job
+	j.tickets = slices.DeleteFunc(j.tickets, func(other *ticket) bool { return other == t })
+	if len(j.tickets) == 0 {
+		delete(g.jobs, j.key)
+		j.refusal = r
+		close(j.done)
+	}
+}
+
+func (g *Gate) unqueue(t *ticket) {
+	t.gone = true
+	f := t.flow
+	i := slices.Index(f.tickets, t)
+	f.tickets = slices.Delete(f.tickets, i, i+1)
+	f.lane.waiting--
+	g.queued--
+	if len(f.tickets) == 0 {
+		f.lane.remove(f)
+	}
+}
+
+func (g *Gate) forgetPair(pairHash uint64) {
+	if pairHash == 0 {
+		return
+	}
+	if g.pairs[pairHash]--; g.pairs[pairHash] == 0 {
+		delete(g.pairs, pairHash)
+	}
+}
+
+// dispatch starts jobs while there are slots. A job that does not fit into the memory left waits, and
+// those behind it with it, or it would never be called.
+func (g *Gate) dispatch() {
+	for g.running < g.limits.Slots && g.queued > 0 {
+		l := &g.lanes[ordinary]
+		if g.lanes[favoured].waiting > 0 && (g.turn < favouredTurns || l.waiting == 0) {
+			l = &g.lanes[favoured]
+		}
+		j := l.turn.tickets[0].job
+		if g.running > 0 && j.memory+g.memory > g.limits.MemoryBytes {
+			return
+		}
+		g.turn = (g.turn + 1) % favouredRound
+		l.turn = l.turn.next
+		for _, t := range j.tickets {
+			g.unqueue(t)
+		}
+		j.started = true
+		g.running++
+		g.memory += j.memory
+		go g.run(j)
+	}
+}
+
+// run judges outside of the lock, then gives the slot back.
+func (g *Gate) run(j *job) {
+	start := time.Now()
+	j.judgement = j.judge()
+	took := time.Since(start)
+
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.jobs, j.key)
+	close(j.done)
+	g.running--
+	g.memory -= j.memory
+	for _, t := range j.tickets {
+		g.forgetPair(t.pair)
+	}
+	if g.typical == 0 {
+		g.typical = took
+	}
+	g.typical += (took - g.typical) / 8
+	g.dispatch()
+}
+
+// push queues t behind the others of its network; a network that had none is called last in this round.
+func (l *lane) push(network netip.Prefix, t *ticket) {
+	f := l.flows[network]
+	if f == nil {
+		f = &flow{network: network, lane: l}
+		if l.turn == nil {
+			l.flows = make(map[netip.Prefix]*flow)
+			f.prev, f.next, l.turn = f, f, f
+		} else {
+			f.prev, f.next = l.turn.prev, l.turn
+			f.prev.next, f.next.prev = f, f
+		}
+		l.flows[network] = f
+	}
+	t.flow = f
+	f.tickets = append(f.tickets, t)
+	l.waiting++
+}
+
+// remove takes f, for which nobody waits any longer, out of the ring.
+func (l *lane) remove(f *flow) {
+	delete(l.flows, f.network)
+	f.prev.next, f.next.prev = f.next, f.prev
+	switch {
+	case f.next == f:
+		l.turn = nil
+	case l.turn == f:
+		l.turn = f.next
+	}
+}
