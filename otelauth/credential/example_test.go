@@ -1,0 +1,72 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package credential_test
+
+import (
+	"fmt"
+	"net/http/httptest"
+
+	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/credential"
+)
+
+func ExampleSplit() {
+	r := httptest.NewRequest("GET", "/orders", nil)
+	r.Header.Set("Authorization", "basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==")
+
+	field, fault := credential.Split(r.Header, 0)
+	fmt.Println(field, fault)
+
+	r.Header.Add("Authorization", "Bearer abc")
+	field, fault = credential.Split(r.Header, 0)
+	fmt.Println(field, fault)
+	// Output:
+	// basic [redacted] no_fault
+	// basic [redacted] duplicate_header
+}
+
+func ExampleField_Decode() {
+	field := credential.Field{Scheme: attempt.SchemeBasic, Token: "QWxhZGRpbjpvcGVuIHNlc2FtZQ=="}
+	basic, fault := field.Decode()
+	fmt.Println(basic.Name, basic.Password, fault)
+	// Output:
+	// Aladdin [redacted] no_fault
+}
+
+func ExampleNewSecret() {
+	s := credential.NewSecret("open sesame")
+	fmt.Printf("%v %q %#v %d\n", s, s, s, s)
+	fmt.Println(fmt.Errorf("sign in with %s failed", s))
+	fmt.Println(string(s.Expose()))
+	// Output:
+	// [redacted] [redacted] [redacted] [redacted]
+	// sign in with [redacted] failed
+	// open sesame
+}
+
+func ExampleEncode() {
+	value, err := credential.Encode("Aladdin", credential.NewSecret("open sesame"))
+	fmt.Println(value, err)
+
+	_, err = credential.Encode("Aladdin", credential.NewSecret("open sesame\n"))
+	fmt.Println(err)
+	// Output:
+	// Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ== <nil>
+	// credential: the password has a control character; look for a line break at its end
+}
+
+func ExampleChallenge() {
+	challenge, err := credential.Challenge(`the "orders" service`)
+	fmt.Println(challenge, err)
+	// Output:
+	// Basic realm="the \"orders\" service", charset="UTF-8" <nil>
+}
+
+func ExampleFault_Reason() {
+	field := credential.Field{Scheme: attempt.SchemeBasic, Token: "YWxpY2U="} // "alice"
+	_, fault := field.Decode()
+	fmt.Println(fault.Reason())
+	// Output:
+	// no_colon
+}
