@@ -1,0 +1,99 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package client
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// origin is a scheme, a host and a port (RFC 6454 section 4) in the one form in which two of them
+// compare with ==: lower case, the port always there, an IP address in its canonical text.
+type origin struct {
+	scheme string
+	host   string
+	port   string
+}
+
+func (o origin) String() string { return o.scheme + "://" + net.JoinHostPort(o.host, o.port) }
+
+// addr is what net/http dials for the origin.
+func (o origin) addr() string { return net.JoinHostPort(o.host, o.port) }
+
+func (o origin) plaintext() bool { return o.scheme == "http" }
+
+// parseOrigin reads one element of Config.Origins. Its errors hold nothing of s: it may contain
+// a password.
+func parseOrigin(s string) (origin, error) {
+	u, err := url.Parse(s)
+	if err != nil {
+		return origin{}, errors.New(`is no URL; write it as "https://host" or "https://host:port"`)
+	}
+	switch {
+	case u.User != nil:
+		return origin{}, errors.New("holds user information; credentials have fields of their own")
+	case u.Opaque != "", u.Host == "":
+		return origin{}, errors.New(`has no host; write it as "https://host" or "https://host:port"`)
+	case u.Path != "" && u.Path != "/", u.RawQuery != "", u.ForceQuery, u.Fragment != "":
+		return origin{}, errors.New("goes on after the host; an origin is scheme, host and port only")
+	}
+	o, ok := originOf(u)
+	if !ok {
+		return origin{}, fmt.Errorf("is not usable; the scheme is http or https, the host is ASCII (xn--… "+
+			"for other names), the port is 1 to 65535; this is scheme %q, host %q, port %q", u.Scheme, u.Hostname(), u.Port())
+	}
+	return o, nil
+}
+
+// originOf returns the origin of a URL; false for one that can be none of ours.
+//
+// A host that is not ASCII is none: net/http turns it into its xn-- form when it connects, so two spellings
+// would share a connection that was judged under one of them only. A final dot counts, as it does in browsers.
+func originOf(u *url.URL) (origin, bool) {
+	var o origin
+	switch {
+	case strings.EqualFold(u.Scheme, "https"):
+		o.scheme, o.port = "https", "443"
+	case strings.EqualFold(u.Scheme, "http"):
+		o.scheme, o.port = "http", "80"
+	default:
+		return origin{}, false
+	}
+	host, ok := normalHost(u.Hostname())
+	if !ok {
+		return origin{}, false
+	}
+	o.host = host
+	if p := u.Port(); p != "" {
+		n, err := strconv.ParseUint(p, 10, 16)
+		if err != nil || n == 0 {
+			return origin{}, false
+		}
+		o.port = strconv.FormatUint(n, 10)
+	}
+	return o, true
+}
+
+func normalHost(host string) (string, bool) {
+	if host == "" {
+		return "", false
+	}
+	for i := range len(host) {
+		if host[i] <= ' ' || host[i] >= 0x7f {
+			return "", false
+		}
+	}
+	// Only what can be an address is parsed as one: the error of ParseAddr costs an allocation.
+	if strings.IndexByte(host, ':') >= 0 || host[len(host)-1]-'0' <= 9 {
+		if a, err := netip.ParseAddr(host); err == nil {
+			return a.String(), true
+		}
+	}
+	return strings.ToLower(host), true
+}
