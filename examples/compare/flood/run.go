@@ -1,0 +1,263 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package flood
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+
+	"github.com/otelauth/otelauth-go/examples/compare/measure"
+	"github.com/otelauth/otelauth-go/examples/compare/peers"
+)
+
+// Plan is what to measure. Its zero value measures nothing; [DefaultPlan] is the README's.
+type Plan struct {
+	Peers []peers.Peer
+	Cells []Cell
+	// Duration is how long the honest clients send in each cell.
+	Duration time.Duration
+	// Settle is how long the attack goes on before.
+	Settle time.Duration
+	// Conns is the number of the attacker's connections.
+	Conns int
+	// Attempts ends a cell when that many guesses were made; 0 has no limit.
+	Attempts int64
+	// Cost is the bcrypt cost of every account.
+	Cost int
+	// RightPerSecond and FirstPerSecond are the rates of the honest clients.
+	RightPerSecond, FirstPerSecond float64
+	// Rounds is how often the whole is repeated; the tables show the median round.
+	Rounds int
+	// AttackerProcs is GOMAXPROCS of the attacker: on a small machine it takes the CPU of the server that it
+	// attacks, which a remote one does not.
+	AttackerProcs int
+}
+
+// DefaultPlan measures every row of the README in about seven minutes.
+func DefaultPlan() Plan {
+	p := Plan{
+		Duration: 12 * time.Second, Settle: time.Second, Conns: 64, Cost: bcrypt.DefaultCost,
+		RightPerSecond: 50, FirstPerSecond: 5, Rounds: 1, AttackerProcs: 1,
+	}
+	for _, name := range []string{"noauth", "otelauth", "caddy", "exporter-toolkit", "go-htpasswd"} {
+		peer, err := peers.ByName(name)
+		if err == nil {
+			p.Peers = append(p.Peers, peer)
+		}
+	}
+	for _, name := range []string{"paced/64", "closed/64", "closed/1+first", "closed/64+first"} {
+		c, err := ParseCell(name)
+		if err == nil {
+			p.Cells = append(p.Cells, c)
+		}
+	}
+	return p
+}
+
+// Observation is one peer in one cell of one round.
+type Observation struct {
+	Peer  peers.Peer
+	Cell  Cell
+	Right ClientReport
+	First ClientReport
+	// Attack is the zero value in an idle cell.
+	Attack AttackReport
+	// CPU is what the server used while the honest clients sent, Elapsed how long that was.
+	CPU, Elapsed time.Duration
+	// Hashes is the runs of the hash function in that time, Rehashed those for the right client, whose
+	// credential was verified before; -1 when it cannot be seen.
+	Hashes, Rehashed int64
+}
+
+// Run measures and calls told after each observation. Peers take turns within a cell, so
+// that a slow drift of the machine meets them all.
+func (p Plan) Run(ctx context.Context, told func(Observation)) ([]Observation, error) {
+	dir, err := os.MkdirTemp("", "compare-flood-")
+	if err != nil {
+		return nil, fmt.Errorf("flood: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	accounts, err := p.makeAccounts(dir)
+	if err != nil {
+		return nil, err
+	}
+	var all []Observation
+	for range p.Rounds {
+		for _, cell := range p.Cells {
+			for _, peer := range p.Peers {
+				o, err := p.observe(ctx, peer, cell, accounts)
+				if err != nil {
+					return all, fmt.Errorf("flood: %s, %s: %w", peer.Name, cell, err)
+				}
+				all = append(all, o)
+				told(o)
+			}
+		}
+	}
+	return all, nil
+}
+
+// HashTime is the median time that one verification at the plan's cost takes on this machine at rest.
+func (p Plan) HashTime() (time.Duration, error) {
+	hash, err := bcrypt.GenerateFromPassword([]byte("password"), p.Cost)
+	if err != nil {
+		return 0, fmt.Errorf("flood: %w", err)
+	}
+	var s measure.Samples
+	for range 7 {
+		begin := time.Now()
+		_ = bcrypt.CompareHashAndPassword(hash, []byte("guess"))
+		s = append(s, float64(time.Since(begin)))
+	}
+	return time.Duration(s.Median()), nil
+}
+
+// accounts is who there is. Cells without first logins get a file without their accounts: one of the peers reads
+// it on every request.
+type accounts struct {
+	right             peers.User
+	first             []peers.User
+	known             []string
+	baseFile, allFile string
+}
+
+func (p Plan) makeAccounts(dir string) (accounts, error) {
+	names := []string{"alice"}
+	for _, c := range p.Cells {
+		if c.First {
+			for i := range int(p.Duration.Seconds()*p.FirstPerSecond) + 1 {
+				names = append(names, fmt.Sprintf("user%04d", i+1))
+			}
+			break
+		}
+	}
+	users, err := peers.NewUsers(p.Cost, names...)
+	if err != nil {
+		return accounts{}, err
+	}
+	base := []peers.User{users[0]}
+	rng := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // hashes that no password matches
+	for i := range 7 {
+		base = append(base, peers.LockedUser("victim"+strconv.Itoa(i), p.Cost, rng))
+	}
+	a := accounts{
+		right: users[0], first: users[1:],
+		baseFile: filepath.Join(dir, "base"), allFile: filepath.Join(dir, "all"),
+	}
+	for _, u := range base {
+		a.known = append(a.known, u.Name)
+	}
+	for file, users := range map[string][]peers.User{a.baseFile: base, a.allFile: append(base, a.first...)} {
+		var b strings.Builder
+		if err := peers.WriteUsers(&b, users); err != nil {
+			return accounts{}, err
+		}
+		if err := os.WriteFile(file, []byte(b.String()), 0o600); err != nil {
+			return accounts{}, fmt.Errorf("flood: %w", err)
+		}
+	}
+	return a, nil
+}
+
+func (p Plan) observe(ctx context.Context, peer peers.Peer, cell Cell, who accounts) (Observation, error) {
+	o := Observation{Peer: peer, Cell: cell}
+	file := who.baseFile
+	if cell.First {
+		file = who.allFile
+	}
+	server, err := start(ctx, nil, "serve", "-peer", peer.Name, "-users", file)
+	if err != nil {
+		return o, err
+	}
+	defer server.stop()
+	target, err := server.line()
+	if err != nil {
+		return o, err
+	}
+
+	right := Client{
+		Target: target, Source: rightAddr, PerSecond: p.RightPerSecond,
+		User: func(int) peers.User { return who.right },
+	}
+	if warm := right.send(ctx, 5); warm.OK != 5 {
+		return o, fmt.Errorf("the right client gets %d of 5 requests through before the attack", warm.OK)
+	}
+
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var attacker *process
+	attacked := make(chan error, 1)
+	if cell.Sources > 0 {
+		attacker, err = start(ctx, []string{"GOMAXPROCS=" + strconv.Itoa(p.AttackerProcs)},
+			"attack", "-target", target, "-cell", cell.String(), "-known", strings.Join(who.known, ","),
+			"-conns", strconv.Itoa(p.Conns), "-attempts", strconv.FormatInt(p.Attempts, 10))
+		if err != nil {
+			return o, err
+		}
+		defer attacker.stop()
+		go func() {
+			attacked <- attacker.decode(&o.Attack)
+			cancel() // the attempts are used up: the honest clients need not go on
+		}()
+		pause(ctx, p.Settle)
+	}
+
+	var before, after Stats
+	if err := server.ask(&before); err != nil {
+		return o, err
+	}
+	begin := time.Now()
+	firsts := make(chan ClientReport, 1)
+	go func() {
+		if !cell.First {
+			firsts <- ClientReport{}
+			return
+		}
+		c := Client{
+			Target: target, Source: firstAddr, PerSecond: p.FirstPerSecond,
+			User: func(i int) peers.User { return who.first[i] },
+		}
+		firsts <- c.Run(ctx, p.Duration)
+	}()
+	o.Right = right.Run(ctx, p.Duration)
+	o.First = <-firsts
+	o.Elapsed = time.Since(begin)
+	if err := server.ask(&after); err != nil {
+		return o, err
+	}
+	if attacker != nil {
+		_ = attacker.stdin.Close()
+		if err := <-attacked; err != nil {
+			return o, err
+		}
+	}
+	o.CPU = after.CPU - before.CPU
+	o.Hashes, o.Rehashed = -1, -1
+	if after.Hashes >= 0 {
+		o.Hashes = after.Hashes - before.Hashes
+		// First logins hash once each, rightly; whatever is beyond them was the right client.
+		o.Rehashed = max(0, after.RightHashes-before.RightHashes-int64(o.First.OK))
+	}
+	return o, nil
+}
+
+// untilEOF is the attacker process: it attacks until its input ends and prints its report.
+func (a Attack) untilEOF(stdin io.Reader) AttackReport {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		defer cancel()
+		_, _ = io.Copy(io.Discard, stdin)
+	}()
+	return a.Run(ctx)
+}

@@ -1,0 +1,28 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package measure
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// ProcessCPU is the CPU time that this process has used, user and system together, the
+// garbage collector included.
+func ProcessCPU() time.Duration { return clock(unix.CLOCK_PROCESS_CPUTIME_ID) }
+
+// ThreadCPU is the CPU time that the calling thread has used. It means something only
+// between runtime.LockOSThread and UnlockOSThread.
+func ThreadCPU() time.Duration { return clock(unix.CLOCK_THREAD_CPUTIME_ID) }
+
+// clock reads one of the two clocks above. They exist on every Linux since 2.6.12; a failure, which a
+// seccomp filter could cause, reads as 0, and a column of zeros is seen at once.
+func clock(id int32) time.Duration {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(id, &ts); err != nil {
+		return 0
+	}
+	return time.Duration(ts.Nano())
+}

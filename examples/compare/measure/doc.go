@@ -1,0 +1,9 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package measure holds what the three tools count with: quantiles, CPU clocks and
+// Markdown tables. It refuses to average: latencies have tails.
+//
+//	s := measure.Samples{3, 1, 2}
+//	median := s.Quantile(0.5) // 2
+package measure
