@@ -29,7 +29,8 @@ func (c *cow[K, V]) load(k K) (v V, ok bool) {
 // equals k. ok is false when k is new and the map holds limit keys already.
 func (c *cow[K, V]) make(k K, limit int, build func(K) (K, V)) (v V, ok bool) {
 	if m := c.now.Load(); m != nil && len(*m) >= limit {
-		return v, false // full for good: the rest need no lock
+		v, ok = (*m)[k]
+		return v, ok // full for good: no lock
 	}
 	c.write.Lock()
 	defer c.write.Unlock()

@@ -1,0 +1,119 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package audit
+
+import (
+	"context"
+	"log/slog"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/otelauth/otelauth-go/otelauth/attempt"
+)
+
+// The keys under which a slog record bears the ids of its span, those of the OpenTelemetry specification for
+// logs that are not OTLP.
+const (
+	keyTraceID = "trace_id"
+	keySpanID  = "span_id"
+)
+
+// SlogObserver writes the events of attempts to a [slog.Handler]: the same attributes under the same
+// keys, the event's name as the message, and trace_id and span_id. Use [NewSlog]. It is safe for concurrent use.
+type SlogObserver struct {
+	handler slog.Handler
+}
+
+var (
+	_ attempt.Observer          = (*SlogObserver)(nil)
+	_ attempt.AnonymousObserver = (*SlogObserver)(nil)
+	_ attempt.NoticeObserver    = (*SlogObserver)(nil)
+)
+
+// NewSlog returns a SlogObserver that writes to h; nil means the handler that [slog.Default] has now. What h answers
+// is not looked at: a full disk fails no authentication. A request without a Time makes a record without one.
+func NewSlog(h slog.Handler) *SlogObserver {
+	if h == nil {
+		h = slog.Default().Handler()
+	}
+	return &SlogObserver{handler: h}
+}
+
+// Begin returns ctx.
+func (o *SlogObserver) Begin(ctx context.Context, _ *attempt.Request) context.Context { return ctx }
+
+// Decide returns nil: the event waits for the response.
+func (o *SlogObserver) Decide(context.Context, *attempt.Request, *attempt.Result) error { return nil }
+
+// End writes the event "auth.attempt".
+func (o *SlogObserver) End(ctx context.Context, req *attempt.Request, res *attempt.Result, resp *attempt.Response) {
+	lvl := slogLevel(severity(res.Outcome))
+	if !o.handler.Enabled(ctx, lvl) {
+		return
+	}
+	var buf [24]attribute.KeyValue
+	kv := attributes(buf[:0])
+	kv.attempt(req, res, resp)
+	o.write(spanned(ctx, req), slog.NewRecord(verdictTime(req, res), lvl, attempt.EventAttempt, 0), kv)
+}
+
+// Anonymous writes "auth.public.response" when a public endpoint answered 401 or 403.
+func (o *SlogObserver) Anonymous(ctx context.Context, req *attempt.Request, resp *attempt.Response) {
+	if !anonymous(resp) || !o.handler.Enabled(ctx, slog.LevelWarn) {
+		return
+	}
+	var buf [24]attribute.KeyValue
+	kv := attributes(buf[:0])
+	kv.public(req, resp)
+	o.write(spanned(ctx, req), slog.NewRecord(req.Time, slog.LevelWarn, attempt.EventPublicResponse, 0), kv)
+}
+
+// Notice writes an event named after the kind of n, its message under the key "body".
+func (o *SlogObserver) Notice(ctx context.Context, n attempt.Notice) {
+	lvl := slogLevel(noticeLevel(&n))
+	if !o.handler.Enabled(ctx, lvl) {
+		return
+	}
+	var buf [24]attribute.KeyValue
+	kv := attributes(buf[:0])
+	kv.str("body", n.Message, maxMessageBytes)
+	kv.notice(&n)
+	o.write(ctx, slog.NewRecord(n.Time, lvl, string(n.Kind), 0), kv)
+}
+
+func (o *SlogObserver) write(ctx context.Context, rec slog.Record, kv attributes) {
+	var buf [26]slog.Attr
+	attrs := buf[:0]
+	if sc := trace.SpanContextFromContext(ctx); sc.IsValid() {
+		attrs = append(attrs, slog.String(keyTraceID, sc.TraceID().String()), slog.String(keySpanID, sc.SpanID().String()))
+	}
+	for _, a := range kv {
+		attrs = append(attrs, slogAttr(a))
+	}
+	rec.AddAttrs(attrs...)
+	_ = o.handler.Handle(ctx, rec)
+}
+
+func slogAttr(a attribute.KeyValue) slog.Attr {
+	switch a.Value.Type() {
+	case attribute.STRING:
+		return slog.String(string(a.Key), a.Value.AsString())
+	case attribute.INT64:
+		return slog.Int64(string(a.Key), a.Value.AsInt64())
+	case attribute.BOOL:
+		return slog.Bool(string(a.Key), a.Value.AsBool())
+	}
+	return slog.Any(string(a.Key), a.Value.AsInterface())
+}
+
+func slogLevel(l level) slog.Level {
+	switch l {
+	case info:
+		return slog.LevelInfo
+	case warn:
+		return slog.LevelWarn
+	}
+	return slog.LevelError
+}
