@@ -75,7 +75,7 @@ func TestConfigFaults(t *testing.T) {
 		"looks like local":   {good("http://localhost.example"), []string{"Config.Origins[0]: is plaintext to a host"}},
 		"octal":              {good("http://0177.0.0.1"), []string{"Config.Origins[0]: is plaintext to a host"}},
 		"another network":    {with(good("http://10.1.0.1"), func(c *client.Config) { c.DangerouslyAllowPlaintextFrom = prefixes("10.0.0.0/16") }), []string{"Config.Origins[0]: is plaintext to an address"}},
-		"named network":      {cfg: with(good("http://10.0.0.1", "http://orders.internal"), func(c *client.Config) { c.DangerouslyAllowPlaintextFrom = prefixes("10.0.0.0/16") })},
+		"named network":      {cfg: with(good("http://10.0.0.1", "http://[::ffff:10.0.0.2]", "http://orders.internal"), func(c *client.Config) { c.DangerouslyAllowPlaintextFrom = prefixes("10.0.0.0/16") })},
 		"name, opaque Base":  {with(good("http://10.0.0.1", "http://orders.internal"), func(c *client.Config) { c.Base, c.DangerouslyAllowPlaintextFrom = opaque, prefixes("10.0.0.0/16") }), []string{"Config.Origins[1]: is plaintext to a host name, and Base"}},
 		"mapped network":     {with(good(https), func(c *client.Config) { c.DangerouslyAllowPlaintextFrom = prefixes("::ffff:10.0.0.0/104") }), []string{"DangerouslyAllowPlaintextFrom[0]"}},
 		"two ways":           {with(good(https), func(c *client.Config) { c.File = "/nowhere" }), []string{"Config: 2 of Name"}},

@@ -197,6 +197,45 @@ func TestFileIsReadAgainAfter401(t *testing.T) {
 	}
 }
 
+// Each 401 forces a reading; a fault that stays is told once.
+func TestBrokenFileIsToldOnce(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "orders")
+	replace(t, path, "alice:old")
+	s := newServer(t, false, (&rotating{right: "new"}).answer)
+	var told []error
+	tr := newTransport(t, client.Config{Origins: []string{s.URL}, File: path, OnReload: func(err error) { told = append(told, err) }})
+	replace(t, path, "alice")
+	for range 3 {
+		get(t, tr, s.URL)
+	}
+	if len(told) != 1 || told[0] == nil {
+		t.Errorf("OnReload was told %v, want one error", told)
+	}
+}
+
+// A refused response that is not closed holds its connection for ever.
+func TestRefusedResponseIsClosed(t *testing.T) {
+	t.Parallel()
+	var bodies []*closeCounter
+	r := &rotating{known: []string{"old", "new"}}
+	tr := newTransport(t, client.Config{
+		Origins: []string{"https://orders.example"}, Source: r.source,
+		Base: roundTripper(func(*http.Request) (*http.Response, error) {
+			bodies = append(bodies, &closeCounter{Reader: strings.NewReader("no")})
+			return &http.Response{StatusCode: 401, Body: bodies[len(bodies)-1], ContentLength: 2}, nil
+		}),
+	})
+	resp, err := tr.RoundTrip(request(t, http.MethodGet, "https://orders.example", nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(bodies) != 2 || bodies[0].closed.Load() != 1 || bodies[1].closed.Load() != 0 {
+		t.Errorf("%d responses; the first must be closed, the second is the caller's", len(bodies))
+	}
+	_ = resp.Body.Close()
+}
+
 // kubernetes mounts a Secret the way the kubelet does: files are links into ..data, which is a link that
 // flips to a new directory.
 type kubernetes struct {

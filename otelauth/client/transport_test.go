@@ -437,8 +437,8 @@ func (e elsewhere) Write(b []byte) (int, error) {
 // connection, before anything is written to it.
 func TestPlaintextIsJudgedByTheConnection(t *testing.T) {
 	t.Parallel()
-	for _, origin := range []string{"http://orders.internal", "http://localhost", "http://10.1.2.3"} {
-		t.Run(origin, func(t *testing.T) {
+	for _, target := range []string{"http://orders.internal", "http://ORDERS.internal", "http://localhost", "http://10.1.2.3"} {
+		t.Run(target, func(t *testing.T) {
 			t.Parallel()
 			s := newServer(t, false, nil)
 			var dials int
@@ -453,13 +453,13 @@ func TestPlaintextIsJudgedByTheConnection(t *testing.T) {
 				return elsewhere{conn, netip.MustParseAddrPort("[::ffff:10.1.2.3]:80"), new(atomic.Int64)}, nil
 			}
 			tr := newTransport(t, client.Config{
-				Origins: []string{origin}, Base: base,
+				Origins: []string{strings.ToLower(target)}, Base: base,
 				DangerouslyAllowPlaintextFrom: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")},
 			})
-			get(t, tr, origin)
-			get(t, tr, origin) // the judged connection again
+			get(t, tr, target)
+			get(t, tr, target) // the judged connection again
 			tr.CloseIdleConnections()
-			_, err := (&http.Client{Transport: tr}).Do(request(t, http.MethodGet, origin, nil)) //nolint:bodyclose // fails
+			_, err := (&http.Client{Transport: tr}).Do(request(t, http.MethodGet, target, nil)) //nolint:bodyclose // fails
 			if !errors.Is(err, client.ErrPlaintext) {
 				t.Fatalf("got %v, want ErrPlaintext", err)
 			}
