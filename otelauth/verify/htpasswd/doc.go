@@ -49,7 +49,7 @@
 //
 // # Changing the file
 //
-// Replace it by rename, as Apache's htpasswd does not and "otelauth users" does. A file that is written in place is read
-// when it has stood still for [Config.Settle], and for five times that while its last line has no end; a
-// writer that pauses for longer in the middle is taken for finished.
+// Replace it by rename. A file that is written in place, as Apache's htpasswd does, is read when it has stood still for
+// [Config.Settle], and for five times that while it is empty or its last line has no end. A writer that
+// pauses for longer between two lines is taken for finished.
 package htpasswd

@@ -40,8 +40,8 @@ type Config struct {
 	// Poll is how often the content is read and compared, whether or not the operating system tells of
 	// changes: some file systems (NFS, FUSE) do not. 0 is [DefaultPoll]; at least 10 ms.
 	Poll time.Duration
-	// Settle is how long a changed file must stand still before it is served, five times that when its last line
-	// has no end. 0 is [DefaultSettle]; at most a minute. A removed account is refused about Settle after the change
+	// Settle is how long a changed file must stand still before it is served, five times that when it is
+	// empty or its last line has no end. 0 is [DefaultSettle]; at most a minute. A removed account is refused about Settle after the change
 	// where the operating system tells of it, else at most Poll later; [File.Reload] waits for neither.
 	Settle time.Duration
 	// Unwatched files are read at [Open] and [File.Reload] only.

@@ -139,7 +139,7 @@ func parseSettings(a *verify.Account, settings string) error {
 // returns is collected; the error that eachLine returns is about the whole file.
 func eachLine(content []byte, file string, bad *faults, fn func(n int, line []byte) error) error {
 	if len(content) > MaxFileBytes {
-		return fmt.Errorf("htpasswd: %s: larger than %d bytes", file, MaxFileBytes)
+		return fmt.Errorf("htpasswd: %w", tooLarge(file))
 	}
 	if bytes.HasPrefix(content, []byte("\xff\xfe")) || bytes.HasPrefix(content, []byte("\xfe\xff")) {
 		return fmt.Errorf("htpasswd: %s: UTF-16: save it as UTF-8", file)

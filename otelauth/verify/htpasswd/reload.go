@@ -82,22 +82,22 @@ func (f *File) look() (p prints) {
 type print struct {
 	sum  uint64
 	size int64
-	open bool   // the last line has no end
 	err  string // why there is no content
+	// unsure: it looks like something that is being written: missing, empty, or without an end of its last line.
+	unsure bool
 }
 
 // prints are those of one moment, near enough.
 type prints struct{ accounts, groups print }
 
-// open reports whether a file may be half-written by its looks.
-func (p prints) open() bool { return p.accounts.open || p.groups.open }
+func (p prints) unsure() bool { return p.accounts.unsure || p.groups.unsure }
 
 // print reads a file, keeping its content in keep unless that is nil.
 func (f *File) print(path string, keep *bytes.Buffer) (p print, err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("htpasswd: %w", err)
-			p = print{err: err.Error()}
+			p = print{err: err.Error(), unsure: true}
 		}
 	}()
 	file, err := f.openRegular(path)
@@ -105,8 +105,15 @@ func (f *File) print(path string, keep *bytes.Buffer) (p print, err error) {
 		return p, err
 	}
 	defer file.Close()
-	if info, err := file.Stat(); err == nil && keep != nil {
-		keep.Grow(int(min(info.Size(), MaxFileBytes)))
+	info, err := file.Stat()
+	if err != nil {
+		return p, err
+	}
+	if info.Size() > MaxFileBytes {
+		return p, tooLarge(path)
+	}
+	if keep != nil {
+		keep.Grow(int(info.Size()) + bytes.MinRead)
 	}
 	var sum maphash.Hash
 	sum.SetSeed(f.seed)
@@ -129,12 +136,14 @@ func (f *File) print(path string, keep *bytes.Buffer) (p print, err error) {
 			return p, err
 		}
 		if p.size > MaxFileBytes {
-			return p, fmt.Errorf("%s: larger than %d bytes", path, MaxFileBytes)
+			return p, tooLarge(path) // it grew
 		}
 	}
-	p.sum, p.open = sum.Sum64(), p.size > 0 && last != '\n'
+	p.sum, p.unsure = sum.Sum64(), last != '\n'
 	return p, nil
 }
+
+func tooLarge(path string) error { return fmt.Errorf("%s: larger than %d bytes", path, MaxFileBytes) }
 
 // openRegular refuses what is no regular file before it opens it: a FIFO would block, a device never ends.
 func (f *File) openRegular(path string) (fs.File, error) {

@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	// A file whose last line has no end is half-written more often than not, so it must stand still for
-	// so many times Settle. It is not refused: Kubernetes secrets made with $(htpasswd …) look like that.
-	openLineFactor = 5
+	// A file that is missing, empty or without an end of its last line is being written more often than not, so it must stand
+	// still for so many times Settle. A missing last newline is not refused: secrets made with $(htpasswd …) lack it.
+	unsureFactor = 5
 	// A file that does not stand still for so many times Settle is told of.
 	restlessFactor = 50
 )
@@ -119,8 +119,8 @@ func (s *settler) see(now time.Time, p prints) verdict {
 		return wait
 	}
 	need := s.settle
-	if p.open() {
-		need *= openLineFactor
+	if p.unsure() {
+		need *= unsureFactor
 	}
 	if now.Sub(s.since) < need {
 		return wait

@@ -1,0 +1,375 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package htpasswd
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/otelauth/otelauth-go/otelauth/verify"
+)
+
+// silent is an operating system that tells of nothing unless asked to.
+type silent chan struct{}
+
+func (silent) watch([]string)            {}
+func (s silent) events() <-chan struct{} { return s }
+func (silent) close()                    {}
+
+// watched opens m inside a synctest bubble, past the first look.
+func watched(t *testing.T, m *memory) (*File, silent, <-chan verify.Reload) {
+	t.Helper()
+	events := make(silent, 1)
+	f, err := open(Config{Path: "users", FS: m}, func() notifier { return events })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Close() })
+	synctest.Wait()
+	return f, events, reports(t, f)
+}
+
+func wantNothing(t *testing.T, told <-chan verify.Reload) {
+	t.Helper()
+	synctest.Wait()
+	select {
+	case r := <-told:
+		t.Fatalf("told %+v", r)
+	default:
+	}
+}
+
+func wantReload(t *testing.T, told <-chan verify.Reload, accounts int) error {
+	t.Helper()
+	synctest.Wait()
+	select {
+	case r := <-told:
+		if r.Accounts != accounts {
+			t.Fatalf("%d accounts, want %d: %v", r.Accounts, accounts, r.Err)
+		}
+		return r.Err
+	default:
+		t.Fatal("not told")
+		return nil
+	}
+}
+
+func TestPollingFindsAChangeThatNobodyTold(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(one)
+		f, _, told := watched(t, m)
+		m.write(two)
+		time.Sleep(DefaultPoll)
+		wantNothing(t, told) // seen, and not still for long enough
+		time.Sleep(DefaultSettle)
+		if err := wantReload(t, told, 2); err != nil || lookup(t, f, "bob") == nil {
+			t.Errorf("bob is not served: %v", err)
+		}
+		time.Sleep(time.Hour)
+		wantNothing(t, told)
+	})
+}
+
+func TestEventIsFasterThanPolling(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(two)
+		f, events, told := watched(t, m)
+		m.write(one)
+		events <- struct{}{}
+		time.Sleep(DefaultSettle)
+		if err := wantReload(t, told, 1); err != nil || lookup(t, f, "bob") != nil {
+			t.Errorf("bob, removed, is still served: %v", err)
+		}
+	})
+}
+
+// The event of a truncation may be read before the content is written.
+func TestEventBeforeTheContent(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(one)
+		_, events, told := watched(t, m)
+		events <- struct{}{}
+		synctest.Wait()
+		m.write(two)
+		time.Sleep(2 * DefaultSettle)
+		_ = wantReload(t, told, 2)
+	})
+}
+
+// A change between the reading and the first look is not lost.
+func TestChangeDuringOpen(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(one)
+		f, err := open(Config{Path: "users", FS: m}, func() notifier { return make(silent) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		told := reports(t, f)
+		m.write(two)
+		time.Sleep(2 * DefaultSettle)
+		_ = wantReload(t, told, 2)
+	})
+}
+
+// prometheus/exporter-toolkit answers 200 without credentials while its file is half-written. Here a writer
+// that takes its time is waited for, at every byte where it may be.
+func TestHalfWrittenFileIsNotServed(t *testing.T) {
+	t.Parallel()
+	for cut := 0; cut <= len(three); cut += 7 {
+		synctest.Test(t, func(t *testing.T) {
+			m := newMemory("# old\n" + three)
+			f, events, told := watched(t, m)
+			before := [3]*verify.Account{lookup(t, f, "alice"), lookup(t, f, "bob"), lookup(t, f, "carol")}
+			for _, content := range []string{"", three[:cut], three + "# dave is to come\n", three + "dave:" + bcryptHash + "\n"} {
+				m.write(content)
+				events <- struct{}{}
+				time.Sleep(DefaultSettle - time.Millisecond)
+				wantNothing(t, told)
+				if [3]*verify.Account{lookup(t, f, "alice"), lookup(t, f, "bob"), lookup(t, f, "carol")} != before {
+					t.Fatalf("cut at %d: somebody is gone", cut)
+				}
+			}
+			time.Sleep(2 * DefaultSettle)
+			if err := wantReload(t, told, 4); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// "alice:hash" may be what is written so far of "alice:hash:disabled".
+func TestFileWithoutALastNewlineIsWaitedForLonger(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory("bob:" + argon2Hash + "\n")
+		f, events, told := watched(t, m)
+		m.write(two[:len(one)-1])
+		events <- struct{}{}
+		time.Sleep(unsureFactor*DefaultSettle - time.Millisecond)
+		wantNothing(t, told)
+		if lookup(t, f, "alice") != nil {
+			t.Fatal("alice is served")
+		}
+		time.Sleep(2 * time.Millisecond)
+		_ = wantReload(t, told, 1)
+		if lookup(t, f, "alice") == nil {
+			t.Fatal("alice is not served")
+		}
+	})
+}
+
+func TestEachStateIsToldOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(two)
+		f, _, told := watched(t, m)
+		alice := lookup(t, f, "alice")
+		const soon = DefaultPoll + unsureFactor*DefaultSettle
+
+		for _, state := range []struct {
+			name string
+			to   func()
+			is   error // nil: any
+		}{
+			{"deleted", m.remove, fs.ErrNotExist},
+			{"emptied", func() { m.write("") }, ErrNoAccounts},
+			{"permission lost", func() { m.fail(fs.ErrPermission) }, fs.ErrPermission},
+			{"truncated", func() { m.write(two[:len(one)+2]) }, nil},
+		} {
+			state.to()
+			time.Sleep(soon)
+			err := wantReload(t, told, 2)
+			if err == nil || state.is != nil && !errors.Is(err, state.is) {
+				t.Errorf("%s: %v", state.name, err)
+			}
+			time.Sleep(time.Hour) // 720 polls
+			wantNothing(t, told)
+			if lookup(t, f, "alice") != alice || f.Len() != 2 {
+				t.Errorf("%s: the last good accounts are gone", state.name)
+			}
+		}
+
+		m.write(two) // what was served all the time: the operator is told that it is well again
+		time.Sleep(soon)
+		if err := wantReload(t, told, 2); err != nil {
+			t.Error(err)
+		}
+		if lookup(t, f, "alice") != alice {
+			t.Error("alice did not change and is another")
+		}
+	})
+}
+
+// A rename that goes by way of a deletion is no state of its own.
+func TestShortAbsenceIsNotTold(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(one)
+		_, events, told := watched(t, m)
+		m.remove()
+		events <- struct{}{}
+		time.Sleep(DefaultSettle / 2)
+		m.write(two)
+		events <- struct{}{}
+		time.Sleep(2 * DefaultSettle)
+		if err := wantReload(t, told, 2); err != nil {
+			t.Error(err)
+		}
+		wantNothing(t, told)
+	})
+}
+
+func TestTouchedFileIsNotReloaded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(one)
+		_, events, told := watched(t, m)
+		m.write(one)
+		for range 10 {
+			events <- struct{}{}
+			time.Sleep(time.Minute)
+		}
+		wantNothing(t, told)
+	})
+}
+
+func TestRestlessFileIsToldOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(one)
+		f, events, told := watched(t, m)
+		for i := range 300 {
+			m.write(fmt.Sprintf("%s# %d\n", two, i))
+			select {
+			case events <- struct{}{}:
+			default:
+			}
+			time.Sleep(DefaultSettle / 2)
+		}
+		err := wantReload(t, told, 1)
+		want := "htpasswd: users: keeps changing and never stands still: replace it by rename, or see who writes it " +
+			"(the former 1 accounts are still served)"
+		if err == nil || err.Error() != want {
+			t.Errorf("got %v", err)
+		}
+		wantNothing(t, told)
+		time.Sleep(2 * DefaultSettle)
+		if err := wantReload(t, told, 2); err != nil || lookup(t, f, "bob") == nil {
+			t.Errorf("not read once it stood still: %v", err)
+		}
+	})
+}
+
+// A storm of events costs one look a Settle, whatever its rate.
+func TestEventsAreDebounced(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(one)
+		_, events, _ := watched(t, m)
+		m.mu.Lock()
+		before := m.opens
+		m.mu.Unlock()
+		for range 1000 {
+			select {
+			case events <- struct{}{}:
+			default:
+			}
+			time.Sleep(time.Millisecond)
+		}
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		// Each look opens twice: to see what it is and to read it.
+		if looks := (m.opens - before) / 2; looks > 12 {
+			t.Errorf("%d looks in a second", looks)
+		}
+	})
+}
+
+func TestReloadDoesNotWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(two)
+		f, events, told := watched(t, m)
+		m.write(one)
+		events <- struct{}{}
+		if err := f.Reload(); err != nil || lookup(t, f, "bob") != nil {
+			t.Fatalf("bob is still served: %v", err)
+		}
+		if err := wantReload(t, told, 1); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		wantNothing(t, told) // the watch does not read it again
+	})
+}
+
+func TestSettler(t *testing.T) {
+	t.Parallel()
+	at := func(ms int) time.Time { return time.UnixMilli(int64(ms)) }
+	a, b, c := prints{accounts: print{sum: 1}}, prints{accounts: print{sum: 2}}, prints{accounts: print{sum: 3}}
+	cut := prints{groups: print{sum: 4, unsure: true}}
+	type see struct {
+		ms   int
+		p    prints
+		want verdict
+	}
+	for name, sees := range map[string][]see{
+		"nothing new":       {{0, a, rest}, {9999, a, rest}},
+		"still":             {{0, b, wait}, {99, b, wait}, {100, b, settled}},
+		"changed twice":     {{0, b, wait}, {90, c, wait}, {110, c, wait}, {190, c, settled}},
+		"there and back":    {{0, b, wait}, {50, a, rest}, {120, b, wait}, {219, b, wait}, {220, b, settled}},
+		"changed and back":  {{0, b, wait}, {50, c, wait}, {100, b, wait}, {200, b, settled}},
+		"looks unsure":      {{0, cut, wait}, {100, cut, wait}, {499, cut, wait}, {500, cut, settled}},
+		"the clock is slow": {{0, b, wait}, {0, b, wait}, {100, b, settled}},
+	} {
+		s := settler{settle: 100 * time.Millisecond}
+		s.judge(a)
+		for i, step := range sees {
+			if got := s.see(at(step.ms), step.p); got != step.want {
+				t.Errorf("%s, look %d: %d, want %d", name, i, got, step.want)
+			}
+		}
+	}
+}
+
+// Content decides, not time stamps, and each part of a print tells.
+func TestPrints(t *testing.T) {
+	t.Parallel()
+	m := newMemory(one)
+	f, err := Open(Config{Path: "users", FS: m})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := f.look()
+	m.write(strings.Replace(one, "alice", "alicf", 1)) // the same size
+	if f.look() == before {
+		t.Error("another name of the same length looks the same")
+	}
+	m.write(one)
+	if f.look() != before {
+		t.Error("the same content looks different")
+	}
+	m.write(strings.TrimSuffix(one, "\n"))
+	if !f.look().unsure() || before.unsure() {
+		t.Error("an open last line looks like a closed one")
+	}
+	m.write("")
+	if !f.look().unsure() {
+		t.Error("an empty file looks whole")
+	}
+	m.remove()
+	if p := f.look(); p.accounts.err == "" || !p.unsure() {
+		t.Errorf("a missing file looks like %+v", p)
+	}
+}
