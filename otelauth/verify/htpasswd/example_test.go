@@ -1,0 +1,105 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package htpasswd_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing/fstest"
+
+	"github.com/otelauth/otelauth-go/otelauth/verify"
+	"github.com/otelauth/otelauth-go/otelauth/verify/htpasswd"
+	"github.com/otelauth/otelauth-go/otelauth/verify/password"
+)
+
+const line = "alice:$2y$10$WJkiL6lQ418rEeuyYC3hL.vj9hspEwCQFz/4yehy/VZwmGIMEzoLW\n"
+
+func ExampleOpen() {
+	dir, err := os.MkdirTemp("", "orders")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "users.htpasswd") // made by: htpasswd -c -B users.htpasswd alice
+	if err := os.WriteFile(path, []byte(line), 0o600); err != nil {
+		fmt.Println(err)
+		return
+	}
+
+	users, err := htpasswd.Open(htpasswd.Config{Path: path})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer users.Close()
+	alice, _ := users.Lookup(context.Background(), "alice")
+	fmt.Println(users.Len(), alice.Password.Scheme(), alice.Password.Verify([]byte("wonderland")).Match)
+	// Output: 1 bcrypt true
+}
+
+// Accounts that are compiled into the program. With //go:embed it is an embed.FS.
+func ExampleOpen_embedded() {
+	embedded := fstest.MapFS{
+		"users.htpasswd": {Data: []byte(line)},
+		"users.groups":   {Data: []byte("ops: alice\n")},
+	}
+	users, err := htpasswd.Open(htpasswd.Config{FS: embedded, Path: "users.htpasswd", Groups: "users.groups"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	alice, _ := users.Lookup(context.Background(), "alice")
+	fmt.Println(alice.Name, alice.Groups)
+	// Output: alice [ops]
+}
+
+// What a process does at SIGHUP, and what a bad file does: nothing but be told.
+func ExampleFile_Reload() {
+	files := fstest.MapFS{"users.htpasswd": {Data: []byte(line)}}
+	users, err := htpasswd.Open(htpasswd.Config{FS: files, Path: "users.htpasswd"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	files["users.htpasswd"] = &fstest.MapFile{Data: []byte(line + "bob\n")}
+	fmt.Println(users.Reload())
+	alice, _ := users.Lookup(context.Background(), "alice")
+	fmt.Println(alice.Name, "is served on")
+	// Output:
+	// htpasswd: users.htpasswd:2: no colon: a line is name:hash (the former 1 accounts are still served)
+	// alice is served on
+}
+
+func ExampleFile_OnReload() {
+	files := fstest.MapFS{"users.htpasswd": {Data: []byte(line)}}
+	users, err := htpasswd.Open(htpasswd.Config{FS: files, Path: "users.htpasswd"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	stop := users.OnReload(func(r verify.Reload) { fmt.Println(r.Source, r.Accounts, r.Err) })
+	defer stop()
+	_ = users.Reload()
+	// Output: users.htpasswd 1 <nil>
+}
+
+func ExampleParse() {
+	accounts, err := htpasswd.Parse(strings.NewReader("# staff\n"+line), "users.htpasswd", password.Policy{})
+	fmt.Println(accounts[0].Name, err)
+	// Output: alice <nil>
+}
+
+func ExampleParseError() {
+	_, err := htpasswd.Parse(strings.NewReader(line+line), "users.htpasswd", password.Policy{})
+	var bad *htpasswd.ParseError
+	if errors.As(err, &bad) {
+		fmt.Printf("%s, line %d: %v\n", bad.File, bad.Line, bad.Err)
+	}
+	// Output: users.htpasswd, line 2: the same name as line 1: remove one of the two
+}
