@@ -119,7 +119,7 @@ func ExampleTransport_RoundTrip() {
 		return
 	}
 	target := url.URL{Scheme: "https", Host: "orders.example", User: url.UserPassword("bob", "builder")}
-	_, err = (&http.Client{Transport: t}).Get(target.String()) //nolint:bodyclose // it fails
+	_, err = (&http.Client{Transport: t}).Get(target.String())
 	fmt.Println(err)
 	// Output: Get "https://bob:***@orders.example": otelauth/client: the URL carries user information; take it out, the credentials come from the Config
 }

@@ -92,7 +92,7 @@ func (f *file) reload(forced bool) *reading {
 		return old // another request was faster
 	}
 	r, err := f.read()
-	changed := false
+	var changed bool
 	if err != nil {
 		changed = old.err != err.Error()
 		r.name, r.password, r.err = old.name, old.password, err.Error()

@@ -31,7 +31,7 @@ import (
 
 const (
 	name     = "alice"
-	password = "canary-wonderland-7f3a" //nolint:gosec // the canary that must turn up nowhere
+	password = "canary-wonderland-7f3a" // the canary that must turn up nowhere
 )
 
 // seen is what a server was sent.
@@ -125,8 +125,8 @@ func request(t testing.TB, method, target string, body io.Reader) *http.Request 
 func hosts(base *http.Transport, to map[string]string) *http.Transport {
 	t := base.Clone()
 	t.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		if real, ok := to[strings.ToLower(addr)]; ok {
-			addr = real
+		if instead, ok := to[strings.ToLower(addr)]; ok {
+			addr = instead
 		}
 		return new(net.Dialer).DialContext(ctx, network, addr)
 	}
@@ -332,7 +332,7 @@ func TestUserInfoIsRefused(t *testing.T) {
 	s := newServer(t, false, nil)
 	tr := newTransport(t, client.Config{Origins: []string{s.URL}})
 	target := strings.Replace(s.URL, "http://", "http://bob:"+password+"@", 1)
-	_, err := (&http.Client{Transport: tr}).Do(request(t, http.MethodGet, target, nil)) //nolint:bodyclose // fails
+	_, err := (&http.Client{Transport: tr}).Do(request(t, http.MethodGet, target, nil))
 	if !errors.Is(err, client.ErrUserInfo) {
 		t.Fatalf("got %v, want ErrUserInfo", err)
 	}
@@ -370,7 +370,7 @@ func TestBodyIsClosedOnErrors(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
 			body := &closeCounter{Reader: strings.NewReader("x")}
-			_, err := newTransport(t, tt.cfg).RoundTrip(request(t, http.MethodPost, tt.url, body)) //nolint:bodyclose // fails
+			_, err := newTransport(t, tt.cfg).RoundTrip(request(t, http.MethodPost, tt.url, body))
 			if err == nil || !strings.Contains(err.Error(), "otelauth/client: ") {
 				t.Fatalf("error %v", err)
 			}
@@ -385,7 +385,7 @@ func TestBodyIsClosedOnErrors(t *testing.T) {
 		body := &closeCounter{Reader: strings.NewReader("x")}
 		var zero client.Transport
 		zero.CloseIdleConnections()
-		if _, err := zero.RoundTrip(request(t, http.MethodPost, origin, body)); err == nil { //nolint:bodyclose // fails
+		if _, err := zero.RoundTrip(request(t, http.MethodPost, origin, body)); err == nil {
 			t.Error("no error")
 		}
 		if body.closed.Load() == 0 {
@@ -459,7 +459,7 @@ func TestPlaintextIsJudgedByTheConnection(t *testing.T) {
 			get(t, tr, target)
 			get(t, tr, target) // the judged connection again
 			tr.CloseIdleConnections()
-			_, err := (&http.Client{Transport: tr}).Do(request(t, http.MethodGet, target, nil)) //nolint:bodyclose // fails
+			_, err := (&http.Client{Transport: tr}).Do(request(t, http.MethodGet, target, nil))
 			if !errors.Is(err, client.ErrPlaintext) {
 				t.Fatalf("got %v, want ErrPlaintext", err)
 			}
@@ -484,7 +484,7 @@ func TestPlaintextGoesThroughNoProxy(t *testing.T) {
 		Origins: []string{"http://10.1.2.3"}, Base: base,
 		DangerouslyAllowPlaintextFrom: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
 	})
-	_, err := (&http.Client{Transport: tr}).Do(request(t, http.MethodGet, "http://10.1.2.3/", nil)) //nolint:bodyclose // fails
+	_, err := (&http.Client{Transport: tr}).Do(request(t, http.MethodGet, "http://10.1.2.3/", nil))
 	if !errors.Is(err, client.ErrPlaintext) {
 		t.Errorf("got %v, want ErrPlaintext", err)
 	}
