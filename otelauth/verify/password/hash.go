@@ -1,0 +1,168 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package password
+
+import (
+	"bytes"
+	"crypto/subtle"
+)
+
+// MaxPasswordBytes is the longest password that any scheme takes; bcrypt and the
+// crypt schemes take less, see the package's table.
+const MaxPasswordBytes = 4096
+
+// A scheme is one way to hash. The values are never changed.
+type scheme struct {
+	name        string
+	legacy      bool
+	text        bool // salt and digest are compared in their encoded form
+	maxPassword int  // bytes
+	block       int  // bytes of key that PBKDF2 makes in one go; else 0
+
+	// match does the work of one verification and compares in constant time.
+	match func(s *stored, password []byte) bool
+	// weak reports whether a class is below the OWASP minimum; nil for schemes that always are.
+	weak func(c class) bool
+	// memory is what one verification takes, in bytes; nil for smallWork.
+	memory func(c class) int64
+	// lanes is how many goroutines one verification runs on; nil for one.
+	lanes func(c class) int
+}
+
+// smallWork is the memory of schemes that are not memory-hard: bcrypt's 4 KiB state is the largest of them.
+const smallWork = 8 << 10
+
+// A class is what decides the cost of a verification: decoys are chosen by it.
+type class struct {
+	scheme *scheme
+	cost   uint32 // rounds, iterations or passes; the logarithm for bcrypt and scrypt
+	memory uint32 // KiB for argon2id; the block size r for scrypt; else 0
+	lanes  uint32 // p of argon2id and scrypt; else 0
+	salt   uint16 // length in bytes
+	digest uint16 // length in bytes, as compared
+}
+
+// stored is a hash taken apart.
+type stored struct {
+	class class
+	decoy bool
+	weak  bool
+	// Two pointers away from Hash, because fmt follows one when a verb does not fit, as in Printf("%s", *h).
+	*material
+}
+
+// material is what must not be shown. bcrypt and the crypt schemes are compared in their encoded
+// form, so there both are text.
+type material struct {
+	salt   []byte
+	digest []byte
+}
+
+// newStored copies salt and digest into one allocation and completes the class with their lengths.
+func newStored[B string | []byte](c class, salt, digest B) *stored {
+	both := make([]byte, 0, len(salt)+len(digest))
+	both = append(both, salt...)
+	both = append(both, digest...)
+	c.salt, c.digest = uint16(len(salt)), uint16(len(digest)) // both are bounded far below 65,536 by the parsers
+	one := &struct {
+		stored
+		material
+	}{stored{class: c}, material{both[:len(salt):len(salt)], both[len(salt):]}}
+	one.stored.material = &one.material
+	return &one.stored
+}
+
+func (s *stored) equal(derived []byte) bool {
+	return subtle.ConstantTimeCompare(derived, s.digest) == 1
+}
+
+// Hash is one stored password hash, parsed and bounded. [Policy.Parse] makes it.
+//
+// The zero Hash and a nil *Hash match no password, and do no work: use the decoy of a [Mix] where
+// there is no account. A Hash never changes and is safe for concurrent use. It prints as
+// "[redacted bcrypt]" in every verb, in JSON and in slog. With its salt and digest it takes about 200 bytes.
+type Hash struct {
+	// Behind a pointer, so that printing a struct that holds a Hash by value shows no salt and digest.
+	s *stored
+}
+
+// Verdict is the answer of one [Hash.Verify]. The zero Verdict denies.
+type Verdict struct {
+	// Match: the password is right.
+	Match bool
+	// TooLong: the password is longer than the scheme can hash whole. Match is then false.
+	TooLong bool
+}
+
+// Verify reports whether the stored hash was made of password.
+//
+// It always does the whole work: for a wrong password, for a decoy, and for a password that is too long, in whose stead
+// its beginning is hashed and the answer dropped. The comparison takes constant time. The password is neither kept nor changed.
+func (h *Hash) Verify(password []byte) Verdict {
+	if h == nil || h.s == nil {
+		return Verdict{}
+	}
+	limit := h.s.class.scheme.maxPassword
+	tooLong := len(password) > limit
+	if tooLong {
+		password = password[:limit]
+	}
+	match := h.s.class.scheme.match(h.s, password)
+	return Verdict{Match: match && !tooLong && !h.s.decoy, TooLong: tooLong}
+}
+
+// Scheme is the value of the attribute auth.password.scheme, one of [Schemes]; "" for the zero Hash.
+func (h *Hash) Scheme() string {
+	if h == nil || h.s == nil {
+		return ""
+	}
+	return h.s.class.scheme.name
+}
+
+// Schemes returns every value that [Hash.Scheme] can take but "". The set is closed, so it may stand on metrics.
+func Schemes() []string {
+	return []string{
+		bcryptScheme.name, argon2idScheme.name, scryptScheme.name,
+		pbkdf2SHA256.name, pbkdf2SHA512.name, pbkdf2SHA1.name,
+		sha256Crypt.name, sha512Crypt.name, apr1Scheme.name, sshaScheme.name, shaScheme.name,
+	}
+}
+
+// MemoryBytes is the memory that one Verify takes: what argon2id and scrypt ask for, 8 KiB for the others; 0
+// for the zero Hash.
+func (h *Hash) MemoryBytes() int64 {
+	switch {
+	case h == nil || h.s == nil:
+		return 0
+	case h.s.class.scheme.memory == nil:
+		return smallWork
+	}
+	return h.s.class.scheme.memory(h.s.class)
+}
+
+// Lanes is how many goroutines one Verify runs on: the parallelism of argon2id, 1 for the others.
+func (h *Hash) Lanes() int {
+	if h == nil || h.s == nil || h.s.class.scheme.lanes == nil {
+		return 1
+	}
+	return h.s.class.scheme.lanes(h.s.class)
+}
+
+// RehashNeeded reports whether the hash is weaker than the policy it was parsed with asks for today, the
+// event attribute auth.password.rehash_needed.
+//
+// With the zero [Policy.Today] that is: below the minimum of the OWASP Password Storage Cheat Sheet for its
+// scheme, or of a scheme that the sheet does not recommend (SHA-crypt and the legacy ones). A decoy is never weak.
+func (h *Hash) RehashNeeded() bool { return h != nil && h.s != nil && h.s.weak }
+
+// Equal reports whether h and o are the same stored hash: scheme, parameters, salt and digest. Spellings that verify
+// alike, such as $2a$ and $2y$, are the same. Digests are compared in constant time. Two nil or zero Hashes are equal.
+func (h *Hash) Equal(o *Hash) bool {
+	hNone, oNone := h == nil || h.s == nil, o == nil || o.s == nil
+	if hNone || oNone {
+		return hNone && oNone
+	}
+	return h.s.class == o.s.class && h.s.decoy == o.s.decoy &&
+		bytes.Equal(h.s.salt, o.s.salt) && h.s.equal(o.s.digest)
+}

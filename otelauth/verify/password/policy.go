@@ -1,0 +1,72 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package password
+
+import "math"
+
+// Policy is which stored hashes are accepted and which of them are called weak.
+//
+// The zero Policy accepts every scheme of the package's table that is not legacy, within the
+// default [Bounds], and compares with the OWASP Password Storage Cheat Sheet. A Policy is
+// a value: copies are independent, and all methods are safe for concurrent use.
+type Policy struct {
+	// DangerouslyAllowLegacy accepts apr1, ssha and sha as well, for the time of a migration. Whoever steals such a
+	// file has the passwords: a graphics card tries 10⁷ (apr1) to 10¹⁰ (sha) of them a second. Default false.
+	DangerouslyAllowLegacy bool
+	// Django accepts the encodings of Django's auth_user.password as well. Default false, so that a
+	// htpasswd file does not take them by accident.
+	Django bool
+	// Max bounds the cost of one verification. The zero Bounds are the defaults.
+	Max Bounds
+	// Today is what new hashes are made with: [Hash.RehashNeeded] then means another scheme than this,
+	// or a cheaper one. The zero Params compare each scheme with the minimum of the cheat sheet instead.
+	Today Params
+}
+
+// Bounds are the largest costs that a stored hash may ask for. A field that is zero or negative means its
+// default, which admits the defaults of every current framework (Django 6: PBKDF2 with over a
+// million iterations, argon2id of 100 MiB with 8 lanes) and keeps one verification within a few seconds.
+type Bounds struct {
+	// BcryptCost is the largest log₂ of the rounds. Default 16 (about 4 s), at most 31.
+	BcryptCost int
+	// MemoryBytes is the memory of one argon2id or scrypt verification. Default 256 MiB. The memory walked
+	// over in all (argon2id: memory × passes; scrypt: memory × p) may be four times as much.
+	MemoryBytes int64
+	// Argon2Lanes is the largest parallelism of argon2id, a goroutine each. Default 32, at most 255.
+	Argon2Lanes int
+	// PBKDF2Iterations is the largest count, for as many blocks as the key is long. Default 5,000,000.
+	PBKDF2Iterations int
+	// SHACryptRounds is the largest "rounds=" of $5$ and $6$. Default 1,000,000.
+	SHACryptRounds int
+}
+
+func (b Bounds) orDefaults() Bounds {
+	def := func(v *int, byDefault, ceiling int) {
+		if *v <= 0 {
+			*v = byDefault
+		}
+		*v = min(*v, ceiling)
+	}
+	def(&b.BcryptCost, 16, 31)
+	def(&b.Argon2Lanes, 32, math.MaxUint8)
+	def(&b.PBKDF2Iterations, 5_000_000, math.MaxInt32)
+	def(&b.SHACryptRounds, 1_000_000, 999_999_999)
+	if b.MemoryBytes <= 0 {
+		b.MemoryBytes = 256 << 20
+	}
+	b.MemoryBytes = min(b.MemoryBytes, math.MaxInt/4)
+	return b
+}
+
+// weak reports whether a class of hashes is below today's policy.
+func (p Policy) weak(c class) bool {
+	if p.Today == (Params{}) {
+		return c.scheme.weak == nil || c.scheme.weak(c)
+	}
+	today, err := p.Today.class()
+	if err != nil {
+		return false
+	}
+	return c.scheme != today.scheme || c.cost < today.cost || c.memory < today.memory
+}
