@@ -86,10 +86,10 @@ func (c *Counts) Add(right bool) {
 	}
 }
 
-// All returns every peer, the floors first, ours second, then by name.
+// All returns every peer, the floors first, ours next, then by name.
 func All() []Peer {
 	return []Peer{
-		noAuth, bare, ours,
+		noAuth, bare, ours, oursTold,
 		caddyPeer, chiPeer, echoPeer, exporterToolkit, ginPeer, goHTPasswd, goHTTPAuth,
 	}
 }

@@ -1,0 +1,244 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package compare_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"testing"
+
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	"go.opentelemetry.io/otel/log"
+	lognoop "go.opentelemetry.io/otel/log/noop"
+	"golang.org/x/crypto/bcrypt"
+
+	"github.com/otelauth/otelauth-go/examples/compare/measure"
+	"github.com/otelauth/otelauth-go/examples/compare/peers"
+	"github.com/otelauth/otelauth-go/otelauth"
+)
+
+// response is the least that a ResponseWriter can be: httptest's recorder would be the dearest part of some rows.
+type response struct {
+	header http.Header
+	code   int
+}
+
+func (w *response) Header() http.Header { return w.header }
+
+func (w *response) Write(p []byte) (int, error) {
+	if w.code == 0 {
+		w.code = http.StatusOK
+	}
+	return len(p), nil
+}
+
+func (w *response) WriteHeader(code int) { w.code = code }
+
+// reset makes w ready for the next request.
+func (w *response) reset() {
+	clear(w.header)
+	w.code = 0
+}
+
+var hello = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello\n") })
+
+var nothing = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+
+func newUsers(b *testing.B, cost int) []peers.User {
+	b.Helper()
+	users, err := peers.NewUsers(cost, "alice")
+	if err != nil {
+		b.Fatal(err)
+	}
+	return users
+}
+
+func newService(b *testing.B, p peers.Peer, users []peers.User, next http.Handler) *peers.Service {
+	b.Helper()
+	s, err := p.New(users, next)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			b.Error(err)
+		}
+	})
+	return s
+}
+
+// newRequest is a request as net/http's server hands it over, with user's right credentials.
+func newRequest(b *testing.B, path string, user peers.User) *http.Request {
+	b.Helper()
+	r, err := http.NewRequestWithContext(b.Context(), http.MethodGet, path, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	r.Host, r.RequestURI, r.RemoteAddr = "127.0.0.1:8080", path, "127.0.0.1:49152"
+	r.Header.Set("User-Agent", "compare/1.0")
+	r.Header.Set("Accept", "*/*")
+	user.Authorize(r)
+	return r
+}
+
+// measured runs op in the benchmark's loop and reports CPU beside wall time: a peer that works on in another
+// goroutine, or leaves garbage behind, does not look fast.
+func measured(b *testing.B, op func()) {
+	b.Helper()
+	b.ReportAllocs()
+	before := measure.ProcessCPU()
+	for b.Loop() {
+		op()
+	}
+	b.ReportMetric(float64(measure.ProcessCPU()-before)/float64(b.N), "cpu-ns/op")
+}
+
+// served measures one request after the other and fails unless each gets the status.
+func served(b *testing.B, h http.Handler, r *http.Request, status int) {
+	b.Helper()
+	w := &response{header: make(http.Header)}
+	h.ServeHTTP(w, r)
+	measured(b, func() {
+		w.reset()
+		h.ServeHTTP(w, r)
+	})
+	if w.code != status {
+		b.Fatalf("status %d, want %d", w.code, status)
+	}
+}
+
+// BenchmarkVerify is the verification of a credential that was verified before, and nothing else. The toolkit has
+// no entry point for that: its handler stands in, around a handler that does nothing.
+func BenchmarkVerify(b *testing.B) {
+	for _, p := range peers.All() {
+		b.Run(p.Name, func(b *testing.B) {
+			users := newUsers(b, bcrypt.DefaultCost)
+			s := newService(b, p, users, nothing)
+			r := newRequest(b, "/", users[0])
+			verify := s.Verify
+			if verify == nil {
+				w := &response{header: make(http.Header)}
+				verify = func(r *http.Request) bool {
+					w.reset()
+					s.Handler.ServeHTTP(w, r)
+					return w.code == 0
+				}
+				r = s.Request(r)
+			}
+			if !verify(r) {
+				b.Fatal("the right credentials are refused")
+			}
+			measured(b, func() { verify(r) })
+		})
+	}
+}
+
+// BenchmarkHandler is a whole request with right credentials, verified before where the peer remembers.
+func BenchmarkHandler(b *testing.B) {
+	for _, p := range peers.All() {
+		b.Run(p.Name, func(b *testing.B) {
+			users := newUsers(b, bcrypt.DefaultCost)
+			s := newService(b, p, users, hello)
+			served(b, s.Handler, s.Request(newRequest(b, "/", users[0])), http.StatusOK)
+		})
+	}
+}
+
+// BenchmarkMiss is a credential that was never seen before, at the least cost, where what the verifier adds
+// to the hash can still be told from its noise. "raw" is the hash alone.
+func BenchmarkMiss(b *testing.B) {
+	b.Run("raw", func(b *testing.B) {
+		users := newUsers(b, bcrypt.MinCost)
+		hash := []byte(users[0].Hash)
+		r, n := newRequest(b, "/", users[0]), 0
+		measured(b, func() {
+			n++
+			pw := "guess-" + strconv.Itoa(n)
+			r.SetBasicAuth("alice", pw) // as below, so that making the request cancels out
+			_ = bcrypt.CompareHashAndPassword(hash, []byte(pw))
+		})
+	})
+	for _, p := range peers.All() {
+		if !p.Hashed {
+			continue
+		}
+		b.Run(p.Name, func(b *testing.B) {
+			users := newUsers(b, bcrypt.MinCost)
+			s := newService(b, p, users, nothing)
+			r, n := s.Request(newRequest(b, "/", users[0])), 0
+			w := &response{header: make(http.Header)}
+			measured(b, func() {
+				n++
+				w.reset()
+				r.SetBasicAuth("alice", "guess-"+strconv.Itoa(n))
+				s.Handler.ServeHTTP(w, r)
+			})
+			if w.code != http.StatusUnauthorized {
+				b.Fatalf("status %d, want 401", w.code)
+			}
+		})
+	}
+}
+
+// BenchmarkOTel is otelauth inside otelhttp against otelhttp alone, with the same SDK: sampled always or never; with
+// a ServeMux, whose pattern is looked up for the signals too, or without routes; and with the event or without.
+func BenchmarkOTel(b *testing.B) {
+	for _, sampled := range []bool{true, false} {
+		for _, routed := range []bool{false, true} {
+			for _, variant := range []string{"otelhttp", "otelauth", "otelauth+event"} {
+				name := fmt.Sprintf("%s/%s/%s",
+					map[bool]string{true: "always", false: "never"}[sampled],
+					map[bool]string{true: "mux", false: "plain"}[routed], variant)
+				b.Run(name, func(b *testing.B) { benchmarkOTel(b, sampled, routed, variant) })
+			}
+		}
+	}
+}
+
+func benchmarkOTel(b *testing.B, sampled, routed bool, variant string) {
+	b.Helper()
+	users := newUsers(b, bcrypt.DefaultCost)
+	sdk := peers.NewTelemetry(sampled)
+	b.Cleanup(func() {
+		if err := sdk.Shutdown(); err != nil {
+			b.Error(err)
+		}
+	})
+	options := sdk.OTelHTTP()
+	cfg := peers.OtelauthConfig(users)
+	var next http.Handler = hello
+	if routed {
+		mux := http.NewServeMux()
+		mux.Handle("GET /orders/{id}", hello)
+		next, cfg.Routes = mux, mux
+	}
+	if variant != "otelhttp" {
+		var loggers log.LoggerProvider = lognoop.NewLoggerProvider()
+		if variant == "otelauth+event" {
+			loggers = sdk.Loggers
+		}
+		cfg.Observers = nil // those of the providers
+		cfg.TracerProvider, cfg.MeterProvider, cfg.LoggerProvider = sdk.Tracers, sdk.Meters, loggers
+		mw, err := otelauth.New(cfg)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() {
+			if err := mw.Close(); err != nil {
+				b.Error(err)
+			}
+		})
+		next = mw.Wrap(next)
+		options = append(options, otelhttp.WithPublicEndpointFn(mw.Untrusted))
+	}
+	served(b, otelhttp.NewHandler(next, "compare", options...), newRequest(b, "/orders/1", users[0]), http.StatusOK)
+	if err := sdk.Flush(); err != nil {
+		b.Fatal(err)
+	}
+	// What was dropped was cheap: these say whether the row can be believed. The SDK's spans of the server count too.
+	b.ReportMetric(float64(sdk.Spans.Load())/float64(b.N), "spans/op")
+	b.ReportMetric(float64(sdk.Events.Load())/float64(b.N), "events/op")
+}
