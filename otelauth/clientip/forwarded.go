@@ -1,0 +1,134 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package clientip
+
+import "strings"
+
+// lastUnquotedComma returns the position of the last comma outside of quoted-strings, -1 when there is none; not
+// ok when a quoted-string does not begin, or what follows the comma is too long.
+//
+// Read from the right, a quote closes a quoted-string, and the next one that is not escaped opens it. That is exact for any
+// well-formed element, because inside of a quoted-string every quote is escaped and the
+// opening one stands after "=", never after a backslash.
+func lastUnquotedComma(s string) (int, bool) {
+	quoted := false
+	for i := len(s) - 1; i >= 0; i-- {
+		if len(s)-i > maxElementBytes {
+			return 0, false
+		}
+		switch s[i] {
+		case ',':
+			if !quoted {
+				return i, true
+			}
+		case '"':
+			if !quoted || !escaped(s[:i]) {
+				quoted = !quoted
+			}
+		}
+	}
+	return -1, !quoted
+}
+
+// escaped reports whether what follows before is escaped: an odd number of backslashes.
+func escaped(before string) bool {
+	return (len(before)-len(strings.TrimRight(before, `\`)))%2 == 1
+}
+
+// parseElement reads one forwarded-element of RFC 7239, section 4: pairs of name and value
+// with semicolons between. Names are case-insensitive and stand once. Two liberties that proxies in use take, and that cannot be
+// misread: white space around semicolons, and colons and brackets without quotes.
+func parseElement(s string) (e element, ok bool) {
+	var hasFor, hasProto bool
+	for {
+		s = trimSpace(s)
+		if s == "" {
+			return e, true
+		}
+		if s[0] == ';' { // an empty pair, which the grammar has
+			s = s[1:]
+			continue
+		}
+		name, rest, found := strings.Cut(s, "=")
+		if !found || !isToken(name) {
+			return element{}, false
+		}
+		value, rest, ok := cutValue(rest)
+		if !ok {
+			return element{}, false
+		}
+		rest = trimSpace(rest)
+		if rest != "" && rest[0] != ';' {
+			return element{}, false
+		}
+		switch {
+		case strings.EqualFold(name, "for"):
+			if hasFor {
+				return element{}, false
+			}
+			e.node, hasFor = value, true
+		case strings.EqualFold(name, "proto"):
+			if hasProto {
+				return element{}, false
+			}
+			e.proto, hasProto = value, true
+		}
+		s = rest
+	}
+}
+
+// cutValue reads a value, quoted or not, from the start of s.
+func cutValue(s string) (value, rest string, ok bool) {
+	if !strings.HasPrefix(s, `"`) {
+		n := 0
+		for n < len(s) && (isTokenChar(s[n]) || s[n] == ':' || s[n] == '[' || s[n] == ']') {
+			n++
+		}
+		return s[:n], s[n:], n > 0
+	}
+	hasPairs := false
+	for i := 1; i < len(s); i++ {
+		switch s[i] {
+		case '\\':
+			hasPairs = true
+			i++
+		case '"':
+			if hasPairs {
+				return unquotePairs(s[1:i]), s[i+1:], true
+			}
+			return s[1:i], s[i+1:], true
+		}
+	}
+	return "", "", false
+}
+
+// unquotePairs removes the backslash of each quoted-pair.
+func unquotePairs(s string) string {
+	plain := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\\' {
+			i++
+		}
+		plain = append(plain, s[i])
+	}
+	return string(plain)
+}
+
+func isToken(s string) bool {
+	for i := range len(s) {
+		if !isTokenChar(s[i]) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// isTokenChar is tchar of RFC 9110, section 5.6.2.
+func isTokenChar(c byte) bool {
+	switch {
+	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		return true
+	}
+	return strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
+}
