@@ -1,0 +1,138 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package otelauthtest
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/spans"
+)
+
+// Attempt is one attempt as its telemetry tells it.
+type Attempt struct {
+	TraceID trace.TraceID
+	// Time is that of the verdict.
+	Time      time.Time
+	Scheme    attempt.Scheme
+	Outcome   attempt.Outcome
+	ErrorType attempt.ErrorType
+	Reason    attempt.Reason
+	Cache     attempt.CacheResult
+	UserName  string
+	UserHash  string
+	Client    netip.Addr
+	Route     string
+	Method    string
+	// Path and Status are those of the event, and unset when there is none.
+	Path   string
+	Status int
+}
+
+// Attempts returns the attempts in the order of their events; after them those of traces that have an auth
+// span and no event, as with a service that emits none.
+func (r *Recorder) Attempts() []Attempt {
+	var all []Attempt
+	told := map[trace.TraceID]bool{}
+	for _, e := range r.Events() {
+		if e.Name() != attempt.EventAttempt {
+			continue
+		}
+		a := read(e.Attributes())
+		a.TraceID, a.Time = e.TraceID(), e.Timestamp()
+		told[a.TraceID] = true
+		all = append(all, a)
+	}
+	for _, s := range r.Spans() {
+		if isAuth(s) && !told[s.SpanContext.TraceID()] {
+			a := read(s.Attributes)
+			a.TraceID, a.Time = s.SpanContext.TraceID(), s.EndTime
+			all = append(all, a)
+		}
+	}
+	return all
+}
+
+func isAuth(s Span) bool {
+	return s.InstrumentationScope.Name == spans.ScopeName && strings.HasPrefix(s.Name, "authenticate ")
+}
+
+func read(attrs []attribute.KeyValue) Attempt {
+	kv := Attributes(attrs)
+	a := Attempt{
+		Scheme:   attempt.Scheme(kv.Text(attempt.KeyScheme)),
+		Reason:   attempt.Reason(kv.Text(attempt.KeyReason)),
+		UserName: kv.Text(string(semconv.UserNameKey)),
+		UserHash: kv.Text(string(semconv.UserHashKey)),
+		Route:    kv.Text(string(semconv.HTTPRouteKey)),
+		Method:   kv.Text(string(semconv.HTTPRequestMethodKey)),
+		Path:     kv.Text(string(semconv.URLPathKey)),
+	}
+	a.Client, _ = netip.ParseAddr(kv.Text(string(semconv.ClientAddressKey)))
+	if status := kv.Get(string(semconv.HTTPResponseStatusCodeKey)); status.Type() == attribute.INT64 {
+		a.Status = int(status.AsInt64())
+	}
+	for _, o := range attempt.Outcomes() {
+		if o.String() == kv.Text(attempt.KeyOutcome) {
+			a.Outcome = o
+		}
+	}
+	for _, e := range attempt.ErrorTypes() {
+		if e.String() == kv.Text(string(semconv.ErrorTypeKey)) {
+			a.ErrorType = e
+		}
+	}
+	for _, c := range attempt.CacheResults() {
+		if c.String() == kv.Text(attempt.KeyCacheResult) {
+			a.Cache = c
+		}
+	}
+	return a
+}
+
+// Trace is everything that bears one trace id.
+type Trace struct {
+	ID       trace.TraceID
+	Spans    []Span
+	Events   []Event
+	Attempts []Attempt
+	// Metrics are the points with an exemplar of the trace.
+	Metrics []Point
+}
+
+// ByTrace returns what bears the trace id; nothing of an attempt should be missing from it.
+func (r *Recorder) ByTrace(id trace.TraceID) Trace {
+	r.t.Helper()
+	tr := Trace{ID: id}
+	for _, s := range r.Spans() {
+		if s.SpanContext.TraceID() == id {
+			tr.Spans = append(tr.Spans, s)
+		}
+	}
+	for _, e := range r.Events() {
+		if e.TraceID() == id {
+			tr.Events = append(tr.Events, e)
+		}
+	}
+	for _, a := range r.Attempts() {
+		if a.TraceID == id {
+			tr.Attempts = append(tr.Attempts, a)
+		}
+	}
+	for _, p := range r.Metrics() {
+		for _, x := range p.Exemplars {
+			if x.TraceID() == id {
+				tr.Metrics = append(tr.Metrics, p)
+				break
+			}
+		}
+	}
+	return tr
+}

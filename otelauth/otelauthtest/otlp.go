@@ -1,0 +1,105 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package otelauthtest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+
+	"go.opentelemetry.io/otel/exporters/otlp/otlplog/otlploghttp"
+	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+)
+
+// wire is an http.RoundTripper that keeps the body of each request and answers as a collector does. Nothing is sent.
+type wire struct {
+	mu   sync.Mutex
+	body bytes.Buffer
+}
+
+func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if req.Body != nil {
+		_, err := io.Copy(&w.body, req.Body)
+		_ = req.Body.Close()
+		if err != nil {
+			return nil, err
+		}
+	}
+	return &http.Response{
+		StatusCode: http.StatusOK,
+		Proto:      "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header:  http.Header{"Content-Type": {"application/x-protobuf"}},
+		Body:    http.NoBody,
+		Request: req,
+	}, nil
+}
+
+// OTLP returns everything recorded as the bytes of OTLP/HTTP requests, uncompressed protobuf one behind the
+// other, made by the real exporters. An error says that an exporter refused something, for instance a string that is
+// not UTF-8: a collector would never have seen that batch.
+func (r *Recorder) OTLP() ([]byte, error) {
+	r.t.Helper()
+	ctx := context.Background()
+	w := &wire{}
+	client := &http.Client{Transport: w}
+	const endpoint = "http://otlp.invalid:4318"
+
+	traces, err := otlptrace.New(ctx, otlptracehttp.NewClient(
+		otlptracehttp.WithEndpointURL(endpoint+"/v1/traces"), otlptracehttp.WithHTTPClient(client),
+		otlptracehttp.WithCompression(otlptracehttp.NoCompression),
+		otlptracehttp.WithMaxRequestSize(maxRequestBytes),
+		otlptracehttp.WithRetry(otlptracehttp.RetryConfig{}),
+	))
+	if err == nil {
+		if spans := r.spans.GetSpans(); len(spans) > 0 {
+			err = traces.ExportSpans(ctx, spans.Snapshots())
+		}
+		_ = traces.Shutdown(ctx)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("otelauthtest: the spans do not go over OTLP: %w", err)
+	}
+
+	meters, err := otlpmetrichttp.New(ctx,
+		otlpmetrichttp.WithEndpointURL(endpoint+"/v1/metrics"), otlpmetrichttp.WithHTTPClient(client),
+		otlpmetrichttp.WithCompression(otlpmetrichttp.NoCompression),
+		otlpmetrichttp.WithMaxRequestSize(maxRequestBytes),
+		otlpmetrichttp.WithRetry(otlpmetrichttp.RetryConfig{}),
+	)
+	if err == nil {
+		rm := r.collect()
+		err = meters.Export(ctx, &rm)
+		_ = meters.Shutdown(ctx)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("otelauthtest: the metrics do not go over OTLP: %w", err)
+	}
+
+	logs, err := otlploghttp.New(ctx,
+		otlploghttp.WithEndpointURL(endpoint+"/v1/logs"), otlploghttp.WithHTTPClient(client),
+		otlploghttp.WithCompression(otlploghttp.NoCompression),
+		otlploghttp.WithMaxRequestSize(maxRequestBytes),
+		otlploghttp.WithRetry(otlploghttp.RetryConfig{}),
+	)
+	if err == nil {
+		if recs := r.logs.records(); len(recs) > 0 {
+			err = logs.Export(ctx, recs)
+		}
+		_ = logs.Shutdown(ctx)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("otelauthtest: the events do not go over OTLP: %w", err)
+	}
+	return w.body.Bytes(), nil
+}
+
+// maxRequestBytes is above what a test records; the exporters refuse larger requests.
+const maxRequestBytes = 1 << 30
