@@ -28,7 +28,8 @@ type Basic struct {
 // still skips CR and LF, which Decode counts.
 var strict = base64.StdEncoding.Strict()
 
-// Decode decodes the token. It allocates the decoded octets and the name.
+// Decode decodes the token. It allocates the decoded octets, the name, and the few bytes that make a Secret of the
+// password.
 //
 // The token must be the canonical padded base64 of RFC 4648, section 4, so that octets have one token only. The name
 // ends at the first colon. Control characters in either part are refused (RFC 7617, section 2). Octets of the
@@ -50,15 +51,12 @@ func (f Field) Decode() (Basic, Fault) {
 	} else if strings.HasSuffix(f.Token, "=") {
 		want--
 	}
-	// The room in front is for the length that seal writes when the name is short.
-	room := make([]byte, headerBytes+want+2)
-	n, err := strict.Decode(room[headerBytes:], []byte(f.Token))
+	octets := make([]byte, want+2) // strict.Decode writes whole groups of three
+	n, err := strict.Decode(octets, []byte(f.Token))
 	if err != nil || n != want { // n < want: a CR or LF was skipped
 		return Basic{}, NotBase64
 	}
-	room = room[:headerBytes+want]
-	octets := room[headerBytes:]
-
+	octets = octets[:want]
 	if hasControl(octets) {
 		return Basic{}, ControlCharacter
 	}
@@ -70,9 +68,7 @@ func (f Field) Decode() (Basic, Fault) {
 	if !ok {
 		return Basic{}, ControlCharacter
 	}
-	// The password begins at octets[colon+1], so its length stands over the end of the name, the colon
-	// and, for a name under three octets, the room in front.
-	return Basic{Name: name, Password: seal(room[colon+1:])}, NoFault
+	return Basic{Name: name, Password: seal(octets[colon+1:])}, NoFault
 }
 
 // decodeName copies the name out of the decoded octets; not ok when it holds a C1 control.

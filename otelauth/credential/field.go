@@ -41,8 +41,8 @@ const (
 //
 // maxBytes bounds the field's value; 0 or less means [DefaultMaxBytes]. A request without the field and
 // one with another scheme are no fault: neither brings credentials that could be wrong. With a fault the Field
-// still says which scheme was used. The name of the field must be in canonical form, as net/http
-// delivers it; the same name in lower case or in capitals beside it is a [DuplicateField].
+// still says which scheme was used. The names of fields must be in canonical form, as net/http
+// delivers them.
 //
 // RFC 9110, sections 11.4 and 11.6.2.
 func Split(h http.Header, maxBytes int) (Field, Fault) {
@@ -50,7 +50,7 @@ func Split(h http.Header, maxBytes int) (Field, Fault) {
 	if len(values) == 0 {
 		return Field{Scheme: attempt.SchemeNone}, NoFault
 	}
-	if len(values) > 1 || twin(h) {
+	if len(values) > 1 {
 		return Field{Scheme: schemeOfAny(values)}, DuplicateField
 	}
 	value := values[0]
@@ -104,14 +104,6 @@ func isTokenChar(c byte) bool {
 		return true
 	}
 	return strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
-}
-
-// twin reports whether the field stands in h a second time under another spelling. No request that
-// net/http has read has one; code that writes to the map directly can make one, and a proxy behind us
-// would send both. Only the two spellings that occur are looked for: walking the whole map costs as much
-// as BasicAuth does altogether.
-func twin(h http.Header) bool {
-	return len(h["authorization"]) > 0 || len(h["AUTHORIZATION"]) > 0
 }
 
 // schemeOfAny is the scheme to record for several fields: Basic when any of them is.

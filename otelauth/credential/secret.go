@@ -5,11 +5,10 @@ package credential
 
 import (
 	"crypto/subtle"
-	"encoding/binary"
 	"fmt"
 	"io"
 	"log/slog"
-	"unsafe"
+	"slices"
 )
 
 // Redacted is what a [Secret] prints.
@@ -19,52 +18,37 @@ const Redacted = "[redacted]"
 //
 // It prints as [Redacted] in every verb of fmt, in JSON, XML and text encodings, in slog and in
 // errors. Where its methods cannot be called, in an unexported field of a struct or for %p, a
-// printer finds an address and neither octets nor their number. encoding/gob refuses it.
+// printer finds the address of a function and neither octets nor their number. encoding/gob refuses it.
 //
 // Secrets are compared with [Secret.Equal]; == does not compile. A Secret is immutable and safe for
 // concurrent use as long as nobody writes to what [Secret.Expose] returns.
 type Secret struct {
-	_ [0]func() // not comparable
-	// at points to headerBytes of length, then the octets. fmt and the printers of test libraries
-	// walk unexported fields by reflection and call no methods there; a []byte, a string or a typed
-	// pointer would be printed or followed. One untyped pointer into the decoded field
-	// also keeps Decode at one allocation for the password.
-	at unsafe.Pointer
+	// reveal closes over the octets. fmt and the printers of test libraries walk unexported fields by
+	// reflection and call no methods there: a []byte, a string or a pointer would be printed or
+	// followed, a function is not.
+	reveal func() []byte
 }
-
-// headerBytes stand before the octets of a Secret and hold their number.
-const headerBytes = 4
 
 // NewSecret returns the Secret that holds a copy of password.
-func NewSecret(password string) Secret {
-	room := make([]byte, headerBytes+len(password))
-	copy(room[headerBytes:], password)
-	return seal(room)
-}
+func NewSecret(password string) Secret { return seal([]byte(password)) }
 
-// seal makes room a Secret: the first headerBytes of it are overwritten, the rest is the password.
-// Nothing else may write to room afterwards.
-func seal(room []byte) Secret {
-	binary.NativeEndian.PutUint32(room[:headerBytes], uint32(len(room)-headerBytes))
-	return Secret{at: unsafe.Pointer(unsafe.SliceData(room))}
+// seal makes octets a Secret. Nothing else may write to them afterwards.
+func seal(octets []byte) Secret {
+	octets = slices.Clip(octets)
+	return Secret{reveal: func() []byte { return octets }}
 }
 
 // Expose returns the octets. The caller must not change them, and must not keep them longer than
 // the request: no copy, no string, no field of a struct that outlives it.
 func (s Secret) Expose() []byte {
-	if s.at == nil {
+	if s.reveal == nil {
 		return nil
 	}
-	return unsafe.Slice((*byte)(unsafe.Add(s.at, headerBytes)), s.Len())
+	return s.reveal()
 }
 
 // Len is the number of octets.
-func (s Secret) Len() int {
-	if s.at == nil {
-		return 0
-	}
-	return int(binary.NativeEndian.Uint32(unsafe.Slice((*byte)(s.at), headerBytes)))
-}
+func (s Secret) Len() int { return len(s.Expose()) }
 
 // Equal reports whether both hold the same octets, in a time that depends on their number only.
 func (s Secret) Equal(t Secret) bool { return subtle.ConstantTimeCompare(s.Expose(), t.Expose()) == 1 }

@@ -148,14 +148,8 @@ func TestSecretHidesItsLength(t *testing.T) {
 	t.Parallel()
 	secret := reflect.TypeFor[credential.Secret]()
 	for i := range secret.NumField() {
-		switch f := secret.Field(i); f.Type.Kind() {
-		case reflect.UnsafePointer:
-		case reflect.Array:
-			if f.Type.Len() != 0 {
-				t.Errorf("field %s has elements", f.Name)
-			}
-		default:
-			t.Errorf("field %s is a %s, which fmt prints", f.Name, f.Type.Kind())
+		if f := secret.Field(i); f.Type.Kind() != reflect.Func {
+			t.Errorf("field %s is a %s, which fmt prints or others follow", f.Name, f.Type.Kind())
 		}
 	}
 	if secret.Comparable() {
