@@ -1,0 +1,180 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package attempt_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// The arrows of the import graph stand here, over everything the module ships and over transitive imports.
+// They start at this package because everything of ours ends here.
+
+const module = "github.com/otelauth/otelauth-go"
+
+// What a package may import, directly or through others. Tests are free.
+//
+// ours are packages of this module. others are modules, or path prefixes of them, beside the standard library; what
+// they bring along themselves must be listed too, which is the point: a new name here is a decision.
+var arrows = []struct {
+	pkg    string // relative to the module
+	ours   []string
+	others []string
+}{
+	{"otelauth/attempt", nil, nil},
+	{"otelauth/credential", []string{"otelauth/attempt"}, nil},
+	{"otelauth/clientip", []string{"otelauth/attempt"}, nil},
+	{"otelauth/throttle", []string{"otelauth/attempt", "otelauth/credential", "otelauth/clientip"}, nil},
+	{"otelauth/verify", []string{
+		"otelauth/attempt", "otelauth/credential", "otelauth/clientip", "otelauth/throttle", "otelauth/verify/password",
+	}, hashes},
+	{"otelauth/verify/password", []string{"otelauth/attempt", "otelauth/credential"}, hashes},
+	{"otelauth/verify/htpasswd", []string{
+		"otelauth/attempt", "otelauth/credential", "otelauth/clientip", "otelauth/throttle", "otelauth/verify", "otelauth/verify/password",
+	}, append([]string{"github.com/fsnotify/fsnotify"}, hashes...)},
+	{"spans", []string{"otelauth/attempt"}, api},
+	{"metrics", []string{"otelauth/attempt"}, otelhttp},
+	{"otelauth/audit", []string{"otelauth/attempt"}, api},
+	{"otelauth/detect", []string{"otelauth/attempt"}, api},
+	{"otelauth/client", []string{"otelauth/attempt", "otelauth/credential"}, otelhttp},
+}
+
+// backwards are the arrows that no package beneath pkg may turn round, those without a rule above included.
+var backwards = []struct {
+	pkg   string
+	never []string
+	but   []string
+}{
+	{pkg: "otelauth/throttle", never: []string{"otelauth", "spans", "metrics", "otelauth/audit", "otelauth/detect", "otelauth/verify"}},
+	{pkg: "otelauth/verify", never: []string{"otelauth", "spans", "metrics", "otelauth/audit", "otelauth/detect"}},
+	{pkg: "otelauth/audit", never: []string{"otelauth", "spans", "metrics", "otelauth/detect", "otelauth/verify", "otelauth/throttle"}},
+	{pkg: "otelauth", never: []string{"otelauth/cmd/otelauth"}},
+	{
+		pkg:   "otelauth",
+		never: []string{"otelauth/otelauthtest", "otelauth/gateway", "otelauth/probe", "otelauth/console"},
+		but:   []string{"otelauth/cmd/otelauth", "otelauth/gateway", "otelauth/probe", "otelauth/console"},
+	},
+}
+
+var (
+	hashes = []string{"golang.org/x/crypto", "golang.org/x/sys", "github.com/GehirnInc/crypt", "github.com/go-crypt/x"}
+	// api is OpenTelemetry without its SDK, which TestNoSDK excludes everywhere.
+	api = []string{
+		"go.opentelemetry.io/otel", "go.opentelemetry.io/auto/sdk", // the latter is how the API finds eBPF instrumentation
+		"github.com/go-logr/logr", "github.com/go-logr/stdr", "github.com/cespare/xxhash/v2",
+	}
+	otelhttp = append([]string{
+		"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp", "github.com/felixge/httpsnoop",
+	}, api...)
+)
+
+// programs and test helpers decide which SDK runs; nothing else does.
+func mayHaveSDK(pkg string) bool {
+	for _, p := range []string{"otelauth/otelauthtest", "otelauth/gateway", "otelauth/cmd", "examples", "collector-config"} {
+		if pkg == p || strings.HasPrefix(pkg, p+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+type pkgInfo struct {
+	ImportPath string
+	Dir        string
+	GoFiles    []string
+	Standard   bool
+	Deps       []string
+}
+
+// listed returns every package of the module and what it is made of, by go list.
+func listed(t *testing.T) (own []pkgInfo, standard map[string]bool) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-e", "-deps", "-json=ImportPath,Dir,GoFiles,Standard,Deps", module+"/...")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, stderr.Bytes())
+	}
+	standard = make(map[string]bool)
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p pkgInfo
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		standard[p.ImportPath] = p.Standard
+		if rel, ok := strings.CutPrefix(p.ImportPath, module+"/"); ok {
+			p.ImportPath = rel
+			own = append(own, p)
+			// go test takes a result from its cache unless a file changed that the test itself has looked at.
+			for _, f := range append([]string{"."}, p.GoFiles...) {
+				_, _ = os.Stat(filepath.Join(p.Dir, f))
+			}
+		}
+	}
+	if len(own) < len(arrows)/2 {
+		t.Fatalf("go list found %d packages of the module", len(own))
+	}
+	return own, standard
+}
+
+func TestArrows(t *testing.T) {
+	t.Parallel()
+	own, standard := listed(t)
+	for _, p := range own {
+		for _, rule := range arrows {
+			if rule.pkg != p.ImportPath {
+				continue
+			}
+			for _, dep := range p.Deps {
+				if standard[dep] || dep == "C" {
+					continue
+				}
+				if rel, ok := strings.CutPrefix(dep, module+"/"); ok {
+					if !slices.Contains(rule.ours, rel) {
+						t.Errorf("%s imports %s, directly or through others", p.ImportPath, rel)
+					}
+				} else if !slices.ContainsFunc(rule.others, func(o string) bool { return dep == o || strings.HasPrefix(dep, o+"/") }) {
+					t.Errorf("%s gains a dependency: %s", p.ImportPath, dep)
+				}
+			}
+		}
+		for _, back := range backwards {
+			if p.ImportPath != back.pkg && !strings.HasPrefix(p.ImportPath, back.pkg+"/") || slices.Contains(back.but, p.ImportPath) {
+				continue
+			}
+			for _, never := range back.never {
+				if slices.Contains(p.Deps, module+"/"+never) {
+					t.Errorf("%s imports %s: the arrow turned round", p.ImportPath, never)
+				}
+			}
+		}
+	}
+}
+
+func TestNoSDK(t *testing.T) {
+	t.Parallel()
+	own, _ := listed(t)
+	for _, p := range own {
+		if mayHaveSDK(p.ImportPath) {
+			continue
+		}
+		for _, dep := range p.Deps {
+			if dep == "go.opentelemetry.io/otel/sdk" || strings.HasPrefix(dep, "go.opentelemetry.io/otel/sdk/") ||
+				strings.HasPrefix(dep, "go.opentelemetry.io/otel/exporters/") {
+				t.Errorf("%s pulls in %s: a library takes providers from its caller", p.ImportPath, dep)
+			}
+		}
+	}
+}
