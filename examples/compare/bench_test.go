@@ -18,6 +18,9 @@ import (
 	"github.com/otelauth/otelauth-go/examples/compare/measure"
 	"github.com/otelauth/otelauth-go/examples/compare/peers"
 	"github.com/otelauth/otelauth-go/otelauth"
+	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/verify"
+	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
 // response is the least that a ResponseWriter can be: httptest's recorder would be the dearest part of some rows.
@@ -181,6 +184,47 @@ func BenchmarkMiss(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkMissOverhead is the same over a hash that costs almost nothing: what remains is what a miss adds, cache,
+// gate, coalescing, decoy and answer. "raw" is that hash alone.
+func BenchmarkMissOverhead(b *testing.B) {
+	const digest = "{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=" // of "password"
+	policy := password.Policy{DangerouslyAllowLegacy: true}
+	user := peers.User{Name: "alice", Password: "password"}
+	b.Run("raw", func(b *testing.B) {
+		hash, err := policy.Parse(digest)
+		if err != nil {
+			b.Fatal(err)
+		}
+		r, n := newRequest(b, "/", user), 0
+		measured(b, func() {
+			n++
+			pw := "guess-" + strconv.Itoa(n)
+			r.SetBasicAuth("alice", pw)
+			hash.Verify([]byte(pw))
+		})
+	})
+	b.Run("otelauth", func(b *testing.B) {
+		cfg := peers.OtelauthConfig(nil)
+		cfg.Accounts = &verify.Static{Hashes: map[string]string{"alice": digest}, Policy: policy}
+		mw, err := otelauth.New(cfg)
+		if err != nil {
+			b.Fatal(err)
+		}
+		r, n := newRequest(b, "/", user), 0
+		var denied int
+		measured(b, func() {
+			n++
+			r.SetBasicAuth("alice", "guess-"+strconv.Itoa(n))
+			if _, res := mw.Authenticate(r); res.Reason == attempt.ReasonWrongPassword {
+				denied++
+			}
+		})
+		if denied != n {
+			b.Fatalf("%d of %d guesses were judged wrong", denied, n)
+		}
+	})
 }
 
 // BenchmarkOTel is otelauth inside otelhttp against otelhttp alone, with the same SDK: sampled always or never; with
