@@ -41,11 +41,11 @@ func parseNode(s string, bare bool) (addr netip.Addr, port uint16, kind nodeKind
 	case !bare:
 		return netip.Addr{}, 0, unreadable
 	}
-	if strings.IndexByte(host, ':') < 0 {
-		return netip.Addr{}, 0, unreadable
-	}
 	if zone := strings.IndexByte(host, '%'); zone >= 0 {
 		host = host[:zone]
+	}
+	if strings.IndexByte(host, ':') < 0 {
+		return netip.Addr{}, 0, unreadable
 	}
 	addr, err := netip.ParseAddr(host)
 	if err != nil {
