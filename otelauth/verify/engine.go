@@ -68,7 +68,6 @@ type Engine struct {
 	base time.Time
 
 	right, wrong *table
-	pairs        *pairs
 }
 
 // mac recognises a credential: SHA-256 over a random key and the token68 itself. A strictly decoded token is a
@@ -91,7 +90,7 @@ func New(cfg Config) (*Engine, error) {
 			faults = append(faults, fmt.Errorf("verify: Config.%s is negative; leave it 0 for the default", name))
 		}
 	}
-	if v, ok := cfg.Accounts.(interface{ Validate() error }); ok {
+	if v, ok := cfg.Accounts.(Validator); ok {
 		if err := v.Validate(); err != nil {
 			faults = append(faults, err)
 		}
@@ -141,7 +140,7 @@ func New(cfg Config) (*Engine, error) {
 		return nil, err
 	}
 	e.base = cfg.Now()
-	e.right, e.wrong, e.pairs = newTable(cfg.VerifiedEntries), newTable(cfg.FailedEntries), newPairs()
+	e.right, e.wrong = newTable(cfg.VerifiedEntries), newTable(cfg.FailedEntries)
 	return e, nil
 }
 
@@ -310,8 +309,8 @@ func (c *check) judge(ctx context.Context, at time.Time, field credential.Field)
 		return nil
 	}
 	var pairHash uint64
-	h := e.pairs.hash(seen.canonical, c.network)
-	if e.pairs.known(h, at.Sub(e.base)) {
+	h := e.cfg.Gate.known.hash(seen.canonical, c.network)
+	if e.cfg.Gate.known.known(h, at) {
 		pairHash = h
 	}
 	j, t, shared, refused := e.cfg.Gate.enter(c.mac, c.network, pairHash, func() *job {
@@ -364,7 +363,7 @@ func (c *check) judge(ctx context.Context, at time.Time, field credential.Field)
 	}
 	c.settle(ctx, g, throttle.Right)
 	judged.entry.learn(c.network)
-	e.pairs.learn(h, e.cfg.Now().Sub(e.base))
+	e.cfg.Gate.known.learn(h, at)
 	c.claims(judged.entry)
 	return c.success(account)
 }

@@ -77,11 +77,13 @@ type Gate struct {
 	jobs    map[mac]*job   // waiting or running, by the credential that they judge
 	pairs   map[uint64]int // tickets of known pairs, waiting or running
 	typical time.Duration  // moving average of a hash's time
+
+	known *pairs // not under mu
 }
 
 // NewGate returns a Gate with these limits.
 func NewGate(limits Limits) *Gate {
-	return &Gate{limits: limits.withDefaults(), jobs: make(map[mac]*job), pairs: make(map[uint64]int)}
+	return &Gate{limits: limits.withDefaults(), jobs: make(map[mac]*job), pairs: make(map[uint64]int), known: newPairs()}
 }
 
 // SetLimits changes the limits. What runs or waits goes on; new limits bind what comes after.

@@ -39,24 +39,24 @@ func (p *pairs) hash(account string, network netip.Prefix) uint64 {
 	return maphash.Comparable(p.seed, pair{account, network})
 }
 
-// minute is never 0, so that a taken place is never 0.
-func pairMinute(now time.Duration) uint64 { return uint64(now/time.Minute)%pairMinuteMask + 1 }
+// pairMinute is never 0, so that a taken place is never 0.
+func pairMinute(at time.Time) uint64 { return uint64(at.Unix()/60)%pairMinuteMask + 1 }
 
 // known reports whether the pair with this hash succeeded within pairLife.
-func (p *pairs) known(h uint64, now time.Duration) bool {
+func (p *pairs) known(h uint64, at time.Time) bool {
 	b := &p.places[h%uint64(len(p.places))]
 	for i := range b {
 		if v := b[i].Load(); v != 0 && v>>pairMinuteBits == h>>pairMinuteBits {
-			return pairMinute(now)-v&pairMinuteMask < uint64(pairLife/time.Minute)
+			return pairMinute(at)-v&pairMinuteMask < uint64(pairLife/time.Minute)
 		}
 	}
 	return false
 }
 
 // learn notes a success of the pair with this hash, in place of the oldest when its bucket is full.
-func (p *pairs) learn(h uint64, now time.Duration) {
+func (p *pairs) learn(h uint64, at time.Time) {
 	b := &p.places[h%uint64(len(p.places))]
-	minute := pairMinute(now)
+	minute := pairMinute(at)
 	oldest := 0
 	for i := range b {
 		v := b[i].Load()

@@ -1,0 +1,144 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package otelauth
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/otelauth/otelauth-go/otelauth/attempt"
+)
+
+// Denial is the answer to a request that is not let through. It says what the caller may know: an
+// unknown user and a wrong password are the same Denial.
+type Denial struct {
+	// Status is 400, 401, 403, 429 or 503.
+	Status int
+	// Detail is a sentence for the caller.
+	Detail string
+	// TraceID is what the caller should quote when asking for help, 32 hexadecimal digits; "" without a trace.
+	TraceID string
+	// RetryAfter is how long to wait, rounded up to seconds; 0 says nothing.
+	RetryAfter time.Duration
+
+	challenge bool
+}
+
+// retryAfterDefault is what a 503 says that has no better estimate.
+const retryAfterDefault = time.Second
+
+func (c *core) denial(req *attempt.Request, res *attempt.Result) Denial {
+	d := Denial{TraceID: traceID(req), RetryAfter: res.RetryAfter}
+	switch {
+	case res.ErrorType == attempt.InsecureTransport:
+		d.Status = http.StatusForbidden
+		d.Detail = "This endpoint takes credentials over HTTPS only. If a proxy in front of it speaks HTTPS, the operator names it in " +
+			"Config.TrustedProxies; a network that may use plaintext is named in Config.DangerouslyAllowPlaintextFrom."
+		if req.Exposed {
+			d.Detail = "The credentials were sent in plaintext and were not looked at; consider them known to others. " + d.Detail
+		}
+	case res.Outcome == attempt.Missing:
+		d.Status, d.challenge = http.StatusUnauthorized, true
+		d.Detail = "This endpoint requires credentials."
+	case res.Outcome == attempt.Malformed:
+		d.Status = http.StatusBadRequest
+		d.Detail = "The Authorization field is not a well-formed Basic credential (RFC 7617)."
+	case res.Outcome == attempt.Failure:
+		d.Status, d.challenge = http.StatusUnauthorized, true
+		d.Detail = "The credentials are not accepted."
+	case res.Outcome == attempt.Throttled:
+		d.Status = http.StatusTooManyRequests
+		d.Detail = "Too many wrong credentials. Wait before the next try."
+		d.RetryAfter = max(d.RetryAfter, time.Second)
+	default:
+		d.Status = http.StatusServiceUnavailable
+		d.Detail = "The credentials could not be verified just now. Try again later."
+		d.RetryAfter = max(d.RetryAfter, retryAfterDefault)
+	}
+	return d
+}
+
+// write sends the answer. What Config.Deny writes stands under a head that is ours.
+func (d *Denial) write(w http.ResponseWriter, r *http.Request, c *core) {
+	head := deniedHead{ResponseWriter: w, denial: d, core: c}
+	if c.cfg.Deny != nil {
+		c.cfg.Deny(&head, r, *d)
+		head.WriteHeader(d.Status)
+		return
+	}
+	w.Header().Set("Content-Type", problemType)
+	head.WriteHeader(d.Status)
+	_, _ = w.Write(problem(d.Status, d.Detail, d.TraceID))
+}
+
+// deniedHead keeps the status and the fields that make an answer a denial, whatever is asked of it.
+type deniedHead struct {
+	http.ResponseWriter
+	denial  *Denial
+	core    *core
+	written bool
+}
+
+func (h *deniedHead) WriteHeader(int) {
+	if h.written {
+		return
+	}
+	h.written = true
+	header := h.Header()
+	header.Set("Cache-Control", "no-store")
+	header.Del("Www-Authenticate")
+	if h.denial.challenge {
+		header["Www-Authenticate"] = h.core.challenge
+	}
+	if h.denial.RetryAfter > 0 {
+		header.Set("Retry-After", strconv.FormatInt(int64((h.denial.RetryAfter+time.Second-1)/time.Second), 10))
+	}
+	h.ResponseWriter.WriteHeader(h.denial.Status)
+}
+
+func (h *deniedHead) Write(b []byte) (int, error) {
+	h.WriteHeader(h.denial.Status)
+	return h.ResponseWriter.Write(b)
+}
+
+// forbid is the answer to an authenticated user who may not do this.
+func forbid(w http.ResponseWriter, r *http.Request) {
+	req := attempt.Request{Context: r.Context()}
+	w.Header().Set("Content-Type", problemType)
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusForbidden)
+	_, _ = w.Write(problem(http.StatusForbidden, "This account may not do this.", traceID(&req)))
+}
+
+// problemType is the media type of RFC 9457.
+const problemType = "application/problem+json"
+
+func problem(status int, detail, traceID string) []byte {
+	body, err := json.Marshal(struct {
+		Title   string `json:"title"`
+		Status  int    `json:"status"`
+		Detail  string `json:"detail"`
+		TraceID string `json:"trace_id,omitempty"`
+	}{http.StatusText(status), status, detail, traceID})
+	if err != nil {
+		return nil // strings and an int always marshal
+	}
+	return append(body, '\n')
+}
+
+// traceID returns the id under which the attempt is found: the server span's, else the auth span's.
+func traceID(req *attempt.Request) string {
+	sc := trace.SpanContextFromContext(req.Context)
+	if span, ok := req.Span.(trace.Span); ok && !sc.IsValid() {
+		sc = span.SpanContext()
+	}
+	if !sc.HasTraceID() {
+		return ""
+	}
+	return sc.TraceID().String()
+}

@@ -1,0 +1,170 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package otelauth
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"go.opentelemetry.io/otel/log"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/clientip"
+	"github.com/otelauth/otelauth-go/otelauth/credential"
+	"github.com/otelauth/otelauth-go/otelauth/throttle"
+	"github.com/otelauth/otelauth-go/otelauth/verify"
+)
+
+// Config is what a [Middleware] does. Exactly one of Accounts and Verifier is set; the zero value of every
+// other field is a safe default. It is read by [New] and [Middleware.Reconfigure] and may be changed afterwards without effect.
+type Config struct {
+	// Realm names the protected space in the challenge; browsers show it. Default: "restricted".
+	Realm string
+
+	// Accounts finds the stored hash of a name: *htpasswd.File, verify.Static.
+	Accounts verify.Accounts
+	// Verifier decides by itself who is right.
+	Verifier verify.Verifier
+
+	// Routes names the endpoint of a request before it is served, so that a denied one is counted for its
+	// endpoint too. An *http.ServeMux is one; [RouteFunc] makes one for other routers. nil: the pattern that
+	// an outer ServeMux has set, and no route where there is none.
+	Routes Routes
+	// Public lists the endpoints that need no credentials, as patterns of http.ServeMux. Credentials
+	// sent to them are verified, charged and recorded all the same; wrong ones make the caller anonymous. A
+	// raw path that is not in normal form is never public. The whole tree "/" may be named for OPTIONS only (CORS
+	// preflight): write "GET /{$}" for the root page.
+	Public []string
+	// Sensitive lists the endpoints whose attempts deserve attention, as patterns of http.ServeMux. It marks
+	// attempt.Request.Sensitive and changes no answer.
+	Sensitive []string
+	// Deny writes the body of a denial. Status, challenge and the other headers of ours stay. nil: a problem
+	// document of RFC 9457.
+	Deny func(w http.ResponseWriter, r *http.Request, d Denial)
+
+	// TrustedProxies are the networks whose forwarding headers are believed. Default: none.
+	TrustedProxies []netip.Prefix
+	// ForwardedHeader is the one header that the trusted proxies write. Default: X-Forwarded-For.
+	ForwardedHeader clientip.Header
+	// TrustedCallers are the networks whose traceparent is obeyed, judged by the resolved client address;
+	// see [Middleware.Untrusted]. nil: loopback and private networks; empty but not nil: nobody.
+	TrustedCallers []netip.Prefix
+	// DangerouslyAllowPlaintextFrom are the networks from which credentials are verified although everybody on
+	// the way can read them. Default: none; loopback and unix sockets need no mention.
+	DangerouslyAllowPlaintextFrom []netip.Prefix
+
+	// IdentityKey keys user.hash. Default: random, so that hashes of one process mean nothing to another; one event says so.
+	IdentityKey IdentityKey
+	// UserNames says whether names are told. Default: [PlainNames].
+	UserNames UserNames
+
+	// Throttle keeps the guess budgets. Default: throttle.None, every guess is tried.
+	Throttle throttle.Throttle
+	// Gate limits hashing. Middlewares of one process should share one. Default: a Gate of its own with
+	// the zero verify.Limits.
+	Gate *verify.Gate
+	// CacheTTL is how long a verified credential is recognised without hashing. Default: 5 min, with a Verifier 1 min.
+	CacheTTL time.Duration
+	// CacheEntries bounds the right and, a quarter of it, the wrong credentials remembered. Default: 65,536.
+	CacheEntries int
+	// MaxHeaderBytes bounds the Authorization field. Default: 8 KiB.
+	MaxHeaderBytes int
+
+	// The providers of telemetry. Default: the global ones, asked when New is called.
+	TracerProvider trace.TracerProvider
+	MeterProvider  metric.MeterProvider
+	LoggerProvider log.LoggerProvider
+	// Observers are told of each attempt, in place of the spans, metrics and events of the providers. An observer
+	// that must fail closed stands last, so that it decides first. nil: spans, metrics and audit; empty but not nil: nobody is told.
+	Observers []attempt.Observer
+
+	// Now is the clock, with a monotonic reading. Default: time.Now.
+	Now func() time.Time
+	// Rand is the source of keys. Default: crypto/rand.Reader.
+	Rand io.Reader
+}
+
+// DefaultRealm stands for an empty Config.Realm.
+const DefaultRealm = "restricted"
+
+// settings is a Config in the form in which requests need it.
+type settings struct {
+	challenge []string
+	clients   *clientip.Resolver
+	public    *patterns
+	sensitive *patterns
+}
+
+// compile checks cfg as a whole and returns every fault.
+func (cfg *Config) compile() (s settings, err error) {
+	var faults []error
+	fault := func(format string, args ...any) {
+		faults = append(faults, fmt.Errorf("otelauth: "+format, args...))
+	}
+	realm := cfg.Realm
+	if realm == "" {
+		realm = DefaultRealm
+	}
+	if challenge, err := credential.Challenge(realm); err != nil {
+		fault("Config.Realm: %w", err)
+	} else {
+		s.challenge = []string{challenge}
+	}
+	switch {
+	case cfg.Accounts == nil && cfg.Verifier == nil:
+		fault("neither Config.Accounts nor Config.Verifier is set; name where the accounts are")
+	case cfg.Accounts != nil && cfg.Verifier != nil:
+		fault("both Config.Accounts and Config.Verifier are set; remove one")
+	}
+	if s.clients, err = clientip.New(clientip.Config{
+		TrustedProxies: cfg.TrustedProxies, Header: cfg.ForwardedHeader,
+	}); err != nil {
+		fault("Config.TrustedProxies: %w", err)
+	}
+	if s.public, err = newPatterns("Public", cfg.Public, true); err != nil {
+		faults = append(faults, err)
+	}
+	if s.sensitive, err = newPatterns("Sensitive", cfg.Sensitive, false); err != nil {
+		faults = append(faults, err)
+	}
+	for name, prefixes := range map[string][]netip.Prefix{
+		"TrustedCallers": cfg.TrustedCallers, "DangerouslyAllowPlaintextFrom": cfg.DangerouslyAllowPlaintextFrom,
+	} {
+		for i, p := range prefixes {
+			if !p.IsValid() {
+				fault("Config.%s[%d] is not a network; use netip.ParsePrefix", name, i)
+			}
+		}
+	}
+	if err := cfg.IdentityKey.validate(); err != nil {
+		faults = append(faults, err)
+	}
+	if cfg.UserNames > HashedNames {
+		fault("Config.UserNames is %d; use PlainNames or HashedNames", cfg.UserNames)
+	}
+	for name, v := range map[string]int64{
+		"CacheTTL": int64(cfg.CacheTTL), "CacheEntries": int64(cfg.CacheEntries), "MaxHeaderBytes": int64(cfg.MaxHeaderBytes),
+	} {
+		if v < 0 {
+			fault("Config.%s is negative; leave it 0 for the default", name)
+		}
+	}
+	for i, o := range cfg.Observers {
+		if o == nil {
+			fault("Config.Observers[%d] is nil; remove it", i)
+		}
+	}
+	if v, ok := cfg.Accounts.(verify.Validator); ok {
+		if err := v.Validate(); err != nil {
+			fault("Config.Accounts: %w", err)
+		}
+	}
+	return s, errors.Join(faults...)
+}

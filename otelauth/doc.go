@@ -1,0 +1,35 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package otelauth verifies HTTP Basic Auth so that no attempt is ever invisible: each
+// verification runs inside a span, is counted for its endpoint and leaves one structured event, all three tied by
+// one trace id, with the user, the client and the outcome on them.
+//
+//	users, err := htpasswd.Open(htpasswd.Config{Path: "users.htpasswd"})
+//	mw, err := otelauth.New(otelauth.Config{Realm: "orders", Accounts: users, Routes: mux})
+//	handler := otelhttp.NewHandler(mw.Wrap(mux), "orders", otelhttp.WithPublicEndpointFn(mw.Untrusted))
+//
+// What [Middleware.Wrap] wraps is protected: an endpoint that nobody named in Config.Public is closed. A
+// handler finds the caller with [UserFromContext].
+//
+// # The pipeline
+//
+// A request passes these stages, each a package of its own, in this order:
+//
+//	1  credential   what did the client send?    RFC 7617, strictly
+//	2  clientip     who is calling?              trusted proxies only
+//	3  throttle     may this one try?            guesses are paid for before they are hashed
+//	4  verify       is it right?                 recognised by a keyed MAC, or hashed behind a fair gate
+//	5  otelauth     what is answered?            RFC 9110 challenges, RFC 9457 problems
+//	6  spans, metrics, otelauth/audit            what is told
+//
+// The stages write neither HTTP nor telemetry. The verdict is an attempt.Result; observers tell it, and one file
+// of this package turns it into an answer.
+//
+// # What it refuses to do
+//
+// It never verifies credentials that came in plaintext from another machine, believes no
+// forwarding header from a peer that is no trusted proxy, keeps no password, and answers an
+// unknown user exactly as a wrong password: same status, headers, body and work. It has no sessions, no
+// tokens and no login page; it is Basic Auth, done as well as Basic Auth can be.
+package otelauth
