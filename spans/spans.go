@@ -48,7 +48,8 @@ func New(cfg Config) (*Observer, error) {
 		cfg.Scheme = attempt.SchemeBasic
 	}
 	if !token(string(cfg.Scheme)) {
-		return nil, fmt.Errorf("spans: Config.Scheme %q is not the name of an authentication scheme: use letters, digits and hyphens", cfg.Scheme)
+		return nil, fmt.Errorf("spans: Config.Scheme %q is no name of an authentication scheme: use letters, digits and hyphens",
+			cfg.Scheme)
 	}
 	if cfg.TracerProvider == nil {
 		cfg.TracerProvider = otel.GetTracerProvider()
