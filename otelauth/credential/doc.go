@@ -21,7 +21,6 @@
 //
 //	what arrives                                  BasicAuth            here
 //	several Authorization fields                  reads the first      DuplicateField
-//	two spellings of the field's name in the map  reads the canonical  DuplicateField
 //	a field longer than the bound                 reads it             TooLong
 //	"Basic YTpi, Basic Yzpk" or ", Bearer x"      refuses              MultipleSchemes
 //	CR or LF between base64 digits                skips them           NotBase64
