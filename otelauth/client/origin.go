@@ -71,13 +71,17 @@ func originOf(u *url.URL) (origin, bool) {
 	}
 	o.host = host
 	if p := u.Port(); p != "" {
-		n, err := strconv.ParseUint(p, 10, 16)
-		if err != nil || n == 0 {
+		if o.port, ok = normalPort(p); !ok {
 			return origin{}, false
 		}
-		o.port = strconv.FormatUint(n, 10)
 	}
 	return o, true
+}
+
+// normalPort takes leading zeros off: net/http dials "0443" as it stands, and reaches 443.
+func normalPort(port string) (string, bool) {
+	n, err := strconv.ParseUint(port, 10, 16)
+	return strconv.FormatUint(n, 10), err == nil && n > 0
 }
 
 func normalHost(host string) (string, bool) {

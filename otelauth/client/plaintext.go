@@ -93,6 +93,10 @@ func guard(base *http.Transport, origins map[origin]struct{}, allowed networks) 
 			dial = func(_ context.Context, network, addr string) (net.Conn, error) { return old(network, addr) }
 		} else {
 			dial = new(net.Dialer).DialContext
+			// net/http gives HTTP/2 up when it sees a dialler that is not its own. This one is.
+			if _, auto := base.TLSNextProto["h2"]; auto {
+				t.ForceAttemptHTTP2 = true
+			}
 		}
 	}
 	t.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -106,12 +110,18 @@ func guard(base *http.Transport, origins map[origin]struct{}, allowed networks) 
 	return t
 }
 
+// isGuarded reads addr as originOf reads a URL: two spellings of one address are one address here too. What it cannot
+// read is judged.
 func isGuarded(guarded map[string]struct{}, addr string) bool {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return true
 	}
-	host, ok := normalHost(host)
+	port, ok := normalPort(port)
+	if !ok {
+		return true
+	}
+	host, ok = normalHost(host)
 	if !ok {
 		return false // no origin has such a host
 	}

@@ -267,7 +267,7 @@ func (k *kubernetes) flip(t testing.TB, username, password string) {
 
 func TestDirectoryFlipsUnderLoad(t *testing.T) {
 	t.Parallel()
-	const flips = 200
+	const flips = 100
 	k := &kubernetes{dir: t.TempDir()}
 	k.flip(t, "user-0", "pass-0")
 	var mu sync.Mutex
@@ -284,7 +284,7 @@ func TestDirectoryFlipsUnderLoad(t *testing.T) {
 	})
 	stop := make(chan struct{})
 	var load sync.WaitGroup
-	for range 4 {
+	for range 2 {
 		load.Go(func() {
 			for {
 				select {

@@ -437,7 +437,7 @@ func (e elsewhere) Write(b []byte) (int, error) {
 // connection, before anything is written to it.
 func TestPlaintextIsJudgedByTheConnection(t *testing.T) {
 	t.Parallel()
-	for _, target := range []string{"http://orders.internal", "http://ORDERS.internal", "http://localhost", "http://10.1.2.3"} {
+	for _, target := range []string{"http://orders.internal", "http://ORDERS.internal", "http://orders.internal:0080", "http://localhost", "http://10.1.2.3"} {
 		t.Run(target, func(t *testing.T) {
 			t.Parallel()
 			s := newServer(t, false, nil)
@@ -453,7 +453,7 @@ func TestPlaintextIsJudgedByTheConnection(t *testing.T) {
 				return elsewhere{conn, netip.MustParseAddrPort("[::ffff:10.1.2.3]:80"), new(atomic.Int64)}, nil
 			}
 			tr := newTransport(t, client.Config{
-				Origins: []string{strings.ToLower(target)}, Base: base,
+				Origins: []string{strings.TrimSuffix(strings.ToLower(target), ":0080")}, Base: base,
 				DangerouslyAllowPlaintextFrom: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")},
 			})
 			get(t, tr, target)
