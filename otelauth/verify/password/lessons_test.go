@@ -29,10 +29,7 @@ func TestUnknownSchemeIsNotPlaintext(t *testing.T) {
 		}
 	}
 	for _, v := range vectors(t) {
-		if !strings.HasPrefix(v.madeBy, "htpasswd") && !strings.HasPrefix(v.madeBy, "python3-argon2") {
-			continue
-		}
-		if parse(t, everything, v.encoded).Verify([]byte(v.encoded)).Match {
+		if string(v.password) == "wonderland" && !v.costly() && parse(t, everything, v.encoded).Verify([]byte(v.encoded)).Match {
 			t.Errorf("%s: the stored text is its own password", v.madeBy)
 		}
 	}

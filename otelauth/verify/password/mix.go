@@ -116,13 +116,15 @@ func newDecoy(c class, random io.Reader) *Hash {
 func (c class) id() uint64 {
 	h := fnv.New64a()
 	_, _ = io.Copy(h, strings.NewReader(c.scheme.name))
-	var b [18]byte
+	var b [17]byte
 	binary.LittleEndian.PutUint32(b[0:], c.cost)
 	binary.LittleEndian.PutUint32(b[4:], c.memory)
 	binary.LittleEndian.PutUint32(b[8:], c.lanes)
 	binary.LittleEndian.PutUint16(b[12:], c.salt)
 	binary.LittleEndian.PutUint16(b[14:], c.digest)
-	binary.LittleEndian.PutUint16(b[16:], uint16(c.scheme.maxPassword)) // tells Django's bcrypt_sha256 from bcrypt
+	if c.scheme == bcryptSHA256 { // whose name is bcrypt's
+		b[16] = 1
+	}
 	_, _ = h.Write(b[:])
 	return h.Sum64()
 }

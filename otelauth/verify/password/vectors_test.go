@@ -22,6 +22,7 @@ type vector struct {
 }
 
 func (v vector) legacy() bool { return v.scheme == "apr1" || v.scheme == "sha" || v.scheme == "ssha" }
+func (v vector) costly() bool { return strings.Contains(v.madeBy, "Argon2PasswordHasher") } // 100 MiB
 func (v vector) django() bool { return strings.HasPrefix(v.madeBy, "Django") }
 
 // vectors reads testdata/vectors.txt, made by testdata/make-vectors.py.
@@ -73,6 +74,9 @@ func TestVectorsOfOtherImplementations(t *testing.T) {
 		}
 		if got, want := h.Verify(v.password), (password.Verdict{Match: true}); got != want {
 			t.Errorf("%s, password %q: %+v, want %+v", v.madeBy, v.password, got, want)
+		}
+		if string(v.password) != "wonderland" || v.costly() {
+			continue // one wrong password for each way of making a hash is enough, under the race detector
 		}
 		wrong := append(slices.Clone(v.password), 'x')
 		if h.Verify(wrong).Match {
