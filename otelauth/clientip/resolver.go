@@ -69,7 +69,7 @@ const MaxHops = 32
 // A peer counts as a unix socket by what the server's listener is ([http.LocalAddrContextKey]), not by what RemoteAddr
 // looks like.
 //
-// RFC 7239; the right-most rule is that of RFC 7239, section 8.1: only trusted hops vouch for what they were told.
+// RFC 7239, section 8.1: such a header can be relied on as far as the proxies that wrote it can, and no further.
 func (r *Resolver) Resolve(req *http.Request) Client {
 	var c Client
 	unix := false

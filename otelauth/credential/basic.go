@@ -51,7 +51,7 @@ func (f Field) Decode() (Basic, Fault) {
 	} else if strings.HasSuffix(f.Token, "=") {
 		want--
 	}
-	octets := make([]byte, want+2) // strict.Decode writes whole groups of three
+	octets := make([]byte, want+2) // strict.Decode may write DecodedLen octets
 	n, err := strict.Decode(octets, []byte(f.Token))
 	if err != nil || n != want { // n < want: a CR or LF was skipped
 		return Basic{}, NotBase64

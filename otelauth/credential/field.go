@@ -75,7 +75,7 @@ func Split(h http.Header, maxBytes int) (Field, Fault) {
 		fault = Empty
 	case strings.IndexByte(token, ',') >= 0:
 		fault = MultipleSchemes
-	case rest[0] != ' ': // a tab, a quote: no separator, so what follows is no token68
+	case rest[0] != ' ': // a tab or a slash, with which base64 can begin: no separator, so no token68
 		fault = NotBase64
 	default:
 		return Field{Scheme: attempt.SchemeBasic, Token: token}, NoFault

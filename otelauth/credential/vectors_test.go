@@ -96,6 +96,7 @@ func vectors() []vector {
 		{"tab after the scheme", one("Basic\t" + b64("alice:pw")), basic, "", "", credential.NotBase64, refuses},
 		{"tab after the space", one("Basic \t" + b64("alice:pw")), basic, "", "", credential.NotBase64, refuses},
 		{"no space", one("Basic:" + b64("alice:pw")), basic, "", "", credential.NotBase64, refuses},
+		{"no space before a token that begins with a slash", one("Basic" + b64("\xffa:pw")), basic, "", "", credential.NotBase64, refuses},
 		{"trailing space", one("Basic " + b64("alice:pw") + " "), basic, "", "", credential.NotBase64, refuses},
 		{"something after the token", one("Basic Og== Og=="), basic, "", "", credential.NotBase64, refuses},
 		{"no padding", one("Basic Og"), basic, "", "", credential.NotBase64, refuses},
