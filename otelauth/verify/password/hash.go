@@ -81,7 +81,7 @@ func (s *stored) equal(derived []byte) bool {
 //
 // The zero Hash and a nil *Hash match no password, and do no work: use the decoy of a [Mix] where
 // there is no account. A Hash never changes and is safe for concurrent use. It prints as
-// "[redacted bcrypt]" in every verb, in JSON and in slog. With its salt and digest it takes about 200 bytes.
+// "[redacted bcrypt]" in every verb, in JSON and in slog. With its salt and digest it takes about 160 bytes.
 type Hash struct {
 	// Behind a pointer, so that printing a struct that holds a Hash by value shows no salt and digest.
 	s *stored

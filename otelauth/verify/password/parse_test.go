@@ -80,6 +80,7 @@ func TestParseRefuses(t *testing.T) {
 		{"argon2id padded", "$argon2id$v=19$m=64,t=1,p=1" + argon2idTail + "=", password.ErrMalformed, "base64"},
 		{"argon2id line end", "$argon2id$v=19$m=64,t=1,p=1" + argon2idTail + "\n", password.ErrMalformed, "base64"},
 		{"argon2id salt line end", "$argon2id$v=19$m=64,t=1,p=1$\n" + salt16 + "$" + digest32, password.ErrMalformed, "base64"},
+		{"argon2id stray bits", "$argon2id$v=19$m=64,t=1,p=1$" + salt16 + "$" + digest32[:42] + "B", password.ErrMalformed, "base64"},
 		{"argon2id huge digest", "$argon2id$v=19$m=64,t=1,p=1$" + salt16 + "$" + strings.Repeat("AAAA", 22), password.ErrOutOfBounds, "digest"},
 
 		{"scrypt 1 GiB", "$scrypt$ln=20,r=8,p=1" + argon2idTail, password.ErrOutOfBounds, "memory"},

@@ -25,8 +25,8 @@ type Policy struct {
 }
 
 // Bounds are the largest costs that a stored hash may ask for. A field that is zero or negative means its
-// default, which admits the defaults of every current framework (Django 6: PBKDF2 with over a
-// million iterations, argon2id of 100 MiB with 8 lanes) and keeps one verification within a few seconds.
+// default, which admits the defaults of every current framework (Django: PBKDF2 with over two
+// million iterations, argon2id of 100 MiB with 8 lanes) and keeps one verification below a second, bcrypt at its bound apart.
 type Bounds struct {
 	// BcryptCost is the largest log₂ of the rounds. Default 16 (about 4 s), at most 31.
 	BcryptCost int
@@ -35,9 +35,9 @@ type Bounds struct {
 	MemoryBytes int64
 	// Argon2Lanes is the largest parallelism of argon2id, a goroutine each. Default 32, at most 255.
 	Argon2Lanes int
-	// PBKDF2Iterations is the largest count, for as many blocks as the key is long. Default 5,000,000.
+	// PBKDF2Iterations is the largest count, divided by the blocks that the key is long. Default 5,000,000 (about 0.8 s).
 	PBKDF2Iterations int
-	// SHACryptRounds is the largest "rounds=" of $5$ and $6$. Default 1,000,000.
+	// SHACryptRounds is the largest "rounds=" of $5$ and $6$. Default 1,000,000 (0.25 s, and 0.9 s for a password of 256 bytes).
 	SHACryptRounds int
 }
 
