@@ -101,10 +101,11 @@ func (x *exchange) tell(resp attempt.Response) {
 	if x.alarm != nil {
 		x.alarm.disarm(x)
 	}
+	x.resp = resp // &resp would be an allocation, also for those who come second
 	if !x.anonymous {
-		o.End(x.req.Context, &x.req, &x.res, &resp)
+		o.End(x.req.Context, &x.req, &x.res, &x.resp)
 	} else if o, ok := o.(attempt.AnonymousObserver); ok {
-		o.Anonymous(x.req.Context, &x.req, &resp)
+		o.Anonymous(x.req.Context, &x.req, &x.resp)
 	}
 }
 

@@ -176,7 +176,7 @@ func (m *Middleware) Authenticate(r *http.Request) (User, attempt.Result) {
 	a := c.receive(r, &j.req)
 	account := c.authenticate(&a, &j.req, &j.res)
 	if c.observer != nil {
-		c.observer.End(j.req.Context, &j.req, &j.res, &attempt.Response{})
+		c.observer.End(j.req.Context, &j.req, &j.res, &j.resp)
 	}
 	user, res := userOf(account), j.res
 	*j = judged{}

@@ -28,8 +28,9 @@ type core struct {
 
 // judged is one attempt on its way through the pipeline.
 type judged struct {
-	req attempt.Request
-	res attempt.Result
+	req  attempt.Request
+	res  attempt.Result
+	resp attempt.Response // written by whoever ends the attempt
 }
 
 // arrival is what stages 1 and 2 found. It holds the token: keep it in a local variable.
