@@ -197,13 +197,18 @@ func TestRehashNeeded(t *testing.T) {
 	today := everything
 	today.Today = password.Params{Scheme: "bcrypt", BcryptCost: 12}
 	for encoded, want := range map[string]bool{
-		"$2y$11$" + bcryptSalt + bcryptDigest:            true,
-		"$2y$12$" + bcryptSalt + bcryptDigest:            false,
-		"$argon2id$v=19$m=102400,t=2,p=8" + argon2idTail: true,
+		"$2y$11$" + bcryptSalt + bcryptDigest:               true,
+		"$2y$12$" + bcryptSalt + bcryptDigest:               false,
+		"bcrypt_sha256$$2b$12$" + bcryptSalt + bcryptDigest: false,
+		"$argon2id$v=19$m=102400,t=2,p=8" + argon2idTail:    true,
 	} {
 		if got := parse(t, today, encoded).RehashNeeded(); got != want {
 			t.Errorf("today bcrypt 12, %s: %v, want %v", encoded, got, want)
 		}
+	}
+	today.Today.BcryptCost = 17
+	if _, err := today.Parse("$2y$12$" + bcryptSalt + bcryptDigest); !errors.Is(err, password.ErrOutOfBounds) {
+		t.Errorf("a Today that cannot be had: %v", err)
 	}
 	today.Today = password.Params{MemoryKiB: 65536, Passes: 3}
 	for encoded, want := range map[string]bool{

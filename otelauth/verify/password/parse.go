@@ -76,7 +76,9 @@ func (p Policy) Parse(encoded string) (*Hash, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.weak = p.weak(s.class)
+	if s.weak, err = p.weak(s.class); err != nil {
+		return nil, err
+	}
 	return &Hash{s}, nil
 }
 

@@ -3,7 +3,10 @@
 
 package password
 
-import "math"
+import (
+	"errors"
+	"math"
+)
 
 // Policy is which stored hashes are accepted and which of them are called weak.
 //
@@ -21,6 +24,7 @@ type Policy struct {
 	Max Bounds
 	// Today is what new hashes are made with: [Hash.RehashNeeded] then means another scheme than this,
 	// or a cheaper one. The zero Params compare each scheme with the minimum of the cheat sheet instead.
+	// Parse refuses every hash while these cannot be had.
 	Today Params
 }
 
@@ -60,13 +64,13 @@ func (b Bounds) orDefaults() Bounds {
 }
 
 // weak reports whether a class of hashes is below today's policy.
-func (p Policy) weak(c class) bool {
+func (p Policy) weak(c class) (bool, error) {
 	if p.Today == (Params{}) {
-		return c.scheme.weak == nil || c.scheme.weak(c)
+		return c.scheme.weak == nil || c.scheme.weak(c), nil
 	}
 	today, err := p.Today.class()
 	if err != nil {
-		return false
+		return false, &ParseError{Reason: "Policy.Today: " + err.Error(), kind: errors.Unwrap(err)}
 	}
-	return c.scheme != today.scheme || c.cost < today.cost || c.memory < today.memory
+	return c.scheme.name != today.scheme.name || c.cost < today.cost || c.memory < today.memory, nil
 }
