@@ -56,10 +56,9 @@ func (o *Observer) End(ctx context.Context, req *attempt.Request, res *attempt.R
 	if !o.enabled(ctx, lvl, attempt.EventAttempt) {
 		return
 	}
-	var buf [24]attribute.KeyValue
-	kv := attributes(buf[:0])
+	var kv attributes
 	kv.attempt(req, res, resp)
-	o.emit(spanned(ctx, req), event{name: attempt.EventAttempt, level: lvl, time: verdictTime(req, res)}, kv)
+	o.emit(spanned(ctx, req), event{name: attempt.EventAttempt, level: lvl, time: verdictTime(req, res)}, &kv)
 }
 
 // Anonymous emits "auth.public.response" when a public endpoint answered 401 or 403.
@@ -67,10 +66,9 @@ func (o *Observer) Anonymous(ctx context.Context, req *attempt.Request, resp *at
 	if !anonymous(resp) || !o.enabled(ctx, warn, attempt.EventPublicResponse) {
 		return
 	}
-	var buf [24]attribute.KeyValue
-	kv := attributes(buf[:0])
+	var kv attributes
 	kv.public(req, resp)
-	o.emit(spanned(ctx, req), event{name: attempt.EventPublicResponse, level: warn, time: req.Time}, kv)
+	o.emit(spanned(ctx, req), event{name: attempt.EventPublicResponse, level: warn, time: req.Time}, &kv)
 }
 
 // Notice emits an event named after the kind of n.
@@ -79,12 +77,11 @@ func (o *Observer) Notice(ctx context.Context, n attempt.Notice) {
 	if !o.enabled(ctx, lvl, string(n.Kind)) {
 		return
 	}
-	var buf [24]attribute.KeyValue
-	kv := attributes(buf[:0])
+	var kv attributes
 	kv.notice(&n)
 	o.emit(ctx, event{
 		name: string(n.Kind), level: lvl, time: n.Time, body: attempt.Text(n.Message, maxMessageBytes),
-	}, kv)
+	}, &kv)
 }
 
 type event struct {
@@ -98,7 +95,7 @@ func (o *Observer) enabled(ctx context.Context, l level, name string) bool {
 	return o.logger.Enabled(ctx, log.EnabledParameters{Severity: otelSeverity(l), EventName: name})
 }
 
-func (o *Observer) emit(ctx context.Context, e event, kv attributes) {
+func (o *Observer) emit(ctx context.Context, e event, kv *attributes) {
 	var rec log.Record
 	rec.SetEventName(e.name)
 	rec.SetTimestamp(e.time)
@@ -107,7 +104,7 @@ func (o *Observer) emit(ctx context.Context, e event, kv attributes) {
 	if e.body != "" {
 		rec.SetBody(attribute.StringValue(e.body))
 	}
-	rec.AddAttributes(kv...)
+	rec.AddAttributes(kv.all()...)
 	o.logger.Emit(ctx, rec)
 }
 

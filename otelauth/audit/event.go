@@ -41,25 +41,37 @@ func severity(o attempt.Outcome) level {
 	return fail
 }
 
-// attributes is the list that an event is built in. It lives on the stack of the caller: 24 is above what
-// any event has, and append goes on where that were not so.
-type attributes []attribute.KeyValue
+// attributes is the list that an event is built in. It lives on the stack of the caller, which an append through a
+// pointer would not; no event has as many as fit.
+type attributes struct {
+	list [24]attribute.KeyValue
+	n    int
+}
+
+func (a *attributes) add(kv attribute.KeyValue) {
+	if a.n < len(a.list) {
+		a.list[a.n] = kv
+		a.n++
+	}
+}
+
+func (a *attributes) all() []attribute.KeyValue { return a.list[:a.n] }
 
 func (a *attributes) str(key attribute.Key, value string, maxBytes int) {
 	if value != "" {
-		*a = append(*a, key.String(attempt.Text(value, maxBytes)))
+		a.add(key.String(attempt.Text(value, maxBytes)))
 	}
 }
 
 func (a *attributes) num(key attribute.Key, value int) {
 	if value != 0 {
-		*a = append(*a, key.Int(value))
+		a.add(key.Int(value))
 	}
 }
 
 func (a *attributes) flag(key attribute.Key, value bool) {
 	if value {
-		*a = append(*a, key.Bool(true))
+		a.add(key.Bool(true))
 	}
 }
 
@@ -77,7 +89,7 @@ func (a *attributes) request(req *attempt.Request) {
 	a.str(semconv.URLPathKey, req.Path, attempt.MaxPathBytes)
 	a.str(semconv.UserAgentOriginalKey, req.UserAgent, attempt.MaxUserAgentBytes)
 	if req.RequestID != "" {
-		*a = append(*a, semconv.HTTPRequestHeader("x-request-id", attempt.Text(req.RequestID, maxNameBytes)))
+		a.add(semconv.HTTPRequestHeader("x-request-id", attempt.Text(req.RequestID, maxNameBytes)))
 	}
 }
 
@@ -148,7 +160,7 @@ func noticeLevel(n *attempt.Notice) level {
 func (a *attributes) notice(n *attempt.Notice) {
 	a.str(attempt.KeyAccountSource, n.Source, maxRouteBytes)
 	if n.Kind == attempt.AccountReload {
-		*a = append(*a, attribute.Int(attempt.KeyAccountCount, n.Accounts))
+		a.add(attribute.Int(attempt.KeyAccountCount, n.Accounts))
 	}
 	if n.Err != nil {
 		a.str(semconv.ExceptionMessageKey, n.Err.Error(), maxMessageBytes)

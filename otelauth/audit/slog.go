@@ -53,10 +53,9 @@ func (o *SlogObserver) End(ctx context.Context, req *attempt.Request, res *attem
 	if !o.handler.Enabled(ctx, lvl) {
 		return
 	}
-	var buf [24]attribute.KeyValue
-	kv := attributes(buf[:0])
+	var kv attributes
 	kv.attempt(req, res, resp)
-	o.write(spanned(ctx, req), slog.NewRecord(verdictTime(req, res), lvl, attempt.EventAttempt, 0), kv)
+	o.write(spanned(ctx, req), slog.NewRecord(verdictTime(req, res), lvl, attempt.EventAttempt, 0), &kv)
 }
 
 // Anonymous writes "auth.public.response" when a public endpoint answered 401 or 403.
@@ -64,10 +63,9 @@ func (o *SlogObserver) Anonymous(ctx context.Context, req *attempt.Request, resp
 	if !anonymous(resp) || !o.handler.Enabled(ctx, slog.LevelWarn) {
 		return
 	}
-	var buf [24]attribute.KeyValue
-	kv := attributes(buf[:0])
+	var kv attributes
 	kv.public(req, resp)
-	o.write(spanned(ctx, req), slog.NewRecord(req.Time, slog.LevelWarn, attempt.EventPublicResponse, 0), kv)
+	o.write(spanned(ctx, req), slog.NewRecord(req.Time, slog.LevelWarn, attempt.EventPublicResponse, 0), &kv)
 }
 
 // Notice writes an event named after the kind of n, its message under the key "body".
@@ -76,20 +74,19 @@ func (o *SlogObserver) Notice(ctx context.Context, n attempt.Notice) {
 	if !o.handler.Enabled(ctx, lvl) {
 		return
 	}
-	var buf [24]attribute.KeyValue
-	kv := attributes(buf[:0])
+	var kv attributes
 	kv.str("body", n.Message, maxMessageBytes)
 	kv.notice(&n)
-	o.write(ctx, slog.NewRecord(n.Time, lvl, string(n.Kind), 0), kv)
+	o.write(ctx, slog.NewRecord(n.Time, lvl, string(n.Kind), 0), &kv)
 }
 
-func (o *SlogObserver) write(ctx context.Context, rec slog.Record, kv attributes) {
+func (o *SlogObserver) write(ctx context.Context, rec slog.Record, kv *attributes) {
 	var buf [26]slog.Attr
 	attrs := buf[:0]
 	if sc := trace.SpanContextFromContext(ctx); sc.IsValid() {
 		attrs = append(attrs, slog.String(keyTraceID, sc.TraceID().String()), slog.String(keySpanID, sc.SpanID().String()))
 	}
-	for _, a := range kv {
+	for _, a := range kv.all() {
 		attrs = append(attrs, slogAttr(a))
 	}
 	rec.AddAttrs(attrs...)
