@@ -65,7 +65,9 @@ func feed(t *testing.T, o *metrics.Observer) {
 	}
 	o.Anonymous(ctx, &req, &attempt.Response{Status: 200, Handler: true})
 	o.Notice(ctx, attempt.Notice{Kind: attempt.AccountReload})
-	if _, err := o.Watch(func() attempt.State { return attempt.State{Accounts: 1, CacheEntries: 2, ThrottleEntries: 3, HashesActive: 4, HashesQueued: 5} }); err != nil {
+	if _, err := o.Watch(func() attempt.State {
+		return attempt.State{Accounts: 1, CacheEntries: 2, ThrottleEntries: 3, HashesActive: 4, HashesQueued: 5}
+	}); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -1,0 +1,74 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package audit_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	sdklog "go.opentelemetry.io/otel/sdk/log"
+
+	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/audit"
+)
+
+// A service without an OpenTelemetry log pipeline writes the events to its slog handler.
+func ExampleNewSlog() {
+	obs := audit.NewSlog(slog.NewTextHandler(os.Stdout, nil))
+
+	req := attempt.Request{
+		Context: context.Background(),
+		Time:    time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC),
+		Scheme:  attempt.SchemeBasic,
+		Client:  netip.MustParseAddr("192.0.2.7"),
+		Method:  "GET", Route: "/orders/{id}", Path: "/orders/7",
+		UserAgent: "curl/8\nlevel=INFO msg=forged",
+	}
+	res := attempt.Result{
+		Outcome: attempt.Failure, ErrorType: attempt.InvalidCredentials, Reason: attempt.ReasonWrongPassword,
+		UserName: "alice",
+	}
+	obs.End(req.Context, &req, &res, &attempt.Response{Status: 401})
+	// Output:
+	// time=2026-03-04T05:06:07.000Z level=WARN msg=auth.attempt auth.scheme=basic auth.outcome=failure user.name=alice client.address=192.0.2.7 http.request.method=GET http.route=/orders/{id} url.path=/orders/7 user_agent.original="curl/8�level=INFO msg=forged" http.response.status_code=401 error.type=invalid_credentials auth.reason=wrong_password
+}
+
+// The events are log records of OpenTelemetry; here the exporter prints what it is given.
+func ExampleNew() {
+	provider := sdklog.NewLoggerProvider(
+		sdklog.WithProcessor(sdklog.NewSimpleProcessor(printer{})),
+		sdklog.WithAllowKeyDuplication(), // the keys of an event are unique: there is nothing to look for
+	)
+	obs, err := audit.New(audit.Config{LoggerProvider: provider})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	req := attempt.Request{Context: context.Background(), Scheme: attempt.SchemeBasic, Route: "/admin", Method: "GET"}
+	res := attempt.Result{Outcome: attempt.Success, Cache: attempt.Hit, UserName: "alice"}
+	obs.End(req.Context, &req, &res, &attempt.Response{Status: 403, Handler: true})
+	// Output: INFO auth.attempt auth.scheme=basic auth.outcome=success user.name=alice http.request.method=GET http.route=/admin http.response.status_code=403 auth.cache.result=hit
+}
+
+type printer struct{}
+
+func (printer) Export(_ context.Context, records []sdklog.Record) error {
+	for _, r := range records {
+		fmt.Print(r.Severity(), " ", r.EventName())
+		r.WalkAttributes(func(kv attribute.KeyValue) bool {
+			fmt.Print(" ", kv.Key, "=", kv.Value.String())
+			return true
+		})
+		fmt.Println()
+	}
+	return nil
+}
+
+func (printer) Shutdown(context.Context) error   { return nil }
+func (printer) ForceFlush(context.Context) error { return nil }
