@@ -193,7 +193,6 @@ type snapshot struct {
 // credentials compares them first.
 func newSnapshot(old *snapshot, accounts []*verify.Account) *snapshot {
 	s := &snapshot{accounts: make(map[string]*verify.Account, len(accounts))}
-	hashes := make([]*password.Hash, 0, len(accounts))
 	changed := old == nil || len(old.accounts) != len(accounts)
 	for _, a := range accounts {
 		if old != nil {
@@ -204,12 +203,17 @@ func newSnapshot(old *snapshot, accounts []*verify.Account) *snapshot {
 			}
 		}
 		s.accounts[a.Name] = a
-		hashes = append(hashes, a.Password)
 	}
 	if !changed {
 		return old
 	}
-	s.mix = password.NewMix(hashes)
+	s.mix = password.MixOf(func(yield func(*password.Hash) bool) {
+		for _, a := range accounts {
+			if !yield(a.Password) {
+				return
+			}
+		}
+	}, nil)
 	return s
 }
 

@@ -36,6 +36,9 @@ type memory struct {
 	files map[string]string
 	errs  map[string]error
 	opens int
+	// after holds what the file becomes when it has been opened so many times: twice, for its kind and for its content,
+	// in each look and each reading.
+	after map[int]string
 }
 
 func newMemory(content string) *memory {
@@ -46,6 +49,11 @@ func (m *memory) Open(name string) (fs.File, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.opens++
+	defer func() {
+		if content, found := m.after[m.opens]; found {
+			m.files["users"] = content
+		}
+	}()
 	if err := m.errs[name]; err != nil {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}

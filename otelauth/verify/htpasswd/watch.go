@@ -40,6 +40,8 @@ func (f *File) follow(n notifier) {
 		if waiting {
 			continue // settle will look, after what was just told
 		}
+		// Before the look, so that no change falls between the two: a directory may be new, a symlink may point elsewhere.
+		n.watch(f.paths())
 		again := f.step(time.Now())
 		if told && !again {
 			// The first event of a write may come before its content.
@@ -48,8 +50,6 @@ func (f *File) follow(n notifier) {
 		if again {
 			settle.Reset(f.cfg.Settle)
 			waiting = true
-		} else {
-			n.watch(f.paths()) // a directory may be new, a symlink may point elsewhere
 		}
 	}
 }

@@ -110,15 +110,26 @@ func TestChangeDuringOpen(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory(one)
-		f, err := open(Config{Path: "users", FS: m}, func() notifier { return make(silent) })
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close()
-		told := reports(t, f)
-		m.write(two)
-		time.Sleep(2 * DefaultSettle)
+		m.after = map[int]string{2: two}
+		_, _, told := watched(t, m)
+		time.Sleep(DefaultSettle)
 		_ = wantReload(t, told, 2)
+	})
+}
+
+// What stood still may move again while it is read.
+func TestChangeDuringTheReading(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(one)
+		_, events, told := watched(t, m) // opened 2 + 2 times
+		m.write(two)
+		m.after = map[int]string{8: three} // after two looks, before the reading
+		events <- struct{}{}
+		time.Sleep(DefaultSettle)
+		wantNothing(t, told)
+		time.Sleep(DefaultSettle)
+		_ = wantReload(t, told, 3)
 	})
 }
 
