@@ -5,21 +5,21 @@ go 1.26.0
 replace github.com/otelauth/otelauth-go => ../..
 
 require (
-	github.com/abbot/go-http-auth v0.4.0
-	github.com/caddyserver/caddy/v2 v2.11.9
-	github.com/gin-gonic/gin v1.12.0
-	github.com/go-chi/chi/v5 v5.5.0
-	github.com/labstack/echo/v5 v5.4.4
-	github.com/otelauth/otelauth-go v0.0.0-00010101000000-000000000000
-	github.com/prometheus/exporter-toolkit v0.20.0
-	github.com/tg123/go-htpasswd v1.2.5
-	go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp v0.72.0
-	go.opentelemetry.io/otel/log v1.47.0
-	go.opentelemetry.io/otel/sdk v1.47.0
-	go.opentelemetry.io/otel/sdk/log v1.47.0
-	go.opentelemetry.io/otel/sdk/metric v1.47.0
-	golang.org/x/crypto v0.58.0
-	golang.org/x/sys v0.49.0
+	github.com/abbot/go-http-auth v0.4.0 // a peer: hashes every request
+	github.com/caddyserver/caddy/v2 v2.11.9 // a peer: the best known hash cache
+	github.com/gin-gonic/gin v1.12.0 // a peer: plaintext, with its router
+	github.com/go-chi/chi/v5 v5.5.0 // a peer: plaintext, with its router
+	github.com/labstack/echo/v5 v5.4.4 // a peer: plaintext, with its router
+	github.com/otelauth/otelauth-go v0.0.0-00010101000000-000000000000 // ours
+	github.com/prometheus/exporter-toolkit v0.20.0 // a peer: what Prometheus answers with
+	github.com/tg123/go-htpasswd v1.2.5 // a peer: the collector's basicauth extension
+	go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp v0.72.0 // the floor
+	go.opentelemetry.io/otel/log v1.47.0 // the no-op provider of rows without events
+	go.opentelemetry.io/otel/sdk v1.47.0 // the SDK as a service runs it
+	go.opentelemetry.io/otel/sdk/log v1.47.0 // the same, for events
+	go.opentelemetry.io/otel/sdk/metric v1.47.0 // the same, for metrics
+	golang.org/x/crypto v0.58.0 // bcrypt, to make the accounts
+	golang.org/x/sys v0.49.0 // CPU clocks of process and thread
 )
 
 require (

@@ -82,9 +82,9 @@ func TestAttack(t *testing.T) {
 	}
 }
 
-// TestClientMeasuresFromTheDueTime is what keeps a stalled server from looking fast: with a closed loop the
-// requests that were held up would not have been sent at all.
-func TestClientMeasuresFromTheDueTime(t *testing.T) {
+// TestClientDoesNotWaitForAnswers is what keeps a stalled server from looking fast: a closed loop would not have sent
+// the fifth request at all, and this server answers none before.
+func TestClientDoesNotWaitForAnswers(t *testing.T) {
 	t.Parallel()
 	var served atomic.Int64
 	stall := make(chan struct{})

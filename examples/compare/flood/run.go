@@ -43,7 +43,7 @@ type Plan struct {
 	AttackerProcs int
 }
 
-// DefaultPlan measures every row of the README in about seven minutes.
+// DefaultPlan measures every row of the README in about six minutes.
 func DefaultPlan() Plan {
 	p := Plan{
 		Duration: 12 * time.Second, Settle: time.Second, Conns: 64, Cost: bcrypt.DefaultCost,

@@ -83,13 +83,14 @@ func TestReport(t *testing.T) {
 		Comparisons: []oracle.Comparison{
 			{What: "equal", Known: measure.Samples{0.1}, Unknown: measure.Samples{0.104}},
 			{What: "unequal", Known: measure.Samples{0.1}, Unknown: measure.Samples{0.09}},
+			{What: "queued", Wall: true, Known: measure.Samples{0.1}, Unknown: measure.Samples{0.2}},
 		},
 		Known: map[int]int{401: 1}, Unknown: map[int]int{401: 1},
 	}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"8–12 mixed", "100.00 ms → 104.00 ms (+4.0 %)", "+4.0 % | yes", "-10.0 % | **no**"} {
+	for _, want := range []string{"8–12 mixed", "100.00 ms → 104.00 ms (+4.0 %)", "+4.0 % | yes", "-10.0 % | **no**", "2.0 × |  |"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("report lacks %q:\n%s", want, b.String())
 		}
