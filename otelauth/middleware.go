@@ -65,6 +65,7 @@ func (m *Middleware) Reconfigure(cfg Config) error {
 
 // build makes a core. It starts nothing unless it succeeds.
 func (m *Middleware) build(cfg Config) (*core, error) {
+	clock := clock{injected: cfg.Now}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
@@ -75,12 +76,15 @@ func (m *Middleware) build(cfg Config) (*core, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &core{m: m, cfg: cfg, settings: s}
+	c := &core{m: m, cfg: cfg, clock: clock, settings: s}
 	if cfg.Throttle == nil {
 		c.cfg.Throttle = throttle.None{}
 	}
 	if c.observer, err = cfg.observer(); err != nil {
 		return nil, err
+	}
+	if c.observer == nil {
+		c.clock.base = cfg.Now()
 	}
 	key, isRandom := cfg.IdentityKey, false
 	if key.IsZero() {

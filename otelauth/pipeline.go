@@ -18,8 +18,9 @@ import (
 
 // core is one configuration at work. It is immutable once it serves.
 type core struct {
-	m   *Middleware
-	cfg Config
+	m     *Middleware
+	cfg   Config
+	clock clock
 	settings
 	engine   *verify.Engine
 	observer attempt.Observer // nil: nobody is told
@@ -52,7 +53,7 @@ func (c *core) receive(r *http.Request, req *attempt.Request) (a arrival) {
 	a.secure = client.Secure || within(c.cfg.DangerouslyAllowPlaintextFrom, client.Addr)
 
 	req.Context = r.Context()
-	req.Time = c.cfg.Now()
+	req.Time = c.clock.now()
 	req.Scheme = a.field.Scheme
 	req.Client, req.ClientPort, req.Peer = client.Addr, client.Port, client.Peer
 	req.Exposed = a.field.Scheme != attempt.SchemeNone && !a.secure
@@ -113,7 +114,7 @@ func (c *core) authenticate(a *arrival, req *attempt.Request, res *attempt.Resul
 	if c.cfg.UserNames == HashedNames {
 		res.UserName = ""
 	}
-	res.Duration = c.cfg.Now().Sub(req.Time)
+	res.Duration = c.clock.since(req.Time)
 	if err := c.observer.Decide(ctx, req, res); err != nil && res.Outcome == attempt.Success {
 		res.Outcome, res.ErrorType, res.Err = attempt.Error, attempt.TrailUnavailable, err
 	}
