@@ -102,10 +102,9 @@ func (o *Observer) Decide(ctx context.Context, req *attempt.Request, res *attemp
 
 	server := trace.SpanFromContext(req.Context)
 	serverRecords := server.IsRecording()
-	if serverRecords {
-		sc := server.SpanContext()
-		// By SpanID: == panics on spans of types that cannot be compared.
-		serverRecords = !sc.IsRemote() && (own == nil || sc.SpanID() != own.SpanContext().SpanID())
+	if serverRecords && own != nil {
+		// By SpanID: == panics on spans of types that cannot be compared. A remote parent never records.
+		serverRecords = server.SpanContext().SpanID() != own.SpanContext().SpanID()
 	}
 
 	if ownRecords || serverRecords {
