@@ -55,13 +55,18 @@ func newPatterns(field string, list []string, opens bool) (*patterns, error) {
 			faults = append(faults, fmt.Errorf("otelauth: Config.%s[%d] %q: %w", field, i, p, err))
 			continue
 		}
-		if opens && routeOf(p) == "/" && !strings.HasPrefix(p, http.MethodOptions+" ") {
+		if opens && everything(routeOf(p)) && !strings.HasPrefix(p, http.MethodOptions+" ") {
 			faults = append(faults, fmt.Errorf(
 				"otelauth: Config.%s[%d] %q opens every path; write %q for the root page, and do not wrap what is public as a whole",
-				field, i, p, strings.TrimSuffix(p, "/")+"/{$}"))
+				field, i, p, strings.TrimSuffix(p, routeOf(p))+"/{$}"))
 		}
 	}
 	return set, errors.Join(faults...)
+}
+
+// everything reports whether the path of a pattern matches all paths: "/", and "/{name...}" as well.
+func everything(path string) bool {
+	return path == "/" || strings.HasPrefix(path, "/{") && strings.HasSuffix(path, "...}") && strings.Count(path, "/") == 1
 }
 
 func (p *patterns) add(pattern string) (err error) {
