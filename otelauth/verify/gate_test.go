@@ -72,6 +72,7 @@ type crowd struct {
 }
 
 func newCrowd(t *testing.T, limits verify.Limits) *crowd {
+	t.Helper()
 	if limits.Slots == 0 {
 		limits.Slots = 1
 	}
