@@ -124,6 +124,29 @@ func TestNetworksTakeTurns(t *testing.T) {
 	})
 }
 
+// A right credential gives its network the turn back: colleagues behind one address, each with an account of his own, wait one
+// round of a flood's networks together, not one each.
+func TestARightCredentialGivesTheTurnBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrowd(t, verify.Limits{MaxWait: time.Hour})
+		for i := range 5 {
+			c.send(t.Context(), fmt.Sprint("f", i), "wrong", network(i))
+			c.send(t.Context(), fmt.Sprint("g", i), "wrong", network(i))
+		}
+		for i := range 3 {
+			c.send(t.Context(), fmt.Sprint("new", i), "right", home)
+		}
+		c.send(t.Context(), "typo", "wrong", home)
+		c.send(t.Context(), "late", "right", home)
+		c.done()
+		want := "f0 g0 f1 f2 f3 f4 new0 new1 new2 typo g1 g2 g3 g4 late"
+		if got := strings.Join(c.slow.asked, " "); got != want {
+			t.Errorf("asked in the order %s, want %s", got, want)
+		}
+	})
+}
+
 func TestKnownPairsHaveALaneOfTheirOwn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
