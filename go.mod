@@ -3,27 +3,28 @@ module github.com/otelauth/otelauth-go
 go 1.26.0
 
 require (
-	github.com/GehirnInc/crypt v0.0.0-20230320061759-8cc1b52080c5
-	github.com/fsnotify/fsnotify v1.10.1
-	github.com/go-crypt/x v0.4.17
-	github.com/google/go-cmp v0.7.0
-	go.opentelemetry.io/contrib/exporters/autoexport v0.72.0
-	go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp v0.72.0
-	go.opentelemetry.io/otel v1.47.0
-	go.opentelemetry.io/otel/exporters/otlp/otlplog/otlploghttp v0.23.0
-	go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp v1.47.0
-	go.opentelemetry.io/otel/exporters/otlp/otlptrace v1.47.0
-	go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp v1.47.0
-	go.opentelemetry.io/otel/exporters/stdout/stdoutlog v0.23.0
-	go.opentelemetry.io/otel/exporters/stdout/stdoutmetric v1.47.0
-	go.opentelemetry.io/otel/exporters/stdout/stdouttrace v1.47.0
-	go.opentelemetry.io/otel/log v1.47.0
-	go.opentelemetry.io/otel/metric v1.47.0
-	go.opentelemetry.io/otel/sdk v1.47.0
-	go.opentelemetry.io/otel/sdk/log v1.47.0
-	go.opentelemetry.io/otel/sdk/metric v1.47.0
-	go.opentelemetry.io/otel/trace v1.47.0
-	golang.org/x/crypto v0.58.0
+	github.com/GehirnInc/crypt v0.0.0-20230320061759-8cc1b52080c5 // apr1, for htpasswd files on their way to something better; no maintained library has it
+	github.com/dchest/siphash v1.2.3 // SipHash-2-4-128, the MAC by which a verified credential is recognised
+	github.com/fsnotify/fsnotify v1.10.1 // hot reload of account files
+	github.com/go-crypt/x v0.4.17 // SHA-crypt, which golang.org/x/crypto lacks
+	github.com/google/go-cmp v0.7.0 // tests: readable differences
+	go.opentelemetry.io/contrib/exporters/autoexport v0.72.0 // the quickstart: exporters by the standard OTEL_* variables
+	go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp v0.72.0 // the stack that otelauth drops into: labeler, client spans
+	go.opentelemetry.io/otel v1.47.0 // the OpenTelemetry API and its semantic conventions
+	go.opentelemetry.io/otel/exporters/otlp/otlplog/otlploghttp v0.23.0 // otelauthtest: the scan for secrets reads what OTLP would send
+	go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp v1.47.0 // otelauthtest: the same for metrics
+	go.opentelemetry.io/otel/exporters/otlp/otlptrace v1.47.0 // otelauthtest: the same for traces
+	go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp v1.47.0 // otelauthtest: the same for traces
+	go.opentelemetry.io/otel/exporters/stdout/stdoutlog v0.23.0 // the quickstart: shows what is exported
+	go.opentelemetry.io/otel/exporters/stdout/stdoutmetric v1.47.0 // the quickstart: shows what is exported
+	go.opentelemetry.io/otel/exporters/stdout/stdouttrace v1.47.0 // the quickstart: shows what is exported
+	go.opentelemetry.io/otel/log v1.47.0 // the Logs API: events
+	go.opentelemetry.io/otel/metric v1.47.0 // the Metrics API
+	go.opentelemetry.io/otel/sdk v1.47.0 // otelauthtest, examples and tests; no library package imports an SDK
+	go.opentelemetry.io/otel/sdk/log v1.47.0 // otelauthtest, examples and tests
+	go.opentelemetry.io/otel/sdk/metric v1.47.0 // otelauthtest, examples and tests
+	go.opentelemetry.io/otel/trace v1.47.0 // the Traces API
+	golang.org/x/crypto v0.58.0 // bcrypt, argon2id, scrypt
 )
 
 require (

@@ -36,11 +36,11 @@ var arrows = []struct {
 	{"otelauth/throttle", []string{"otelauth/attempt", "otelauth/credential", "otelauth/clientip"}, nil},
 	{"otelauth/verify", []string{
 		"otelauth/attempt", "otelauth/credential", "otelauth/clientip", "otelauth/throttle", "otelauth/verify/password",
-	}, hashes},
+	}, mac},
 	{"otelauth/verify/password", []string{"otelauth/attempt", "otelauth/credential"}, hashes},
 	{"otelauth/verify/htpasswd", []string{
 		"otelauth/attempt", "otelauth/credential", "otelauth/clientip", "otelauth/throttle", "otelauth/verify", "otelauth/verify/password",
-	}, append([]string{"github.com/fsnotify/fsnotify"}, hashes...)},
+	}, append([]string{"github.com/fsnotify/fsnotify"}, mac...)},
 	{"spans", []string{"otelauth/attempt"}, api},
 	{"metrics", []string{"otelauth/attempt"}, otelhttp},
 	{"otelauth/audit", []string{"otelauth/attempt"}, api},
@@ -67,6 +67,7 @@ var backwards = []struct {
 
 var (
 	hashes = []string{"golang.org/x/crypto", "golang.org/x/sys", "github.com/GehirnInc/crypt", "github.com/go-crypt/x"}
+	mac    = append([]string{"github.com/dchest/siphash"}, hashes...)
 	// api is OpenTelemetry without its SDK, which TestNoSDK excludes everywhere.
 	api = []string{
 		"go.opentelemetry.io/otel", "go.opentelemetry.io/auto/sdk", // the latter is how the API finds eBPF instrumentation

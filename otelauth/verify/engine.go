@@ -14,6 +14,8 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/dchest/siphash"
+
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/credential"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
@@ -64,18 +66,18 @@ const (
 // dies with it.
 type Engine struct {
 	cfg  Config
-	key  [16]byte
+	key  [2]uint64 // of mac
 	base time.Time
 
 	right, wrong *table
 }
 
-// mac recognises a credential: SHA-256 over a random key and the token68 itself. A strictly decoded token is a
-// bijection with (name, password), so no two credentials share one and no delimiter can be
-// confused (CVE-2022-46146, GHSA-6765-c87h-8mrf). The key comes first, and a MAC never
-// leaves the process, so the extension of a hash by its suffix gains nobody anything; 16 bytes of key leave
-// 39 characters of token to the first SHA-256 block.
-type mac [sha256.Size]byte
+// mac recognises a credential: SipHash-2-4 with 128 bits of key and of output (Aumasson and Bernstein, 2012), over the
+// token68 itself. A strictly decoded token is a bijection with (name, password), so no two credentials share one and no
+// delimiter can be confused (CVE-2022-46146, GHSA-6765-c87h-8mrf). SipHash is a MAC made for inputs this short:
+// a quarter of the time of SHA-256, which is the largest part of a recognition otherwise. Neither key nor MAC leaves the
+// process, and a guess at a MAC costs a request.
+type mac [siphash.Size128]byte
 
 // New returns an Engine, or every fault of cfg at once.
 func New(cfg Config) (*Engine, error) {
@@ -127,7 +129,7 @@ func New(cfg Config) (*Engine, error) {
 		cfg.Rand = rand.Reader
 	}
 	e := &Engine{cfg: cfg}
-	if _, err := io.ReadFull(cfg.Rand, e.key[:]); err != nil {
+	if err := binary.Read(cfg.Rand, binary.LittleEndian, &e.key); err != nil {
 		faults = append(faults, fmt.Errorf("verify: no randomness for the cache key: %w", err))
 	}
 	if cfg.DecoyKey == nil {
@@ -183,19 +185,12 @@ func (e *Engine) Verify(ctx context.Context, at time.Time, field credential.Fiel
 	return c.judge(ctx, at, field)
 }
 
-// mac keys the token. A token that does not fit the buffer, longer than any honest one, is hashed in pieces.
-func (e *Engine) mac(token string) mac {
-	var buf [512]byte
-	n := copy(buf[:], e.key[:])
-	if len(token) <= len(buf)-n {
-		n += copy(buf[n:], token)
-		return sha256.Sum256(buf[:n])
-	}
-	h := sha256.New()
-	h.Write(e.key[:])
-	io.WriteString(h, token)
-	var m mac
-	h.Sum(m[:0])
+func (e *Engine) mac(token string) (m mac) {
+	var stack [128]byte // spares all tokens but the longest an allocation
+	octets := append(stack[:0], token...)
+	lo, hi := siphash.Hash128(e.key[0], e.key[1], octets)
+	binary.LittleEndian.PutUint64(m[:8], lo)
+	binary.LittleEndian.PutUint64(m[8:], hi)
 	return m
 }
 
