@@ -308,3 +308,6 @@ func tlsServer(t testing.TB, h http.Handler) *httptest.Server {
 	t.Cleanup(srv.Close)
 	return srv
 }
+
+// told is how many attempts have ended, each with an event.
+func (s *service) told() int { return len(s.eventsNamed(attempt.EventAttempt)) }
