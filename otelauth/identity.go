@@ -66,8 +66,11 @@ func (k IdentityKey) Matches(hash, name string) bool {
 // String never shows a secret.
 func (k IdentityKey) String() string { return "IdentityKey(" + k.ID + ")" }
 
-// GoString never shows a secret.
-func (k IdentityKey) GoString() string { return k.String() }
+// Format never shows a secret, whatever the verb.
+func (k IdentityKey) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, k.String()) }
+
+// MarshalText never shows a secret; encoding/json and slog use it.
+func (k IdentityKey) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 
 func (k IdentityKey) validate() error {
 	if k.IsZero() {

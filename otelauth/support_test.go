@@ -311,3 +311,10 @@ func tlsServer(t testing.TB, h http.Handler) *httptest.Server {
 
 // told is how many attempts have ended, each with an event.
 func (s *service) told() int { return len(s.eventsNamed(attempt.EventAttempt)) }
+
+// panicking is a store with a bug, which tells what it was asked.
+type panicking struct{ *verify.Static }
+
+func (panicking) Lookup(_ context.Context, name string) (*verify.Account, error) {
+	panic("no such row: " + name + " wonderland")
+}
