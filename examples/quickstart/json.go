@@ -1,0 +1,56 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+)
+
+// width is how long a line of JSON may be that need not be broken.
+const width = 110
+
+// layOut prints JSON documents. What fits on a line stays on it: json.Indent would give each bound of a histogram
+// a line of its own.
+func layOut(w io.Writer, documents []byte) {
+	for dec := json.NewDecoder(bytes.NewReader(documents)); dec.More(); {
+		var doc json.RawMessage
+		if err := dec.Decode(&doc); err != nil {
+			fmt.Fprintln(w, "no JSON:", err)
+			return
+		}
+		lay(w, doc, "")
+		fmt.Fprintln(w)
+	}
+}
+
+func lay(w io.Writer, value json.RawMessage, indent string) {
+	if len(indent)+len(value) <= width || !nested(value) {
+		_, _ = w.Write(value)
+		return
+	}
+	dec := json.NewDecoder(bytes.NewReader(value))
+	_, _ = dec.Token() // Every error was found when the document was decoded.
+	fmt.Fprintf(w, "%c", value[0])
+	deeper, separator := indent+"  ", ""
+	for dec.More() {
+		fmt.Fprintf(w, "%s\n%s", separator, deeper)
+		separator = ","
+		if value[0] == '{' {
+			key, _ := dec.Token()
+			fmt.Fprintf(w, "%q: ", key)
+		}
+		var element json.RawMessage
+		_ = dec.Decode(&element)
+		lay(w, element, deeper)
+	}
+	fmt.Fprintf(w, "\n%s%c", indent, value[0]+2) // '{'+2 is '}', '['+2 is ']'
+}
+
+// nested reports whether value is more than one scalar, or a list of numbers.
+func nested(value json.RawMessage) bool {
+	return value[0] == '{' || value[0] == '[' && bytes.ContainsAny(value[1:], "{[\"")
+}

@@ -1,0 +1,413 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
+)
+
+// The tests run one after the other: the program sets the global providers.
+
+func TestMain(m *testing.M) {
+	// What the shell exports for its own telemetry is not for the tests.
+	for _, v := range os.Environ() {
+		if name, _, _ := strings.Cut(v, "="); strings.HasPrefix(name, "OTEL_") {
+			_ = os.Unsetenv(name)
+		}
+	}
+	os.Exit(m.Run())
+}
+
+var passwords = []string{"wonderland", "builder", "toor", "looking-glass"}
+
+// once runs the tour and returns what it printed.
+func once(t *testing.T) string {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	if status := run(t.Context(), []string{"--addr", "127.0.0.1:0", "--once"}, &stdout, &stderr); status != 0 || stderr.Len() > 0 {
+		t.Fatalf("exit status %d, stderr %q", status, stderr.String())
+	}
+	otelauthtest.NoSecretsIn(t, "standard output", stdout.Bytes(), passwords...)
+	return stdout.String()
+}
+
+var (
+	columnGap = regexp.MustCompile(`\s{2,}`)
+	hashCell  = regexp.MustCompile(`^r-[0-9a-f]{8}:[0-9a-f]{4}…$`)
+	traceCell = regexp.MustCompile(`^[0-9a-f]{32}$`)
+)
+
+// table returns the cells of the table, what differs from run to run replaced.
+func table(t *testing.T, out string) (cells [][]string, traceIDs map[string]string) {
+	t.Helper()
+	traceIDs = make(map[string]string)
+	head, _, _ := strings.Cut(out, "\n\n")
+	for i, line := range strings.Split(head, "\n") {
+		row := fields(line)
+		if len(row) != 6 {
+			t.Fatalf("row %q has %d cells", line, len(row))
+		}
+		if i > 0 {
+			if !traceCell.MatchString(row[5]) {
+				t.Errorf("%q is no trace id", row[5])
+			}
+			traceIDs[row[0]], row[5] = row[5], ""
+			if hashCell.MatchString(row[3]) {
+				row[3] = "hash"
+			}
+		}
+		cells = append(cells, row)
+	}
+	return cells, traceIDs
+}
+
+// fields cuts a row at its columns; cells hold single spaces.
+func fields(line string) []string {
+	var cells []string
+	rest := []rune(line)
+	for _, width := range []int{22, 7, 10, 17, 10} {
+		if len(rest) < width {
+			return columnGap.Split(line, -1)
+		}
+		cells = append(cells, strings.TrimSpace(string(rest[:width])))
+		rest = rest[width:]
+	}
+	return append(cells, string(rest))
+}
+
+func TestTour(t *testing.T) {
+	out := once(t)
+	got, traceIDs := table(t, out)
+	want := [][]string{
+		{"attempt", "status", "outcome", "user", "cache", "trace id"},
+		{"right password", "200", "success", "alice", "miss", ""},
+		{"the same again", "200", "success", "alice", "hit", ""},
+		{"wrong password", "401", "failure", "bob", "miss", ""},
+		{"unknown user", "401", "failure", "hash", "miss", ""},
+		{"no credentials", "401", "missing", "-", "-", ""},
+		{"malformed header", "400", "malformed", "-", "-", ""},
+		{"403 from the handler", "403", "success", "alice", "hit", ""},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("table (-want +got):\n%s", diff)
+	}
+	if len(traceIDs) != len(want)-1 {
+		t.Errorf("%d attempts have a trace of their own, want %d", len(traceIDs), len(want)-1)
+	}
+
+	d := parse(t, out)
+	id := traceIDs["wrong password"]
+	var names []string
+	for _, s := range d.spans {
+		names = append(names, s.Name)
+		if s.SpanContext.TraceID != id {
+			t.Errorf("span %q is of trace %s, the table says %s", s.Name, s.SpanContext.TraceID, id)
+		}
+	}
+	if diff := cmp.Diff([]string{"verify password", "authenticate basic", "GET /orders/{id}"}, names); diff != "" {
+		t.Errorf("spans (-want +got):\n%s", diff)
+	}
+	if d.event.EventName != "auth.attempt" || d.event.TraceID != id {
+		t.Errorf("event %q of trace %s, want auth.attempt of %s", d.event.EventName, d.event.TraceID, id)
+	}
+	points := d.exemplars()
+	for _, name := range []string{"auth.attempts", "auth.attempt.duration", "auth.password.verify.duration", "http.server.request.duration"} {
+		if len(points[name]) == 0 {
+			t.Errorf("no point of %s leads to the trace", name)
+		}
+	}
+	for name, traces := range points {
+		for _, traceID := range traces {
+			if traceID != id {
+				t.Errorf("an exemplar of %s leads to %s, want %s", name, traceID, id)
+			}
+		}
+	}
+}
+
+// documents are what is printed of one attempt.
+type documents struct {
+	spans []struct {
+		Name        string
+		SpanContext struct{ TraceID string }
+	}
+	metrics struct {
+		ScopeMetrics []struct {
+			Metrics []struct {
+				Name string
+				Data struct {
+					DataPoints []struct {
+						Exemplars []struct{ TraceID []byte }
+					}
+				}
+			}
+		}
+	}
+	event struct{ EventName, TraceID string }
+}
+
+// exemplars returns the traces that the exemplars of each metric lead to.
+func (d *documents) exemplars() map[string][]string {
+	points := make(map[string][]string)
+	for _, s := range d.metrics.ScopeMetrics {
+		for _, m := range s.Metrics {
+			for _, p := range m.Data.DataPoints {
+				for _, e := range p.Exemplars {
+					points[m.Name] = append(points[m.Name], hex.EncodeToString(e.TraceID))
+				}
+			}
+		}
+	}
+	return points
+}
+
+func parse(t *testing.T, out string) (d documents) {
+	t.Helper()
+	_, out, found := strings.Cut(out, "\nTrace:\n")
+	spans, out, found2 := strings.Cut(out, "\nMetric points")
+	_, out, found3 := strings.Cut(out, ":\n")
+	points, event, found4 := strings.Cut(out, "\nEvent:\n")
+	if !found || !found2 || !found3 || !found4 {
+		t.Fatal("a heading is missing")
+	}
+	dec := json.NewDecoder(strings.NewReader(spans))
+	for dec.More() {
+		d.spans = append(d.spans, struct {
+			Name        string
+			SpanContext struct{ TraceID string }
+		}{})
+		if err := dec.Decode(&d.spans[len(d.spans)-1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := json.NewDecoder(strings.NewReader(points)).Decode(&d.metrics); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.NewDecoder(strings.NewReader(event)).Decode(&d.event); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// output is a standard output that never blocks its writer, read line by line.
+type output struct {
+	mu     sync.Mutex
+	more   *sync.Cond
+	text   bytes.Buffer
+	closed bool
+}
+
+func newOutput() *output {
+	o := new(output)
+	o.more = sync.NewCond(&o.mu)
+	return o
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.more.Broadcast()
+	return o.text.Write(p)
+}
+
+func (o *output) close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.closed = true
+	o.more.Broadcast()
+}
+
+// next waits for a whole line; false when there will be none.
+func (o *output) next() (line string, ok bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for !bytes.Contains(o.text.Bytes(), []byte("\n")) {
+		if o.closed {
+			return "", false
+		}
+		o.more.Wait()
+	}
+	line, _ = o.text.ReadString('\n')
+	return strings.TrimSuffix(line, "\n"), true
+}
+
+func TestServesOn(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	ended := make(chan int, 1)
+	stdout, stderr := newOutput(), new(bytes.Buffer)
+	go func() {
+		ended <- run(ctx, []string{"--addr", "127.0.0.1:0"}, stdout, stderr)
+		stdout.close()
+	}()
+	until := func(prefix string) (line string) {
+		t.Helper()
+		for line, ok := stdout.next(); ok; line, ok = stdout.next() {
+			if strings.HasPrefix(line, prefix) {
+				return line
+			}
+		}
+		t.Fatalf("no line begins with %q; stderr %q", prefix, stderr.String())
+		return ""
+	}
+	url := strings.Fields(until("Serving on "))[2]
+
+	for _, c := range []struct {
+		method, path, name, password string
+		status                       int
+		row                          []string // nil: no attempt
+	}{
+		{"GET", "/", "", "", 200, nil},
+		{"POST", "/orders", "bob", "builder", 201, []string{"POST /orders", "201", "success", "bob", "miss"}},
+		{"GET", "/orders/8", "alice", "toor", 401, []string{"GET /orders/8", "401", "failure", "alice", "miss"}},
+		{"GET", "/admin", "root", "toor", 200, []string{"GET /admin", "200", "success", "root", "miss"}},
+	} {
+		r, err := http.NewRequestWithContext(ctx, c.method, url+c.path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.name != "" {
+			r.SetBasicAuth(c.name, c.password)
+		}
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != c.status {
+			t.Errorf("%s %s: status %d, want %d", c.method, c.path, resp.StatusCode, c.status)
+		}
+		if c.row == nil {
+			continue
+		}
+		row := fields(until(c.row[0]))
+		if diff := cmp.Diff(c.row, row[:5]); diff != "" {
+			t.Errorf("row (-want +got):\n%s", diff)
+		}
+		if span, event := until(`    "TraceID"`), until(`  "TraceID"`); !strings.Contains(span, row[5]) || !strings.Contains(event, row[5]) {
+			t.Errorf("the trace %s and the event %s do not bear the trace id of the row, %s", span, event, row[5])
+		}
+	}
+
+	stop()
+	if status := <-ended; status != 0 || stderr.Len() > 0 {
+		t.Errorf("exit status %d, stderr %q", status, stderr.String())
+	}
+}
+
+func TestBusyPort(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = taken.Close() }()
+	var stdout, stderr bytes.Buffer
+	status := run(t.Context(), []string{"--addr", taken.Addr().String()}, &stdout, &stderr)
+	message := stderr.String()
+	if status != 1 || stdout.Len() > 0 || strings.Count(message, "\n") != 1 ||
+		!strings.Contains(message, taken.Addr().String()) || !strings.Contains(message, "--addr") {
+		t.Errorf("exit status %d, stdout %q, stderr %q", status, stdout.String(), message)
+	}
+}
+
+func TestBadFlags(t *testing.T) {
+	for _, args := range [][]string{{"--port", "1"}, {"serve"}} {
+		var stdout, stderr bytes.Buffer
+		if status := run(t.Context(), args, &stdout, &stderr); status != 2 || stderr.Len() == 0 {
+			t.Errorf("%q: exit status %d, stderr %q", args, status, stderr.String())
+		}
+	}
+}
+
+// receiver keeps what an OTLP/HTTP collector would be sent.
+type receiver struct {
+	mu     sync.Mutex
+	bodies map[string][]byte // by path
+}
+
+func (c *receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.bodies[r.URL.Path] = append(c.bodies[r.URL.Path], body...)
+	w.Header().Set("Content-Type", "application/x-protobuf")
+}
+
+func TestExportsToCollector(t *testing.T) {
+	collector := &receiver{bodies: make(map[string][]byte)}
+	server := httptest.NewServer(collector)
+	defer server.Close()
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", server.URL)
+	out := once(t)
+	rows, traceIDs := table(t, out)
+	if len(rows) != len(steps)+1 {
+		t.Errorf("%d rows, want %d", len(rows), len(steps)+1)
+	}
+	if strings.Contains(out, "{") {
+		t.Error("what is exported to a collector was printed too")
+	}
+
+	collector.mu.Lock()
+	defer collector.mu.Unlock()
+	for path, names := range map[string][]string{
+		"/v1/traces":  {"authenticate basic", "verify password", "GET /orders/{id}"},
+		"/v1/metrics": {"auth.attempts", "auth.account.count", "http.server.request.duration"},
+		"/v1/logs":    {"auth.attempt", "auth.identity_key.random"},
+	} {
+		body := collector.bodies[path]
+		otelauthtest.NoSecretsIn(t, path, body, passwords...)
+		for _, name := range names {
+			if !bytes.Contains(body, []byte(name)) {
+				t.Errorf("%s: no %q", path, name)
+			}
+		}
+		if path == "/v1/metrics" {
+			continue // exemplars lead to some of the traces only
+		}
+		for attempt, id := range traceIDs {
+			raw, err := hex.DecodeString(id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Contains(body, raw) {
+				t.Errorf("%s: the trace id of %q, %s, was not exported", path, attempt, id)
+			}
+		}
+	}
+}
+
+func TestConfigured(t *testing.T) {
+	for v, want := range map[string]bool{
+		"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318": true,
+		"OTEL_EXPORTER_OTLP_LOGS_ENDPOINT=http://x":         true,
+		"OTEL_METRICS_EXPORTER=prometheus":                  true,
+		"OTEL_TRACES_EXPORTER=":                             false,
+		"OTEL_SERVICE_NAME=orders":                          false,
+		"EXPORTER=otlp":                                     false,
+	} {
+		if got := configured([]string{"HOME=/", v}); got != want {
+			t.Errorf("%s: configured is %t", v, got)
+		}
+	}
+}
