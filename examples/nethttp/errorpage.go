@@ -1,0 +1,21 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package nethttp
+
+import (
+	"html/template"
+	"net/http"
+
+	"github.com/otelauth/otelauth-go/otelauth"
+)
+
+var page = template.Must(template.New("denied").Parse(
+	`<!doctype html><title>No entry</title><p>{{.Detail}}{{with .TraceID}}<p>When you ask for help, quote {{.}}.{{end}}
+`))
+
+// errorPage is the body of a denial. Status, challenge and Retry-After are otelauth's, whatever is written here.
+func errorPage(w http.ResponseWriter, _ *http.Request, d otelauth.Denial) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	_ = page.Execute(w, d)
+}

@@ -1,0 +1,44 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package nethttp
+
+import (
+	"net/http"
+
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+
+	"github.com/otelauth/otelauth-go/otelauth"
+)
+
+// Inside completes cfg, which says who the accounts are.
+func Inside(cfg otelauth.Config) (http.Handler, error) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /status", status)
+	mux.HandleFunc("GET /orders/{id}", order)
+	mux.HandleFunc("OPTIONS /", preflight)
+
+	cfg.Routes = mux
+	// A browser sends no credentials with a CORS preflight, so OPTIONS must be public; it may be for every path, and
+	// for no other method may that be said.
+	cfg.Public = []string{"GET /status", "OPTIONS /"}
+	cfg.Deny = errorPage
+	mw, err := otelauth.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	mux.Handle("GET /admin", mw.RequireGroup("ops")(http.HandlerFunc(status)))
+	return otelhttp.NewHandler(mw.Wrap(mux), "orders",
+		otelhttp.WithPublicEndpointFn(mw.Untrusted), otelhttp.WithServerName("orders")), nil
+}
+
+// preflight answers https://shop.example only. A service with more rules uses a CORS library here.
+func preflight(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Vary", "Origin")
+	if r.Header.Get("Origin") == "https://shop.example" {
+		w.Header().Set("Access-Control-Allow-Origin", "https://shop.example")
+		w.Header().Set("Access-Control-Allow-Methods", "GET")
+		w.Header().Set("Access-Control-Allow-Headers", "Authorization")
+	}
+	w.WriteHeader(http.StatusNoContent)
+}

@@ -1,0 +1,166 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package nethttp_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/otelauth/otelauth-go/examples/nethttp"
+	"github.com/otelauth/otelauth-go/otelauth"
+	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
+	"github.com/otelauth/otelauth-go/otelauth/verify"
+)
+
+// accounts, with hashes as cheap as only a test may have them: alice:wonderland and, in the group ops, root:toor.
+func accounts() *verify.Static {
+	return &verify.Static{
+		Hashes: map[string]string{
+			"alice": "$2y$04$FVgOJywTEsOUz6qdH.3yXe/a7MWHHYqDSzq2IkPP6k0vZAY14DlCS",
+			"root":  "$2y$04$P4w7drGp/Ven9SZvciVIDO6VFs6CFuUmr5cCgKxA.oGPw6q4m4wU.",
+		},
+		Groups: map[string][]string{"ops": {"root"}},
+	}
+}
+
+func ExampleInside() {
+	handler, err := nethttp.Inside(otelauth.Config{Realm: "orders", Accounts: accounts()})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, path := range []string{"/status", "/orders/7", "/admin"} {
+		r := httptest.NewRequest("GET", path, nil)
+		r.RemoteAddr = "127.0.0.1:40000"
+		if path != "/status" {
+			r.SetBasicAuth("alice", "wonderland")
+		}
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		fmt.Println(path, w.Code)
+	}
+	// Output:
+	// /status 200
+	// /orders/7 200
+	// /admin 403
+}
+
+func ExampleOutside() {
+	handler, err := nethttp.Outside(otelauth.Config{Realm: "orders", Accounts: accounts()})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	r := httptest.NewRequest("GET", "/orders/7", nil)
+	r.RemoteAddr = "127.0.0.1:40000"
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, r)
+	fmt.Println(w.Code, w.Header().Get("WWW-Authenticate"))
+	// Output: 401 Basic realm="orders", charset="UTF-8"
+}
+
+// TestTold: wherever the mux stands, right and wrong credentials are told under the endpoint.
+func TestTold(t *testing.T) {
+	t.Parallel()
+	for name, build := range map[string]func(otelauth.Config) (http.Handler, error){
+		"inside": nethttp.Inside, "outside": nethttp.Outside,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rec := otelauthtest.NewRecorder(t)
+			handler := must(t, build, rec)
+			for _, password := range []string{"wonderland", "looking-glass"} {
+				r := request(t, "GET", "/orders/7?token=jabberwocky")
+				r.SetBasicAuth("alice", password)
+				handler.ServeHTTP(httptest.NewRecorder(), r)
+			}
+			type told struct {
+				Outcome, Route, Path, User string
+				Status                     int
+			}
+			var got []told
+			for _, a := range rec.Attempts() {
+				got = append(got, told{a.Outcome.String(), a.Route, a.Path, a.UserName, a.Status})
+			}
+			want := []told{
+				{"success", "/orders/{id}", "/orders/7", "alice", 200},
+				{"failure", "/orders/{id}", "/orders/7", "alice", 401},
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("attempts (-want +got):\n%s", diff)
+			}
+			otelauthtest.NoSecrets(t, rec, "wonderland", "looking-glass", "jabberwocky")
+		})
+	}
+}
+
+func TestPreflight(t *testing.T) {
+	t.Parallel()
+	rec := otelauthtest.NewRecorder(t)
+	handler := must(t, nethttp.Inside, rec)
+	r := request(t, "OPTIONS", "/orders/7")
+	r.Header.Set("Origin", "https://shop.example")
+	r.Header.Set("Access-Control-Request-Method", "GET")
+	r.Header.Set("Access-Control-Request-Headers", "authorization")
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, r)
+	if w.Code != 204 || w.Header().Get("Access-Control-Allow-Origin") != "https://shop.example" {
+		t.Errorf("preflight: %d %v", w.Code, w.Header())
+	}
+	if n := rec.Sum("auth.attempts"); n != 0 {
+		t.Errorf("a preflight is no attempt, %v were counted", n)
+	}
+	w = httptest.NewRecorder()
+	handler.ServeHTTP(w, request(t, "GET", "/orders/7"))
+	if w.Code != 401 {
+		t.Errorf("GET beside a public OPTIONS: %d, want 401", w.Code)
+	}
+}
+
+func TestErrorPage(t *testing.T) {
+	t.Parallel()
+	rec := otelauthtest.NewRecorder(t)
+	w := httptest.NewRecorder()
+	must(t, nethttp.Inside, rec).ServeHTTP(w, request(t, "GET", "/orders/7"))
+	if w.Code != 401 || w.Header().Get("WWW-Authenticate") == "" || !strings.HasPrefix(w.Header().Get("Content-Type"), "text/html") {
+		t.Errorf("%d %v", w.Code, w.Header())
+	}
+	attempts := rec.Attempts()
+	if len(attempts) != 1 || !strings.Contains(w.Body.String(), attempts[0].TraceID.String()) {
+		t.Errorf("the page does not quote the trace id of %+v:\n%s", attempts, w.Body)
+	}
+}
+
+func TestUnknownEndpointIsClosed(t *testing.T) {
+	t.Parallel()
+	w := httptest.NewRecorder()
+	must(t, nethttp.Inside, otelauthtest.NewRecorder(t)).ServeHTTP(w, request(t, "GET", "/forgotten"))
+	if w.Code != 401 {
+		t.Errorf("status %d, want 401", w.Code)
+	}
+}
+
+func must(t *testing.T, build func(otelauth.Config) (http.Handler, error), rec *otelauthtest.Recorder) http.Handler {
+	t.Helper()
+	h, err := build(otelauth.Config{
+		Realm: "orders", Accounts: accounts(),
+		TracerProvider: rec.TracerProvider(), MeterProvider: rec.MeterProvider(), LoggerProvider: rec.LoggerProvider(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func request(t *testing.T, method, target string) *http.Request {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), method, target, nil)
+	r.RemoteAddr = "127.0.0.1:40000"
+	return r
+}

@@ -1,0 +1,25 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package nethttp
+
+import (
+	"net/http"
+
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+
+	"github.com/otelauth/otelauth-go/otelauth"
+)
+
+// Outside completes cfg. It needs no Config.Routes: the mux has named the endpoint when the middleware is asked.
+func Outside(cfg otelauth.Config) (http.Handler, error) {
+	mw, err := otelauth.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /status", status)
+	mux.Handle("GET /orders/{id}", mw.Wrap(http.HandlerFunc(order)))
+	return otelhttp.NewHandler(mux, "orders",
+		otelhttp.WithPublicEndpointFn(mw.Untrusted), otelhttp.WithServerName("orders")), nil
+}

@@ -1,0 +1,16 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package echov4_test
+
+import (
+	"testing"
+
+	"github.com/otelauth/otelauth-go/examples/routers/echov4"
+	"github.com/otelauth/otelauth-go/examples/routers/internal/told"
+)
+
+func TestTold(t *testing.T) {
+	t.Parallel()
+	told.Test(t, "/orders/:id", echov4.New)
+}

@@ -1,0 +1,50 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package gin
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+)
+
+// writer writes through otelauth's writer, which sees the status; gin asks the embedded one what became of it.
+type writer struct {
+	gin.ResponseWriter
+	seen http.ResponseWriter
+	told bool
+}
+
+// WriteHeaderNow hands on the status that gin has settled on: it may change its mind until then.
+func (w *writer) WriteHeaderNow() {
+	if !w.told {
+		w.told = true
+		w.seen.WriteHeader(w.Status())
+	}
+	w.ResponseWriter.WriteHeaderNow()
+}
+
+func (w *writer) Write(b []byte) (int, error) {
+	w.WriteHeaderNow()
+	return w.seen.Write(b)
+}
+
+func (w *writer) WriteString(s string) (int, error) {
+	w.WriteHeaderNow()
+	return io.WriteString(w.seen, s)
+}
+
+func (w *writer) Flush() {
+	w.WriteHeaderNow()
+	_ = http.NewResponseController(w.seen).Flush()
+}
+
+func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return http.NewResponseController(w.seen).Hijack()
+}
+
+func (w *writer) Unwrap() http.ResponseWriter { return w.seen }
