@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/clientip"
@@ -73,7 +74,7 @@ func (c *core) receive(r *http.Request, req *attempt.Request) (a arrival) {
 	req.ClientText = clientText(r.RemoteAddr, client, ignored)
 	req.Sensitive = c.sensitive.match(r)
 	if ignored {
-		c.m.untrustedForwarded.Do(func() { c.untrustedForwarded(client, req) })
+		c.untrustedForwarded(client.Peer.Addr(), req.Time)
 	}
 	return a
 }
@@ -99,11 +100,13 @@ func (c *core) pattern(r *http.Request) string {
 	return r.Pattern
 }
 
-func (c *core) untrustedForwarded(client clientip.Client, req *attempt.Request) {
-	c.notice(attempt.Notice{
-		Kind: attempt.UntrustedForwarded, Time: req.Time,
-		Message: "a peer that is no trusted proxy, " + client.Peer.Addr().String() + ", sends forwarding headers; they are not believed. " +
-			"If it is a proxy of yours, name it in Config.TrustedProxies: all its clients share one address until then",
+func (c *core) untrustedForwarded(peer netip.Addr, at time.Time) {
+	c.m.untrustedForwarded.Do(func() {
+		c.notice(attempt.Notice{
+			Kind: attempt.UntrustedForwarded, Time: at,
+			Message: "a peer that is no trusted proxy, " + peer.String() + ", sends forwarding headers; they are not believed. " +
+				"If it is a proxy of yours, name it in Config.TrustedProxies: all its clients share one address until then",
+		})
 	})
 }
 
