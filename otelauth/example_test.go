@@ -1,0 +1,214 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package otelauth_test
+
+import (
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+
+	"github.com/otelauth/otelauth-go/otelauth"
+	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/verify"
+)
+
+// The accounts of the examples: alice, whose password is wonderland, and root, whose is toor.
+func exampleAccounts() *verify.Static {
+	return &verify.Static{
+		Hashes: map[string]string{
+			"alice": "$2a$04$bbxDPdNXVRQemIgGJIUZZuvB4CtLsA8B9LA.6r.PjsMOlSiQQLIo2",
+			"root":  "$2a$04$.TK7A77/QGfQJhbr8Xah4uc0IMy9yC95eSoJ1ZXMvY6fPNGXOTeJa",
+		},
+		Groups: map[string][]string{"ops": {"root"}},
+	}
+}
+
+// call asks h as a client on this machine does; name "" sends no credentials.
+func call(h http.Handler, method, path, name, pass string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, path, nil)
+	r.RemoteAddr = "127.0.0.1:40000"
+	if name != "" {
+		r.SetBasicAuth(name, pass)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+// Three lines protect a mux and put every attempt into its traces, metrics and events.
+func ExampleNew() {
+	users := exampleAccounts() // or *htpasswd.File
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /orders", func(w http.ResponseWriter, r *http.Request) {
+		user, _ := otelauth.UserFromContext(r.Context())
+		fmt.Fprintf(w, "the orders of %s", user.Name)
+	})
+
+	mw, err := otelauth.New(otelauth.Config{Realm: "orders", Accounts: users, Routes: mux})
+	if err != nil {
+		log.Fatal(err)
+	}
+	handler := otelhttp.NewHandler(mw.Wrap(mux), "orders", otelhttp.WithPublicEndpointFn(mw.Untrusted))
+
+	w := call(handler, "GET", "/orders", "alice", "wonderland")
+	fmt.Println(w.Code, w.Body)
+	w = call(handler, "GET", "/orders", "alice", "looking-glass")
+	fmt.Println(w.Code, w.Header().Get("WWW-Authenticate"))
+	// Output:
+	// 200 the orders of alice
+	// 401 Basic realm="orders", charset="UTF-8"
+}
+
+// Wrap is a func(http.Handler) http.Handler, as routers and chains ask for.
+func ExampleMiddleware_Wrap() {
+	mw, err := otelauth.New(otelauth.Config{Accounts: exampleAccounts()})
+	if err != nil {
+		log.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "fine") })
+	mux.Handle("GET /orders/{id}", mw.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, "order "+r.PathValue("id"))
+	})))
+
+	fmt.Println(call(mux, "GET", "/healthz", "", "").Code)
+	fmt.Println(call(mux, "GET", "/orders/7", "", "").Code)
+	fmt.Println(call(mux, "GET", "/orders/7", "alice", "wonderland").Body)
+	// Output:
+	// 200
+	// 401
+	// order 7
+}
+
+// Authenticate is for a service that answers in a protocol of its own.
+func ExampleMiddleware_Authenticate() {
+	mw, err := otelauth.New(otelauth.Config{Accounts: exampleAccounts()})
+	if err != nil {
+		log.Fatal(err)
+	}
+	r := httptest.NewRequest("GET", "/", nil)
+	r.RemoteAddr = "127.0.0.1:40000"
+	r.SetBasicAuth("alice", "wonderland")
+
+	user, res := mw.Authenticate(r)
+	switch res.Outcome {
+	case attempt.Success:
+		fmt.Println("hello", user.Name)
+	default:
+		fmt.Println("refused:", res.ErrorType)
+	}
+	// Output: hello alice
+}
+
+// RouteFunc names the endpoints of other routers, by what was registered and never by the path that came.
+func ExampleRouteFunc() {
+	routes := otelauth.RouteFunc(func(r *http.Request) string {
+		if strings.HasPrefix(r.URL.Path, "/orders/") { // ask the router here
+			return "/orders/{id}"
+		}
+		return ""
+	})
+	mw, err := otelauth.New(otelauth.Config{Accounts: exampleAccounts(), Routes: routes})
+	if err != nil {
+		log.Fatal(err)
+	}
+	r := httptest.NewRequest("GET", "/orders/7", nil)
+	r.RemoteAddr = "127.0.0.1:40000"
+	mw.Wrap(http.NotFoundHandler()).ServeHTTP(httptest.NewRecorder(), r)
+	fmt.Println(r.Pattern) // what otelhttp sees, though the request was denied
+	// Output: /orders/{id}
+}
+
+// RequireGroup stands inside of Wrap.
+func ExampleMiddleware_RequireGroup() {
+	mux := http.NewServeMux()
+	mw, err := otelauth.New(otelauth.Config{Accounts: exampleAccounts(), Routes: mux})
+	if err != nil {
+		log.Fatal(err)
+	}
+	mux.Handle("GET /admin", mw.RequireGroup("ops")(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, "welcome")
+	})))
+	handler := mw.Wrap(mux)
+
+	fmt.Println(call(handler, "GET", "/admin", "root", "toor").Body)
+	fmt.Println(call(handler, "GET", "/admin", "alice", "wonderland").Code)
+	// Output:
+	// welcome
+	// 403
+}
+
+// A browser sends no credentials with a CORS preflight, so OPTIONS of every path is public. What else is public is named.
+func ExampleConfig_preflight() {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", func(http.ResponseWriter, *http.Request) {})
+	mw, err := otelauth.New(otelauth.Config{
+		Accounts: exampleAccounts(),
+		Routes:   mux,
+		Public:   []string{"OPTIONS /", "GET /healthz"},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	handler := mw.Wrap(mux)
+
+	fmt.Println("preflight", call(handler, "OPTIONS", "/orders", "", "").Code)
+	fmt.Println("health", call(handler, "GET", "/healthz", "", "").Code)
+	fmt.Println("orders", call(handler, "GET", "/orders", "", "").Code)
+	// Output:
+	// preflight 200
+	// health 200
+	// orders 401
+}
+
+// Deny writes a page of the service's own. Status, challenge and headers are the middleware's.
+func ExampleConfig_deny() {
+	mw, err := otelauth.New(otelauth.Config{
+		Accounts: exampleAccounts(),
+		Deny: func(w http.ResponseWriter, _ *http.Request, d otelauth.Denial) {
+			w.Header().Set("Content-Type", "text/plain")
+			fmt.Fprintln(w, "Please log in.", d.Detail)
+		},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	w := call(mw.Wrap(http.NotFoundHandler()), "GET", "/", "", "")
+	fmt.Print(w.Code, " ", w.Body)
+	// Output: 401 Please log in. This endpoint requires credentials.
+}
+
+// Reconfigure replaces everything at once, under load.
+func ExampleMiddleware_Reconfigure() {
+	mw, err := otelauth.New(otelauth.Config{Accounts: exampleAccounts()})
+	if err != nil {
+		log.Fatal(err)
+	}
+	handler := mw.Wrap(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	fmt.Println(call(handler, "GET", "/", "root", "toor").Code)
+
+	users := exampleAccounts()
+	delete(users.Hashes, "root")
+	users.Groups = nil
+	if err := mw.Reconfigure(otelauth.Config{Accounts: users}); err != nil {
+		log.Fatal(err) // the former configuration is still served
+	}
+	fmt.Println(call(handler, "GET", "/", "root", "toor").Code)
+	// Output:
+	// 200
+	// 401
+}
+
+// Hash and Matches look a name up that events tell as user.hash only.
+func ExampleIdentityKey_Matches() {
+	key := otelauth.IdentityKey{ID: "2026-01", Secret: []byte("thirty-two octets from a CSPRNG.")}
+	seen := key.Hash("mallory")
+	fmt.Println(strings.HasPrefix(seen, "2026-01:"), key.Matches(seen, "mallory"), key.Matches(seen, "alice"))
+	// Output: true true false
+}
