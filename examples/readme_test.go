@@ -1,0 +1,350 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package examples_test holds the README together with the code.
+package examples_test
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	sdklog "go.opentelemetry.io/otel/sdk/log"
+
+	"github.com/otelauth/otelauth-go/otelauth"
+	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
+	"github.com/otelauth/otelauth-go/otelauth/verify"
+	"github.com/otelauth/otelauth-go/otelauth/verify/htpasswd"
+)
+
+const root = ".."
+
+func file(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func readme(t *testing.T) string {
+	t.Helper()
+	return file(t, filepath.Join(root, "README.md"))
+}
+
+// blocks returns the fenced blocks of a language.
+func blocks(text, language string) []string {
+	var all []string
+	for _, m := range regexp.MustCompile("(?ms)^```"+language+"\n(.*?)^```$").FindAllStringSubmatch(text, -1) {
+		all = append(all, m[1])
+	}
+	return all
+}
+
+// The Go blocks of the README, compiled and run. A block is a run of lines of this file; blank lines, indentation and
+// what only a test needs (a statement that ends in "// not in the README") do not count.
+
+func Example_integration() {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /orders/{id}", func(w http.ResponseWriter, r *http.Request) {
+		user, ok := otelauth.UserFromContext(r.Context())
+		fmt.Fprintln(w, user.Name, ok)
+	})
+	directory, err := os.MkdirTemp("", "readme")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer func() { _ = os.RemoveAll(directory) }()
+	if err := os.WriteFile(filepath.Join(directory, "users.htpasswd"), []byte("alice:"+wonderland+"\n"), 0o600); err != nil {
+		fmt.Println(err)
+		return
+	}
+	handler, stop := integrated(directory, mux)
+	defer stop()
+
+	r := httptest.NewRequest("GET", "/orders/7", nil)
+	r.RemoteAddr = "127.0.0.1:40000"
+	for _, password := range []string{"wonderland", "looking-glass"} {
+		r.SetBasicAuth("alice", password)
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		fmt.Println(w.Code)
+	}
+	// Output:
+	// 200
+	// 401
+}
+
+func integrated(directory string, mux *http.ServeMux) (http.Handler, func()) {
+	check := func(err error) { // not in the README
+		if err != nil { // not in the README
+			panic(err) // not in the README
+		} // not in the README
+	} // not in the README
+	here, err := os.Getwd()
+	check(err)
+	check(os.Chdir(directory))
+	defer func() { check(os.Chdir(here)) }()
+
+	users, err := htpasswd.Open(htpasswd.Config{Path: "users.htpasswd"})
+	check(err) // not in the README
+	mw, err := otelauth.New(otelauth.Config{Realm: "orders", Accounts: users, Routes: mux})
+	check(err) // not in the README
+	handler := otelhttp.NewHandler(mw.Wrap(mux), "orders", otelhttp.WithPublicEndpointFn(mw.Untrusted), otelhttp.WithServerName("orders"))
+
+	return handler, func() { _, _ = mw.Close(), users.Close() }
+}
+
+// wonderland is a hash of that word, as cheap as only a test may have it.
+const wonderland = "$2y$04$sW65/0lcGVKlAH4F55lS2OJnUXYQZJn0Wy8QvO0e47nojfb5NefFC"
+
+// forgetful is a log exporter.
+type forgetful struct{}
+
+func (forgetful) Export(context.Context, []sdklog.Record) error { return nil }
+func (forgetful) ForceFlush(context.Context) error              { return nil }
+func (forgetful) Shutdown(context.Context) error                { return nil }
+
+func TestReadmeLogs(t *testing.T) {
+	t.Parallel()
+	exporter := forgetful{}
+	logs := sdklog.NewLoggerProvider(sdklog.WithProcessor(sdklog.NewBatchProcessor(exporter)), sdklog.WithAllowKeyDuplication())
+	if err := logs.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestReadmeRecorder(t *testing.T) {
+	t.Parallel()
+	users := &verify.Static{Hashes: map[string]string{"alice": wonderland}}
+	rec := otelauthtest.NewRecorder(t)
+	mw, err := otelauth.New(otelauth.Config{
+		Accounts:       users,
+		TracerProvider: rec.TracerProvider(), MeterProvider: rec.MeterProvider(), LoggerProvider: rec.LoggerProvider(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequestWithContext(t.Context(), "GET", "/", nil)
+	r.RemoteAddr = "127.0.0.1:40000"
+	r.SetBasicAuth("alice", "looking-glass")
+	if _, res := mw.Authenticate(r); res.Outcome != attempt.Failure || len(rec.Attempts()) != 1 {
+		t.Errorf("%v, %d attempts", res.Outcome, len(rec.Attempts()))
+	}
+}
+
+func TestReadmeGoBlocks(t *testing.T) {
+	t.Parallel()
+	plain := func(text string) string {
+		var lines []string
+		for _, l := range strings.Split(text, "\n") {
+			if l = strings.TrimSpace(l); l != "" && !strings.HasSuffix(l, "// not in the README") {
+				lines = append(lines, l)
+			}
+		}
+		return strings.Join(lines, "\n") + "\n"
+	}
+	source := plain(file(t, "readme_test.go"))
+	all := blocks(readme(t), "go")
+	if len(all) == 0 {
+		t.Fatal("the README has no Go block")
+	}
+	for _, b := range all {
+		if !strings.Contains(source, "\n"+plain(b)) {
+			t.Errorf("this block is not compiled in examples/readme_test.go:\n%s", b)
+		}
+	}
+}
+
+// TestReadmeCommands: .ci/run takes the first command that begins "go run" and the first that begins "go test", and
+// the former must understand --once behind it.
+func TestReadmeCommands(t *testing.T) {
+	t.Parallel()
+	sh := blocks(readme(t), "sh")
+	if len(sh) == 0 || sh[0] != "go run ./examples/quickstart\ngo test ./...\n" {
+		t.Errorf("the first sh block is %q", sh)
+	}
+}
+
+// TestReadmeClone does what the README says to use a clone.
+func TestReadmeClone(t *testing.T) {
+	t.Parallel()
+	var edit string
+	for _, b := range blocks(readme(t), "sh") {
+		if strings.HasPrefix(b, "go mod edit ") {
+			edit = strings.TrimSpace(b)
+		}
+	}
+	clone, err := filepath.Abs(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := strings.Fields(strings.Replace(edit, "../otelauth-go", clone, 1))
+	if len(args) == 0 {
+		t.Fatal("the README has no go mod edit")
+	}
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"go.mod":  "module orders\n\ngo 1.26.0\n",
+		"main.go": "package main\n\nimport _ \"github.com/otelauth/otelauth-go/otelauth\"\n\nfunc main() {}\n",
+		"go.sum":  file(t, filepath.Join(root, "go.sum")), // what go mod tidy would write
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, args := range [][]string{args, {"go", "build", "-mod=mod", "-o", os.DevNull, "."}} {
+		cmd := exec.CommandContext(t.Context(), args[0], args[1:]...)
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "GOWORK=off", "PWD="+dir)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
+		}
+	}
+}
+
+// rows returns the cells of the table whose header begins with these.
+func rows(t *testing.T, text string, header ...string) [][]string {
+	t.Helper()
+	_, table, found := strings.Cut(text, "\n| "+strings.Join(header, " | ")+" |")
+	if !found {
+		t.Fatalf("the README has no table %q", header)
+	}
+	var all [][]string
+	for _, line := range strings.Split(table, "\n")[2:] {
+		if !strings.HasPrefix(line, "|") {
+			break
+		}
+		var cells []string
+		for _, c := range strings.Split(strings.Trim(line, "|"), "|") {
+			cells = append(cells, strings.TrimSpace(c))
+		}
+		all = append(all, cells)
+	}
+	return all
+}
+
+// quoted returns what stands in backquotes, sorted.
+func quoted(cell string) []string {
+	var all []string
+	for _, m := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(cell, -1) {
+		all = append(all, m[1])
+	}
+	slices.Sort(all)
+	return all
+}
+
+func TestReadmeTables(t *testing.T) {
+	t.Parallel()
+	text, emitted := readme(t), collect(t)
+
+	attributes := make(map[string][]string)
+	for _, row := range rows(t, text, "attribute", "on", "values") {
+		on := strings.Split(row[1], ", ")
+		slices.Sort(on)
+		attributes[quoted(row[0])[0]] = slices.DeleteFunc(on, func(s string) bool { return s == "" })
+	}
+	if diff := cmp.Diff(emitted.attributes, attributes); diff != "" {
+		t.Errorf("attributes (-emitted +README):\n%s", diff)
+	}
+
+	metrics := make(map[string]metric)
+	for _, row := range rows(t, text, "metric", "kind", "unit", "attributes") {
+		metrics[quoted(row[0])[0]] = metric{row[1], quoted(row[2])[0], quoted(row[3])}
+	}
+	if diff := cmp.Diff(emitted.metrics, metrics, cmp.AllowUnexported(metric{})); diff != "" {
+		t.Errorf("metrics (-emitted +README):\n%s", diff)
+	}
+
+	events := make(map[string][]string)
+	for _, row := range rows(t, text, "event", "severity", "told") {
+		severities := strings.Fields(row[1])
+		slices.Sort(severities)
+		events[quoted(row[0])[0]] = severities
+	}
+	if diff := cmp.Diff(emitted.events, events); diff != "" {
+		t.Errorf("events (-emitted +README):\n%s", diff)
+	}
+}
+
+// TestReadmeValues: the closed sets stand in the README as they are.
+func TestReadmeValues(t *testing.T) {
+	t.Parallel()
+	values := make(map[string]string)
+	for _, row := range rows(t, readme(t), "attribute", "on", "values") {
+		values[quoted(row[0])[0]] = row[2]
+	}
+	var outcomes, errorTypes, caches []string
+	for _, o := range attempt.Outcomes() {
+		outcomes = append(outcomes, o.String())
+	}
+	for _, e := range attempt.ErrorTypes()[1:] {
+		errorTypes = append(errorTypes, e.String())
+	}
+	for _, c := range attempt.CacheResults()[1:] {
+		caches = append(caches, c.String())
+	}
+	for key, want := range map[string][]string{"auth.outcome": outcomes, "error.type": errorTypes, "auth.cache.result": caches} {
+		slices.Sort(want)
+		if diff := cmp.Diff(want, quoted(values[key])); diff != "" {
+			t.Errorf("%s (-code +README):\n%s", key, diff)
+		}
+	}
+}
+
+// TestReadmePackages: the package map is complete, and links lead somewhere.
+func TestReadmePackages(t *testing.T) {
+	t.Parallel()
+	text := readme(t)
+	var listed []string
+	for _, m := range regexp.MustCompile(`(?m)^\| \[([a-z/]+)\]\(([a-z/]+)\) \|`).FindAllStringSubmatch(text, -1) {
+		if m[1] != m[2] {
+			t.Errorf("[%s] leads to %s", m[1], m[2])
+		}
+		if !strings.HasPrefix(m[1], "examples/") {
+			listed = append(listed, m[1])
+		}
+	}
+	slices.Sort(listed)
+	var exist []string
+	for _, top := range []string{"otelauth", "spans", "metrics"} {
+		err := filepath.WalkDir(filepath.Join(root, top), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || !d.IsDir() {
+				return err
+			}
+			sources, err := filepath.Glob(filepath.Join(path, "*.go"))
+			if len(sources) > 0 {
+				exist = append(exist, filepath.ToSlash(strings.TrimPrefix(path, root+string(filepath.Separator))))
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	slices.Sort(exist)
+	if diff := cmp.Diff(exist, listed); diff != "" {
+		t.Errorf("packages (-tree +README):\n%s", diff)
+	}
+	for name, dir := range map[string]string{"README.md": root, "examples/README.md": ".", "examples/routers/README.md": "routers"} {
+		for _, m := range regexp.MustCompile(`\]\(([^)#:]+)\)`).FindAllStringSubmatch(file(t, filepath.Join(root, name)), -1) {
+			if _, err := os.Stat(filepath.Join(dir, m[1])); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+}
