@@ -440,12 +440,6 @@ func (e *Engine) job(ctx context.Context, seen *entry, secret credential.Secret)
 func (e *Engine) ask(ctx context.Context, seen *entry, own credential.Secret) (out judgement) {
 	out.entry = seen
 	defer clear(own.Expose())
-	defer func() {
-		if p := recover(); p != nil {
-			// The value is not told: it may hold what the Verifier was given.
-			out.err = fmt.Errorf("verify: Verifier panicked with a %T", p)
-		}
-	}()
 	ctx, cancel := context.WithTimeout(ctx, e.cfg.Gate.maxWait())
 	defer cancel()
 	account, err := e.cfg.Verifier.Verify(ctx, seen.name, own)

@@ -4,6 +4,7 @@
 package verify
 
 import (
+	"fmt"
 	"net/netip"
 	"runtime"
 	"slices"
@@ -93,7 +94,7 @@ func (g *Gate) SetLimits(limits Limits) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.limits = limits.withDefaults()
-	g.dispatch()
+	g.dispatch(nil)
 }
 
 // Load returns how many hash functions run and how many attempts wait.
@@ -118,7 +119,7 @@ const (
 type job struct {
 	key    mac
 	memory int64
-	// judge does the work. It is called at most once, in a goroutine of its own, and does not panic.
+	// judge does the work. It is called at most once.
 	judge func() judgement
 	// done is closed once judgement or refusal is set; exactly one of them is.
 	done      chan struct{}
@@ -163,19 +164,31 @@ type refusal struct {
 }
 
 // enter joins the job of this key, or queues the one that create returns. The ticket is nil when
-// the job runs already. shared says that somebody else had asked for it before.
+// the job has run, or runs already. shared says that somebody else had asked for it before.
+//
+// A job that finds a free slot runs here and now: to wake another processor for it costs more than everything
+// else that the Gate does.
 func (g *Gate) enter(key mac, network netip.Prefix, pairHash uint64, create func() *job) (j *job, t *ticket, shared bool, r *refusal) {
+	j, t, shared, r, here := g.queue(key, network, pairHash, create)
+	if here {
+		g.run(j)
+	}
+	return j, t, shared, r
+}
+
+// queue is enter under the lock; here tells its caller to run the job.
+func (g *Gate) queue(key mac, network netip.Prefix, pairHash uint64, create func() *job) (j *job, t *ticket, shared bool, r *refusal, here bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	j, shared = g.jobs[key]
 	if shared {
 		if j.started {
-			return j, nil, true, nil
+			return j, nil, true, nil, false
 		}
 		for _, t := range j.tickets {
 			if t.flow.network == network {
 				t.waiters++
-				return j, t, true, nil
+				return j, t, true, nil, false
 			}
 		}
 	}
@@ -191,10 +204,10 @@ func (g *Gate) enter(key mac, network netip.Prefix, pairHash uint64, create func
 	}
 	wait := g.estimate(l, mine)
 	if wait > g.limits.MaxWait {
-		return nil, nil, false, &refusal{attempt.ReasonQueueTimeout, wait}
+		return nil, nil, false, &refusal{attempt.ReasonQueueTimeout, wait}, false
 	}
 	if g.queued >= g.limits.Queued && !g.shed(mine) {
-		return nil, nil, false, &refusal{attempt.ReasonQueueFull, wait}
+		return nil, nil, false, &refusal{attempt.ReasonQueueFull, wait}, false
 	}
 	if shared && j.refusal != nil {
 		// Making room has just shed the very job that this caller wanted to join.
@@ -211,8 +224,10 @@ func (g *Gate) enter(key mac, network netip.Prefix, pairHash uint64, create func
 	l.push(network, t)
 	j.tickets = append(j.tickets, t)
 	g.queued++
-	g.dispatch()
-	return j, t, shared, nil
+	if here = g.dispatch(j); here || j.started {
+		t = nil
+	}
+	return j, t, shared, nil, here
 }
 
 // leave takes a caller who has gone, or waited too long, out of the queue. It reports false when
@@ -324,9 +339,10 @@ func (g *Gate) forgetPair(pairHash uint64) {
 	}
 }
 
-// dispatch starts jobs while there are slots. A job that does not fit into the memory left waits, and
+// dispatch starts jobs while there are slots, each in a goroutine but own, which its caller runs: it reports whether there
+// is that to do. A job that does not fit into the memory left waits, and
 // those behind it with it, or it would never be called.
-func (g *Gate) dispatch() {
+func (g *Gate) dispatch(own *job) (here bool) {
 	for g.running < g.limits.Slots && g.queued > 0 {
 		l := &g.lanes[ordinary]
 		if g.lanes[favoured].waiting > 0 && (g.turn < favouredTurns || l.waiting == 0) {
@@ -334,7 +350,7 @@ func (g *Gate) dispatch() {
 		}
 		j := l.turn.tickets[0].job
 		if g.running > 0 && j.memory+g.memory > g.limits.MemoryBytes {
-			return
+			break
 		}
 		g.turn = (g.turn + 1) % favouredRound
 		l.turn = l.turn.next
@@ -344,14 +360,30 @@ func (g *Gate) dispatch() {
 		j.started = true
 		g.running++
 		g.memory += j.memory
-		go g.run(j)
+		if j == own {
+			here = true
+		} else {
+			go g.run(j)
+		}
 	}
+	return here
+}
+
+// guarded judges. A panic, of somebody's Verifier most likely, must neither keep the slot nor end the process. Its
+// value is not told: it may hold what the Verifier was given.
+func guarded(judge func() judgement) (out judgement) {
+	defer func() {
+		if p := recover(); p != nil {
+			out = judgement{err: fmt.Errorf("verify: the verification panicked with a %T", p)}
+		}
+	}()
+	return judge()
 }
 
 // run judges outside of the lock, then gives the slot back.
 func (g *Gate) run(j *job) {
 	start := time.Now()
-	j.judgement = j.judge()
+	j.judgement = guarded(j.judge)
 	took := time.Since(start)
 
 	g.mu.Lock()
@@ -370,7 +402,7 @@ func (g *Gate) run(j *job) {
 		g.typical = took
 	}
 	g.typical += (took - g.typical) / 8
-	g.dispatch()
+	g.dispatch(nil)
 }
 
 // push queues t behind the others of its network; a network that had none is called last in this round.
