@@ -11,7 +11,6 @@ import (
 
 	"go.opentelemetry.io/contrib/exporters/autoexport"
 	"go.opentelemetry.io/otel"
-	"go.opentelemetry.io/otel/log/global"
 	"go.opentelemetry.io/otel/propagation"
 	sdklog "go.opentelemetry.io/otel/sdk/log"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
@@ -33,7 +32,7 @@ func startTelemetry(ctx context.Context, tell func(story)) (flush func(context.C
 	}
 	otel.SetTracerProvider(p.traces)
 	otel.SetMeterProvider(p.meters)
-	global.SetLoggerProvider(p.logs)
+	otel.SetLoggerProvider(p.logs)
 	otel.SetTextMapPropagator(propagation.TraceContext{})
 	return func(ctx context.Context) error {
 		return errors.Join(p.traces.Shutdown(ctx), p.meters.Shutdown(ctx), p.logs.Shutdown(ctx))

@@ -55,7 +55,7 @@ func Test(t *testing.T, route string, build func(otelauth.Config) (http.Handler,
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer resp.Body.Close()
+		defer func() { _ = resp.Body.Close() }()
 		b, err := io.ReadAll(resp.Body)
 		if err != nil {
 			t.Fatal(err)
