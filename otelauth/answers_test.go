@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -233,11 +234,15 @@ func TestAnswerOverloaded(t *testing.T) {
 	gate := verify.NewGate(verify.Limits{Slots: 1, Queued: 1})
 	s := newService(t, otelauth.Config{Verifier: v, Gate: gate}, nil)
 	var others sync.WaitGroup
+	var answered atomic.Bool
 	for i, name := range []string{"alice", "bob"} { // one is judged, one waits
-		others.Go(func() { s.do(request(t, "GET", "/orders", name, "right")) })
-		for {
-			if running, queued := gate.Load(); running == 1 && queued == i {
-				break
+		others.Go(func() {
+			s.do(request(t, "GET", "/orders", name, "right"))
+			answered.Store(true)
+		})
+		for running, queued := gate.Load(); running != 1 || queued != i; running, queued = gate.Load() {
+			if answered.Load() {
+				t.Fatal("answered without asking the Verifier")
 			}
 			runtime.Gosched()
 		}

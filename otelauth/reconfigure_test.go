@@ -97,7 +97,11 @@ func TestReconfigureLeavesWhatRuns(t *testing.T) {
 	s := newService(t, otelauth.Config{}, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { close(begun); <-release }))
 	done := make(chan int)
 	go func() { done <- s.do(request(t, "GET", "/", "alice", "wonderland")).Code }()
-	<-begun
+	select {
+	case <-begun:
+	case code := <-done:
+		t.Fatalf("answered with %d", code)
+	}
 	if err := s.mw.Reconfigure(otelauth.Config{Verifier: instant{}, Observers: []attempt.Observer{}}); err != nil {
 		t.Fatal(err)
 	}

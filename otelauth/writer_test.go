@@ -190,6 +190,9 @@ func TestStreaming(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if resp.StatusCode != 200 {
+			t.Fatal(resp.Status)
+		}
 		lines := bufio.NewReader(resp.Body)
 		for i := range 3 {
 			line, err := lines.ReadString('\n')
@@ -544,6 +547,9 @@ func TestCloseNotify(t *testing.T) {
 	resp, err := srv.Client().Do(get(t, srv, "/"))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if resp.StatusCode != 200 {
+		t.Fatal(resp.Status)
 	}
 	_ = resp.Body.Close()
 	srv.CloseClientConnections()
