@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/dchest/siphash"
@@ -446,7 +447,7 @@ func (e *Engine) ask(ctx context.Context, seen *entry, own credential.Secret) (o
 	now := e.cfg.Now()
 	switch {
 	case err != nil:
-		out.err = err
+		out.err = scrub(err, own)
 	case account == nil:
 		out.reason = attempt.ReasonWrongPassword
 	case account.usable(now) != "":
@@ -457,6 +458,24 @@ func (e *Engine) ask(ctx context.Context, seen *entry, own credential.Secret) (o
 	}
 	return out
 }
+
+// scrub takes the password out of an error's text, which becomes part of an event: directories and drivers quote what
+// they were sent.
+func scrub(err error, secret credential.Secret) error {
+	text := err.Error()
+	if pass := string(secret.Expose()); pass != "" && strings.Contains(text, pass) {
+		return scrubbed{strings.ReplaceAll(text, pass, credential.Redacted), err}
+	}
+	return err
+}
+
+type scrubbed struct {
+	text string
+	err  error
+}
+
+func (s scrubbed) Error() string        { return s.text }
+func (s scrubbed) Is(target error) bool { return errors.Is(s.err, target) }
 
 func (e *Engine) remember(j *judgement, at time.Time) {
 	now := at.Sub(e.base)

@@ -49,6 +49,8 @@ func (s *slow) Verify(_ context.Context, name string, secret credential.Secret) 
 		panic("secret")
 	case "down":
 		return nil, errors.New("directory: no answer")
+	case "quoted":
+		return nil, fmt.Errorf("directory: bind %s/quoted: %w", name, context.DeadlineExceeded)
 	}
 	return nil, nil
 }
@@ -416,6 +418,11 @@ func TestAVerifier(t *testing.T) {
 		check(t, "panic", res, unavailable)
 		if strings.Contains(res.Err.Error(), "secret") {
 			t.Errorf("the panic's value is told: %v", res.Err)
+		}
+		res = try(t, e, field(t, "alice", "quoted"), home)
+		check(t, "an error that quotes the password", res, unavailable)
+		if res.Err.Error() != "directory: bind alice/[redacted]: context deadline exceeded" || !errors.Is(res.Err, context.DeadlineExceeded) {
+			t.Errorf("Err = %v", res.Err)
 		}
 		time.Sleep(verify.DefaultVerifierTTL)
 		check(t, "right after the TTL", try(t, e, field(t, "alice", "right"), home), want{outcome: attempt.Success, cache: attempt.Miss})
