@@ -51,6 +51,9 @@ type Config struct {
 
 	// TrustedProxies are the networks whose forwarding headers are believed. Default: none.
 	TrustedProxies []netip.Prefix
+	// TrustUnixSocket makes the other end of a unix socket a trusted proxy, as nginx in front of a socket is. Default: it is
+	// a local client.
+	TrustUnixSocket bool
 	// ForwardedHeader is the one header that the trusted proxies write. Default: X-Forwarded-For.
 	ForwardedHeader clientip.Header
 	// TrustedCallers are the networks whose traceparent is obeyed, judged by the resolved client address;
@@ -124,7 +127,7 @@ func (cfg *Config) compile() (s settings, err error) {
 		fault("both Config.Accounts and Config.Verifier are set; remove one")
 	}
 	if s.clients, err = clientip.New(clientip.Config{
-		TrustedProxies: cfg.TrustedProxies, Header: cfg.ForwardedHeader,
+		TrustedProxies: cfg.TrustedProxies, TrustUnixSocket: cfg.TrustUnixSocket, Header: cfg.ForwardedHeader,
 	}); err != nil {
 		fault("Config.TrustedProxies: %w", err)
 	}
