@@ -137,28 +137,29 @@ func (cfg *Config) compile() (s settings, err error) {
 	if s.sensitive, err = newPatterns("Sensitive", cfg.Sensitive, false); err != nil {
 		faults = append(faults, err)
 	}
-	for name, prefixes := range map[string][]netip.Prefix{
-		"TrustedCallers": cfg.TrustedCallers, "DangerouslyAllowPlaintextFrom": cfg.DangerouslyAllowPlaintextFrom,
-	} {
+	networks := func(name string, prefixes []netip.Prefix) {
 		for i, p := range prefixes {
 			if !p.IsValid() {
 				fault("Config.%s[%d] is not a network; use netip.ParsePrefix", name, i)
 			}
 		}
 	}
+	networks("TrustedCallers", cfg.TrustedCallers)
+	networks("DangerouslyAllowPlaintextFrom", cfg.DangerouslyAllowPlaintextFrom)
 	if err := cfg.IdentityKey.validate(); err != nil {
 		faults = append(faults, err)
 	}
 	if cfg.UserNames > HashedNames {
 		fault("Config.UserNames is %d; use PlainNames or HashedNames", cfg.UserNames)
 	}
-	for name, v := range map[string]int64{
-		"CacheTTL": int64(cfg.CacheTTL), "CacheEntries": int64(cfg.CacheEntries), "MaxHeaderBytes": int64(cfg.MaxHeaderBytes),
-	} {
-		if v < 0 {
+	size := func(name string, n int64) {
+		if n < 0 {
 			fault("Config.%s is negative; leave it 0 for the default", name)
 		}
 	}
+	size("CacheTTL", int64(cfg.CacheTTL))
+	size("CacheEntries", int64(cfg.CacheEntries))
+	size("MaxHeaderBytes", int64(cfg.MaxHeaderBytes))
 	for i, o := range cfg.Observers {
 		if o == nil {
 			fault("Config.Observers[%d] is nil; remove it", i)

@@ -103,6 +103,7 @@ func TestHeapHoldsNoSecrets(t *testing.T) {
 	canary := func(kind string) string { return kind + "-" + rand.Text() }
 	right, wrong, unknown, long := canary("right"), canary("wrong"), canary("unknown"), canary("long")
 	malformed, control, other, twice, plain := canary("malformed"), canary("control"), canary("other"), canary("twice"), canary("plain")
+	asName := canary("name") // people type passwords into the name field
 	marker := canary("marker")
 
 	binary, err := os.Executable()
@@ -143,6 +144,7 @@ func TestHeapHoldsNoSecrets(t *testing.T) {
 			{[]string{token("alice:" + right)}, 200},
 			{[]string{token("alice:" + wrong)}, 401},
 			{[]string{token("mallory:" + unknown)}, 401},
+			{[]string{token(asName + ":")}, 401},
 			{[]string{token("alice:" + long + strings.Repeat("x", 100))}, 401},
 			{[]string{token("alice:" + strings.Repeat("x", 1000) + long)}, 401},
 			{[]string{token(malformed)}, 400},
@@ -189,5 +191,5 @@ func TestHeapHoldsNoSecrets(t *testing.T) {
 	if leaks, err := otelauthtest.Leaks(dump, marker); err != nil || len(leaks) == 0 {
 		t.Fatalf("the dump of %d octets does not hold the path that it was written to: %v", len(dump), err)
 	}
-	otelauthtest.NoSecretsIn(t, "the heap", dump, right, wrong, unknown, long, malformed, control, other, twice, plain)
+	otelauthtest.NoSecretsIn(t, "the heap", dump, right, wrong, unknown, long, malformed, control, other, twice, plain, asName)
 }

@@ -29,7 +29,7 @@ func Inside(cfg otelauth.Config) (http.Handler, error) {
 	}
 	mux.Handle("GET /admin", mw.RequireGroup("ops")(http.HandlerFunc(status)))
 	return otelhttp.NewHandler(mw.Wrap(mux), "orders",
-		otelhttp.WithPublicEndpointFn(mw.Untrusted), otelhttp.WithServerName("orders")), nil
+		otelhttp.WithPublicEndpointFn(mw.Untrusted), otelhttp.WithServerName("orders.example:443")), nil
 }
 
 // preflight answers https://shop.example only. A service with more rules uses a CORS library here.

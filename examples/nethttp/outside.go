@@ -21,5 +21,5 @@ func Outside(cfg otelauth.Config) (http.Handler, error) {
 	mux.HandleFunc("GET /status", status)
 	mux.Handle("GET /orders/{id}", mw.Wrap(http.HandlerFunc(order)))
 	return otelhttp.NewHandler(mux, "orders",
-		otelhttp.WithPublicEndpointFn(mw.Untrusted), otelhttp.WithServerName("orders")), nil
+		otelhttp.WithPublicEndpointFn(mw.Untrusted), otelhttp.WithServerName("orders.example:443")), nil
 }

@@ -71,7 +71,7 @@ func serve(ctx context.Context, addr string, once bool, stdout io.Writer) (err e
 	}
 	defer func() { err = errors.Join(err, within(ctx, flush)) }()
 
-	handler, err := newService()
+	handler, err := newService(listener.Addr().String())
 	if err != nil {
 		return err
 	}

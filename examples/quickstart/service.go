@@ -12,8 +12,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth"
 )
 
-// newService returns the service. Its telemetry goes to the global providers, so they must have been set.
-func newService() (http.Handler, error) {
+// newService returns the service that listens on addr. Its telemetry goes to the global providers, so they must have been set.
+func newService(addr string) (http.Handler, error) {
 	users, err := openAccounts()
 	if err != nil {
 		return nil, err
@@ -25,7 +25,7 @@ func newService() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return otelhttp.NewHandler(mw.Wrap(mux), "quickstart", otelhttp.WithPublicEndpointFn(mw.Untrusted), otelhttp.WithServerName("quickstart")), nil
+	return otelhttp.NewHandler(mw.Wrap(mux), "quickstart", otelhttp.WithPublicEndpointFn(mw.Untrusted), otelhttp.WithServerName(addr)), nil
 }
 
 func newMux() *http.ServeMux {

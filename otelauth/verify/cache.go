@@ -19,11 +19,12 @@ type entry struct {
 	mac   mac
 	until time.Duration // on the Engine's monotonic clock
 
-	name      string   // as claimed, in memory of its own
-	canonical string   // the store's identity of it
-	userHash  string   // user.hash
-	account   *Account // nil: no such account
-	reason    attempt.Reason
+	// name is as claimed, in memory of its own, canonical the store's identity of it. A wrong credential's entry has
+	// neither: people type passwords into the name field.
+	name, canonical string
+	userHash        string
+	account         *Account // nil: no such account
+	reason          attempt.Reason
 
 	// networks are those from which a right credential has come, newest last, at
 	// most maxNetworks; a slice is never changed once it is stored.

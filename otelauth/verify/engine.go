@@ -86,13 +86,14 @@ func New(cfg Config) (*Engine, error) {
 	if (cfg.Accounts == nil) == (cfg.Verifier == nil) {
 		faults = append(faults, errors.New("verify: set exactly one of Config.Accounts and Config.Verifier"))
 	}
-	for name, v := range map[string]int64{
-		"TTL": int64(cfg.TTL), "VerifiedEntries": int64(cfg.VerifiedEntries), "FailedEntries": int64(cfg.FailedEntries),
-	} {
-		if v < 0 {
+	size := func(name string, n int64) {
+		if n < 0 {
 			faults = append(faults, fmt.Errorf("verify: Config.%s is negative; leave it 0 for the default", name))
 		}
 	}
+	size("TTL", int64(cfg.TTL))
+	size("VerifiedEntries", int64(cfg.VerifiedEntries))
+	size("FailedEntries", int64(cfg.FailedEntries))
 	if v, ok := cfg.Accounts.(Validator); ok {
 		if err := v.Validate(); err != nil {
 			faults = append(faults, err)
@@ -162,7 +163,7 @@ func (e *Engine) Verify(ctx context.Context, at time.Time, field credential.Fiel
 	c.mac = e.mac(field.Token)
 	now := at.Sub(e.base)
 	if seen := e.right.get(&c.mac, now); seen != nil {
-		account, err := e.current(ctx, seen)
+		account, err := e.current(ctx, seen.name, seen.account)
 		switch {
 		case err != nil:
 			c.claims(seen)
@@ -173,13 +174,8 @@ func (e *Engine) Verify(ctx context.Context, at time.Time, field credential.Fiel
 		e.right.remove(seen)
 	}
 	if seen := e.wrong.get(&c.mac, now); seen != nil {
-		account, err := e.current(ctx, seen)
-		switch {
-		case err != nil:
-			c.claims(seen)
-			return c.unavailable(err)
-		case seen.account.same(account) && (account == nil || account.usable(at) == seen.account.usable(at)):
-			return c.repeated(ctx, seen)
+		if c.repeated(ctx, at, field, seen) {
+			return nil
 		}
 		e.wrong.remove(seen)
 	}
@@ -195,12 +191,12 @@ func (e *Engine) mac(token string) (m mac) {
 	return m
 }
 
-// current returns the account that an entry's name has now.
-func (e *Engine) current(ctx context.Context, seen *entry) (*Account, error) {
+// current returns the account that name has now; what a Verifier said holds as long as it is remembered.
+func (e *Engine) current(ctx context.Context, name string, said *Account) (*Account, error) {
 	if e.cfg.Accounts == nil {
-		return seen.account, nil
+		return said, nil
 	}
-	return e.cfg.Accounts.Lookup(ctx, seen.name)
+	return e.cfg.Accounts.Lookup(ctx, name)
 }
 
 func (e *Engine) canonical(name string) string {
@@ -243,6 +239,7 @@ type check struct {
 	network netip.Prefix
 	res     *attempt.Result
 	mac     mac
+	owing   bool // a guess was granted and is not settled
 }
 
 func (c *check) guess(canonical string) throttle.Guess {
@@ -269,16 +266,28 @@ func (c *check) recognised(ctx context.Context, seen *entry, account *Account) *
 	return c.success(account)
 }
 
-// repeated answers a credential known to be wrong: charged like any guess, not hashed again.
-func (c *check) repeated(ctx context.Context, seen *entry) *Account {
-	g := c.guess(seen.canonical)
+// repeated answers a credential known to be wrong: charged like any guess, not hashed again. It reports false, and has
+// done nothing, when the account has changed since.
+func (c *check) repeated(ctx context.Context, at time.Time, field credential.Field, seen *entry) bool {
+	basic, _ := field.Decode() // it could be decoded when it was judged
+	clear(basic.Password.Expose())
+	account, err := c.e.current(ctx, basic.Name, seen.account)
+	if err != nil {
+		c.claims(seen)
+		c.unavailable(err)
+		return true
+	}
+	if !seen.account.same(account) || account != nil && account.usable(at) != seen.account.usable(at) {
+		return false
+	}
+	g := c.guess(c.e.canonical(basic.Name))
 	c.res.Cache = attempt.Hit
 	c.claims(seen)
-	if !c.spend(ctx, g) {
-		return nil
+	if c.spend(ctx, g) {
+		c.settle(ctx, g, throttle.Wrong)
+		c.failure(seen.reason)
 	}
-	c.settle(ctx, g, throttle.Wrong)
-	return c.failure(seen.reason)
+	return true
 }
 
 // judge decodes, pays, hashes.
@@ -307,6 +316,11 @@ func (c *check) judge(ctx context.Context, at time.Time, field credential.Field)
 	if !c.spend(ctx, g) {
 		return nil
 	}
+	defer func() {
+		if c.owing { // a store has panicked
+			c.settle(ctx, g, throttle.Unjudged)
+		}
+	}()
 	var pairHash uint64
 	h := e.cfg.Gate.known.hash(seen.canonical, c.network)
 	if e.cfg.Gate.known.known(h, at) {
@@ -342,7 +356,7 @@ func (c *check) judge(ctx context.Context, at time.Time, field credential.Field)
 		c.settle(ctx, g, throttle.Unjudged)
 		return c.unavailable(judged.err)
 	}
-	account, err := e.current(ctx, judged.entry)
+	account, err := e.current(ctx, seen.name, judged.entry.account)
 	switch {
 	case err != nil:
 		c.settle(ctx, g, throttle.Unjudged)
@@ -480,12 +494,12 @@ func (s scrubbed) Is(target error) bool { return errors.Is(s.err, target) }
 func (e *Engine) remember(j *judgement, at time.Time) {
 	now := at.Sub(e.base)
 	j.entry.until = now + e.cfg.TTL
-	j.entry.reason = j.reason
 	if j.reason == "" {
 		e.right.put(j.entry, now)
-	} else {
-		e.wrong.put(j.entry, now)
+		return
 	}
+	nameless := &entry{mac: j.entry.mac, until: j.entry.until, userHash: j.entry.userHash, account: j.entry.account, reason: j.reason}
+	e.wrong.put(nameless, now)
 }
 
 // spend pays for a guess, waiting while unsettled guesses hold its budget. It reports false, with the
@@ -500,6 +514,7 @@ func (c *check) spend(ctx context.Context, g throttle.Guess) bool {
 		}
 		switch d.Verdict {
 		case throttle.Granted:
+			c.owing = true
 			return true
 		case throttle.Held:
 			if limit == nil {
@@ -529,6 +544,7 @@ func (c *check) spend(ctx context.Context, g throttle.Guess) bool {
 }
 
 func (c *check) settle(ctx context.Context, g throttle.Guess, s throttle.Settlement) {
+	c.owing = false
 	c.e.cfg.Throttle.Settle(context.WithoutCancel(ctx), g, s)
 }
 

@@ -328,6 +328,30 @@ func TestAStoreThatIsDown(t *testing.T) {
 	check(t, "recognised, but the store must be asked", try(t, e, f, home), w)
 }
 
+// A store that panics after the guess was paid for does not keep the price.
+func TestAPanicSettlesTheGuess(t *testing.T) {
+	t.Parallel()
+	th := &script{verdict: throttle.Granted}
+	s := newStore(&verify.Account{Name: "alice", Password: hashed(t, cheap, "wonderland")})
+	s.onLookup = func(n int) {
+		if n == 2 { // the look after the hash
+			panic("connection pool is gone")
+		}
+	}
+	e := newEngine(t, verify.Config{Accounts: s, Throttle: th})
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("the panic was swallowed")
+			}
+		}()
+		e.Verify(t.Context(), time.Now(), field(t, "alice", "wonderland"), home, new(attempt.Result))
+	}()
+	if n, settled := th.taken(); n != 1 || !slices.Equal(settled, []throttle.Settlement{throttle.Unjudged}) {
+		t.Errorf("%d guesses, settled %v, want one Unjudged", n, settled)
+	}
+}
+
 // script is a Throttle that says what the test wants.
 type script struct {
 	mu        sync.Mutex

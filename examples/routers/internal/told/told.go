@@ -38,7 +38,7 @@ func Test(t *testing.T, route string, build func(otelauth.Config) (http.Handler,
 		t.Fatal(err)
 	}
 	server := httptest.NewServer(otelhttp.NewHandler(router, "orders",
-		otelhttp.WithPublicEndpointFn(mw.Untrusted), otelhttp.WithServerName("orders"),
+		otelhttp.WithPublicEndpointFn(mw.Untrusted), otelhttp.WithServerName("orders.example:443"),
 		otelhttp.WithTracerProvider(rec.TracerProvider()), otelhttp.WithMeterProvider(rec.MeterProvider())))
 	t.Cleanup(server.Close)
 
