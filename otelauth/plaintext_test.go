@@ -177,6 +177,24 @@ func TestUnixSocket(t *testing.T) {
 		t.Error("loopback is untrusted")
 	}
 
+	// A proxy in front of the socket that the configuration trusts.
+	trusting := newService(t, otelauth.Config{TrustUnixSocket: true}, nil)
+	trustingPath := filepath.Join(t.TempDir(), "t")
+	trustingListener, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", trustingPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	trustingServer := &http.Server{Handler: trusting.handler} //nolint:gosec // G112: the only client is this test
+	go func() { _ = trustingServer.Serve(trustingListener) }()
+	t.Cleanup(func() { _ = trustingServer.Close() })
+	for proto, want := range map[string]int{"https": 200, "http": 403} {
+		resp, _ := exchangeRaw(t, "unix", trustingPath,
+			head+token("alice:wonderland")+"\r\nX-Forwarded-For: 192.0.2.66\r\nX-Forwarded-Proto: "+proto+"\r\n\r\n")
+		if got := trusting.last(t); resp.StatusCode != want || got.Client.String() != "192.0.2.66" {
+			t.Errorf("%s: %d from %v", proto, resp.StatusCode, got.Client)
+		}
+	}
+
 	// Somebody else's proxy in front of the socket: not local any longer, and its word is not taken.
 	resp, _ = exchangeRaw(t, "unix", path, head+token("alice:wonderland")+"\r\nX-Forwarded-For: 192.0.2.66\r\n\r\n")
 	if resp.StatusCode != 403 {
