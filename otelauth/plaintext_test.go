@@ -160,7 +160,7 @@ func TestUnixSocket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := &http.Server{Handler: s.handler, ReadHeaderTimeout: 0} //nolint:gosec // G112: the only client is this test
+	srv := &http.Server{Handler: s.handler}
 	go func() { _ = srv.Serve(listener) }()
 	t.Cleanup(func() { _ = srv.Close() })
 
@@ -184,7 +184,7 @@ func TestUnixSocket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	trustingServer := &http.Server{Handler: trusting.handler} //nolint:gosec // G112: the only client is this test
+	trustingServer := &http.Server{Handler: trusting.handler}
 	go func() { _ = trustingServer.Serve(trustingListener) }()
 	t.Cleanup(func() { _ = trustingServer.Close() })
 	for proto, want := range map[string]int{"https": 200, "http": 403} {

@@ -123,19 +123,18 @@ func TestSignals(t *testing.T) {
 			t.Parallel()
 			s.complete()
 			env, template := s.denial.service(t, otelauth.Config{})
-			send := func() (*http.Request, int) {
+			send := func() (status int) {
 				r := request(t, s.method, s.target, "", "")
 				r.Header, r.RemoteAddr = template.Header.Clone(), template.RemoteAddr
 				r.Header.Set("User-Agent", agent)
-				return r, env.do(r).Code
+				return env.do(r).Code
 			}
 			if s.repeat {
 				send()
 				env.Metrics() // exemplars taken from here on come first
 			}
 			start := time.Now()
-			_, status := send()
-			if status != s.status {
+			if status := send(); status != s.status {
 				t.Fatalf("status %d, want %d", status, s.status)
 			}
 			s.check(t, env, env.ByTrace(env.last(t).TraceID), start)
@@ -145,6 +144,7 @@ func TestSignals(t *testing.T) {
 
 // check compares all that bears the trace id with what the table of signals says.
 func (s *signal) check(t *testing.T, env *service, tr otelauthtest.Trace, start time.Time) {
+	t.Helper()
 	scheme, method := "basic", s.method
 	switch {
 	case s.name == "another scheme":

@@ -451,8 +451,7 @@ func TestEndlessRequestIsTold(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
-		var s *service
-		s = newService(t, otelauth.Config{}, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		s := newService(t, otelauth.Config{}, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			<-release
 			w.WriteHeader(http.StatusForbidden)
 		}))

@@ -563,9 +563,8 @@ func (c *check) success(account *Account) *Account {
 	return account
 }
 
-func (c *check) failure(reason attempt.Reason) *Account {
+func (c *check) failure(reason attempt.Reason) {
 	c.res.Outcome, c.res.ErrorType, c.res.Reason = attempt.Failure, attempt.InvalidCredentials, reason
-	return nil
 }
 
 func (c *check) overloaded(reason attempt.Reason) {
