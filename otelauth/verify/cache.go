@@ -24,6 +24,8 @@ type entry struct {
 	userHash  string   // user.hash
 	account   *Account // nil: no such account
 	reason    attempt.Reason
+	// fingerprint is attempt.Result.PasswordFingerprint, for the entries of wrong credentials.
+	fingerprint uint64
 
 	// networks are those from which a right credential has come, newest last, at
 	// most maxNetworks; a slice is never changed once it is stored.
