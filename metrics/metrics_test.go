@@ -444,6 +444,20 @@ func TestHostileRoute(t *testing.T) {
 	}
 }
 
+func TestLongRoute(t *testing.T) {
+	t.Parallel()
+	rec := otelauthtest.NewRecorder(t)
+	o := newObserver(t, metrics.Config{MeterProvider: rec.MeterProvider()})
+	for _, route := range []string{"/" + strings.Repeat("a", 1024), "/" + strings.Repeat("b", 1<<20)} {
+		req := request()
+		req.Route = route
+		_ = o.Decide(context.Background(), &req, &attempt.Result{})
+	}
+	if got := rec.Sum("auth.attempts", attribute.String("http.route", "_OTHER")); got != 2 {
+		t.Errorf("_OTHER has %v attempts, want 2", got)
+	}
+}
+
 // TestNoReason: a public /metrics page must not tell an unknown user from a wrong password.
 func TestNoReason(t *testing.T) {
 	t.Parallel()

@@ -16,9 +16,9 @@ import (
 // The bounds of what code, not clients, chooses. A service that hands on what its clients sent stays within them too.
 const (
 	// MaxRoutes is how many distinct routes get series of their own; the rest, and routes longer than 1024 bytes,
-	// share the route _OTHER. A route costs about 0.3 kB and 0.6 kB for each combination of scheme, method, outcome and
-	// error.type seen on it, besides what the SDK keeps. The SDK has a limit of its own, 2000 series an
-	// instrument by default.
+	// share the route _OTHER. A route costs about 1.5 kB, and 1 kB for each combination of scheme, method, outcome
+	// and error.type seen on it, the SDK's share included. The SDK has a limit of its own, 2000 series an instrument
+	// by default.
 	MaxRoutes = 1000
 	// MaxSchemes is how many distinct values auth.scheme and auth.password.scheme have each; the rest are "other".
 	MaxSchemes = 16

@@ -90,8 +90,13 @@ func (h *deniedHead) WriteHeader(int) {
 	}
 	h.written = true
 	header := h.Header()
+	for name := range header {
+		switch http.CanonicalHeaderKey(name) { // a map takes any spelling, and net/http sends it
+		case "Cache-Control", "Www-Authenticate", "Retry-After":
+			delete(header, name)
+		}
+	}
 	header.Set("Cache-Control", "no-store")
-	header.Del("Www-Authenticate")
 	if h.denial.challenge {
 		header["Www-Authenticate"] = h.core.challenge
 	}

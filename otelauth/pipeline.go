@@ -69,16 +69,20 @@ func (c *core) receive(r *http.Request, req *attempt.Request) (a arrival) {
 	if agent := r.Header["User-Agent"]; len(agent) > 0 {
 		req.UserAgent = attempt.Text(agent[0], attempt.MaxUserAgentBytes)
 	}
-	req.ClientText = clientText(r.RemoteAddr, client)
+	ignored := client.Ignored(r.Header)
+	req.ClientText = clientText(r.RemoteAddr, client, ignored)
 	req.Sensitive = c.sensitive.match(r)
-	if client.ForwardedByUntrusted {
+	if ignored {
 		c.m.untrustedForwarded.Do(func() { c.untrustedForwarded(client, req) })
 	}
 	return a
 }
 
 // clientText spares the observers the formatting of an address that stands in RemoteAddr already.
-func clientText(remote string, client clientip.Client) string {
+func clientText(remote string, client clientip.Client, ignored bool) string {
+	if !client.Addr.IsValid() && ignored {
+		return "unknown"
+	}
 	if i := strings.LastIndexByte(remote, ':'); i > 0 && client.Addr.Is4() && client.Addr == client.Peer.Addr() && remote[0] != '[' {
 		return remote[:i]
 	}

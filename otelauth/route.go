@@ -33,9 +33,11 @@ func routeOf(pattern string) string {
 	return pattern
 }
 
-// patterns is a set of ServeMux patterns; nil is the empty set.
+// patterns is a set of ServeMux patterns; nil is the empty set. Most often it is one mux; patterns that one mux
+// cannot hold, because it would not know which of two to choose ("OPTIONS /" and "/static/"), are no conflict in a set and
+// stand in several.
 type patterns struct {
-	mux *http.ServeMux
+	muxes []*http.ServeMux
 }
 
 // listed is what a path that is in the set is handled by, and what tells it from a redirect or a 404 of the mux itself.
@@ -48,29 +50,49 @@ func newPatterns(field string, list []string, opens bool) (*patterns, error) {
 	if len(list) == 0 {
 		return nil, nil
 	}
-	set := &patterns{mux: http.NewServeMux()}
+	set := &patterns{}
 	var faults []error
 	for i, p := range list {
 		if err := set.add(p); err != nil {
 			faults = append(faults, fmt.Errorf("otelauth: Config.%s[%d] %q: %w", field, i, p, err))
 			continue
 		}
-		if opens && routeOf(p) == "/" && !strings.HasPrefix(p, http.MethodOptions+" ") {
+		if opens && everything(routeOf(p)) && !strings.HasPrefix(p, http.MethodOptions+" ") {
 			faults = append(faults, fmt.Errorf(
 				"otelauth: Config.%s[%d] %q opens every path; write %q for the root page, and do not wrap what is public as a whole",
-				field, i, p, strings.TrimSuffix(p, "/")+"/{$}"))
+				field, i, p, strings.TrimSuffix(p, routeOf(p))+"/{$}"))
 		}
 	}
 	return set, errors.Join(faults...)
 }
 
-func (p *patterns) add(pattern string) (err error) {
+// everything reports whether the path of a pattern matches all paths: "/", and "/{name...}" as well.
+func everything(path string) bool {
+	return path == "/" || strings.HasPrefix(path, "/{") && strings.HasSuffix(path, "...}") && strings.Count(path, "/") == 1
+}
+
+func (p *patterns) add(pattern string) error {
+	alone := http.NewServeMux()
+	if err := handle(alone, pattern); err != nil {
+		return err
+	}
+	for _, mux := range p.muxes {
+		if handle(mux, pattern) == nil {
+			return nil
+		}
+	}
+	p.muxes = append(p.muxes, alone)
+	return nil
+}
+
+// handle returns what http.ServeMux panics with.
+func handle(mux *http.ServeMux, pattern string) (err error) {
 	defer func() {
 		if fault := recover(); fault != nil {
-			err = fmt.Errorf("not a pattern of http.ServeMux, or one that conflicts with another: %v", fault)
+			err = fmt.Errorf("not a pattern of http.ServeMux: %v", fault)
 		}
 	}()
-	p.mux.Handle(pattern, listed{})
+	mux.Handle(pattern, listed{})
 	return nil
 }
 
@@ -78,9 +100,13 @@ func (p *patterns) match(r *http.Request) bool {
 	if p == nil {
 		return false
 	}
-	h, _ := p.mux.Handler(r)
-	_, ok := h.(listed)
-	return ok
+	for _, mux := range p.muxes {
+		h, _ := mux.Handler(r)
+		if _, ok := h.(listed); ok {
+			return true
+		}
+	}
+	return false
 }
 
 // normal reports whether a path means the same to everybody who may look at it: to the mux, to the handler, and

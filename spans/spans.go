@@ -39,7 +39,10 @@ type Observer struct {
 	name   string
 }
 
-var _ attempt.Observer = (*Observer)(nil)
+var (
+	_ attempt.Observer          = (*Observer)(nil)
+	_ attempt.AnonymousObserver = (*Observer)(nil)
+)
 
 // New returns an Observer. It fails when Scheme has a character that no scheme has (RFC 9110 section 11.1: a
 // token) or is longer than 32 bytes.
@@ -102,10 +105,9 @@ func (o *Observer) Decide(ctx context.Context, req *attempt.Request, res *attemp
 
 	server := trace.SpanFromContext(req.Context)
 	serverRecords := server.IsRecording()
-	if serverRecords {
-		sc := server.SpanContext()
-		// By SpanID: == panics on spans of types that cannot be compared.
-		serverRecords = !sc.IsRemote() && (own == nil || sc.SpanID() != own.SpanContext().SpanID())
+	if serverRecords && own != nil {
+		// By SpanID: == panics on spans of types that cannot be compared. A remote parent never records.
+		serverRecords = server.SpanContext().SpanID() != own.SpanContext().SpanID()
 	}
 
 	if ownRecords || serverRecords {
@@ -126,6 +128,19 @@ func (o *Observer) Decide(ctx context.Context, req *attempt.Request, res *attemp
 		own.End()
 	}
 	return nil
+}
+
+// Anonymous writes on the server span what is known of a caller who needed no credentials: the route, and
+// the address in place of the one that otelhttp took from the caller.
+func (o *Observer) Anonymous(_ context.Context, req *attempt.Request, _ *attempt.Response) {
+	server := trace.SpanFromContext(req.Context)
+	if !server.IsRecording() || server.SpanContext().IsRemote() {
+		return
+	}
+	buf := buffers.Get().(*buffer)
+	buf.caller(req)
+	server.SetAttributes(buf.attrs[:buf.n]...)
+	buf.release()
 }
 
 // End does nothing: the server span has the response's status already.
@@ -174,8 +189,7 @@ func (b *buffer) fill(req *attempt.Request, res *attempt.Result) (shared int) {
 	b.add(attempt.KeyScheme, attempt.Text(req.Scheme.String(), maxNameBytes))
 	b.add(semconv.UserNameKey, attempt.Text(res.UserName, maxNameBytes))
 	b.add(semconv.UserHashKey, attempt.Text(res.UserHash, maxNameBytes))
-	b.add(semconv.ClientAddressKey, attempt.Text(req.ClientAddress(), maxNameBytes))
-	b.add(semconv.HTTPRouteKey, attempt.Text(req.Route, maxNameBytes))
+	b.caller(req)
 	shared = b.n
 	b.add(semconv.HTTPRequestMethodKey, attempt.KnownMethod(req.Method))
 	b.add(attempt.KeyCacheResult, res.Cache.String())
@@ -184,6 +198,11 @@ func (b *buffer) fill(req *attempt.Request, res *attempt.Result) (shared int) {
 		b.add(attempt.KeyReason, attempt.Text(string(res.Reason), maxNameBytes))
 	}
 	return shared
+}
+
+func (b *buffer) caller(req *attempt.Request) {
+	b.add(semconv.ClientAddressKey, attempt.Text(req.ClientAddress(), maxNameBytes))
+	b.add(semconv.HTTPRouteKey, attempt.Text(req.Route, maxNameBytes))
 }
 
 // release empties the buffer first: what a pool keeps outlives the request.

@@ -25,6 +25,7 @@ func (discard) Shutdown(context.Context) error                { return nil }
 func (discard) ForceFlush(context.Context) error              { return nil }
 
 func batched(t testing.TB, opts ...sdklog.LoggerProviderOption) *sdklog.LoggerProvider {
+	t.Helper()
 	lp := sdklog.NewLoggerProvider(append(opts, sdklog.WithProcessor(sdklog.NewBatchProcessor(discard{})))...)
 	t.Cleanup(func() { _ = lp.Shutdown(context.Background()) })
 	return lp

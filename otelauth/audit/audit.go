@@ -7,9 +7,9 @@ import (
 	"context"
 	"time"
 
+	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/log"
-	"go.opentelemetry.io/otel/log/global"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
@@ -20,7 +20,7 @@ const ScopeName = "github.com/otelauth/otelauth-go/otelauth/audit"
 
 // Config says where events go. Its zero value uses the global LoggerProvider.
 type Config struct {
-	// LoggerProvider emits the events; nil means that of [global.GetLoggerProvider].
+	// LoggerProvider emits the events; nil means that of [otel.GetLoggerProvider].
 	LoggerProvider log.LoggerProvider
 }
 
@@ -39,7 +39,7 @@ var (
 // New returns an Observer. Every Config of today is good, so the error is nil.
 func New(cfg Config) (*Observer, error) {
 	if cfg.LoggerProvider == nil {
-		cfg.LoggerProvider = global.GetLoggerProvider()
+		cfg.LoggerProvider = otel.GetLoggerProvider()
 	}
 	return &Observer{logger: cfg.LoggerProvider.Logger(ScopeName, log.WithSchemaURL(semconv.SchemaURL))}, nil
 }

@@ -217,7 +217,7 @@ func TestNotice(t *testing.T) {
 			map[string]any{"auth.account.source": "/etc/users", "auth.account.count": int64(3)},
 		},
 		{
-			attempt.Notice{Kind: attempt.AccountReload, Source: "/etc/users", Err: errors.New("htpasswd: line 3\n"), Accounts: 0}, log.SeverityError,
+			attempt.Notice{Kind: attempt.AccountReload, Source: "/etc/users", Err: errors.New("htpasswd: line 3\x1b"), Accounts: 0}, log.SeverityError,
 			map[string]any{"auth.account.source": "/etc/users", "auth.account.count": int64(0), "exception.message": "htpasswd: line 3\ufffd"},
 		},
 		{attempt.Notice{Kind: attempt.IdentityKeyRandom}, log.SeverityWarn, map[string]any{}},

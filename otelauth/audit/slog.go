@@ -36,7 +36,7 @@ var (
 // is not looked at: a full disk fails no authentication. A request without a Time makes a record without one.
 func NewSlog(h slog.Handler) *SlogObserver {
 	if h == nil {
-		h = slog.Default().Handler()
+		h = slog.Default().Handler() //nolint:forbidigo // what nil is documented to mean
 	}
 	return &SlogObserver{handler: h}
 }

@@ -44,7 +44,7 @@ func ExampleResolver_Resolve() {
 	// The same headers from anybody else mean nothing.
 	r.RemoteAddr = "198.51.100.1:40000"
 	client = resolver.Resolve(r)
-	fmt.Println(client.Addr, client.Secure, client.ForwardedByUntrusted)
+	fmt.Println(client.Addr, client.Secure, client.Ignored(r.Header))
 	// Output:
 	// 203.0.113.7 true
 	// 198.51.100.1 false true

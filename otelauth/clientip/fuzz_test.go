@@ -126,7 +126,8 @@ func plainAddr(s string) netip.Addr {
 		}
 		host, port = s[1:end], s[end+1:]
 	case strings.Count(s, ":") == 1:
-		host, port = s[:strings.Index(s, ":")], s[strings.Index(s, ":"):]
+		host, port, _ = strings.Cut(s, ":")
+		port = ":" + port
 	}
 	if port != "" && !strings.HasPrefix(port, ":_") {
 		if _, err := netip.ParseAddrPort("192.0.2.1" + port); err != nil {

@@ -32,11 +32,12 @@ type Client struct {
 	PeerTrusted bool
 	// Secure says that nobody between the client and this service can read what it sent; see [Resolver.Resolve].
 	Secure bool
-	// ForwardedByUntrusted says that a peer that is no trusted proxy sent X-Forwarded-For or
-	// Forwarded. Either a client is trying its luck, or a proxy is missing in [Config], and then
-	// all its clients share one address.
-	ForwardedByUntrusted bool
 }
+
+// Ignored reports whether h, the header of the request that c was resolved from, has an X-Forwarded-For or Forwarded field
+// that was not looked at because the peer is no trusted proxy. Either a client is trying its luck, or a proxy is missing in
+// [Config], and then all its clients share one address.
+func (c Client) Ignored(h http.Header) bool { return !c.PeerTrusted && forwarded(h) }
 
 // MaxHops is how many entries of the configured header are read, from the right. A chain of more trusted proxies does
 // not occur; the one at the bound is then taken for the client.
@@ -84,8 +85,7 @@ func (r *Resolver) Resolve(req *http.Request) Client {
 
 	h := req.Header
 	if !c.PeerTrusted {
-		c.ForwardedByUntrusted = len(h["X-Forwarded-For"]) > 0 || len(h["Forwarded"]) > 0
-		c.Secure = req.TLS != nil || (unix || c.Addr.IsLoopback()) && !c.ForwardedByUntrusted && !proxied(h)
+		c.Secure = req.TLS != nil || (unix || c.Addr.IsLoopback()) && !forwarded(h) && !proxied(h)
 		return c
 	}
 
@@ -134,6 +134,9 @@ func isUnix(req *http.Request) bool {
 	local, ok := req.Context().Value(http.LocalAddrContextKey).(*net.UnixAddr)
 	return ok && local != nil
 }
+
+// forwarded looks for the two headers that report addresses.
+func forwarded(h http.Header) bool { return len(h["X-Forwarded-For"]) > 0 || len(h["Forwarded"]) > 0 }
 
 // proxied looks for the headers, beside the two that report addresses, by which a proxy gives itself away.
 func proxied(h http.Header) bool {

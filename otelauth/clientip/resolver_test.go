@@ -229,13 +229,17 @@ func TestHeaderOfUntrustedPeerIsNotBelieved(t *testing.T) {
 	for _, header := range []clientip.Header{clientip.XForwardedFor, clientip.Forwarded} {
 		for _, cfg := range []clientip.Config{{Header: header}, trusting(header)} {
 			for _, field := range []string{"X-Forwarded-For: 127.0.0.1", "X-Forwarded-For: ", "Forwarded: for=127.0.0.1;proto=https"} {
-				got := resolver(t, cfg).Resolve(request("203.0.113.7:1234", field, "X-Forwarded-Proto: https", "X-Real-Ip: 127.0.0.1"))
+				r := request("203.0.113.7:1234", field, "X-Forwarded-Proto: https", "X-Real-Ip: 127.0.0.1")
+				got := resolver(t, cfg).Resolve(r)
 				want := clientip.Client{
 					Addr: netip.MustParseAddr("203.0.113.7"), Port: 1234,
-					Peer: netip.MustParseAddrPort("203.0.113.7:1234"), ForwardedByUntrusted: true,
+					Peer: netip.MustParseAddrPort("203.0.113.7:1234"),
 				}
 				if diff := cmp.Diff(want, got, compare); diff != "" {
 					t.Errorf("%v, %s: %s", header, field, diff)
+				}
+				if !got.Ignored(r.Header) {
+					t.Errorf("%v, %s: not said to be ignored", header, field)
 				}
 			}
 		}
@@ -247,11 +251,11 @@ func TestOnlyTheConfiguredHeaderIsRead(t *testing.T) {
 	t.Parallel()
 	const peer = "10.0.0.9:40000"
 	got := resolver(t, trusting(clientip.XForwardedFor)).Resolve(request(peer, "Forwarded: for=198.51.100.1;proto=https"))
-	if got.Addr.String() != "10.0.0.9" || got.Secure || got.ForwardedByUntrusted {
+	if got.Addr.String() != "10.0.0.9" || got.Secure || got.Ignored(http.Header{"Forwarded": {"for=198.51.100.1"}}) {
 		t.Errorf("Forwarded was read: %+v", got)
 	}
 	got = resolver(t, trusting(clientip.Forwarded)).Resolve(request(peer, "X-Forwarded-For: 198.51.100.1", "X-Forwarded-Proto: https"))
-	if got.Addr.String() != "10.0.0.9" || got.Secure || got.ForwardedByUntrusted {
+	if got.Addr.String() != "10.0.0.9" || got.Secure || got.Ignored(http.Header{"Forwarded": {"for=198.51.100.1"}}) {
 		t.Errorf("X-Forwarded-* was read: %+v", got)
 	}
 }
@@ -372,7 +376,7 @@ func TestUnixSocket(t *testing.T) {
 		}
 		_ = resp.Body.Close()
 
-		want := clientip.Client{ForwardedByUntrusted: true}
+		want := clientip.Client{}
 		if trust {
 			want = clientip.Client{Addr: netip.MustParseAddr("203.0.113.7"), PeerTrusted: true, Secure: true}
 		}

@@ -67,7 +67,7 @@ func Split(h http.Header, maxBytes int) (Field, Fault) {
 		}
 		return Field{Scheme: attempt.SchemeOther}, NoFault
 	}
-	fault := NoFault
+	var fault Fault
 	switch token := strings.TrimLeft(rest, " "); {
 	case len(value) > maxBytes:
 		fault = TooLong

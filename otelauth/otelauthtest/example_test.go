@@ -17,7 +17,7 @@ import (
 
 func ExampleClock() {
 	clock := otelauthtest.NewClock(time.Time{})
-	var now func() time.Time = clock.Now // what a config asks for
+	now := clock.Now // what a Config's Now takes
 	clock.Advance(90 * time.Second)
 	fmt.Println(now().Format(time.DateTime))
 	// Output: 2026-01-01 00:01:30

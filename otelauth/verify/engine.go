@@ -167,6 +167,7 @@ func (e *Engine) Verify(ctx context.Context, at time.Time, field credential.Fiel
 		account, err := e.current(ctx, seen)
 		switch {
 		case err != nil:
+			c.claims(seen)
 			return c.unavailable(err)
 		case account != nil && seen.account.same(account) && account.usable(at) == "":
 			return c.recognised(ctx, seen, account)
@@ -177,6 +178,7 @@ func (e *Engine) Verify(ctx context.Context, at time.Time, field credential.Fiel
 		account, err := e.current(ctx, seen)
 		switch {
 		case err != nil:
+			c.claims(seen)
 			return c.unavailable(err)
 		case seen.account.same(account) && (account == nil || account.usable(at) == seen.account.usable(at)):
 			return c.repeated(ctx, seen)
@@ -314,6 +316,7 @@ func (c *check) judge(ctx context.Context, at time.Time, field credential.Field)
 	if e.cfg.Accounts != nil {
 		account, err := e.cfg.Accounts.Lookup(ctx, seen.name)
 		if err != nil {
+			c.claims(seen)
 			return c.unavailable(err)
 		}
 		seen.account = account

@@ -86,10 +86,10 @@ func (s *store) Lookup(_ context.Context, name string) (*verify.Account, error) 
 	return s.accounts[strings.ToLower(name)], s.err
 }
 
-func (s *store) set(name string, a *verify.Account) {
+func (s *store) alice(a *verify.Account) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.accounts[name] = a
+	s.accounts["alice"] = a
 }
 
 func (s *store) Canonical(name string) string    { return strings.ToLower(name) }
@@ -222,27 +222,27 @@ func TestAChangedAccountEndsAtOnce(t *testing.T) {
 	login := func(what string, w want) { t.Helper(); check(t, what, try(t, e, f, home), w) }
 
 	login("first", hashedRight)
-	s.set("alice", &verify.Account{Name: "alice", Password: first})
+	s.alice(&verify.Account{Name: "alice", Password: first})
 	login("same hash, another pointer", hitRight)
 	var res attempt.Result
 	if got := e.Verify(t.Context(), time.Now(), f, home, &res); len(got.Groups) != 0 {
 		t.Errorf("groups %v after they were taken away", got.Groups)
 	}
-	s.set("alice", &verify.Account{Name: "alice", Password: first, Disabled: true})
+	s.alice(&verify.Account{Name: "alice", Password: first, Disabled: true})
 	login("disabled", failed(attempt.ReasonAccountDisabled, attempt.Miss, true))
-	s.set("alice", alice)
+	s.alice(alice)
 	login("enabled again", hashedRight)
-	s.set("alice", &verify.Account{Name: "alice", Password: first, Expires: time.Now().Add(-time.Second)})
+	s.alice(&verify.Account{Name: "alice", Password: first, Expires: time.Now().Add(-time.Second)})
 	login("expired", failed(attempt.ReasonCredentialsExpired, attempt.Miss, true))
-	s.set("alice", alice)
+	s.alice(alice)
 	login("prolonged", hashedRight)
-	s.set("alice", &verify.Account{Name: "alice", Password: second})
+	s.alice(&verify.Account{Name: "alice", Password: second})
 	login("password changed", failed(attempt.ReasonWrongPassword, attempt.Miss, true))
-	s.set("alice", alice)
+	s.alice(alice)
 	login("changed back", hashedRight)
-	s.set("alice", nil)
+	s.alice(nil)
 	login("removed", failed(attempt.ReasonUnknownUser, attempt.Miss, true))
-	s.set("alice", alice)
+	s.alice(alice)
 	login("there again", hashedRight)
 }
 

@@ -60,7 +60,9 @@ func (l Limits) withDefaults() Limits {
 // (CVE-2026-88010).
 //
 // Waiting attempts stand in one queue for each client network, and the networks take turns; so
-// whoever sends the most waits the longest, and somebody new waits one round at most. (account, network)
+// whoever sends the most waits the longest, and somebody new waits one round at most. A right credential
+// gives the turn back to its network, as the budget gives its guess back: otherwise a hundred colleagues who log in
+// through one address would each wait a round of a flood's networks. (account, network)
 // pairs that succeeded before, at most two of their attempts at a time, have a lane of their own that
 // gets three turns of four. When all places are taken, the longest queue gives one up.
 //
@@ -252,10 +254,11 @@ func (g *Gate) maxWait() time.Duration {
 	return g.limits.MaxWait
 }
 
-// estimate is how long a ticket would wait behind mine others of its own network: each of the other networks
-// is called at most once for each of them, and the favoured lane three times for each turn of the ordinary one.
+// estimate is how long a ticket would at least wait behind mine others of its own network: for one round of the other
+// networks and, if those others turn out to be right, for nobody but them; the favoured lane is called three times for each
+// turn of the ordinary one. Who turns out to wait longer is refused when MaxWait is over.
 func (g *Gate) estimate(l *lane, mine int) time.Duration {
-	ahead := min(l.waiting, (mine+1)*len(l.flows))
+	ahead := min(l.waiting, mine+len(l.flows))
 	if l == &g.lanes[ordinary] {
 		ahead += min(g.lanes[favoured].waiting, favouredTurns*(ahead+1))
 	} else {
@@ -359,6 +362,9 @@ func (g *Gate) run(j *job) {
 	g.memory -= j.memory
 	for _, t := range j.tickets {
 		g.forgetPair(t.pair)
+		if j.judgement.reason == "" && j.judgement.err == nil {
+			t.flow.lane.giveBack(t.flow)
+		}
 	}
 	if g.typical == 0 {
 		g.typical = took
@@ -384,6 +390,17 @@ func (l *lane) push(network netip.Prefix, t *ticket) {
 	t.flow = f
 	f.tickets = append(f.tickets, t)
 	l.waiting++
+}
+
+// giveBack makes it f's turn again, if anybody waits in f, and then that of the flow whose turn it was going to be.
+func (l *lane) giveBack(f *flow) {
+	if len(f.tickets) == 0 || l.turn == f {
+		return
+	}
+	f.prev.next, f.next.prev = f.next, f.prev
+	f.prev, f.next = l.turn.prev, l.turn
+	f.prev.next, f.next.prev = f, f
+	l.turn = f
 }
 
 // remove takes f, for which nobody waits any longer, out of the ring.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -19,6 +20,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/credential"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
 	"github.com/otelauth/otelauth-go/otelauth/verify"
+	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
 // slow is a Verifier whose every answer takes a second of the bubble's clock, and who remembers in which
@@ -70,6 +72,7 @@ type crowd struct {
 }
 
 func newCrowd(t *testing.T, limits verify.Limits) *crowd {
+	t.Helper()
 	if limits.Slots == 0 {
 		limits.Slots = 1
 	}
@@ -117,6 +120,29 @@ func TestNetworksTakeTurns(t *testing.T) {
 		}
 		if c.slow.most != 1 {
 			t.Errorf("%d at once in one slot", c.slow.most)
+		}
+	})
+}
+
+// A right credential gives its network the turn back: colleagues behind one address, each with an account of his own, wait one
+// round of a flood's networks together, not one each.
+func TestARightCredentialGivesTheTurnBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrowd(t, verify.Limits{MaxWait: time.Hour})
+		for i := range 5 {
+			c.send(t.Context(), fmt.Sprint("f", i), "wrong", network(i))
+			c.send(t.Context(), fmt.Sprint("g", i), "wrong", network(i))
+		}
+		for i := range 3 {
+			c.send(t.Context(), fmt.Sprint("new", i), "right", home)
+		}
+		c.send(t.Context(), "typo", "wrong", home)
+		c.send(t.Context(), "late", "right", home)
+		c.done()
+		want := "f0 g0 f1 f2 f3 f4 new0 new1 new2 typo g1 g2 g3 g4 late"
+		if got := strings.Join(c.slow.asked, " "); got != want {
+			t.Errorf("asked in the order %s, want %s", got, want)
 		}
 	})
 }
@@ -393,5 +419,77 @@ func TestAVerifier(t *testing.T) {
 		}
 		time.Sleep(verify.DefaultVerifierTTL)
 		check(t, "right after the TTL", try(t, e, field(t, "alice", "right"), home), want{outcome: attempt.Success, cache: attempt.Miss})
+	})
+}
+
+// stuck is a Verifier that answers nobody until the channel is closed.
+type stuck chan struct{}
+
+func (s stuck) Verify(context.Context, string, credential.Secret) (*verify.Account, error) {
+	<-s
+	return nil, nil
+}
+
+// One hash that needs more memory than there is runs, alone; others wait for theirs.
+func TestMemoryIsBounded(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		limit int64
+		most  int
+	}{{1 << 20, 1}, {1 << 40, 4}} {
+		gate := verify.NewGate(verify.Limits{Slots: 4, MemoryBytes: c.limit})
+		lean := password.Params{MemoryKiB: 19456, Passes: 2, Lanes: 1}
+		e := newEngine(t, verify.Config{Accounts: newStatic(t, lean), Gate: gate})
+		var wg sync.WaitGroup
+		most := 0
+		for i := range 8 {
+			wg.Go(func() {
+				var res attempt.Result
+				e.Verify(t.Context(), time.Now(), field(t, "alice", fmt.Sprint(i)), network(i), &res)
+				if !res.Hash.Ran() {
+					t.Errorf("%+v", res)
+				}
+			})
+		}
+		done := make(chan struct{})
+		go func() { wg.Wait(); close(done) }()
+		for ended := false; !ended; {
+			running, _ := gate.Load()
+			most = max(most, running)
+			select {
+			case <-done:
+				ended = true
+			default:
+				runtime.Gosched()
+			}
+		}
+		if most > c.most {
+			t.Errorf("%d ran at once in %d bytes, want at most %d", most, c.limit, c.most)
+		}
+	}
+}
+
+func TestSetLimitsBindsAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		gate := verify.NewGate(verify.Limits{Slots: 1})
+		s := &slow{}
+		e := newEngine(t, verify.Config{Verifier: s, Gate: gate})
+		for i := range 4 {
+			go func() {
+				var res attempt.Result
+				e.Verify(t.Context(), time.Now(), field(t, "u", fmt.Sprint(i)), home, &res)
+			}()
+		}
+		synctest.Wait()
+		if running, queued := gate.Load(); running != 1 || queued != 3 {
+			t.Errorf("%d run, %d wait", running, queued)
+		}
+		gate.SetLimits(verify.Limits{Slots: 3})
+		synctest.Wait()
+		if running, queued := gate.Load(); running != 3 || queued != 1 {
+			t.Errorf("after SetLimits %d run, %d wait", running, queued)
+		}
+		time.Sleep(3 * time.Second)
 	})
 }

@@ -156,6 +156,10 @@ func summarize(all []Observation) []summary {
 			s.hashes = median(rounds, func(o Observation) float64 { return float64(o.Hashes) / o.Elapsed.Seconds() })
 			s.rehashed = 0
 			for _, o := range rounds {
+				if o.Rehashed < 0 {
+					s.rehashed = -1
+					break
+				}
 				s.rehashed += float64(o.Rehashed)
 			}
 		}

@@ -245,8 +245,11 @@ func (p Plan) observe(ctx context.Context, peer peers.Peer, cell Cell, who accou
 	o.Hashes, o.Rehashed = -1, -1
 	if after.Hashes >= 0 {
 		o.Hashes = after.Hashes - before.Hashes
-		// First logins hash once each, rightly; whatever is beyond them was the right client.
-		o.Rehashed = max(0, after.RightHashes-before.RightHashes-int64(o.First.OK))
+		// First logins hash once each, rightly; whatever is beyond them was the right client. One that gave up
+		// may have been hashed after that, and nobody can tell.
+		if o.First.OK == len(o.First.Latencies) {
+			o.Rehashed = after.RightHashes - before.RightHashes - int64(o.First.OK)
+		}
 	}
 	return o, nil
 }

@@ -39,7 +39,7 @@ func NewUsers(cost int, names ...string) ([]User, error) {
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			pw := "right-password-of-" + name
+			pw := "pass-" + name + "-word"
 			hash, err := bcrypt.GenerateFromPassword([]byte(pw), cost)
 			users[i], errs[i] = User{Name: name, Password: pw, Hash: string(hash)}, err
 		})

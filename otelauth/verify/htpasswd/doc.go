@@ -27,7 +27,7 @@
 // "expires=" with an RFC 3339 time. Apache and nginx ignore that field (nginx documents it as a
 // comment), so the file stays theirs too, but they let a disabled or expired account in, and Apache's
 // htpasswd command drops the field of the line that it rewrites. Anything else there is refused rather than
-// ignored: a mistyped "disabeld" must not leave an account open. Put comments on lines of their own.
+// ignored: a mistyped "disable" must not leave an account open. Put comments on lines of their own.
 //
 // Groups come from a second file in the form of Apache's AuthGroupFile, [Config.Groups]:
 //

@@ -122,12 +122,12 @@ func open(cfg Config, notify func() notifier) (*File, error) {
 		if n != nil {
 			n.close()
 		}
-		if v.prints.accounts.err != "" && errors.Is(err, fs.ErrNotExist) {
+		if v.fingerprints.accounts.err != "" && errors.Is(err, fs.ErrNotExist) {
 			err = fmt.Errorf("%w; make one with: htpasswd -c -B FILE NAME", err)
 		}
 		return nil, err
 	}
-	f.settler.judge(v.prints)
+	f.settler.judge(v.fingerprints)
 	f.current.Store(newSnapshot(nil, v.accounts))
 	if n != nil {
 		f.quit, f.done = make(chan struct{}), make(chan struct{})

@@ -80,7 +80,7 @@ func TestParseRefuses(t *testing.T) {
 		"empty":                      {"", "htpasswd: users: holds no account; to lock an account out, end its line with :disabled"},
 		"comments only":              {"# nobody\n", "htpasswd: users: holds no account; to lock an account out, end its line with :disabled"},
 		"a comment after the hash":   {"alice:" + bcryptHash + ":Alice Liddell", "htpasswd: users:1: what follows the hash is not one each of disabled and expires=TIME: put comments on a line of their own that begins with #"},
-		"disabled mistyped":          {"alice:" + bcryptHash + ":disabeld", "htpasswd: users:1: what follows the hash is not one each of disabled and expires=TIME: put comments on a line of their own that begins with #"},
+		"disabled mistyped":          {"alice:" + bcryptHash + ":disable", "htpasswd: users:1: what follows the hash is not one each of disabled and expires=TIME: put comments on a line of their own that begins with #"},
 		"disabled twice":             {"alice:" + bcryptHash + ":disabled disabled", "htpasswd: users:1: what follows the hash is not one each of disabled and expires=TIME: put comments on a line of their own that begins with #"},
 		"settings cut off":           {"alice:" + bcryptHash + ":", "htpasswd: users:1: nothing after the second colon: remove it, or write disabled or expires=TIME"},
 		"a day is no time":           {"alice:" + bcryptHash + ":expires=2026-12-31", "htpasswd: users:1: expires is not an RFC 3339 time such as 2026-12-31T00:00:00Z"},

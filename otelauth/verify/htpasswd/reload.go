@@ -29,7 +29,7 @@ func (f *File) Reload() error {
 
 // serve swaps the accounts in, or keeps the former ones, and tells of it. f.mu is held.
 func (f *File) serve(v version, err error) error {
-	f.settler.judge(v.prints)
+	f.settler.judge(v.fingerprints)
 	if err != nil {
 		err = fmt.Errorf("%w (the former %d accounts are still served)", err, f.Len())
 	} else {
@@ -41,17 +41,17 @@ func (f *File) serve(v version, err error) error {
 
 // version is one reading of the files.
 type version struct {
-	prints   prints
-	accounts []*verify.Account
+	fingerprints fingerprints
+	accounts     []*verify.Account
 }
 
-// read returns what the files hold; its prints are set on an error too.
+// read returns what the files hold; its fingerprints are set on an error too.
 func (f *File) read() (v version, err error) {
 	content, groups := new(bytes.Buffer), new(bytes.Buffer)
 	var groupsErr error
-	v.prints.accounts, err = f.print(f.cfg.Path, content)
+	v.fingerprints.accounts, err = f.fingerprint(f.cfg.Path, content)
 	if f.cfg.Groups != "" {
-		v.prints.groups, groupsErr = f.print(f.cfg.Groups, groups)
+		v.fingerprints.groups, groupsErr = f.fingerprint(f.cfg.Groups, groups)
 	}
 	if err := errors.Join(err, groupsErr); err != nil {
 		return v, err
@@ -69,17 +69,17 @@ func (f *File) read() (v version, err error) {
 }
 
 // look fingerprints the files without keeping their content.
-func (f *File) look() (p prints) {
-	p.accounts, _ = f.print(f.cfg.Path, nil)
+func (f *File) look() (p fingerprints) {
+	p.accounts, _ = f.fingerprint(f.cfg.Path, nil)
 	if f.cfg.Groups != "" {
-		p.groups, _ = f.print(f.cfg.Groups, nil)
+		p.groups, _ = f.fingerprint(f.cfg.Groups, nil)
 	}
 	return p
 }
 
-// print is what tells one content of a file from another. It rests on the content alone: time stamps are too coarse for two
+// fingerprint is what tells one content of a file from another. It rests on the content alone: time stamps are too coarse for two
 // writes in a row, and cp -p and some network file systems keep or invent them.
-type print struct {
+type fingerprint struct {
 	sum  uint64
 	size int64
 	err  string // why there is no content
@@ -87,24 +87,24 @@ type print struct {
 	unsure bool
 }
 
-// prints are those of one moment, near enough.
-type prints struct{ accounts, groups print }
+// fingerprints are those of one moment, near enough.
+type fingerprints struct{ accounts, groups fingerprint }
 
-func (p prints) unsure() bool { return p.accounts.unsure || p.groups.unsure }
+func (p fingerprints) unsure() bool { return p.accounts.unsure || p.groups.unsure }
 
-// print reads a file, keeping its content in keep unless that is nil.
-func (f *File) print(path string, keep *bytes.Buffer) (p print, err error) {
+// fingerprint reads a file, keeping its content in keep unless that is nil.
+func (f *File) fingerprint(path string, keep *bytes.Buffer) (p fingerprint, err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("htpasswd: %w", err)
-			p = print{err: err.Error(), unsure: true}
+			p = fingerprint{err: err.Error(), unsure: true}
 		}
 	}()
 	file, err := f.openRegular(path)
 	if err != nil {
 		return p, err
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }() // read only
 	info, err := file.Stat()
 	if err != nil {
 		return p, err
@@ -129,7 +129,7 @@ func (f *File) print(path string, keep *bytes.Buffer) (p print, err error) {
 			p.size += int64(n)
 			last = buf[n-1]
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

@@ -68,8 +68,8 @@ func (f *File) step(now time.Time) (again bool) {
 		return true
 	case settled:
 		v, err := f.read()
-		if v.prints != seen {
-			f.settler.see(now, v.prints) // written while we read
+		if v.fingerprints != seen {
+			f.settler.see(now, v.fingerprints) // written while we read
 			return true
 		}
 		_ = f.serve(v, err) // told to OnReload
@@ -82,13 +82,13 @@ func (f *File) step(now time.Time) (again bool) {
 // settler decides when a changed file may be read. It does no I/O and asks no clock.
 type settler struct {
 	settle time.Duration
-	judged prints // served or refused last
+	judged fingerprints // served or refused last
 
 	pending  bool
-	seen     prints    // the candidate
-	since    time.Time // when the candidate was seen first
-	restless time.Time // when the files began to differ from judged
-	told     bool      // that they do not stand still
+	seen     fingerprints // the candidate
+	since    time.Time    // when the candidate was seen first
+	restless time.Time    // when the files began to differ from judged
+	told     bool         // that they do not stand still
 }
 
 type verdict uint8
@@ -100,7 +100,7 @@ const (
 	restless                // say that it does not stand still, and look again
 )
 
-func (s *settler) see(now time.Time, p prints) verdict {
+func (s *settler) see(now time.Time, p fingerprints) verdict {
 	if p == s.judged {
 		s.judge(p)
 		return rest
@@ -129,6 +129,6 @@ func (s *settler) see(now time.Time, p prints) verdict {
 }
 
 // judge remembers what was served or refused, so that it is not read and told again.
-func (s *settler) judge(p prints) {
+func (s *settler) judge(p fingerprints) {
 	*s = settler{settle: s.settle, judged: p}
 }

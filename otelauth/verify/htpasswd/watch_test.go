@@ -328,11 +328,11 @@ func TestReloadDoesNotWait(t *testing.T) {
 func TestSettler(t *testing.T) {
 	t.Parallel()
 	at := func(ms int) time.Time { return time.UnixMilli(int64(ms)) }
-	a, b, c := prints{accounts: print{sum: 1}}, prints{accounts: print{sum: 2}}, prints{accounts: print{sum: 3}}
-	cut := prints{groups: print{sum: 4, unsure: true}}
+	a, b, c := fingerprints{accounts: fingerprint{sum: 1}}, fingerprints{accounts: fingerprint{sum: 2}}, fingerprints{accounts: fingerprint{sum: 3}}
+	cut := fingerprints{groups: fingerprint{sum: 4, unsure: true}}
 	type see struct {
 		ms   int
-		p    prints
+		p    fingerprints
 		want verdict
 	}
 	for name, sees := range map[string][]see{

@@ -68,7 +68,7 @@ func TestPrintsRedacted(t *testing.T) {
 	a := account{h, h, *h}
 	var text bytes.Buffer
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%08b", "%t", "%T"} {
-		fmt.Fprintf(&text, verb+" "+verb+" "+verb+"\n", h, *h, a) //nolint:govet // the verbs are the test
+		fmt.Fprintf(&text, verb+" "+verb+" "+verb+"\n", h, *h, a)
 		if got := fmt.Sprintf(verb, h); verb != "%T" && got != "[redacted bcrypt]" {
 			t.Errorf("%s: %s", verb, got)
 		}

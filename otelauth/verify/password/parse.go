@@ -23,7 +23,7 @@ const (
 type format struct {
 	prefix string
 	scheme *scheme
-	parse  func(s *scheme, max Bounds, rest string) (*stored, error)
+	parse  func(s *scheme, limits Bounds, rest string) (*stored, error)
 }
 
 func formats() []format {
