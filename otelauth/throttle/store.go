@@ -70,8 +70,11 @@ type Receipt struct {
 	Held uint8
 	// Epoch is that of [Holds.Hold].
 	Epoch int64
-	// Tag is for the store's own use.
-	Tag uint32
+	// Second is what a second store granted that the first keeps in step, to go on with when the first fails.
+	Second struct {
+		Held  uint8
+		Epoch int64
+	}
 }
 
 // Answer is what a [Store] says to a [Bill].
@@ -120,7 +123,7 @@ type Store interface {
 	Settle(ctx context.Context, b Bill, r Receipt, s Settlement)
 	// Look reports without changing anything. Mode is ignored.
 	Look(ctx context.Context, b Bill) (View, error)
-	// Clear fills the budget of a key, whatever is held on it, and leaves alone whether a pair is known.
+	// Clear fills the budget of a key. What is on its way stays so, and a known pair stays known.
 	Clear(ctx context.Context, k Key, b Budget) error
 	// Forget is Clear, and the pair is not known any longer.
 	Forget(ctx context.Context, pair Key) error
