@@ -41,7 +41,7 @@ func (h *Holds) charge(l Limit, now time.Duration, n int) {
 // Open is how many guesses are on their way.
 func (h *Holds) Open() int { return h.Present + h.Former }
 
-// Left is how many guesses the settled ones have left; Free is how many of those nobody holds.
+// Left is how many guesses the settled ones have left.
 func (h *Holds) Left(l Limit, now time.Duration) int { return l.Left(h.TAT, now) }
 
 // Free is how many guesses can be held now.
