@@ -24,17 +24,20 @@ func (h *Holds) Advance(l Limit, lease, now time.Duration) {
 	switch {
 	case epoch <= h.Epoch: // the same, or a clock that went back: its holds keep their lease
 	case epoch == h.Epoch+1:
-		h.charge(l, now, h.Former)
+		h.charge(l, time.Duration(epoch)*lease, h.Former)
 		h.Former, h.Present, h.Epoch = h.Present, 0, epoch
 	default:
-		h.charge(l, now, h.Former+h.Present)
+		// At the moment when the lease ended, not now: a store that refuses a guess need not keep what it advanced, and
+		// who asks later must find the same.
+		h.charge(l, time.Duration(h.Epoch+1)*lease, h.Former)
+		h.charge(l, time.Duration(h.Epoch+2)*lease, h.Present)
 		h.Former, h.Present, h.Epoch = 0, 0, epoch
 	}
 }
 
-func (h *Holds) charge(l Limit, now time.Duration, n int) {
+func (h *Holds) charge(l Limit, at time.Duration, n int) {
 	if n > 0 {
-		h.TAT = l.Charge(h.TAT, now, n)
+		h.TAT = l.Charge(h.TAT, at, n)
 	}
 }
 

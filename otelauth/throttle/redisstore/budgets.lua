@@ -76,37 +76,38 @@ local function known(h)
   return h.success > 0 and now - h.success < remember
 end
 
-local function bound(h, tat)
-  return math.min(math.max(tat, now), now + h.burst * h.every)
+local function bound(h, tat, at)
+  return math.min(math.max(tat, at), at + h.burst * h.every)
 end
 
-local function charge(h, n)
-  h.tat = bound(h, bound(h, h.tat) + math.min(n, h.burst) * h.every)
+local function charge(h, n, at)
+  h.tat = bound(h, bound(h, h.tat, at) + math.min(n, h.burst) * h.every, at)
 end
 
+-- A lease is charged at the moment when it ended, not now: who asks later must find the same.
 local function advance(h)
-  if h.epoch == epoch then
-    return
-  end
-  local due = 0
-  if epoch == h.epoch + 1 then
-    due, h.former, h.present = h.former, h.present, 0
-  elseif epoch > h.epoch then
-    due, h.former, h.present = h.former + h.present, 0, 0
+  if epoch > h.epoch then
+    if h.former > 0 then
+      charge(h, h.former, (h.epoch + 1) * lease)
+    end
+    if epoch == h.epoch + 1 then
+      h.former, h.present = h.present, 0
+    else
+      if h.present > 0 then
+        charge(h, h.present, (h.epoch + 2) * lease)
+      end
+      h.former, h.present = 0, 0
+    end
   end
   h.epoch = epoch
-  if due > 0 then
-    charge(h, due)
-    h.dirty = true
-  end
 end
 
 local function left(h)
-  return math.floor((now + h.burst * h.every - bound(h, h.tat)) / h.every)
+  return math.floor((now + h.burst * h.every - bound(h, h.tat, now)) / h.every)
 end
 
 local function wait(h)
-  return math.max(0, bound(h, h.tat) - (now + h.burst * h.every - h.every))
+  return math.max(0, bound(h, h.tat, now) - (now + h.burst * h.every - h.every))
 end
 
 -- A value lives for as long as it says something else than a full budget.
@@ -188,7 +189,7 @@ if operation == 'spend' then
         held = held + 2 ^ h.budget
         h.dirty = true
       elseif verdict == GRANTED and mode == 2 then
-        charge(h, 1)
+        charge(h, 1, now)
         h.dirty = true
       end
       if h.dirty then
@@ -200,7 +201,7 @@ if operation == 'spend' then
   if verdict == GRANTED and mode ~= 1 then
     pairLeft = math.max(0, pairLeft - 1)
   end
-  return {OK, wall, verdict, budget, retry, isKnown and 1 or 0, pairLeft, pair and pair.every or 0, held, epoch}
+  return {OK, wall, verdict, budget, retry, isKnown and 1 or 0, pairLeft, pair and pair.every or 0, held, held > 0 and epoch or 0}
 end
 
 if operation == 'settle' then
@@ -217,9 +218,9 @@ if operation == 'settle' then
         mine = false
       end
       if settlement == 0 and mine then
-        charge(h, 1)
+        charge(h, 1, now)
       elseif settlement ~= 0 and not mine then
-        h.tat = bound(h, bound(h, h.tat) - h.every)
+        h.tat = bound(h, bound(h, h.tat, now) - h.every, now)
       end
       h.dirty = true
     end
