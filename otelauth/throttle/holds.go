@@ -18,8 +18,11 @@ type Holds struct {
 	Former  int // holds made in Epoch − 1
 }
 
-// Advance charges the holds whose lease has ended.
+// Advance charges the holds whose lease has ended. A TAT that only a clock that went back can explain is brought back to an empty
+// budget; a Store whose clock can do that keeps what Advance has done also when it refuses, or the refusals last until the clock
+// has caught up.
 func (h *Holds) Advance(l Limit, lease, now time.Duration) {
+	h.TAT = min(h.TAT, now+l.Span())
 	epoch := int64(now / lease)
 	switch {
 	case epoch <= h.Epoch: // the same, or a clock that went back: its holds keep their lease
