@@ -170,7 +170,7 @@ func (a *attributes) notice(n *attempt.Notice) {
 // spanned returns a context that carries the span whose ids an event bears: the server span of ctx, or
 // else the auth span. A remote span is the caller's, not the server's.
 func spanned(ctx context.Context, req *attempt.Request) context.Context {
-	if sc := trace.SpanContextFromContext(ctx); sc.IsValid() && !sc.IsRemote() {
+	if ours(trace.SpanContextFromContext(ctx)) {
 		return ctx
 	}
 	if span, ok := req.Span.(trace.Span); ok {
@@ -178,3 +178,16 @@ func spanned(ctx context.Context, req *attempt.Request) context.Context {
 	}
 	return ctx
 }
+
+// spanOf returns the ids of that span without a context, invalid when there is only the caller's.
+func spanOf(ctx context.Context, req *attempt.Request) trace.SpanContext {
+	if sc := trace.SpanContextFromContext(ctx); ours(sc) {
+		return sc
+	}
+	if span, ok := req.Span.(trace.Span); ok {
+		return span.SpanContext()
+	}
+	return trace.SpanContext{}
+}
+
+func ours(sc trace.SpanContext) bool { return sc.IsValid() && !sc.IsRemote() }
