@@ -50,6 +50,7 @@ type finding struct {
 	attempts uint64  // that the evidence rests on
 	accounts int
 	networks int
+	also     [2]netip.Prefix // networks beside that of the attempt
 	km, kmh  float64
 }
 
@@ -108,6 +109,9 @@ func recalls(rule ruleID) bool {
 // join adds to the bounded lists what this attempt brings.
 func (ep *episode) join(s *moment, f finding) {
 	ep.mention(s.name, s.site, s.sample.trace)
+	for _, site := range f.also {
+		ep.mention("", site, trace.TraceID{})
+	}
 	if rules[f.rule].keys == byRoute && !ep.folded {
 		ep.route = s.sample.route
 	}

@@ -3,9 +3,12 @@
 
 package detect
 
-import "math"
+import (
+	"math"
+	"net/netip"
+)
 
-// habit is what is usual for an account. Only its own successes write here. 88 bytes with its place.
+// habit is what is usual for an account. Only its own successes write here. 120 bytes with its place.
 type habit struct {
 	first    uint32 // the first success
 	lastDay  uint32
@@ -17,6 +20,8 @@ type habit struct {
 	novelAt  uint32
 	novel    float32 // new networks lately, halved each 14 days
 	turnAt   uint32
+	newAddr  [16]byte // an address of newSite
+	lastAddr [16]byte // and of lastSite
 	lat, lon float32
 	placedAt uint32
 	placed   bool
@@ -52,7 +57,7 @@ func (e *engine) success(m *moment) {
 	e.place(m, h)
 	e.travel(m, h)
 	e.clock(m, h)
-	h.lastSite = m.network
+	h.lastSite, h.lastAddr = m.network, m.sample.client.As16()
 	e.pairs.learn(m.pair, e.now)
 }
 
@@ -87,7 +92,7 @@ func (e *engine) place(m *moment, h *habit) {
 			e.found(m, finding{rule: newNetwork, key: m.account, first: e.now, attempts: 1, accounts: 1, networks: 1})
 		}
 		h.novel++
-		h.newSite, h.newAt = m.network, e.now
+		h.newSite, h.newAt, h.newAddr = m.network, e.now, m.sample.client.As16()
 		h.turns, h.traveled = 0, false
 		return
 	}
@@ -99,8 +104,18 @@ func (e *engine) place(m *moment, h *habit) {
 	}
 	if h.turns++; h.turns >= 4 && e.now-h.first >= uint32(e.th.NewNetworkAfter.Seconds()) {
 		h.turns = 0
-		e.found(m, finding{rule: concurrentNetworks, key: m.account, first: h.turnAt, attempts: 4, accounts: 1, networks: 2})
+		e.found(m, finding{rule: concurrentNetworks, key: m.account, first: h.turnAt, attempts: 4, accounts: 1, networks: 2, also: h.sites()})
 	}
+}
+
+// sites are the networks that a rule about two of them lists beside the present one.
+func (h *habit) sites() (sites [2]netip.Prefix) {
+	for i, b := range [2][16]byte{h.newAddr, h.lastAddr} {
+		if addr := netip.AddrFrom16(b); !addr.IsUnspecified() { // which stands for an address that is not known
+			sites[i] = site(addr)
+		}
+	}
+	return sites
 }
 
 // travel is about where the network is.
@@ -124,7 +139,8 @@ func (e *engine) travel(m *moment, h *habit) {
 		if km >= float64(e.th.TravelKm) && kmh >= float64(e.th.TravelKmPerHour) && e.crowd(h.newSite) < familiar {
 			h.traveled = true
 			e.found(m, finding{
-				rule: impossibleTravel, key: m.account, first: h.placedAt, attempts: 2, accounts: 1, networks: 2, km: km, kmh: kmh,
+				rule: impossibleTravel, key: m.account, first: h.placedAt, attempts: 2, accounts: 1, networks: 2, also: h.sites(),
+				km: km, kmh: kmh,
 			})
 		}
 	}
