@@ -39,6 +39,7 @@ const (
 var (
 	errTimeout = errors.New("redisstore: Redis did not answer in time")
 	errReply   = errors.New("redisstore: Redis gave a reply that the script does not give")
+	errLate    = errors.New("redisstore: Redis took a guess for too late; its clock has jumped")
 	errForeign = errors.New("redisstore: Redis holds a value that is not ours")
 )
 
@@ -113,17 +114,20 @@ func (s *Store) reply(c *call, cmd once) ([]int64, error) {
 		return nil, err
 	}
 	s.health.failures.Store(0)
-	s.ahead.Store(values[1] - time.Since(s.start).Microseconds())
+	s.learn(values[1])
 	return values, nil
 }
 
-// deadline is when a guess that is sent now is void, in the server's microseconds; 0 while its clock is not known.
-func (s *Store) deadline() int64 {
+// learn notes the server's clock.
+func (s *Store) learn(server int64) { s.ahead.Store(server - time.Since(s.start).Microseconds()) }
+
+// deadline is when what is sent now is void, in the server's microseconds; 0 while its clock is not known.
+func (s *Store) deadline(timeout time.Duration) int64 {
 	ahead := s.ahead.Load()
 	if ahead == 0 {
 		return 0
 	}
-	return ahead + (time.Since(s.start) + s.cfg.Timeout + late).Microseconds()
+	return ahead + (time.Since(s.start) + timeout + late).Microseconds()
 }
 
 // failed counts a failure, and takes Redis as lost when there were enough.

@@ -46,10 +46,21 @@ func (q *queue) push(p pending) {
 		q.items = append(q.items, p)
 	}
 	q.mu.Unlock()
+	q.ring()
+}
+
+// ring wakes the worker.
+func (q *queue) ring() {
 	select {
 	case q.wake <- struct{}{}:
 	default:
 	}
+}
+
+func (q *queue) len() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.items)
 }
 
 // take removes the oldest items, at most maxBatch.
@@ -89,8 +100,8 @@ func (s *Store) work() {
 				probe.Reset(s.cfg.ProbeEvery)
 			}
 		case <-s.queue.wake:
-			if !s.health.down.Load() {
-				s.flush()
+			if !s.health.down.Load() && s.flush() && s.queue.len() > 0 {
+				s.queue.ring()
 			}
 		}
 	}
@@ -121,25 +132,27 @@ func (s *Store) probe() {
 	}
 }
 
-// flush sends what is pending. It reports whether all of it was sent.
+// flush sends what is pending now. It reports whether all of that was sent.
 func (s *Store) flush() bool {
 	s.flushing.Lock()
 	defer s.flushing.Unlock()
-	deadline := time.Now().Add(time.Second)
 	var batch []pending
-	for {
+	// Not what comes meanwhile: that may come faster than it can be sent.
+	for rest := s.queue.len(); rest > 0; rest -= len(batch) {
 		batch = s.queue.take(batch)
 		if len(batch) == 0 {
-			return true
+			break
 		}
-		if !s.sendBatch(batch) || time.Now().After(deadline) {
+		if !s.sendBatch(batch) {
 			return false
 		}
 	}
+	return true
 }
 
-// sendBatch sends settlements in one round trip. Of a batch that failed nobody knows how much was executed, and of that
-// only what may be said twice is kept: that a pair succeeded. A hold that stays is charged when its lease ends.
+// sendBatch sends settlements in one round trip. Of a batch that failed nobody knows how much was executed. Kept of it is that
+// a pair succeeded, which may be said twice, and wrong guesses that Redis has not heard of, which a frozen
+// server takes for too late when it thaws. A hold that stays is charged when its lease ends.
 func (s *Store) sendBatch(batch []pending) bool {
 	calls := make([]*call, len(batch))
 	for i := range batch {
@@ -153,7 +166,7 @@ func (s *Store) sendBatch(batch []pending) bool {
 		return true
 	}
 	for _, p := range batch {
-		if p.how == throttle.Right && !p.take {
+		if p.take || p.how == throttle.Right {
 			p.receipt = throttle.Receipt{}
 			s.queue.push(p)
 		}
@@ -164,7 +177,7 @@ func (s *Store) sendBatch(batch []pending) bool {
 
 func (s *Store) pendingCall(p *pending) *call {
 	if p.take {
-		return s.spendCall(&p.bill, 0)
+		return s.spendCall(&p.bill, s.deadline(batchTimeout))
 	}
 	return s.settleCall(&p.bill, p.receipt, p.how)
 }
@@ -189,6 +202,10 @@ func (s *Store) pipeline(calls []*call, full bool) (missed []*call, err error) {
 	for i := range cmds {
 		switch e := cmds[i].Err(); {
 		case e == nil:
+			if v, bad := cmds[i].Int64Slice(); bad == nil && len(v) > 1 && v[0] == replyLate {
+				s.learn(v[1])
+				err = errLate
+			}
 		case redis.HasErrorPrefix(e, "NOSCRIPT"):
 			missed = append(missed, calls[i])
 		case err == nil:

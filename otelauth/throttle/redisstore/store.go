@@ -192,7 +192,7 @@ func (s *Store) shared(ctx context.Context, b *throttle.Bill) (a throttle.Answer
 	// A frozen server executes what it finds in its sockets when it thaws, long after those who asked have gone to the fallback. So a
 	// guess says when it is void, in the server's time; when that clock has jumped, the answer tells where to.
 	for range 2 {
-		reply, err := s.ask(ctx, s.spendCall(b, s.deadline()), func(reply []int64) {
+		reply, err := s.ask(ctx, s.spendCall(b, s.deadline(s.cfg.Timeout)), func(reply []int64) {
 			if len(reply) >= 10 && reply[0] == replyOK && reply[8] != 0 {
 				r := throttle.Receipt{Held: uint8(reply[8]), Epoch: reply[9]}
 				s.queue.push(pending{bill: *b, receipt: r, how: throttle.Unjudged})
