@@ -67,7 +67,7 @@ func flood(t testing.TB, th *throttle.Guesses, c *clock, n int) {
 				}
 			}
 		}
-		if i%1000 == 0 {
+		if i%50 == 0 {
 			c.Advance(time.Millisecond)
 		}
 	}

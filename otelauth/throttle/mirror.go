@@ -39,7 +39,7 @@ func (m *mirror) quiet(now time.Duration) bool { return time.Duration(m.live.Loa
 func (m *mirror) note(hash uint64, known bool, until, now time.Duration) {
 	value := uint64(until) &^ mirrorKnown
 	if known {
-		value |= mirrorKnown
+		value = uint64(until-1) | mirrorKnown // never later than until
 	}
 	b := &m.buckets[hash%uint64(len(m.buckets))]
 	place, rank := -1, ^uint64(0)
