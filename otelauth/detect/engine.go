@@ -6,7 +6,10 @@ package detect
 import (
 	"encoding/binary"
 	"net/netip"
+	"strings"
 	"time"
+
+	"github.com/otelauth/otelauth-go/otelauth/attempt"
 )
 
 // Times of the engine are in seconds.
@@ -152,6 +155,9 @@ func (e *engine) take(s *sample) {
 	}
 	if m.name = s.name; m.name == "" {
 		m.name = s.hash
+	}
+	if len(m.name) > maxNameBytes {
+		m.name = strings.Clone(attempt.Text(m.name, maxNameBytes)) // what is listed for long keeps no long string alive
 	}
 	m.pair = e.key.pair(m.account, m.network) | 1
 	m.known = m.account != 0 && e.pairs.known(m.pair, e.now)
