@@ -23,3 +23,6 @@ func (s *Store) ClockKey() string { return s.clockKey }
 
 // Local is the fallback.
 func (s *Store) Local() throttle.Store { return s.local }
+
+// Warm waits for the first connection.
+func (s *Store) Warm() { <-s.warm }

@@ -4,6 +4,7 @@
 package redisstore_test
 
 import (
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -15,6 +16,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
 	"github.com/otelauth/otelauth-go/otelauth/throttle/redisstore"
+	"github.com/otelauth/otelauth-go/otelauth/throttle/throttletest"
 )
 
 // load is users at work: each an account of his own, half of the guesses wrong. No guess may end in an error.
@@ -38,7 +40,7 @@ func startLoad(t testing.TB, s throttle.Store) *load {
 				default:
 				}
 				b := bill(0, 1<<15)
-				b.Charges[throttle.Pair].Key = throttle.Key{0xff, byte(i), byte(n)}
+				b.Charges[throttle.Pair].Key = throttletest.Key(fmt.Sprint("load", i, byte(n)))
 				a, err := s.Spend(ctx, b)
 				if err != nil {
 					l.errors.Add(1)
@@ -180,7 +182,7 @@ func TestOutages(t *testing.T) {
 	}
 }
 
-// TestEmptyBudgetStaysEmpty: what Redis said of a budget holds when Redis is gone.
+// TestEmptyBudgetStaysEmptyWithoutRedis: what Redis said of a budget holds when Redis is gone.
 func TestEmptyBudgetStaysEmptyWithoutRedis(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
@@ -205,6 +207,31 @@ func TestEmptyBudgetStaysEmptyWithoutRedis(t *testing.T) {
 	}
 	if n.count() != 1 {
 		t.Errorf("%d notices", n.count())
+	}
+}
+
+// TestOthersGuessesCountWithoutRedis: a budget that other processes emptied stays empty here once Redis has said so.
+func TestOthersGuessesCountWithoutRedis(t *testing.T) {
+	t.Parallel()
+	srv := startRedis(t)
+	here := newStore(t, redisstore.Config{Client: srv.client(t), ProbeEvery: time.Hour})
+	there := newStore(t, redisstore.Config{Client: srv.client(t), ProbeEvery: time.Hour})
+	b := bill(1, 5)
+	b.Charges[throttle.Network] = throttle.Charge{Key: throttletest.Key("2"), Limit: throttle.Limit{Burst: 300, Every: time.Second}}
+	if got := wrong(t, there, b, 9); got != 5 {
+		t.Fatalf("%d granted there of a budget of 5", got)
+	}
+	if got := wrong(t, here, b, 1); got != 0 {
+		t.Fatal("granted here, although it is empty")
+	}
+	srv.kill()
+	if got := wrong(t, here, b, 9); got != 0 {
+		t.Errorf("%d granted here once Redis was lost", got)
+	}
+	neighbour := b
+	neighbour.Charges[throttle.Pair].Key = throttletest.Key("3")
+	if got := wrong(t, here, neighbour, 9); got != 5 {
+		t.Errorf("%d of 5 granted to a neighbour on the same network", got)
 	}
 }
 
@@ -263,7 +290,7 @@ func TestThawChargesNobody(t *testing.T) {
 	}
 }
 
-// TestRoundTrips: one packet a guess, whatever its bill.
+// TestOneRoundTripAGuess: one packet a guess, whatever its bill.
 func TestOneRoundTripAGuess(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
@@ -271,10 +298,11 @@ func TestOneRoundTripAGuess(t *testing.T) {
 	c := redis.NewClient(&redis.Options{Addr: p.addr, PoolSize: 1})
 	t.Cleanup(func() { _ = c.Close() })
 	s := newStore(t, redisstore.Config{Client: c})
+	s.Warm()
 	b := bill(1, 1000)
-	b.Charges[throttle.Account] = throttle.Charge{Key: throttle.Key{2}, Limit: throttle.Limit{Burst: 1000, Every: time.Minute}}
-	b.Charges[throttle.Network] = throttle.Charge{Key: throttle.Key{3}, Limit: throttle.Limit{Burst: 300, Every: time.Second}}
-	b.Charges[throttle.Site] = throttle.Charge{Key: throttle.Key{4}, Limit: throttle.Limit{Burst: 3000, Every: time.Second}}
+	b.Charges[throttle.Account] = throttle.Charge{Key: throttletest.Key("2"), Limit: throttle.Limit{Burst: 1000, Every: time.Minute}}
+	b.Charges[throttle.Network] = throttle.Charge{Key: throttletest.Key("3"), Limit: throttle.Limit{Burst: 300, Every: time.Second}}
+	b.Charges[throttle.Site] = throttle.Charge{Key: throttletest.Key("4"), Limit: throttle.Limit{Burst: 3000, Every: time.Second}}
 	if _, err := s.Spend(ctx, b); err != nil { // connects, and brings the script
 		t.Fatal(err)
 	}
@@ -298,7 +326,7 @@ func TestOneRoundTripAGuess(t *testing.T) {
 	}
 }
 
-// TestUnableToWrite: a Redis that answers and cannot keep anything is as good as lost.
+// TestReadOnlyRedis: a Redis that answers and cannot keep anything is as good as lost.
 func TestReadOnlyRedis(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)

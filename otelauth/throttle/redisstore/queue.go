@@ -85,6 +85,8 @@ func (q *queue) take(into []pending) []pending {
 func (s *Store) work() {
 	probe := time.NewTimer(s.cfg.ProbeEvery)
 	defer probe.Stop()
+	s.probe() // makes the first connection and brings the script, before a guess waits for either
+	close(s.warm)
 	for {
 		select {
 		case <-s.quit:

@@ -9,7 +9,7 @@
 // process's memory, which has been kept in step; after three such failures in a row nobody waits for Redis any more until
 // a probe succeeds. No user sees an error, and an operator sees one notice for each change.
 //
-// It refuses to learn anything: keys are keyed hashes, values are times and counts. It neither overwrites nor deletes a
+// It refuses to learn anything about anybody: keys are keyed hashes, values are times and counts. It neither overwrites nor deletes a
 // value that it did not write.
 //
 //	store, err := redisstore.New(redisstore.Config{
@@ -21,7 +21,9 @@
 // loss is the loss of Redis. Services that need not share budgets should have prefixes of their own.
 //
 // A server without persistence forgets budgets and known pairs when it restarts. maxmemory-policy should be noeviction or
-// volatile-ttl: a budget that is evicted is full again.
+// volatile-ttl: a budget that is evicted is full again. When the clock of the server's host goes back, budgets go on as if it had
+// not; when it leaps ahead, they fill as if nobody had guessed meanwhile. Whoever can write to Redis decides who is refused: give it TLS, and
+// the service a user that may run EVAL, EVALSHA, TIME, GET, SET, DEL and EXISTS on its prefix and nothing else.
 package redisstore
 
 import (
@@ -74,6 +76,8 @@ const (
 	enough = 3
 	// late is how far behind its deadline a guess may come to be executed: more than two clocks drift apart between two guesses.
 	late = 50 * time.Millisecond
+	// maxEmptied bounds the work of emptying a budget of the fallback.
+	maxEmptied = 1024
 	// again is when a guess that other processes hold up asks again.
 	again = 50 * time.Millisecond
 )
@@ -97,6 +101,7 @@ type Store struct {
 	flushing sync.Mutex
 	probing  atomic.Bool
 
+	warm   chan struct{} // closed when there is a connection, or none to be had
 	quit   chan struct{}
 	closer sync.Once
 	worker sync.WaitGroup
@@ -106,7 +111,7 @@ var _ throttle.Store = (*Store)(nil)
 
 var prefixes = regexp.MustCompile(`^[A-Za-z0-9._:-]{1,64}$`)
 
-// New returns a Store, or every fault of cfg at once. It does not ask Redis: a service must start without it.
+// New returns a Store, or every fault of cfg at once. It does not wait for Redis: a service must start without it.
 func New(cfg Config) (*Store, error) {
 	var faults []error
 	if cfg.Client == nil {
@@ -149,7 +154,7 @@ func New(cfg Config) (*Store, error) {
 	s := &Store{cfg: cfg, client: cfg.Client, local: cfg.Fallback, tag: "{" + cfg.Prefix + "}", start: time.Now()}
 	s.clockKey = s.tag + ":clock"
 	s.sha = s.digest()
-	s.quit = make(chan struct{})
+	s.warm, s.quit = make(chan struct{}), make(chan struct{})
 	s.queue.wake = make(chan struct{}, 1)
 	s.health.lost = make(chan struct{}, 1)
 	s.worker.Go(s.work)
@@ -225,6 +230,9 @@ func (s *Store) shared(ctx context.Context, b *throttle.Bill) (a throttle.Answer
 
 // mirror keeps the fallback in step with what Redis said.
 func (s *Store) mirror(ctx context.Context, b throttle.Bill, a throttle.Answer) (throttle.Answer, error) {
+	if a.Verdict == throttle.Refused {
+		s.empty(ctx, &b, &a)
+	}
 	if a.Verdict != throttle.Granted || b.Mode == throttle.Check {
 		return a, nil
 	}
@@ -238,6 +246,21 @@ func (s *Store) mirror(ctx context.Context, b throttle.Bill, a throttle.Answer) 
 		a.Receipt.Second.Held, a.Receipt.Second.Epoch = own.Receipt.Held, own.Receipt.Epoch
 	}
 	return a, nil
+}
+
+// empty takes from the fallback what it has left of a budget that Redis says is empty, other processes' guesses
+// among those that emptied it. There is nothing left of it at the next refusal, and little to do.
+func (s *Store) empty(ctx context.Context, b *throttle.Bill, a *throttle.Answer) {
+	if int(a.Budget) >= numBudgets {
+		return
+	}
+	rest := throttle.Bill{Mode: throttle.Take, KnownPair: b.KnownPair, Remember: b.Remember, Lease: b.Lease}
+	rest.Charges[a.Budget] = b.Charges[a.Budget]
+	for range maxEmptied {
+		if own, err := s.local.Spend(ctx, rest); err != nil || own.Verdict != throttle.Granted {
+			return
+		}
+	}
 }
 
 // Settle implements [throttle.Store]. It does not wait for Redis.

@@ -5,6 +5,7 @@ package redisstore_test
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
 	"github.com/otelauth/otelauth-go/otelauth/throttle/redisstore"
+	"github.com/otelauth/otelauth-go/otelauth/throttle/throttletest"
 )
 
 // notices collects what an operator is told.
@@ -63,7 +65,7 @@ func newStore(t testing.TB, cfg redisstore.Config) *redisstore.Store {
 // bill is a guess of which only the pair costs.
 func bill(pair byte, burst int) throttle.Bill {
 	b := throttle.Bill{KnownPair: throttle.Limit{Burst: 100, Every: 30 * time.Second}, Remember: 30 * 24 * time.Hour, Lease: time.Minute}
-	b.Charges[throttle.Pair] = throttle.Charge{Key: throttle.Key{pair}, Limit: throttle.Limit{Burst: burst, Every: time.Minute}}
+	b.Charges[throttle.Pair] = throttle.Charge{Key: throttletest.Key(fmt.Sprint("pair", pair)), Limit: throttle.Limit{Burst: burst, Every: time.Minute}}
 	return b
 }
 
@@ -109,7 +111,7 @@ func TestAgreesWithMemory(t *testing.T) {
 			if i == int(throttle.Requests) && r.IntN(3) > 0 {
 				continue
 			}
-			b.Charges[i] = throttle.Charge{Key: throttle.Key{byte(i), byte(r.IntN(3))}, Limit: limits[i]}
+			b.Charges[i] = throttle.Charge{Key: throttletest.Key(fmt.Sprint(int(i), r.IntN(3))), Limit: limits[i]}
 		}
 		switch n := r.IntN(20); {
 		case n < 12:
@@ -148,7 +150,7 @@ func TestAgreesWithMemory(t *testing.T) {
 			shared.Flush()
 		case n == 18 && r.IntN(4) == 0:
 			i := throttle.Budget(r.IntN(len(b.Charges)))
-			k := throttle.Key{byte(i), byte(r.IntN(3))}
+			k := throttletest.Key(fmt.Sprint(int(i), r.IntN(3)))
 			_ = memory.Clear(ctx, k, i)
 			err = shared.Clear(ctx, k, i)
 			if err != nil {
@@ -172,14 +174,14 @@ func TestAgreesWithMemory(t *testing.T) {
 	}
 }
 
-// TestNoNames: keys are hashes, and each expires.
+// TestKeysExpireAndNameNobody: keys are hashes, and each expires.
 func TestKeysExpireAndNameNobody(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
 	c := srv.client(t)
 	s := newStore(t, redisstore.Config{Client: c, Prefix: "orders"})
 	b := bill(1, 5)
-	b.Charges[throttle.Network] = throttle.Charge{Key: throttle.Key{2}, Limit: throttle.Limit{Burst: 300, Every: time.Second}}
+	b.Charges[throttle.Network] = throttle.Charge{Key: throttletest.Key("2"), Limit: throttle.Limit{Burst: 300, Every: time.Second}}
 	a, err := s.Spend(ctx, b)
 	if err != nil || a.Verdict != throttle.Granted {
 		t.Fatal(a, err)
@@ -198,12 +200,12 @@ func TestKeysExpireAndNameNobody(t *testing.T) {
 			t.Errorf("key %q lives %v", k, ttl)
 		}
 	}
-	if ttl := c.PTTL(ctx, s.KeyOf(throttle.Pair, throttle.Key{1})).Val(); ttl > 62*time.Second {
+	if ttl := c.PTTL(ctx, s.KeyOf(throttle.Pair, b.Charges[throttle.Pair].Key)).Val(); ttl > 62*time.Second {
 		t.Errorf("one wrong guess of one a minute lives %v", ttl)
 	}
 }
 
-// TestServerClockGoesBack: an hour back must neither empty a budget for the hour nor fill it.
+// TestServerClockJumps: an hour back must neither empty a budget for the hour nor fill it.
 func TestServerClockJumps(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
@@ -286,6 +288,7 @@ func TestForeignValues(t *testing.T) {
 		for _, clock := range []bool{false, true} {
 			n := newNotices()
 			s := newStore(t, redisstore.Config{Client: c, Prefix: "foreign", Notice: n.add})
+			s.Warm()
 			if err := c.FlushDB(ctx).Err(); err != nil {
 				t.Fatal(err)
 			}
