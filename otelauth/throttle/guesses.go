@@ -75,11 +75,11 @@ func (t *Guesses) Exhausted(g Guess) bool {
 			return rule.Denied
 		}
 	}
-	if t.mirror.never() {
+	if !t.mirror.used.Load() {
 		return false
 	}
-	now := t.cfg.Elapsed()
-	return !t.mirror.quiet(now) && t.mirror.empty(t.keys.quick(&g), now)
+	until := t.mirror.until(t.keys.quick(&g))
+	return until != 0 && until > t.cfg.Elapsed()
 }
 
 // bill is what a guess costs.

@@ -64,10 +64,13 @@ func (k *keys) network(b Budget, account Key, p netip.Prefix) (out Key) {
 // siteOf is the site in which a network lies.
 func siteOf(p netip.Prefix) netip.Prefix { return clientip.Site(p.Addr()) }
 
-type pair struct {
-	account string
-	network netip.Prefix
-}
-
 // quick is a hash of a pair for tables of this process: for what must not cost even one SHA-256.
-func (k *keys) quick(g *Guess) uint64 { return maphash.Comparable(k.local, pair{g.Account, g.Network}) }
+func (k *keys) quick(g *Guess) uint64 {
+	var buf [17]byte
+	if g.Network.IsValid() {
+		addr := g.Network.Addr().As16()
+		copy(buf[:], addr[:])
+	}
+	buf[16] = byte(g.Network.Bits())
+	return maphash.String(k.local, g.Account)*0x9e3779b97f4a7c15 ^ maphash.Bytes(k.local, buf[:])
+}

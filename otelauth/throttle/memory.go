@@ -78,7 +78,9 @@ type shard struct {
 	some   table // budgets
 	known  table // of pairs that succeeded
 	cursor int   // the bucket to be swept next
-	_      [64]byte
+	// inserted counts what was inserted.
+	inserted uint
+	_        [64]byte
 }
 
 // clockStart lies so far from 0 that every moment of a snapshot is positive.
@@ -376,9 +378,12 @@ func (m *Memory) insert(k *Key, b Budget, now time.Duration) *record {
 // worth is what a record's place is worth: the moment up to which it knows better than the sketch.
 func worth(r *record) time.Duration { return max(r.tat, time.Duration(r.stamp)*sketchTick) }
 
-// sweep frees the places of one bucket whose budgets are full again. Each insertion sweeps one, so the whole shard is
-// looked at as often as it could fill.
+// sweep frees the places of one bucket whose budgets are full again. Every second insertion sweeps one, so the whole
+// shard is looked at four times before it could fill.
 func (m *Memory) sweep(sh *shard, now time.Duration) {
+	if sh.inserted++; sh.inserted%2 != 0 {
+		return
+	}
 	sh.cursor++
 	if sh.cursor >= len(sh.some) {
 		sh.cursor = 0

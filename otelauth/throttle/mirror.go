@@ -15,25 +15,22 @@ import (
 // no flood of wrong guesses makes it forget. A budget in a shared store that another process emptied is learned with the first
 // guess here that the store refuses.
 type mirror struct {
-	live    atomic.Int64 // moments until which any place is worth reading
+	used    atomic.Bool // any place ever was: most processes never meet an empty budget of their own users
 	buckets [1 << 11][8]struct{ hash, until atomic.Uint64 }
 }
 
 const mirrorKnown = 1 // the lowest bit of until
 
-// empty reports whether the pair with this hash is known to have an empty budget.
-func (m *mirror) empty(hash uint64, now time.Duration) bool {
+// until returns the moment until which the budget of the pair with this hash is known to be empty; 0 for most.
+func (m *mirror) until(hash uint64) time.Duration {
 	b := &m.buckets[hash%uint64(len(m.buckets))]
 	for i := range b {
 		if b[i].hash.Load() == hash {
-			return time.Duration(b[i].until.Load()) > now
+			return time.Duration(b[i].until.Load())
 		}
 	}
-	return false
+	return 0
 }
-
-// quiet reports that no pair at all has an empty budget: the usual case, and one load.
-func (m *mirror) quiet(now time.Duration) bool { return time.Duration(m.live.Load()) <= now }
 
 // note remembers that a pair's budget is empty until then.
 func (m *mirror) note(hash uint64, known bool, until, now time.Duration) {
@@ -69,12 +66,7 @@ func (m *mirror) note(hash uint64, known bool, until, now time.Duration) {
 	// costs it one question to the store.
 	b[place].hash.Store(hash)
 	b[place].until.Store(value)
-	for {
-		live := m.live.Load()
-		if live >= int64(until) || m.live.CompareAndSwap(live, int64(until)) {
-			return
-		}
-	}
+	m.used.Store(true)
 }
 
 // forget ends what note began.
@@ -86,6 +78,3 @@ func (m *mirror) forget(hash uint64) {
 		}
 	}
 }
-
-// never reports that no pair's budget ever was empty: an answer without the clock.
-func (m *mirror) never() bool { return m.live.Load() == 0 }
