@@ -158,9 +158,15 @@ func noticeLevel(n *attempt.Notice) level {
 }
 
 func (a *attributes) notice(n *attempt.Notice) {
-	a.str(attempt.KeyAccountSource, n.Source, maxRouteBytes)
 	if n.Kind == attempt.AccountReload {
+		a.str(attempt.KeyAccountSource, n.Source, maxRouteBytes)
 		a.add(attribute.Int(attempt.KeyAccountCount, n.Accounts))
+	}
+	a.str(attempt.KeyThrottleActor, n.Actor, maxNameBytes)
+	a.str(attempt.KeyThrottleReason, n.Why, maxMessageBytes)
+	a.str(semconv.UserHashKey, n.UserHash, maxNameBytes)
+	if n.Network.IsValid() {
+		a.add(attribute.String(attempt.KeyThrottleNetwork, n.Network.String()))
 	}
 	if n.Err != nil {
 		a.str(semconv.ExceptionMessageKey, n.Err.Error(), maxMessageBytes)
