@@ -107,8 +107,9 @@ type folder struct {
 		bucket
 	}
 
-	folds sync.Pool
-	armed atomic.Bool
+	folds    sync.Pool
+	sweeping sync.Mutex // Flush returns only when the timer's events have been told too
+	armed    atomic.Bool
 	// longest is how long the timer may sleep.
 	longest time.Duration
 }
@@ -201,7 +202,7 @@ func (f *folder) denial(e *told) bool {
 	if f.take(f.hosts, e.key, &f.hostLimit, e) == folded {
 		return false
 	}
-	if e.key.family != 0 && f.take(f.sites, e.key.atSite(), &f.siteLimit, e) == folded {
+	if f.take(f.sites, e.key.atSite(), &f.siteLimit, e) == folded {
 		return false
 	}
 	all := &f.everybody[outcomes]
@@ -310,6 +311,8 @@ func (f *folder) tick() {
 func (f *folder) Flush() { f.sweep(f.since(f.events.Now()), true) }
 
 func (f *folder) sweep(now int64, all bool) (next int64) {
+	f.sweeping.Lock()
+	defer f.sweeping.Unlock()
 	next = min(
 		f.hosts.sweep(now, f.hostLimit.period, all, f.close),
 		f.sites.sweep(now, f.siteLimit.period, all, f.close),
