@@ -77,8 +77,7 @@ func TestCluster(t *testing.T) {
 			prefix := fmt.Sprint("suite", n.Add(1))
 			told := newNotices()
 			open := func(t *testing.T) throttle.Store {
-				s := newStore(t, redisstore.Config{Client: client(t), Prefix: prefix, Notice: told.add})
-				s.SetWall(func() time.Time { return time.Unix(1_700_000_000, 0).Add(time.Duration(elapsed.Load())) })
+				s := newStore(t, redisstore.Config{Client: client(t), Prefix: prefix, Notice: told.add}.WithWall(wall(&elapsed)))
 				return settled{s}
 			}
 			t.Cleanup(func() {

@@ -38,8 +38,7 @@ func TestConformance(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s := newStore(t, redisstore.Config{Client: srv.client(t), Prefix: prefix, Fallback: m, Notice: told.add})
-			s.SetWall(func() time.Time { return time.Unix(1_700_000_000, 0).Add(time.Duration(elapsed.Load())) })
+			s := newStore(t, redisstore.Config{Client: srv.client(t), Prefix: prefix, Fallback: m, Notice: told.add}.WithWall(wall(&elapsed)))
 			return settled{s}
 		}
 		t.Cleanup(func() {

@@ -9,8 +9,11 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
 )
 
-// SetWall gives the server another clock. Call it before the first guess.
-func (s *Store) SetWall(wall func() time.Time) { s.wall = wall }
+// WithWall gives the server another clock.
+func (cfg Config) WithWall(wall func() time.Time) Config {
+	cfg.wall = wall
+	return cfg
+}
 
 // Flush sends what is pending and reports whether all was sent.
 func (s *Store) Flush() bool { return s.flush() }

@@ -118,12 +118,12 @@ func TestOutages(t *testing.T) {
 		{
 			"cut off",
 			func(_ *testing.T, _ *server, p *proxy) { p.drop(true) },
-			func(_ *testing.T, _ *server, p *proxy) { p.drop(false); p.reset() }, true,
+			func(_ *testing.T, _ *server, p *proxy) { p.reset(); p.drop(false) }, true,
 		},
 		{
 			"reset",
 			func(_ *testing.T, _ *server, p *proxy) { p.drop(true); p.reset() },
-			func(_ *testing.T, _ *server, p *proxy) { p.drop(false); p.reset() }, true,
+			func(_ *testing.T, _ *server, p *proxy) { p.reset(); p.drop(false) }, true,
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

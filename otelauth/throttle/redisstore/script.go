@@ -73,8 +73,8 @@ func (s *Store) newCall(op string, lease, remember time.Duration, room int) *cal
 	c := &call{keys: make([]string, 1, 1+numBudgets), args: make([]any, 0, room)}
 	c.keys[0] = s.clockKey
 	var at int64
-	if s.wall != nil {
-		at = s.wall().UnixMicro()
+	if s.cfg.wall != nil {
+		at = s.cfg.wall().UnixMicro()
 	}
 	c.args = append(c.args, op, max(1, micros(lease)), micros(remember), at)
 	return c

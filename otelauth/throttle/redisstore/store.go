@@ -62,6 +62,8 @@ type Config struct {
 	Notice func(context.Context, attempt.Notice)
 	// Now dates notices. nil: time.Now.
 	Now func() time.Time
+
+	wall func() time.Time // the server's clock, in tests; nil: its own
 }
 
 // The defaults of [Config].
@@ -91,8 +93,6 @@ type Store struct {
 	clockKey string
 	sha      string
 	start    time.Time
-
-	wall func() time.Time // the server's clock, in tests; nil: its own
 
 	health health
 	ahead  atomic.Int64 // the server's clock minus ours, µs; 0: not known
