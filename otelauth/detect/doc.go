@@ -39,8 +39,8 @@
 //	scheduled_guessing      medium  T1110
 //	    9 new wrong passwords in a row at intervals of 30 s or more that agree within a tenth
 //	success_after_failures  high    T1110
-//	    a success after 20 different wrong passwords from a network new to the account, after 30 from
-//	    any, or from a new network while its guessing goes on
+//	    a success after 20 different wrong passwords from a network new to a known account, after 30
+//	    from any, or from a new network while its guessing goes on
 //	new_network             low     T1078
 //	    a success from a network new to an account that is known for 7 days and changes networks seldom;
 //	    fewer than 10 accounts use it

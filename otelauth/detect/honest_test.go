@@ -79,6 +79,22 @@ func TestOfficeMistypes(t *testing.T) {
 	w.none("a Monday morning")
 }
 
+// TestMondayAfterRestart: the process knows nobody yet, 2,000 people behind one address log in, and one in twenty mistypes.
+func TestMondayAfterRestart(t *testing.T) {
+	t.Parallel()
+	w := newWatch(t)
+	for i := range 2000 {
+		name := fmt.Sprint("user", i)
+		if i%20 == 10 {
+			w.try(try{name: name, password: uint64(i)})
+			w.pass(time.Duration(1+i%7) * time.Second)
+		}
+		w.try(try{name: name})
+		w.pass(time.Second)
+	}
+	w.none("the first morning")
+}
+
 // TestCrowdRaisesThreshold: newcomers of a network with many users mistype too.
 func TestCrowdRaisesThreshold(t *testing.T) {
 	t.Parallel()

@@ -22,7 +22,7 @@ func newPairs(capacity int) *pairs {
 	return &pairs{places: make([][ways]uint64, 1<<bits.Len(uint(max(capacity, 2*ways)/ways-1)))}
 }
 
-func (p *pairs) bucket(key uint64) *[ways]uint64 { return &p.places[key&uint64(len(p.places)-1)] }
+func (p *pairs) bucket(key uint64) *[ways]uint64 { return &p.places[key>>1&uint64(len(p.places)-1)] } // keys are odd
 
 func (p *pairs) known(key uint64, now uint32) bool {
 	for _, v := range p.bucket(key) {

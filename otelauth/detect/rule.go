@@ -133,7 +133,7 @@ var rules = [ruleCount]Rule{
 	},
 	successAfterFailures: {
 		Name: SuccessAfterFailures, UUID: "36ad329c-b073-573d-b972-ca3aa17f9e0a", Severity: High, Technique: "T1110", keys: byAccount,
-		Default: "a success after 20 different wrong passwords from a network new to the account, after 30 from any, or from a new network while its guessing goes on",
+		Default: "a success after 20 different wrong passwords from a network new to a known account, after 30 from any, or from a new network while its guessing goes on",
 		Summary: "a guess seems to have been right",
 	},
 	newNetwork: {

@@ -61,7 +61,7 @@ func TestThresholds(t *testing.T) {
 		{rule: detect.ScheduledGuessing, n: d.TickIntervals + 1, every: 31 * time.Second, learn: func(w *watch) { w.live(1, "", "") }, try: func(w *watch, i int) {
 			w.try(try{password: uint64(i + 1)})
 		}},
-		{rule: detect.SuccessAfterFailures, n: d.RunBeforeSuccess, every: 7 * time.Second, try: func(w *watch, i int) {
+		{rule: detect.SuccessAfterFailures, n: d.RunBeforeSuccess, every: 7 * time.Second, learn: func(w *watch) { w.live(1, "", network(1)) }, try: func(w *watch, i int) {
 			w.try(try{password: uint64(i + 1)})
 		}},
 		{rule: detect.SuccessAfterFailures, n: d.BruteForcePasswords, every: 7 * time.Second, learn: func(w *watch) { w.live(1, "", "") }, try: func(w *watch, i int) {

@@ -39,7 +39,8 @@ func (d *distinct) roll(epoch uint32) {
 // add reports whether h is new; one in 256/n of n different things is wrongly believed to be known.
 func (d *distinct) add(h uint64, epoch uint32) bool {
 	d.roll(epoch)
-	word, bit := h%distinctWords, uint64(1)<<(h>>8%64)
+	// From the top: keys of tables are odd.
+	word, bit := h>>62, uint64(1)<<(h>>56%64)
 	fresh := (d.cur[word]|d.prev[word])&bit == 0
 	d.cur[word] |= bit
 	return fresh

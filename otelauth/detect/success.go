@@ -48,9 +48,9 @@ func (e *engine) success(m *moment) {
 		p.attempts++
 	}
 	e.crowds.touch(m.network, e.now, 1).value.accounts.add(m.account, e.now/window)
-	e.broken(m)
 	p := e.habits.touch(m.account, e.now, 1)
 	h := &p.value
+	e.broken(m, h)
 	if h.first == 0 {
 		h.first, h.novelAt = e.now, e.now
 	}
@@ -62,7 +62,7 @@ func (e *engine) success(m *moment) {
 }
 
 // broken is about a success that a guess has brought.
-func (e *engine) broken(m *moment) {
+func (e *engine) broken(m *moment, h *habit) {
 	var passwords int
 	f := finding{rule: successAfterFailures, key: m.account, first: e.now, attempts: 1, accounts: 1, networks: 1}
 	p := e.tries.get(m.pair)
@@ -72,9 +72,12 @@ func (e *engine) broken(m *moment) {
 	}
 	switch {
 	case passwords >= e.th.BruteForcePasswords,
-		!m.known && passwords >= e.th.RunBeforeSuccess,
-		!m.known && (e.open(passwordSpray, m.network) || e.open(credentialStuffing, m.network) ||
-			e.open(distributedGuessing, m.account) || e.open(lowAndSlow, m.account)):
+		// Of an account that has not been seen yet every network is new: after a start, all of them.
+		!m.known && h.first != 0 && passwords >= e.th.RunBeforeSuccess,
+		!m.known && (e.open(distributedGuessing, m.account) || e.open(lowAndSlow, m.account)),
+		// Where many are at home, a newcomer is suspect only if a guess at his account came from there.
+		!m.known && (passwords > 0 || e.crowd(m.network) < familiar) &&
+			(e.open(passwordSpray, m.network) || e.open(credentialStuffing, m.network)):
 		e.found(m, f)
 		if p != nil {
 			p.value = try{} // told once

@@ -113,8 +113,8 @@ func newAttacker(a Attack, index int, w *world, rng *rand.Rand) (*attacker, erro
 	return t, nil
 }
 
-// choose returns a victim that no other attack has. Those of captured credentials keep to their networks and hours,
-// because nobody could tell them from an intruder otherwise; the rules say so.
+// choose returns a victim. Those of captured credentials are there, and keep to their networks and hours: whoever does not
+// cannot be told from an intruder, and the rules say that they do not try.
 func (t *attacker) choose() int {
 	captured := false
 	switch t.attack.Rule {
@@ -123,7 +123,8 @@ func (t *attacker) choose() int {
 	}
 	for i := t.index; ; i += 100 {
 		u := &t.world.users[i%len(t.world.users)]
-		if !captured || !u.mobile && u.vpn == nil || i > 100*len(t.world.users) {
+		if !captured || u.regular && !u.mobile && u.vpn == nil || i > 100*len(t.world.users) {
+			u.stays = captured
 			return i % len(t.world.users)
 		}
 	}

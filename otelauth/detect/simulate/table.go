@@ -50,6 +50,10 @@ func WriteTable(w io.Writer, honest *Report, attacks ...*Report) error {
 		fmt.Fprintf(w, "honest: %d attempts, %d wrong, %d user-days; false episodes: %d high, %d medium, %d low; kept out: %d times, %d users\n",
 			honest.Attempts, honest.Guesses, honest.UserDays, honest.FalseOf(detect.High), honest.FalseOf(detect.Medium),
 			honest.FalseOf(detect.Low), honest.KeptOut, honest.KeptOutUsers)
+		for _, d := range honest.FalseDetections {
+			fmt.Fprintf(w, "false: %s at %s: accounts %v (%d), networks %v (%d), %d attempts since %s\n", d.Rule.Name,
+				d.Time.Format(time.DateTime), d.Accounts, d.AccountCount, d.Networks, d.NetworkCount, d.Attempts, d.First.Format(time.DateTime))
+		}
 	}
 	return nil
 }

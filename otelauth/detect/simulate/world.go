@@ -32,7 +32,8 @@ const (
 	remotePart        = 0.01 // of working days are spent in a hotel or café
 	vpnPart           = 0.03 // of people have a VPN that ends in another region
 	leaversEveryDays  = 4000.0
-	nightPart         = 0.02 // of sessions are at any hour
+	regularPart       = 0.5  // of people never work at night
+	nightPart         = 0.04 // of sessions of the others are at any hour
 	fleetPods         = 500
 	fleetSites        = 3
 )
@@ -89,6 +90,8 @@ type user struct {
 	starts  time.Duration // of the working day, UTC
 	host    uint32
 	secret  bool // works with sensitive endpoints
+	regular bool // never works at night
+	stays   bool // for the whole run: neither leaves nor goes on holiday
 	retired int  // the day on which the account was disabled; -1: not
 
 	password uint64 // numbers the wrong ones
@@ -129,6 +132,7 @@ func newWorld(s Scenario, rng *rand.Rand) *world {
 		u := user{
 			name: fmt.Sprintf("user%05d", i), region: uint8(rng.IntN(len(cities))), host: rng.Uint32(),
 			mobile: rng.Float64() < mobilePart, secret: rng.Float64() < 0.02, retired: -1,
+			regular: rng.Float64() < regularPart,
 		}
 		u.home = w.place(u.region)
 		u.work = u.home
@@ -233,11 +237,11 @@ func (w *world) person(i, day int, begin time.Duration, free bool, out []event) 
 	if u.retired >= 0 {
 		return w.leftover(u, i, day, begin, out)
 	}
-	if w.chance(1 / leaversEveryDays) {
+	if !u.stays && w.chance(1/leaversEveryDays) {
 		u.retired = day
 		return out
 	}
-	if day >= u.away && w.chance(holidayPart/10) {
+	if !u.stays && day >= u.away && w.chance(holidayPart/10) {
 		u.left, u.away = day, day+10
 		u.at = w.place(uint8(w.rng.IntN(len(cities))))
 	}
@@ -276,7 +280,7 @@ func (w *world) person(i, day int, begin time.Duration, free bool, out []event) 
 	forgot := w.chance(1 / forgetEveryDays)
 	for n := range sessions {
 		at := begin + u.starts + time.Duration(w.rng.Int64N(int64(10*time.Hour)))
-		if w.chance(nightPart) {
+		if !u.regular && w.chance(nightPart) {
 			at = begin + time.Duration(w.rng.Int64N(int64(dayLong)))
 		}
 		from := base
