@@ -17,11 +17,12 @@ import (
 // "auth.events.suppressed" a period.
 //
 // The zero Events tells every success, and denials until they are a flood. Identical means the same client network
-// (an IPv4 address, an IPv6 /64), event, outcome, error.type, auth.reason and auth.scheme. Of identical denials Burst are
-// told one by one, then one each Every; 8 times that from a site (/24, /48), and 100 times that of one outcome from
+// (an IPv4 address, an IPv6 /64), event, outcome, error.type, auth.reason, auth.scheme and auth.credentials.exposed. Of
+// identical denials Burst are told one by one, then one each Every; 8 times that from a site (/24, /48), and 100 times that of one outcome from
 // everybody. What is above is folded into the event of its network, its site, or of everybody, whichever is above first.
 // By default, then, a network that never stops tells 56 events in its first minute and 36 in each further one, and
-// all networks together no more than 50 a second of one outcome beside the folded ones.
+// all networks together 2000 of one outcome and then no more than 50 a second, beside the folded ones: those are at most
+// one for each entry and period.
 //
 // No event is lost: those told one by one and the counts of the folded ones add up to what happened. Detections and
 // notices are never folded, and neither is anything that other observers do: metrics stay exact, detection sees each attempt.
