@@ -239,6 +239,7 @@ func TestOfAHundredAtOnceFiveAreHashed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		five := throttle.Limit{Burst: 5, Every: time.Hour}
 		h := newHouse(t, throttle.Config{Budgets: throttle.Budgets{NewPair: five}}, everybody(0))
+		start := time.Now()
 		var wg sync.WaitGroup
 		var mu sync.Mutex
 		outcomes := map[attempt.Outcome]int{}
@@ -253,6 +254,9 @@ func TestOfAHundredAtOnceFiveAreHashed(t *testing.T) {
 		wg.Wait()
 		if h.count() != 5 || outcomes[attempt.Failure] != 5 || outcomes[attempt.Throttled] != 95 {
 			t.Errorf("%d were hashed; %v", h.count(), outcomes)
+		}
+		if took := time.Since(start); took > 100*time.Millisecond {
+			t.Errorf("who waited was told after %v, want at once when the five had settled", took)
 		}
 	})
 }

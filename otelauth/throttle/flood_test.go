@@ -153,3 +153,57 @@ func TestALongFloodOfStrangersIsSwept(t *testing.T) {
 		t.Errorf("%d budgets of the past hour, then %d: those that filled up again were not swept", full, n)
 	}
 }
+
+// A debt that has lost its place to heavier ones is remembered by the sketch, and an operator who clears it has cleared that too.
+func TestHeavierDebtsPushNobodyOut(t *testing.T) {
+	t.Parallel()
+	th, _, _ := desk(t, throttle.Budgets{})
+	for i := range 9 {
+		wrong(t, th, guess("bob", fmt.Sprint(i), office))
+	}
+	heavy := func(from int) {
+		for i := range 8_000 {
+			g := stranger(from + i)
+			for j := range 10 {
+				g.Fingerprint[15] = byte(j)
+				wrong(t, th, g)
+			}
+		}
+	}
+	left := func(what string, wantPair, wantAccount int) {
+		t.Helper()
+		e, err := th.Explain(t.Context(), subject("bob", office))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if pair, account := e.Budgets[0].Left, e.Budgets[1].Left; pair != wantPair && pair != wantPair-1 || account > wantAccount {
+			t.Errorf("%s: the pair has %d left and the account %d, want %d or one less and at most %d", what, pair, account, wantPair, wantAccount)
+		}
+	}
+	heavy(0)
+	left("pushed out", 1, 41) // in the sketch it may share its cells with those who have spent all ten
+	if err := th.Clear(t.Context(), subject("bob", office), act); err != nil {
+		t.Fatal(err)
+	}
+	left("cleared", 10, 41)
+	heavy(1 << 24)
+	left("cleared, and pushed again", 10, 41)
+}
+
+// A guess on its way is not pushed out: it would be free.
+func TestAFloodFreesNoGuessOnItsWay(t *testing.T) {
+	t.Parallel()
+	th, _, _ := desk(t, throttle.Budgets{})
+	slow := guess("bob", "slow", office)
+	if d, err := th.Spend(t.Context(), slow); err != nil || d.Verdict != throttle.Granted {
+		t.Fatal(d, err)
+	}
+	for i := range 30_000 {
+		wrong(t, th, stranger(i))
+	}
+	th.Settle(t.Context(), slow, throttle.Wrong)
+	e, err := th.Explain(t.Context(), subject("bob", office))
+	if err != nil || e.Budgets[0].Left != 9 || e.Budgets[1].Left != 49 {
+		t.Errorf("%+v, %v; want one guess spent", e.Budgets, err)
+	}
+}

@@ -183,6 +183,25 @@ func TestAStoreThatFails(t *testing.T) {
 	}
 }
 
+// A repeat that is refused leaves nothing behind that would make it free later.
+func TestARefusedRepeatIsOver(t *testing.T) {
+	t.Parallel()
+	th, c, _ := desk(t, throttle.Budgets{})
+	for i := range 10 {
+		wrong(t, th, guess("alice", fmt.Sprint(i), office))
+	}
+	if v := wrong(t, th, guess("alice", "9", office)); v != throttle.Refused {
+		t.Fatalf("a repeat on an empty budget: %v", v)
+	}
+	c.Advance(10 * time.Minute)
+	for _, pass := range []string{"a", "b", "c", "9"} {
+		wrong(t, th, guess("alice", pass, office))
+	}
+	if e, _ := th.Explain(t.Context(), subject("alice", office)); e.Budgets[0].Left != 6 {
+		t.Errorf("%d left, want 6: four more passwords were tried", e.Budgets[0].Left)
+	}
+}
+
 // One credential by very many at once, settled in all ways, leaves nothing behind.
 func TestSharedFlights(t *testing.T) {
 	t.Parallel()

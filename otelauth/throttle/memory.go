@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/bits"
 	"sync"
 	"sync/atomic"
@@ -362,7 +363,12 @@ func (m *Memory) keep(r *record, k *Key, b Budget, h Holds) {
 func (m *Memory) insert(k *Key, b Budget, now time.Duration) *record {
 	sh := &m.shards[shardOf(k)]
 	m.sweep(sh, now)
-	r := sh.some.place(k, worth)
+	r := sh.some.place(k, func(r *record) time.Duration {
+		if r.stamp != 0 {
+			return math.MaxInt64 // an operator's act; there are few
+		}
+		return r.tat
+	})
 	if r == nil {
 		return nil
 	}
@@ -375,8 +381,8 @@ func (m *Memory) insert(k *Key, b Budget, now time.Duration) *record {
 	return r
 }
 
-// worth is what a record's place is worth: the moment up to which it knows better than the sketch.
-func worth(r *record) time.Duration { return max(r.tat, time.Duration(r.stamp)*sketchTick) }
+// needed is the moment up to which a record knows better than the sketch.
+func needed(r *record) time.Duration { return max(r.tat, time.Duration(r.stamp)*sketchTick) }
 
 // sweep frees the places of one bucket whose budgets are full again. Every second insertion sweeps one, so the whole
 // shard is looked at four times before it could fill.
@@ -390,7 +396,7 @@ func (m *Memory) sweep(sh *shard, now time.Duration) {
 	}
 	in := &sh.some[sh.cursor]
 	for i := range in {
-		if r := &in[i]; r.budget != 0 && !r.open() && worth(r) <= now {
+		if r := &in[i]; r.budget != 0 && !r.open() && needed(r) <= now {
 			*r = record{}
 			m.used.Add(-1)
 		}
