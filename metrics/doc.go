@@ -27,6 +27,7 @@
 //	auth.account.reloads           counter        {reload}        error.type when it failed
 //	auth.public.responses          counter        {response}      http.route http.response.status_code
 //	auth.responses.denied          counter        {response}      http.route http.response.status_code
+//	auth.events.suppressed         counter        {event}         auth.outcome of attempts
 //
 // An attribute that is not known, or does not apply, is left out. The updowncounters are observed: they are read
 // from the verifier ([Observer.Watch]) when metrics are collected, so they cannot drift, and those of several verifiers add up.
@@ -34,6 +35,9 @@
 // auth.password.verify.rejected counts the attempts that needed a password hash and got none: the queue was full
 // or the wait in it too long (overloaded), or the caller's deadline passed (timeout) or the caller went away
 // (canceled) before it ran.
+//
+// auth.events.suppressed is counted when the event that stands for them is told, so it is behind auth.attempts by up to
+// a period ([Observer.Suppressed] has to be wired to whoever folds events).
 //
 // Counters and histograms are recorded in the context of the auth span, so exemplars lead from a series to
 // a trace. The handler's own 401 and 403 are recorded in that of the server span.

@@ -44,6 +44,7 @@ type Observer struct {
 	reloads         metric.Int64Counter
 	public          metric.Int64Counter
 	denied          metric.Int64Counter
+	suppressed      metric.Int64Counter
 
 	verifyActive    metric.Int64ObservableUpDownCounter
 	verifyQueued    metric.Int64ObservableUpDownCounter
@@ -59,6 +60,7 @@ type Observer struct {
 	otherRoute  *endpoint
 	lookups     [caches][]metric.AddOption
 	errors      [errTypes][]metric.AddOption
+	outcomes    [outcomes][]metric.AddOption
 
 	labelHTTP bool
 }
@@ -111,6 +113,9 @@ func New(cfg Config) (*Observer, error) {
 		}
 		o.errors[e] = add(errorType(e))
 	}
+	for _, out := range attempt.Outcomes() {
+		o.outcomes[out] = add(outcome(out))
+	}
 	return o, nil
 }
 
@@ -142,6 +147,7 @@ func (o *Observer) instruments() error {
 	o.reloads = counter("account.reloads", "{reload}", "Times the accounts were read again, or could not be.")
 	o.public = counter("public.responses", "{response}", "Answers of public endpoints to callers without credentials.")
 	o.denied = counter("responses.denied", "{response}", "Answers 401 and 403 that handlers gave to authenticated users.")
+	o.suppressed = counter("events.suppressed", "{event}", "Events that were not told one by one, but counted in a folded one.")
 
 	o.verifyActive = observed("password.verify.active", "{verification}", "Password hashes being computed.")
 	o.verifyQueued = observed("password.verify.queued", "{verification}", "Attempts waiting for a password hash.")
@@ -257,6 +263,21 @@ func (o *Observer) Notice(ctx context.Context, n attempt.Notice) {
 	if n.Kind == attempt.AccountReload {
 		o.reloads.Add(ctx, 1, o.errors[reloadError(n.Err)]...)
 	}
+}
+
+// Suppressed counts the events that a folded one stands for; it fits audit.Events.Suppressed. What is no
+// [attempt.EventAttempt] is counted without auth.outcome, so that attempts and events of one outcome can be held against
+// each other.
+func (o *Observer) Suppressed(ctx context.Context, s attempt.Suppression) {
+	if s.Event != attempt.EventAttempt {
+		o.suppressed.Add(ctx, s.Count)
+		return
+	}
+	out := s.Outcome
+	if int(out) >= outcomes {
+		out = attempt.Error
+	}
+	o.suppressed.Add(ctx, s.Count, o.outcomes[out]...)
 }
 
 func reloadError(err error) attempt.ErrorType {

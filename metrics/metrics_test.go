@@ -65,6 +65,7 @@ func feed(t *testing.T, o *metrics.Observer) {
 	}
 	o.Anonymous(ctx, &req, &attempt.Response{Status: 200, Handler: true})
 	o.Notice(ctx, attempt.Notice{Kind: attempt.AccountReload})
+	o.Suppressed(ctx, attempt.Suppression{Event: attempt.EventAttempt, Outcome: attempt.Failure, Count: 7})
 	if _, err := o.Watch(func() attempt.State {
 		return attempt.State{Accounts: 1, CacheEntries: 2, ThrottleEntries: 3, HashesActive: 4, HashesQueued: 5}
 	}); err != nil {
@@ -96,6 +97,7 @@ func TestInstruments(t *testing.T) {
 		"auth.account.reloads":          {"counter", "{reload}", nil},
 		"auth.public.responses":         {"counter", "{response}", []string{status, route}},
 		"auth.responses.denied":         {"counter", "{response}", []string{status, route}},
+		"auth.events.suppressed":        {"counter", "{event}", []string{"auth.outcome"}},
 	}
 	got := map[string]instrument{}
 	for _, p := range rec.Metrics() {
@@ -291,6 +293,32 @@ func TestReloads(t *testing.T) {
 	want := map[string]float64{
 		"auth.account.reloads ": 2, "auth.account.reloads accounts_unavailable": 1,
 		"auth.account.reloads timeout": 1, "auth.account.reloads canceled": 1,
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
+// TestSuppressed: by outcome, and without one for what is no attempt.
+func TestSuppressed(t *testing.T) {
+	t.Parallel()
+	rec := otelauthtest.NewRecorder(t)
+	o := newObserver(t, metrics.Config{MeterProvider: rec.MeterProvider()})
+	for i, s := range []attempt.Suppression{
+		{Event: attempt.EventAttempt, Outcome: attempt.Failure},
+		{Event: attempt.EventAttempt, Outcome: attempt.Failure},
+		{Event: attempt.EventAttempt, Outcome: 99},
+		{Event: attempt.EventPublicResponse, Outcome: attempt.Failure},
+	} {
+		s.Count = 1 << i
+		o.Suppressed(context.Background(), s)
+	}
+	got := map[string]float64{}
+	for _, p := range rec.Metrics() {
+		got[p.Name+" "+p.Attributes.Text("auth.outcome")] = p.Value
+	}
+	want := map[string]float64{
+		"auth.events.suppressed failure": 3, "auth.events.suppressed error": 4, "auth.events.suppressed ": 8,
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("(-want +got):\n%s", d)

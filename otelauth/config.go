@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/audit"
 	"github.com/otelauth/otelauth-go/otelauth/clientip"
 	"github.com/otelauth/otelauth-go/otelauth/credential"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
@@ -84,6 +85,9 @@ type Config struct {
 	TracerProvider trace.TracerProvider
 	MeterProvider  metric.MeterProvider
 	LoggerProvider log.LoggerProvider
+	// Events says which events are told one by one, and which are counted in one "auth.events.suppressed" a period.
+	// Default: every success, and denials until they are a flood. It plays no part when Observers are set.
+	Events audit.Events
 	// Observers are told of each attempt, in place of the spans, metrics and events of the providers. An observer
 	// that must fail closed stands last, so that it decides first. nil: spans, metrics and audit; empty but not nil: nobody is told.
 	Observers []attempt.Observer
@@ -164,6 +168,9 @@ func (cfg *Config) compile() (s settings, err error) {
 		if o == nil {
 			fault("Config.Observers[%d] is nil; remove it", i)
 		}
+	}
+	if err := cfg.Events.Validate(); err != nil {
+		fault("Config.Events: %w", err)
 	}
 	if v, ok := cfg.Accounts.(verify.Validator); ok {
 		if err := v.Validate(); err != nil {

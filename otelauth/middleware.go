@@ -143,11 +143,30 @@ func (cfg *Config) observer() (attempt.Observer, error) {
 	}
 	s, errSpans := spans.New(spans.Config{TracerProvider: cfg.TracerProvider})
 	m, errMetrics := metrics.New(metrics.Config{MeterProvider: cfg.MeterProvider})
-	a, errAudit := audit.New(audit.Config{LoggerProvider: cfg.LoggerProvider})
-	if err := errors.Join(errSpans, errMetrics, errAudit); err != nil {
+	if err := errors.Join(errSpans, errMetrics); err != nil {
+		return nil, err
+	}
+	a, err := audit.New(audit.Config{LoggerProvider: cfg.LoggerProvider, Events: cfg.events(m)})
+	if err != nil {
 		return nil, err
 	}
 	return attempt.Join(s, m, a), nil
+}
+
+// events has what is folded counted, beside whoever asked to be told.
+func (cfg *Config) events(m *metrics.Observer) audit.Events {
+	e := cfg.Events
+	if e.Now == nil {
+		e.Now = cfg.Now
+	}
+	theirs := e.Suppressed
+	e.Suppressed = func(ctx context.Context, s attempt.Suppression) {
+		m.Suppressed(ctx, s)
+		if theirs != nil {
+			theirs(ctx, s)
+		}
+	}
+	return e
 }
 
 // Wrap protects next. It fits where a func(http.Handler) http.Handler is asked for.
@@ -221,8 +240,8 @@ func (m *Middleware) RequireGroup(group string) func(http.Handler) http.Handler 
 	}
 }
 
-// Close ends what the Middleware has asked others for: notices of reloads and reports of its tables. It goes on
-// verifying. The stores, the Gate and the providers belong to the caller.
+// Close ends what the Middleware has asked others for, notices of reloads and reports of its tables, and has the
+// events told that are held back. It goes on verifying. Call it before the providers are shut down. The stores, the Gate and the providers belong to the caller.
 func (m *Middleware) Close() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -262,6 +281,9 @@ func (c *core) close() {
 		stop()
 	}
 	c.stops = nil
+	if f, ok := c.observer.(attempt.Flusher); ok {
+		f.Flush()
+	}
 }
 
 func (c *core) notice(n attempt.Notice) {

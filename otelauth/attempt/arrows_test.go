@@ -45,6 +45,7 @@ var arrows = []struct {
 	{"metrics", []string{"otelauth/attempt"}, otelhttp},
 	{"otelauth/audit", []string{"otelauth/attempt"}, api},
 	{"otelauth/detect", []string{"otelauth/attempt"}, api},
+	{"otelauth/detect/geoip", []string{"otelauth/attempt", "otelauth/detect"}, append([]string{"github.com/oschwald/maxminddb-golang/v2", "golang.org/x/sys"}, api...)},
 	{"otelauth/client", []string{"otelauth/attempt", "otelauth/credential"}, otelhttp},
 }
 
@@ -57,6 +58,7 @@ var backwards = []struct {
 	{pkg: "otelauth/throttle", never: []string{"otelauth", "spans", "metrics", "otelauth/audit", "otelauth/detect", "otelauth/verify"}},
 	{pkg: "otelauth/verify", never: []string{"otelauth", "spans", "metrics", "otelauth/audit", "otelauth/detect"}},
 	{pkg: "otelauth/audit", never: []string{"otelauth", "spans", "metrics", "otelauth/detect", "otelauth/verify", "otelauth/throttle"}},
+	{pkg: "otelauth/detect", never: []string{"otelauth", "spans", "metrics", "otelauth/audit", "otelauth/verify"}},
 	{pkg: "otelauth", never: []string{"otelauth/cmd/otelauth"}},
 	{
 		pkg:   "otelauth",

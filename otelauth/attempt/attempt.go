@@ -91,6 +91,12 @@ type Result struct {
 	// is no account; "" when no name was claimed.
 	UserHash string
 
+	// PasswordFingerprint is a hash of the wrong password under a key that this process alone has, the same for the same
+	// password; 0 when the attempt brought none, when it was right, and when it was not looked at. It lets detection tell
+	// a client that repeats one stale password from one that tries many, and one password tried on many accounts. It
+	// stays in memory: no observer may export it, in whatever form.
+	PasswordFingerprint uint64
+
 	// Hash describes the password hash that ran for this attempt; its zero value says that none did.
 	Hash HashRun
 	// RehashNeeded says that the stored hash is weaker than today's policy, the event

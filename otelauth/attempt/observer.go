@@ -6,6 +6,7 @@ package attempt
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"time"
 )
 
@@ -64,6 +65,12 @@ type Notice struct {
 	Source string
 	// Accounts is how many accounts are served after a reload.
 	Accounts int
+
+	// Actor and Why say who changed a throttle and for what reason, as they said it themselves.
+	Actor, Why string
+	// Network and UserHash are what the change is about, if it is about a network or an account.
+	Network  netip.Prefix
+	UserHash string
 }
 
 // NoticeKind is the name of the event that a [Notice] becomes.
@@ -76,6 +83,12 @@ const (
 	IdentityKeyRandom NoticeKind = "auth.identity_key.random"
 	// UntrustedForwarded: a peer that is no trusted proxy sends forwarding headers.
 	UntrustedForwarded NoticeKind = "auth.client.untrusted_forwarded"
+	// ThrottleChanged: an operator cleared, allowed or denied somebody; Actor and Why say who and for what reason.
+	ThrottleChanged NoticeKind = "auth.throttle.changed"
+	// ThrottleSnapshot: the file of guess budgets could not be used or written (Err); Source is the file.
+	ThrottleSnapshot NoticeKind = "auth.throttle.snapshot"
+	// ThrottleStore: budgets are no longer shared with other processes (Err), or are so again; or a value in the shared store is foreign (Err).
+	ThrottleStore NoticeKind = "auth.throttle.store"
 )
 
 // Join returns an Observer that tells each of obs: Begin in the given order, Decide and End in

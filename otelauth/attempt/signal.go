@@ -18,6 +18,9 @@ const (
 	KeyCredentialsExposed = Prefix + "credentials.exposed"
 	KeyAccountSource      = Prefix + "account.source"
 	KeyAccountCount       = Prefix + "account.count"
+	KeyThrottleActor      = Prefix + "throttle.actor"
+	KeyThrottleReason     = Prefix + "throttle.reason"
+	KeyThrottleNetwork    = Prefix + "throttle.network"
 )
 
 // The names of the events that are told of requests; those of a [Notice] are its kinds.

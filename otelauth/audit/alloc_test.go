@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"testing"
+	"time"
 
 	"go.opentelemetry.io/otel/log"
 	"go.opentelemetry.io/otel/log/noop"
@@ -64,6 +65,78 @@ func TestAllocations(t *testing.T) {
 			t.Errorf("%s: %v allocations, want at most %v", name, n, tc.max)
 		}
 	}
+}
+
+// TestSuppressedAllocations: an event that is folded costs no allocation, wherever it is folded. Not parallel.
+func TestSuppressedAllocations(t *testing.T) {
+	if raceEnabled {
+		return
+	}
+	for name, f := range floods(t) {
+		for range 20_000 {
+			f()
+		}
+		if n := testing.AllocsPerRun(2000, f); n != 0 {
+			t.Errorf("%s: %v allocations", name, n)
+		}
+	}
+}
+
+// floods returns functions whose every call after the first thousands is a suppressed event.
+func floods(t testing.TB) map[string]func() {
+	never := audit.Events{Success: audit.FirstSuccess, SuccessPeriod: time.Hour, Every: time.Hour, Period: time.Hour}
+	observer := func() *audit.Observer {
+		o, err := audit.New(audit.Config{LoggerProvider: batched(t), Events: never})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return o
+	}
+	failure := attempt.Result{
+		Outcome: attempt.Failure, ErrorType: attempt.InvalidCredentials, Reason: attempt.ReasonWrongPassword, UserHash: "k1:0011223344556677",
+	}
+	denied := attempt.Response{Status: 401}
+	one, many, ok := observer(), observer(), observer()
+	host, _, _ := direct()
+	hosts, _, _ := direct()
+	again, success, served := direct()
+	n := uint32(0)
+	return map[string]func(){
+		"one host": func() { one.End(context.Background(), host, &failure, &denied) },
+		"a new host each time": func() {
+			n++
+			hosts.Client, hosts.ClientText = v4(n<<8), ""
+			many.End(context.Background(), hosts, &failure, &denied)
+		},
+		"success": func() { ok.End(context.Background(), again, success, served) },
+	}
+}
+
+func BenchmarkSuppressed(b *testing.B) {
+	for name, f := range floods(b) {
+		b.Run(name, func(b *testing.B) {
+			for range 20_000 {
+				f()
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				f()
+			}
+		})
+	}
+}
+
+// BenchmarkSuppressedParallel is one host on all processors, all on one lock.
+func BenchmarkSuppressedParallel(b *testing.B) {
+	o := newObserver(b, batched(b))
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		req, res, resp := direct()
+		res.Outcome = attempt.Failure
+		for pb.Next() {
+			o.End(context.Background(), req, res, resp)
+		}
+	})
 }
 
 func BenchmarkEvent(b *testing.B) {

@@ -22,26 +22,35 @@ const ScopeName = "github.com/otelauth/otelauth-go/otelauth/audit"
 type Config struct {
 	// LoggerProvider emits the events; nil means that of [otel.GetLoggerProvider].
 	LoggerProvider log.LoggerProvider
+	// Events says which events are told one by one. Default: every success, and denials until they are a flood.
+	Events Events
 }
 
 // Observer emits the events of attempts as OpenTelemetry log records. Use [New]. It is safe for
 // concurrent use.
 type Observer struct {
 	logger log.Logger
+	folder *folder
 }
 
 var (
 	_ attempt.Observer          = (*Observer)(nil)
 	_ attempt.AnonymousObserver = (*Observer)(nil)
 	_ attempt.NoticeObserver    = (*Observer)(nil)
+	_ attempt.Flusher           = (*Observer)(nil)
 )
 
-// New returns an Observer. Every Config of today is good, so the error is nil.
+// New returns an Observer, or every fault of cfg.
 func New(cfg Config) (*Observer, error) {
 	if cfg.LoggerProvider == nil {
 		cfg.LoggerProvider = otel.GetLoggerProvider()
 	}
-	return &Observer{logger: cfg.LoggerProvider.Logger(ScopeName, log.WithSchemaURL(semconv.SchemaURL))}, nil
+	o := &Observer{logger: cfg.LoggerProvider.Logger(ScopeName, log.WithSchemaURL(semconv.SchemaURL))}
+	var err error
+	if o.folder, err = newFolder(cfg.Events, o.suppressed); err != nil {
+		return nil, err
+	}
+	return o, nil
 }
 
 // Begin returns ctx.
@@ -50,10 +59,10 @@ func (o *Observer) Begin(ctx context.Context, _ *attempt.Request) context.Contex
 // Decide returns nil: the event waits for the response.
 func (o *Observer) Decide(context.Context, *attempt.Request, *attempt.Result) error { return nil }
 
-// End emits the event "auth.attempt".
+// End emits the event "auth.attempt", unless it is folded.
 func (o *Observer) End(ctx context.Context, req *attempt.Request, res *attempt.Result, resp *attempt.Response) {
 	lvl := severity(res.Outcome)
-	if !o.enabled(ctx, lvl, attempt.EventAttempt) {
+	if !o.enabled(ctx, lvl, attempt.EventAttempt) || !o.folder.attempt(ctx, req, res, resp) {
 		return
 	}
 	var kv attributes
@@ -61,9 +70,9 @@ func (o *Observer) End(ctx context.Context, req *attempt.Request, res *attempt.R
 	o.emit(spanned(ctx, req), event{name: attempt.EventAttempt, level: lvl, time: verdictTime(req, res)}, &kv)
 }
 
-// Anonymous emits "auth.public.response" when a public endpoint answered 401 or 403.
+// Anonymous emits "auth.public.response" when a public endpoint answered 401 or 403, unless it is folded.
 func (o *Observer) Anonymous(ctx context.Context, req *attempt.Request, resp *attempt.Response) {
-	if !anonymous(resp) || !o.enabled(ctx, warn, attempt.EventPublicResponse) {
+	if !anonymous(resp) || !o.enabled(ctx, warn, attempt.EventPublicResponse) || !o.folder.public(ctx, req, resp) {
 		return
 	}
 	var kv attributes
@@ -82,6 +91,20 @@ func (o *Observer) Notice(ctx context.Context, n attempt.Notice) {
 	o.emit(ctx, event{
 		name: string(n.Kind), level: lvl, time: n.Time, body: attempt.Text(n.Message, maxMessageBytes),
 	}, &kv)
+}
+
+// Flush emits what is folded now instead of at the end of its period. Call it before the LoggerProvider is shut down.
+func (o *Observer) Flush() { o.folder.Flush() }
+
+// suppressed emits a folded event. It belongs to no single span.
+func (o *Observer) suppressed(f *fold, now time.Time) {
+	ctx, lvl := context.Background(), f.level()
+	if !o.enabled(ctx, lvl, attempt.EventSuppressed) {
+		return
+	}
+	var kv attributes
+	kv.suppressed(f)
+	o.emit(ctx, event{name: attempt.EventSuppressed, level: lvl, time: now}, &kv)
 }
 
 type event struct {

@@ -222,6 +222,18 @@ func TestNotice(t *testing.T) {
 		},
 		{attempt.Notice{Kind: attempt.IdentityKeyRandom}, log.SeverityWarn, map[string]any{}},
 		{attempt.Notice{Kind: attempt.UntrustedForwarded}, log.SeverityWarn, map[string]any{}},
+		{
+			attempt.Notice{
+				Kind: attempt.ThrottleChanged, Actor: "carol@ops", Why: "ticket 7", UserHash: "k:00", Network: netip.MustParsePrefix("192.0.2.0/24"),
+			}, log.SeverityWarn,
+			map[string]any{
+				"auth.throttle.actor": "carol@ops", "auth.throttle.reason": "ticket 7", "auth.throttle.network": "192.0.2.0/24", "user.hash": "k:00",
+			},
+		},
+		{
+			attempt.Notice{Kind: attempt.ThrottleSnapshot, Source: "/var/budgets", Err: errors.New("throttle: /var/budgets: damaged")}, log.SeverityError,
+			map[string]any{"exception.message": "throttle: /var/budgets: damaged"},
+		},
 	} {
 		rec := otelauthtest.NewRecorder(t)
 		tc.n.Time, tc.n.Message = began, "Do this.\n"

@@ -7,7 +7,9 @@
 // [New] emits OpenTelemetry log records with an EventName; [NewSlog] writes the same attributes under the same keys
 // to a [log/slog.Handler], for services without an OpenTelemetry log pipeline. Both keep to what an
 // [attempt.Request] holds: no password, no header, no query string. It refuses to guarantee delivery: an SDK's batch
-// processor drops when it is full, and Emit returns no error. A record that must not be lost is a trail's work.
+// processor drops when it is full, and Emit returns no error. A record that must not be lost is a trail's work. And it
+// refuses to fill a disk for whoever sends requests: of identical denials a few are told one by one, the others as one
+// event a period with their exact count ([Events]).
 //
 //	obs, err := audit.New(audit.Config{})
 //	ctx = obs.Begin(ctx, &req)
@@ -18,6 +20,7 @@
 //
 //	auth.attempt             INFO on success; WARN on missing, malformed, failure, throttled; ERROR on error
 //	auth.public.response     WARN; a public endpoint answered 401 or 403 to a caller without credentials
+//	auth.events.suppressed   the severity of what it stands for
 //	auth.account.reload      INFO; ERROR when the former accounts are still served
 //	auth.identity_key.random, auth.client.untrusted_forwarded    WARN; what to do next is the body
 //
@@ -34,6 +37,12 @@
 // have it) when the service keeps request ids; on the outcome error also exception.message, the infrastructure error.
 // Keys are unique in each event, so an SDK may be told not to look for duplicates, which costs it a quarter
 // of its time (WithAllowKeyDuplication of go.opentelemetry.io/otel/sdk/log).
+//
+// auth.events.suppressed has the attributes that are the same in all events it stands for, and
+// auth.events.suppressed.event (their name), .count, .first_time, .last_time, .network (a prefix; "other" for everybody
+// without an event of his own, "unknown" without a client address), .routes and .route_counts (at most [MaxRoutes] and _OTHER;
+// the counts add up to .count) and .trace_ids (at most [MaxTraces], the first ones). That of "other" says only the event and the
+// outcome; that of successes names account and http.route, and lists no routes. It bears the ids of no span.
 //
 // # Hostile values
 //

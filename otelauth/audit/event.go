@@ -158,9 +158,15 @@ func noticeLevel(n *attempt.Notice) level {
 }
 
 func (a *attributes) notice(n *attempt.Notice) {
-	a.str(attempt.KeyAccountSource, n.Source, maxRouteBytes)
 	if n.Kind == attempt.AccountReload {
+		a.str(attempt.KeyAccountSource, n.Source, maxRouteBytes)
 		a.add(attribute.Int(attempt.KeyAccountCount, n.Accounts))
+	}
+	a.str(attempt.KeyThrottleActor, n.Actor, maxNameBytes)
+	a.str(attempt.KeyThrottleReason, n.Why, maxMessageBytes)
+	a.str(semconv.UserHashKey, n.UserHash, maxNameBytes)
+	if n.Network.IsValid() {
+		a.add(attribute.String(attempt.KeyThrottleNetwork, n.Network.String()))
 	}
 	if n.Err != nil {
 		a.str(semconv.ExceptionMessageKey, n.Err.Error(), maxMessageBytes)
@@ -170,7 +176,7 @@ func (a *attributes) notice(n *attempt.Notice) {
 // spanned returns a context that carries the span whose ids an event bears: the server span of ctx, or
 // else the auth span. A remote span is the caller's, not the server's.
 func spanned(ctx context.Context, req *attempt.Request) context.Context {
-	if sc := trace.SpanContextFromContext(ctx); sc.IsValid() && !sc.IsRemote() {
+	if ours(trace.SpanContextFromContext(ctx)) {
 		return ctx
 	}
 	if span, ok := req.Span.(trace.Span); ok {
@@ -178,3 +184,16 @@ func spanned(ctx context.Context, req *attempt.Request) context.Context {
 	}
 	return ctx
 }
+
+// spanOf returns the ids of that span without a context, invalid when there is only the caller's.
+func spanOf(ctx context.Context, req *attempt.Request) trace.SpanContext {
+	if sc := trace.SpanContextFromContext(ctx); ours(sc) {
+		return sc
+	}
+	if span, ok := req.Span.(trace.Span); ok {
+		return span.SpanContext()
+	}
+	return trace.SpanContext{}
+}
+
+func ours(sc trace.SpanContext) bool { return sc.IsValid() && !sc.IsRemote() }

@@ -56,6 +56,51 @@ func ExampleNew() {
 	// Output: INFO auth.attempt auth.scheme=basic auth.outcome=success user.name=alice http.request.method=GET http.route=/admin http.response.status_code=403 auth.cache.result=hit
 }
 
+// A flood of wrong passwords from one address: twenty are told one by one, and one event says how many more there were.
+func ExampleEvents() {
+	var suppressed int64
+	now := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+	told := 0
+	obs, err := audit.NewSlogEvents(countAttempts{slog.NewTextHandler(os.Stdout, nil), &told}, audit.Events{
+		Suppressed: func(_ context.Context, s attempt.Suppression) { suppressed += s.Count },
+		Now:        func() time.Time { return now },
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for range 5000 {
+		req := attempt.Request{
+			Context: context.Background(), Time: now, Scheme: attempt.SchemeBasic, Route: "/orders/{id}",
+			Client: netip.MustParseAddr("192.0.2.7"),
+		}
+		res := attempt.Result{
+			Outcome: attempt.Failure, ErrorType: attempt.InvalidCredentials, Reason: attempt.ReasonWrongPassword,
+		}
+		obs.End(req.Context, &req, &res, &attempt.Response{Status: 401})
+		now = now.Add(time.Millisecond)
+	}
+	obs.Flush() // at the end of the program; a period ends by itself
+	fmt.Println(told, "told one by one,", suppressed, "folded")
+	// Output:
+	// time=2026-03-04T05:06:12.000Z level=WARN msg=auth.events.suppressed auth.events.suppressed.event=auth.attempt auth.events.suppressed.count=4978 auth.events.suppressed.first_time=2026-03-04T05:06:07.020Z auth.events.suppressed.last_time=2026-03-04T05:06:11.999Z client.address=192.0.2.7 auth.events.suppressed.network=192.0.2.7/32 auth.outcome=failure auth.scheme=basic error.type=invalid_credentials auth.reason=wrong_password auth.events.suppressed.routes=[/orders/{id}] auth.events.suppressed.route_counts=[4978]
+	// 22 told one by one, 4978 folded
+}
+
+// countAttempts keeps the events told one by one from the output.
+type countAttempts struct {
+	slog.Handler
+	told *int
+}
+
+func (h countAttempts) Handle(ctx context.Context, r slog.Record) error {
+	if r.Message == attempt.EventAttempt {
+		*h.told++
+		return nil
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
 type printer struct{}
 
 func (printer) Export(_ context.Context, records []sdklog.Record) error {

@@ -6,6 +6,7 @@ package audit
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
@@ -24,21 +25,35 @@ const (
 // keys, the event's name as the message, and trace_id and span_id. Use [NewSlog]. It is safe for concurrent use.
 type SlogObserver struct {
 	handler slog.Handler
+	folder  *folder
 }
 
 var (
 	_ attempt.Observer          = (*SlogObserver)(nil)
 	_ attempt.AnonymousObserver = (*SlogObserver)(nil)
 	_ attempt.NoticeObserver    = (*SlogObserver)(nil)
+	_ attempt.Flusher           = (*SlogObserver)(nil)
 )
 
 // NewSlog returns a SlogObserver that writes to h; nil means the handler that [slog.Default] has now. What h answers
-// is not looked at: a full disk fails no authentication. A request without a Time makes a record without one.
+// is not looked at: a full disk fails no authentication. A request without a Time makes a record without one. Which
+// events are written one by one is what the zero [Events] says.
 func NewSlog(h slog.Handler) *SlogObserver {
+	o, _ := NewSlogEvents(h, Events{}) // the zero Events has no fault
+	return o
+}
+
+// NewSlogEvents is [NewSlog] with a say in which events are written one by one. It returns every fault of e.
+func NewSlogEvents(h slog.Handler, e Events) (*SlogObserver, error) {
 	if h == nil {
 		h = slog.Default().Handler() //nolint:forbidigo // what nil is documented to mean
 	}
-	return &SlogObserver{handler: h}
+	o := &SlogObserver{handler: h}
+	var err error
+	if o.folder, err = newFolder(e, o.suppressed); err != nil {
+		return nil, err
+	}
+	return o, nil
 }
 
 // Begin returns ctx.
@@ -47,10 +62,10 @@ func (o *SlogObserver) Begin(ctx context.Context, _ *attempt.Request) context.Co
 // Decide returns nil: the event waits for the response.
 func (o *SlogObserver) Decide(context.Context, *attempt.Request, *attempt.Result) error { return nil }
 
-// End writes the event "auth.attempt".
+// End writes the event "auth.attempt", unless it is folded.
 func (o *SlogObserver) End(ctx context.Context, req *attempt.Request, res *attempt.Result, resp *attempt.Response) {
 	lvl := slogLevel(severity(res.Outcome))
-	if !o.handler.Enabled(ctx, lvl) {
+	if !o.handler.Enabled(ctx, lvl) || !o.folder.attempt(ctx, req, res, resp) {
 		return
 	}
 	var kv attributes
@@ -58,9 +73,9 @@ func (o *SlogObserver) End(ctx context.Context, req *attempt.Request, res *attem
 	o.write(spanned(ctx, req), slog.NewRecord(verdictTime(req, res), lvl, attempt.EventAttempt, 0), &kv)
 }
 
-// Anonymous writes "auth.public.response" when a public endpoint answered 401 or 403.
+// Anonymous writes "auth.public.response" when a public endpoint answered 401 or 403, unless it is folded.
 func (o *SlogObserver) Anonymous(ctx context.Context, req *attempt.Request, resp *attempt.Response) {
-	if !anonymous(resp) || !o.handler.Enabled(ctx, slog.LevelWarn) {
+	if !anonymous(resp) || !o.handler.Enabled(ctx, slog.LevelWarn) || !o.folder.public(ctx, req, resp) {
 		return
 	}
 	var kv attributes
@@ -78,6 +93,20 @@ func (o *SlogObserver) Notice(ctx context.Context, n attempt.Notice) {
 	kv.str("body", n.Message, maxMessageBytes)
 	kv.notice(&n)
 	o.write(ctx, slog.NewRecord(n.Time, lvl, string(n.Kind), 0), &kv)
+}
+
+// Flush writes what is folded now instead of at the end of its period.
+func (o *SlogObserver) Flush() { o.folder.Flush() }
+
+// suppressed writes a folded event.
+func (o *SlogObserver) suppressed(f *fold, now time.Time) {
+	ctx, lvl := context.Background(), slogLevel(f.level())
+	if !o.handler.Enabled(ctx, lvl) {
+		return
+	}
+	var kv attributes
+	kv.suppressed(f)
+	o.write(ctx, slog.NewRecord(now, lvl, attempt.EventSuppressed, 0), &kv)
 }
 
 func (o *SlogObserver) write(ctx context.Context, rec slog.Record, kv *attributes) {

@@ -107,7 +107,10 @@ func (r *Recorder) Observers(scheme attempt.Scheme) attempt.Observer {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	a, err := audit.New(audit.Config{LoggerProvider: r.loggers})
+	a, err := audit.New(audit.Config{
+		LoggerProvider: r.loggers,
+		Events:         audit.Events{DangerouslyUnfolded: true}, // a test sees all there is
+	})
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -5,18 +5,19 @@
 // the pipeline: a guess is paid for before its hash runs and the price is given back
 // when it proves right, so that concurrent guesses cannot all slip past a budget.
 //
-// This package holds the seam, [Throttle], and [None], which lets every guess pass.
-// It refuses to judge passwords and sees none: a credential reaches it as a
-// keyed fingerprint.
+// [Throttle] is the seam that the verifier asks. [Guesses] is the one to use: budgets of wrong guesses for
+// each (account, network) pair, account, network and site, kept by a [Store]: [Memory] in this process, redisstore for
+// many. [None] lets every guess pass. [DefaultBudgets] says what the budgets are and what they leave an attacker.
 //
-//	d, err := t.Spend(ctx, guess)
-//	if err == nil && d.Verdict == throttle.Granted {
-//		settlement := throttle.Wrong
-//		if hash.Verify(password) {
-//			settlement = throttle.Right
-//		}
-//		t.Settle(ctx, guess, settlement)
-//	}
+//	th, err := throttle.New(throttle.Config{})
+//	mw, err := otelauth.New(otelauth.Config{Accounts: users, Throttle: th})
+//
+// It refuses to judge passwords and sees none: a credential reaches it as a keyed fingerprint, and a store learns
+// neither names nor addresses. It refuses to lock anybody out for what others do: a pair that has
+// succeeded lately has a budget of its own. It bans nobody: budgets fill by themselves as time passes.
+//
+// What it does not stop: the owner's own network is one budget for the owner and whoever shares it with him; an attacker with the
+// right password needs one guess; and who has a hundred thousand addresses tries each of as many accounts fifty times.
 package throttle
 
 import (

@@ -25,6 +25,7 @@ type entry struct {
 	userHash        string
 	account         *Account // nil: no such account
 	reason          attempt.Reason
+	fingerprint     uint64 // attempt.Result.PasswordFingerprint, where the credential is wrong
 
 	// networks are those from which a right credential has come, newest last, at
 	// most maxNetworks; a slice is never changed once it is stored.

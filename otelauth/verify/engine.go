@@ -66,9 +66,11 @@ const (
 // Engine judges credentials. It is safe for concurrent use. Its memory of judged credentials lives and
 // dies with it.
 type Engine struct {
-	cfg  Config
-	key  [2]uint64 // of mac
-	base time.Time
+	cfg Config
+	key [2]uint64 // of mac
+	// passwords keys attempt.Result.PasswordFingerprint; a key of its own, because the other is that of whole credentials.
+	passwords [16]byte
+	base      time.Time
 
 	right, wrong *table
 }
@@ -134,6 +136,9 @@ func New(cfg Config) (*Engine, error) {
 	if err := binary.Read(cfg.Rand, binary.LittleEndian, &e.key); err != nil {
 		faults = append(faults, fmt.Errorf("verify: no randomness for the cache key: %w", err))
 	}
+	if _, err := io.ReadFull(cfg.Rand, e.passwords[:]); err != nil {
+		faults = append(faults, fmt.Errorf("verify: no randomness for the fingerprint key: %w", err))
+	}
 	if cfg.DecoyKey == nil {
 		e.cfg.DecoyKey = make([]byte, sha256.Size)
 		if _, err := io.ReadFull(cfg.Rand, e.cfg.DecoyKey); err != nil {
@@ -152,8 +157,8 @@ func New(cfg Config) (*Engine, error) {
 func (e *Engine) Entries() int { return e.right.len() + e.wrong.len() }
 
 // Verify judges the credential of field, sent from network at the time at, and writes the verdict
-// to res: Outcome, ErrorType, Reason, Cache, UserName, UserHash, Hash, RehashNeeded, RetryAfter, Err. It returns the
-// account, nil unless the Outcome is Success.
+// to res: Outcome, ErrorType, Reason, Cache, UserName, UserHash, PasswordFingerprint, Hash,
+// RehashNeeded, RetryAfter, Err. It returns the account, nil unless the Outcome is Success.
 //
 // It blocks while a hash runs or waits for its turn, at most Limits.MaxWait and one hash, and gives
 // up its place when ctx ends before its turn. For a credential that is recognised, from a network that it has come from
@@ -197,6 +202,15 @@ func (e *Engine) current(ctx context.Context, name string, said *Account) (*Acco
 		return said, nil
 	}
 	return e.cfg.Accounts.Lookup(ctx, name)
+}
+
+// fingerprint is attempt.Result.PasswordFingerprint, never 0. It costs one short hash on the way to a long one.
+func (e *Engine) fingerprint(password []byte) uint64 {
+	h := sha256.New()
+	h.Write(e.passwords[:])
+	h.Write(password)
+	var sum [sha256.Size]byte
+	return binary.LittleEndian.Uint64(h.Sum(sum[:0])) | 1
 }
 
 func (e *Engine) canonical(name string) string {
@@ -282,6 +296,7 @@ func (c *check) repeated(ctx context.Context, at time.Time, field credential.Fie
 	}
 	g := c.guess(c.e.canonical(basic.Name))
 	c.res.Cache = attempt.Hit
+	c.res.PasswordFingerprint = seen.fingerprint
 	c.claims(seen)
 	if c.spend(ctx, g) {
 		c.settle(ctx, g, throttle.Wrong)
@@ -301,6 +316,8 @@ func (c *check) judge(ctx context.Context, at time.Time, field credential.Field)
 	defer clear(basic.Password.Expose())
 	seen := &entry{mac: c.mac, name: basic.Name, canonical: e.canonical(basic.Name)}
 	seen.userHash = e.cfg.Identify(seen.canonical)
+	seen.fingerprint = e.fingerprint(basic.Password.Expose())
+	res.PasswordFingerprint = seen.fingerprint
 	if e.cfg.Accounts != nil {
 		account, err := e.cfg.Accounts.Lookup(ctx, seen.name)
 		if err != nil {
@@ -498,7 +515,7 @@ func (e *Engine) remember(j *judgement, at time.Time) {
 		e.right.put(j.entry, now)
 		return
 	}
-	nameless := &entry{mac: j.entry.mac, until: j.entry.until, userHash: j.entry.userHash, account: j.entry.account, reason: j.reason}
+	nameless := &entry{mac: j.entry.mac, until: j.entry.until, userHash: j.entry.userHash, account: j.entry.account, reason: j.reason, fingerprint: j.entry.fingerprint}
 	e.wrong.put(nameless, now)
 }
 
@@ -559,6 +576,7 @@ func (c *check) claims(seen *entry) {
 
 func (c *check) success(account *Account) *Account {
 	c.res.Outcome, c.res.ErrorType, c.res.Reason = attempt.Success, attempt.NoError, ""
+	c.res.PasswordFingerprint = 0 // of wrong passwords only
 	c.res.RehashNeeded = account.Password != nil && account.Password.RehashNeeded()
 	return account
 }

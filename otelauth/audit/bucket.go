@@ -1,0 +1,233 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package audit
+
+import (
+	"encoding/binary"
+	"hash/maphash"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/otelauth/otelauth-go/otelauth/attempt"
+)
+
+// key is what identical events have in common. It has no pointers and no padding, so it is hashed as memory.
+type key struct {
+	hi, lo  uint64 // the network's bits; all zero when the client is unknown
+	scheme  uint64 // keyed hash of auth.scheme
+	account uint64 // keyed hash, of successes only
+	route   uint64 // keyed hash, of successes only
+	family  uint8  // 4, 6, or 0 when the client is unknown
+	scope   scope
+	kind    kind
+	outcome attempt.Outcome
+	errType attempt.ErrorType
+	reason  uint8 // see reasons
+	answer  uint8 // see answer
+	flags   uint8
+}
+
+type kind uint8
+
+const (
+	ofAttempt kind = iota
+	ofPublicResponse
+	kinds
+)
+
+const outcomes = int(attempt.Throttled) + 1
+
+// scope is how many clients share a bucket.
+type scope uint8
+
+const (
+	host scope = iota // IPv4 /32, IPv6 /64: what one customer of a provider has
+	site              // /24, /48
+	everybody
+)
+
+const (
+	siteTimes      = 8
+	everybodyTimes = 100
+)
+
+const (
+	flagExposed uint8 = 1 << iota
+	flagRehash
+)
+
+// place sets the network of k to the host of a.
+func (k *key) place(a netip.Addr) {
+	a = plainAddr(a)
+	if !a.IsValid() {
+		return
+	}
+	b := a.As16()
+	k.hi, k.lo, k.family = binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:]), 4
+	if a.Is6() {
+		k.lo, k.family = 0, 6
+	}
+}
+
+// atSite returns k for the site of its host.
+func (k key) atSite() key {
+	k.scope = site
+	switch k.family {
+	case 4:
+		k.lo &^= 0xff
+	case 6:
+		k.hi &^= 0xffff
+	}
+	return k
+}
+
+// network returns what k's network is; the zero Prefix when it is unknown.
+func (k *key) network() netip.Prefix {
+	var b [16]byte
+	binary.BigEndian.PutUint64(b[:8], k.hi)
+	binary.BigEndian.PutUint64(b[8:], k.lo)
+	a, long := netip.AddrFrom16(b), k.scope == site
+	switch {
+	case k.family == 4 && long:
+		return netip.PrefixFrom(a.Unmap(), 24)
+	case k.family == 4:
+		return netip.PrefixFrom(a.Unmap(), 32)
+	case k.family == 6 && long:
+		return netip.PrefixFrom(a, 48)
+	case k.family == 6:
+		return netip.PrefixFrom(a, 64)
+	}
+	return netip.Prefix{}
+}
+
+// limit is a GCRA with the period of a fold. Times here are nanoseconds since the folder was made.
+type limit struct {
+	every, burst, period int64
+	once                 bool // the period begins with the one event that is told
+}
+
+func newLimit(burst int, every, period time.Duration, times int64) limit {
+	each := max(int64(every)/times, 1)
+	return limit{every: each, burst: each * int64(burst) * times, period: int64(period)}
+}
+
+// bucket is one limit's state for one key, and what was folded there. It is 64 bytes.
+type bucket struct {
+	key  key
+	tat  int64 // when the limit is untouched again (the GCRA's theoretical arrival time)
+	open *fold // nil: nothing is folded
+}
+
+// idle reports whether b says no more than no bucket at all.
+func (b *bucket) idle(now int64, lim *limit) bool {
+	return b.open == nil && (b.tat <= now || b.stale(now, lim))
+}
+
+// stale reports whether b is from before the clock was set back. Attempts that overtake each other are not that late.
+func (b *bucket) stale(now int64, lim *limit) bool { return b.tat > now+2*lim.burst }
+
+// take spends one event of lim, or reports that there is none left.
+func (b *bucket) take(now int64, lim *limit) bool {
+	if b.stale(now, lim) {
+		b.tat = now
+	}
+	tat := min(max(b.tat, now), now+lim.burst)
+	if tat+lim.every > now+lim.burst {
+		return false
+	}
+	b.tat = tat + lim.every
+	return true
+}
+
+// expired takes the fold out when its time is over, or when the clock has been set back beyond its beginning.
+func (b *bucket) expired(now int64, period int64) *fold {
+	f := b.open
+	if f == nil || now < f.due && now >= f.due-2*period {
+		return nil
+	}
+	b.open = nil
+	return f
+}
+
+const ways = 8
+
+// table is a set-associative map of fixed size from keys to buckets. It takes the place of an idle bucket only, so
+// no key can push another's count out; the memory comes with the first event. Sets are locked by 64 locks.
+type table struct {
+	seed  maphash.Seed
+	sets  [][ways]bucket
+	size  int // number of sets
+	once  sync.Once
+	made  atomic.Bool
+	locks [64]struct {
+		sync.Mutex
+		_ [56]byte // one lock a cache line
+	}
+}
+
+func newTable(seed maphash.Seed, entries int) *table {
+	return &table{seed: seed, size: (entries + ways - 1) / ways}
+}
+
+// locked returns the bucket of k, made if need be, and the lock that the caller must unlock; nil when there is no room.
+func (t *table) locked(k key, now int64, lim *limit) (*bucket, *sync.Mutex) {
+	t.once.Do(func() {
+		t.sets = make([][ways]bucket, t.size)
+		t.made.Store(true)
+	})
+	h := maphash.Comparable(t.seed, k)
+	i := int(h % uint64(t.size))
+	mu := &t.locks[i%len(t.locks)].Mutex
+	set := &t.sets[i]
+	mu.Lock()
+	var free *bucket
+	for w := range set {
+		b := &set[w]
+		if b.key == k {
+			return b, mu
+		}
+		if free == nil && b.idle(now, lim) {
+			free = b
+		}
+	}
+	if free == nil {
+		mu.Unlock()
+		return nil, nil
+	}
+	*free = bucket{key: k, tat: now}
+	return free, mu
+}
+
+// sweep takes out every fold that is due and calls tell with it, without a lock. It returns when the next one is.
+func (t *table) sweep(now int64, period int64, all bool, tell func(*fold)) (next int64) {
+	next = never
+	if !t.made.Load() {
+		return next
+	}
+	var done [ways]*fold
+	for i := range t.sets {
+		mu, n := &t.locks[i%len(t.locks)].Mutex, 0
+		mu.Lock()
+		for w := range t.sets[i] {
+			b := &t.sets[i][w]
+			f := b.expired(now, period)
+			if f == nil && all {
+				f, b.open = b.open, nil
+			}
+			if f != nil {
+				done[n] = f
+				n++
+			} else if b.open != nil {
+				next = min(next, b.open.due)
+			}
+		}
+		mu.Unlock()
+		for _, f := range done[:n] {
+			tell(f)
+		}
+	}
+	return next
+}

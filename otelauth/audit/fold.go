@@ -1,0 +1,352 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package audit
+
+import (
+	"context"
+	"hash/maphash"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/otelauth/otelauth-go/otelauth/attempt"
+)
+
+// fold is what is kept of events that are not told one by one.
+type fold struct {
+	key    key
+	scheme attempt.Scheme
+	// of successes only
+	userName, userHash, route string
+
+	first, last time.Time
+	due         int64
+	count       int64
+
+	traces     [MaxTraces]trace.TraceID
+	routes     [MaxRoutes]routeCount
+	restRoutes int64 // events of further routes
+	nTraces    uint8
+	nRoutes    uint8
+}
+
+type routeCount struct {
+	route string
+	count int64
+}
+
+// told is one event on its way through the limits.
+type told struct {
+	ctx context.Context
+	req *attempt.Request
+	res *attempt.Result // nil for a public response
+	at  time.Time
+	now int64
+	key key
+}
+
+func (f *fold) add(e *told) {
+	f.count++
+	f.last = e.at
+	f.addRoute(e.req.Route)
+	if int(f.nTraces) < len(f.traces) {
+		f.addTrace(spanOf(e.ctx, e.req))
+	}
+}
+
+func (f *fold) addRoute(route string) {
+	for i := range f.routes[:f.nRoutes] {
+		if r := &f.routes[i]; r.route == route {
+			r.count++
+			return
+		}
+	}
+	if int(f.nRoutes) == len(f.routes) {
+		f.restRoutes++
+		return
+	}
+	f.routes[f.nRoutes] = routeCount{route, 1}
+	f.nRoutes++
+}
+
+func (f *fold) addTrace(sc trace.SpanContext) {
+	if !sc.IsValid() {
+		return
+	}
+	id := sc.TraceID()
+	for _, known := range f.traces[:f.nTraces] {
+		if known == id {
+			return
+		}
+	}
+	f.traces[f.nTraces] = id
+	f.nTraces++
+}
+
+const never = math.MaxInt64
+
+// folder decides which events are told one by one, and tells the others together. Three tables keep a flood from
+// the room of another: hosts, sites, and successes.
+type folder struct {
+	events Events
+	tell   func(*fold, time.Time)
+	base   time.Time
+	seed   maphash.Seed
+
+	hosts, sites, successes           *table
+	hostLimit, siteLimit, successOnce limit
+
+	// One bucket for each outcome and one for public responses: there is always room in them.
+	everybodyLimit limit
+	everybody      [outcomes + 1]struct {
+		sync.Mutex
+		bucket
+	}
+
+	folds    sync.Pool
+	sweeping sync.Mutex // Flush returns only when the timer's events have been told too
+	armed    atomic.Bool
+	// longest is how long the timer may sleep.
+	longest time.Duration
+}
+
+// newFolder checks and completes e. tell emits a folded event; it gets no lock and may keep nothing.
+func newFolder(e Events, tell func(*fold, time.Time)) (*folder, error) {
+	if err := e.Validate(); err != nil {
+		return nil, err
+	}
+	e = e.withDefaults()
+	seed := maphash.MakeSeed()
+	f := &folder{
+		events: e, tell: tell, base: e.Now(), seed: seed,
+		hosts:          newTable(seed, e.Entries),
+		sites:          newTable(seed, (e.Entries+3)/4),
+		successes:      newTable(seed, e.Entries*4),
+		hostLimit:      newLimit(e.Burst, e.Every, e.Period, 1),
+		siteLimit:      newLimit(e.Burst, e.Every, e.Period, siteTimes),
+		everybodyLimit: newLimit(e.Burst, e.Every, e.Period, everybodyTimes),
+		successOnce:    newLimit(1, e.SuccessPeriod, e.SuccessPeriod, 1),
+	}
+	f.successOnce.once = true
+	f.longest = e.Period
+	if e.Success == FirstSuccess {
+		f.longest = min(e.Period, e.SuccessPeriod)
+	}
+	return f, nil
+}
+
+// attempt reports whether the attempt is to be told by itself. If not it is counted.
+func (f *folder) attempt(ctx context.Context, req *attempt.Request, res *attempt.Result, resp *attempt.Response) bool {
+	success := res.Outcome == attempt.Success
+	if success && f.events.Success == EverySuccess || !success && f.events.DangerouslyUnfolded {
+		return true
+	}
+	e := told{ctx: ctx, req: req, res: res, at: verdictTime(req, res)}
+	e.key.outcome = res.Outcome
+	if int(res.Outcome) >= outcomes {
+		e.key.outcome = attempt.Error // as its String says
+	}
+	if req.Exposed {
+		e.key.flags |= flagExposed
+	}
+	f.begin(&e)
+	if !success {
+		e.key.errType, e.key.reason = res.ErrorType, reasonIndex(res.Reason)
+		return f.denial(&e)
+	}
+	if res.RehashNeeded {
+		e.key.flags |= flagRehash
+	}
+	e.key.answer = answer(resp)
+	e.key.route = maphash.String(f.seed, req.Route)
+	// One of them may be missing: the service records no names, or has no key.
+	e.key.account = maphash.String(f.seed, res.UserHash)
+	if res.UserHash == "" {
+		e.key.account = maphash.String(f.seed, res.UserName)
+	}
+	return f.take(f.successes, e.key, &f.successOnce, &e) != folded
+}
+
+// public is attempt for the answer of a public endpoint to a caller without credentials.
+func (f *folder) public(ctx context.Context, req *attempt.Request, resp *attempt.Response) bool {
+	if f.events.DangerouslyUnfolded {
+		return true
+	}
+	e := told{ctx: ctx, req: req, at: req.Time}
+	e.key.kind, e.key.answer = ofPublicResponse, answer(resp)
+	f.begin(&e)
+	return f.denial(&e)
+}
+
+func (f *folder) begin(e *told) {
+	if e.at.IsZero() {
+		e.at = f.events.Now()
+	}
+	e.now = f.since(e.at)
+	e.key.scheme = maphash.String(f.seed, e.req.Scheme.String())
+	e.key.place(e.req.Client)
+}
+
+// since is kept far from where sums overflow, whatever time somebody else's clock has.
+func (f *folder) since(t time.Time) int64 {
+	const far = int64(1) << 61
+	return min(max(int64(t.Sub(f.base)), -far), far)
+}
+
+// denial asks the host, then its site, then everybody. Without room at one, the next decides.
+func (f *folder) denial(e *told) bool {
+	if f.take(f.hosts, e.key, &f.hostLimit, e) == folded {
+		return false
+	}
+	if f.take(f.sites, e.key.atSite(), &f.siteLimit, e) == folded {
+		return false
+	}
+	all := &f.everybody[outcomes]
+	if e.key.kind == ofAttempt {
+		all = &f.everybody[e.key.outcome]
+	}
+	all.Lock()
+	all.key = key{scope: everybody, kind: e.key.kind, outcome: e.key.outcome}
+	v, done, opened := f.decide(&all.bucket, &f.everybodyLimit, e)
+	all.Unlock()
+	f.after(done, opened, e.now)
+	return v != folded
+}
+
+type verdict uint8
+
+const (
+	passed verdict = iota
+	folded
+	noRoom
+)
+
+func (f *folder) take(t *table, k key, lim *limit, e *told) verdict {
+	b, mu := t.locked(k, e.now, lim)
+	if b == nil {
+		return noRoom
+	}
+	v, done, opened := f.decide(b, lim, e)
+	mu.Unlock()
+	f.after(done, opened, e.now)
+	return v
+}
+
+// decide spends an event of b or folds e into it. done is a fold whose period is over, and opened is when the one
+// that e began is due, never when there was one.
+func (f *folder) decide(b *bucket, lim *limit, e *told) (v verdict, done *fold, opened int64) {
+	done = b.expired(e.now, lim.period)
+	if b.take(e.now, lim) {
+		return passed, done, never
+	}
+	opened = never
+	if b.open == nil {
+		b.open = f.open(b.key, e)
+		b.open.due = e.now + lim.period
+		if lim.once {
+			b.open.due = b.tat
+		}
+		opened = b.open.due
+	}
+	b.open.add(e)
+	return folded, done, opened
+}
+
+func (f *folder) open(k key, e *told) *fold {
+	fo, _ := f.folds.Get().(*fold)
+	if fo == nil {
+		fo = new(fold)
+	}
+	*fo = fold{key: k, first: e.at, scheme: e.req.Scheme}
+	if k.kind == ofAttempt && k.outcome == attempt.Success {
+		fo.userName, fo.userHash, fo.route = e.res.UserName, e.res.UserHash, e.req.Route
+	}
+	return fo
+}
+
+// after does what must not be done under a lock.
+func (f *folder) after(done *fold, opened, now int64) {
+	if done != nil {
+		f.close(done)
+	}
+	if opened != never {
+		f.arm(opened - now)
+	}
+}
+
+func (f *folder) close(fo *fold) {
+	f.tell(fo, f.events.Now())
+	if f.events.Suppressed != nil {
+		f.events.Suppressed(context.Background(), attempt.Suppression{
+			Event: fo.key.kind.event(), Outcome: fo.key.outcome, Count: fo.count,
+		})
+	}
+	*fo = fold{} // it may have held names
+	f.folds.Put(fo)
+}
+
+// arm has what is open looked at in a while. There is a timer only while something is open. It neither waits longer
+// than the shortest period, because one timer serves folds of both kinds, nor less than a sixteenth of it: thousands
+// of folds, each due at a moment of its own, must not sweep the tables thousands of times.
+func (f *folder) arm(in int64) {
+	if f.armed.CompareAndSwap(false, true) {
+		wait := min(max(time.Duration(in), f.longest/16), f.longest)
+		time.AfterFunc(wait, f.tick)
+	}
+}
+
+func (f *folder) tick() {
+	f.armed.Store(false) // first: who opens a fold behind the sweep arms the next one
+	now := f.since(f.events.Now())
+	if next := f.sweep(now, false); next != never {
+		f.arm(next - now)
+	}
+}
+
+// Flush tells what is folded, whether its period is over or not.
+func (f *folder) Flush() { f.sweep(f.since(f.events.Now()), true) }
+
+func (f *folder) sweep(now int64, all bool) (next int64) {
+	f.sweeping.Lock()
+	defer f.sweeping.Unlock()
+	next = min(
+		f.hosts.sweep(now, f.hostLimit.period, all, f.close),
+		f.sites.sweep(now, f.siteLimit.period, all, f.close),
+	)
+	if f.events.Success == FirstSuccess {
+		next = min(next, f.successes.sweep(now, f.successOnce.period, all, f.close))
+	}
+	for i := range f.everybody {
+		b := &f.everybody[i]
+		b.Lock()
+		done := b.expired(now, f.everybodyLimit.period)
+		if done == nil && all {
+			done, b.open = b.open, nil
+		}
+		if b.open != nil {
+			next = min(next, b.open.due)
+		}
+		b.Unlock()
+		if done != nil {
+			f.close(done)
+		}
+	}
+	return next
+}
+
+// answer tells apart the answers that mean something else: 1 and 2 are a handler's 401 and 403.
+func answer(resp *attempt.Response) uint8 {
+	switch {
+	case resp.Handler && resp.Status == 401:
+		return 1
+	case resp.Handler && resp.Status == 403:
+		return 2
+	case resp.Status >= 100 && resp.Status <= 599:
+		return uint8(resp.Status/100) + 2
+	}
+	return 0
+}

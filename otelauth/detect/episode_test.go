@@ -1,0 +1,211 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package detect_test
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/otel/log"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/detect"
+	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
+)
+
+// TestEpisode holds the life of one episode: a start, an update at each doubling, an end; counted once.
+func TestEpisode(t *testing.T) {
+	t.Parallel()
+	rec := otelauthtest.NewRecorder(t)
+	w := newWatch(t, telling(rec.LoggerProvider(), rec.MeterProvider()), func(cfg *detect.Config) {
+		cfg.Off = []string{detect.LowAndSlow, detect.ScheduledGuessing}
+	})
+	for i := range 500 {
+		w.try(try{password: uint64(i + 1)})
+		w.pass(time.Second)
+	}
+	w.pass(30 * time.Minute)
+	if n := len(w.found); n < 4 || n > 6 { // 30, 60, 120, 240, 480
+		t.Fatalf("%d events while 500 tries went on", n)
+	}
+	if w.found[len(w.found)-1].Phase != detect.Update {
+		t.Error("it ended half an hour after")
+	}
+	w.pass(2 * time.Hour)
+	first, last := w.found[0], w.found[len(w.found)-1]
+	if first.Phase != detect.Start || last.Phase != detect.End {
+		t.Errorf("from %v to %v", first.Phase, last.Phase)
+	}
+	for i, d := range w.found {
+		if d.Episode != first.Episode || d.Rule.Name != detect.BruteForce {
+			t.Errorf("event %d: episode %x of %s", i, d.Episode, d.Rule.Name)
+		}
+		if i > 0 && i < len(w.found)-1 && (d.Phase != detect.Update || d.Attempts != 2*w.found[i-1].Attempts) {
+			t.Errorf("event %d: %v after %d attempts, %d before", i, d.Phase, d.Attempts, w.found[i-1].Attempts)
+		}
+	}
+	if last.Attempts != 500 || !last.First.Equal(monday) || last.Last.Sub(monday) != 499*time.Second {
+		t.Errorf("at its end: %d attempts from %v to %v", last.Attempts, last.First, last.Last)
+	}
+	w.try(try{password: 1000})
+	if w.starts(detect.BruteForce) != 2 {
+		t.Error("it went on after its end, and nobody said so")
+	}
+
+	events := rec.Events()
+	if len(events) != len(w.found) {
+		t.Fatalf("%d events, %d findings", len(events), len(w.found))
+	}
+	if s := events[0].Severity(); s != log.SeverityError {
+		t.Errorf("a start of high severity is %v", s)
+	}
+	if s := events[len(w.found)-2].Severity(); s != log.SeverityInfo {
+		t.Errorf("an end is %v", s)
+	}
+	for _, m := range rec.Metrics() {
+		if m.Name == detect.MetricDetections {
+			return
+		}
+	}
+	t.Error("no auth.detections")
+}
+
+// TestEvent holds every attribute of an event.
+func TestEvent(t *testing.T) {
+	t.Parallel()
+	rec := otelauthtest.NewRecorder(t)
+	w := newWatch(t, telling(rec.LoggerProvider(), rec.MeterProvider()), func(cfg *detect.Config) {
+		for _, r := range detect.Rules() {
+			if r.Name != detect.PasswordSpray {
+				cfg.Off = append(cfg.Off, r.Name)
+			}
+		}
+	})
+	for i := range 10 {
+		id := trace.TraceID{15: byte(i + 1)}
+		ctx := trace.ContextWithSpanContext(t.Context(), trace.NewSpanContext(trace.SpanContextConfig{TraceID: id, SpanID: trace.SpanID{1}}))
+		req := attempt.Request{Context: ctx, Time: w.now, Client: netip.MustParseAddr("2001:db8:1:2::3")}
+		res := attempt.Result{
+			Outcome: attempt.Failure, ErrorType: attempt.InvalidCredentials, UserHash: fmt.Sprint("k:", i), PasswordFingerprint: uint64(i + 1),
+		}
+		if i > 5 {
+			res.UserName = fmt.Sprint("user\n", i)
+		}
+		w.decide(&req, &res)
+		w.pass(time.Minute)
+	}
+	events := rec.Events()
+	if len(events) != 1 {
+		t.Fatalf("%d events", len(events))
+	}
+	got := events[0].Attributes().Map()
+	if id, _ := got[detect.KeyEpisode].(string); len(id) != 16 {
+		t.Errorf("episode %q", id)
+	}
+	delete(got, detect.KeyEpisode)
+	want := map[string]any{
+		"security_rule.name": "password_spray", "security_rule.uuid": "d79f3428-1376-54b2-8df1-bb336e7bc32e",
+		"security_rule.category": "authentication", "security_rule.ruleset.name": "otelauth",
+		"security_rule.description":    "one network tries passwords on many accounts",
+		"auth.detection.phase":         "start",
+		"auth.detection.severity":      "high",
+		"auth.detection.technique":     "T1110.003",
+		"auth.detection.attempts":      int64(10),
+		"auth.detection.accounts":      []string{"user\ufffd9", "user\ufffd8", "user\ufffd7", "user\ufffd6", "k:5", "k:4", "k:3", "k:2"},
+		"auth.detection.account_count": int64(10),
+		"auth.detection.networks":      []string{"2001:db8:1::/48"},
+		"auth.detection.network_count": int64(1),
+		"auth.detection.first_time":    "2026-03-02T08:00:00Z",
+		"auth.detection.last_time":     "2026-03-02T08:09:00Z",
+		"auth.detection.trace_ids": []string{
+			"0000000000000000000000000000000a", "00000000000000000000000000000009", "00000000000000000000000000000008", "00000000000000000000000000000007",
+		},
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+	if name := events[0].Name(); name != "auth.detection" {
+		t.Errorf("event %q", name)
+	}
+	if n := len(events[0].Attributes()); n != len(want)+1 {
+		t.Errorf("%d attributes, %d keys: one is there twice", n, len(want)+1)
+	}
+}
+
+// TestFolding: however many networks attack, the episodes of a rule are bounded, and the first are not forgotten.
+func TestFolding(t *testing.T) {
+	t.Parallel()
+	w := newWatch(t, func(cfg *detect.Config) { cfg.Entries = 1 << 16 })
+	for n := range 3000 {
+		for i := range 6 {
+			w.try(try{name: fmt.Sprint("root", i), unknown: true, password: uint64(7*n + i + 1), from: network(n), sensitive: true})
+		}
+		w.pass(time.Second)
+	}
+	if got := w.starts(detect.SensitiveOnlyDenied); got != detect.MaxEpisodes+1 {
+		t.Errorf("%d episodes of 3,000 networks, want %d", got, detect.MaxEpisodes+1)
+	}
+	folded := slices.IndexFunc(w.found, func(d detect.Detection) bool { return d.Folded })
+	if folded < 0 {
+		t.Fatal("none of them is folded")
+	}
+	updates := 0
+	for _, d := range w.found {
+		if d.Folded {
+			updates++
+		}
+	}
+	if updates > 20 {
+		t.Errorf("the folded episode has %d events", updates)
+	}
+}
+
+// TestNoObserverExportsFingerprints: attempt.Result.PasswordFingerprint is for memory only.
+func TestNoObserverExportsFingerprints(t *testing.T) {
+	t.Parallel()
+	const fingerprint = 0xf1e2d3c4b5a69788
+	rec := otelauthtest.NewRecorder(t)
+	w := newWatch(t, telling(rec.LoggerProvider(), rec.MeterProvider()))
+	obs := attempt.Join(rec.Observers(""), w.d)
+	for i := range 60 {
+		req := attempt.Request{Context: context.Background(), Time: w.now, Scheme: attempt.SchemeBasic, Client: netip.MustParseAddr(network(i)), Route: "/orders"}
+		res := attempt.Result{
+			Outcome: attempt.Failure, ErrorType: attempt.InvalidCredentials, Reason: attempt.ReasonWrongPassword,
+			UserName: fmt.Sprint("user", i), UserHash: fmt.Sprint("k:", i), PasswordFingerprint: fingerprint,
+		}
+		ctx := obs.Begin(req.Context, &req)
+		if err := obs.Decide(ctx, &req, &res); err != nil {
+			t.Fatal(err)
+		}
+		obs.End(req.Context, &req, &res, &attempt.Response{Status: 401})
+		w.pass(time.Minute)
+	}
+	if w.starts(detect.SamePassword) != 1 {
+		t.Fatal("the fingerprint does nothing: the test would prove nothing")
+	}
+	data, err := rec.OTLP()
+	if err != nil {
+		t.Fatal(err)
+	}
+	hex := fmt.Sprintf("%x", uint64(fingerprint))
+	signed := int64(fingerprint - 1<<64)
+	for what, form := range map[string]string{
+		"hex": hex, "HEX": strings.ToUpper(hex), "decimal": fmt.Sprint(uint64(fingerprint)), "signed": fmt.Sprint(signed),
+		"big endian": string(binary.BigEndian.AppendUint64(nil, fingerprint)), "little endian": string(binary.LittleEndian.AppendUint64(nil, fingerprint)),
+		"varint": string(binary.AppendUvarint(nil, fingerprint)), "zigzag": string(binary.AppendVarint(nil, signed)),
+	} {
+		if strings.Contains(string(data), form) {
+			t.Errorf("the fingerprint is exported, as %s", what)
+		}
+	}
+}

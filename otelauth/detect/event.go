@@ -1,0 +1,184 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package detect
+
+import (
+	"context"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/log"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/otelauth/otelauth-go/otelauth/attempt"
+)
+
+// The event, its attributes beside those of the semantic conventions, and the metrics.
+const (
+	EventName = attempt.Prefix + "detection"
+
+	KeyPhase        = EventName + ".phase"         // start, update, end
+	KeyEpisode      = EventName + ".episode"       // 16 hex digits, the same in every event of one episode
+	KeySeverity     = EventName + ".severity"      // low, medium, high
+	KeyTechnique    = EventName + ".technique"     // MITRE ATT&CK
+	KeyAttempts     = EventName + ".attempts"      // what the episode rests on
+	KeyAccounts     = EventName + ".accounts"      // at most MaxListed names, or hashes of those that are no accounts
+	KeyAccountCount = EventName + ".account_count" // estimated from below
+	KeyNetworks     = EventName + ".networks"      // at most MaxListed
+	KeyNetworkCount = EventName + ".network_count" // estimated from below
+	KeyFirst        = EventName + ".first_time"    // RFC 3339
+	KeyLast         = EventName + ".last_time"     // RFC 3339
+	KeyTraces       = EventName + ".trace_ids"     // at most MaxTraces
+	KeyDistance     = EventName + ".distance_km"
+	KeySpeed        = EventName + ".speed_kmh"
+	KeyFolded       = EventName + ".folded" // true: stands for all episodes of the rule beyond MaxEpisodes
+
+	MetricDetections = attempt.Prefix + "detections"
+	MetricDropped    = EventName + ".dropped"
+
+	// Category is security_rule.category of every rule.
+	Category = "authentication"
+	// Ruleset is security_rule.ruleset.name of every rule.
+	Ruleset = "otelauth"
+)
+
+// The bounds of a [Detection].
+const (
+	MaxListed    = 8
+	MaxTraces    = 4
+	maxNameBytes = 256
+)
+
+// Phase is where in an episode an event stands.
+type Phase uint8
+
+const (
+	// Start: the rule's threshold was reached.
+	Start Phase = iota
+	// Update: the attempts have doubled since the last event.
+	Update
+	// End: nothing came for eight times the usual interval, at least an hour and at most five days.
+	End
+)
+
+var phaseNames = [...]string{"start", "update", "end"}
+
+// String returns "start", "update" or "end".
+func (p Phase) String() string {
+	if int(p) < len(phaseNames) {
+		return phaseNames[p]
+	}
+	return ""
+}
+
+// Detection is one event of one episode. Its slices are the receiver's to keep.
+type Detection struct {
+	Rule    Rule
+	Phase   Phase
+	Episode uint64 // the same in every event of one episode
+	Time    time.Time
+
+	// First and Last are the times of the evidence.
+	First, Last time.Time
+	// Attempts is how many attempts the episode rests on.
+	Attempts uint64
+	// Accounts are at most MaxListed of the names; those that are no accounts stand as user.hash.
+	Accounts []string
+	// AccountCount and NetworkCount are estimates; the lists may be shorter.
+	AccountCount int
+	// Networks are at most MaxListed of the networks: /24 of IPv4, /48 of IPv6.
+	Networks     []netip.Prefix
+	NetworkCount int
+	// Route is the endpoint, for the rule that is about one.
+	Route string
+	// Traces are at most MaxTraces of the traces in which it happened.
+	Traces []trace.TraceID
+	// DistanceKm and SpeedKmPerHour are set by impossible_travel.
+	DistanceKm, SpeedKmPerHour float64
+	// Folded says that it stands for every further episode of the rule.
+	Folded bool
+}
+
+func otelSeverity(s Severity, p Phase) log.Severity {
+	switch {
+	case p == End || s == Low:
+		return log.SeverityInfo
+	case s == Medium:
+		return log.SeverityWarn
+	}
+	return log.SeverityError
+}
+
+func emit(ctx context.Context, logger log.Logger, d *Detection) {
+	severity := otelSeverity(d.Rule.Severity, d.Phase)
+	if !logger.Enabled(ctx, log.EnabledParameters{Severity: severity, EventName: EventName}) {
+		return
+	}
+	kv := make([]attribute.KeyValue, 0, 24)
+	kv = append(kv,
+		semconv.SecurityRuleName(d.Rule.Name),
+		semconv.SecurityRuleUUID(d.Rule.UUID),
+		semconv.SecurityRuleCategory(Category),
+		semconv.SecurityRuleRulesetName(Ruleset),
+		semconv.SecurityRuleDescription(d.Rule.Summary),
+		attribute.String(KeyPhase, d.Phase.String()),
+		attribute.String(KeyEpisode, episodeText(d.Episode)),
+		attribute.String(KeySeverity, d.Rule.Severity.String()),
+		attribute.String(KeyTechnique, d.Rule.Technique),
+		attribute.Int64(KeyAttempts, int64(min(d.Attempts, 1<<62))),
+		attribute.String(KeyFirst, d.First.UTC().Format(time.RFC3339)),
+		attribute.String(KeyLast, d.Last.UTC().Format(time.RFC3339)),
+	)
+	if len(d.Accounts) > 0 {
+		names := make([]string, len(d.Accounts))
+		for i, n := range d.Accounts {
+			names[i] = attempt.Text(n, maxNameBytes)
+		}
+		kv = append(kv, attribute.StringSlice(KeyAccounts, names))
+	}
+	if d.AccountCount > 0 {
+		kv = append(kv, attribute.Int(KeyAccountCount, d.AccountCount))
+	}
+	if len(d.Networks) > 0 {
+		networks := make([]string, len(d.Networks))
+		for i, n := range d.Networks {
+			networks[i] = n.String()
+		}
+		kv = append(kv, attribute.StringSlice(KeyNetworks, networks))
+	}
+	if d.NetworkCount > 0 {
+		kv = append(kv, attribute.Int(KeyNetworkCount, d.NetworkCount))
+	}
+	if d.Route != "" {
+		kv = append(kv, semconv.HTTPRoute(attempt.Text(d.Route, attempt.MaxPathBytes)))
+	}
+	if len(d.Traces) > 0 {
+		traces := make([]string, len(d.Traces))
+		for i, id := range d.Traces {
+			traces[i] = id.String()
+		}
+		kv = append(kv, attribute.StringSlice(KeyTraces, traces))
+	}
+	if d.DistanceKm > 0 {
+		kv = append(kv, attribute.Float64(KeyDistance, d.DistanceKm), attribute.Float64(KeySpeed, d.SpeedKmPerHour))
+	}
+	if d.Folded {
+		kv = append(kv, attribute.Bool(KeyFolded, true))
+	}
+	var rec log.Record
+	rec.SetEventName(EventName)
+	rec.SetTimestamp(d.Time)
+	rec.SetSeverity(severity)
+	rec.SetSeverityText(severity.String())
+	rec.AddAttributes(kv...)
+	logger.Emit(ctx, rec)
+}
+
+func episodeText(id uint64) string {
+	s := strconv.FormatUint(id, 16)
+	return "0000000000000000"[len(s):] + s
+}

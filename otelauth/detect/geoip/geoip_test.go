@@ -1,0 +1,104 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package geoip_test
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/otelauth/otelauth-go/otelauth/detect/geoip"
+)
+
+func cities() []byte {
+	return database(true, record{"192.0.2.0/24", 52.5, 13.4}, record{"198.51.100.0/25", -33.9, 151.2}, record{"2001:db8::/32", 40.7, -74})
+}
+
+func ExampleOpen() {
+	path := filepath.Join(os.TempDir(), fmt.Sprintf("example-%d.mmdb", os.Getpid()))
+	defer func() { _ = os.Remove(path) }()
+	if err := os.WriteFile(path, cities(), 0o600); err != nil {
+		fmt.Println(err)
+		return
+	}
+	db, err := geoip.Open(path)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(db.Locate(netip.MustParseAddr("192.0.2.7")))
+	// Output: 52.5 13.4 true
+}
+
+func TestLocate(t *testing.T) {
+	t.Parallel()
+	db, err := geoip.FromBytes(cities())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		addr     netip.Addr
+		lat, lon float64
+		ok       bool
+	}{
+		{netip.MustParseAddr("192.0.2.255"), 52.5, 13.4, true},
+		{netip.MustParseAddr("::ffff:192.0.2.1"), 52.5, 13.4, true},
+		{netip.MustParseAddr("198.51.100.127"), -33.9, 151.2, true},
+		{netip.MustParseAddr("198.51.100.128"), 0, 0, false},
+		{netip.MustParseAddr("2001:db8:1::1"), 40.7, -74, true},
+		{netip.MustParseAddr("2001:db9::1"), 0, 0, false},
+		{netip.MustParseAddr("fe80::1%eth0"), 0, 0, false},
+		{netip.Addr{}, 0, 0, false},
+	} {
+		lat, lon, ok := db.Locate(tc.addr)
+		if lat != tc.lat || lon != tc.lon || ok != tc.ok {
+			t.Errorf("Locate(%v) = %v, %v, %v, want %v, %v, %v", tc.addr, lat, lon, ok, tc.lat, tc.lon, tc.ok)
+		}
+	}
+}
+
+// TestImpossiblePlaces: a place that is none is not located, whatever a database says.
+func TestImpossiblePlaces(t *testing.T) {
+	t.Parallel()
+	db, err := geoip.FromBytes(database(true, record{"192.0.2.0/24", 91, 0}, record{"198.51.100.0/24", 1, 2}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, ok := db.Locate(netip.MustParseAddr("192.0.2.1")); ok {
+		t.Error("latitude 91 is a place")
+	}
+}
+
+// TestTruncated cuts a database off wherever it can be cut.
+func TestTruncated(t *testing.T) {
+	t.Parallel()
+	whole := cities()
+	for n := range len(whole) {
+		if _, err := geoip.FromBytes(whole[:n:n]); err == nil {
+			t.Errorf("the first %d of %d bytes pass for a database", n, len(whole))
+		}
+	}
+	path := filepath.Join(t.TempDir(), "cut.mmdb")
+	if err := os.WriteFile(path, whole[:len(whole)/2], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := geoip.Open(path)
+	if err == nil || !strings.HasPrefix(err.Error(), "geoip: "+path) || !strings.Contains(err.Error(), "fetch it again") {
+		t.Errorf("Open of a truncated file: %v", err)
+	}
+}
+
+func TestOpenErrors(t *testing.T) {
+	t.Parallel()
+	if _, err := geoip.Open(filepath.Join(t.TempDir(), "none.mmdb")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a missing file: %v", err)
+	}
+	if _, err := geoip.FromBytes(database(false, record{network: "192.0.2.0/24"})); !errors.Is(err, geoip.ErrNoLocations) {
+		t.Errorf("a database without locations: %v", err)
+	}
+}

@@ -1,0 +1,191 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package detect_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/detect"
+)
+
+// TestFirstRequestNeverCounts: every browser and curl begins without credentials (fail2ban and others ban for it).
+func TestFirstRequestNeverCounts(t *testing.T) {
+	t.Parallel()
+	w := newWatch(t)
+	for range 5000 {
+		w.try(try{sensitive: true, outcome: attempt.Missing})
+		w.pass(time.Minute)
+	}
+	w.none("a crawler without credentials")
+}
+
+// TestUnjudgedNeverCounts: what was not judged is no guess.
+func TestUnjudgedNeverCounts(t *testing.T) {
+	t.Parallel()
+	w := newWatch(t)
+	for i := range 500 {
+		req := attempt.Request{Context: t.Context(), Time: w.now, Sensitive: true}
+		w.decide(&req, &attempt.Result{Outcome: attempt.Failure, ErrorType: attempt.InsecureTransport, UserHash: fmt.Sprint("k:", i)})
+		w.decide(&req, &attempt.Result{Outcome: attempt.Malformed, ErrorType: attempt.MalformedCredentials})
+		w.decide(&req, &attempt.Result{ErrorType: attempt.Overloaded, UserHash: fmt.Sprint("k:", i)})
+		w.pass(time.Minute)
+	}
+	w.none("attempts that nobody judged")
+}
+
+// TestStaleClientIsNoGuesser: one wrong password, again and again, from wherever the phone is.
+func TestStaleClientIsNoGuesser(t *testing.T) {
+	t.Parallel()
+	w := newWatch(t)
+	for i := range 14 * 24 * 4 {
+		w.try(try{password: 7, from: network(i / 10), sensitive: i%50 == 0})
+		w.pass(15 * time.Minute)
+	}
+	w.none("a stale phone on the road for two weeks")
+}
+
+// TestFleetWithStaleSecret: 500 pods, each in a network of its own, with one secret of yesterday.
+func TestFleetWithStaleSecret(t *testing.T) {
+	t.Parallel()
+	w := newWatch(t)
+	for round := range 20 {
+		for pod := range 500 {
+			w.try(try{name: "fleet", password: 7, from: network(pod)})
+		}
+		w.pass(time.Minute + time.Duration(round)*time.Second)
+	}
+	w.none("a fleet with a stale secret")
+}
+
+// TestOfficeMistypes: 300 people behind one address, each of whom mistypes twice on Monday morning.
+func TestOfficeMistypes(t *testing.T) {
+	t.Parallel()
+	w := newWatch(t)
+	for i := range 300 {
+		w.try(try{name: fmt.Sprint("user", i)})
+	}
+	w.pass(48 * time.Hour)
+	for i := range 300 {
+		name := fmt.Sprint("user", i)
+		w.try(try{name: name, password: uint64(2*i + 1)})
+		w.pass(time.Duration(1+i%7) * time.Second)
+		w.try(try{name: name, password: uint64(2*i + 2)})
+		w.try(try{name: name})
+	}
+	w.none("a Monday morning")
+}
+
+// TestMondayAfterRestart: the process knows nobody yet, 2,000 people behind one address log in, and one in twenty mistypes.
+func TestMondayAfterRestart(t *testing.T) {
+	t.Parallel()
+	w := newWatch(t)
+	for i := range 2000 {
+		name := fmt.Sprint("user", i)
+		if i%20 == 10 {
+			w.try(try{name: name, password: uint64(i)})
+			w.pass(time.Duration(1+i%7) * time.Second)
+		}
+		w.try(try{name: name})
+		w.pass(time.Second)
+	}
+	w.none("the first morning")
+}
+
+// TestCrowdRaisesThreshold: newcomers of a network with many users mistype too.
+func TestCrowdRaisesThreshold(t *testing.T) {
+	t.Parallel()
+	w := newWatch(t)
+	for i := range 200 {
+		w.try(try{name: fmt.Sprint("user", i)})
+	}
+	for i := range 25 {
+		w.try(try{name: fmt.Sprint("new", i), password: uint64(i + 1)})
+		w.pass(time.Duration(100+i*i) * time.Second)
+		w.try(try{name: fmt.Sprint("new", i)})
+	}
+	w.none("25 newcomers among 200")
+	for i := range 60 {
+		w.try(try{name: fmt.Sprint("victim", i), password: uint64(i + 100)})
+		w.pass(time.Duration(100+i*i%50) * time.Second)
+	}
+	if w.starts(detect.PasswordSpray) != 1 {
+		t.Error("a spray from within is not told")
+	}
+}
+
+// TestSensitiveWithSuccess: who gets in somewhere is not one who only meets 401s.
+func TestSensitiveWithSuccess(t *testing.T) {
+	t.Parallel()
+	w := newWatch(t)
+	w.try(try{name: "bob"})
+	for i := range 8 {
+		w.try(try{password: uint64(i + 1), sensitive: true})
+		w.pass(time.Duration(100+i*i) * time.Second)
+	}
+	w.none("a network that gets in")
+}
+
+// TestClockJumps: an hour forth and back makes nobody an attacker, and hides none.
+func TestClockJumps(t *testing.T) {
+	t.Parallel()
+	w := newWatch(t, located)
+	w.live(15, "", "")
+	for i := range 10 {
+		jump := time.Hour
+		if i%2 == 1 {
+			jump = -time.Hour
+		}
+		w.now = w.now.Add(jump)
+		w.try(try{})
+		w.try(try{password: 7})
+		w.pass(time.Minute)
+	}
+	w.none("a clock that jumps")
+	for i := range 40 {
+		w.now = w.now.Add(time.Duration(1-2*(i%2)) * time.Hour)
+		w.try(try{password: uint64(i + 10)})
+	}
+	if w.starts(detect.BruteForce) != 1 {
+		t.Error("a clock that jumps hides brute force")
+	}
+	w.now = w.now.Add(-1000 * 24 * time.Hour)
+	w.try(try{})
+	w.now = w.now.Add(200 * 365 * 24 * time.Hour)
+	w.try(try{})
+	w.pass(time.Hour)
+}
+
+// TestHostileKeys: what a client may have got into a name neither breaks the Detector nor stays in its memory.
+func TestHostileKeys(t *testing.T) {
+	t.Parallel()
+	w := newWatch(t)
+	long := string(make([]byte, 64<<10))
+	for i := range 40 {
+		w.try(try{name: fmt.Sprint("\x00\r\n\xff", long, i), password: uint64(i + 1)})
+	}
+	if w.starts(detect.PasswordSpray) != 1 {
+		t.Fatalf("%d episodes", w.starts(""))
+	}
+	for _, d := range w.found {
+		for _, a := range d.Accounts {
+			if len(a) > 256 {
+				t.Fatalf("a name of %d bytes is listed", len(a))
+			}
+		}
+	}
+	// An unknown address is one network.
+	w = newWatch(t)
+	for i := range 40 {
+		req := attempt.Request{Context: t.Context(), Time: w.now}
+		w.decide(&req, &attempt.Result{
+			Outcome: attempt.Failure, ErrorType: attempt.InvalidCredentials, UserHash: "k:1", PasswordFingerprint: uint64(i + 1),
+		})
+	}
+	if w.starts(detect.BruteForce) != 1 {
+		t.Error("brute force through a socket without addresses is not told")
+	}
+}

@@ -1,0 +1,275 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package detect_test
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/detect"
+)
+
+// TestThresholds holds each documented default: at half of the evidence a rule is silent, somewhat beyond it speaks.
+// (What is counted by sketches is off by a few per cent.)
+func TestThresholds(t *testing.T) {
+	t.Parallel()
+	d := detect.DefaultThresholds()
+	for _, tc := range []struct {
+		rule  string
+		n     int
+		every time.Duration
+		learn func(*watch)
+		try   func(w *watch, i int)
+	}{
+		{rule: detect.BruteForce, n: d.BruteForcePasswords, every: 10 * time.Minute, try: func(w *watch, i int) {
+			w.try(try{password: uint64(i + 1)})
+		}},
+		{rule: detect.BruteForce, n: d.BruteForcePasswords, every: time.Second, learn: func(w *watch) { w.live(1, "", "") }, try: func(w *watch, i int) {
+			w.try(try{password: uint64(i + 1), outcome: attempt.Throttled}) // throttled or not, known network or not
+		}},
+		{rule: detect.PasswordSpray, n: d.SprayAccounts, every: time.Hour, try: func(w *watch, i int) {
+			w.try(try{name: fmt.Sprint("user", i), password: uint64(i + 1)})
+		}},
+		{rule: detect.CredentialStuffing, n: d.StuffingNames, every: time.Hour, try: func(w *watch, i int) {
+			w.try(try{name: fmt.Sprint("user", i), unknown: i%4 != 0, password: uint64(i + 1)})
+		}},
+		{rule: detect.SamePassword, n: d.SamePasswordAccounts, every: 2 * time.Hour, try: func(w *watch, i int) {
+			w.try(try{name: fmt.Sprint("user", i), password: 7, from: network(i)})
+		}},
+		{rule: detect.SamePassword, n: d.SamePasswordNetworks, every: 2 * time.Hour, try: func(w *watch, i int) {
+			w.try(try{name: fmt.Sprint("user", i%3), password: 7, from: network(i)})
+		}},
+		{rule: detect.DistributedGuessing, n: d.DistributedNetworks, every: 2 * time.Hour, try: func(w *watch, i int) {
+			w.try(try{password: uint64(i + 1), from: network(i)})
+		}},
+		{rule: detect.LowAndSlow, n: d.SlowTenMinutes, every: 15 * time.Minute, try: func(w *watch, i int) {
+			// Half the hours only.
+			w.try(try{password: uint64(i + 1)})
+			if i%3 == 2 {
+				w.pass(time.Hour)
+			}
+		}},
+		{rule: detect.LowAndSlow, n: d.SlowHours, every: 2 * time.Hour, try: func(w *watch, i int) { w.try(try{password: uint64(i + 1)}) }},
+		{rule: detect.LowAndSlow, n: d.SlowDays, every: 44 * time.Hour, try: func(w *watch, i int) { w.try(try{password: uint64(i + 1)}) }},
+		{rule: detect.ScheduledGuessing, n: d.TickIntervals + 1, every: 7 * time.Hour, try: func(w *watch, i int) {
+			w.try(try{name: fmt.Sprint("user", i), password: uint64(i + 1)})
+		}},
+		{rule: detect.ScheduledGuessing, n: d.TickIntervals + 1, every: 31 * time.Second, learn: func(w *watch) { w.live(1, "", "") }, try: func(w *watch, i int) {
+			w.try(try{password: uint64(i + 1)})
+		}},
+		{rule: detect.SuccessAfterFailures, n: d.RunBeforeSuccess, every: 7 * time.Second, learn: func(w *watch) { w.live(1, "", network(1)) }, try: func(w *watch, i int) {
+			w.try(try{password: uint64(i + 1)})
+		}},
+		{rule: detect.SuccessAfterFailures, n: d.BruteForcePasswords, every: 7 * time.Second, learn: func(w *watch) { w.live(1, "", "") }, try: func(w *watch, i int) {
+			w.try(try{password: uint64(i + 1)})
+		}},
+		{rule: detect.SensitiveOnlyDenied, n: d.SensitiveDenials, every: time.Hour, try: func(w *watch, i int) {
+			w.try(try{name: "root", unknown: true, password: 3, sensitive: true, route: fmt.Sprint("/admin/", i)})
+		}},
+		{rule: detect.UnusableAccount, n: d.UnusableTries, every: 24 * time.Hour, try: func(w *watch, _ int) {
+			w.try(try{password: 3, reason: attempt.ReasonAccountDisabled})
+		}},
+		{rule: detect.EndpointFailureRatio, n: d.EndpointNames, every: time.Second, learn: func(w *watch) {
+			for range 50 {
+				w.try(try{})
+				w.pass(time.Hour)
+			}
+		}, try: func(w *watch, i int) {
+			w.try(try{name: fmt.Sprint("user", i), password: uint64(i + 1), from: network(i)})
+		}},
+	} {
+		for _, speaks := range []bool{false, true} {
+			n := tc.n / 2
+			if speaks {
+				n = tc.n + tc.n/5 + 1
+			}
+			t.Run(fmt.Sprintf("%s/%v/%v", tc.rule, tc.every, speaks), func(t *testing.T) {
+				t.Parallel()
+				w := newWatch(t)
+				if tc.learn != nil {
+					tc.learn(w)
+				}
+				for i := range n {
+					tc.try(w, i)
+					w.pass(tc.every)
+				}
+				if tc.rule == detect.SuccessAfterFailures {
+					w.try(try{})
+				}
+				if got := w.starts(tc.rule); (got > 0) != speaks {
+					t.Errorf("%d tries: %d episodes", n, got)
+				}
+			})
+		}
+	}
+}
+
+// globe places addresses by their first byte.
+type globe struct{}
+
+func (globe) Locate(a netip.Addr) (lat, lon float64, ok bool) {
+	switch a.As4()[0] {
+	case 192:
+		return 52.5, 13.4, true // Berlin
+	case 198:
+		return 52.0, 10.0, true // 240 km from there
+	case 203:
+		return -33.9, 151.2, true // Sydney
+	}
+	return 0, 0, false
+}
+
+func located(cfg *detect.Config) { cfg.Locator = globe{} }
+
+func TestNewNetwork(t *testing.T) {
+	t.Parallel()
+	w := newWatch(t)
+	w.live(3, "", "")
+	w.try(try{from: network(1)})
+	w.none("an account of three days")
+	w = newWatch(t)
+	w.live(8, "", "")
+	w.try(try{from: "192.0.2.200"})
+	w.none("another address of the same network")
+	w.try(try{from: network(1)})
+	if w.starts(detect.NewNetwork) != 1 {
+		t.Error("a new network is not told")
+	}
+	w.try(try{from: network(1)})
+	if w.starts(detect.NewNetwork) != 1 {
+		t.Error("a network that is known by now is told again")
+	}
+	// One who is always elsewhere is no news elsewhere.
+	w = newWatch(t)
+	for i := range 8 {
+		w.live(1, "", network(i))
+	}
+	w.found = nil
+	w.try(try{from: network(100)})
+	w.none("a traveller")
+	// Nor is the company's VPN.
+	w = newWatch(t)
+	w.live(8, "", "")
+	for i := range 15 {
+		w.try(try{name: fmt.Sprint("colleague", i), from: network(1)})
+	}
+	w.try(try{from: network(1)})
+	w.none("where the colleagues are")
+}
+
+func TestImpossibleTravel(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name  string
+		from  string
+		after time.Duration
+		want  int
+	}{
+		{"Sydney within the hour", network(1), time.Hour, 1},
+		{"Sydney by plane", network(1), 22 * time.Hour, 0},
+		{"the next town", "198.51.100.1", time.Minute, 0},
+		{"nowhere", "10.0.0.1", time.Minute, 0},
+	} {
+		w := newWatch(t, located)
+		w.try(try{})
+		w.pass(tc.after)
+		w.try(try{from: tc.from})
+		if got := w.starts(detect.ImpossibleTravel); got != tc.want {
+			t.Errorf("%s: %d episodes, want %d", tc.name, got, tc.want)
+		}
+		if tc.want == 0 {
+			continue
+		}
+		for _, d := range w.found {
+			if d.Rule.Name == detect.ImpossibleTravel && (d.DistanceKm < 16_000 || d.DistanceKm > 16_200 || d.SpeedKmPerHour < 15_900 || len(d.Networks) != 2) {
+				t.Errorf("%s: %.0f km at %.0f km/h between %v", tc.name, d.DistanceKm, d.SpeedKmPerHour, d.Networks)
+			}
+		}
+	}
+	w := newWatch(t)
+	w.try(try{})
+	w.try(try{from: network(1)})
+	if w.starts(detect.ImpossibleTravel) != 0 {
+		t.Error("without a Locator there is travel")
+	}
+}
+
+// TestIntruderBeforeOwner: the credential is used elsewhere while its owner sleeps, and betrayed when he wakes up.
+func TestIntruderBeforeOwner(t *testing.T) {
+	t.Parallel()
+	w := newWatch(t, located)
+	w.live(8, "", "")
+	w.pass(10 * time.Hour) // 26 hours since his last
+	w.try(try{from: network(1)})
+	if w.starts(detect.ImpossibleTravel) != 0 {
+		t.Fatal("who flew to Sydney did not travel impossibly")
+	}
+	w.pass(20 * time.Minute)
+	w.try(try{})
+	if w.starts(detect.ImpossibleTravel) != 1 {
+		t.Error("in Berlin twenty minutes after, and nobody wonders")
+	}
+}
+
+func TestConcurrentNetworks(t *testing.T) {
+	t.Parallel()
+	w := newWatch(t)
+	w.live(10, "", "")
+	for range 6 {
+		w.try(try{from: network(1)})
+		w.pass(time.Minute)
+		w.try(try{})
+		w.pass(time.Minute)
+	}
+	if w.starts(detect.ConcurrentNetworks) != 1 {
+		t.Errorf("%d episodes for a credential in two places, one of them new", w.starts(detect.ConcurrentNetworks))
+	}
+	w = newWatch(t)
+	w.live(10, "", "")
+	w.live(3, "", network(1))
+	w.found = nil
+	for range 20 {
+		w.try(try{from: network(1)})
+		w.pass(time.Minute)
+		w.try(try{})
+		w.pass(time.Minute)
+	}
+	w.none("a laptop and a phone, both known")
+}
+
+func TestUnusualHour(t *testing.T) {
+	t.Parallel()
+	w := newWatch(t)
+	w.live(13, "", "")
+	w.pass(16 * time.Hour)
+	w.try(try{})
+	w.none("before the learning time is over") // 16 hours after the morning: midnight
+	w = newWatch(t)
+	w.live(15, "", "")
+	w.pass(8 * time.Hour)
+	w.try(try{})
+	w.none("an hour next to those known")
+	w.pass(10 * time.Hour)
+	w.try(try{})
+	if w.starts(detect.UnusualHour) != 1 {
+		t.Error("two in the morning is not told")
+	}
+}
+
+// TestSuccessDuringEpisode: who is let in from a network that is guessing has guessed.
+func TestSuccessDuringEpisode(t *testing.T) {
+	t.Parallel()
+	w := newWatch(t)
+	for i := range 15 {
+		w.try(try{name: fmt.Sprint("user", i), password: uint64(i + 1)})
+		w.pass(time.Duration(50+i*i) * time.Second)
+	}
+	w.try(try{name: "user7"})
+	if w.starts(detect.SuccessAfterFailures) != 1 {
+		t.Error("the spray that hit is not told")
+	}
+}

@@ -1,0 +1,191 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package simulate_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/otelauth/otelauth-go/otelauth/detect"
+	"github.com/otelauth/otelauth-go/otelauth/detect/simulate"
+	"github.com/otelauth/otelauth-go/otelauth/throttle"
+)
+
+func run(t testing.TB, s simulate.Scenario) *simulate.Report {
+	t.Helper()
+	if raceEnabled {
+		s.Users = min(s.Users, 200)
+	}
+	r, err := simulate.Run(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Dropped != 0 {
+		t.Fatalf("%d attempts dropped", r.Dropped)
+	}
+	return r
+}
+
+// TestEveryAttackIsDetected at ten times, once and a tenth of its default speed, by the rule that is meant for it, whatever the seed.
+func TestEveryAttackIsDetected(t *testing.T) {
+	t.Parallel()
+	for _, seed := range []uint64{1, 2, 3} {
+		for _, speed := range []float64{10, 1, 0.1} {
+			t.Run(fmt.Sprint(seed, "/", speed), func(t *testing.T) {
+				t.Parallel()
+				r := run(t, simulate.Scenario{Seed: seed, Users: 500, Days: 25, Attacks: simulate.Attacks(speed)})
+				for _, a := range r.Attacks {
+					if !a.Detected {
+						t.Errorf("%s, a try every %v: %d tries, found by %v", a.Attack.Rule, a.Attack.Every, a.Tries, a.By)
+					}
+				}
+				if len(r.Attacks) != len(detect.Rules()) {
+					t.Errorf("%d attacks", len(r.Attacks))
+				}
+			})
+		}
+	}
+}
+
+// TestReach: one try an hour is detected within 24 hours, a thousand networks with one try a day each within three days.
+func TestReach(t *testing.T) {
+	t.Parallel()
+	for _, seed := range []uint64{4, 5, 6, 7} {
+		r := run(t, simulate.Scenario{Seed: seed, Users: 300, Days: 6, Attacks: []simulate.Attack{
+			{Rule: detect.LowAndSlow, Every: time.Hour, Begin: 2},
+			{Rule: detect.DistributedGuessing, Every: 24 * time.Hour / 1000, Networks: 1000, Begin: 2},
+		}})
+		for i, limit := range []time.Duration{24 * time.Hour, 72 * time.Hour} {
+			if a := r.Attacks[i]; !a.Detected || a.After > limit {
+				t.Errorf("seed %d: %s: detected %v after %v", seed, a.Attack.Rule, a.Detected, a.After)
+			}
+		}
+	}
+}
+
+// TestHonest: at most one false episode of high severity. The whole reach, 10,000 users, is BenchmarkHonest.
+func TestHonest(t *testing.T) {
+	t.Parallel()
+	for _, seed := range []uint64{8, 9} {
+		r := run(t, simulate.Scenario{Seed: seed, Users: 1500})
+		if n := r.FalseOf(detect.High); n > 1 {
+			t.Errorf("seed %d: %d false episodes of high severity: %v", seed, n, r.FalseDetections)
+		}
+		if r.Guesses == 0 || r.Attempts < 10*r.Guesses {
+			t.Errorf("seed %d: %d of %d attempts are wrong: no honest traffic", seed, r.Guesses, r.Attempts)
+		}
+	}
+}
+
+// TestReplay: the same seed is the same run.
+func TestReplay(t *testing.T) {
+	t.Parallel()
+	s := simulate.Scenario{Seed: 10, Users: 200, Days: 18, Attacks: simulate.Attacks(1)}
+	a, b := run(t, s), run(t, s)
+	if d := cmp.Diff(a, b, cmpopts.EquateComparable(), cmpopts.IgnoreUnexported(detect.Rule{})); d != "" {
+		t.Errorf("two runs of one seed differ:\n%s", d)
+	}
+	s.Seed++
+	if c := run(t, s); c.Attempts == a.Attempts && c.Guesses == a.Guesses {
+		t.Error("two seeds are one run")
+	}
+}
+
+// strict refuses everybody of one name.
+type strict struct{ throttle.None }
+
+func (strict) Spend(_ context.Context, g throttle.Guess) (throttle.Decision, error) {
+	if g.Account == "user00007" {
+		return throttle.Decision{Verdict: throttle.Refused}, nil
+	}
+	return throttle.Decision{Verdict: throttle.Granted}, nil
+}
+
+// TestThrottle: who is right and refused is counted.
+func TestThrottle(t *testing.T) {
+	t.Parallel()
+	s := simulate.Scenario{Seed: 11, Users: 100, Days: 5, Throttle: func(now func() time.Time) (throttle.Throttle, error) {
+		if now().IsZero() {
+			t.Error("no clock")
+		}
+		return strict{}, nil
+	}}
+	if r := run(t, s); r.KeptOutUsers != 1 || r.KeptOut == 0 {
+		t.Errorf("%d users kept out, %d times; want 1", r.KeptOutUsers, r.KeptOut)
+	}
+	s.Throttle = func(func() time.Time) (throttle.Throttle, error) { return nil, errors.New("no budget") }
+	if _, err := simulate.Run(t.Context(), s); err == nil {
+		t.Error("a Throttle that cannot be made is no error")
+	}
+}
+
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	for _, s := range []simulate.Scenario{
+		{Days: -1}, {Users: -1}, {SharedPercent: 101}, {Users: 200, Attacks: []simulate.Attack{{Rule: "nonsense"}}},
+		{Users: 50, Attacks: simulate.Attacks(1)}, {Users: 200, Attacks: []simulate.Attack{{Rule: detect.BruteForce, Speed: -1}}},
+		{Users: 200, Attacks: slices.Repeat(simulate.Attacks(1), 7)}, {Thresholds: detect.Thresholds{SlowDays: 99}},
+	} {
+		if _, err := simulate.Run(t.Context(), s); err == nil {
+			t.Errorf("%+v makes sense", s)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := simulate.Run(ctx, simulate.Scenario{Users: 10}); !errors.Is(err, context.Canceled) {
+		t.Errorf("canceled: %v", err)
+	}
+}
+
+func TestWriteTable(t *testing.T) {
+	t.Parallel()
+	honest := run(t, simulate.Scenario{Seed: 12, Users: 100, Days: 2})
+	var b strings.Builder
+	if err := simulate.WriteTable(&b, honest); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range detect.Rules() {
+		if !strings.Contains(b.String(), "\n"+r.Name+" ") {
+			t.Errorf("no line of %s in\n%s", r.Name, b.String())
+		}
+	}
+}
+
+// BenchmarkHonest is the reach for honest traffic: 10,000 users for 30 days, each time with another seed.
+func BenchmarkHonest(b *testing.B) {
+	high, attempts := 0, 0
+	for seed := uint64(100); b.Loop(); seed++ {
+		r, err := simulate.Run(b.Context(), simulate.Scenario{Seed: seed})
+		if err != nil {
+			b.Fatal(err)
+		}
+		high += r.FalseOf(detect.High)
+		attempts += r.Attempts
+	}
+	b.ReportMetric(float64(high)/float64(b.N), "false-high/op")
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(attempts), "ns/attempt")
+}
+
+func ExampleRun() {
+	report, err := simulate.Run(context.Background(), simulate.Scenario{
+		Seed: 1, Users: 100, Days: 3,
+		Attacks: []simulate.Attack{{Rule: detect.LowAndSlow, Every: time.Hour, Begin: 1}},
+	})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return
+	}
+	found := report.Attacks[0]
+	fmt.Println(found.Detected, found.After < 24*time.Hour, report.FalseOf(detect.High))
+	// Output: true true 0
+}

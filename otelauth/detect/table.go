@@ -1,0 +1,83 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package detect
+
+import "math/bits"
+
+// ways is how many entries share a bucket.
+const ways = 8
+
+// table is a bounded map from keyed hashes to evidence. An entry lives in the one bucket that its key names, and
+// nobody outside knows the key of the hash, so nobody can aim at a bucket. A full bucket gives up its weakest
+// entry: the one with the least weight, halved for each halfLife without evidence, and among equals the oldest. So
+// names and networks that appear once churn in the places that are left, and what has gathered evidence stays.
+type table[E any] struct {
+	buckets  [][ways]place[E]
+	halfLife uint32 // seconds
+	live     int
+}
+
+type place[E any] struct {
+	key    uint64 // 0: free
+	last   uint32 // of the last evidence, in seconds of the engine
+	weight uint32
+	value  E
+}
+
+func newTable[E any](capacity int, halfLife uint32) *table[E] {
+	n := 1 << bits.Len(uint(max(capacity, 2*ways)/ways-1))
+	return &table[E]{buckets: make([][ways]place[E], n), halfLife: halfLife}
+}
+
+func (t *table[E]) bucket(key uint64) *[ways]place[E] {
+	return &t.buckets[(key>>16)&uint64(len(t.buckets)-1)]
+}
+
+func (t *table[E]) get(key uint64) *place[E] {
+	b := t.bucket(key)
+	for i := range b {
+		if b[i].key == key {
+			return &b[i]
+		}
+	}
+	return nil
+}
+
+// touch returns the entry of key with weight more on it, a fresh one in place of the weakest if need be.
+func (t *table[E]) touch(key uint64, now, weight uint32) *place[E] {
+	b := t.bucket(key)
+	weakest := 0
+	for i := range b {
+		p := &b[i]
+		if p.key == key {
+			p.weight = min(t.strength(p, now)+weight, maxWeight)
+			p.last = now
+			return p
+		}
+		if t.weaker(p, &b[weakest], now) {
+			weakest = i
+		}
+	}
+	p := &b[weakest]
+	if p.key == 0 {
+		t.live++
+	}
+	*p = place[E]{key: key, last: now, weight: weight}
+	return p
+}
+
+const maxWeight = 1 << 24
+
+func (t *table[E]) strength(p *place[E], now uint32) uint32 {
+	age := (max(now, p.last) - p.last) / t.halfLife
+	return p.weight >> min(age, 31)
+}
+
+func (t *table[E]) weaker(p, q *place[E], now uint32) bool {
+	if p.key == 0 || q.key == 0 {
+		return p.key == 0 && q.key != 0
+	}
+	ps, qs := t.strength(p, now), t.strength(q, now)
+	return ps < qs || ps == qs && p.last < q.last
+}

@@ -1,0 +1,87 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package otelauth_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"go.opentelemetry.io/otel/attribute"
+
+	"github.com/otelauth/otelauth-go/otelauth"
+	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/audit"
+	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
+)
+
+// TestFloodIsFolded: a flood through the whole middleware makes few events, exact metrics that agree with them, and
+// samples that are traces; Close tells what is folded.
+func TestFloodIsFolded(t *testing.T) {
+	t.Parallel()
+	rec := otelauthtest.NewRecorder(t)
+	var hook int64
+	mw := newMiddleware(t, otelauth.Config{
+		TracerProvider: rec.TracerProvider(), MeterProvider: rec.MeterProvider(), LoggerProvider: rec.LoggerProvider(),
+		Events: audit.Events{
+			Success:    audit.FirstSuccess,
+			Suppressed: func(_ context.Context, s attempt.Suppression) { hook += s.Count },
+		},
+	})
+	served := mw.Wrap(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	const failures, successes = 200, 50
+	for range failures {
+		served.ServeHTTP(httptest.NewRecorder(), request(t, "GET", "/", "alice", "open-sesame-7"))
+	}
+	for range successes {
+		served.ServeHTTP(httptest.NewRecorder(), request(t, "GET", "/", "alice", "wonderland"))
+	}
+	if err := mw.Close(); err != nil {
+		t.Fatal(err)
+	}
+	otelauthtest.NoSecrets(t, rec, "open-sesame-7", "wonderland")
+	traces := map[string]bool{}
+	for _, s := range rec.Spans() {
+		traces[s.SpanContext.TraceID().String()] = true
+	}
+	told, folded := map[string]int64{}, map[string]int64{}
+	for _, e := range rec.Events() {
+		outcome := e.Attribute("auth.outcome")
+		switch e.Name() {
+		case attempt.EventAttempt:
+			told[outcome]++
+		case attempt.EventSuppressed:
+			folded[outcome] += e.Attributes().Get(attempt.KeySuppressedCount).AsInt64()
+			samples := e.Attributes().Get(attempt.KeySuppressedTraces).AsStringSlice()
+			if len(samples) != audit.MaxTraces {
+				t.Errorf("%d sample traces", len(samples))
+			}
+			for _, id := range samples {
+				if !traces[id] {
+					t.Errorf("the sample %s is no trace", id)
+				}
+			}
+		}
+	}
+	for outcome, total := range map[string]int64{"failure": failures, "success": successes} {
+		kv := attribute.String("auth.outcome", outcome)
+		attempts, suppressed := rec.Sum("auth.attempts", kv), rec.Sum("auth.events.suppressed", kv)
+		if attempts != float64(total) || told[outcome]+folded[outcome] != total || suppressed != float64(folded[outcome]) || folded[outcome] == 0 {
+			t.Errorf("%s: %v attempts counted of %d, %d told, %d folded, %v counted as suppressed",
+				outcome, attempts, total, told[outcome], folded[outcome], suppressed)
+		}
+	}
+	if hook != folded["failure"]+folded["success"] {
+		t.Errorf("the hook was told of %d", hook)
+	}
+}
+
+func TestEventsAreValidated(t *testing.T) {
+	t.Parallel()
+	_, err := otelauth.New(otelauth.Config{Accounts: accounts(t), Events: audit.Events{Burst: -1}})
+	if err == nil || err.Error() != "otelauth: Config.Events: audit: Events.Burst is -1; choose 1 to 10000, or 0 for 20" {
+		t.Errorf("%v", err)
+	}
+}

@@ -1,0 +1,128 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package throttle
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Case is a budget that refused somebody: what an operator is shown of a throttle at work.
+type Case struct {
+	Budget Budget
+	// Network is whose budget it is, for pairs, networks and requests; the site's for sites.
+	Network netip.Prefix
+	// Account stands for whose budget it is, for pairs and accounts, as Config.Identify says it. Names are not
+	// kept: people type passwords into the name field.
+	Account string
+	// Refused is how many guesses this process refused, First and Last when.
+	Refused     uint64
+	First, Last time.Time
+	// Until is when the budget held one guess again, as told to the last one.
+	Until time.Time
+
+	key   Key
+	until time.Duration
+}
+
+// MaxCases bounds the cases remembered, about 300 bytes each. A new one takes the place of one that is over, or of the smallest of a few.
+const MaxCases = 4096
+
+// cases are the refusals of this process by budget.
+type cases struct {
+	stripes [caseStripes]struct {
+		sync.Mutex
+		by map[Key]*Case
+	}
+}
+
+const (
+	caseStripes = 16
+	caseSamples = 8
+)
+
+func (c *cases) note(t *Guesses, g *Guess, b *Bill, a *Answer) {
+	k := b.Charges[a.Budget].Key
+	now, elapsed := t.cfg.Now(), t.cfg.Elapsed()
+	s := &c.stripes[k[1]%caseStripes]
+	s.Lock()
+	defer s.Unlock()
+	if s.by == nil {
+		s.by = make(map[Key]*Case)
+	}
+	mine := s.by[k]
+	if mine == nil {
+		if len(s.by) >= MaxCases/caseStripes {
+			c.evict(s.by, elapsed)
+		}
+		mine = &Case{Budget: a.Budget, First: now, key: k}
+		switch a.Budget {
+		case Pair:
+			mine.Network, mine.Account = g.Network, t.cfg.Identify(g.Account)
+		case Account:
+			mine.Account = t.cfg.Identify(g.Account)
+		case Site:
+			mine.Network = siteOf(g.Network)
+		default:
+			mine.Network = g.Network
+		}
+		s.by[k] = mine
+	}
+	mine.Refused++
+	mine.Last = now
+	mine.Until, mine.until = now.Add(a.RetryAfter), elapsed+a.RetryAfter
+}
+
+// evict makes room: the order of a map is random, so a few of its entries are a sample of it.
+func (c *cases) evict(by map[Key]*Case, elapsed time.Duration) {
+	var least *Case
+	n := 0
+	for _, have := range by {
+		if have.until <= elapsed {
+			least = have
+			break
+		}
+		if least == nil || have.Refused < least.Refused {
+			least = have
+		}
+		if n++; n == caseSamples {
+			break
+		}
+	}
+	delete(by, least.key)
+}
+
+// List returns the budgets that are empty and refused somebody in this process, those with the most refusals first. At most
+// [MaxCases] are remembered.
+func (t *Guesses) List() []Case {
+	now := t.cfg.Elapsed()
+	var out []Case
+	for i := range t.cases.stripes {
+		s := &t.cases.stripes[i]
+		s.Lock()
+		for k, have := range s.by {
+			if have.until <= now {
+				delete(s.by, k)
+				continue
+			}
+			out = append(out, *have)
+		}
+		s.Unlock()
+	}
+	slices.SortFunc(out, func(a, b Case) int {
+		return cmp.Or(cmp.Compare(b.Refused, a.Refused), a.First.Compare(b.First), slices.Compare(a.key[:], b.key[:]))
+	})
+	return out
+}
+
+// forget drops the case of a budget.
+func (c *cases) forget(k Key) {
+	s := &c.stripes[k[1]%caseStripes]
+	s.Lock()
+	defer s.Unlock()
+	delete(s.by, k)
+}

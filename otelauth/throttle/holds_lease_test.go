@@ -1,0 +1,27 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package throttle_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/otelauth/otelauth-go/otelauth/throttle"
+)
+
+// TestLeaseIsChargedWhenItEnded: a store that refuses a guess keeps nothing of what it advanced. Charged at the moment of the
+// question, three holds that nobody settled would refuse every guess for ever.
+func TestLeaseIsChargedWhenItEnded(t *testing.T) {
+	t.Parallel()
+	l := throttle.Limit{Burst: 3, Every: time.Minute}
+	lost := throttle.Holds{Epoch: 10, Present: 3}
+	for minutes, want := range []int{0, 1, 2, 3, 3} {
+		h := lost // as it was found
+		now := 12*time.Minute + time.Duration(minutes)*time.Minute
+		h.Advance(l, time.Minute, now)
+		if got := h.Left(l, now); got != want || h.Open() != 0 {
+			t.Errorf("%d min after the lease: %d left, %d open; want %d, 0", minutes, got, h.Open(), want)
+		}
+	}
+}

@@ -1,0 +1,76 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package throttle
+
+import (
+	"crypto/sha256"
+	"hash/maphash"
+	"io"
+	"net/netip"
+
+	"github.com/otelauth/otelauth-go/otelauth/clientip"
+)
+
+// keys names budgets: SHA-256 over a secret, the kind of budget and what it is about, cut to half. The secret stands first and half of
+// the hash is never told, so nothing can be appended to it. Names of any length and with any octets are safe: at most one
+// part of each input has no fixed length, and it stands last.
+type keys struct {
+	secret [16]byte
+	local  maphash.Seed
+}
+
+func newKeys(secret []byte) keys {
+	k := keys{local: maphash.MakeSeed()}
+	sum := sha256.Sum256(append([]byte("otelauth throttle keys\x00"), secret...))
+	copy(k.secret[:], sum[:])
+	return k
+}
+
+// account names the budget of an account. A name that fits the buffer, as all honest ones do, costs no allocation.
+func (k *keys) account(canonical string) (out Key) {
+	var buf [256]byte
+	n := copy(buf[:], k.secret[:])
+	buf[n] = byte(Account)
+	n++
+	if len(canonical) <= len(buf)-n {
+		n += copy(buf[n:], canonical)
+		sum := sha256.Sum256(buf[:n])
+		return Key(sum[:len(out)])
+	}
+	h := sha256.New()
+	h.Write(buf[:n])
+	io.WriteString(h, canonical)
+	return Key(h.Sum(nil)[:len(out)])
+}
+
+// network names a budget about a network, and, when it is a pair's, about an account too.
+func (k *keys) network(b Budget, account Key, p netip.Prefix) (out Key) {
+	var buf [16 + 1 + 16 + 1 + 16]byte // one block of SHA-256 with its padding
+	n := copy(buf[:], k.secret[:])
+	buf[n] = byte(b)
+	n++
+	n += copy(buf[n:], account[:])
+	buf[n] = byte(p.Bits()) // 255 for the zero Prefix
+	n++
+	if p.IsValid() {
+		addr := p.Addr().Unmap().As16()
+		n += copy(buf[n:], addr[:])
+	}
+	sum := sha256.Sum256(buf[:n])
+	return Key(sum[:len(out)])
+}
+
+// siteOf is the site in which a network lies.
+func siteOf(p netip.Prefix) netip.Prefix { return clientip.Site(p.Addr()) }
+
+// quick is a hash of a pair for tables of this process: for what must not cost even one SHA-256.
+func (k *keys) quick(g *Guess) uint64 {
+	var buf [17]byte
+	if g.Network.IsValid() {
+		addr := g.Network.Addr().As16()
+		copy(buf[:], addr[:])
+	}
+	buf[16] = byte(g.Network.Bits())
+	return maphash.String(k.local, g.Account)*0x9e3779b97f4a7c15 ^ maphash.Bytes(k.local, buf[:])
+}

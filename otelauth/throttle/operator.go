@@ -1,0 +1,317 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package throttle
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/clientip"
+)
+
+// Act is who changes a throttle, why, and for how long. By and Why are required: they stand in the event auth.throttle.changed that each act
+// is, cut to 256 bytes.
+type Act struct {
+	By, Why string
+	// For is how long a rule lasts; 0 until it is revoked or the process ends. [Guesses.Clear] ignores it.
+	For time.Duration
+}
+
+const maxActBytes = 256
+
+// ErrSubject and ErrAct are what a refused act is: errors.Is tells them from a Store's error.
+var (
+	ErrSubject = errors.New("throttle: name a network, an account or both")
+	ErrAct     = errors.New("throttle: say who acts and why, and a time that is not negative")
+	ErrRules   = fmt.Errorf("throttle: %d rules are in force; revoke some first", MaxRules)
+)
+
+// check brings a subject into the form in which rules are kept.
+func (s Subject) check() (Subject, error) {
+	if s == (Subject{}) {
+		return s, ErrSubject
+	}
+	if s.Network == (netip.Prefix{}) {
+		return s, nil
+	}
+	if !s.Network.IsValid() {
+		return s, ErrSubject
+	}
+	bits, addr := s.Network.Bits(), s.Network.Addr()
+	if addr.Is4In6() {
+		if bits < 96 {
+			return s, fmt.Errorf("%w: %v holds more than all IPv4 addresses", ErrSubject, s.Network)
+		}
+		bits -= 96
+	}
+	s.Network = netip.PrefixFrom(addr.Unmap().WithZone(""), bits).Masked()
+	return s, nil
+}
+
+func (a Act) check() error {
+	if strings.TrimSpace(a.By) == "" || strings.TrimSpace(a.Why) == "" || a.For < 0 {
+		return ErrAct
+	}
+	return nil
+}
+
+// Deny refuses all guesses of a subject, right or wrong, also those that a cache would recognise. It holds in this process.
+func (t *Guesses) Deny(ctx context.Context, s Subject, a Act) error {
+	return t.rule(ctx, s, a, true)
+}
+
+// Allow lets a subject guess without price or bound: for a network that tests, say. It holds in this process. A rule about the same
+// subject is replaced.
+func (t *Guesses) Allow(ctx context.Context, s Subject, a Act) error {
+	return t.rule(ctx, s, a, false)
+}
+
+func (t *Guesses) rule(ctx context.Context, s Subject, a Act, denied bool) error {
+	s, err := s.check()
+	if err = errors.Join(err, a.check()); err != nil {
+		return err
+	}
+	s.Account = strings.Clone(s.Account)
+	now := t.cfg.Now()
+	r := Rule{
+		Subject: s, Denied: denied, Since: now,
+		By: attempt.Text(a.By, maxActBytes), Why: attempt.Text(a.Why, maxActBytes),
+	}
+	elapsed := t.cfg.Elapsed()
+	if a.For > 0 {
+		r.Until, r.until = now.Add(a.For), elapsed+a.For
+	}
+	err = t.rules.change(elapsed, func(by map[Subject]*Rule) error {
+		if _, have := by[s]; !have && len(by) >= MaxRules {
+			return ErrRules
+		}
+		by[s] = &r
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	verb := "allowed"
+	if denied {
+		verb = "denied"
+	}
+	end := ""
+	if a.For > 0 {
+		end = " until " + r.Until.UTC().Format(time.RFC3339)
+	}
+	t.changed(ctx, verb, s, a, end)
+	return nil
+}
+
+// Revoke ends the rule about a subject, if there is one.
+func (t *Guesses) Revoke(ctx context.Context, s Subject, a Act) error {
+	s, err := s.check()
+	if err = errors.Join(err, a.check()); err != nil {
+		return err
+	}
+	had := false
+	err = t.rules.change(t.cfg.Elapsed(), func(by map[Subject]*Rule) error {
+		_, had = by[s]
+		delete(by, s)
+		return nil
+	})
+	if err == nil && had {
+		t.changed(ctx, "no longer ruled", s, a, "")
+	}
+	return err
+}
+
+// Rules returns the rules in force, the newest first.
+func (t *Guesses) Rules() []Rule {
+	set := t.rules.load()
+	if set == nil {
+		return nil
+	}
+	now := t.cfg.Elapsed()
+	var out []Rule
+	for _, r := range set.by {
+		if r.until == 0 || r.until > now {
+			out = append(out, *r)
+		}
+	}
+	slices.SortFunc(out, func(a, b Rule) int {
+		return cmp.Or(b.Since.Compare(a.Since), cmp.Compare(a.Subject.Account, b.Subject.Account),
+			cmp.Compare(a.Subject.Network.String(), b.Subject.Network.String()))
+	})
+	return out
+}
+
+// Clear fills the budget of a subject: with an account and a network that of the pair alone, otherwise that of the account or
+// of the network; a network shorter than /32 or /64 is a site. What is on its way stays so. With a shared Store it holds everywhere.
+func (t *Guesses) Clear(ctx context.Context, s Subject, a Act) error {
+	s, err := s.check()
+	if err = errors.Join(err, a.check()); err != nil {
+		return err
+	}
+	k, b, err := t.budgetOf(s)
+	if err != nil {
+		return err
+	}
+	if err := t.store.Clear(ctx, k, b); err != nil {
+		return fmt.Errorf("throttle: the budget is not cleared: %w", err)
+	}
+	if b == Pair {
+		t.mirror.forget(t.keys.quick(&Guess{Account: s.Account, Network: s.Network}))
+	}
+	if b == Network {
+		r := t.keys.network(Requests, Key{}, s.Network)
+		if err := t.store.Clear(ctx, r, Requests); err != nil {
+			return fmt.Errorf("throttle: the request budget is not cleared: %w", err)
+		}
+		t.cases.forget(r)
+	}
+	t.cases.forget(k)
+	t.waiters.wake(&Bill{Charges: [numBudgets]Charge{{Key: k}}})
+	t.changed(ctx, "cleared", s, a, "")
+	return nil
+}
+
+// budgetOf returns which budget a subject names.
+func (t *Guesses) budgetOf(s Subject) (Key, Budget, error) {
+	isNetwork := s.Network == clientip.Network(s.Network.Addr())
+	switch {
+	case s.Account != "" && !s.Network.IsValid():
+		return t.keys.account(s.Account), Account, nil
+	case s.Account != "" && isNetwork:
+		return t.keys.network(Pair, t.keys.account(s.Account), s.Network), Pair, nil
+	case s.Account == "" && isNetwork:
+		return t.keys.network(Network, Key{}, s.Network), Network, nil
+	case s.Account == "" && s.Network == clientip.Site(s.Network.Addr()):
+		return t.keys.network(Site, Key{}, s.Network), Site, nil
+	}
+	return Key{}, 0, fmt.Errorf("%w: %v has no budget; name a /32 or /64, or without an account a /24 or /48", ErrSubject, s.Network)
+}
+
+// changed tells what an operator did.
+func (t *Guesses) changed(ctx context.Context, verb string, s Subject, a Act, end string) {
+	n := attempt.Notice{
+		Kind: attempt.ThrottleChanged, Time: t.cfg.Now(), Network: s.Network,
+		Actor: attempt.Text(a.By, maxActBytes), Why: attempt.Text(a.Why, maxActBytes),
+	}
+	who := ""
+	if s.Account != "" {
+		n.UserHash = t.cfg.Identify(s.Account)
+		who = "account " + n.UserHash
+	}
+	if s.Network.IsValid() {
+		if who != "" {
+			who += " from "
+		}
+		who += "network " + s.Network.String()
+	}
+	n.Message = "throttle: " + who + " is " + verb + end
+	t.cfg.Notice(ctx, n)
+}
+
+// Explanation says how a subject stands.
+type Explanation struct {
+	Subject Subject
+	// Rule is what an operator decided about it; nil when nothing.
+	Rule *Rule
+	// Known says that the pair has succeeded lately: only its own budget counts.
+	Known bool
+	// Refuses is the budget that refuses it for the longest time; only when Refused.
+	Refused bool
+	Refuses Budget
+	// Until is when a refusal ends; the zero Time when there is none, or no end.
+	Until time.Time
+	// Budgets are those that the subject draws on, in the order of Budget.
+	Budgets []Standing
+}
+
+// Standing is the state of one budget.
+type Standing struct {
+	Budget Budget
+	Limit  Limit
+	BudgetView
+	// Full is whether nothing was spent.
+	Full bool
+}
+
+// String explains in one line: "refused by the network budget (300, then 1 each 1s) until 2026-01-01T00:00:09Z".
+func (e Explanation) String() string {
+	until := ""
+	if !e.Until.IsZero() {
+		until = " until " + e.Until.UTC().Format(time.RFC3339)
+	}
+	switch {
+	case e.Rule != nil && e.Rule.Denied:
+		return fmt.Sprintf("denied by %s%s: %s", e.Rule.By, until, e.Rule.Why)
+	case e.Rule != nil:
+		return fmt.Sprintf("allowed by %s%s: %s", e.Rule.By, until, e.Rule.Why)
+	case e.Refused:
+		for _, s := range e.Budgets {
+			if s.Budget == e.Refuses {
+				return fmt.Sprintf("refused by the %v budget (%v)%s", e.Refuses, s.Limit, until)
+			}
+		}
+	case e.Known:
+		return "not refused; the pair is known"
+	}
+	return "not refused"
+}
+
+// Explain says whether a subject is refused, by which budget or rule, and until when. It changes nothing.
+func (t *Guesses) Explain(ctx context.Context, s Subject) (Explanation, error) {
+	s, err := s.check()
+	if err != nil {
+		return Explanation{}, err
+	}
+	e := Explanation{Subject: s}
+	now, elapsed := t.cfg.Now(), t.cfg.Elapsed()
+	g := Guess{Account: s.Account, Network: s.Network}
+	b := t.bill(&g)
+	if s.Account == "" {
+		b.Charges[Pair], b.Charges[Account] = Charge{}, Charge{}
+		if b.Charges[Requests].Limit = t.cfg.Budgets.Requests; b.Charges[Requests].Limit != (Limit{}) {
+			b.Charges[Requests].Key = t.keys.network(Requests, Key{}, s.Network)
+		}
+	}
+	if !s.Network.IsValid() {
+		b.Charges[Pair], b.Charges[Network] = Charge{}, Charge{}
+	} else if s.Network != clientip.Network(s.Network.Addr()) {
+		// A wider network has no budget of its own, unless it is a site.
+		b.Charges[Pair], b.Charges[Network], b.Charges[Requests] = Charge{}, Charge{}, Charge{}
+		if s.Network != clientip.Site(s.Network.Addr()) {
+			b.Charges[Site] = Charge{}
+		}
+	}
+	v, err := t.store.Look(ctx, b)
+	if err != nil {
+		return e, fmt.Errorf("throttle: the budgets cannot be read: %w", err)
+	}
+	e.Known = v.Known
+	var longest time.Duration
+	for i := range numBudgets {
+		l := b.limitOf(i, v.Known)
+		if l == (Limit{}) {
+			continue
+		}
+		view := v.Budgets[i]
+		e.Budgets = append(e.Budgets, Standing{Budget: i, Limit: l, BudgetView: view, Full: view.Left == l.Burst && view.Held == 0})
+		if view.Left < 1 && view.Wait > longest {
+			e.Refused, e.Refuses, longest = true, i, view.Wait
+			e.Until = now.Add(view.Wait)
+		}
+	}
+	if set := t.rules.load(); set != nil {
+		if rule := set.find(&g, elapsed); rule != nil {
+			own := *rule
+			e.Rule, e.Refused, e.Until = &own, rule.Denied, rule.Until
+		}
+	}
+	return e, nil
+}

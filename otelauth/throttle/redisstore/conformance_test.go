@@ -1,0 +1,54 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package redisstore_test
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/otelauth/otelauth-go/otelauth/throttle"
+	"github.com/otelauth/otelauth-go/otelauth/throttle/redisstore"
+	"github.com/otelauth/otelauth-go/otelauth/throttle/throttletest"
+)
+
+// settled is a Store whose Settle is done when it returns: the suite looks at once.
+type settled struct{ *redisstore.Store }
+
+func (s settled) Settle(ctx context.Context, b throttle.Bill, r throttle.Receipt, how throttle.Settlement) {
+	s.Store.Settle(ctx, b, r, how)
+	s.Flush()
+}
+
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	srv := startRedis(t)
+	var n atomic.Int64
+	throttletest.Run(t, func(t *testing.T) throttletest.Harness {
+		var elapsed atomic.Int64
+		prefix := fmt.Sprint("suite", n.Add(1))
+		told := newNotices()
+		open := func(t *testing.T) throttle.Store {
+			m, err := throttle.NewMemory(throttle.MemoryConfig{
+				Bytes: throttle.MinMemoryBytes, Elapsed: func() time.Duration { return time.Duration(elapsed.Load()) },
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := newStore(t, redisstore.Config{Client: srv.client(t), Prefix: prefix, Fallback: m, Notice: told.add}.WithWall(wall(&elapsed)))
+			return settled{s}
+		}
+		t.Cleanup(func() {
+			if told.count() > 0 {
+				t.Errorf("the fallback has answered: %v", told.all)
+			}
+		})
+		return throttletest.Harness{
+			Store: open(t), Peer: open,
+			Advance: func(d time.Duration) { elapsed.Add(int64(d)) },
+		}
+	})
+}

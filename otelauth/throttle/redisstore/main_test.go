@@ -1,0 +1,131 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package redisstore_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/otelauth/otelauth-go/otelauth/throttle"
+	"github.com/otelauth/otelauth-go/otelauth/throttle/redisstore"
+	"github.com/otelauth/otelauth-go/otelauth/throttle/throttletest"
+)
+
+// stormEnv makes the test binary one process of a storm on that Redis.
+const stormEnv = "REDISSTORE_STORM"
+
+const stormProcesses, stormGuesses, stormGuessers = 4, 100, 64
+
+// silence keeps go-redis from writing of servers that the tests take away.
+type silence struct{}
+
+func (silence) Printf(context.Context, string, ...any) {}
+
+func TestMain(m *testing.M) {
+	redis.SetLogger(silence{})
+	if addr := os.Getenv(stormEnv); addr != "" {
+		if err := guess(addr); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// guess is one process of the storm. It says when it is ready, and how many of its guesses reached the hash.
+func guess(addr string) error {
+	c := redis.NewClient(&redis.Options{Addr: addr, PoolSize: stormGuessers})
+	defer c.Close()
+	s, err := redisstore.New(redisstore.Config{Client: c, Timeout: time.Second})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	th, err := throttle.New(throttle.Config{Store: s, Key: throttletest.StormKey(), Budgets: throttletest.StormBudgets()})
+	if err != nil {
+		return err
+	}
+	fmt.Println("ready")
+	in := bufio.NewReader(os.Stdin)
+	if _, err := in.ReadString('\n'); err != nil {
+		return err
+	}
+	n, err := throttletest.Storm(ctx, th, strconv.Itoa(os.Getpid()), stormGuesses/stormProcesses, stormGuessers/stormProcesses)
+	if err != nil {
+		return err
+	}
+	if !s.Shared() {
+		return fmt.Errorf("Redis was lost")
+	}
+	fmt.Println(n)
+	return nil
+}
+
+// TestStormOfProcesses: of 100 distinct wrong guesses of 64 guessers in 4 processes, on a budget of 5, exactly 5 reach the hash.
+func TestStormOfProcesses(t *testing.T) {
+	t.Parallel()
+	srv := startRedis(t)
+	type child struct {
+		cmd *exec.Cmd
+		out *bufio.Scanner
+	}
+	var children []child
+	var starts []func()
+	for range stormProcesses {
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), stormEnv+"="+srv.addr)
+		in, err := cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = cmd.Process.Kill() })
+		children = append(children, child{cmd, bufio.NewScanner(out)})
+		starts = append(starts, func() { fmt.Fprintln(in) })
+	}
+	for _, c := range children {
+		if !c.out.Scan() || c.out.Text() != "ready" {
+			t.Fatalf("a guesser says %q", c.out.Text())
+		}
+	}
+	for _, start := range starts {
+		start()
+	}
+	total := 0
+	var each []string
+	for _, c := range children {
+		if !c.out.Scan() {
+			t.Fatal("a guesser says nothing")
+		}
+		n, err := strconv.Atoi(c.out.Text())
+		if err != nil {
+			t.Fatalf("a guesser says %q", c.out.Text())
+		}
+		each = append(each, c.out.Text())
+		total += n
+		if err := c.cmd.Wait(); err != nil {
+			t.Error(err)
+		}
+	}
+	t.Logf("reached the hash, by process: %s", strings.Join(each, " "))
+	if total != 5 {
+		t.Errorf("%d guesses reached the hash; want exactly 5", total)
+	}
+}

@@ -1,0 +1,378 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package redisstore_test
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/throttle"
+	"github.com/otelauth/otelauth-go/otelauth/throttle/redisstore"
+	"github.com/otelauth/otelauth-go/otelauth/throttle/throttletest"
+)
+
+// load is users at work: each an account of his own, half of the guesses wrong. No guess may end in an error.
+type load struct {
+	stop   chan struct{}
+	wg     sync.WaitGroup
+	done   atomic.Int64
+	errors atomic.Int64
+}
+
+func startLoad(t testing.TB, s throttle.Store) *load {
+	l := &load{stop: make(chan struct{})}
+	for i := range 8 {
+		l.wg.Go(func() {
+			pace := time.NewTicker(2 * time.Millisecond)
+			defer pace.Stop()
+			for n := 0; ; n++ {
+				select {
+				case <-l.stop:
+					return
+				default:
+				}
+				b := bill(0, 1<<15)
+				b.Charges[throttle.Pair].Key = throttletest.Key(fmt.Sprint("load", i, byte(n)))
+				a, err := s.Spend(ctx, b)
+				if err != nil {
+					l.errors.Add(1)
+				}
+				if a.Verdict == throttle.Granted {
+					s.Settle(ctx, b, a.Receipt, throttle.Settlement(n%2))
+				}
+				l.done.Add(1)
+				<-pace.C // as if there were a hash: memory alone is faster than any queue
+			}
+		})
+	}
+	t.Cleanup(l.end)
+	return l
+}
+
+// pass waits until n more guesses have been answered.
+func (l *load) pass(t testing.TB, n int64) {
+	t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for want := l.done.Load() + n; l.done.Load() < want; {
+		if time.Now().After(deadline) {
+			t.Fatal("guesses are not answered any more")
+		}
+		<-time.After(time.Millisecond)
+	}
+}
+
+func (l *load) end() {
+	select {
+	case <-l.stop:
+	default:
+		close(l.stop)
+	}
+	l.wg.Wait()
+}
+
+// wrong tries wrong passwords and returns how many were granted.
+func wrong(t testing.TB, s *redisstore.Store, b throttle.Bill, times int) (granted int) {
+	t.Helper()
+	for range times {
+		a, err := s.Spend(ctx, b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a.Verdict == throttle.Granted {
+			granted++
+			s.Settle(ctx, b, a.Receipt, throttle.Wrong)
+			if s.Shared() {
+				s.Flush()
+			}
+		}
+	}
+	return granted
+}
+
+// TestOutages takes Redis away in mid-load, in each of three ways, twice.
+func TestOutages(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name       string
+		away, back func(t *testing.T, srv *server, p *proxy)
+		keeps      bool // Redis has its budgets afterwards
+	}{
+		{
+			"killed and restarted",
+			func(_ *testing.T, srv *server, _ *proxy) { srv.kill() },
+			func(t *testing.T, srv *server, _ *proxy) { srv.start(t) }, false,
+		},
+		{
+			"frozen",
+			func(t *testing.T, srv *server, _ *proxy) { srv.signal(t, syscall.SIGSTOP) },
+			func(t *testing.T, srv *server, _ *proxy) { srv.signal(t, syscall.SIGCONT) }, true,
+		},
+		{
+			"cut off",
+			func(_ *testing.T, _ *server, p *proxy) { p.drop(true) },
+			func(_ *testing.T, _ *server, p *proxy) { p.reset(); p.drop(false) }, true,
+		},
+		{
+			"reset",
+			func(_ *testing.T, _ *server, p *proxy) { p.drop(true); p.reset() },
+			func(_ *testing.T, _ *server, p *proxy) { p.reset(); p.drop(false) }, true,
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			srv := startRedis(t)
+			p := startProxy(t, srv.addr)
+			c := redis.NewClient(&redis.Options{Addr: p.addr, ContextTimeoutEnabled: true})
+			t.Cleanup(func() { _ = c.Close() })
+			n := newNotices()
+			s := newStore(t, redisstore.Config{
+				Client: c, Timeout: 500 * time.Millisecond, ProbeEvery: 10 * time.Millisecond, Notice: n.add,
+			})
+			l := startLoad(t, s)
+			l.pass(t, 200)
+
+			for round := range 2 {
+				b := bill(byte(round+1), 5)
+				if got := wrong(t, s, b, 2); got != 2 {
+					t.Fatalf("%d of 2 guesses granted while all is well", got)
+				}
+				tc.away(t, srv, p)
+				if told := within(t, "the loss", n.c); told.Kind != attempt.ThrottleStore || told.Err == nil || told.Message == "" {
+					t.Errorf("told %+v of the loss", told)
+				}
+				if s.Shared() {
+					t.Error("lost, and still shared")
+				}
+				if got := wrong(t, s, b, 2); got != 2 {
+					t.Errorf("%d of 2 guesses granted by memory", got)
+				}
+				l.pass(t, 200)
+				tc.back(t, srv, p)
+				if told := within(t, "the return", n.c); told.Kind != attempt.ThrottleStore || told.Err != nil || told.Message == "" {
+					t.Errorf("told %+v of the return", told)
+				}
+				l.pass(t, 200)
+				want := 1 // 2 before and 2 meanwhile count, of 5
+				if !tc.keeps {
+					want = 3 // a server without persistence has only what it was told again
+				}
+				if got := wrong(t, s, b, 10); got != want {
+					t.Errorf("%d guesses granted after the return; want %d", got, want)
+				}
+				if !s.Shared() {
+					t.Error("returned, and not shared")
+				}
+			}
+			l.end()
+			if got := n.count(); got != 4 {
+				t.Errorf("%d notices for 4 changes: %v", got, n.all)
+			}
+			if l.errors.Load() > 0 {
+				t.Errorf("%d of %d users saw an error", l.errors.Load(), l.done.Load())
+			}
+		})
+	}
+}
+
+// TestEmptyBudgetStaysEmptyWithoutRedis: what Redis said of a budget holds when Redis is gone.
+func TestEmptyBudgetStaysEmptyWithoutRedis(t *testing.T) {
+	t.Parallel()
+	srv := startRedis(t)
+	n := newNotices()
+	s := newStore(t, redisstore.Config{Client: srv.client(t), ProbeEvery: time.Hour, Notice: n.add})
+	b, known := bill(1, 5), bill(2, 1)
+	if got := wrong(t, s, b, 9); got != 5 {
+		t.Fatalf("%d granted of a budget of 5", got)
+	}
+	// A pair that succeeded is known here, too.
+	a, err := s.Spend(ctx, known)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Settle(ctx, known, a.Receipt, throttle.Right)
+	srv.kill()
+	if got := wrong(t, s, b, 9); got != 0 {
+		t.Errorf("%d more granted after Redis was lost", got)
+	}
+	if a, err := s.Spend(ctx, known); err != nil || !a.Known || a.Verdict != throttle.Granted {
+		t.Errorf("the owner got %+v, %v after Redis was lost", a, err)
+	}
+	if n.count() != 1 {
+		t.Errorf("%d notices", n.count())
+	}
+}
+
+// TestOthersGuessesCountWithoutRedis: a budget that other processes emptied stays empty here once Redis has said so.
+func TestOthersGuessesCountWithoutRedis(t *testing.T) {
+	t.Parallel()
+	srv := startRedis(t)
+	here := newStore(t, redisstore.Config{Client: srv.client(t), ProbeEvery: time.Hour})
+	there := newStore(t, redisstore.Config{Client: srv.client(t), ProbeEvery: time.Hour})
+	b := bill(1, 5)
+	b.Charges[throttle.Network] = throttle.Charge{Key: throttletest.Key("2"), Limit: throttle.Limit{Burst: 300, Every: time.Second}}
+	if got := wrong(t, there, b, 9); got != 5 {
+		t.Fatalf("%d granted there of a budget of 5", got)
+	}
+	if got := wrong(t, here, b, 1); got != 0 {
+		t.Fatal("granted here, although it is empty")
+	}
+	srv.kill()
+	if got := wrong(t, here, b, 9); got != 0 {
+		t.Errorf("%d granted here once Redis was lost", got)
+	}
+	neighbour := b
+	neighbour.Charges[throttle.Pair].Key = throttletest.Key("3")
+	if got := wrong(t, here, neighbour, 9); got != 5 {
+		t.Errorf("%d of 5 granted to a neighbour on the same network", got)
+	}
+}
+
+// TestLostRedisIsNotAsked: a frozen Redis costs three guesses a wait, and no guess after them.
+func TestLostRedisIsNotAsked(t *testing.T) {
+	t.Parallel()
+	srv := startRedis(t)
+	p := startProxy(t, srv.addr)
+	c := redis.NewClient(&redis.Options{Addr: p.addr, ContextTimeoutEnabled: true, MaxRetries: 3})
+	t.Cleanup(func() { _ = c.Close() })
+	n := newNotices()
+	s := newStore(t, redisstore.Config{Client: c, Timeout: 20 * time.Millisecond, ProbeEvery: time.Hour, Notice: n.add})
+	for range 3 { // connects
+		wrong(t, s, bill(1, 1000), 1)
+	}
+	p.drop(true)
+	wrong(t, s, bill(2, 1000), 3)
+	if s.Shared() {
+		t.Fatal("three guesses without an answer, and still shared")
+	}
+	before := p.requests()
+	wrong(t, s, bill(2, 1000), 500)
+	if got := p.requests() - before; got != 0 {
+		t.Errorf("%d requests went to a Redis that does not answer", got)
+	}
+	if n.count() != 1 {
+		t.Errorf("%d notices", n.count())
+	}
+}
+
+// TestThawChargesNobody: what a frozen server finds in its sockets when it thaws is void: the fallback has judged it.
+func TestThawChargesNobody(t *testing.T) {
+	t.Parallel()
+	srv := startRedis(t)
+	c := srv.client(t) // heeds no context: what nobody waits for stays on its way
+	n := newNotices()
+	s := newStore(t, redisstore.Config{Client: c, Timeout: 200 * time.Millisecond, ProbeEvery: 10 * time.Millisecond, Notice: n.add})
+	b := bill(1, 9)
+	wrong(t, s, b, 1)
+	srv.signal(t, syscall.SIGSTOP)
+	wrong(t, s, b, 3)
+	if told := within(t, "the loss", n.c); told.Err == nil {
+		t.Fatal(told)
+	}
+	<-time.After(400 * time.Millisecond) // on the server's own clock
+	srv.signal(t, syscall.SIGCONT)
+	if told := within(t, "the return", n.c); told.Err != nil {
+		t.Fatal(told)
+	}
+	v, err := s.Look(ctx, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := v.Budgets[throttle.Pair]; got.Left != 5 || got.Held != 0 {
+		t.Errorf("%d left and %d held of 9 after 4 wrong guesses", got.Left, got.Held)
+	}
+}
+
+// TestOneRoundTripAGuess: one packet a guess, whatever its bill.
+func TestOneRoundTripAGuess(t *testing.T) {
+	t.Parallel()
+	srv := startRedis(t)
+	p := startProxy(t, srv.addr)
+	c := redis.NewClient(&redis.Options{Addr: p.addr, PoolSize: 1})
+	t.Cleanup(func() { _ = c.Close() })
+	s := newStore(t, redisstore.Config{Client: c})
+	s.Warm()
+	b := bill(1, 1000)
+	b.Charges[throttle.Account] = throttle.Charge{Key: throttletest.Key("2"), Limit: throttle.Limit{Burst: 1000, Every: time.Minute}}
+	b.Charges[throttle.Network] = throttle.Charge{Key: throttletest.Key("3"), Limit: throttle.Limit{Burst: 300, Every: time.Second}}
+	b.Charges[throttle.Site] = throttle.Charge{Key: throttletest.Key("4"), Limit: throttle.Limit{Burst: 3000, Every: time.Second}}
+	if _, err := s.Spend(ctx, b); err != nil { // connects, and brings the script
+		t.Fatal(err)
+	}
+	before := p.requests()
+	for range 100 {
+		if a, err := s.Spend(ctx, b); err != nil || a.Verdict != throttle.Granted {
+			t.Fatal(a, err)
+		}
+	}
+	if got := p.requests() - before; got != 100 {
+		t.Errorf("%d requests for 100 guesses", got)
+	}
+	// Settlements go together.
+	before = p.requests()
+	for range 100 {
+		s.Settle(ctx, b, throttle.Receipt{Held: 15, Epoch: 1}, throttle.Wrong)
+	}
+	s.Flush()
+	if got := p.requests() - before; got > 100 {
+		t.Errorf("%d requests for 100 settlements", got)
+	}
+}
+
+// TestReadOnlyRedis: a Redis that answers and cannot keep anything is as good as lost.
+func TestReadOnlyRedis(t *testing.T) {
+	t.Parallel()
+	srv := startRedis(t)
+	admin := srv.client(t)
+	n := newNotices()
+	s := newStore(t, redisstore.Config{Client: srv.client(t), ProbeEvery: 10 * time.Millisecond, Notice: n.add})
+	wrong(t, s, bill(1, 9), 1)
+	if err := admin.ConfigSet(ctx, "maxmemory", "1").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if got := wrong(t, s, bill(1, 9), 12); got != 8 {
+		t.Errorf("%d granted of the 8 that are left", got)
+	}
+	if told := within(t, "the loss", n.c); told.Err == nil {
+		t.Fatal(told)
+	}
+	if err := admin.ConfigSet(ctx, "maxmemory", "0").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if told := within(t, "the return", n.c); told.Err != nil {
+		t.Fatal(told)
+	}
+}
+
+// TestStartWithoutRedis: a service starts, and is guarded, while its Redis is down.
+func TestStartWithoutRedis(t *testing.T) {
+	t.Parallel()
+	srv := startRedis(t)
+	srv.kill()
+	n := newNotices()
+	s := newStore(t, redisstore.Config{Client: srv.client(t), ProbeEvery: 10 * time.Millisecond, Notice: n.add})
+	if got := wrong(t, s, bill(1, 5), 9); got != 5 {
+		t.Errorf("%d granted of a budget of 5", got)
+	}
+	within(t, "the loss", n.c)
+	srv.start(t)
+	if told := within(t, "the return", n.c); told.Err != nil {
+		t.Fatal(told)
+	}
+	if got := wrong(t, s, bill(1, 5), 9); got != 0 {
+		t.Errorf("%d granted although the budget was emptied before Redis came", got)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Spend(ctx, bill(3, 5)); err != nil {
+		t.Errorf("after Close: %v", err)
+	}
+}

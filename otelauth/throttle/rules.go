@@ -1,0 +1,148 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package throttle
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Subject is what an operator speaks of: a network, an account, or, with both, one account from one network.
+type Subject struct {
+	// Account is the identity of an account, as the store of accounts resolves names (verify.Accounts.Canonical); "" for any.
+	Account string
+	// Network is any network, in normal form or not; the zero Prefix for any.
+	Network netip.Prefix
+}
+
+// Rule is what an operator has decided about a subject.
+type Rule struct {
+	Subject Subject
+	// Denied guesses are refused, right or wrong; other rules allow: their guesses are neither charged nor refused.
+	Denied bool
+	// By and Why are who decided, and for what reason.
+	By, Why string
+	// Since is when; Until when it ends, the zero Time never.
+	Since, Until time.Time
+
+	until time.Duration // 0: never
+}
+
+// MaxRules bounds the rules in force.
+const MaxRules = 10_000
+
+// openEnd is what a caller is told to wait whose denial has no end.
+const openEnd = time.Hour
+
+// ruleBook is the rules in force. Reading takes no lock: a change makes a new set.
+type ruleBook struct {
+	mu  sync.Mutex
+	set atomic.Pointer[ruleSet]
+}
+
+type ruleSet struct {
+	by map[Subject]*Rule
+	// bits4 and bits6 are the lengths of the networks that rules name, longest first.
+	bits4, bits6 []int
+	accounts     bool
+}
+
+func (b *ruleBook) load() *ruleSet { return b.set.Load() }
+
+// change replaces the set by one in which edit has had its way; it drops what has ended.
+func (b *ruleBook) change(now time.Duration, edit func(map[Subject]*Rule) error) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	next := &ruleSet{by: make(map[Subject]*Rule)}
+	if old := b.set.Load(); old != nil {
+		maps.Copy(next.by, old.by)
+	}
+	maps.DeleteFunc(next.by, func(_ Subject, r *Rule) bool { return r.until != 0 && r.until <= now })
+	if err := edit(next.by); err != nil {
+		return err
+	}
+	if len(next.by) == 0 {
+		b.set.Store(nil)
+		return nil
+	}
+	for s := range next.by {
+		next.accounts = next.accounts || s.Account != ""
+		if !s.Network.IsValid() {
+			continue
+		}
+		bits := &next.bits6
+		if s.Network.Addr().Is4() {
+			bits = &next.bits4
+		}
+		if !slices.Contains(*bits, s.Network.Bits()) {
+			*bits = append(*bits, s.Network.Bits())
+		}
+	}
+	for _, bits := range [][]int{next.bits4, next.bits6} {
+		slices.Sort(bits)
+		slices.Reverse(bits)
+	}
+	b.set.Store(next)
+	return nil
+}
+
+// left is how long a denial lasts, for the caller.
+func (r *Rule) left(now time.Duration) time.Duration {
+	if r.until == 0 {
+		return openEnd
+	}
+	return r.until - now
+}
+
+// find returns the rule that decides about a guess, or nil. A rule about the account from this network goes before one about
+// either, and a longer network before a shorter one that holds it; between account and network, a denial goes before an allowance.
+func (s *ruleSet) find(g *Guess, now time.Duration) *Rule {
+	var account *Rule
+	if s.accounts && g.Account != "" {
+		if r := s.match(g.Account, g.Network, now); r != nil {
+			return r
+		}
+		if account = s.one(Subject{Account: g.Account}, now); account != nil && account.Denied {
+			return account
+		}
+	}
+	if network := s.network(g.Network, now); network != nil && (account == nil || network.Denied) {
+		return network
+	}
+	return account
+}
+
+// network is find for what has no account.
+func (s *ruleSet) network(p netip.Prefix, now time.Duration) *Rule { return s.match("", p, now) }
+
+func (s *ruleSet) match(account string, p netip.Prefix, now time.Duration) *Rule {
+	if !p.IsValid() {
+		return nil
+	}
+	lengths := s.bits6
+	if p.Addr().Is4() {
+		lengths = s.bits4
+	}
+	for _, bits := range lengths {
+		if bits > p.Bits() {
+			continue // a part of the network is not the network
+		}
+		if r := s.one(Subject{account, netip.PrefixFrom(p.Addr(), bits).Masked()}, now); r != nil {
+			return r
+		}
+	}
+	return nil
+}
+
+func (s *ruleSet) one(subject Subject, now time.Duration) *Rule {
+	r := s.by[subject]
+	if r == nil || r.until != 0 && r.until <= now {
+		return nil
+	}
+	return r
+}

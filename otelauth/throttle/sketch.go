@@ -1,0 +1,72 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package throttle
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"sync/atomic"
+	"time"
+)
+
+// sketch remembers the debts of budgets that the exact table had no room for. It never forgets one before its time, so nobody
+// gets a fresh budget by pushing his own out of the table with invented names.
+//
+// It is a count-min sketch (Cormode and Muthukrishnan 2005) whose cells hold moments in place of counts: adding a
+// budget raises its cells to its TAT, and the estimate is the lowest of them. The estimate is never earlier than the truth,
+// cells decay as time passes them, and since moments are merged by maximum and not by sum, a million strangers with
+// one wrong guess each make nobody look worse than one wrong guess. Each kind of budget has cells of its own, because a debt that
+// is small for one is large for another.
+//
+// The four cells of a key lie in one block, a cache line, so that a flood costs one miss of the cache and not four.
+type sketch struct {
+	cells []atomic.Uint32 // in ticks, rounded up
+	width uint64          // blocks of each kind
+}
+
+const (
+	sketchRows  = 4
+	sketchCells = 4 // of a row in a block
+	sketchBlock = sketchRows * sketchCells
+	sketchTick  = 100 * time.Millisecond // a uint32 of them is 13 years
+)
+
+func newSketch(bytes int) *sketch {
+	width := max(1, bytes/4/int(numBudgets)/sketchBlock)
+	return &sketch{cells: make([]atomic.Uint32, width*sketchBlock*int(numBudgets)), width: uint64(width)}
+}
+
+// block returns the cells among which those of a key are, and the bits that name them. Keys are keyed hashes: nobody outside can
+// aim at a cell. The table finds its bucket by other octets of them.
+func (s *sketch) block(k *Key, b Budget) (cells []atomic.Uint32, choice uint64) {
+	h := binary.LittleEndian.Uint64(k[8:])
+	i, choice := bits.Mul64(h, s.width)
+	i = (uint64(b)*s.width + i) * sketchBlock
+	return s.cells[i : i+sketchBlock], choice >> 56
+}
+
+// raise notes that the budget of this key is spent up to tat.
+func (s *sketch) raise(k *Key, b Budget, tat time.Duration) {
+	v := uint32((tat + sketchTick - 1) / sketchTick)
+	cells, choice := s.block(k, b)
+	for row := range uint64(sketchRows) {
+		c := &cells[row*sketchCells+choice>>(2*row)%sketchCells]
+		for {
+			old := c.Load()
+			if old >= v || c.CompareAndSwap(old, v) {
+				break
+			}
+		}
+	}
+}
+
+// tat returns the estimate for a key: its TAT or later.
+func (s *sketch) tat(k *Key, b Budget) time.Duration {
+	least := ^uint32(0)
+	cells, choice := s.block(k, b)
+	for row := range uint64(sketchRows) {
+		least = min(least, cells[row*sketchCells+choice>>(2*row)%sketchCells].Load())
+	}
+	return time.Duration(least) * sketchTick
+}

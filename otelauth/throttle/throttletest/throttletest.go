@@ -1,0 +1,87 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package throttletest is the conformance suite for stores of guess budgets: every [throttle.Store] passes [Run], and then
+// [throttle.Guesses] may rest on it. It refuses to look inside a store: it knows the seam alone.
+//
+//	func TestStore(t *testing.T) {
+//		throttletest.Run(t, func(t *testing.T) throttletest.Harness {
+//			clock := otelauthtest.NewClock(time.Time{})
+//			store := newStore(t, clock.Now)
+//			return throttletest.Harness{Store: store, Advance: func(d time.Duration) { clock.Advance(d) }}
+//		})
+//	}
+package throttletest
+
+import (
+	"crypto/sha256"
+	"testing"
+	"time"
+
+	"github.com/otelauth/otelauth-go/otelauth/throttle"
+)
+
+// Harness is a store under test.
+type Harness struct {
+	// Store is empty.
+	Store throttle.Store
+	// Peer returns another handle on the same budgets, as another process has one. nil: nobody shares this store.
+	Peer func(t *testing.T) throttle.Store
+	// Advance lets time pass for the store and its peers.
+	Advance func(time.Duration)
+	// JumpWall moves the wall clock while no time passes. nil: the store reads no wall clock.
+	JumpWall func(time.Duration)
+}
+
+// Run runs the suite. open makes a store for each test in it; tests run at the same time.
+func Run(t *testing.T, open func(t *testing.T) Harness) {
+	for _, c := range []struct {
+		name string
+		test func(*testing.T, Harness)
+	}{
+		{"wrong guesses empty a budget and time fills it", wrongGuesses},
+		{"a refusal names the budget and the longest wait", namesTheBudget},
+		{"a budget that guesses on their way hold is not empty", heldIsNotEmpty},
+		{"a right guess gets its price back", refunds},
+		{"nothing is held unless all is granted", allOrNothing},
+		{"a known pair has a budget of its own", knownPair},
+		{"a pair is known for so long", knownForSoLong},
+		{"a success clears its own pair and no other budget", clearsItsPair},
+		{"a pair that becomes known with guesses on their way", knownMeanwhile},
+		{"a check holds nothing and sees the settled only", checks},
+		{"a taken guess is charged at once", takes},
+		{"a hold that nobody settles is charged in the end", leases},
+		{"a right guess after its lease gets its price back", lateRefund},
+		{"an operator clears and forgets", clears},
+		{"looking changes nothing", looks},
+		{"a wall clock that jumps changes no budget", jumps},
+		{"the longest and the shortest limits", extremes},
+		{"concurrent guesses are counted exactly", concurrent},
+		{"of 100 guesses at once on a budget of 5, 5 reach the hash", storm},
+		{"budgets are counted", counts},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			c.test(t, open(t))
+		})
+	}
+}
+
+// Key returns the key of a budget with this name, spread like the keyed hashes that stores get.
+func Key(name string) throttle.Key {
+	sum := sha256.Sum256([]byte(name))
+	return throttle.Key(sum[:len(throttle.Key{})])
+}
+
+// Bill returns the bill of one guess at an account from a network of a site: a new pair has 5 guesses, a known one 8, an
+// account 10, a network 12, a site 20, one more a minute each, and a site 2; a pair is known for a day; the lease is a minute.
+func Bill(account, network, site string) throttle.Bill {
+	b := throttle.Bill{
+		KnownPair: throttle.Limit{Burst: 8, Every: time.Minute}, Remember: 24 * time.Hour, Lease: time.Minute,
+	}
+	b.Charges[throttle.Pair] = throttle.Charge{Key: Key("pair " + account + " " + network), Limit: throttle.Limit{Burst: 5, Every: time.Minute}}
+	b.Charges[throttle.Account] = throttle.Charge{Key: Key("account " + account), Limit: throttle.Limit{Burst: 10, Every: time.Minute}}
+	b.Charges[throttle.Network] = throttle.Charge{Key: Key("network " + network), Limit: throttle.Limit{Burst: 12, Every: time.Minute}}
+	b.Charges[throttle.Site] = throttle.Charge{Key: Key("site " + site), Limit: throttle.Limit{Burst: 20, Every: 30 * time.Second}}
+	return b
+}
