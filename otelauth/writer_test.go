@@ -124,12 +124,12 @@ func TestWriterTells(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			told := -1
+			told := make(chan int, 1) // the client has a 103 in hand long before the handler ends
 			var s *service
 			mux := http.NewServeMux()
 			mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 				tc.handler(w)
-				told = s.told()
+				told <- s.told()
 			})
 			s = newService(t, otelauth.Config{}, mux)
 			resp, _ := exchangeRaw(t, "tcp", serverOf(t, s, false).Listener.Addr().String(),
@@ -137,8 +137,9 @@ func TestWriterTells(t *testing.T) {
 			if name != "hints" && resp.StatusCode != tc.status {
 				t.Errorf("status %d", resp.StatusCode)
 			}
-			if got := s.last(t); got.Status != tc.status || told != 1 || s.told() != 1 {
-				t.Errorf("told %d times, %d before the handler ended, status %d", s.told(), told, got.Status)
+			inside := <-told
+			if got := s.last(t); got.Status != tc.status || inside != 1 || s.told() != 1 {
+				t.Errorf("told %d times, %d before the handler ended, status %d", s.told(), inside, got.Status)
 			}
 		})
 	}
