@@ -295,7 +295,7 @@ func TestForeignValues(t *testing.T) {
 		for _, clock := range []bool{false, true} {
 			n := newNotices()
 			s := newStore(t, redisstore.Config{Client: c, Prefix: "foreign", Notice: n.add})
-				if err := c.FlushDB(ctx).Err(); err != nil {
+			if err := c.FlushDB(ctx).Err(); err != nil {
 				t.Fatal(err)
 			}
 			b := bill(1, 5)
