@@ -216,7 +216,8 @@ func TestEmptyBudgetStaysEmptyWithoutRedis(t *testing.T) {
 	}
 }
 
-// TestOthersGuessesCountWithoutRedis: a budget that other processes emptied stays empty here once Redis has said so.
+// TestOthersGuessesCountWithoutRedis: a budget that other processes emptied stays empty here once Redis has
+// said so.
 func TestOthersGuessesCountWithoutRedis(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
@@ -268,7 +269,8 @@ func TestLostRedisIsNotAsked(t *testing.T) {
 	}
 }
 
-// TestThawChargesNobody: what a frozen server finds in its sockets when it thaws is void: the fallback has judged it.
+// TestThawChargesNobody: what a frozen server finds in its sockets when it thaws is void: the fallback has
+// judged it.
 func TestThawChargesNobody(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
@@ -296,8 +298,8 @@ func TestThawChargesNobody(t *testing.T) {
 	}
 }
 
-// TestNoGuessIsSentTwice: a reply that was lost says nothing of the script, and a client that retries would hold
-// two guesses for one.
+// TestNoGuessIsSentTwice: a reply that was lost says nothing of the script, and a client that retries would
+// hold two guesses for one.
 func TestNoGuessIsSentTwice(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
@@ -319,7 +321,8 @@ func TestNoGuessIsSentTwice(t *testing.T) {
 	}
 }
 
-// TestLateGrantIsGivenBack: a guess that Redis granted when nobody waited any more was judged by memory, and must not count twice.
+// TestLateGrantIsGivenBack: a guess that Redis granted when nobody waited any more was judged by memory, and
+// must not count twice.
 func TestLateGrantIsGivenBack(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)

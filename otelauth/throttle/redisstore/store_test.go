@@ -76,8 +76,8 @@ func bill(pair byte, burst int) throttle.Bill {
 	return b
 }
 
-// TestAgreesWithMemory holds the script to the arithmetic of the memory store: the same guesses on the same clock have the same
-// answers, whatever they are.
+// TestAgreesWithMemory holds the script to the arithmetic of the memory store: the same guesses on the same
+// clock have the same answers, whatever they are.
 func TestAgreesWithMemory(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
@@ -273,7 +273,8 @@ func TestServerClockJumps(t *testing.T) {
 	}
 }
 
-// TestForeignValues: what others wrote under our keys is neither obeyed nor destroyed, and no user sees an error.
+// TestForeignValues: what others wrote under our keys is neither obeyed nor destroyed, and no user sees an
+// error.
 func TestForeignValues(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
