@@ -45,6 +45,7 @@ func newWatch(t testing.TB, change ...func(*detect.Config)) *watch {
 		LoggerProvider: lognoop.NewLoggerProvider(), MeterProvider: metricnoop.NewMeterProvider(),
 		OnDetection: func(d detect.Detection) { w.found = append(w.found, d) },
 		Now:         func() time.Time { return w.now }, Rand: zeros{},
+		Entries: 1 << 11, // a test clears less memory so
 	}
 	for _, c := range change {
 		c(&cfg)

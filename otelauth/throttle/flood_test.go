@@ -47,7 +47,7 @@ func settle(t testing.TB, th throttle.Throttle, g throttle.Guess, s throttle.Set
 	return d.Verdict
 }
 
-// flood drives n strangers by, a moment apart, with an attack and an owner among them, and asserts that
+// flood drives n strangers by, 5,000 wrong guesses a second, which is more than password hashes allow, with an attack and an owner among them, and asserts that
 // the attack has been counted and the owner remembered.
 func flood(t testing.TB, th *throttle.Guesses, c *clock, n int) {
 	t.Helper()
@@ -67,7 +67,7 @@ func flood(t testing.TB, th *throttle.Guesses, c *clock, n int) {
 				}
 			}
 		}
-		if i%50 == 0 {
+		if i%5 == 0 {
 			c.Advance(time.Millisecond)
 		}
 	}
@@ -95,7 +95,11 @@ func TestAFloodOfNamesForgetsNobody(t *testing.T) {
 	c := newClock()
 	m := newMemory(t, throttle.MemoryConfig{Bytes: throttle.MinMemoryBytes, Elapsed: c.Elapsed, Now: c.Now})
 	th := newGuesses(t, throttle.Config{Store: m, Elapsed: c.Elapsed, Now: c.Now})
-	flood(t, th, c, 100_000) // four budgets each, in a table of 13,107
+	n := 100_000 // four budgets each, in a table of 13,107
+	if raced {
+		n /= 4
+	}
+	flood(t, th, c, n)
 	if n := m.Len(); n > throttle.MinMemoryBytes/40 {
 		t.Errorf("%d budgets of 40 bytes in %d bytes", n, throttle.MinMemoryBytes)
 	}
@@ -115,7 +119,7 @@ func TestMemoryStaysUnderItsBound(t *testing.T) {
 	m := newMemory(t, throttle.MemoryConfig{Bytes: bytes, Elapsed: c.Elapsed, Now: c.Now})
 	empty := heap() - before
 	th := newGuesses(t, throttle.Config{Store: m, Elapsed: c.Elapsed, Now: c.Now})
-	for i := range 150_000 {
+	for i := range 100_000 {
 		wrong(t, th, stranger(i))
 		if i%10 == 0 {
 			settle(t, th, stranger(-1-i), throttle.Right)
@@ -157,15 +161,16 @@ func TestALongFloodOfStrangersIsSwept(t *testing.T) {
 // A debt that has lost its place to heavier ones is remembered by the sketch, and an operator who clears it has cleared that too.
 func TestHeavierDebtsPushNobodyOut(t *testing.T) {
 	t.Parallel()
-	th, _, _ := desk(t, throttle.Budgets{})
-	for i := range 9 {
+	three := throttle.Limit{Burst: 3, Every: time.Minute}
+	th, _, _ := desk(t, throttle.Budgets{NewPair: three, Account: three})
+	for i := range 2 {
 		wrong(t, th, guess("bob", fmt.Sprint(i), office))
 	}
 	heavy := func(from int) {
-		for i := range 8_000 {
+		for i := range 14_000 {
 			g := stranger(from + i)
-			for j := range 10 {
-				g.Fingerprint[15] = byte(j)
+			for range 3 {
+				g.Fingerprint[0]++
 				wrong(t, th, g)
 			}
 		}
@@ -176,18 +181,18 @@ func TestHeavierDebtsPushNobodyOut(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if pair, account := e.Budgets[0].Left, e.Budgets[1].Left; pair != wantPair && pair != wantPair-1 || account > wantAccount {
+		if pair, account := e.Budgets[0].Left, e.Budgets[1].Left; pair > wantPair || pair < wantPair-1 || account > wantAccount {
 			t.Errorf("%s: the pair has %d left and the account %d, want %d or one less and at most %d", what, pair, account, wantPair, wantAccount)
 		}
 	}
 	heavy(0)
-	left("pushed out", 1, 41) // in the sketch it may share its cells with those who have spent all ten
+	left("pushed out", 1, 1) // in the sketch it may share its cells with those who have spent all three
 	if err := th.Clear(t.Context(), subject("bob", office), act); err != nil {
 		t.Fatal(err)
 	}
-	left("cleared", 10, 41)
+	left("cleared", 3, 1)
 	heavy(1 << 24)
-	left("cleared, and pushed again", 10, 41)
+	left("cleared, and pushed again", 3, 1)
 }
 
 // A guess on its way is not pushed out: it would be free.

@@ -31,7 +31,8 @@ func measure(b *testing.B, do func()) {
 	b.ReportMetric(float64(took[len(took)*99/100].Nanoseconds())/1e3, "p99-µs/op")
 }
 
-// BenchmarkGuess is what a cache miss pays for its budgets: Spend, and handing in the Settle. p99-µs/op is of Spend and Settle together.
+// BenchmarkGuess is what a cache miss pays for its budgets: Spend, and handing in the Settle. p99-µs/op is of
+// Spend and Settle together.
 func BenchmarkGuess(b *testing.B) {
 	full := func() throttle.Bill {
 		v := bill(1, throttle.MaxBurst)
@@ -64,7 +65,7 @@ func BenchmarkGuess(b *testing.B) {
 		srv := startRedis(b)
 		c := redis.NewClient(&redis.Options{Addr: srv.addr})
 		b.Cleanup(func() { _ = c.Close() })
-		s := newStore(b, redisstore.Config{Client: c, Timeout: redisstore.DefaultTimeout})
+		s := newStore(b, redisstore.Config{Client: c})
 		run(b, s)
 		if !s.Shared() {
 			b.Error("the fallback has answered")

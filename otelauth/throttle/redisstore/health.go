@@ -43,9 +43,9 @@ var (
 	errForeign = errors.New("redisstore: Redis holds a value that is not ours")
 )
 
-// ask runs the script once, within the timeout, whatever client it is: not every client is configured to heed a context. The caller's
-// cancellation does not count, for a client that disconnects does not get its guess back. tooLate, when set, is given the
-// reply that nobody waited for any more.
+// ask runs the script once, within the timeout, whatever client it is: not every client is configured to heed
+// a context. The caller's cancellation does not count, for a client that disconnects does not get its guess
+// back. tooLate, when set, is given the reply that nobody waited for any more.
 func (s *Store) ask(ctx context.Context, c *call, tooLate func([]int64)) ([]int64, error) {
 	cmd := s.command(c, false)
 	err := s.send(ctx, cmd, tooLate)
@@ -71,8 +71,9 @@ func (s *Store) send(ctx context.Context, cmd once, tooLate func([]int64)) error
 	})
 }
 
-// within waits for do no longer than timeout. do itself goes on for up to patience, so that a connection that takes
-// longer than a guess may wait is made and kept all the same; tooLate is then called at its end, instead of the return.
+// within waits for do no longer than timeout. do itself goes on for up to patience, so that a connection that
+// takes longer than a guess may wait is made and kept all the same; tooLate is then called at its end,
+// instead of the return.
 func (s *Store) within(ctx context.Context, timeout time.Duration, do func(context.Context) error, tooLate func()) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	done := make(chan error, 1)

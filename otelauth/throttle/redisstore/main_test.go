@@ -72,7 +72,8 @@ func guess(addr string) error {
 	return nil
 }
 
-// TestStormOfProcesses: of 100 distinct wrong guesses of 64 guessers in 4 processes, on a budget of 5, exactly 5 reach the hash.
+// TestStormOfProcesses: of 100 distinct wrong guesses of 64 guessers in 4 processes, on a budget of 5,
+// exactly 5 reach the hash.
 func TestStormOfProcesses(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)

@@ -140,7 +140,10 @@ func TestOutages(t *testing.T) {
 			l.pass(t, 200)
 
 			for round := range 2 {
-				b := bill(byte(round+1), 5)
+				b, other := bill(byte(round+1), 5), bill(byte(round+101), 5)
+				if got := wrong(t, s, other, 2); got != 2 {
+					t.Fatalf("%d of 2 guesses granted while all is well", got)
+				}
 				if got := wrong(t, s, b, 2); got != 2 {
 					t.Fatalf("%d of 2 guesses granted while all is well", got)
 				}
@@ -153,6 +156,9 @@ func TestOutages(t *testing.T) {
 				}
 				if got := wrong(t, s, b, 2); got != 2 {
 					t.Errorf("%d of 2 guesses granted by memory", got)
+				}
+				if got := wrong(t, s, other, 9); got != 3 {
+					t.Errorf("memory granted %d guesses of the 3 that are left", got)
 				}
 				l.pass(t, 200)
 				tc.back(t, srv, p)
@@ -210,7 +216,8 @@ func TestEmptyBudgetStaysEmptyWithoutRedis(t *testing.T) {
 	}
 }
 
-// TestOthersGuessesCountWithoutRedis: a budget that other processes emptied stays empty here once Redis has said so.
+// TestOthersGuessesCountWithoutRedis: a budget that other processes emptied stays empty here once Redis has
+// said so.
 func TestOthersGuessesCountWithoutRedis(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
@@ -262,7 +269,8 @@ func TestLostRedisIsNotAsked(t *testing.T) {
 	}
 }
 
-// TestThawChargesNobody: what a frozen server finds in its sockets when it thaws is void: the fallback has judged it.
+// TestThawChargesNobody: what a frozen server finds in its sockets when it thaws is void: the fallback has
+// judged it.
 func TestThawChargesNobody(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
@@ -287,6 +295,65 @@ func TestThawChargesNobody(t *testing.T) {
 	}
 	if got := v.Budgets[throttle.Pair]; got.Left != 5 || got.Held != 0 {
 		t.Errorf("%d left and %d held of 9 after 4 wrong guesses", got.Left, got.Held)
+	}
+}
+
+// TestNoGuessIsSentTwice: a reply that was lost says nothing of the script, and a client that retries would
+// hold two guesses for one.
+func TestNoGuessIsSentTwice(t *testing.T) {
+	t.Parallel()
+	srv := startRedis(t)
+	p := startProxy(t, srv.addr)
+	c := redis.NewClient(&redis.Options{Addr: p.addr, MaxRetries: 3, PoolSize: 1})
+	t.Cleanup(func() { _ = c.Close() })
+	s := newStore(t, redisstore.Config{Client: c, ProbeEvery: time.Hour})
+	b := bill(1, 9)
+	p.loseReply()
+	if a, err := s.Spend(ctx, b); err != nil || a.Verdict != throttle.Granted {
+		t.Fatal(a, err)
+	}
+	v, err := s.Look(ctx, b)
+	if err != nil || !s.Shared() {
+		t.Fatal(err, s.Shared())
+	}
+	if got := v.Budgets[throttle.Pair].Held; got != 1 {
+		t.Errorf("one guess holds %d", got)
+	}
+}
+
+// TestLateGrantIsGivenBack: a guess that Redis granted when nobody waited any more was judged by memory, and
+// must not count twice.
+func TestLateGrantIsGivenBack(t *testing.T) {
+	t.Parallel()
+	srv := startRedis(t)
+	p := startProxy(t, srv.addr)
+	c := redis.NewClient(&redis.Options{Addr: p.addr})
+	t.Cleanup(func() { _ = c.Close() })
+	direct := newStore(t, redisstore.Config{Client: srv.client(t)})
+	s := newStore(t, redisstore.Config{Client: c, Timeout: 50 * time.Millisecond, ProbeEvery: time.Hour})
+	b := bill(1, 9)
+	release := p.stall()
+	a, err := s.Spend(ctx, b)
+	if err != nil || a.Verdict != throttle.Granted {
+		t.Fatal(a, err)
+	}
+	if v, err := direct.Look(ctx, b); err != nil || v.Budgets[throttle.Pair].Held != 1 {
+		t.Fatalf("the guess did not reach Redis: %+v, %v", v, err)
+	}
+	release()
+	s.Settle(ctx, b, a.Receipt, throttle.Wrong)
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		v, err := direct.Look(ctx, b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := v.Budgets[throttle.Pair]; got.Held == 0 && got.Left == 8 {
+			return
+		} else if time.Now().After(deadline) {
+			t.Fatalf("%d left and %d held of 9 after one wrong guess", got.Left, got.Held)
+		}
+		<-time.After(5 * time.Millisecond)
 	}
 }
 

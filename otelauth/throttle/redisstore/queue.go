@@ -109,11 +109,11 @@ func (s *Store) work() {
 	}
 }
 
-// probe asks whether the script can write and whether the answer comes in time. It tells Redis what it missed before anybody is
-// sent there again.
+// probe asks whether the script can write and whether the answer comes in time. It tells Redis what it missed
+// before anybody is sent there again.
 func (s *Store) probe() {
-	// The first makes a connection, which may take longer than a guess would wait; only one is on its way at a time, so that a frozen
-	// server holds one connection and not one for each probe.
+	// The first makes a connection, which may take longer than a guess would wait; only one is on its way at
+	// a time, so that a frozen server holds one connection and not one for each probe.
 	if !s.probing.CompareAndSwap(false, true) {
 		return
 	}
@@ -152,9 +152,10 @@ func (s *Store) flush() bool {
 	return true
 }
 
-// sendBatch sends settlements in one round trip. Of a batch that failed nobody knows how much was executed. Kept of it is that
-// a pair succeeded, which may be said twice, and wrong guesses that Redis has not heard of, which a frozen
-// server takes for too late when it thaws. A hold that stays is charged when its lease ends.
+// sendBatch sends settlements in one round trip. Of a batch that failed nobody knows how much was executed.
+// Kept of it is that a pair succeeded, which may be said twice, and wrong guesses that Redis has not heard
+// of, which a frozen server takes for too late when it thaws. A hold that stays is charged when its lease
+// ends.
 func (s *Store) sendBatch(batch []pending) bool {
 	calls := make([]*call, len(batch))
 	for i := range batch {
@@ -184,8 +185,8 @@ func (s *Store) pendingCall(p *pending) *call {
 	return s.settleCall(&p.bill, p.receipt, p.how)
 }
 
-// pipeline sends calls in one round trip. It returns those whose script the server does not know, and what kept the others from being
-// executed.
+// pipeline sends calls in one round trip. It returns those whose script the server does not know, and what
+// kept the others from being executed.
 func (s *Store) pipeline(calls []*call, full bool) (missed []*call, err error) {
 	cmds := make([]once, len(calls))
 	pipe := s.client.Pipeline()

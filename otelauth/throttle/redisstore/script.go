@@ -80,7 +80,8 @@ func (s *Store) newCall(op string, lease, remember time.Duration, room int) *cal
 	return c
 }
 
-// charges appends the budgets that a bill names. The pair comes first: the script asks it whether the others count.
+// charges appends the budgets that a bill names. The pair comes first: the script asks it whether the others
+// count.
 func (s *Store) charges(c *call, b *throttle.Bill) {
 	for i := range b.Charges {
 		charge := &b.Charges[i]
@@ -97,8 +98,8 @@ func (s *Store) charges(c *call, b *throttle.Bill) {
 	}
 }
 
-// key is "{prefix}:", a letter for the budget, ":" and 22 characters of the keyed hash. The braces are the hash tag of Redis
-// Cluster: one attempt's budgets must be in one slot to be judged in one step.
+// key is "{prefix}:", a letter for the budget, ":" and 22 characters of the keyed hash. The braces are the
+// hash tag of Redis Cluster: one attempt's budgets must be in one slot to be judged in one step.
 func (s *Store) key(b throttle.Budget, k *throttle.Key) string {
 	buf := make([]byte, 0, len(s.tag)+3+22)
 	buf = append(buf, s.tag...)

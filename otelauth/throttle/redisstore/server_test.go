@@ -125,7 +125,9 @@ type proxy struct {
 	l        net.Listener
 
 	mu      sync.Mutex
-	dropped bool // bytes vanish, connections stay
+	dropped bool          // bytes vanish, connections stay
+	mute    bool          // the next reply ends its connection instead
+	stalled chan struct{} // replies wait until it is closed
 	conns   map[net.Conn]bool
 	sent    int // packets from the client that began a request
 }
@@ -172,11 +174,21 @@ func (p *proxy) copy(dst, src net.Conn, request bool) {
 			return
 		}
 		p.mu.Lock()
-		dropped := p.dropped
+		dropped, stalled := p.dropped, p.stalled
+		mute := p.mute && !request
+		if mute {
+			p.mute = false
+		}
 		if request {
 			p.sent++
 		}
 		p.mu.Unlock()
+		if mute {
+			return
+		}
+		if stalled != nil && !request {
+			<-stalled
+		}
 		if dropped {
 			continue
 		}
@@ -190,6 +202,27 @@ func (p *proxy) drop(on bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.dropped = on
+}
+
+// loseReply cuts a connection where its next reply would be.
+func (p *proxy) loseReply() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mute = true
+}
+
+// stall keeps replies back until it is released.
+func (p *proxy) stall() (release func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	stalled := make(chan struct{})
+	p.stalled = stalled
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.stalled = nil
+		close(stalled)
+	}
 }
 
 // reset closes every connection.

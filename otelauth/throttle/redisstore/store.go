@@ -4,26 +4,29 @@
 // Package redisstore keeps guess budgets in Redis or Valkey, so that the processes of a service share them: an
 // attacker who spreads his guesses over ten replicas has one budget, not ten.
 //
-// Each guess costs one round trip before its hash, one atomic script on the server's clock. What it ends with is sent later, in
-// the background, many at once. When Redis does not answer within [Config.Timeout], the guess is judged by this
-// process's memory, which has been kept in step; after three such failures in a row nobody waits for Redis any more until
-// a probe succeeds. No user sees an error, and an operator sees one notice for each change.
+// Each guess costs one round trip before its hash, one atomic script on the server's clock. What it ends with
+// is sent later, in the background, many at once. When Redis does not answer within [Config.Timeout], the
+// guess is judged by this process's memory, which has been kept in step; after three such failures in a row
+// nobody waits for Redis any more until a probe succeeds. No user sees an error, and an operator sees one
+// notice for each change.
 //
-// It refuses to learn anything about anybody: keys are keyed hashes, values are times and counts. It neither overwrites nor deletes a
-// value that it did not write.
+// It refuses to learn anything about anybody: keys are keyed hashes, values are times and counts. It neither
+// overwrites nor deletes a value that it did not write.
 //
 //	store, err := redisstore.New(redisstore.Config{
 //		Client: redis.NewUniversalClient(&redis.UniversalOptions{Addrs: []string{"redis:6379"}}),
 //	})
 //
-// Redis 6 or later, or any Valkey. On a cluster all budgets of one [Config.Prefix] are in one slot, because the budgets of one guess
-// must be judged in one step: one node serves them (some 20,000 guesses a second; memory as in [Config.Prefix]), and its
-// loss is the loss of Redis. Services that need not share budgets should have prefixes of their own.
+// Redis 6 or later, or any Valkey. On a cluster all budgets of one [Config.Prefix] are in one slot, because
+// the budgets of one guess must be judged in one step: one node serves them (some 10,000 judged guesses a second;
+// memory as in [Config.Prefix]), and its loss is the loss of Redis. Services that need not share budgets
+// should have prefixes of their own.
 //
-// A server without persistence forgets budgets and known pairs when it restarts. maxmemory-policy should be noeviction or
-// volatile-ttl: a budget that is evicted is full again. When the clock of the server's host goes back, budgets go on as if it had
-// not; when it leaps ahead, they fill as if nobody had guessed meanwhile. Whoever can write to Redis decides who is refused: give it TLS, and
-// the service a user that may run EVAL, EVALSHA, TIME, GET, SET, DEL and EXISTS on its prefix and nothing else.
+// A server without persistence forgets budgets and known pairs when it restarts. maxmemory-policy should be
+// noeviction or volatile-ttl: a budget that is evicted is full again. When the clock of the server's host
+// goes back, budgets go on as if it had not; when it leaps ahead, they fill as if nobody had guessed
+// meanwhile. Whoever can write to Redis decides who is refused: give it TLS, and the service a user that may
+// run EVAL, EVALSHA, TIME, GET, SET, DEL and EXISTS on its prefix and nothing else.
 package redisstore
 
 import (
@@ -43,22 +46,22 @@ import (
 
 // Config is where budgets are shared. Client is required; every other field has a default.
 type Config struct {
-	// Client is any client of go-redis: one server, Sentinel, Cluster. It is used as it is configured, only that no
-	// command is sent twice, and it is not closed. With its
-	// ContextTimeoutEnabled a command that nobody waits for any more ends after a second instead of its ReadTimeout.
+	// Client is any client of go-redis: one server, Sentinel, Cluster. It is used as it is configured, only
+	// that no command is sent twice, and it is not closed. With its ContextTimeoutEnabled a command that
+	// nobody waits for any more ends after a second instead of its ReadTimeout.
 	Client redis.UniversalClient
 	// Fallback judges while Redis does not, and mirrors it while it does. nil: a throttle.Memory of 64 MiB.
 	Fallback throttle.Store
-	// Prefix begins each key, in braces: "{otelauth}:p:…". Services with the same Prefix, and the same throttle.Config.Key, share
-	// budgets. 1 to 64 letters, digits and "._-:". Default: "otelauth". A key takes about 150 bytes of Redis and
-	// expires when it says no more than that a budget is full.
+	// Prefix begins each key, in braces: "{otelauth}:p:…". Services with the same Prefix, and the same
+	// throttle.Config.Key, share budgets. 1 to 64 letters, digits and "._-:". Default: "otelauth". A key
+	// takes about 150 bytes of Redis and expires when it says no more than that a budget is full.
 	Prefix string
 	// Timeout is the longest that a guess waits for Redis, 100 µs to 1 s. Default: 5 ms.
 	Timeout time.Duration
 	// ProbeEvery is the time between two looks at a Redis that does not answer, at least 1 ms. Default: 1 s.
 	ProbeEvery time.Duration
-	// Notice is told when budgets are no longer shared and when they are again, and of foreign values, at most once an hour.
-	// It must not block. nil: nobody.
+	// Notice is told when budgets are no longer shared and when they are again, and of foreign values, at
+	// most once an hour. It must not block. nil: nobody.
 	Notice func(context.Context, attempt.Notice)
 	// Now dates notices. nil: time.Now.
 	Now func() time.Time
@@ -76,7 +79,8 @@ const (
 const (
 	// enough failures in a row to take Redis as lost. One alone may be a fork of the server, or a lost packet.
 	enough = 3
-	// late is how far behind its deadline a guess may come to be executed: more than two clocks drift apart between two guesses.
+	// late is how far behind its deadline a guess may come to be executed: more than two clocks drift apart
+	// between two guesses.
 	late = 50 * time.Millisecond
 	// maxEmptied bounds the work of emptying a budget of the fallback.
 	maxEmptied = 1024
@@ -84,7 +88,8 @@ const (
 	again = 50 * time.Millisecond
 )
 
-// Store is a [throttle.Store] that many processes share. Make one with [New], and Close it. It is safe for concurrent use.
+// Store is a [throttle.Store] that many processes share. Make one with [New], and Close it. It is safe for
+// concurrent use.
 type Store struct {
 	cfg      Config
 	client   redis.UniversalClient
@@ -111,7 +116,8 @@ var _ throttle.Store = (*Store)(nil)
 
 var prefixes = regexp.MustCompile(`^[A-Za-z0-9._:-]{1,64}$`)
 
-// New returns a Store, or every fault of cfg at once. It does not wait for Redis: a service must start without it.
+// New returns a Store, or every fault of cfg at once. It does not wait for Redis: a service must start
+// without it.
 func New(cfg Config) (*Store, error) {
 	var faults []error
 	if cfg.Client == nil {
@@ -167,8 +173,8 @@ func (s *Store) Shared() bool { return !s.health.down.Load() }
 // Len returns how many budgets this process's memory holds, which knows of those that it has met itself.
 func (s *Store) Len() int { return s.local.Len() }
 
-// Close sends what is still to be settled, for at most a second, and ends what New began. The client and the fallback stay
-// open. Guesses go on to be judged by the fallback alone.
+// Close sends what is still to be settled, gives up at the first failure, and ends what New began. The client
+// and the fallback stay open. Guesses go on to be judged by the fallback alone.
 func (s *Store) Close() error {
 	s.health.closed.Store(true)
 	s.closer.Do(func() { close(s.quit) })
@@ -194,8 +200,9 @@ func (s *Store) Spend(ctx context.Context, b throttle.Bill) (throttle.Answer, er
 
 // shared asks Redis. It reports false when there is no answer.
 func (s *Store) shared(ctx context.Context, b *throttle.Bill) (a throttle.Answer, ok bool) {
-	// A frozen server executes what it finds in its sockets when it thaws, long after those who asked have gone to the fallback. So a
-	// guess says when it is void, in the server's time; when that clock has jumped, the answer tells where to.
+	// A frozen server executes what it finds in its sockets when it thaws, long after those who asked have
+	// gone to the fallback. So a guess says when it is void, in the server's time; when that clock has
+	// jumped, the answer tells where to.
 	for range 2 {
 		reply, err := s.ask(ctx, s.spendCall(b, s.deadline(s.cfg.Timeout)), func(reply []int64) {
 			if len(reply) >= 10 && reply[0] == replyOK && reply[8] != 0 {

@@ -76,8 +76,8 @@ func bill(pair byte, burst int) throttle.Bill {
 	return b
 }
 
-// TestAgreesWithMemory holds the script to the arithmetic of the memory store: the same guesses on the same clock have the same
-// answers, whatever they are.
+// TestAgreesWithMemory holds the script to the arithmetic of the memory store: the same guesses on the same
+// clock have the same answers, whatever they are.
 func TestAgreesWithMemory(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
@@ -273,7 +273,8 @@ func TestServerClockJumps(t *testing.T) {
 	}
 }
 
-// TestForeignValues: what others wrote under our keys is neither obeyed nor destroyed, and no user sees an error.
+// TestForeignValues: what others wrote under our keys is neither obeyed nor destroyed, and no user sees an
+// error.
 func TestForeignValues(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
@@ -295,7 +296,7 @@ func TestForeignValues(t *testing.T) {
 		for _, clock := range []bool{false, true} {
 			n := newNotices()
 			s := newStore(t, redisstore.Config{Client: c, Prefix: "foreign", Notice: n.add})
-				if err := c.FlushDB(ctx).Err(); err != nil {
+			if err := c.FlushDB(ctx).Err(); err != nil {
 				t.Fatal(err)
 			}
 			b := bill(1, 5)
