@@ -38,7 +38,7 @@ type metric struct {
 }
 
 // refuses is a throttle whose budgets are empty.
-type refuses struct{ throttle.None }
+type refuses struct{ throttle.DangerouslyNone }
 
 func (refuses) Spend(context.Context, throttle.Guess) (throttle.Decision, error) {
 	return throttle.Decision{Verdict: throttle.Refused}, nil

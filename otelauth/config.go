@@ -19,6 +19,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/audit"
 	"github.com/otelauth/otelauth-go/otelauth/clientip"
 	"github.com/otelauth/otelauth-go/otelauth/credential"
+	"github.com/otelauth/otelauth-go/otelauth/detect"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
@@ -69,7 +70,8 @@ type Config struct {
 	// UserNames says whether names are told. Default: [PlainNames].
 	UserNames UserNames
 
-	// Throttle keeps the guess budgets. Default: throttle.None, every guess is tried.
+	// Throttle keeps the guess budgets. Default: throttle.Guesses with throttle.DefaultBudgets in the memory of this process;
+	// [Middleware.Budgets] returns them. throttle.DangerouslyNone tries every guess.
 	Throttle throttle.Throttle
 	// Gate limits hashing. Middlewares of one process should share one. Default: a Gate of its own with
 	// the zero verify.Limits.
@@ -88,8 +90,12 @@ type Config struct {
 	// Events says which events are told one by one, and which are counted in one "auth.events.suppressed" a period.
 	// Default: every success, and denials until they are a flood. It plays no part when Observers are set.
 	Events audit.Events
-	// Observers are told of each attempt, in place of the spans, metrics and events of the providers. An observer
-	// that must fail closed stands last, so that it decides first. nil: spans, metrics and audit; empty but not nil: nobody is told.
+	// Detect says what attempts must add up to before an event says so. Its zero value is every rule at its default, told through
+	// the providers above. It is read once, by New, because evidence of weeks outlives a Reconfigure. It plays no part when
+	// Observers are set.
+	Detect detect.Config
+	// Observers are told of each attempt, in place of the spans, metrics, events and detection of the providers. An observer
+	// that must fail closed stands last, so that it decides first. nil: all four; empty but not nil: nobody is told.
 	Observers []attempt.Observer
 
 	// Now is the clock, with a monotonic reading. Default: time.Now.

@@ -15,6 +15,7 @@ import (
 	"github.com/otelauth/otelauth-go/metrics"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/audit"
+	"github.com/otelauth/otelauth-go/otelauth/detect"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 	"github.com/otelauth/otelauth-go/spans"
@@ -28,9 +29,13 @@ const ScopeName = "github.com/otelauth/otelauth-go/otelauth"
 type Middleware struct {
 	current atomic.Pointer[core]
 
-	mu     sync.Mutex // one Reconfigure at a time
-	gate   *verify.Gate
-	random IdentityKey // made at the first need, kept through every Reconfigure
+	mu sync.Mutex // one Reconfigure at a time
+	// What is made at the first need and kept through every Reconfigure.
+	gate     *verify.Gate
+	random   IdentityKey
+	budgets  *throttle.Guesses
+	detector *detect.Detector
+	detected context.CancelFunc // ends the detector
 
 	scratch sync.Pool // *judged, for Authenticate
 	alarms  sync.Pool // *alarm, for Wrap
@@ -60,6 +65,11 @@ func (m *Middleware) Reconfigure(cfg Config) error {
 	if former != nil {
 		former.close()
 	}
+	if d := m.detector; d != nil && m.detected == nil {
+		var ctx context.Context
+		ctx, m.detected = context.WithCancel(context.Background())
+		go func() { _ = d.Run(ctx) }() // nil when ctx ends
+	}
 	return nil
 }
 
@@ -77,10 +87,7 @@ func (m *Middleware) build(cfg Config) (*core, error) {
 		return nil, err
 	}
 	c := &core{m: m, cfg: cfg, clock: clock, settings: s}
-	if cfg.Throttle == nil {
-		c.cfg.Throttle = throttle.None{}
-	}
-	if c.observer, err = cfg.observer(); err != nil {
+	if c.observer, err = m.observer(&cfg); err != nil {
 		return nil, err
 	}
 	if c.observer == nil {
@@ -96,6 +103,13 @@ func (m *Middleware) build(cfg Config) (*core, error) {
 		}
 		key = m.random
 	}
+	c.identify = key.Hash
+	if cfg.Throttle == nil {
+		if c.cfg.Throttle, err = m.ownBudgets(key); err != nil {
+			return nil, err
+		}
+	}
+	c.arrivals, _ = c.cfg.Throttle.(throttle.Arrivals)
 	if cfg.Gate == nil {
 		if m.gate == nil {
 			limits := verify.Limits{}
@@ -114,7 +128,7 @@ func (m *Middleware) build(cfg Config) (*core, error) {
 		TTL:             cfg.CacheTTL,
 		VerifiedEntries: cfg.CacheEntries,
 		FailedEntries:   cfg.CacheEntries / 4,
-		Identify:        key.Hash,
+		Identify:        c.identify,
 		DecoyKey:        key.derive("decoy"),
 		Now:             cfg.Now,
 		Rand:            cfg.Rand,
@@ -133,24 +147,92 @@ func (m *Middleware) build(cfg Config) (*core, error) {
 	return c, nil
 }
 
+// ownBudgets returns the guess budgets of a service that names none.
+func (m *Middleware) ownBudgets(key IdentityKey) (*throttle.Guesses, error) {
+	if m.budgets != nil {
+		return m.budgets, nil
+	}
+	budgets, err := throttle.New(throttle.Config{
+		Key: key.derive("throttle"),
+		Identify: func(canonical string) string {
+			if c := m.current.Load(); c != nil {
+				return c.identify(canonical)
+			}
+			return ""
+		},
+		Notice: func(_ context.Context, n attempt.Notice) {
+			if c := m.current.Load(); c != nil {
+				c.notice(n)
+			}
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	m.budgets = budgets
+	return budgets, nil
+}
+
+// Budgets returns the guess budgets that the Middleware made for itself, for an operator to look at and to change; nil when
+// Config.Throttle named others.
+func (m *Middleware) Budgets() *throttle.Guesses {
+	c := m.current.Load()
+	if c == nil {
+		return nil
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if own, ok := c.cfg.Throttle.(*throttle.Guesses); ok && own == m.budgets {
+		return own
+	}
+	return nil
+}
+
+// detect returns what adds attempts up; Reconfigure sets it to work.
+func (m *Middleware) detect(cfg *Config) (*detect.Detector, error) {
+	if m.detector != nil {
+		return m.detector, nil
+	}
+	own := cfg.Detect
+	if own.LoggerProvider == nil {
+		own.LoggerProvider = cfg.LoggerProvider
+	}
+	if own.MeterProvider == nil {
+		own.MeterProvider = cfg.MeterProvider
+	}
+	if own.Now == nil {
+		own.Now = cfg.Now
+	}
+	if own.Rand == nil {
+		own.Rand = cfg.Rand
+	}
+	d, err := detect.New(own)
+	if err != nil {
+		return nil, err
+	}
+	m.detector = d
+	return d, nil
+}
+
 // observer returns who is told, nil for nobody.
-func (cfg *Config) observer() (attempt.Observer, error) {
+func (m *Middleware) observer(cfg *Config) (attempt.Observer, error) {
 	if cfg.Observers != nil {
 		if len(cfg.Observers) == 0 {
 			return nil, nil
 		}
 		return attempt.Join(cfg.Observers...), nil
 	}
-	s, errSpans := spans.New(spans.Config{TracerProvider: cfg.TracerProvider})
-	m, errMetrics := metrics.New(metrics.Config{MeterProvider: cfg.MeterProvider})
+	traces, errSpans := spans.New(spans.Config{TracerProvider: cfg.TracerProvider})
+	counts, errMetrics := metrics.New(metrics.Config{MeterProvider: cfg.MeterProvider})
 	if err := errors.Join(errSpans, errMetrics); err != nil {
 		return nil, err
 	}
-	a, err := audit.New(audit.Config{LoggerProvider: cfg.LoggerProvider, Events: cfg.events(m)})
-	if err != nil {
+	events, errAudit := audit.New(audit.Config{LoggerProvider: cfg.LoggerProvider, Events: cfg.events(counts)})
+	detector, errDetect := m.detect(cfg)
+	if err := errors.Join(errAudit, errDetect); err != nil {
 		return nil, err
 	}
-	return attempt.Join(s, m, a), nil
+	return attempt.Join(traces, counts, events, detector), nil
 }
 
 // events has what is folded counted, beside whoever asked to be told.
@@ -240,11 +322,15 @@ func (m *Middleware) RequireGroup(group string) func(http.Handler) http.Handler 
 	}
 }
 
-// Close ends what the Middleware has asked others for, notices of reloads and reports of its tables, and has the
-// events told that are held back. It goes on verifying. Call it before the providers are shut down. The stores, the Gate and the providers belong to the caller.
+// Close ends what the Middleware has asked others for, notices of reloads and reports of its tables, ends detection, and
+// has the events told that are held back. It goes on verifying. Call it before the providers are shut down. The stores, the
+// Gate and the providers belong to the caller.
 func (m *Middleware) Close() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.detected != nil {
+		m.detected()
+	}
 	if c := m.current.Load(); c != nil {
 		c.close()
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/clientip"
 	"github.com/otelauth/otelauth-go/otelauth/credential"
+	"github.com/otelauth/otelauth-go/otelauth/throttle"
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
 
@@ -24,7 +25,9 @@ type core struct {
 	clock clock
 	settings
 	engine   *verify.Engine
-	observer attempt.Observer // nil: nobody is told
+	identify func(canonical string) string // user.hash
+	arrivals throttle.Arrivals             // nil: requests without credentials are free
+	observer attempt.Observer              // nil: nobody is told
 	stops    []func()
 }
 
@@ -157,7 +160,19 @@ func (c *core) judge(ctx context.Context, a *arrival, req *attempt.Request, res 
 	default:
 		return c.engine.Verify(ctx, req.Time, a.field, clientip.Network(req.Client), res)
 	}
+	c.arrive(ctx, req, res)
 	return nil
+}
+
+// arrive charges a request without well-formed credentials, where there is a budget for such. It is denied in any case.
+func (c *core) arrive(ctx context.Context, req *attempt.Request, res *attempt.Result) {
+	if c.arrivals == nil {
+		return
+	}
+	if d, err := c.arrivals.Arrive(ctx, clientip.Network(req.Client)); err == nil && d.Verdict == throttle.Refused {
+		res.Outcome, res.ErrorType = attempt.Throttled, attempt.RateLimited
+		res.Reason, res.RetryAfter = attempt.ReasonBudgetEmpty, d.RetryAfter
+	}
 }
 
 func within(networks []netip.Prefix, addr netip.Addr) bool {

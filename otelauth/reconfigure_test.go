@@ -19,6 +19,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/clientip"
+	"github.com/otelauth/otelauth-go/otelauth/throttle"
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
 
@@ -26,7 +27,7 @@ import (
 // nobody who is in neither passes.
 func TestReconfigureUnderLoad(t *testing.T) {
 	t.Parallel()
-	s := newService(t, otelauth.Config{}, nil)
+	s := newService(t, otelauth.Config{Throttle: throttle.DangerouslyNone{}}, nil)
 	configs := []otelauth.Config{
 		{Realm: "a", Accounts: &verify.Static{Hashes: map[string]string{"alice": hash(t, "wonderland"), "bob": hash(t, "builder")}}},
 		{Realm: "b", Accounts: &verify.Static{Hashes: map[string]string{"alice": hash(t, "wonderland"), "root": hash(t, "toor")}}},
@@ -34,6 +35,7 @@ func TestReconfigureUnderLoad(t *testing.T) {
 	for i := range configs {
 		configs[i].TracerProvider, configs[i].MeterProvider, configs[i].LoggerProvider = s.TracerProvider(), s.MeterProvider(), s.LoggerProvider()
 		configs[i].Routes = ordersMux()
+		configs[i].Throttle = throttle.DangerouslyNone{} // mallory must be judged each time
 	}
 	var stop atomic.Bool
 	var served atomic.Int64

@@ -234,7 +234,7 @@ func (instant) Verify(_ context.Context, name string, secret credential.Secret) 
 
 // scripted is a Throttle that says what it was told to say.
 type scripted struct {
-	throttle.None
+	throttle.DangerouslyNone
 
 	decision throttle.Decision
 	err      error

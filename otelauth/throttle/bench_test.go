@@ -32,7 +32,7 @@ func BenchmarkCachedSuccess(b *testing.B) {
 		name string
 		th   func() throttle.Throttle
 	}{
-		{"bare", func() throttle.Throttle { return throttle.None{} }},
+		{"bare", func() throttle.Throttle { return throttle.DangerouslyNone{} }},
 		{"throttled", func() throttle.Throttle { return newGuesses(b, throttle.Config{}) }},
 		{"underAttack", func() throttle.Throttle {
 			th := newGuesses(b, throttle.Config{})

@@ -395,10 +395,10 @@ func (m *Memory) sweep(sh *shard, now time.Duration) {
 		return
 	}
 	sh.cursor++
-	if sh.cursor >= len(sh.some) {
+	if sh.cursor >= len(sh.some.buckets) {
 		sh.cursor = 0
 	}
-	in := &sh.some[sh.cursor]
+	in := &sh.some.buckets[sh.cursor]
 	for i := range in {
 		if r := &in[i]; r.budget != 0 && !r.open() && needed(r) <= now {
 			*r = record{}

@@ -6,6 +6,7 @@ package throttle
 import (
 	"encoding/binary"
 	"math/bits"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -20,9 +21,12 @@ import (
 // is small for one is large for another.
 //
 // The four cells of a key lie in one block, a cache line, so that a flood costs one miss of the cache and not four.
+//
+// It takes its memory at the first debt: a table that was never full owes it nothing.
 type sketch struct {
-	cells []atomic.Uint32 // in ticks, rounded up
-	width uint64          // blocks of each kind
+	cells atomic.Pointer[[]atomic.Uint32] // in ticks, rounded up; nil before the first debt
+	width uint64                          // blocks of each kind
+	first sync.Once
 }
 
 const (
@@ -34,22 +38,33 @@ const (
 
 func newSketch(bytes int) *sketch {
 	width := max(1, bytes/4/int(numBudgets)/sketchBlock)
-	return &sketch{cells: make([]atomic.Uint32, width*sketchBlock*int(numBudgets)), width: uint64(width)}
+	return &sketch{width: uint64(width)}
+}
+
+func (s *sketch) size() uint64 { return s.width * sketchBlock * uint64(numBudgets) }
+
+// room returns the cells, made at the first call.
+func (s *sketch) room() []atomic.Uint32 {
+	s.first.Do(func() {
+		cells := make([]atomic.Uint32, s.size())
+		s.cells.Store(&cells)
+	})
+	return *s.cells.Load()
 }
 
 // block returns the cells among which those of a key are, and the bits that name them. Keys are keyed hashes: nobody outside can
 // aim at a cell. The table finds its bucket by other octets of them.
-func (s *sketch) block(k *Key, b Budget) (cells []atomic.Uint32, choice uint64) {
+func (s *sketch) block(all []atomic.Uint32, k *Key, b Budget) (cells []atomic.Uint32, choice uint64) {
 	h := binary.LittleEndian.Uint64(k[8:])
 	i, choice := bits.Mul64(h, s.width)
 	i = (uint64(b)*s.width + i) * sketchBlock
-	return s.cells[i : i+sketchBlock], choice >> 56
+	return all[i : i+sketchBlock], choice >> 56
 }
 
 // raise notes that the budget of this key is spent up to tat.
 func (s *sketch) raise(k *Key, b Budget, tat time.Duration) {
 	v := uint32((tat + sketchTick - 1) / sketchTick)
-	cells, choice := s.block(k, b)
+	cells, choice := s.block(s.room(), k, b)
 	for row := range uint64(sketchRows) {
 		c := &cells[row*sketchCells+choice>>(2*row)%sketchCells]
 		for {
@@ -63,8 +78,12 @@ func (s *sketch) raise(k *Key, b Budget, tat time.Duration) {
 
 // tat returns the estimate for a key: its TAT or later.
 func (s *sketch) tat(k *Key, b Budget) time.Duration {
+	all := s.cells.Load()
+	if all == nil {
+		return 0
+	}
 	least := ^uint32(0)
-	cells, choice := s.block(k, b)
+	cells, choice := s.block(*all, k, b)
 	for row := range uint64(sketchRows) {
 		least = min(least, cells[row*sketchCells+choice>>(2*row)%sketchCells].Load())
 	}

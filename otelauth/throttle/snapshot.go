@@ -122,12 +122,12 @@ func (m *Memory) records() []saved {
 		sh.mu.Lock()
 		now := m.now()
 		for _, t := range []struct {
-			table
-			known bool
-		}{{sh.some, false}, {sh.known, true}} {
-			for b := range t.table {
-				for j := range t.table[b] {
-					r := &t.table[b][j]
+			buckets []bucket
+			known   bool
+		}{{sh.some.buckets, false}, {sh.known.buckets, true}} {
+			for b := range t.buckets {
+				for j := range t.buckets[b] {
+					r := &t.buckets[b][j]
 					if r.budget == 0 || !t.known && r.tat <= now {
 						continue
 					}
@@ -148,8 +148,12 @@ func (m *Memory) records() []saved {
 func (s *sketch) live(now time.Duration) []savedCell {
 	var out []savedCell
 	past := uint32(now / sketchTick)
-	for i := range s.cells {
-		if v := s.cells[i].Load(); v > past {
+	all := s.cells.Load()
+	if all == nil {
+		return nil
+	}
+	for i := range *all {
+		if v := (*all)[i].Load(); v > past {
 			out = append(out, savedCell{uint32(i), v - past})
 		}
 	}
@@ -221,11 +225,11 @@ func (m *Memory) readSnapshot(data []byte) error {
 	past := uint32(min(away, MaxSpan) / sketchTick)
 	for range width.Cells {
 		var c savedCell
-		if err := binary.Read(in, binary.LittleEndian, &c); err != nil || int(c.Index) >= len(m.debts.cells) {
+		if err := binary.Read(in, binary.LittleEndian, &c); err != nil || uint64(c.Index) >= m.debts.size() {
 			return errSnapshot
 		}
 		if c.Debt > past {
-			m.debts.cells[c.Index].Store(uint32(now/sketchTick) + c.Debt - past + 1)
+			m.debts.room()[c.Index].Store(uint32(now/sketchTick) + c.Debt - past + 1)
 		}
 	}
 	return nil

@@ -39,19 +39,59 @@ const ways = 8
 
 type bucket [ways]record
 
-// table is a bounded set of records. A record lives in the one bucket that its key names.
-type table []bucket
+// table is a bounded set of records. A record lives in the one bucket that its key names. A table begins small and doubles
+// when a bucket is full, up to its bound: a service with a hundred users pays for a hundred.
+type table struct {
+	buckets []bucket
+	bound   int // of buckets
+}
 
-func newTable(bytes int) table { return make(table, max(1, bytes/(ways*recordBytes))) }
+// firstBuckets is how many buckets a table begins with, at most.
+const firstBuckets = 16
 
-func (t table) bucket(k *Key) *bucket {
+func newTable(bytes int) table {
+	bound := max(1, bytes/(ways*recordBytes))
+	first := bound
+	for first >= 2*firstBuckets {
+		first /= 2
+	}
+	return table{buckets: make([]bucket, first), bound: bound}
+}
+
+func (t *table) bucket(k *Key) *bucket {
 	// The shard was chosen by the first byte, the bucket is by the last ones.
-	i, _ := bits.Mul64(binary.LittleEndian.Uint64(k[:8]), uint64(len(t)))
-	return &t[i]
+	i, _ := bits.Mul64(binary.LittleEndian.Uint64(k[:8]), uint64(len(t.buckets)))
+	return &t.buckets[i]
+}
+
+// grow doubles the table and reports whether its bound allowed that. The records of one bucket go to two, so there
+// is room for all of them. What find and place returned before points into the former table.
+func (t *table) grow() bool {
+	if 2*len(t.buckets) > t.bound {
+		return false
+	}
+	former := t.buckets
+	t.buckets = make([]bucket, 2*len(former))
+	for i := range former {
+		for j := range former[i] {
+			r := &former[i][j]
+			if r.budget == 0 {
+				continue
+			}
+			to := t.bucket(&r.key)
+			for n := range to {
+				if to[n].budget == 0 {
+					to[n] = *r
+					break
+				}
+			}
+		}
+	}
+	return true
 }
 
 // find returns the record of a key, or nil.
-func (t table) find(k *Key, b Budget) *record {
+func (t *table) find(k *Key, b Budget) *record {
 	in := t.bucket(k)
 	for i := range in {
 		if in[i].budget == uint8(b)+1 && in[i].key == *k {
@@ -61,17 +101,34 @@ func (t table) find(k *Key, b Budget) *record {
 	return nil
 }
 
+// free returns a free place in the bucket of a key, or nil.
+func (t *table) free(k *Key) *record {
+	in := t.bucket(k)
+	for i := range in {
+		if in[i].budget == 0 {
+			return &in[i]
+		}
+	}
+	return nil
+}
+
 // place returns the place in the bucket that rank says is worth the least, or nil when all are worth keeping. A
-// free place is worth nothing; a record with open holds is always worth keeping.
-func (t table) place(k *Key, rank func(*record) time.Duration) *record {
+// free place is worth nothing; a record with open holds is always worth keeping. Where every place is taken the
+// table grows, if it may.
+func (t *table) place(k *Key, rank func(*record) time.Duration) *record {
+	if r := t.free(k); r != nil {
+		return r
+	}
+	for t.grow() {
+		if r := t.free(k); r != nil {
+			return r
+		}
+	}
 	in := t.bucket(k)
 	var least *record
 	var worth time.Duration
 	for i := range in {
 		r := &in[i]
-		if r.budget == 0 {
-			return r
-		}
 		if r.open() {
 			continue
 		}

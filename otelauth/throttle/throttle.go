@@ -7,7 +7,7 @@
 //
 // [Throttle] is the seam that the verifier asks. [Guesses] is the one to use: budgets of wrong guesses for
 // each (account, network) pair, account, network and site, kept by a [Store]: [Memory] in this process, redisstore for
-// many. [None] lets every guess pass. [DefaultBudgets] says what the budgets are and what they leave an attacker.
+// many. [DangerouslyNone] lets every guess pass. [DefaultBudgets] says what the budgets are and what they leave an attacker.
 //
 //	th, err := throttle.New(throttle.Config{})
 //	mw, err := otelauth.New(otelauth.Config{Accounts: users, Throttle: th})
@@ -87,19 +87,21 @@ type Throttle interface {
 	Len() int
 }
 
-// None grants every guess. It is what a nil Throttle in a config means.
-type None struct{}
+// DangerouslyNone grants every guess: nothing but the cost of the hash slows a guesser down.
+type DangerouslyNone struct{}
 
-var _ Throttle = None{}
+var _ Throttle = DangerouslyNone{}
 
 // Exhausted is always false.
-func (None) Exhausted(Guess) bool { return false }
+func (DangerouslyNone) Exhausted(Guess) bool { return false }
 
 // Spend always grants.
-func (None) Spend(context.Context, Guess) (Decision, error) { return Decision{Verdict: Granted}, nil }
+func (DangerouslyNone) Spend(context.Context, Guess) (Decision, error) {
+	return Decision{Verdict: Granted}, nil
+}
 
 // Settle does nothing.
-func (None) Settle(context.Context, Guess, Settlement) {}
+func (DangerouslyNone) Settle(context.Context, Guess, Settlement) {}
 
 // Len is 0.
-func (None) Len() int { return 0 }
+func (DangerouslyNone) Len() int { return 0 }

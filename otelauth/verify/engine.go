@@ -28,7 +28,7 @@ type Config struct {
 	Accounts Accounts
 	Verifier Verifier
 
-	// Throttle keeps the guess budgets. nil: throttle.None.
+	// Throttle keeps the guess budgets. nil: throttle.DangerouslyNone.
 	Throttle throttle.Throttle
 	// Gate limits hashing; several Engines should share one. nil: a Gate of its own with the zero Limits.
 	Gate *Gate
@@ -102,7 +102,7 @@ func New(cfg Config) (*Engine, error) {
 		}
 	}
 	if cfg.Throttle == nil {
-		cfg.Throttle = throttle.None{}
+		cfg.Throttle = throttle.DangerouslyNone{}
 	}
 	if cfg.Gate == nil {
 		limits := Limits{}

@@ -18,7 +18,7 @@ func TestPasswordFingerprint(t *testing.T) {
 	t.Parallel()
 	accounts := newStore(&verify.Account{Name: "alice", Password: hashed(t, cheap, "right horse")})
 	newEngine := func() *verify.Engine {
-		e, err := verify.New(verify.Config{Accounts: accounts, Throttle: throttle.None{}})
+		e, err := verify.New(verify.Config{Accounts: accounts, Throttle: throttle.DangerouslyNone{}})
 		if err != nil {
 			t.Fatal(err)
 		}

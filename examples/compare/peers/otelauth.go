@@ -15,6 +15,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/audit"
+	"github.com/otelauth/otelauth-go/otelauth/throttle"
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 	"github.com/otelauth/otelauth-go/spans"
 )
@@ -84,6 +85,7 @@ func OtelauthConfig(users []User) otelauth.Config {
 		Realm:     "compare",
 		Accounts:  &verify.Static{Hashes: hashes},
 		Observers: []attempt.Observer{},
+		Throttle:  throttle.DangerouslyNone{}, // the peers have none
 	}
 }
 

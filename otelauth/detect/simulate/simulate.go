@@ -197,7 +197,7 @@ func (s seeded) Read(b []byte) (int, error) {
 func (p *play) open() error {
 	clock := func() time.Time { return p.now }
 	var err error
-	p.throttle = throttle.None{}
+	p.throttle = throttle.DangerouslyNone{}
 	if p.s.Throttle != nil {
 		if p.throttle, err = p.s.Throttle(clock); err != nil {
 			return err

@@ -120,7 +120,7 @@ func TestReplay(t *testing.T) {
 }
 
 // strict refuses everybody of one name.
-type strict struct{ throttle.None }
+type strict struct{ throttle.DangerouslyNone }
 
 func (strict) Spend(_ context.Context, g throttle.Guess) (throttle.Decision, error) {
 	if g.Account == "user00007" {

@@ -1,0 +1,123 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package otelauth_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/otelauth/otelauth-go/otelauth"
+	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/detect"
+	"github.com/otelauth/otelauth-go/otelauth/throttle"
+)
+
+// from is a request over TLS from that address.
+func from(t *testing.T, addr, name, pass string) *http.Request {
+	t.Helper()
+	r := request(t, "GET", "https://orders.example/orders", name, pass)
+	r.RemoteAddr = addr + ":40000"
+	return r
+}
+
+// Three lines are enough: without a word in the Config guesses are paid for, and the owner comes in from a network known to be his.
+func TestGuessesArePaidForByDefault(t *testing.T) {
+	t.Parallel()
+	s := newService(t, otelauth.Config{}, nil)
+	const home, away = "192.0.2.7", "198.51.100.9"
+	if w := s.do(from(t, home, "alice", "wonderland")); w.Code != 200 {
+		t.Fatalf("the owner: %d", w.Code)
+	}
+	budget := throttle.DefaultBudgets().NewPair.Burst
+	for i := range budget + 5 {
+		w := s.do(from(t, away, "alice", fmt.Sprint("guess", i)))
+		want := 401
+		if i >= budget {
+			want = 429
+		}
+		if w.Code != want || (w.Header().Get("Retry-After") != "") != (want == 429) {
+			t.Errorf("guess %d: %d, Retry-After %q, want %d", i+1, w.Code, w.Header().Get("Retry-After"), want)
+		}
+	}
+	if w := s.do(from(t, away, "alice", "wonderland")); w.Code != 429 {
+		t.Errorf("the right password in a throttled dictionary: %d", w.Code)
+	}
+	if w := s.do(from(t, home, "alice", "wonderland")); w.Code != 200 {
+		t.Errorf("the owner meanwhile: %d", w.Code)
+	}
+
+	// The operator's hand, and what is told of it.
+	network := netip.MustParsePrefix(away + "/32")
+	who := throttle.Subject{Account: "alice", Network: network}
+	if err := s.mw.Budgets().Clear(t.Context(), who, throttle.Act{By: "carol", Why: "it was alice's new phone"}); err != nil {
+		t.Fatal(err)
+	}
+	if w := s.do(from(t, away, "alice", "wonderland")); w.Code != 200 {
+		t.Errorf("after Clear: %d", w.Code)
+	}
+	told := 0
+	for _, e := range s.Events() {
+		if e.Name() == string(attempt.ThrottleChanged) {
+			told++
+			if e.Attribute("auth.throttle.actor") != "carol" || e.Attribute("user.hash") == "" {
+				t.Errorf("told %v", e.Attributes())
+			}
+		}
+	}
+	if told != 1 {
+		t.Errorf("%d events of the change, want 1", told)
+	}
+}
+
+func TestRequestsWithoutCredentialsCanHaveABudget(t *testing.T) {
+	t.Parallel()
+	budgets := throttle.DefaultBudgets()
+	budgets.Requests = throttle.Limit{Burst: 2, Every: time.Hour}
+	th, err := throttle.New(throttle.Config{Budgets: budgets})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newService(t, otelauth.Config{Throttle: th}, nil)
+	for i, want := range []int{401, 401, 429} {
+		if w := s.do(from(t, "192.0.2.7", "", "")); w.Code != want {
+			t.Errorf("request %d: %d, want %d", i+1, w.Code, want)
+		}
+	}
+	if w := s.do(from(t, "192.0.2.7", "alice", "wonderland")); w.Code != 200 {
+		t.Errorf("credentials: %d", w.Code)
+	}
+	if s.mw.Budgets() != nil {
+		t.Error("Budgets returns somebody else's")
+	}
+}
+
+// Without a word in the Config somebody looks at what the attempts add up to.
+func TestGuessesAreNoticedByDefault(t *testing.T) {
+	t.Parallel()
+	found := make(chan detect.Detection, 16)
+	s := newService(t, otelauth.Config{Detect: detect.Config{OnDetection: func(d detect.Detection) { found <- d }}}, nil)
+	for i := range 40 {
+		s.do(from(t, "198.51.100.9", "alice", fmt.Sprint("guess", i)))
+	}
+	deadline := time.After(30 * time.Second)
+	for {
+		select {
+		case d := <-found:
+			if d.Rule.Name != "brute_force" {
+				continue
+			}
+			for _, e := range s.Events() {
+				if e.Name() == "auth.detection" && e.Attribute("security_rule.name") == "brute_force" {
+					return
+				}
+			}
+			t.Fatal("the detection left no event")
+		case <-deadline:
+			t.Fatal("40 wrong passwords for one account from one network, and nobody noticed")
+		}
+	}
+}
