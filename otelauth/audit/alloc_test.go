@@ -84,6 +84,7 @@ func TestSuppressedAllocations(t *testing.T) {
 
 // floods returns functions whose every call after the first thousands is a suppressed event.
 func floods(t testing.TB) map[string]func() {
+	t.Helper()
 	never := audit.Events{Success: audit.FirstSuccess, SuccessPeriod: time.Hour, Every: time.Hour, Period: time.Hour}
 	observer := func() *audit.Observer {
 		o, err := audit.New(audit.Config{LoggerProvider: batched(t), Events: never})

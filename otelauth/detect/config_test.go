@@ -74,8 +74,8 @@ func TestDocumentedDefaults(t *testing.T) {
 		if d, ok := v.Field(i).Interface().(time.Duration); ok {
 			want = fmt.Sprintf("%.0f days", d.Hours()/24)
 		}
-		doc := body[:strings.Index(body, "\t"+name+" ")]
-		doc = doc[strings.LastIndex(doc, "\t// "+name):]
+		doc, _, _ := strings.Cut(body, "\t"+name+" ")
+		doc = doc[max(0, strings.LastIndex(doc, "\t// "+name)):]
 		if !regexp.MustCompile(`Defaults?: ` + want + `(\.| and 1000\.)`).MatchString(doc) {
 			t.Errorf("%s: its comment does not say Default: %s.", name, want)
 		}

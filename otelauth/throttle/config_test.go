@@ -126,8 +126,9 @@ func TestTheTableOfGuesses(t *testing.T) {
 		if m == nil {
 			t.Fatalf("no row %q", name)
 		}
-		fmt.Sscan(m[1], &first)
-		fmt.Sscan(m[2], &further)
+		if _, err := fmt.Sscan(m[1]+" "+m[2], &first, &further); err != nil {
+			t.Fatalf("row %q: %v", name, err)
+		}
 		return first, further
 	}
 	hosts := func(n int, format string) (out []netip.Prefix) {

@@ -60,13 +60,15 @@ func ExampleGuesses() {
 func ExampleNewMemory() {
 	dir, err := os.MkdirTemp("", "throttle")
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	defer os.RemoveAll(dir)
 	key := []byte("from your secret store, 32 bytes at least")
 	store, err := throttle.NewMemory(throttle.MemoryConfig{SnapshotFile: filepath.Join(dir, "budgets"), SnapshotKey: key})
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	defer store.Close()
 	th, err := throttle.New(throttle.Config{Store: store, Key: key})

@@ -32,6 +32,7 @@ func stranger(n int) throttle.Guess {
 }
 
 func wrong(t testing.TB, th throttle.Throttle, g throttle.Guess) throttle.Verdict {
+	t.Helper()
 	return settle(t, th, g, throttle.Wrong)
 }
 

@@ -46,8 +46,8 @@ func TestLimitAgreesWithALedger(t *testing.T) {
 			if depth == 0 {
 				return
 			}
-			for _, pass := range []time.Duration{0, 1, 2, 3, 7} {
-				next := now + pass*time.Millisecond
+			for _, ms := range []int{0, 1, 2, 3, 7} {
+				next := now + time.Duration(ms)*time.Millisecond
 				c := b
 				c.at(next)
 				walk(depth-1, tat, next, c)

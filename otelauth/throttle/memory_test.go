@@ -63,6 +63,7 @@ func newMemory(t testing.TB, cfg throttle.MemoryConfig) *throttle.Memory {
 func TestMemory(t *testing.T) {
 	t.Parallel()
 	throttletest.Run(t, func(t *testing.T) throttletest.Harness {
+		t.Helper()
 		c := newClock()
 		return throttletest.Harness{
 			Store:    newMemory(t, throttle.MemoryConfig{Bytes: throttle.MinMemoryBytes, Elapsed: c.Elapsed, Now: c.Now}),

@@ -27,6 +27,7 @@ func subject(account, network string) throttle.Subject {
 
 // desk is a throttle with an operator before it.
 func desk(t *testing.T, budgets throttle.Budgets) (*throttle.Guesses, *clock, *notices) {
+	t.Helper()
 	c, told := newClock(), &notices{}
 	m := newMemory(t, throttle.MemoryConfig{Bytes: throttle.MinMemoryBytes, Elapsed: c.Elapsed, Now: c.Now})
 	return newGuesses(t, throttle.Config{

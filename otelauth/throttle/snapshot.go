@@ -70,8 +70,8 @@ func writeFile(name string, write func(io.Writer) error) (err error) {
 	}
 	defer func() {
 		if err != nil {
-			f.Close()
-			os.Remove(f.Name())
+			_ = f.Close() // the first error is the one to tell
+			_ = os.Remove(f.Name())
 		}
 	}()
 	if err = write(f); err != nil {
@@ -89,25 +89,26 @@ func writeFile(name string, write func(io.Writer) error) (err error) {
 func (m *Memory) writeSnapshot(w io.Writer) error {
 	mac := hmac.New(sha256.New, m.cfg.SnapshotKey)
 	out := bufio.NewWriterSize(io.MultiWriter(w, mac), 1<<16)
+	write := func(b []byte) { _, _ = out.Write(b) } // Flush returns the first error
 	records := m.records()
 	cells := m.debts.live(m.now())
 	var buf []byte
 	buf = append(buf, snapshotMagic...)
 	buf = binary.LittleEndian.AppendUint64(buf, uint64(m.cfg.Now().UnixNano()))
 	buf = binary.LittleEndian.AppendUint32(buf, uint32(len(records)))
-	out.Write(buf)
+	write(buf)
 	for _, r := range records {
 		buf, _ = binary.Append(buf[:0], binary.LittleEndian, r)
-		out.Write(buf)
+		write(buf)
 	}
 	buf = binary.LittleEndian.AppendUint64(buf[:0], m.debts.width)
 	buf = binary.LittleEndian.AppendUint32(buf, uint32(len(cells)))
-	out.Write(buf)
+	write(buf)
 	for _, c := range cells {
 		buf, _ = binary.Append(buf[:0], binary.LittleEndian, c)
-		out.Write(buf)
+		write(buf)
 	}
-	if err := out.Flush(); err != nil { // the first error of any write
+	if err := out.Flush(); err != nil {
 		return err
 	}
 	_, err := w.Write(mac.Sum(nil))

@@ -130,6 +130,7 @@ func TestTimePassesDuringADeploy(t *testing.T) {
 func TestABrokenSnapshotIsSetAside(t *testing.T) {
 	t.Parallel()
 	whole := func(t *testing.T) []byte {
+		t.Helper()
 		file := filepath.Join(t.TempDir(), "budgets")
 		th, m, _ := process(t, file, newClock().wall, &notices{})
 		settle(t, th, guess("alice", "wonderland", home), throttle.Right)

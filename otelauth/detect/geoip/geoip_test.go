@@ -78,7 +78,7 @@ func TestImpossiblePlaces(t *testing.T) {
 func TestTruncated(t *testing.T) {
 	t.Parallel()
 	whole := cities()
-	for n := range len(whole) {
+	for n := range whole {
 		if _, err := geoip.FromBytes(whole[:n:n]); err == nil {
 			t.Errorf("the first %d of %d bytes pass for a database", n, len(whole))
 		}

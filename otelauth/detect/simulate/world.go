@@ -50,8 +50,10 @@ var cities = [...][2]float64{
 	{19.1, 72.9}, {1.35, 103.8}, {35.7, 139.7}, {-33.9, 151.2},
 }
 
-// offsets are their working days against UTC.
-var offsets = [...]time.Duration{1, 1, 0, 1, 1, -5, -6, -8, 5, 8, 9, 10}
+// offsetHours are their working days against UTC.
+var offsetHours = [...]int{1, 1, 0, 1, 1, -5, -6, -8, 5, 8, 9, 10}
+
+func offset(region uint8) time.Duration { return time.Duration(offsetHours[region]) * time.Hour }
 
 // address returns host of the /24 at index net. The region stands in the address, for [places].
 func (p place) address(host uint32) netip.Addr {
@@ -94,11 +96,10 @@ type user struct {
 	stays   bool // for the whole run: neither leaves nor goes on holiday
 	retired int  // the day on which the account was disabled; -1: not
 
-	password uint64 // numbers the wrong ones
-	stale    []stale
-	left     int // on holiday since that day
-	away     int // and until that one
-	at       place
+	stale []stale
+	left  int // on holiday since that day
+	away  int // and until that one
+	at    place
 }
 
 // stale is a client that has an old password.
@@ -147,7 +148,7 @@ func newWorld(s Scenario, rng *rand.Rand) *world {
 			v := place{net: uint32(60_000 + rng.IntN(20)), region: uint8((int(u.region) + 5) % len(cities))}
 			u.vpn = &v
 		}
-		u.starts = 8*time.Hour + time.Duration(rng.NormFloat64()*float64(time.Hour)) - offsets[u.region]*time.Hour
+		u.starts = 8*time.Hour + time.Duration(rng.NormFloat64()*float64(time.Hour)) - offset(u.region)
 		u.starts = (u.starts + dayLong) % dayLong
 		w.users = append(w.users, u)
 	}
@@ -199,13 +200,13 @@ func (w *world) day(day int, out []event) []event {
 		out = append(out, event{at: begin + at, name: "backup", account: len(w.users), client: w.fleet[0].address(200), route: "/files/{path...}"})
 	}
 	if !free {
-		out = w.deploy(day, begin, out)
+		out = w.deploy(begin, out)
 	}
 	return out
 }
 
 // deploy starts the fleet anew, on every fifth working day with a secret that has been changed.
-func (w *world) deploy(day int, begin time.Duration, out []event) []event {
+func (w *world) deploy(begin time.Duration, out []event) []event {
 	at := begin + 9*time.Hour + time.Duration(w.rng.Int64N(int64(8*time.Hour)))
 	broken := w.chance(0.2)
 	var old uint64
@@ -358,7 +359,7 @@ func (w *world) repeat(u *user, i int, begin time.Duration, base place, out []ev
 			if c.phone && w.chance(0.2) {
 				phone = w.carrier(u, base.region)
 			}
-			if local := (at + offsets[u.region]*time.Hour) % dayLong; local < 7*time.Hour {
+			if local := (at + offset(u.region)) % dayLong; local < 7*time.Hour {
 				continue
 			}
 			out = append(out, event{

@@ -61,52 +61,59 @@ func startCluster(t *testing.T) []*server {
 	return nodes
 }
 
+func clusterClient(t *testing.T, nodes []*server) redis.UniversalClient {
+	t.Helper()
+	c := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{nodes[0].addr}})
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
 // TestCluster runs the suite on a cluster: each test's prefix is another slot, so every node serves some.
 func TestCluster(t *testing.T) {
 	t.Parallel()
 	nodes := startCluster(t)
-	client := func(t *testing.T) redis.UniversalClient {
-		c := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{nodes[0].addr}})
-		t.Cleanup(func() { _ = c.Close() })
-		return c
-	}
-	t.Run("suite", func(t *testing.T) {
-		var n atomic.Int64
-		throttletest.Run(t, func(t *testing.T) throttletest.Harness {
-			var elapsed atomic.Int64
-			prefix := fmt.Sprint("suite", n.Add(1))
-			told := newNotices()
-			open := func(t *testing.T) throttle.Store {
-				s := newStore(t, redisstore.Config{Client: client(t), Prefix: prefix, Notice: told.add}.WithWall(wall(&elapsed)))
-				return settled{s}
+	t.Cleanup(func() { // after the whole suite
+		for i, n := range nodes {
+			if size := n.client(t).DBSize(ctx).Val(); size == 0 {
+				t.Errorf("node %d holds no budget", i)
 			}
-			t.Cleanup(func() {
-				if told.count() > 0 {
-					t.Errorf("the fallback has answered: %v", told.all)
-				}
-			})
-			return throttletest.Harness{Store: open(t), Peer: open, Advance: func(d time.Duration) { elapsed.Add(int64(d)) }}
+		}
+	})
+	var n atomic.Int64
+	throttletest.Run(t, func(t *testing.T) throttletest.Harness {
+		t.Helper()
+		var elapsed atomic.Int64
+		prefix := fmt.Sprint("suite", n.Add(1))
+		told := newNotices()
+		open := func(t *testing.T) throttle.Store {
+			t.Helper()
+			s := newStore(t, redisstore.Config{Client: clusterClient(t, nodes), Prefix: prefix, Notice: told.add}.WithWall(wall(&elapsed)))
+			return settled{s}
+		}
+		t.Cleanup(func() {
+			if told.count() > 0 {
+				t.Errorf("the fallback has answered: %v", told.all)
+			}
 		})
+		return throttletest.Harness{Store: open(t), Peer: open, Advance: func(d time.Duration) { elapsed.Add(int64(d)) }}
 	})
-	for i, n := range nodes {
-		if size := n.client(t).DBSize(ctx).Val(); size == 0 {
-			t.Errorf("node %d holds no budget", i)
-		}
+}
+
+func TestASlotThatMoved(t *testing.T) {
+	t.Parallel()
+	nodes := startCluster(t)
+	s := newStore(t, redisstore.Config{Client: clusterClient(t, nodes), Prefix: "moved"})
+	b := bill(1, 9)
+	if got := wrong(t, s, b, 2); got != 2 {
+		t.Fatal(got)
 	}
-	t.Run("a slot that moved", func(t *testing.T) {
-		s := newStore(t, redisstore.Config{Client: client(t), Prefix: "moved"})
-		b := bill(1, 9)
-		if got := wrong(t, s, b, 2); got != 2 {
-			t.Fatal(got)
-		}
-		moveSlot(t, nodes, s.ClockKey())
-		if got := wrong(t, s, b, 9); got != 7 {
-			t.Errorf("%d granted of the 7 that are left", got)
-		}
-		if !s.Shared() {
-			t.Error("a slot that moved is no loss of Redis")
-		}
-	})
+	moveSlot(t, nodes, s.ClockKey())
+	if got := wrong(t, s, b, 9); got != 7 {
+		t.Errorf("%d granted of the 7 that are left", got)
+	}
+	if !s.Shared() {
+		t.Error("a slot that moved is no loss of Redis")
+	}
 }
 
 // moveSlot moves the slot of a key, and its keys, to another node.

@@ -28,10 +28,12 @@ func TestConformance(t *testing.T) {
 	srv := startRedis(t)
 	var n atomic.Int64
 	throttletest.Run(t, func(t *testing.T) throttletest.Harness {
+		t.Helper()
 		var elapsed atomic.Int64
 		prefix := fmt.Sprint("suite", n.Add(1))
 		told := newNotices()
 		open := func(t *testing.T) throttle.Store {
+			t.Helper()
 			m, err := throttle.NewMemory(throttle.MemoryConfig{
 				Bytes: throttle.MinMemoryBytes, Elapsed: func() time.Duration { return time.Duration(elapsed.Load()) },
 			})

@@ -28,6 +28,7 @@ type load struct {
 }
 
 func startLoad(t testing.TB, s throttle.Store) *load {
+	t.Helper()
 	l := &load{stop: make(chan struct{})}
 	for i := range 8 {
 		l.wg.Go(func() {
@@ -108,12 +109,18 @@ func TestOutages(t *testing.T) {
 		{
 			"killed and restarted",
 			func(_ *testing.T, srv *server, _ *proxy) { srv.kill() },
-			func(t *testing.T, srv *server, _ *proxy) { srv.start(t) }, false,
+			func(t *testing.T, srv *server, _ *proxy) {
+				t.Helper()
+				srv.start(t)
+			}, false,
 		},
 		{
 			"frozen",
 			func(t *testing.T, srv *server, _ *proxy) { srv.signal(t, syscall.SIGSTOP) },
-			func(t *testing.T, srv *server, _ *proxy) { srv.signal(t, syscall.SIGCONT) }, true,
+			func(t *testing.T, srv *server, _ *proxy) {
+				t.Helper()
+				srv.signal(t, syscall.SIGCONT)
+			}, true,
 		},
 		{
 			"cut off",

@@ -118,7 +118,7 @@ func TestAgreesWithMemory(t *testing.T) {
 			if i == int(throttle.Requests) && r.IntN(3) > 0 {
 				continue
 			}
-			b.Charges[i] = throttle.Charge{Key: throttletest.Key(fmt.Sprint(int(i), r.IntN(3))), Limit: limits[i]}
+			b.Charges[i] = throttle.Charge{Key: throttletest.Key(fmt.Sprint(i, r.IntN(3))), Limit: limits[i]}
 		}
 		switch n := r.IntN(20); {
 		case n < 12:
@@ -157,7 +157,7 @@ func TestAgreesWithMemory(t *testing.T) {
 			shared.Flush()
 		case n == 18 && r.IntN(4) == 0:
 			i := throttle.Budget(r.IntN(len(b.Charges)))
-			k := throttletest.Key(fmt.Sprint(int(i), r.IntN(3)))
+			k := throttletest.Key(fmt.Sprint(i, r.IntN(3)))
 			_ = memory.Clear(ctx, k, i)
 			err = shared.Clear(ctx, k, i)
 			if err != nil {

@@ -78,6 +78,7 @@ func StormKey() []byte { return []byte("the key of all the storm's processes") }
 
 // storm runs four Guesses, as four processes have them, on one store.
 func storm(t *testing.T, h Harness) {
+	t.Helper()
 	const processes, guesses, workers = 4, 100, 64
 	var reached atomic.Int64
 	var wg sync.WaitGroup
@@ -110,6 +111,7 @@ func storm(t *testing.T, h Harness) {
 
 // concurrent settles in all ways at once, and only the wrong guesses are missing in the end.
 func concurrent(t *testing.T, h Harness) {
+	t.Helper()
 	big := throttle.Limit{Burst: 2000, Every: time.Hour}
 	bill := func(i int) throttle.Bill {
 		b := throttle.Bill{KnownPair: big, Remember: 24 * time.Hour, Lease: time.Hour}

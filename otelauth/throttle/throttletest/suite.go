@@ -62,6 +62,7 @@ func about(t *testing.T, what string, got, want time.Duration) {
 }
 
 func wrongGuesses(t *testing.T, h Harness) {
+	t.Helper()
 	b := Bill("alice", "1", "s")
 	for i := range 5 {
 		a := spend(t, h.Store, b, throttle.Granted)
@@ -86,6 +87,7 @@ func wrongGuesses(t *testing.T, h Harness) {
 }
 
 func namesTheBudget(t *testing.T, h Harness) {
+	t.Helper()
 	for i := range 2 {
 		try(t, h.Store, Bill("alice", fmt.Sprint(i), "s"), throttle.Wrong, 5)
 	}
@@ -105,6 +107,7 @@ func namesTheBudget(t *testing.T, h Harness) {
 }
 
 func heldIsNotEmpty(t *testing.T, h Harness) {
+	t.Helper()
 	b := Bill("alice", "1", "s")
 	var receipts []throttle.Receipt
 	for range 5 {
@@ -138,6 +141,7 @@ func heldIsNotEmpty(t *testing.T, h Harness) {
 }
 
 func refunds(t *testing.T, h Harness) {
+	t.Helper()
 	b := Bill("alice", "1", "s")
 	try(t, h.Store, b, throttle.Wrong, 3)
 	try(t, h.Store, b, throttle.Unjudged, 20)
@@ -151,6 +155,7 @@ func refunds(t *testing.T, h Harness) {
 }
 
 func allOrNothing(t *testing.T, h Harness) {
+	t.Helper()
 	for i := range 4 {
 		try(t, h.Store, Bill("alice", fmt.Sprint(i), "s"), throttle.Wrong, map[bool]int{true: 5, false: 0}[i < 2])
 	}
@@ -165,6 +170,7 @@ func allOrNothing(t *testing.T, h Harness) {
 }
 
 func knownPair(t *testing.T, h Harness) {
+	t.Helper()
 	home := Bill("alice", "home", "s")
 	try(t, h.Store, home, throttle.Right, 1)
 	// A botnet empties the account, a bad neighbour the network and the site.
@@ -190,6 +196,7 @@ func knownPair(t *testing.T, h Harness) {
 }
 
 func knownForSoLong(t *testing.T, h Harness) {
+	t.Helper()
 	b := Bill("alice", "1", "s")
 	try(t, h.Store, b, throttle.Right, 1)
 	h.Advance(12 * time.Hour)
@@ -221,6 +228,7 @@ func knownForSoLong(t *testing.T, h Harness) {
 }
 
 func clearsItsPair(t *testing.T, h Harness) {
+	t.Helper()
 	b := Bill("alice", "1", "s")
 	try(t, h.Store, b, throttle.Wrong, 4)
 	mallory := Bill("mallory", "1", "s")
@@ -235,6 +243,7 @@ func clearsItsPair(t *testing.T, h Harness) {
 }
 
 func knownMeanwhile(t *testing.T, h Harness) {
+	t.Helper()
 	b := Bill("alice", "1", "s")
 	first, second, third := spend(t, h.Store, b, throttle.Granted), spend(t, h.Store, b, throttle.Granted), spend(t, h.Store, b, throttle.Granted)
 	h.Store.Settle(t.Context(), b, first.Receipt, throttle.Right)
@@ -247,6 +256,7 @@ func knownMeanwhile(t *testing.T, h Harness) {
 }
 
 func checks(t *testing.T, h Harness) {
+	t.Helper()
 	b := Bill("alice", "1", "s")
 	check := b
 	check.Mode = throttle.Check
@@ -268,6 +278,7 @@ func checks(t *testing.T, h Harness) {
 }
 
 func takes(t *testing.T, h Harness) {
+	t.Helper()
 	b := throttle.Bill{Mode: throttle.Take, Remember: time.Hour, Lease: time.Minute}
 	b.Charges[throttle.Requests] = throttle.Charge{Key: Key("requests"), Limit: throttle.Limit{Burst: 3, Every: time.Minute}}
 	for range 3 {
@@ -285,6 +296,7 @@ func takes(t *testing.T, h Harness) {
 }
 
 func leases(t *testing.T, h Harness) {
+	t.Helper()
 	b := Bill("alice", "1", "s")
 	for i := range b.Charges {
 		if b.Charges[i].Limit != (throttle.Limit{}) {
@@ -309,6 +321,7 @@ func leases(t *testing.T, h Harness) {
 }
 
 func lateRefund(t *testing.T, h Harness) {
+	t.Helper()
 	b := Bill("alice", "1", "s")
 	for i := range b.Charges {
 		if b.Charges[i].Limit != (throttle.Limit{}) {
@@ -326,6 +339,7 @@ func lateRefund(t *testing.T, h Harness) {
 }
 
 func clears(t *testing.T, h Harness) {
+	t.Helper()
 	b := Bill("alice", "1", "s")
 	try(t, h.Store, b, throttle.Wrong, 5)
 	spend(t, h.Store, b, throttle.Refused)
@@ -364,6 +378,7 @@ func clears(t *testing.T, h Harness) {
 }
 
 func looks(t *testing.T, h Harness) {
+	t.Helper()
 	b := Bill("alice", "1", "s")
 	try(t, h.Store, b, throttle.Wrong, 5)
 	before := look(t, h.Store, b)
@@ -375,6 +390,7 @@ func looks(t *testing.T, h Harness) {
 }
 
 func jumps(t *testing.T, h Harness) {
+	t.Helper()
 	if h.JumpWall == nil {
 		h.JumpWall = func(time.Duration) {}
 	}
@@ -393,6 +409,7 @@ func jumps(t *testing.T, h Harness) {
 }
 
 func extremes(t *testing.T, h Harness) {
+	t.Helper()
 	for i, l := range []throttle.Limit{
 		{Burst: 1, Every: throttle.MinEvery},
 		{Burst: 1, Every: throttle.MaxSpan},
@@ -414,6 +431,7 @@ func extremes(t *testing.T, h Harness) {
 }
 
 func counts(t *testing.T, h Harness) {
+	t.Helper()
 	if n := h.Store.Len(); n < 0 {
 		t.Errorf("an empty store holds %d budgets", n)
 	}

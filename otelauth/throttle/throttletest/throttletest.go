@@ -35,6 +35,7 @@ type Harness struct {
 
 // Run runs the suite. open makes a store for each test in it; tests run at the same time.
 func Run(t *testing.T, open func(t *testing.T) Harness) {
+	t.Helper()
 	for _, c := range []struct {
 		name string
 		test func(*testing.T, Harness)
