@@ -6,25 +6,34 @@ package examples_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/redis/go-redis/v9"
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	sdklog "go.opentelemetry.io/otel/sdk/log"
 
 	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/audit"
+	"github.com/otelauth/otelauth-go/otelauth/detect"
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
+	"github.com/otelauth/otelauth-go/otelauth/throttle"
+	"github.com/otelauth/otelauth-go/otelauth/throttle/redisstore"
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 	"github.com/otelauth/otelauth-go/otelauth/verify/htpasswd"
 )
@@ -144,6 +153,169 @@ func TestReadmeRecorder(t *testing.T) {
 	r.SetBasicAuth("alice", "looking-glass")
 	if _, res := mw.Authenticate(r); res.Outcome != attempt.Failure || len(rec.Attempts()) != 1 {
 		t.Errorf("%v, %d attempts", res.Outcome, len(rec.Attempts()))
+	}
+}
+
+// guess sends n wrong passwords for alice from 192.0.2.7, and returns the last status.
+func guess(t *testing.T, mw *otelauth.Middleware, n int) int {
+	t.Helper()
+	w := httptest.NewRecorder()
+	for i := range n {
+		r := httptest.NewRequestWithContext(t.Context(), "GET", "https://orders.example/", nil)
+		r.RemoteAddr = "192.0.2.7:40000"
+		r.SetBasicAuth("alice", fmt.Sprint("guess", i))
+		w = httptest.NewRecorder()
+		mw.Wrap(http.NotFoundHandler()).ServeHTTP(w, r)
+	}
+	return w.Code
+}
+
+func TestReadmeEnd(t *testing.T) {
+	t.Parallel()
+	users, err := htpasswd.Open(htpasswd.Config{Path: "quickstart/accounts.htpasswd", Unwatched: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mw, err := otelauth.New(otelauth.Config{Accounts: users})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, server, logs := t.Context(), new(http.Server), sdklog.NewLoggerProvider()
+	err = errors.Join(server.Shutdown(ctx), mw.Close(), users.Close(), logs.Shutdown(ctx))
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestReadmeTuned(t *testing.T) {
+	t.Parallel()
+	check := func(err error) { // not in the README
+		t.Helper()      // not in the README
+		if err != nil { // not in the README
+			t.Fatal(err) // not in the README
+		} // not in the README
+	} // not in the README
+	users := &verify.Static{Hashes: map[string]string{"alice": wonderland}}
+
+	limit := throttle.Limit{Burst: 10, Every: 30 * time.Minute}
+	guesses, err := throttle.New(throttle.Config{Budgets: throttle.Budgets{NewPair: limit, KnownPair: limit, Account: limit}})
+	check(err) // not in the README
+	mw, err := otelauth.New(otelauth.Config{
+		Accounts: users,
+		Throttle: guesses,
+		Detect:   detect.Config{Off: []string{detect.UnusualHour}, Thresholds: detect.Thresholds{SprayAccounts: 20}},
+		Events:   audit.Events{Success: audit.FirstSuccess},
+	})
+	check(err) // not in the README
+
+	t.Cleanup(func() { check(mw.Close()) })
+	if code := guess(t, mw, 11); code != http.StatusTooManyRequests || mw.Budgets() != nil {
+		t.Errorf("the eleventh guess got %d", code)
+	}
+}
+
+// TestReadmeShared: budgets work while there is no Redis.
+func TestReadmeShared(t *testing.T) {
+	t.Parallel()
+	check := func(err error) { // not in the README
+		t.Helper()      // not in the README
+		if err != nil { // not in the README
+			t.Fatal(err) // not in the README
+		} // not in the README
+	} // not in the README
+	users := &verify.Static{Hashes: map[string]string{"alice": wonderland}}
+	rec := otelauthtest.NewRecorder(t)
+	events, err := audit.New(audit.Config{LoggerProvider: rec.LoggerProvider()})
+	check(err)
+	client := redis.NewClient(&redis.Options{})
+	client.AddHook(new(fakeRedis))
+	key := []byte("a key of a test, 32 bytes or more")
+	identity := otelauth.IdentityKey{ID: "test", Secret: key}
+
+	store, err := redisstore.New(redisstore.Config{Client: client, Prefix: "orders", Notice: events.Notice})
+	check(err) // not in the README
+	guesses, err := throttle.New(throttle.Config{Store: store, Key: key, Identify: identity.Hash, Notice: events.Notice})
+	check(err) // not in the README
+	mw, err := otelauth.New(otelauth.Config{Accounts: users, Throttle: guesses, IdentityKey: identity})
+	check(err) // not in the README
+
+	t.Cleanup(func() { check(errors.Join(mw.Close(), store.Close(), client.Close())) })
+	if code := guess(t, mw, 11); code != http.StatusTooManyRequests {
+		t.Errorf("the eleventh guess got %d", code)
+	}
+	var told []string
+	for _, e := range rec.Events() {
+		told = append(told, e.Name())
+	}
+	if !slices.Equal(told, []string{string(attempt.ThrottleStore)}) {
+		t.Errorf("told %q", told)
+	}
+	who := throttle.Subject{Account: "alice", Network: netip.MustParsePrefix("192.0.2.7/32")}
+	if err := guesses.Allow(t.Context(), who, throttle.Act{By: "carol", Why: "test"}); err != nil {
+		t.Fatal(err)
+	}
+	if all := rec.Events(); all[len(all)-1].Attribute("user.hash") != identity.Hash("alice") {
+		t.Errorf("the act was told of %q", all[len(all)-1].Attribute("user.hash"))
+	}
+}
+
+func TestReadmeSnapshot(t *testing.T) {
+	t.Chdir(t.TempDir())
+	events, err := audit.New(audit.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := []byte("a key of a test, 32 bytes or more")
+	memory, err := throttle.NewMemory(throttle.MemoryConfig{SnapshotFile: "budgets", SnapshotKey: key, Notice: events.Notice})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := memory.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat("budgets"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestReadmeOperator(t *testing.T) {
+	t.Parallel()
+	check := func(err error) { // not in the README
+		t.Helper()      // not in the README
+		if err != nil { // not in the README
+			t.Fatal(err) // not in the README
+		} // not in the README
+	} // not in the README
+	users := &verify.Static{Hashes: map[string]string{"alice": wonderland}}
+	mw, err := otelauth.New(otelauth.Config{Accounts: users})
+	check(err)
+	t.Cleanup(func() { check(mw.Close()) })
+	ctx := t.Context()
+	if code := guess(t, mw, 11); code != http.StatusTooManyRequests {
+		t.Errorf("the eleventh guess got %d", code)
+	}
+
+	who := throttle.Subject{Account: "alice", Network: netip.MustParsePrefix("192.0.2.7/32")}
+	why, err := mw.Budgets().Explain(ctx, who)
+	check(err)                                                                                                // not in the README
+	if s := why.String(); !strings.HasPrefix(s, "refused by the pair budget (10, then 1 each 1m0s) until ") { // not in the README
+		t.Error(s) // not in the README
+	} // not in the README
+	fmt.Println(why) // refused by the pair budget (10, then 1 each 1m0s) until …
+	err = mw.Budgets().Clear(ctx, who, throttle.Act{By: "carol@ops", Why: "her new phone"})
+	check(err)                                                    // not in the README
+	if code := guess(t, mw, 1); code != http.StatusUnauthorized { // not in the README
+		t.Error(code) // not in the README
+	} // not in the README
+
+	testers := throttle.Subject{Network: netip.MustParsePrefix("198.51.100.0/24")}
+	err = mw.Budgets().Allow(ctx, testers, throttle.Act{By: "carol@ops", Why: "penetration test", For: time.Hour})
+	check(err) // not in the README
+	err = mw.Budgets().Deny(ctx, throttle.Subject{Account: "bob"}, throttle.Act{By: "carol@ops", Why: "password stolen"})
+	check(err) // not in the README
+
+	if n := len(mw.Budgets().Rules()); n != 2 {
+		t.Errorf("%d rules", n)
 	}
 }
 
@@ -302,6 +474,46 @@ func TestReadmeValues(t *testing.T) {
 		slices.Sort(want)
 		if diff := cmp.Diff(want, quoted(values[key])); diff != "" {
 			t.Errorf("%s (-code +README):\n%s", key, diff)
+		}
+	}
+}
+
+// TestReadmeRules: the rules and budgets of the README are those of the code.
+func TestReadmeRules(t *testing.T) {
+	t.Parallel()
+	text := readme(t)
+	var want, got [][]string
+	for _, r := range detect.Rules() {
+		want = append(want, []string{"`" + r.Name + "`", r.Severity.String(), r.Technique})
+	}
+	for _, row := range rows(t, text, "rule", "severity", "ATT&CK", "speaks at") {
+		got = append(got, row[:3])
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("rules (-code +README):\n%s", diff)
+	}
+
+	want, got = nil, nil
+	budgets := reflect.ValueOf(throttle.DefaultBudgets())
+	for field, v := range budgets.Fields() {
+		limit := "none"
+		if l := v.Interface().(throttle.Limit); l != (throttle.Limit{}) {
+			limit = l.String()
+		}
+		want = append(want, []string{"`" + field.Name + "`", limit})
+	}
+	for _, row := range rows(t, text, "budget", "wrong guesses", "of") {
+		got = append(got, row[:2])
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("budgets (-code +README):\n%s", diff)
+	}
+
+	// What an attacker is left is measured where it is documented.
+	documented := strings.Join(strings.Fields(file(t, filepath.Join(root, "otelauth", "throttle", "defaults.go"))), " ")
+	for _, row := range rows(t, text, "from", "first day", "each further day") {
+		if line := strings.Join(row, " "); !strings.Contains(documented, " "+line+" ") {
+			t.Errorf("%q does not stand in throttle/defaults.go", line)
 		}
 	}
 }

@@ -6,19 +6,31 @@ package examples_test
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
+	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/otelauth/otelauth-go/otelauth"
+	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/audit"
 	"github.com/otelauth/otelauth-go/otelauth/credential"
+	"github.com/otelauth/otelauth-go/otelauth/detect"
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
+	"github.com/otelauth/otelauth-go/otelauth/throttle/redisstore"
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 	"github.com/otelauth/otelauth-go/otelauth/verify/htpasswd"
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
@@ -60,6 +72,36 @@ func (b *blocked) Verify(context.Context, string, credential.Secret) (*verify.Ac
 	return nil, nil
 }
 
+// fakeRedis stands between a client and its network: it answers every command as if it had been done, or not at all.
+type fakeRedis struct{ up atomic.Bool }
+
+func (f *fakeRedis) DialHook(redis.DialHook) redis.DialHook {
+	return func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("no route to Redis") }
+}
+
+func (f *fakeRedis) ProcessHook(redis.ProcessHook) redis.ProcessHook {
+	return func(_ context.Context, cmd redis.Cmder) error {
+		if script, ok := cmd.(interface{ SetVal(any) }); ok && f.up.Load() {
+			script.SetVal([]any{int64(0), int64(1)})
+			return nil
+		}
+		err := errors.New("no route to Redis")
+		cmd.SetErr(err)
+		return err
+	}
+}
+
+func (f *fakeRedis) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+// globe places every address on the equator, an IPv4 address by its first number.
+type globe struct{}
+
+func (globe) Locate(a netip.Addr) (latitude, longitude float64, ok bool) {
+	return 0, float64(a.Unmap().As16()[12]) - 128, true
+}
+
 // collect makes everything happen.
 func collect(t *testing.T) signals {
 	t.Helper()
@@ -84,6 +126,7 @@ func collect(t *testing.T) signals {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /orders/{id}", func(http.ResponseWriter, *http.Request) {})
 	mux.HandleFunc("GET /admin", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) })
+	var made *otelauth.Middleware // by the last service
 	service := func(cfg otelauth.Config) http.Handler {
 		t.Helper()
 		cfg.Routes, cfg.Public = mux, []string{"GET /admin"}
@@ -93,6 +136,7 @@ func collect(t *testing.T) signals {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = mw.Close() })
+		made = mw
 		protected := mw.Wrap(mux)
 		// Not otelhttp, whose own attributes would hide ours.
 		tracer := rec.TracerProvider().Tracer("server")
@@ -135,6 +179,20 @@ func collect(t *testing.T) signals {
 	send(h, "/admin", "", nil)
 	send(service(otelauth.Config{Accounts: users, Throttle: refuses{}}), "/orders/7", "alice:looking-glass", nil)
 	send(service(otelauth.Config{Verifier: down{}}), "/orders/7", "alice:wonderland", nil)
+
+	// Whatever comes twice is folded, and told by Close.
+	rarely := audit.Events{Success: audit.FirstSuccess, Burst: 1, Every: time.Hour}
+	for _, cfg := range []otelauth.Config{{Accounts: users, Events: rarely}, {Verifier: down{}, Events: rarely}} {
+		h := service(cfg)
+		for range 2 {
+			send(h, "/orders/7", "alice:wonderland", nil)
+			send(h, "/orders/7", "alice:looking-glass", nil)
+		}
+		if err := made.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+
 	busy := &blocked{entered: make(chan struct{}), leave: make(chan struct{})}
 	full := service(otelauth.Config{Verifier: busy, Gate: verify.NewGate(verify.Limits{Slots: 1, MaxWait: 1})})
 	done := make(chan struct{})
@@ -153,7 +211,117 @@ func collect(t *testing.T) signals {
 	if err := users.Reload(); err == nil {
 		t.Fatal("a broken file was taken")
 	}
+
+	attacks(t, rec, func(observers []attempt.Observer) func(from string, authorization string) {
+		h := service(otelauth.Config{
+			Accounts: users, Observers: observers,
+			Throttle: throttle.DangerouslyNone{}, Sensitive: []string{"GET /orders/{id}"},
+		})
+		return func(from, authorization string) {
+			send(h, "/orders/7", authorization, func(r *http.Request) *http.Request {
+				r.RemoteAddr, r.TLS = from+":40000", &tls.ConnectionState{}
+				return r
+			})
+		}
+	})
+	budgets(t, rec)
 	return read(rec)
+}
+
+// attacks makes detections of each severity, each phase and with each attribute, and one Detector that cannot keep up.
+func attacks(t *testing.T, rec *otelauthtest.Recorder, service func([]attempt.Observer) func(from, authorization string)) {
+	t.Helper()
+	detector := func(cfg detect.Config) *detect.Detector {
+		t.Helper()
+		cfg.LoggerProvider, cfg.MeterProvider = rec.LoggerProvider(), rec.MeterProvider()
+		d, err := detect.New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	// Two wrong passwords are a brute force (high), at a sensitive endpoint (medium); far places are an impossible journey.
+	quick := detector(detect.Config{
+		Thresholds: detect.Thresholds{BruteForcePasswords: 2, RunBeforeSuccess: 2, SensitiveDenials: 2}, Locator: globe{},
+	})
+	slow := detector(detect.Config{Queue: 2})
+	send := service([]attempt.Observer{quick, slow})
+	send("10.0.0.1", "alice:wonderland")
+	send("100.0.0.1", "alice:wonderland")
+	for i := range detect.MaxEpisodes + 1 {
+		for _, password := range []string{"looking-glass", "jabberwocky"} {
+			send(fmt.Sprintf("192.0.%d.1", i), "alice:"+password)
+		}
+	}
+	now := time.Now()
+	quick.Drain(now)
+	quick.Drain(now.Add(30 * 24 * time.Hour)) // all of it is over
+	slow.Drain(now)
+	if slow.Dropped() == 0 {
+		t.Fatal("the queue was never full")
+	}
+}
+
+// budgets makes the notices of throttles: an operator, a broken snapshot, a Redis that goes and comes.
+func budgets(t *testing.T, rec *otelauthtest.Recorder) {
+	t.Helper()
+	events, err := audit.New(audit.Config{LoggerProvider: rec.LoggerProvider()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := []byte("a key of a test, 32 bytes or more")
+
+	own, err := throttle.New(throttle.Config{Key: key, Notice: events.Notice})
+	if err != nil {
+		t.Fatal(err)
+	}
+	subject := throttle.Subject{Account: "alice", Network: netip.MustParsePrefix("192.0.2.7/32")}
+	if err := own.Clear(t.Context(), subject, throttle.Act{By: "carol", Why: "ticket 7"}); err != nil {
+		t.Fatal(err)
+	}
+
+	broken := filepath.Join(t.TempDir(), "budgets")
+	if err := os.WriteFile(broken, []byte("no snapshot"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	memory, err := throttle.NewMemory(throttle.MemoryConfig{
+		Bytes: throttle.MinMemoryBytes, SnapshotFile: broken, SnapshotKey: key, Notice: events.Notice,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = memory.Close() })
+
+	server, back := new(fakeRedis), make(chan struct{})
+	client := redis.NewClient(&redis.Options{})
+	client.AddHook(server)
+	t.Cleanup(func() { _ = client.Close() })
+	store, err := redisstore.New(redisstore.Config{
+		Client: client, Fallback: memory, ProbeEvery: time.Millisecond,
+		Notice: func(ctx context.Context, n attempt.Notice) {
+			events.Notice(ctx, n)
+			if n.Err == nil {
+				close(back)
+			}
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	shared, err := throttle.New(throttle.Config{Store: store, Key: key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for store.Shared() {
+		g := throttle.Guess{Account: "alice", Network: subject.Network}
+		if d, err := shared.Spend(t.Context(), g); err != nil || d.Verdict != throttle.Granted {
+			t.Fatal("a guess was not granted while Redis was away: ", err)
+		}
+		shared.Settle(t.Context(), g, throttle.Unjudged)
+	}
+	server.up.Store(true)
+	<-back
 }
 
 func read(rec *otelauthtest.Recorder) signals {

@@ -8,6 +8,8 @@
 //	users, err := htpasswd.Open(htpasswd.Config{Path: "users.htpasswd"})
 //	mw, err := otelauth.New(otelauth.Config{Realm: "orders", Accounts: users, Routes: mux})
 //	handler := otelhttp.NewHandler(mw.Wrap(mux), "orders", otelhttp.WithPublicEndpointFn(mw.Untrusted))
+//	...
+//	err = mw.Close() // after the last request, before telemetry is shut down
 //
 // What [Middleware.Wrap] wraps is protected: an endpoint that nobody named in Config.Public is closed. A
 // handler finds the caller with [UserFromContext].
@@ -22,9 +24,11 @@
 //	4  verify       is it right?                 recognised by a keyed MAC, or hashed behind a fair gate
 //	5  otelauth     what is answered?            RFC 9110 challenges, RFC 9457 problems
 //	6  spans, metrics, otelauth/audit            what is told
+//	7  detect       what do attempts add up to?  rules over two weeks, off the path of requests
 //
-// The stages write neither HTTP nor telemetry. The verdict is an attempt.Result; observers tell it, and one file
-// of this package turns it into an answer.
+// Stages 1 to 4 write neither HTTP nor telemetry. The verdict is an attempt.Result; observers (6 and 7) tell it, and one file
+// of this package turns it into an answer. Budgets, detection and the folding of events are on without a word
+// in the [Config]; Config.Throttle, Config.Detect and Config.Events change them.
 //
 // # What it refuses to do
 //

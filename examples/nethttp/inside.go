@@ -11,8 +11,9 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth"
 )
 
-// Inside completes cfg, which says who the accounts are.
-func Inside(cfg otelauth.Config) (http.Handler, error) {
+// Inside completes cfg, which says who the accounts are. The caller closes the Middleware after the last request and before it
+// shuts telemetry down.
+func Inside(cfg otelauth.Config) (http.Handler, *otelauth.Middleware, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", status)
 	mux.HandleFunc("GET /orders/{id}", order)
@@ -25,11 +26,11 @@ func Inside(cfg otelauth.Config) (http.Handler, error) {
 	cfg.Deny = errorPage
 	mw, err := otelauth.New(cfg)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	mux.Handle("GET /admin", mw.RequireGroup("ops")(http.HandlerFunc(status)))
 	return otelhttp.NewHandler(mw.Wrap(mux), "orders",
-		otelhttp.WithPublicEndpointFn(mw.Untrusted), otelhttp.WithServerName("orders.example:443")), nil
+		otelhttp.WithPublicEndpointFn(mw.Untrusted), otelhttp.WithServerName("orders.example:443")), mw, nil
 }
 
 // preflight answers https://shop.example only. A service with more rules uses a CORS library here.

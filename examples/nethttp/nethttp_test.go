@@ -30,7 +30,7 @@ func accounts() *verify.Static {
 }
 
 func ExampleInside() {
-	handler, err := nethttp.Inside(otelauth.Config{Realm: "orders", Accounts: accounts()})
+	handler, _, err := nethttp.Inside(otelauth.Config{Realm: "orders", Accounts: accounts()})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -52,7 +52,7 @@ func ExampleInside() {
 }
 
 func ExampleOutside() {
-	handler, err := nethttp.Outside(otelauth.Config{Realm: "orders", Accounts: accounts()})
+	handler, _, err := nethttp.Outside(otelauth.Config{Realm: "orders", Accounts: accounts()})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -68,7 +68,7 @@ func ExampleOutside() {
 // TestTold: wherever the mux stands, right and wrong credentials are told under the endpoint.
 func TestTold(t *testing.T) {
 	t.Parallel()
-	for name, build := range map[string]func(otelauth.Config) (http.Handler, error){
+	for name, build := range map[string]func(otelauth.Config) (http.Handler, *otelauth.Middleware, error){
 		"inside": nethttp.Inside, "outside": nethttp.Outside,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -146,15 +146,16 @@ func TestUnknownEndpointIsClosed(t *testing.T) {
 	}
 }
 
-func must(t *testing.T, build func(otelauth.Config) (http.Handler, error), rec *otelauthtest.Recorder) http.Handler {
+func must(t *testing.T, build func(otelauth.Config) (http.Handler, *otelauth.Middleware, error), rec *otelauthtest.Recorder) http.Handler {
 	t.Helper()
-	h, err := build(otelauth.Config{
+	h, mw, err := build(otelauth.Config{
 		Realm: "orders", Accounts: accounts(),
 		TracerProvider: rec.TracerProvider(), MeterProvider: rec.MeterProvider(), LoggerProvider: rec.LoggerProvider(),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = mw.Close() })
 	return h
 }
 

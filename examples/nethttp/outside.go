@@ -11,15 +11,16 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth"
 )
 
-// Outside completes cfg. It needs no Config.Routes: the mux has named the endpoint when the middleware is asked.
-func Outside(cfg otelauth.Config) (http.Handler, error) {
+// Outside completes cfg. It needs no Config.Routes: the mux has named the endpoint when the middleware is asked. The
+// caller closes the Middleware.
+func Outside(cfg otelauth.Config) (http.Handler, *otelauth.Middleware, error) {
 	mw, err := otelauth.New(cfg)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", status)
 	mux.Handle("GET /orders/{id}", mw.Wrap(http.HandlerFunc(order)))
 	return otelhttp.NewHandler(mux, "orders",
-		otelhttp.WithPublicEndpointFn(mw.Untrusted), otelhttp.WithServerName("orders.example:443")), nil
+		otelhttp.WithPublicEndpointFn(mw.Untrusted), otelhttp.WithServerName("orders.example:443")), mw, nil
 }

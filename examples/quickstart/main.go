@@ -65,16 +65,19 @@ func serve(ctx context.Context, addr string, once bool, stdout io.Writer) (err e
 	defer func() { _ = listener.Close() }()
 
 	board := newBoard(stdout)
-	flush, err := startTelemetry(ctx, board.tell)
+	telemetry, err := startTelemetry(ctx, board.tell)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, within(ctx, flush)) }()
+	defer func() { err = errors.Join(err, within(ctx, telemetry.shutdown)) }()
 
-	handler, err := newService(listener.Addr().String())
+	handler, end, err := newService(listener.Addr().String())
 	if err != nil {
 		return err
 	}
+	// After the last request and before the providers end, through which it tells what it holds back. How full its tables are is
+	// not reported any longer then, so that is exported first.
+	defer func() { err = errors.Join(err, within(ctx, telemetry.meters.ForceFlush), end()) }()
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: patience}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()

@@ -12,20 +12,22 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth"
 )
 
-// newService returns the service that listens on addr. Its telemetry goes to the global providers, so they must have been set.
-func newService(addr string) (http.Handler, error) {
+// newService returns the service that listens on addr, and what ends it. Its telemetry goes to the global providers, so they must
+// have been set, and may be shut down only after end.
+func newService(addr string) (handler http.Handler, end func() error, err error) {
 	users, err := openAccounts()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	mux := newMux()
 
 	// The three lines. WithServerName: a Host header that a client makes up must not mint a time series of otelhttp.
 	mw, err := otelauth.New(otelauth.Config{Realm: "quickstart", Accounts: users, Routes: mux, Public: []string{"GET /{$}"}})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return otelhttp.NewHandler(mw.Wrap(mux), "quickstart", otelhttp.WithPublicEndpointFn(mw.Untrusted), otelhttp.WithServerName(addr)), nil
+	handler = otelhttp.NewHandler(mw.Wrap(mux), "quickstart", otelhttp.WithPublicEndpointFn(mw.Untrusted), otelhttp.WithServerName(addr))
+	return handler, mw.Close, nil
 }
 
 func newMux() *http.ServeMux {

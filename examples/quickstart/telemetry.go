@@ -20,29 +20,32 @@ import (
 )
 
 // startTelemetry sets the global providers and has every attempt told. Telemetry is exported to where the environment
-// says; without a word from it, to the console. flush exports what is left and ends the providers.
-func startTelemetry(ctx context.Context, tell func(story)) (flush func(context.Context) error, err error) {
+// says; without a word from it, to the console.
+func startTelemetry(ctx context.Context, tell func(story)) (providers, error) {
 	start := toConsole
 	if configured(os.Environ()) {
 		start = toEnvironment
 	}
 	p, err := start(ctx, tell)
 	if err != nil {
-		return nil, err
+		return providers{}, err
 	}
 	otel.SetTracerProvider(p.traces)
 	otel.SetMeterProvider(p.meters)
 	otel.SetLoggerProvider(p.logs)
 	otel.SetTextMapPropagator(propagation.TraceContext{})
-	return func(ctx context.Context) error {
-		return errors.Join(p.traces.Shutdown(ctx), p.meters.Shutdown(ctx), p.logs.Shutdown(ctx))
-	}, nil
+	return p, nil
 }
 
 type providers struct {
 	traces *sdktrace.TracerProvider
 	meters *sdkmetric.MeterProvider
 	logs   *sdklog.LoggerProvider
+}
+
+// shutdown exports what is left and ends the providers.
+func (p providers) shutdown(ctx context.Context) error {
+	return errors.Join(p.traces.Shutdown(ctx), p.meters.Shutdown(ctx), p.logs.Shutdown(ctx))
 }
 
 // configured reports whether the environment says where telemetry goes: OTEL_EXPORTER_OTLP_ENDPOINT and its
