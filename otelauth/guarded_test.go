@@ -4,6 +4,7 @@
 package otelauth_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -92,6 +93,34 @@ func TestRequestsWithoutCredentialsCanHaveABudget(t *testing.T) {
 	}
 	if s.mw.Budgets() != nil {
 		t.Error("Budgets returns somebody else's")
+	}
+}
+
+// What is found is told when Close returns, not after the providers have ended; and who is told may act on it.
+func TestCloseTellsWhatWasFound(t *testing.T) {
+	t.Parallel()
+	var s *service
+	s = newService(t, otelauth.Config{Detect: detect.Config{
+		Thresholds: detect.Thresholds{BruteForcePasswords: 2, RunBeforeSuccess: 2},
+		OnDetection: func(d detect.Detection) {
+			who := throttle.Subject{Account: d.Accounts[0]}
+			if err := s.mw.Budgets().Deny(context.Background(), who, throttle.Act{By: "OnDetection", Why: d.Rule.Name}); err != nil {
+				t.Error(err)
+			}
+		},
+	}}, nil)
+	for i := range 2 {
+		s.do(from(t, "198.51.100.9", "alice", fmt.Sprint("guess", i)))
+	}
+	if err := s.mw.Close(); err != nil {
+		t.Fatal(err)
+	}
+	told := map[string]int{}
+	for _, e := range s.Events() {
+		told[e.Name()]++
+	}
+	if told[detect.EventName] != 1 || told[string(attempt.ThrottleChanged)] != 1 {
+		t.Errorf("told %v", told)
 	}
 }
 

@@ -35,7 +35,7 @@ type Middleware struct {
 	random   IdentityKey
 	budgets  *throttle.Guesses
 	detector *detect.Detector
-	detected context.CancelFunc // ends the detector
+	detected func() // ends the detector, and returns when it has told what it has found
 
 	scratch sync.Pool // *judged, for Authenticate
 	alarms  sync.Pool // *alarm, for Wrap
@@ -66,9 +66,13 @@ func (m *Middleware) Reconfigure(cfg Config) error {
 		former.close()
 	}
 	if d := m.detector; d != nil && m.detected == nil {
-		var ctx context.Context
-		ctx, m.detected = context.WithCancel(context.Background())
-		go func() { _ = d.Run(ctx) }() // nil when ctx ends
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan struct{})
+		m.detected = func() { cancel(); <-done }
+		go func() {
+			defer close(done)
+			_ = d.Run(ctx) // nil when ctx ends
+		}()
 	}
 	return nil
 }
@@ -322,15 +326,18 @@ func (m *Middleware) RequireGroup(group string) func(http.Handler) http.Handler 
 	}
 }
 
-// Close ends what the Middleware has asked others for, notices of reloads and reports of its tables, ends detection, and
-// has the events told that are held back. It goes on verifying. Call it before the providers are shut down. The stores, the
+// Close ends what the Middleware has asked others for, notices of reloads and reports of its tables, ends detection after
+// what it has found so far is told, and has the events told that are held back. It goes on verifying. Call it before the providers are shut down. The stores, the
 // Gate and the providers belong to the caller.
 func (m *Middleware) Close() error {
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.detected != nil {
-		m.detected()
+	ended := m.detected
+	m.mu.Unlock()
+	if ended != nil {
+		ended() // without the lock: whoever is told of a detection may ask for Budgets
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if c := m.current.Load(); c != nil {
 		c.close()
 	}
