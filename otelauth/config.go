@@ -45,7 +45,7 @@ type Config struct {
 	// preflight): write "GET /{$}" for the root page.
 	Public []string
 	// Sensitive lists the endpoints whose attempts deserve attention, as patterns of http.ServeMux. It marks
-	// attempt.Request.Sensitive and changes no answer.
+	// attempt.Request.Sensitive, for the detection rule sensitive_only_denied, and changes no answer.
 	Sensitive []string
 	// Deny writes the body of a denial. Status, challenge and the other headers of ours stay. nil: a problem
 	// document of RFC 9457.
@@ -71,7 +71,8 @@ type Config struct {
 	UserNames UserNames
 
 	// Throttle keeps the guess budgets. Default: throttle.Guesses with throttle.DefaultBudgets in the memory of this process;
-	// [Middleware.Budgets] returns them. throttle.DangerouslyNone tries every guess.
+	// [Middleware.Budgets] returns them. Processes share theirs through package redisstore. throttle.DangerouslyNone tries every
+	// guess: nothing but the cost of the hash slows a guesser down.
 	Throttle throttle.Throttle
 	// Gate limits hashing. Middlewares of one process should share one. Default: a Gate of its own with
 	// the zero verify.Limits.
@@ -88,7 +89,8 @@ type Config struct {
 	MeterProvider  metric.MeterProvider
 	LoggerProvider log.LoggerProvider
 	// Events says which events are told one by one, and which are counted in one "auth.events.suppressed" a period.
-	// Default: every success, and denials until they are a flood. It plays no part when Observers are set.
+	// Default: every success, and denials until they are a flood. [Middleware.Close] tells what is still counted. It plays no
+	// part when Observers are set.
 	Events audit.Events
 	// Detect says what attempts must add up to before an event says so. Its zero value is every rule at its default, told through
 	// the providers above. It is read once, by New, because evidence of weeks outlives a Reconfigure. It plays no part when
