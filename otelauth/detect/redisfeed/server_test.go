@@ -4,6 +4,7 @@
 package redisfeed_test
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"net"
@@ -108,6 +109,35 @@ func (s *server) client(t testing.TB) *redis.Client {
 	c := redis.NewClient(&redis.Options{Addr: s.addr})
 	t.Cleanup(func() { _ = c.Close() })
 	return c
+}
+
+// monitor returns what the server is told from now on, when it is asked for.
+func (s *server) monitor(t testing.TB) func() string {
+	t.Helper()
+	c, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	if _, err := io.WriteString(c, "MONITOR\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(c, make([]byte, len("+OK\r\n"))); err != nil {
+		t.Fatal(err)
+	}
+	return func() string {
+		s.client(t).Echo(ctx, "the end")
+		_ = c.SetReadDeadline(time.Now().Add(30 * time.Second))
+		var all []byte
+		for buf := make([]byte, 64<<10); !bytes.Contains(all, []byte("the end")); {
+			n, err := c.Read(buf)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, buf[:n]...)
+		}
+		return string(all)
+	}
 }
 
 // until asks again until done, for so long that a machine under load is no failure.
