@@ -78,7 +78,7 @@ func newFleet(t testing.TB, n int, change ...func(*detect.Config)) (*hub, []*fee
 	fleet := make([]*watch, n)
 	for i := range fleet {
 		feeds[i] = &feed{hub: h, id: uint64(i + 1), seen: map[uint64]uint64{}}
-		fleet[i] = newWatch(t, append(change, func(cfg *detect.Config) { cfg.Feed, cfg.Rand = feeds[i], dice(i + 1) })...)
+		fleet[i] = newWatch(t, append(change, func(cfg *detect.Config) { cfg.Feed, cfg.Rand = feeds[i], dice(i+1) })...)
 	}
 	h.leader, h.now = feeds[0], func() time.Time { return fleet[0].now }
 	return h, feeds, fleet
