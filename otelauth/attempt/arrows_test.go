@@ -46,6 +46,9 @@ var arrows = []struct {
 	{"otelauth/audit", []string{"otelauth/attempt"}, api},
 	{"otelauth/detect", []string{"otelauth/attempt"}, api},
 	{"otelauth/detect/geoip", []string{"otelauth/attempt", "otelauth/detect"}, append([]string{"github.com/oschwald/maxminddb-golang/v2", "golang.org/x/sys"}, api...)},
+	{"otelauth/detect/redisfeed", []string{"otelauth/attempt", "otelauth/detect"}, append([]string{
+		"github.com/redis/go-redis/v9", "go.uber.org/atomic", "golang.org/x/sys",
+	}, api...)},
 	{"otelauth/client", []string{"otelauth/attempt", "otelauth/credential"}, otelhttp},
 }
 

@@ -89,6 +89,9 @@ const (
 	ThrottleSnapshot NoticeKind = "auth.throttle.snapshot"
 	// ThrottleStore: budgets are no longer shared with other processes (Err), or are so again; or a value in the shared store is foreign (Err).
 	ThrottleStore NoticeKind = "auth.throttle.store"
+	// DetectionFeed: attempts are no longer added up with those of other processes (Err), or are so again; or what the shared feed
+	// holds is foreign (Err).
+	DetectionFeed NoticeKind = "auth.detection.feed"
 )
 
 // Join returns an Observer that tells each of obs: Begin in the given order, Decide and End in

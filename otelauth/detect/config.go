@@ -36,6 +36,9 @@ type Config struct {
 	// Locator tells where an address is, for the rule impossible_travel, which is silent without it.
 	Locator Locator
 
+	// Feed shares attempts with other processes, see the chapter Sharing; nil: this process adds up its own alone.
+	Feed Feed
+
 	// Entries bounds each of the tables of evidence, and of what is usual for an account; rounded up to a power of two.
 	// Default: 16,384. At the default a Detector takes 33 MiB at most, whatever its clients send; it grows in proportion.
 	Entries int

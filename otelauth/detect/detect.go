@@ -5,7 +5,6 @@ package detect
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -41,6 +40,7 @@ type Detector struct {
 	engine *engine
 	told   uint64 // of dropped
 	tell   teller
+	shared *sharing // nil without a Feed
 }
 
 var _ attempt.Observer = (*Detector)(nil)
@@ -84,7 +84,15 @@ func New(cfg Config) (*Detector, error) {
 		now:   cfg.Now,
 		tell:  tell,
 	}
-	d.engine = newEngine(&cfg, sip{binary.LittleEndian.Uint64(key[:]), binary.LittleEndian.Uint64(key[8:])}, d.tell.tell)
+	own := newSip(key)
+	if cfg.Feed == nil {
+		d.engine = newEngine(&cfg, own, d.tell.tell)
+		return d, nil
+	}
+	d.shared = newSharing(&cfg, own, d.tell.tell)
+	d.engine = newEngine(&cfg, newSip(cfg.Feed.Key()), d.shared.hear)
+	d.engine.base = sharedBase
+	d.shared.engine = d.engine
 	return d, nil
 }
 
@@ -157,36 +165,51 @@ func (d *Detector) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			d.Drain(d.now())
+			d.drain(context.WithoutCancel(ctx), d.now())
 			return nil
 		case <-d.wake:
 		case <-t.C:
 		}
-		d.Drain(d.now())
+		d.drain(ctx, d.now())
 	}
 }
 
 // Drain adds up at once what is noted, and ends the episodes that are over at now: for a caller with a clock of its own,
-// such as a test or a simulation, in place of Run or beside it.
-func (d *Detector) Drain(now time.Time) {
+// such as a test or a simulation, in place of Run or beside it. With a Feed it waits for that.
+func (d *Detector) Drain(now time.Time) { d.drain(context.Background(), now) }
+
+func (d *Detector) drain(ctx context.Context, now time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	var s sample
-	// No more than a queue at a time: under a flood the episodes must be swept too.
-	for range len(d.queue.places) {
-		if !d.queue.get(&s) {
-			break
+	if d.shared != nil {
+		d.dropped.Add(d.shared.step(ctx, d.queue, now))
+	} else {
+		var s sample
+		// No more than a queue at a time: under a flood the episodes must be swept too.
+		for range len(d.queue.places) {
+			if !d.queue.get(&s) {
+				break
+			}
+			d.engine.take(&s)
 		}
-		d.engine.take(&s)
+		d.engine.sweep(now)
 	}
-	d.engine.sweep(now)
 	if n := d.dropped.Load(); n != d.told {
 		d.tell.dropped.Add(context.Background(), int64(min(n-d.told, 1<<62)))
 		d.told = n
 	}
 }
 
-// Dropped returns how many attempts were not noted because the queue was full.
+// Unread returns how many batches of a Feed this Detector could not read, such as those of a newer version, and let be.
+func (d *Detector) Unread() uint64 {
+	if d.shared == nil {
+		return 0
+	}
+	return d.shared.unread.Load()
+}
+
+// Dropped returns how many attempts were not noted because the queue was full, or because a Feed took them and did not
+// bring them back.
 func (d *Detector) Dropped() uint64 { return d.dropped.Load() }
 
 // teller tells findings to the world.

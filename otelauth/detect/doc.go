@@ -65,8 +65,8 @@
 //
 // A guesser within a network that the account is at home in, below 30 passwords a day. A right guess at the first try, from a
 // network that others of the service use. Guesses of as many names from as many networks as there are guesses, so slow that
-// an endpoint's ratio does not show them. What came before the process started, and what other processes see: each adds up
-// its own attempts, so behind a load balancer thresholds hold for each process. Without
+// an endpoint's ratio does not show them. What came before the process started, and what other processes see: without a
+// Feed each adds up its own attempts, so behind a load balancer thresholds hold for each process. Without
 // attempt.Result.PasswordFingerprint each wrong password counts as a new one, and same_password is silent.
 //
 // # Memory
@@ -77,6 +77,38 @@
 // names that exist outlast names that do not. So a flood of networks or names that appear once leaves an attack in place
 // whose second guess comes before as many others have passed as the table has entries. At most [MaxEpisodes] episodes of
 // a rule are told apart; what comes on top is told as one.
+//
+// # Sharing
+//
+// With a [Feed], such as that of package redisfeed, every process adds up the attempts of all, in one order, and finds what
+// the others find; one at a time leads and tells it. Who takes over the lead has the same evidence, and goes on where the
+// former leader ended; a process that starts learns from what the feed keeps. Services that share an IdentityKey, and only
+// they, share evidence about accounts: it is kept by user.hash.
+//
+// What is sent of an attempt: its time, user.hash, the network (/24 or /48), the route, the trace id, whether it was
+// right, whether the account exists and is usable, whether the endpoint is sensitive; of a right one, with a Locator, the
+// place to a tenth of a degree. No name is, so episodes list user.hash. Nor is anything that stems from a password: a
+// random number stands for each of the last four wrong passwords of an account at a process, and comes again when the password
+// does. What that costs:
+//
+//   - same_password is found by each process in its own attempts, and told by it.
+//   - One stale password counts once for each process. So brute_force, distributed_guessing and success_after_failures ask
+//     for as many more passwords as other processes have sent something within the hour; low_and_slow does not, and a
+//     stale client from a strange network that meets process after process, over hours, can start it.
+//   - Lists of an episode that was told alone begin empty elsewhere.
+//
+// Times are the sender's, within the minute before the feed's.
+//
+// While there is no feed each process adds up and tells what it sees itself, on top of all that it knew before. What it
+// sees then stays with it; the episodes that it tells are announced to the others afterwards, and not told again.
+//
+// Each episode is told at least once, and once as a rule. Twice it is told, under the same auth.detection.episode, when
+// a leader ends between telling and saying so, or the feed does; its end also when the lead changes within ten seconds of it.
+// Under different ones, when several processes without a feed find it each, when an outage ends and guesses
+// outrun the announcement, and by a leader that started after the feed had dropped the evidence. Findings that nobody tells
+// for 30 s are told by all who have them.
+//
+// Each process does the work of all: some microseconds for each attempt of the fleet. To the memory above come 6 MiB at most.
 //
 // # Events
 //

@@ -38,6 +38,10 @@ type engine struct {
 	swept uint32
 	nonce uint64 // stands for fingerprints that are not known
 
+	// of a Detector that shares
+	spread int  // other processes: one stale password counts once for each, so guesses are only what is more
+	alone  bool // findings are of this process by itself
+
 	// written by successes
 	pairs  *pairs
 	habits *table[habit]
@@ -139,12 +143,26 @@ type moment struct {
 	network, account, password uint64 // keyed; account 0: nobody knows whose
 	pair                       uint64
 	known                      bool // the account has succeeded from the network
+
+	same            uint64 // keyed fingerprint, the same for all accounts; 0: not known
+	lat, lon        float64
+	placed, relayed bool // lat and lon are set; by the process that saw the attempt, if anybody could
 }
 
 // take adds one attempt up.
 func (e *engine) take(s *sample) {
+	m := moment{sample: s}
+	if s.fingerprint != 0 {
+		m.same = e.key.pair(s.fingerprint, 0) | 1
+	}
+	e.add(&m)
+}
+
+// add adds up an attempt of this process or of another.
+func (e *engine) add(m *moment) {
+	s := m.sample
 	e.advance(s.at)
-	m := moment{sample: s, site: site(s.client)}
+	m.site = site(s.client)
 	m.network = e.address(m.site)
 	identity := s.hash
 	if identity == "" {
@@ -162,16 +180,20 @@ func (e *engine) take(s *sample) {
 	m.pair = e.key.pair(m.account, m.network) | 1
 	m.known = m.account != 0 && e.pairs.known(m.pair, e.now)
 	if s.kind == succeeded {
-		e.success(&m)
+		e.success(m)
 		return
 	}
-	if m.password = s.fingerprint; m.password == 0 {
+	switch {
+	case m.same != 0 && !m.relayed:
+		m.password = m.same
+	case s.fingerprint != 0:
+		m.password = e.key.pair(s.fingerprint, 0) | 1
+	default:
 		// Without a fingerprint each guess counts as a new one.
 		e.nonce++
-		m.password = e.nonce
+		m.password = e.key.pair(e.nonce, 0) | 1
 	}
-	m.password = e.key.pair(m.password, 0) | 1
-	e.guess(&m)
+	e.guess(m)
 }
 
 func (e *engine) advance(at time.Time) {

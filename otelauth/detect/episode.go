@@ -29,6 +29,7 @@ type episode struct {
 	attempts    uint64
 	next        uint64 // attempts at the next update
 	folded      bool
+	alone       bool // this process has told it while it did not share
 
 	accounts     []string
 	networks     []netip.Prefix
@@ -71,7 +72,7 @@ func (e *engine) found(s *moment, f finding) {
 	}
 	if ep == nil {
 		ep = &episode{
-			id: e.key.pair(key^uint64(f.rule)<<56, uint64(e.now)), first: f.first, folded: key == 0, attempts: max(f.attempts, 1),
+			id: e.key.pair(key^uint64(f.rule)<<56, uint64(e.now)), first: f.first, folded: key == 0, alone: e.alone, attempts: max(f.attempts, 1),
 			km: f.km, kmh: f.kmh,
 		}
 		if !ep.folded && recalls(f.rule) {
@@ -186,7 +187,7 @@ type recalled struct {
 }
 
 func (r *recent) note(m *moment) {
-	r.ring[r.next] = recalled{m.account, m.network, m.password, m.site, m.name, m.sample.trace}
+	r.ring[r.next] = recalled{m.account, m.network, m.same, m.site, m.name, m.sample.trace}
 	r.next = (r.next + 1) % len(r.ring)
 }
 

@@ -22,7 +22,7 @@ func (e *engine) guess(m *moment) {
 		if fresh || e.open(bruteForce, m.pair) {
 			e.recent.note(m)
 		}
-		if passwords >= e.th.BruteForcePasswords {
+		if passwords >= e.th.BruteForcePasswords+e.spread {
 			e.found(m, finding{
 				rule: bruteForce, key: m.pair, first: p.value.first, attempts: uint64(p.value.count), accounts: 1, networks: 1,
 			})
@@ -42,7 +42,7 @@ func (e *engine) guess(m *moment) {
 	}
 	if m.account != 0 {
 		e.onEndpoint(m)
-		if s.fingerprint != 0 {
+		if m.same != 0 {
 			e.onPassword(m)
 		}
 	}
@@ -80,7 +80,7 @@ func (e *engine) onTarget(m *moment) {
 	t.networks.add(m.network, e.now/window)
 	passwords, networks := t.passwords.count(e.now/window), t.networks.count(e.now/window)
 	f := finding{key: m.account, first: t.first, attempts: uint64(t.count), accounts: 1, networks: networks}
-	if networks >= e.th.DistributedNetworks && passwords >= e.th.DistributedNetworks {
+	if networks >= e.th.DistributedNetworks && passwords >= e.th.DistributedNetworks+e.spread {
 		f.rule = distributedGuessing
 		e.found(m, f)
 	}
@@ -147,7 +147,7 @@ func (e *engine) crowd(network uint64) int {
 
 // onPassword is about one wrong password, wherever it is tried.
 func (e *engine) onPassword(m *moment) {
-	p := e.passwords.touch(m.password, e.now, 1)
+	p := e.passwords.touch(m.same, e.now, 1)
 	w := &p.value
 	begin(&w.first, &w.count, e.now, w.names.count(e.now/window))
 	w.names.add(m.account, e.now/window)
@@ -156,7 +156,7 @@ func (e *engine) onPassword(m *moment) {
 	// A fleet with one stale secret is one account from many networks, and no attack.
 	if names >= e.th.SamePasswordAccounts || networks >= e.th.SamePasswordNetworks && names >= 3 {
 		e.found(m, finding{
-			rule: samePassword, key: m.password, first: w.first, attempts: uint64(w.count), accounts: names, networks: networks,
+			rule: samePassword, key: m.same, first: w.first, attempts: uint64(w.count), accounts: names, networks: networks,
 		})
 	}
 }

@@ -3,12 +3,19 @@
 
 package detect
 
-import "math/bits"
+import (
+	"encoding/binary"
+	"math/bits"
+)
 
 // sip is SipHash-2-4 (Aumasson and Bernstein, 2012). Whoever could foresee in which bucket or bit a
 // network or a name falls could crowd out the evidence against himself, and hash/maphash takes no key of the
 // caller's, without which no simulation can be replayed.
 type sip struct{ k0, k1 uint64 }
+
+func newSip(key [16]byte) sip {
+	return sip{binary.LittleEndian.Uint64(key[:]), binary.LittleEndian.Uint64(key[8:])}
+}
 
 func (k sip) text(s string) uint64 {
 	v := k.begin()

@@ -71,9 +71,9 @@ func (e *engine) broken(m *moment, h *habit) {
 		f.first, f.attempts = p.value.first, uint64(p.value.count)+1
 	}
 	switch {
-	case passwords >= e.th.BruteForcePasswords,
+	case passwords >= e.th.BruteForcePasswords+e.spread,
 		// Of an account that has not been seen yet every network is new: after a start, all of them.
-		!m.known && h.first != 0 && passwords >= e.th.RunBeforeSuccess,
+		!m.known && h.first != 0 && passwords >= e.th.RunBeforeSuccess+e.spread,
 		!m.known && (e.open(distributedGuessing, m.account) || e.open(lowAndSlow, m.account)),
 		// Where many are at home, a newcomer is suspect only if a guess at his account came from there.
 		!m.known && (passwords > 0 || e.crowd(m.network) < familiar) &&
@@ -123,15 +123,18 @@ func (h *habit) sites() (sites [2]netip.Prefix) {
 
 // travel is about where the network is.
 func (e *engine) travel(m *moment, h *habit) {
-	if e.loc == nil {
+	if e.loc == nil && !m.placed {
 		return
 	}
 	if m.network == h.lastSite && h.placed {
 		h.placedAt = e.now
 		return
 	}
-	lat, lon, ok := e.loc.Locate(m.sample.client)
-	if !ok || math.IsNaN(lat) || math.IsNaN(lon) {
+	lat, lon, ok := m.lat, m.lon, m.placed
+	if !m.relayed {
+		lat, lon, ok = locate(e.loc, m.sample.client)
+	}
+	if !ok {
 		return
 	}
 	// An intruder's network is soon as known as any other, so what is said of a new one holds for 3 days, once.
@@ -148,6 +151,14 @@ func (e *engine) travel(m *moment, h *habit) {
 		}
 	}
 	h.lat, h.lon, h.placed, h.placedAt = float32(lat), float32(lon), true, e.now
+}
+
+func locate(l Locator, addr netip.Addr) (lat, lon float64, ok bool) {
+	if l == nil {
+		return 0, 0, false
+	}
+	lat, lon, ok = l.Locate(addr)
+	return lat, lon, ok && math.Abs(lat) <= 90 && math.Abs(lon) <= 180 // and so no NaN
 }
 
 // distance is that of two points on a sphere of the Earth's mean radius, in km (haversine formula).

@@ -48,6 +48,21 @@ type Scenario struct {
 	LoggerProvider log.LoggerProvider
 	// Throttle makes the budgets that guesses are paid from, on the virtual clock. nil: every guess is tried.
 	Throttle func(now func() time.Time) (throttle.Throttle, error)
+	// OnAttempt is given each attempt after it is judged, in the order of their times, on the goroutine of [Run]; to play
+	// the same traffic to something else. nil: nobody.
+	OnAttempt func(Attempt)
+}
+
+// Attempt is one attempt of a [Scenario], with what a server would have said.
+type Attempt struct {
+	Time    time.Time
+	Client  netip.Addr
+	Name    string // as claimed; "" sends no credentials
+	Known   bool   // there is an account of that name
+	Route   string
+	Outcome attempt.Outcome
+	// Attack is whose it is: an index into Scenario.Attacks; -1: an honest one.
+	Attack int
 }
 
 // The defaults of [Scenario].
@@ -246,6 +261,12 @@ func (p *play) play(ev *event) {
 	}
 	if ev.attacker > 0 {
 		p.report.Attacks[ev.attacker-1].Tries++
+	}
+	if p.s.OnAttempt != nil {
+		p.s.OnAttempt(Attempt{
+			Time: p.now, Client: ev.client, Name: ev.name, Known: ev.account >= 0, Route: ev.route, Outcome: p.res.Outcome,
+			Attack: ev.attacker - 1,
+		})
 	}
 	_ = p.detector.Decide(p.req.Context, &p.req, &p.res)
 	// An attack is timed to the attempt; the rest is added up in heaps.

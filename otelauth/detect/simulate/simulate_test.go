@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/detect"
 	"github.com/otelauth/otelauth-go/otelauth/detect/simulate"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
@@ -116,6 +117,39 @@ func TestReplay(t *testing.T) {
 	s.Seed++
 	if c := run(t, s); c.Attempts == a.Attempts && c.Guesses == a.Guesses {
 		t.Error("two seeds are one run")
+	}
+}
+
+// TestOnAttempt: all attempts are told, in the order of their times, and whose they are.
+func TestOnAttempt(t *testing.T) {
+	t.Parallel()
+	var last time.Time
+	all, wrong, hostile := 0, 0, 0
+	s := simulate.Scenario{Seed: 13, Users: 100, Days: 2, Attacks: []simulate.Attack{{Rule: detect.BruteForce, Begin: 1}}}
+	s.OnAttempt = func(a simulate.Attempt) {
+		if a.Time.Before(last) || !a.Client.IsValid() || a.Route == "" {
+			t.Errorf("%+v after %v", a, last)
+		}
+		last = a.Time
+		all++
+		switch {
+		case a.Attack == 0:
+			hostile++
+			if !a.Known || a.Outcome != attempt.Failure {
+				t.Errorf("an attack's attempt is %+v", a)
+			}
+		case a.Attack != -1:
+			t.Errorf("no attack %d", a.Attack)
+		case (a.Name == "") != (a.Outcome == attempt.Missing):
+			t.Errorf("name %q with outcome %v", a.Name, a.Outcome)
+		}
+		if a.Outcome == attempt.Failure {
+			wrong++
+		}
+	}
+	r := run(t, s)
+	if all != r.Attempts || hostile != r.Attacks[0].Tries || hostile == 0 || wrong < hostile {
+		t.Errorf("told %d attempts, %d of the attack, %d wrong; the report has %d and %d", all, hostile, wrong, r.Attempts, r.Attacks[0].Tries)
 	}
 }
 

@@ -1,0 +1,142 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package detection
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/otelauth/otelauth-go/otelauth/attempt"
+)
+
+// block is one address shut out.
+type block struct {
+	addr netip.Addr
+	at   time.Time
+	by   string // the scenario, where a program has several
+}
+
+// findings are what a program made of the recording.
+type findings struct {
+	blocks  []block
+	refused map[int]bool // attempts, by their index
+}
+
+// parseFindings reads what a driver printed.
+func parseFindings(out []byte) (findings, error) {
+	f := findings{refused: map[int]bool{}}
+	lines := bufio.NewScanner(bytes.NewReader(out))
+	for lines.Scan() {
+		var l struct {
+			Block   string
+			At      float64
+			By      string
+			Refused *int
+		}
+		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
+			return f, fmt.Errorf("detection: a driver printed %q: %w", lines.Text(), err)
+		}
+		if l.Refused != nil {
+			f.refused[*l.Refused] = true
+			continue
+		}
+		addr, err := netip.ParseAddr(l.Block)
+		if err != nil {
+			return f, fmt.Errorf("detection: a driver printed %q: %w", lines.Text(), err)
+		}
+		f.blocks = append(f.blocks, block{addr, time.UnixMilli(int64(l.At * 1000)).UTC(), l.By})
+	}
+	return f, lines.Err()
+}
+
+// refuseFor counts as refused what comes from a blocked address within d of its block.
+func (f *findings) refuseFor(r *recording, d time.Duration) {
+	blocks := map[netip.Addr][]time.Time{}
+	for _, b := range f.blocks {
+		blocks[b.addr] = append(blocks[b.addr], b.at)
+	}
+	for i, a := range r.attempts {
+		for _, at := range blocks[a.Client] {
+			if a.Time.After(at) && a.Time.Before(at.Add(d)) {
+				f.refused[i] = true
+			}
+		}
+	}
+}
+
+// attackScore is what became of one attack.
+type attackScore struct {
+	detected bool
+	tries    int           // made by then
+	after    time.Duration // since its first
+	blocks   int           // addresses
+	refused  float64       // part of its tries
+}
+
+// honestScore is what became of everybody else.
+type honestScore struct {
+	addrs   int // blocked at least once
+	people  int // who were right and refused at least once
+	refused int // right credentials refused
+}
+
+// score counts. An attack is detected with the first block of an address that it came from; a block of the second in which it came is one.
+func score(r *recording, f findings) ([]attackScore, honestScore) {
+	attacks := make([]attackScore, len(r.attacks))
+	hostile := r.hostile()
+	first := make([]time.Time, len(attacks))
+	tries, refused := make([]int, len(attacks)), make([]int, len(attacks))
+	people := map[string]bool{}
+	var honest honestScore
+	for i, a := range r.attempts {
+		if a.Attack >= 0 {
+			if tries[a.Attack]++; first[a.Attack].IsZero() {
+				first[a.Attack] = a.Time
+			}
+			if f.refused[i] {
+				refused[a.Attack]++
+			}
+		} else if f.refused[i] && a.Outcome == attempt.Success {
+			honest.refused++
+			people[a.Name] = true
+		}
+	}
+	honest.people = len(people)
+	seen := map[netip.Addr]bool{}
+	when := make([]time.Time, len(attacks))
+	for _, b := range f.blocks {
+		attack, ok := hostile[b.addr]
+		switch {
+		case ok && !b.at.Before(first[attack].Truncate(time.Second)):
+			if when[attack].IsZero() || b.at.Before(when[attack]) {
+				when[attack] = b.at
+			}
+			if !seen[b.addr] {
+				attacks[attack].blocks++
+			}
+		case !seen[b.addr]:
+			honest.addrs++
+		}
+		seen[b.addr] = true
+	}
+	for i := range attacks {
+		if tries[i] > 0 {
+			attacks[i].refused = float64(refused[i]) / float64(tries[i])
+		}
+		if !when[i].IsZero() {
+			attacks[i].detected, attacks[i].after = true, max(when[i].Sub(first[i]), 0)
+		}
+	}
+	for _, a := range r.attempts {
+		// A log has seconds.
+		if a.Attack >= 0 && attacks[a.Attack].detected && !a.Time.Truncate(time.Second).After(when[a.Attack]) {
+			attacks[a.Attack].tries++
+		}
+	}
+	return attacks, honest
+}

@@ -1,0 +1,137 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package detection
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/otelauth/otelauth-go/otelauth/detect/simulate"
+)
+
+// Main is the command. It returns the exit status.
+func Main(args []string, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	err := run(ctx, args, stdout, stderr)
+	if err == nil || errors.Is(err, flag.ErrHelp) {
+		return 0
+	}
+	fmt.Fprintln(stderr, err)
+	return 1
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	fs := flag.NewFlagSet("detection", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	seed := fs.Uint64("seed", 1, "what the traffic is made from")
+	users := fs.Int("users", 500, "honest people")
+	days := fs.Int("days", 25, "days; the attacks begin on the 15th, when habits are learned")
+	speeds := fs.String("speeds", "1,0.1", "of the attacks, a `list`; each is a run of its own")
+	if err := fs.Parse(args); err != nil {
+		return err
+	}
+	if err := installed(); err != nil {
+		return err
+	}
+	for field := range strings.SplitSeq(*speeds, ",") {
+		speed, err := strconv.ParseFloat(strings.TrimSpace(field), 64)
+		if err != nil || !(speed > 0) {
+			return fmt.Errorf("detection: a speed is a number above 0, not %q", field)
+		}
+		s := simulate.Scenario{Seed: *seed, Users: *users, Days: *days, Attacks: simulate.Attacks(speed)}
+		if err := compare(ctx, s, speed, stdout, stderr); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func installed() error {
+	for _, path := range []string{
+		python, "/usr/bin/fail2ban-regex", "/etc/fail2ban/jail.conf", "/usr/bin/crowdsec", "/etc/crowdsec/profiles.yaml",
+		"/var/lib/crowdsec/hub/.index.json", "/usr/lib/python3/dist-packages/axes",
+	} {
+		if _, err := os.Stat(path); err != nil {
+			return fmt.Errorf("detection: %w; the comparison needs Debian's packages: apt-get install fail2ban crowdsec python3-django-axes", err)
+		}
+	}
+	return nil
+}
+
+func compare(ctx context.Context, s simulate.Scenario, speed float64, stdout, stderr io.Writer) (err error) {
+	dir, err := os.MkdirTemp("", "detection-*")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	r, err := record(ctx, s)
+	if err != nil {
+		return err
+	}
+	report, mine, err := ours(ctx, s)
+	if err != nil {
+		return err
+	}
+	p := &replay{dir: dir, recording: r, attempts: filepath.Join(dir, "attempts.jsonl"), log: &locked{w: stderr}}
+	if err := r.writeAttempts(p.attempts); err != nil {
+		return err
+	}
+	lines, err := p.matched(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(p.log, "speed %v: %d attempts; fail2ban-regex: %s\n", speed, len(r.attempts), lines)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	peers := []struct {
+		name string
+		run  func(context.Context) (findings, error)
+	}{{"django-axes", p.axes}, {"fail2ban", p.fail2ban}, {"CrowdSec", p.crowdsec}}
+	columns := make([]column, len(peers))
+	faults := make([]error, len(peers))
+	var wg sync.WaitGroup
+	for i, peer := range peers {
+		wg.Go(func() {
+			begin := time.Now()
+			f, err := peer.run(ctx)
+			if err != nil {
+				faults[i] = err
+				cancel()
+				return
+			}
+			fmt.Fprintf(p.log, "%s: %d blocks, %d attempts refused, in %v\n", peer.name, len(f.blocks), len(f.refused), time.Since(begin).Round(time.Second))
+			columns[i].name = peer.name
+			columns[i].attacks, columns[i].honest = score(r, f)
+			columns[i].by = scenarios(f)
+		})
+	}
+	wg.Wait()
+	if err := errors.Join(faults...); err != nil {
+		return err
+	}
+	return writeTable(stdout, speed, s, r, report, mine, columns)
+}
+
+// locked is a Writer for several programs at once.
+type locked struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (l *locked) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(p)
+}

@@ -1,0 +1,44 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package detection
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/detect/simulate"
+)
+
+// errorLine is what nginx's auth_basic writes to the error log at its default level, "error", in UTC. A request without
+// credentials is told at level "info" only, so by default not at all. An account that is disabled is one that is no longer in the file.
+func errorLine(a *simulate.Attempt, request int) string {
+	if a.Outcome != attempt.Failure {
+		return ""
+	}
+	reason := `: password mismatch`
+	if !a.Known {
+		reason = ` was not found in "/etc/nginx/htpasswd"`
+	}
+	return fmt.Sprintf(`%s [error] 29#29: *%d user "%s"%s, client: %s, server: api.example.com, request: "GET %s HTTP/1.1", host: "api.example.com"`,
+		a.Time.UTC().Format("2006/01/02 15:04:05"), request+1, a.Name, reason, a.Client, pathOf(a.Route))
+}
+
+// accessLine is nginx's access log in its default format, "combined".
+func accessLine(a *simulate.Attempt) string {
+	name, status := a.Name, 401
+	if name == "" {
+		name = "-"
+	}
+	if a.Outcome == attempt.Success {
+		status = 200
+	}
+	return fmt.Sprintf(`%s - %s [%s] "GET %s HTTP/1.1" %d 179 "-" "%s"`,
+		a.Client, name, a.Time.UTC().Format("02/Jan/2006:15:04:05 -0700"), pathOf(a.Route), status, agent)
+}
+
+var wildcards = strings.NewReplacer("{id}", "7", "{page}", "status", "{path...}", "2026/report.txt")
+
+// pathOf is a path that the route matches.
+func pathOf(route string) string { return wildcards.Replace(route) }

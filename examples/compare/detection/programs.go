@@ -1,0 +1,234 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package detection
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	_ "embed"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+//go:embed fail2ban.py
+var fail2banDriver string
+
+//go:embed axes.py
+var axesDriver string
+
+//go:embed alerts.py
+var alertsDriver string
+
+// replay is where the programs work.
+type replay struct {
+	dir       string
+	recording *recording
+	attempts  string // path
+	log       io.Writer
+}
+
+// python is Debian's own, which has its packages.
+const python = "/usr/bin/python3"
+
+// command runs a program with a small environment and returns what it printed.
+func (p *replay) command(ctx context.Context, name string, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = p.dir
+	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "TZ=UTC", "LC_ALL=C.UTF-8", "HOME=" + p.dir}
+	var out bytes.Buffer
+	errs := tail{}
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		return nil, fmt.Errorf("detection: %s: %w: %s", filepath.Base(name), err, errs.last)
+	}
+	if name == python {
+		_, _ = p.log.Write(errs.last)
+	}
+	return out.Bytes(), nil
+}
+
+// tail keeps the end of what is written to it.
+type tail struct{ last []byte }
+
+func (t *tail) Write(b []byte) (int, error) {
+	t.last = append(t.last, b...)
+	t.last = t.last[max(0, len(t.last)-2000):]
+	return len(b), nil
+}
+
+// drive runs one of the Python drivers.
+func (p *replay) drive(ctx context.Context, name, code string, args ...string) (findings, error) {
+	path := filepath.Join(p.dir, name)
+	if err := os.WriteFile(path, []byte(code), 0o600); err != nil {
+		return findings{}, err
+	}
+	out, err := p.command(ctx, python, append([]string{path}, args...)...)
+	if err != nil {
+		return findings{}, err
+	}
+	return parseFindings(out)
+}
+
+func (p *replay) axes(ctx context.Context) (findings, error) {
+	return p.drive(ctx, "replay_axes.py", axesDriver, p.attempts)
+}
+
+const jail = "nginx-http-auth"
+
+// fail2ban switches the jail on in a copy of the stock configuration and changes nothing else of what decides.
+func (p *replay) fail2ban(ctx context.Context) (findings, error) {
+	conf, errorLog := filepath.Join(p.dir, "fail2ban"), filepath.Join(p.dir, "error.log")
+	if err := p.copyTree(ctx, "/etc/fail2ban", conf); err != nil {
+		return findings{}, err
+	}
+	// Debian's own addition is the jail of sshd.
+	if err := os.RemoveAll(filepath.Join(conf, "jail.d")); err != nil {
+		return findings{}, err
+	}
+	local := fmt.Sprintf("[%s]\nenabled = true\nlogpath = %s\nbackend = polling\naction =\n", jail, errorLog)
+	if err := os.WriteFile(filepath.Join(conf, "jail.local"), []byte(local), 0o600); err != nil {
+		return findings{}, err
+	}
+	if err := os.WriteFile(errorLog, nil, 0o600); err != nil {
+		return findings{}, err
+	}
+	return p.drive(ctx, "replay_fail2ban.py", fail2banDriver, conf, jail, errorLog, p.attempts)
+}
+
+// matched says how many lines of the whole error log the stock filter finds, according to fail2ban-regex.
+func (p *replay) matched(ctx context.Context) (string, error) {
+	path := filepath.Join(p.dir, "whole-error.log")
+	var b strings.Builder
+	for i := range p.recording.attempts {
+		if line := errorLine(&p.recording.attempts[i], i); line != "" {
+			b.WriteString(line + "\n")
+		}
+	}
+	if err := os.WriteFile(path, []byte(b.String()), 0o600); err != nil {
+		return "", err
+	}
+	out, err := p.command(ctx, "/usr/bin/fail2ban-regex", "--no-check-all", path, jail)
+	if err != nil {
+		return "", err
+	}
+	for line := range strings.Lines(string(out)) {
+		if strings.HasPrefix(line, "Lines:") {
+			return strings.TrimSpace(line), nil
+		}
+	}
+	return "", fmt.Errorf("detection: fail2ban-regex counted no lines: %s", out)
+}
+
+// crowdsecFor is what the package's profile says.
+const crowdsecFor = 4 * time.Hour
+
+// crowdsec replays the log with a copy of the package's configuration; only its places, its journal and its address are
+// others, the central API is left out, and alerts are not thrown away after 5,000.
+func (p *replay) crowdsec(ctx context.Context) (findings, error) {
+	conf, data := filepath.Join(p.dir, "crowdsec"), filepath.Join(p.dir, "crowdsec-data")
+	nginxLog := filepath.Join(p.dir, "nginx.log")
+	if err := p.recording.writeLog(nginxLog); err != nil {
+		return findings{}, err
+	}
+	if err := p.copyTree(ctx, "/etc/crowdsec", conf); err != nil {
+		return findings{}, err
+	}
+	if err := p.copyTree(ctx, "/usr/share/crowdsec/data", data); err != nil {
+		return findings{}, err
+	}
+	// The package enables a scenario whose list of paths it does not ship; without it each request would write 100 KB of errors. An empty
+	// list finds as little.
+	if err := os.WriteFile(filepath.Join(data, "http_path_traversal.txt"), nil, 0o600); err != nil {
+		return findings{}, err
+	}
+	for _, name := range []string{"config.yaml.local", "local_api_credentials.yaml", "online_api_credentials.yaml"} {
+		if err := os.RemoveAll(filepath.Join(conf, name)); err != nil {
+			return findings{}, err
+		}
+	}
+	api, err := freePort()
+	if err != nil {
+		return findings{}, err
+	}
+	file := filepath.Join(conf, "config.yaml")
+	db := filepath.Join(data, "crowdsec.db")
+	yaml := strings.NewReplacer("CONF", conf, "DATA", data, "DB", db, "API", api).Replace(crowdsecConfig)
+	if err := os.WriteFile(file, []byte(yaml), 0o600); err != nil {
+		return findings{}, err
+	}
+	credentials := filepath.Join(conf, "local_api_credentials.yaml")
+	if err := os.WriteFile(credentials, []byte("url: http://"+api+"\n"), 0o600); err != nil {
+		return findings{}, err
+	}
+	if _, err := p.command(ctx, "/usr/bin/cscli", "-c", file, "--error", "machines", "add", "replay", "--force",
+		"--password", rand.Text(), "--url", "http://"+api, "-f", credentials); err != nil {
+		return findings{}, err
+	}
+	if _, err := p.command(ctx, "/usr/bin/crowdsec", "-c", file, "-dsn", "file://"+nginxLog, "-type", "nginx"); err != nil {
+		return findings{}, err
+	}
+	f, err := p.drive(ctx, "replay_alerts.py", alertsDriver, db)
+	f.refuseFor(p.recording, crowdsecFor)
+	return f, err
+}
+
+// The settings of Debian's config.yaml, with other places.
+const crowdsecConfig = `common:
+  daemonize: false
+  log_media: stdout
+  log_level: warning
+  working_dir: .
+config_paths:
+  config_dir: CONF/
+  data_dir: DATA/
+  simulation_path: CONF/simulation.yaml
+  hub_dir: /var/lib/crowdsec/hub/
+  index_path: /var/lib/crowdsec/hub/.index.json
+  notification_dir: CONF/notifications/
+  plugin_dir: /usr/lib/crowdsec/plugins/
+crowdsec_service:
+  acquisition_path: CONF/acquis.yaml
+  parser_routines: 1
+db_config:
+  log_level: warning
+  type: sqlite
+  db_path: DB
+  use_wal: true
+  flush:
+    max_items: 10000000
+plugin_config:
+  user: nobody
+  group: nogroup
+api:
+  client:
+    insecure_skip_verify: false
+    credentials_path: CONF/local_api_credentials.yaml
+  server:
+    log_level: warning
+    listen_uri: API
+    profiles_path: CONF/profiles.yaml
+prometheus:
+  enabled: false
+`
+
+// copyTree copies a directory with its links as they are.
+func (p *replay) copyTree(ctx context.Context, from, to string) error {
+	_, err := p.command(ctx, "/bin/cp", "-a", from, to)
+	return err
+}
+
+func freePort() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}

@@ -1,0 +1,121 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package detection
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/otelauth/otelauth-go/otelauth/detect"
+	"github.com/otelauth/otelauth-go/otelauth/detect/simulate"
+)
+
+// column is what one program made of it.
+type column struct {
+	name    string
+	attacks []attackScore
+	honest  honestScore
+	by      string // its scenarios, where it has several
+}
+
+// scenarios lists what the blocks were for.
+func scenarios(f findings) string {
+	n := map[string]int{}
+	for _, b := range f.blocks {
+		if b.by != "" {
+			n[b.by]++
+		}
+	}
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(n)) {
+		all = append(all, fmt.Sprintf("%s %d", name, n[name]))
+	}
+	return strings.Join(all, ", ")
+}
+
+// writeTable writes one run as Markdown.
+func writeTable(w io.Writer, speed float64, s simulate.Scenario, r *recording, report *simulate.Report, mine findings, peers []column) error {
+	var b bytes.Buffer
+	ourTries, ourHonest := score(r, mine)
+	fmt.Fprintf(&b, "\n**Attacks at %v × their default speed** (seed %d, %d users, %d days, %d attempts)\n\n", speed, s.Seed, s.Users, s.Days, len(r.attempts))
+	fmt.Fprint(&b, "| attack | one try every | otelauth ")
+	for _, p := range peers {
+		fmt.Fprintf(&b, "| %s ", p.name)
+	}
+	fmt.Fprintf(&b, "|\n| --- | --- | --- %s|\n", strings.Repeat("| --- ", len(peers)))
+	for i, a := range report.Attacks {
+		fmt.Fprintf(&b, "| %s | %s | %s ", strings.ReplaceAll(a.Attack.Rule, "_", " "), short(a.Attack.Every),
+			cell(attackScore{detected: a.Detected, tries: a.Attempts, after: a.After, refused: ourTries[i].refused}))
+		for _, p := range peers {
+			fmt.Fprintf(&b, "| %s ", cell(p.attacks[i]))
+		}
+		fmt.Fprintln(&b, "|")
+	}
+	fmt.Fprintf(&b, "| *attacks noticed* | | %d of %d ", noticed(report), len(report.Attacks))
+	for _, p := range peers {
+		n := 0
+		for _, a := range p.attacks {
+			if a.detected {
+				n++
+			}
+		}
+		fmt.Fprintf(&b, "| %d of %d ", n, len(p.attacks))
+	}
+	fmt.Fprintf(&b, "|\n| *honest: false alarms* | | %d high, %d medium, %d low ", report.FalseOf(detect.High), report.FalseOf(detect.Medium), report.FalseOf(detect.Low))
+	for _, p := range peers {
+		fmt.Fprintf(&b, "| %d addresses blocked ", p.honest.addrs)
+	}
+	fmt.Fprintf(&b, "|\n| *honest: locked out though right* | | %s ", out(ourHonest))
+	for _, p := range peers {
+		fmt.Fprintf(&b, "| %s ", out(p.honest))
+	}
+	fmt.Fprintln(&b, "|")
+	for _, p := range peers {
+		if p.by != "" {
+			fmt.Fprintf(&b, "\n%s's decisions by scenario: %s.\n", p.name, p.by)
+		}
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+func noticed(report *simulate.Report) int {
+	n := 0
+	for _, a := range report.Attacks {
+		if a.Detected {
+			n++
+		}
+	}
+	return n
+}
+
+func cell(a attackScore) string {
+	text := "–"
+	if a.detected {
+		text = fmt.Sprintf("%d, %s", a.tries, short(a.after))
+	}
+	if a.refused > 0 {
+		text += fmt.Sprintf("; %.3g %% refused", 100*a.refused)
+	}
+	return text
+}
+
+func out(h honestScore) string { return fmt.Sprintf("%d people, %d times", h.people, h.refused) }
+
+func short(d time.Duration) string {
+	switch {
+	case d >= 48*time.Hour:
+		return fmt.Sprintf("%.1f d", d.Hours()/24)
+	case d >= time.Hour:
+		return fmt.Sprintf("%.1f h", d.Hours())
+	case d >= time.Minute:
+		return fmt.Sprintf("%.0f min", d.Minutes())
+	}
+	return fmt.Sprintf("%.0f s", d.Seconds())
+}

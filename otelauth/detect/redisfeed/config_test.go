@@ -1,0 +1,91 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package redisfeed_test
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/otelauth/otelauth-go/otelauth/detect"
+	"github.com/otelauth/otelauth-go/otelauth/detect/redisfeed"
+)
+
+// TestConfigFaults: every fault is told, at once, and never the key.
+func TestConfigFaults(t *testing.T) {
+	t.Parallel()
+	_, err := redisfeed.New(redisfeed.Config{
+		Key: []byte("hunter2"), Prefix: "a}b", Timeout: time.Hour, ProbeEvery: -1, Lease: time.Minute, MaxBytes: 7, Keep: time.Second,
+	})
+	if err == nil {
+		t.Fatal("no fault")
+	}
+	for _, want := range []string{
+		"set Config.Client", "Config.Key has 7 octets", `Config.Prefix "a}b"`, "Config.Timeout is 1h", "Config.ProbeEvery", "Config.Lease is 1m0s",
+		"Config.MaxBytes is 7", "Config.Keep is 1s",
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not in:\n%v", want, err)
+		}
+	}
+	for line := range strings.Lines(err.Error()) {
+		if !strings.HasPrefix(line, "redisfeed: ") {
+			t.Errorf("a line begins otherwise: %q", line)
+		}
+	}
+	if strings.Contains(err.Error(), "hunter2") {
+		t.Error("the key is told")
+	}
+}
+
+// TestNumbers: a nonce is never used for two contents.
+func TestNumbers(t *testing.T) {
+	t.Parallel()
+	p := newProcess(t, startRedis(t))
+	one := []detect.Outgoing{{Number: 1, Data: []byte("one")}}
+	if _, err := p.feed.Exchange(ctx, one, detect.Position{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.feed.Exchange(ctx, []detect.Outgoing{{Number: 1, Data: []byte("two")}}, detect.Position{}); err == nil {
+		t.Error("number 1 is sealed twice")
+	}
+	if _, err := p.feed.Exchange(ctx, []detect.Outgoing{{Number: 2, Data: make([]byte, detect.MaxBatchBytes+1)}}, detect.Position{}); err == nil {
+		t.Error("a batch that is too long is sealed")
+	}
+}
+
+func BenchmarkExchange(b *testing.B) {
+	for _, n := range []int{0, 100} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			p := newProcess(b, startRedis(b))
+			p.drain()
+			i := 0
+			for b.Loop() {
+				for range n {
+					i++
+					p.guess("alice", i, uint64(i))
+				}
+				p.drain()
+			}
+		})
+	}
+}
+
+func Example() {
+	feed, err := redisfeed.New(redisfeed.Config{
+		Client: redis.NewUniversalClient(&redis.UniversalOptions{Addrs: []string{"127.0.0.1:6379"}}),
+		Key:    bytes.Repeat([]byte("x"), 32), // 32 random bytes from your secrets
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	d, err := detect.New(detect.Config{Feed: feed})
+	fmt.Println(d != nil, err)
+	// Output: true <nil>
+}

@@ -1,0 +1,371 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package redisfeed_test
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/otelauth/otelauth-go/otelauth/detect"
+	"github.com/otelauth/otelauth-go/otelauth/detect/redisfeed"
+)
+
+// TestSplit: guesses of which no process sees enough are found by all of them together, and told once.
+func TestSplit(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, startRedis(t), 3)
+	f.spread("alice", 0, 15)
+	f.starts("split over three", 1)
+	for i, p := range f {
+		if p.feed.Rejected() != 0 || p.d.Unread() != 0 || p.d.Dropped() != 0 {
+			t.Errorf("process %d: %d rejected, %d unread, %d dropped", i, p.feed.Rejected(), p.d.Unread(), p.d.Dropped())
+		}
+		for _, d := range p.found {
+			for _, a := range d.Accounts {
+				if a != hash("alice") {
+					t.Errorf("account %q; want its hash", a)
+				}
+			}
+			if d.NetworkCount < 10 || len(d.Networks) != detect.MaxListed {
+				t.Errorf("%d networks, listed %v", d.NetworkCount, d.Networks)
+			}
+		}
+	}
+	if e, ok := f[0].notes(); e+ok != 0 {
+		t.Errorf("%v", f[0].notices)
+	}
+
+	// Without sharing nobody finds it: the test above proves something.
+	for i := range 3 {
+		alone := newProcess(t, startRedis(t))
+		for g := i; g < 15; g += 3 {
+			alone.guess("alice", g, uint64(g+1))
+		}
+		alone.drain()
+		if len(alone.found) != 0 {
+			t.Errorf("process %d finds it by itself: %v", i, alone.found)
+		}
+	}
+}
+
+// TestStaleEverywhere: one stale password, from many networks that are new, through many processes, is no guessing.
+func TestStaleEverywhere(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, startRedis(t), 12)
+	for round := range 3 {
+		for i, p := range f {
+			for pod := range 4 {
+				p.guess("ci", 16*round+i+pod, 42)
+			}
+			p.drain()
+		}
+	}
+	f.drain()
+	for _, p := range f {
+		for _, d := range p.found {
+			t.Errorf("%s: %d accounts, %d networks, %d attempts", d.Rule.Name, d.AccountCount, d.NetworkCount, d.Attempts)
+		}
+	}
+}
+
+// TestTakeover: when he who leads is killed, another goes on within the lease, tells nothing again, and misses nothing.
+func TestTakeover(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, startRedis(t), 3)
+	f.spread("alice", 0, 15)
+	f.starts("before", 1)
+	leader := -1
+	for i, p := range f {
+		if p.count(detect.DistributedGuessing, detect.Start) == 1 {
+			leader = i
+		}
+	}
+	rest := append(append(fleet{}, f[:leader]...), f[leader+1:]...)
+	rest.spread("bob", 100, 15) // found by nobody who leads
+	if n := rest.count(detect.DistributedGuessing, detect.Start); n != 0 {
+		t.Errorf("told %d findings without the lead", n)
+	}
+	rest.starts("after", 1)
+	rest.spread("alice", 200, 40)
+	rest.starts("alice goes on", 1)
+	if n := rest.count(detect.DistributedGuessing, detect.Update); n == 0 {
+		t.Error("the episode of alice does not grow under the new leader")
+	}
+	id := f[leader].found[0].Episode
+	for _, p := range rest {
+		for _, d := range p.found {
+			if d.Phase == detect.Update && d.Accounts[0] == hash("alice") && d.Episode != id {
+				t.Errorf("episode %x goes on as %x", id, d.Episode)
+			}
+		}
+	}
+}
+
+// TestHandover: Close gives the lead away at once.
+func TestHandover(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, startRedis(t), 2, func(cfg *redisfeed.Config, _ *detect.Config) { cfg.Lease = 10 * time.Second })
+	f.spread("alice", 0, 15)
+	f.starts("before", 1)
+	begin := time.Now()
+	i := 0
+	if f[1].count(detect.DistributedGuessing, detect.Start) == 1 {
+		i = 1
+	}
+	if err := f[i].feed.Close(); err != nil {
+		t.Fatal(err)
+	}
+	rest := fleet{f[1-i]}
+	rest.spread("bob", 100, 15)
+	rest.starts("after", 1)
+	if d := time.Since(begin); d > 9*time.Second {
+		t.Logf("took %v, as long as the lease: the machine is slow or Close does nothing", d)
+	}
+}
+
+// TestNewcomer: a process that starts later knows what the others do, and does not tell it again.
+func TestNewcomer(t *testing.T) {
+	t.Parallel()
+	srv := startRedis(t)
+	f := newFleet(t, srv, 1)
+	f.spread("alice", 0, 15)
+	f.starts("before", 1)
+	f.spread("bob", 100, 6) // not enough yet
+	if err := f[0].feed.Close(); err != nil {
+		t.Fatal(err)
+	}
+	next := newFleet(t, srv, 1)
+	next.spread("bob", 106, 9)
+	next.starts("bob, of which it saw the end", 1)
+	for _, d := range next[0].found {
+		if d.Accounts[0] != hash("bob") {
+			t.Errorf("told again: %v", d)
+		}
+	}
+}
+
+// outage is what a fleet does while Redis is away and after.
+func outage(t *testing.T, srv *server, away, back func()) {
+	f := newFleet(t, srv, 2, impatient)
+	f.spread("alice", 0, 15)
+	f.starts("before", 1)
+	f.spread("carol", 300, 6)
+
+	away()
+	until(t, "both notice", func() bool { f.drain(); return !f[0].feed.Shared() && !f[1].feed.Shared() })
+	for i := range 12 {
+		f[0].guess("bob", 100+i, uint64(i+1))
+	}
+	f[:1].starts("alone", f[:1].count(detect.DistributedGuessing, detect.Start)+1)
+	if n := f.count(detect.DistributedGuessing, detect.Start); n != 2 {
+		t.Errorf("%d starts; want alice's and bob's", n)
+	}
+
+	back()
+	until(t, "both are back", func() bool { f.drain(); return f[0].feed.Shared() && f[1].feed.Shared() })
+	f.drain()
+	f.spread("bob", 400, 24) // told while alone
+	f.spread("alice", 500, 24)
+	f.starts("nothing is told again", 2)
+	f.spread("carol", 306, 9) // began before, goes on after
+	f.starts("across the outage", 3)
+	for i, p := range f {
+		if e, ok := p.notes(); e != 1 || ok != 1 {
+			t.Errorf("process %d: %d notices of loss, %d of return; want one each: %v", i, e, ok, p.notices)
+		}
+	}
+}
+
+func TestRestart(t *testing.T) {
+	t.Parallel()
+	srv := startRedis(t)
+	outage(t, srv, srv.kill, func() { srv.start(t) })
+}
+
+func TestFrozen(t *testing.T) {
+	t.Parallel()
+	srv := startRedis(t)
+	outage(t, srv, func() { srv.signal(t, syscall.SIGSTOP) }, func() { srv.signal(t, syscall.SIGCONT) })
+}
+
+// TestAbsent: a service starts without Redis, and detects.
+func TestAbsent(t *testing.T) {
+	t.Parallel()
+	srv := startRedis(t)
+	srv.kill()
+	f := fleet{newProcess(t, srv, impatient)}
+	f.spread("alice", 0, 15)
+	f.starts("without Redis", 1)
+}
+
+// TestForeign: what others write to the stream is passed over and counted, and nothing of it is believed.
+func TestForeign(t *testing.T) {
+	t.Parallel()
+	srv := startRedis(t)
+	c := srv.client(t)
+	f := newFleet(t, srv, 2)
+	f.spread("alice", 0, 4)
+	stream := "{otelauth-detect}:attempts"
+	entries, err := c.XRange(ctx, stream, "-", "+").Result()
+	if err != nil || len(entries) != 4 {
+		t.Fatal(len(entries), err)
+	}
+	ours := entries[0].Values["b"].(string)
+	forged := []byte(ours)
+	forged[len(forged)-1] ^= 1
+	forged[24]++ // a number that has not been
+	other := newProcess(t, srv, func(cfg *redisfeed.Config, _ *detect.Config) { cfg.Key = []byte(strings.Repeat("x", 32)) })
+	for i := range 15 {
+		other.guess("alice", 50+i, uint64(i))
+		other.drain()
+	}
+	before := f[0].feed.Rejected()
+	for _, values := range []map[string]any{
+		{"b": ""}, {"b": "nonsense"}, {"x": ours}, {"b": ours, "c": "more"}, {"b": ours}, {"b": string(forged)},
+		{"b": strings.Repeat("z", 16<<10)}, {"b": strings.Repeat("z", 32<<20)}, {"b": "\x02" + ours[1:]},
+	} {
+		if err := c.XAdd(ctx, &redis.XAddArgs{Stream: stream, Values: values}).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// A position that would silence everybody.
+	if err := c.Set(ctx, "{otelauth-detect}:told", strings.Repeat("\xff", 32), 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	f.drain()
+	if n := f[0].feed.Rejected() - before; n < 9+15 {
+		t.Errorf("%d rejected; want 9 of the test's and 15 of another key", n)
+	}
+	if len(f[0].found)+len(f[1].found) != 0 {
+		t.Errorf("foreign entries are believed: %v %v", f[0].found, f[1].found)
+	}
+	f.spread("alice", 4, 11)
+	f.starts("among rubbish", 1)
+	if e, ok := f[0].notes(); e != 1 || ok != 0 {
+		t.Errorf("%d notices of foreign values, %d of return; want 1 and 0", e, ok)
+	}
+}
+
+// TestWrongType: another application's value under our key is left as it is.
+func TestWrongType(t *testing.T) {
+	t.Parallel()
+	srv := startRedis(t)
+	c := srv.client(t)
+	if err := c.Set(ctx, "{otelauth-detect}:attempts", "theirs", 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	f := fleet{newProcess(t, srv)}
+	f.spread("alice", 0, 15)
+	f.starts("alone", 1)
+	if v := c.Get(ctx, "{otelauth-detect}:attempts").Val(); v != "theirs" {
+		t.Errorf("their value is now %q", v)
+	}
+}
+
+// TestUsurper: whoever holds the lease and tells nothing delays findings, and does not silence them.
+func TestUsurper(t *testing.T) {
+	t.Parallel()
+	srv := startRedis(t)
+	if err := srv.client(t).Set(ctx, "{otelauth-detect}:lead", "nobody", 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	f := newFleet(t, srv, 2)
+	f.spread("alice", 0, 15)
+	f.drain()
+	if n := f.count(detect.DistributedGuessing, detect.Start); n != 0 {
+		t.Fatalf("told %d times under another's lead", n)
+	}
+	for _, p := range f {
+		p.d.Drain(time.Now().Add(31 * time.Second))
+	}
+	if n := f.count(detect.DistributedGuessing, detect.Start); n != 2 {
+		t.Errorf("told %d times; want by both, late", n)
+	}
+}
+
+// TestRevealsNothing: neither the wire nor Redis sees a name, an account's hash, an address, a route or a fingerprint.
+func TestRevealsNothing(t *testing.T) {
+	t.Parallel()
+	srv := startRedis(t)
+	wire := srv.monitor(t)
+	f := newFleet(t, srv, 2)
+	const fingerprint = 0xf1e2d3c4b5a69788
+	for i := range 20 {
+		f[i%2].guess("canary", i, fingerprint)
+		f[i%2].guess("canary", i, fingerprint+uint64(i))
+	}
+	f.drain()
+	f.spread("canary", 0, 15)
+	f.starts("the canary is found", 1)
+	var held strings.Builder
+	c := srv.client(t)
+	keys, err := c.Keys(ctx, "*").Result()
+	if err != nil || len(keys) < 3 {
+		t.Fatal(keys, err)
+	}
+	for _, k := range keys {
+		dump, err := c.Dump(ctx, k).Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ttl := c.PTTL(ctx, k).Val(); ttl <= 0 {
+			t.Errorf("%s does not expire: %v", k, ttl)
+		}
+		held.WriteString(k + dump)
+	}
+	entries, err := c.XRange(ctx, "{otelauth-detect}:attempts", "-", "+").Result()
+	if err != nil || len(entries) == 0 {
+		t.Fatal(len(entries), err)
+	}
+	for _, e := range entries {
+		held.WriteString(e.Values["b"].(string))
+	}
+	held.WriteString(wire())
+	all := held.String()
+	if !strings.Contains(all, "evalsha") {
+		t.Fatal("MONITOR shows nothing: the test would prove nothing")
+	}
+	for what, form := range map[string]string{
+		"name": "canary", "hash": hash("canary"), "route": "/orders", "address": address(1), "network": "203.0.1",
+		"fingerprint": string(binary.BigEndian.AppendUint64(nil, fingerprint)), "little endian": string(binary.LittleEndian.AppendUint64(nil, fingerprint)),
+		"hex": fmt.Sprintf("%x", uint64(fingerprint)), "decimal": fmt.Sprint(uint64(fingerprint)), "key": string(secret), "hex key": hex.EncodeToString(secret),
+	} {
+		if strings.Contains(all, form) {
+			t.Errorf("Redis sees the %s", what)
+		}
+	}
+}
+
+// TestBounded: Redis holds about MaxBytes, whatever is attempted.
+func TestBounded(t *testing.T) {
+	t.Parallel()
+	srv := startRedis(t)
+	p := newProcess(t, srv, func(cfg *redisfeed.Config, _ *detect.Config) { cfg.MaxBytes = 1 << 20 })
+	for i := range 40_000 { // some 3 MB
+		p.guess(fmt.Sprint("user", i), i, uint64(i+1))
+		if i%4000 == 0 {
+			p.drain()
+		}
+	}
+	p.drain()
+	c := srv.client(t)
+	n, err := c.MemoryUsage(ctx, "{otelauth-detect}:attempts", 0).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("the stream takes %d bytes", n)
+	if n > 5<<18 {
+		t.Errorf("the stream takes %d bytes; want about 1 MiB", n)
+	}
+	if p.d.Dropped() != 0 || p.feed.Rejected() != 0 {
+		t.Errorf("%d dropped, %d rejected", p.d.Dropped(), p.feed.Rejected())
+	}
+}

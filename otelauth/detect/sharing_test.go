@@ -1,0 +1,275 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package detect_test
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/detect"
+)
+
+// hub is what feeds of one test share; package redisfeed tests the real one.
+type hub struct {
+	batches []detect.Batch
+	told    detect.Position
+	leader  *feed
+	now     func() time.Time
+	skew    time.Duration // of the hub's clock
+}
+
+type feed struct {
+	hub    *hub
+	id     uint64
+	next   int
+	alone  bool
+	failed bool // an exchange does its work and its answer is lost
+	seen   map[uint64]uint64
+}
+
+func (*feed) Key() (k [16]byte) { return k }
+
+func (f *feed) Exchange(_ context.Context, out []detect.Outgoing, told detect.Position) (x detect.Exchanged, err error) {
+	if f.alone {
+		return detect.Exchanged{Alone: true}, nil
+	}
+	for _, o := range out {
+		f.hub.batches = append(f.hub.batches, detect.Batch{
+			Position: detect.Position{Major: uint64(len(f.hub.batches) + 1)}, Time: f.hub.now().Add(f.hub.skew), Sender: f.id, Number: o.Number,
+			Data: o.Data,
+		})
+	}
+	if f.failed {
+		return x, errors.New("the answer is lost")
+	}
+	if f.hub.leader == f && told.Compare(f.hub.told) > 0 {
+		f.hub.told = told
+	}
+	for ; f.next < len(f.hub.batches); f.next++ {
+		b := f.hub.batches[f.next]
+		if b.Own = b.Sender == f.id; b.Number > f.seen[b.Sender] {
+			f.seen[b.Sender] = b.Number
+			x.Batches = append(x.Batches, b)
+		}
+	}
+	x.Told, x.Lead = f.hub.told, f.hub.leader == f
+	return x, nil
+}
+
+// dice is randomness that differs between processes and not between runs.
+type dice byte
+
+func (d dice) Read(b []byte) (int, error) {
+	for i := range b {
+		b[i] = byte(d)
+	}
+	return len(b), nil
+}
+
+// newFleet makes n processes, of which the first leads. They share a clock.
+func newFleet(t testing.TB, n int, change ...func(*detect.Config)) (*hub, []*feed, []*watch) {
+	h := &hub{}
+	feeds := make([]*feed, n)
+	fleet := make([]*watch, n)
+	for i := range fleet {
+		feeds[i] = &feed{hub: h, id: uint64(i + 1), seen: map[uint64]uint64{}}
+		fleet[i] = newWatch(t, append(change, func(cfg *detect.Config) { cfg.Feed, cfg.Rand = feeds[i], dice(i+1) })...)
+	}
+	h.leader, h.now = feeds[0], func() time.Time { return fleet[0].now }
+	return h, feeds, fleet
+}
+
+func pass(fleet []*watch, d time.Duration) {
+	for _, w := range fleet {
+		w.pass(d)
+	}
+}
+
+// distribute guesses for a name round robin, each guess from a network of its own.
+func distribute(fleet []*watch, name string, from, n int) {
+	for i := from; i < from+n; i++ {
+		fleet[i%len(fleet)].try(try{name: name, from: network(i), password: uint64(1000 + i)})
+		pass(fleet, 0)
+	}
+}
+
+func told(fleet []*watch, rule string, phase detect.Phase) (n int) {
+	for _, w := range fleet {
+		for _, d := range w.found {
+			if d.Rule.Name == rule && d.Phase == phase {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+func wantTold(t *testing.T, what string, fleet []*watch, phase detect.Phase, want int) {
+	t.Helper()
+	if n := told(fleet, detect.DistributedGuessing, phase); n != want {
+		t.Errorf("%s: %s told %d times; want %d", what, phase, n, want)
+	}
+}
+
+// TestSharedEpisode: found by all, told by the one who leads, through a change of leaders, until its end.
+func TestSharedEpisode(t *testing.T) {
+	t.Parallel()
+	h, feeds, fleet := newFleet(t, 3)
+	distribute(fleet, "alice", 0, 15)
+	wantTold(t, "by the leader", fleet[:1], detect.Start, 1)
+	wantTold(t, "by all", fleet, detect.Start, 1)
+
+	h.leader = nil // it hangs; what comes now is held
+	distribute(fleet, "bob", 100, 15)
+	wantTold(t, "without a leader", fleet, detect.Start, 1)
+	h.leader = feeds[1]
+	pass(fleet, time.Second)
+	wantTold(t, "by the next leader", fleet[1:2], detect.Start, 1)
+	wantTold(t, "by all", fleet, detect.Start, 2)
+
+	pass(fleet, 6*24*time.Hour)
+	wantTold(t, "at the end", fleet, detect.End, 2)
+	pass(fleet, time.Minute)
+	wantTold(t, "after the end", fleet, detect.End, 2)
+}
+
+// TestLostAnswer: what is handed over again counts once.
+func TestLostAnswer(t *testing.T) {
+	t.Parallel()
+	_, feeds, fleet := newFleet(t, 2)
+	for i := range 6 {
+		feeds[0].failed = true
+		fleet[0].try(try{from: network(i), password: uint64(i + 1)})
+		pass(fleet, 0)
+		feeds[0].failed = false
+		pass(fleet, 0)
+	}
+	distribute(fleet, "alice", 50, 15)
+	wantTold(t, "once", fleet, detect.Start, 1)
+	for _, d := range fleet[0].found {
+		if d.Phase == detect.Start && d.Attempts != 11 { // one more than alone: there are two processes
+			t.Errorf("rests on %d attempts; want 11", d.Attempts)
+		}
+	}
+}
+
+// TestAlone: a process without the others tells what it finds, nobody tells it again, and it tells nothing of theirs again.
+func TestAlone(t *testing.T) {
+	t.Parallel()
+	_, feeds, fleet := newFleet(t, 2)
+	distribute(fleet, "alice", 0, 15)
+	distribute(fleet, "carol", 50, 8)
+	feeds[1].alone = true
+	distribute(fleet[1:], "bob", 100, 15)
+	wantTold(t, "alone", fleet[1:], detect.Start, 1)
+	distribute(fleet[1:], "carol", 150, 4) // with what it knew of before
+	wantTold(t, "alone", fleet[1:], detect.Start, 2)
+	feeds[1].alone = false
+	pass(fleet, 0)
+	pass(fleet, 0)
+	distribute(fleet, "bob", 200, 30)
+	distribute(fleet, "alice", 300, 30)
+	distribute(fleet, "carol", 400, 30)
+	wantTold(t, "together again", fleet, detect.Start, 3)
+	if told(fleet[:1], detect.DistributedGuessing, detect.Update) == 0 {
+		t.Error("what was told alone does not go on")
+	}
+	pass(fleet, 6*24*time.Hour)
+	wantTold(t, "each once", fleet, detect.End, 3)
+}
+
+// TestStaleThroughAll: one stale password that meets each of twelve processes is not twelve guesses.
+func TestStaleThroughAll(t *testing.T) {
+	t.Parallel()
+	_, _, fleet := newFleet(t, 12)
+	for i := range 36 {
+		fleet[i%12].try(try{from: network(i % 15), password: 7})
+		pass(fleet, time.Second)
+	}
+	for _, w := range fleet {
+		w.none("a stale password")
+	}
+}
+
+// TestSamePasswordOfOne: it stays with the process that has the fingerprints, and is told by it, whoever leads.
+func TestSamePasswordOfOne(t *testing.T) {
+	t.Parallel()
+	_, _, fleet := newFleet(t, 2)
+	for i := range 12 {
+		fleet[1].try(try{name: "user" + network(i), from: network(i), password: 7})
+		pass(fleet, 0)
+	}
+	if a, b := fleet[0].starts(detect.SamePassword), fleet[1].starts(detect.SamePassword); a != 0 || b != 1 {
+		t.Errorf("told by %d and %d; want by the second only", a, b)
+	}
+}
+
+type compass struct{ t *testing.T }
+
+func (c compass) Locate(addr netip.Addr) (float64, float64, bool) {
+	if addr.Unmap().As4()[3] == 0 {
+		c.t.Errorf("asked for %v: the sender must be asked, who knows the address", addr)
+	}
+	if addr.As4()[0] == 203 {
+		return 35.6, 139.7, true
+	}
+	return 52.5, 13.4, true
+}
+
+// TestSharedTravel: a place is told by the process that knows the address.
+func TestSharedTravel(t *testing.T) {
+	t.Parallel()
+	_, _, fleet := newFleet(t, 2, func(cfg *detect.Config) { cfg.Locator = compass{t} })
+	fleet[0].try(try{})
+	pass(fleet, time.Hour)
+	fleet[1].try(try{from: network(5)})
+	pass(fleet, 0)
+	if fleet[0].starts(detect.ImpossibleTravel) != 1 || fleet[1].starts("") != 0 {
+		t.Errorf("%v %v", fleet[0].found, fleet[1].found)
+	}
+}
+
+// TestSharedClocks: neither a sender's clock nor the feed's leads evidence astray by more than a minute.
+func TestSharedClocks(t *testing.T) {
+	t.Parallel()
+	for _, skew := range []time.Duration{-400 * 24 * time.Hour, 400 * 24 * time.Hour} {
+		h, _, fleet := newFleet(t, 2)
+		fleet[1].now = fleet[1].now.Add(skew) // the sender
+		for i := range 15 {
+			req := attempt.Request{Context: context.Background(), Time: fleet[1].now, Client: netip.MustParseAddr(network(i))}
+			res := attempt.Result{
+				Outcome: attempt.Failure, ErrorType: attempt.InvalidCredentials, UserName: "alice", UserHash: "k:alice", PasswordFingerprint: uint64(i + 1),
+			}
+			fleet[1].decide(&req, &res)
+		}
+		h.skew = max(skew, 0) // a feed may lead, as a stream that somebody has written to
+		distribute(fleet[:1], "bob", 100, 15)
+		for _, d := range fleet[0].found {
+			if d.Phase == detect.Start && (d.First.Before(monday.Add(-time.Minute)) || d.Last.After(monday.Add(time.Second))) {
+				t.Errorf("skew %v: from %v to %v", skew, d.First, d.Last)
+			}
+		}
+		wantTold(t, skew.String(), fleet[:1], detect.Start, 2)
+	}
+}
+
+// TestUnread: a batch of another version is let be, and counted.
+func TestUnread(t *testing.T) {
+	t.Parallel()
+	h, _, fleet := newFleet(t, 2)
+	for i, data := range []string{"", "\x02\x01", "\x01\x09", "\x01\x01torn", "\x01\x02torn"} {
+		h.batches = append(h.batches, detect.Batch{
+			Position: detect.Position{Major: uint64(i + 1)}, Time: monday, Sender: 9, Number: uint64(i + 1), Data: []byte(data),
+		})
+	}
+	pass(fleet, 0)
+	if n := fleet[0].d.Unread(); n != 5 {
+		t.Errorf("%d unread; want 5", n)
+	}
+	fleet[0].none("rubbish")
+}

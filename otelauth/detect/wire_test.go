@@ -1,0 +1,131 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package detect
+
+import (
+	"bytes"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"go.opentelemetry.io/otel/trace"
+)
+
+var wireSamplesOfTest = []relayed{
+	{sample: sample{
+		at: time.UnixMilli(1772438400123), client: netip.MustParseAddr("192.0.2.0"), hash: "k:alice", route: "/orders/{id}",
+		fingerprint: 1 << 63, trace: trace.TraceID{1, 15: 2}, kind: guessed, sensitive: true, proven: true,
+	}},
+	{sample: sample{
+		at: time.UnixMilli(1), client: netip.MustParseAddr("2001:db8:1::"), hash: "k:bob", kind: succeeded, proven: true,
+	}, lat: -33.9, lon: 151.2, placed: true},
+	{sample: sample{at: time.UnixMilli(1772438400124), route: "/", unknown: true, unusable: true}},
+}
+
+func batchOf(samples []relayed) []byte {
+	b := []byte{wireVersion, byte(wireSamples)}
+	for i := range samples {
+		b = appendSample(b, &samples[i])
+	}
+	return b
+}
+
+func TestWire(t *testing.T) {
+	t.Parallel()
+	in := append([]relayed{}, wireSamplesOfTest...)
+	in[0].name, in[0].client = "Alice", netip.MustParseAddr("::ffff:192.0.2.77")
+	in[1].client, in[1].lat = netip.MustParseAddr("2001:db8:1:2:3::4"), -33.8688
+	b := batchOf(in)
+	if bytes.Contains(b, []byte("Alice")) || bytes.Contains(b, []byte{192, 0, 2, 77}) {
+		t.Error("a name or an address leaves the process")
+	}
+	r, kind, err := begun(b)
+	if err != nil || kind != wireSamples {
+		t.Fatal(kind, err)
+	}
+	out, err := r.samples()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(wireSamplesOfTest, out, cmp.AllowUnexported(relayed{}, sample{}), cmpopts.EquateComparable(netip.Addr{})); d != "" {
+		t.Error(d)
+	}
+
+	long := relayed{sample: sample{
+		client: netip.MustParseAddr("2001:db8::1"), hash: strings.Repeat("h", 1<<16), route: strings.Repeat("é", 1<<16), trace: trace.TraceID{1},
+	}, placed: true}
+	if n := len(appendSample(nil, &long)); n > wireSampleMax {
+		t.Errorf("a sample takes %d bytes; want at most %d", n, wireSampleMax)
+	}
+	for n := range b {
+		if r, _, err := begun(b[:n]); err == nil {
+			_, err = r.samples()
+			if err == nil && n != 2 && n != len(batchOf(in[:1])) && n != len(batchOf(in[:2])) {
+				t.Errorf("a batch torn at %d is read", n)
+			}
+		}
+	}
+}
+
+// FuzzWire: whatever arrives is read as a whole or not at all, and what is read is written as it was.
+func FuzzWire(f *testing.F) {
+	f.Add(batchOf(wireSamplesOfTest))
+	ep := &episode{id: 7, first: epoch, last: epoch + 1, attempts: 9, next: 18}
+	f.Add(appendEpisode([]byte{wireVersion, byte(wireEpisodes)}, lowAndSlow, 5, ep, func(uint32) time.Time { return time.Unix(1, 0) }))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r, kind, err := begun(b)
+		if err != nil {
+			return
+		}
+		if kind == wireEpisodes {
+			if all, err := r.episodes(); err == nil && len(all)*(1+7*8) != len(b)-2 {
+				t.Errorf("%d episodes of %d bytes", len(all), len(b))
+			}
+			return
+		}
+		all, err := r.samples()
+		if err != nil {
+			return
+		}
+		again := batchOf(all)
+		r, _, err = begun(again)
+		if err != nil && len(again) <= MaxBatchBytes {
+			t.Fatal(err)
+		} else if err != nil {
+			return
+		}
+		twice, err := r.samples()
+		if err != nil || len(twice) != len(all) {
+			t.Fatalf("%d samples become %d: %v", len(all), len(twice), err)
+		}
+		if !bytes.Equal(batchOf(twice), again) {
+			t.Error("a batch changes on its way")
+		}
+	})
+}
+
+func TestTokens(t *testing.T) {
+	t.Parallel()
+	tk := tokens{key: sip{1, 2}, of: newTable[lately](64, day)}
+	a := tk.token("k:alice", 7, epoch)
+	if tk.token("k:alice", 7, epoch) != a {
+		t.Error("the same password of the same account has another token")
+	}
+	if tk.token("k:bob", 7, epoch) == a || tk.token("k:alice", 8, epoch) == a {
+		t.Error("a token tells more than that one account's password comes again")
+	}
+	other := tokens{key: sip{3, 4}, of: newTable[lately](64, day)}
+	if other.token("k:alice", 7, epoch) == a {
+		t.Error("a token means something in another process")
+	}
+	for fp := range uint64(4) {
+		tk.token("k:alice", 100+fp, epoch)
+	}
+	if tk.token("k:alice", 7, epoch) == a {
+		t.Error("more than four are remembered")
+	}
+}
