@@ -37,7 +37,8 @@ type Detector struct {
 	now     func() time.Time
 
 	mu     sync.Mutex // of what follows
-	engine *engine
+	engine *engine    // nil before the first attempt
+	build  func() *engine
 	told   uint64 // of dropped
 	tell   teller
 	shared *sharing // nil without a Feed
@@ -86,7 +87,7 @@ func New(cfg Config) (*Detector, error) {
 	}
 	own := newSip(key)
 	if cfg.Feed == nil {
-		d.engine = newEngine(&cfg, own, d.tell.tell)
+		d.build = func() *engine { return newEngine(&cfg, own, d.tell.tell) }
 		return d, nil
 	}
 	d.shared = newSharing(&cfg, own, d.tell.tell)
@@ -190,9 +191,14 @@ func (d *Detector) drain(ctx context.Context, now time.Time) {
 			if !d.queue.get(&s) {
 				break
 			}
+			if d.engine == nil {
+				d.engine = d.build() // a service that nobody has asked yet owes it no memory
+			}
 			d.engine.take(&s)
 		}
-		d.engine.sweep(now)
+		if d.engine != nil {
+			d.engine.sweep(now)
+		}
 	}
 	if n := d.dropped.Load(); n != d.told {
 		d.tell.dropped.Add(context.Background(), int64(min(n-d.told, 1<<62)))
