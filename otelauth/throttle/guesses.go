@@ -20,7 +20,7 @@ import (
 // gives its price back, and makes its pair known, with a full budget if it was not known before; no other budget is
 // touched, so that nobody clears a block with an account of his own.
 //
-// A budget is about 40 bytes in the Store. Beside it a Guesses holds 3 MB, and some hundred bytes for each guess on its way.
+// A budget is 40 bytes in the Store, and up to five times as many with the room that a [Memory] has just made for more. Beside it a Guesses holds 3 MB, and some hundred bytes for each guess on its way.
 type Guesses struct {
 	cfg     Config
 	store   Store

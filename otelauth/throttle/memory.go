@@ -18,9 +18,11 @@ import (
 
 // MemoryConfig is what a [Memory] may take, and where it survives a restart. The zero MemoryConfig is ready for use.
 type MemoryConfig struct {
-	// Bytes bounds the memory of the store; it is reserved at the start and taken as it fills. Default: 64 MiB, at least 1 MiB. Half holds
-	// budgets, 40 bytes each; a quarter known pairs, 40 bytes each; a quarter the debts of budgets that had to
-	// make room, in 4-byte cells that several share. 64 MiB are 838,848 budgets, 419,392 known pairs and 4.2 million cells.
+	// Bytes bounds the memory of the store. Default: 64 MiB, at least 1 MiB. Half is for budgets, 40 bytes each; a quarter for known
+	// pairs, 40 bytes each; a quarter for the debts of budgets that had to make room, in 4-byte cells that several share. 64 MiB are
+	// 819,200 budgets, 409,600 known pairs and 4.2 million cells. Nothing is taken before it is needed: a new store takes
+	// some kilobytes, one with a hundred users a megabyte; its tables double when they are a third to two thirds full; the cells are taken
+	// when one is full at its bound.
 	Bytes int
 
 	// SnapshotFile is where known pairs and debts outlive a restart; "" for nowhere. It is read by NewMemory, and written by
@@ -52,7 +54,7 @@ const (
 
 // Memory is the [Store] of one process. Make one with [NewMemory]. It is safe for concurrent use.
 //
-// A full table gives up the budget with the smallest debt, and remembers that debt in a sketch that never
+// It takes memory as it fills. A table that is full at its bound gives up the budget with the smallest debt, and remembers that debt in a sketch that never
 // under-counts: hostile names push nobody's count out, the attacker's own included. Known pairs have a table that only a right password
 // writes to; when it is full, the oldest success makes room. No budget with a guess on its way is given up; where a
 // place cannot be had, the guess is Held.
@@ -392,6 +394,9 @@ func needed(r *record) time.Duration { return max(r.tat, time.Duration(r.stamp)*
 // shard is looked at four times before it could fill.
 func (m *Memory) sweep(sh *shard, now time.Duration) {
 	if sh.inserted++; sh.inserted%2 != 0 {
+		return
+	}
+	if len(sh.some.buckets) == 0 {
 		return
 	}
 	sh.cursor++

@@ -39,34 +39,43 @@ const ways = 8
 
 type bucket [ways]record
 
-// table is a bounded set of records. A record lives in the one bucket that its key names. A table begins small and doubles
-// when a bucket is full, up to its bound: a service with a hundred users pays for a hundred.
+// table is a bounded set of records. A record lives in the one bucket that its key names. A table takes its memory at the first
+// record and doubles when a bucket is full, up to its bound: a service with a hundred users pays for a hundred.
 type table struct {
 	buckets []bucket
-	bound   int // of buckets
+	first   int // how many buckets it begins with
+	bound   int // how many it has at most
 }
 
-// firstBuckets is how many buckets a table begins with, at most.
-const firstBuckets = 16
+// A table begins with 16 to 31 buckets, so that what is lost of its bound by doubling is less than a 16th.
+const leastBuckets = 16
 
 func newTable(bytes int) table {
 	bound := max(1, bytes/(ways*recordBytes))
 	first := bound
-	for first >= 2*firstBuckets {
+	for first >= 2*leastBuckets {
 		first /= 2
 	}
-	return table{buckets: make([]bucket, first), bound: bound}
+	return table{first: first, bound: bound}
 }
 
+// bucket returns the bucket of a key, or nil while the table has none.
 func (t *table) bucket(k *Key) *bucket {
+	if len(t.buckets) == 0 {
+		return nil
+	}
 	// The shard was chosen by the first byte, the bucket is by the last ones.
 	i, _ := bits.Mul64(binary.LittleEndian.Uint64(k[:8]), uint64(len(t.buckets)))
 	return &t.buckets[i]
 }
 
-// grow doubles the table and reports whether its bound allowed that. The records of one bucket go to two, so there
+// grow makes the table, or doubles it, and reports whether its bound allowed that. The records of one bucket go to two, so there
 // is room for all of them. What find and place returned before points into the former table.
 func (t *table) grow() bool {
+	if t.buckets == nil {
+		t.buckets = make([]bucket, t.first)
+		return true
+	}
 	if 2*len(t.buckets) > t.bound {
 		return false
 	}
@@ -93,6 +102,9 @@ func (t *table) grow() bool {
 // find returns the record of a key, or nil.
 func (t *table) find(k *Key, b Budget) *record {
 	in := t.bucket(k)
+	if in == nil {
+		return nil
+	}
 	for i := range in {
 		if in[i].budget == uint8(b)+1 && in[i].key == *k {
 			return &in[i]
@@ -104,6 +116,9 @@ func (t *table) find(k *Key, b Budget) *record {
 // free returns a free place in the bucket of a key, or nil.
 func (t *table) free(k *Key) *record {
 	in := t.bucket(k)
+	if in == nil {
+		return nil
+	}
 	for i := range in {
 		if in[i].budget == 0 {
 			return &in[i]
