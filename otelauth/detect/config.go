@@ -14,7 +14,6 @@ import (
 
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/log"
-	"go.opentelemetry.io/otel/log/global"
 	"go.opentelemetry.io/otel/metric"
 )
 
@@ -200,7 +199,7 @@ func (cfg *Config) complete() error {
 		}
 	}
 	if cfg.LoggerProvider == nil {
-		cfg.LoggerProvider = global.GetLoggerProvider()
+		cfg.LoggerProvider = otel.GetLoggerProvider()
 	}
 	if cfg.MeterProvider == nil {
 		cfg.MeterProvider = otel.GetMeterProvider()
