@@ -20,7 +20,7 @@ import (
 // Config is how a [Detector] works. Its zero value is a good one: every rule, at its default, told through the global
 // providers.
 type Config struct {
-	// LoggerProvider emits the events auth.detection; nil means that of [global.GetLoggerProvider].
+	// LoggerProvider emits the events auth.detection; nil means that of [otel.GetLoggerProvider].
 	LoggerProvider log.LoggerProvider
 	// MeterProvider makes the counters; nil means [otel.GetMeterProvider].
 	MeterProvider metric.MeterProvider
