@@ -15,6 +15,7 @@ import (
 	"os/signal"
 
 	"github.com/otelauth/otelauth-go/otelauth/detect/simulate"
+	"github.com/otelauth/otelauth-go/otelauth/throttle"
 )
 
 func main() {
@@ -33,10 +34,14 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	users := flags.Int("users", simulate.DefaultUsers, "honest people")
 	days := flags.Int("days", simulate.DefaultDays, "days")
 	honestOnly := flags.Bool("honest", false, "leave the attacks out")
+	budgets := flags.Bool("throttle", true, "guesses are paid from the default budgets; false: every guess is tried")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	s := simulate.Scenario{Seed: *seed, Users: *users, Days: *days}
+	if *budgets {
+		s.Throttle = simulate.Budgets(throttle.Budgets{})
+	}
 	honest, err := simulate.Run(ctx, s)
 	if err != nil {
 		return err

@@ -486,7 +486,9 @@ func TestRoomOfOthers(t *testing.T) {
 // TestEveryEntryTaken is the most memory there can be: something is folded into every entry.
 func TestEveryEntryTaken(t *testing.T) {
 	var before, after runtime.MemStats
-	runtime.GC()
+	for range 3 { // what other tests left in pools takes more than one collection
+		runtime.GC()
+	}
 	runtime.ReadMemStats(&before)
 	o := slogObserver(t, enabled{slog.DiscardHandler}, audit.Events{Success: audit.FirstSuccess, Burst: 1, Every: time.Hour})
 	for i := range 100_000 {

@@ -14,14 +14,13 @@ import (
 
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/log"
-	"go.opentelemetry.io/otel/log/global"
 	"go.opentelemetry.io/otel/metric"
 )
 
 // Config is how a [Detector] works. Its zero value is a good one: every rule, at its default, told through the global
 // providers.
 type Config struct {
-	// LoggerProvider emits the events auth.detection; nil means that of [global.GetLoggerProvider].
+	// LoggerProvider emits the events auth.detection; nil means that of [otel.GetLoggerProvider].
 	LoggerProvider log.LoggerProvider
 	// MeterProvider makes the counters; nil means [otel.GetMeterProvider].
 	MeterProvider metric.MeterProvider
@@ -203,7 +202,7 @@ func (cfg *Config) complete() error {
 		}
 	}
 	if cfg.LoggerProvider == nil {
-		cfg.LoggerProvider = global.GetLoggerProvider()
+		cfg.LoggerProvider = otel.GetLoggerProvider()
 	}
 	if cfg.MeterProvider == nil {
 		cfg.MeterProvider = otel.GetMeterProvider()

@@ -10,12 +10,12 @@ package detect
 // people mistype at home.
 func (e *engine) guess(m *moment) {
 	s := m.sample
-	fresh, passwords := true, 0
+	fresh := true
 	if m.account != 0 {
 		p := e.tries.touch(m.pair, e.now, 1)
 		begin(&p.value.first, &p.value.count, e.now, p.value.passwords.count(e.now/tryWindow))
 		fresh = p.value.passwords.add(m.password, e.now/tryWindow)
-		passwords = p.value.passwords.count(e.now / tryWindow)
+		passwords := p.value.passwords.count(e.now / tryWindow)
 		if s.unusable {
 			e.unusable(m)
 		}

@@ -54,10 +54,10 @@ const (
 
 // Memory is the [Store] of one process. Make one with [NewMemory]. It is safe for concurrent use.
 //
-// It takes memory as it fills. A table that is full at its bound gives up the budget with the smallest debt, and remembers that debt in a sketch that never
-// under-counts: hostile names push nobody's count out, the attacker's own included. Known pairs have a table that only a right password
-// writes to; when it is full, the oldest success makes room. No budget with a guess on its way is given up; where a
-// place cannot be had, the guess is Held.
+// It takes memory as it fills. A table that is full at its bound gives up the budget with the smallest debt, and remembers
+// that debt in a sketch that never under-counts: hostile names push nobody's count out, the attacker's own included. Known
+// pairs have a table that only a right password writes to; when it is full, the oldest success makes room. No budget with a
+// guess on its way is given up; where a place cannot be had, the guess is Held.
 //
 // Where memory is bounded and names are not, a store must forget or suspect; this one suspects. While more distinct wrong guesses are hashed
 // than it has room for, about 7,000 a second for minutes on end with 64 MiB, which takes a verifier without a password hash, strangers are

@@ -46,7 +46,7 @@ type Scenario struct {
 	Off        []string
 	// LoggerProvider is given the events. nil: nobody.
 	LoggerProvider log.LoggerProvider
-	// Throttle makes the budgets that guesses are paid from, on the virtual clock. nil: every guess is tried.
+	// Throttle makes the budgets that guesses are paid from, on the virtual clock; see [Budgets]. nil: every guess is tried.
 	Throttle func(now func() time.Time) (throttle.Throttle, error)
 	// OnAttempt is given each attempt after it is judged, in the order of their times, on the goroutine of [Run]; to play
 	// the same traffic to something else. nil: nobody.
@@ -186,7 +186,7 @@ type play struct {
 	report    *Report
 	keptOut   map[string]bool
 	pending   int
-	known     map[pairKey]bool
+	cached    map[pairKey]time.Time // until when
 
 	req attempt.Request
 	res attempt.Result
@@ -221,7 +221,7 @@ func (p *play) open() error {
 	if p.s.LoggerProvider == nil {
 		p.s.LoggerProvider = lognoop.NewLoggerProvider()
 	}
-	p.known = map[pairKey]bool{}
+	p.cached = map[pairKey]time.Time{}
 	p.detector, err = detect.New(detect.Config{
 		LoggerProvider: p.s.LoggerProvider, MeterProvider: noopmetric.NewMeterProvider(), OnDetection: p.found,
 		Thresholds: p.s.Thresholds, Off: p.s.Off, Locator: places{}, Now: clock, Rand: seeded{p.rng(2)},
@@ -243,6 +243,9 @@ type event struct {
 }
 
 const drainEvery = 1024
+
+// cacheTTL is how long a right credential is recognised without asking the budgets of guesses: the default of package verify.
+const cacheTTL = 5 * time.Minute
 
 func (p *play) play(ev *event) {
 	p.now = p.s.Start.Add(ev.at)
@@ -289,7 +292,7 @@ func (p *play) judge(ev *event) {
 	network := clientip.Network(ev.client)
 	g := throttle.Guess{Account: ev.name, Network: network, Fingerprint: fingerprint(ev)}
 	pair := pairKey{ev.account, network}
-	if !right || !p.known[pair] || p.throttle.Exhausted(g) {
+	if !right || !p.now.Before(p.cached[pair]) || p.throttle.Exhausted(g) {
 		d, err := p.throttle.Spend(context.Background(), g)
 		if err != nil || d.Verdict != throttle.Granted {
 			p.res.Outcome, p.res.ErrorType, p.res.Reason = attempt.Throttled, attempt.RateLimited, attempt.ReasonBudgetEmpty
@@ -302,7 +305,7 @@ func (p *play) judge(ev *event) {
 		settlement := throttle.Wrong
 		if right && !ev.disabled {
 			settlement = throttle.Right
-			p.known[pair] = true
+			p.cached[pair] = p.now.Add(cacheTTL)
 		}
 		p.throttle.Settle(context.Background(), g, settlement)
 	}

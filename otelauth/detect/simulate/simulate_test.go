@@ -86,15 +86,18 @@ func TestReach(t *testing.T) {
 	}
 }
 
-// TestHonest: at most one false episode of high severity. The whole reach, 10,000 users, is BenchmarkHonest.
+// TestHonest: nobody kept out, at most one false episode of high severity. The whole reach, 10,000 users, is BenchmarkHonest.
 func TestHonest(t *testing.T) {
 	t.Parallel()
 	for _, seed := range seeds(8, 9) {
-		s := simulate.Scenario{Seed: seed, Users: 1500}
+		s := simulate.Scenario{Seed: seed, Users: 1500, Throttle: simulate.Budgets(throttle.Budgets{})}
 		if raceEnabled {
 			s.Days = 3
 		}
 		r := run(t, s)
+		if r.KeptOut != 0 {
+			t.Errorf("seed %d: %d users kept out", seed, r.KeptOutUsers)
+		}
 		if n := r.FalseOf(detect.High); n > 1 {
 			t.Errorf("seed %d: %d false episodes of high severity: %v", seed, n, r.FalseDetections)
 		}
@@ -215,16 +218,18 @@ func TestWriteTable(t *testing.T) {
 
 // BenchmarkHonest is the reach for honest traffic: 10,000 users for 30 days, each time with another seed.
 func BenchmarkHonest(b *testing.B) {
-	high, attempts := 0, 0
+	high, keptOut, attempts := 0, 0, 0
 	for seed := uint64(100); b.Loop(); seed++ {
-		r, err := simulate.Run(b.Context(), simulate.Scenario{Seed: seed})
+		r, err := simulate.Run(b.Context(), simulate.Scenario{Seed: seed, Throttle: simulate.Budgets(throttle.Budgets{})})
 		if err != nil {
 			b.Fatal(err)
 		}
 		high += r.FalseOf(detect.High)
+		keptOut += r.KeptOutUsers
 		attempts += r.Attempts
 	}
 	b.ReportMetric(float64(high)/float64(b.N), "false-high/op")
+	b.ReportMetric(float64(keptOut)/float64(b.N), "kept-out/op")
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(attempts), "ns/attempt")
 }
 

@@ -14,7 +14,7 @@ import (
 )
 
 // WriteTable writes a report as text: one line a rule with what was found of its attack at each speed, and the false
-// episodes of honest in so many as 10,000 user-days have. The reports of attacks come from runs with [Attacks].
+// episodes of honest in so many as 10,000 user-days have; then whom the Throttle kept out of each run. The reports of attacks come from runs with [Attacks].
 func WriteTable(w io.Writer, honest *Report, attacks ...*Report) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "rule\tseverity\tone try every\tdetected\ttries\tafter\tby\tfirst\tfalse/10,000 user-days")
@@ -45,6 +45,11 @@ func WriteTable(w io.Writer, honest *Report, attacks ...*Report) error {
 	}
 	if err := t.Flush(); err != nil {
 		return err
+	}
+	for _, r := range attacks {
+		if len(r.Attacks) > 0 {
+			fmt.Fprintf(w, "attacked at speed %g: honest people kept out: %d times, %d users\n", r.Attacks[0].Attack.Speed, r.KeptOut, r.KeptOutUsers)
+		}
 	}
 	if honest != nil {
 		fmt.Fprintf(w, "honest: %d attempts, %d wrong, %d user-days; false episodes: %d high, %d medium, %d low; kept out: %d times, %d users\n",

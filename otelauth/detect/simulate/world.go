@@ -42,6 +42,7 @@ const (
 type place struct {
 	net    uint32 // an index of /24s, from 20.0.0.0
 	region uint8
+	shared bool // everybody there has one address
 }
 
 // cities are where the regions are.
@@ -55,8 +56,11 @@ var offsetHours = [...]int{1, 1, 0, 1, 1, -5, -6, -8, 5, 8, 9, 10}
 
 func offset(region uint8) time.Duration { return time.Duration(offsetHours[region]) * time.Hour }
 
-// address returns host of the /24 at index net. The region stands in the address, for [places].
+// address returns host of the /24 at index net, or its one address. The region stands in the address, for [places].
 func (p place) address(host uint32) netip.Addr {
+	if p.shared {
+		host = 0
+	}
 	n := (firstRegion+uint32(p.region))<<24 | (p.net&0xffff)<<8 | (1 + host%250)
 	return netip.AddrFrom4([4]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)})
 }
@@ -139,7 +143,9 @@ func newWorld(s Scenario, rng *rand.Rand) *world {
 		u.work = u.home
 		if rng.IntN(100) < s.SharedPercent {
 			if filled[u.region]%officeSize == 0 {
-				offices[u.region] = append(offices[u.region], w.place(u.region))
+				office := w.place(u.region)
+				office.shared = true
+				offices[u.region] = append(offices[u.region], office)
 			}
 			filled[u.region]++
 			u.work = offices[u.region][len(offices[u.region])-1]

@@ -116,7 +116,10 @@ func TestOutages(t *testing.T) {
 		},
 		{
 			"frozen",
-			func(t *testing.T, srv *server, _ *proxy) { srv.signal(t, syscall.SIGSTOP) },
+			func(t *testing.T, srv *server, _ *proxy) {
+				t.Helper()
+				srv.signal(t, syscall.SIGSTOP)
+			},
 			func(t *testing.T, srv *server, _ *proxy) {
 				t.Helper()
 				srv.signal(t, syscall.SIGCONT)
