@@ -146,7 +146,7 @@ func TestScore(t *testing.T) {
 	if len(attacks) != 1 || attacks[0] != want {
 		t.Errorf("attacks: %+v, want %+v", attacks, want)
 	}
-	if want := (honestScore{addrs: 1, people: 1, refused: 1}); honest != want {
+	if want := (honestScore{addrs: 1, accounts: 1, refused: 1}); honest != want {
 		t.Errorf("honest: %+v, want %+v", honest, want)
 	}
 

@@ -36,9 +36,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	fs := flag.NewFlagSet("detection", flag.ContinueOnError)
 	fs.SetOutput(stderr)
 	seed := fs.Uint64("seed", 1, "what the traffic is made from")
-	users := fs.Int("users", 200, "honest people")
-	days := fs.Int("days", 22, "days; the attacks begin on the 15th, when habits are learned")
-	whole := fs.Bool("whole", false, "give CrowdSec every line, also of addresses that never fail 6 times in a minute; hours")
+	users := fs.Int("users", 500, "honest people")
+	days := fs.Int("days", 25, "days; the attacks begin on the 15th, when habits are learned")
+	whole := fs.Bool("whole", false, "give CrowdSec every line, also of addresses that never fail 6 times in a minute; far slower")
 	speeds := fs.String("speeds", "1,0.1", "of the attacks, a `list`; each is a run of its own")
 	if err := fs.Parse(args); err != nil {
 		return err
