@@ -200,8 +200,8 @@ func TestNotBack(t *testing.T) {
 	wantTold(t, "eleven", fleet, detect.Start, 1)
 	feeds[1].alone = false
 	pass(fleet, 0)
-	if n := fleet[1].found[0].Attempts; n != 11 || len(fleet[1].found) != 1 {
-		t.Errorf("rests on %d attempts, told as %v; want 11, once", n, fleet[1].found)
+	if f := fleet[1].found; len(f) != 1 || f[0].Attempts != 11 {
+		t.Errorf("told %v; want one that rests on 11 attempts", f)
 	}
 	if n := fleet[1].d.Dropped(); n != 0 {
 		t.Errorf("%d dropped", n)
