@@ -108,7 +108,7 @@
 // outrun the announcement, and by a leader that started after the feed had dropped the evidence. Findings that nobody tells
 // for 30 s are told by all who have them.
 //
-// Each process does the work of all: some microseconds for each attempt of the fleet. To the memory above come 6 MiB at most.
+// Each process does the work of all: 1 or 2 µs for each attempt of the fleet. To the memory above come 6 MiB at most.
 //
 // # Events
 //

@@ -46,7 +46,6 @@ type sharing struct {
 	number  uint64     // of the last batch
 	out     []outgoing // to be published
 	unseen  []outgoing // published
-	counted uint64     // own batches up to this one are added up
 	senders map[uint64]time.Time
 	newest  time.Time
 
@@ -170,7 +169,6 @@ func (s *sharing) published() {
 	s.out = nil
 	for len(s.unseen) > maxUnseen {
 		s.lost += uint64(len(s.unseen[0].same))
-		s.counted = s.unseen[0].Number
 		s.unseen = slices.Delete(s.unseen, 0, 1)
 	}
 }
@@ -180,7 +178,6 @@ func (s *sharing) byItself() {
 	s.settle(s.told, true)
 	s.alone, s.engine.alone = true, true
 	for _, b := range append(s.unseen, s.out...) {
-		s.counted = b.Number
 		s.read(b.Data, b.same, time.Time{})
 	}
 	s.unseen, s.out = nil, nil
@@ -201,9 +198,7 @@ func (s *sharing) take(b *Batch) {
 		s.read(b.Data, nil, b.Time)
 		return
 	}
-	if b.Number <= s.counted {
-		return // while alone, or given up
-	}
+	// One that is not among them was added up alone, or given up.
 	for len(s.unseen) > 0 && s.unseen[0].Number <= b.Number {
 		if own := s.unseen[0]; own.Number == b.Number {
 			// Not what came back: whoever writes to the feed writes nothing of ours.
@@ -213,7 +208,6 @@ func (s *sharing) take(b *Batch) {
 		}
 		s.unseen = slices.Delete(s.unseen, 0, 1)
 	}
-	s.counted = b.Number
 }
 
 // sender notes who is there. A stale password counts once for each process, and so much more a guesser must show.

@@ -4,7 +4,9 @@
 package detect_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"net/netip"
 	"testing"
@@ -28,6 +30,7 @@ type feed struct {
 	id     uint64
 	next   int
 	alone  bool
+	deaf   bool // what is published does not come back yet
 	failed bool // an exchange does its work and its answer is lost
 	seen   map[uint64]uint64
 }
@@ -50,7 +53,7 @@ func (f *feed) Exchange(_ context.Context, out []detect.Outgoing, told detect.Po
 	if f.hub.leader == f && told.Compare(f.hub.told) > 0 {
 		f.hub.told = told
 	}
-	for ; f.next < len(f.hub.batches); f.next++ {
+	for ; !f.deaf && f.next < len(f.hub.batches); f.next++ {
 		b := f.hub.batches[f.next]
 		if b.Own = b.Sender == f.id; b.Number > f.seen[b.Sender] {
 			f.seen[b.Sender] = b.Number
@@ -181,6 +184,73 @@ func TestAlone(t *testing.T) {
 	}
 	pass(fleet, 6*24*time.Hour)
 	wantTold(t, "each once", fleet, detect.End, 3)
+}
+
+// TestNotBack: what was published and did not come back is added up alone, once.
+func TestNotBack(t *testing.T) {
+	t.Parallel()
+	_, feeds, fleet := newFleet(t, 2)
+	distribute(fleet, "bob", 50, 2) // so that there are two
+	feeds[1].deaf = true
+	distribute(fleet[1:], "alice", 0, 9)
+	feeds[1].alone, feeds[1].deaf = true, false
+	distribute(fleet[1:], "alice", 9, 1)
+	wantTold(t, "ten, of two processes", fleet, detect.Start, 0)
+	distribute(fleet[1:], "alice", 10, 1)
+	wantTold(t, "eleven", fleet, detect.Start, 1)
+	feeds[1].alone = false
+	pass(fleet, 0)
+	if f := fleet[1].found; len(f) != 1 || f[0].Attempts != 11 {
+		t.Errorf("told %v; want one that rests on 11 attempts", f)
+	}
+	if n := fleet[1].d.Dropped(); n != 0 {
+		t.Errorf("%d dropped", n)
+	}
+}
+
+// TestNothingLeaves: what a feed is handed holds no name, no address and no fingerprint.
+func TestNothingLeaves(t *testing.T) {
+	t.Parallel()
+	const fingerprint = 0xf1e2d3c4b5a69788
+	h, _, fleet := newFleet(t, 1)
+	for _, o := range []attempt.Outcome{attempt.Failure, attempt.Success} {
+		req := attempt.Request{Context: context.Background(), Time: monday, Client: netip.MustParseAddr("198.51.100.231"), Path: "/canary", UserAgent: "canary"}
+		res := attempt.Result{Outcome: o, UserName: "canary", UserHash: "k:1", PasswordFingerprint: fingerprint}
+		fleet[0].decide(&req, &res)
+	}
+	if len(h.batches) != 2 {
+		t.Fatalf("%d batches", len(h.batches))
+	}
+	for _, b := range h.batches {
+		if !bytes.Contains(b.Data, []byte("k:1")) || !bytes.Contains(b.Data, []byte{198, 51, 100}) {
+			t.Error("neither hash nor network: the test would prove nothing")
+		}
+		for what, form := range map[string][]byte{
+			"name": []byte("canary"), "address": {198, 51, 100, 231}, "fingerprint": binary.BigEndian.AppendUint64(nil, fingerprint),
+			"fingerprint backwards": binary.LittleEndian.AppendUint64(nil, fingerprint), "fingerprint as varint": binary.AppendUvarint(nil, fingerprint),
+		} {
+			if bytes.Contains(b.Data, form) {
+				t.Errorf("the %s leaves the process", what)
+			}
+		}
+	}
+}
+
+// BenchmarkShared is what an attempt of the fleet costs each process: decoding and adding up.
+func BenchmarkShared(b *testing.B) {
+	_, _, fleet := newFleet(b, 1)
+	req, res := sampleAttempt(attempt.Failure)
+	b.ReportAllocs()
+	n := uint64(0)
+	for b.Loop() {
+		n++
+		req.Client = netip.AddrFrom4([4]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)})
+		res.PasswordFingerprint = n
+		_ = fleet[0].d.Decide(req.Context, req, res)
+		if n%4096 == 0 {
+			fleet[0].d.Drain(monday)
+		}
+	}
 }
 
 // TestStaleThroughAll: one stale password that meets each of twelve processes is not twelve guesses.

@@ -80,9 +80,9 @@ type attackScore struct {
 
 // honestScore is what became of everybody else.
 type honestScore struct {
-	addrs   int // blocked at least once
-	people  int // who were right and refused at least once
-	refused int // right credentials refused
+	addrs    int // blocked at least once
+	accounts int // which were right and refused at least once
+	refused  int // right credentials refused
 }
 
 // score counts. An attack is detected with the first block of an address that it came from; a block of the second in which it came is one.
@@ -91,7 +91,7 @@ func score(r *recording, f findings) ([]attackScore, honestScore) {
 	hostile := r.hostile()
 	first := make([]time.Time, len(attacks))
 	tries, refused := make([]int, len(attacks)), make([]int, len(attacks))
-	people := map[string]bool{}
+	accounts := map[string]bool{}
 	var honest honestScore
 	for i, a := range r.attempts {
 		if a.Attack >= 0 {
@@ -103,10 +103,10 @@ func score(r *recording, f findings) ([]attackScore, honestScore) {
 			}
 		} else if f.refused[i] && a.Outcome == attempt.Success {
 			honest.refused++
-			people[a.Name] = true
+			accounts[a.Name] = true
 		}
 	}
-	honest.people = len(people)
+	honest.accounts = len(accounts)
 	seen := map[netip.Addr]bool{}
 	when := make([]time.Time, len(attacks))
 	for _, b := range f.blocks {

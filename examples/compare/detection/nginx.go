@@ -25,19 +25,6 @@ func errorLine(a *simulate.Attempt, request int) string {
 		a.Time.UTC().Format("2006/01/02 15:04:05"), request+1, a.Name, reason, a.Client, pathOf(a.Route))
 }
 
-// accessLine is nginx's access log in its default format, "combined".
-func accessLine(a *simulate.Attempt) string {
-	name, status := a.Name, 401
-	if name == "" {
-		name = "-"
-	}
-	if a.Outcome == attempt.Success {
-		status = 200
-	}
-	return fmt.Sprintf(`%s - %s [%s] "GET %s HTTP/1.1" %d 179 "-" "%s"`,
-		a.Client, name, a.Time.UTC().Format("02/Jan/2006:15:04:05 -0700"), pathOf(a.Route), status, agent)
-}
-
 var wildcards = strings.NewReplacer("{id}", "7", "{page}", "status", "{path...}", "2026/report.txt")
 
 // pathOf is a path that the route matches.

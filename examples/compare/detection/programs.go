@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -31,7 +32,9 @@ var alertsDriver string
 type replay struct {
 	dir       string
 	recording *recording
-	attempts  string // path
+	attempts  string // the recording for the drivers
+	errorLog  string // the recording as nginx would log it
+	whole     bool   // CrowdSec gets every line
 	log       io.Writer
 }
 
@@ -85,7 +88,7 @@ const jail = "nginx-http-auth"
 
 // fail2ban switches the jail on in a copy of the stock configuration and changes nothing else of what decides.
 func (p *replay) fail2ban(ctx context.Context) (findings, error) {
-	conf, errorLog := filepath.Join(p.dir, "fail2ban"), filepath.Join(p.dir, "error.log")
+	conf, growing := filepath.Join(p.dir, "fail2ban"), filepath.Join(p.dir, "error.log")
 	if err := p.copyTree(ctx, "/etc/fail2ban", conf); err != nil {
 		return findings{}, err
 	}
@@ -93,29 +96,19 @@ func (p *replay) fail2ban(ctx context.Context) (findings, error) {
 	if err := os.RemoveAll(filepath.Join(conf, "jail.d")); err != nil {
 		return findings{}, err
 	}
-	local := fmt.Sprintf("[%s]\nenabled = true\nlogpath = %s\nbackend = polling\naction =\n", jail, errorLog)
+	local := fmt.Sprintf("[%s]\nenabled = true\nlogpath = %s\nbackend = polling\naction =\n", jail, growing)
 	if err := os.WriteFile(filepath.Join(conf, "jail.local"), []byte(local), 0o600); err != nil {
 		return findings{}, err
 	}
-	if err := os.WriteFile(errorLog, nil, 0o600); err != nil {
+	if err := os.WriteFile(growing, nil, 0o600); err != nil {
 		return findings{}, err
 	}
-	return p.drive(ctx, "replay_fail2ban.py", fail2banDriver, conf, jail, errorLog, p.attempts)
+	return p.drive(ctx, "replay_fail2ban.py", fail2banDriver, conf, jail, growing, p.attempts)
 }
 
 // matched says how many lines of the whole error log the stock filter finds, according to fail2ban-regex.
 func (p *replay) matched(ctx context.Context) (string, error) {
-	path := filepath.Join(p.dir, "whole-error.log")
-	var b strings.Builder
-	for i := range p.recording.attempts {
-		if line := errorLine(&p.recording.attempts[i], i); line != "" {
-			b.WriteString(line + "\n")
-		}
-	}
-	if err := os.WriteFile(path, []byte(b.String()), 0o600); err != nil {
-		return "", err
-	}
-	out, err := p.command(ctx, "/usr/bin/fail2ban-regex", "--no-check-all", path, jail)
+	out, err := p.command(ctx, "/usr/bin/fail2ban-regex", "--no-check-all", p.errorLog, jail)
 	if err != nil {
 		return "", err
 	}
@@ -130,14 +123,25 @@ func (p *replay) matched(ctx context.Context) (string, error) {
 // crowdsecFor is what the package's profile says.
 const crowdsecFor = 4 * time.Hour
 
+// CrowdSec takes some 3 ms for a line, so by default it gets those of addresses that could overflow a bucket. The one for failed logins holds 5
+// and leaks one in 10 s: n failures within t overflow it when n > 5 + t/10 s, and then some minute has 6 of them. The others want more.
+const (
+	crowdsecBurst  = 6
+	crowdsecWindow = time.Minute + time.Second // a log has seconds
+)
+
 // crowdsec replays the log with a copy of the package's configuration; only its places, its journal and its address are
 // others, the central API is left out, and alerts are not thrown away after 5,000.
 func (p *replay) crowdsec(ctx context.Context) (findings, error) {
-	conf, data := filepath.Join(p.dir, "crowdsec"), filepath.Join(p.dir, "crowdsec-data")
-	nginxLog := filepath.Join(p.dir, "nginx.log")
-	if err := p.recording.writeLog(nginxLog); err != nil {
+	log := filepath.Join(p.dir, "crowdsec-error.log")
+	var of map[netip.Addr]bool
+	if !p.whole {
+		of = p.recording.bursts(crowdsecBurst, crowdsecWindow)
+	}
+	if err := p.recording.writeErrorLog(log, of); err != nil {
 		return findings{}, err
 	}
+	conf, data := filepath.Join(p.dir, "crowdsec"), filepath.Join(p.dir, "crowdsec-data")
 	if err := p.copyTree(ctx, "/etc/crowdsec", conf); err != nil {
 		return findings{}, err
 	}
@@ -172,7 +176,7 @@ func (p *replay) crowdsec(ctx context.Context) (findings, error) {
 		"--password", rand.Text(), "--url", "http://"+api, "-f", credentials); err != nil {
 		return findings{}, err
 	}
-	if _, err := p.command(ctx, "/usr/bin/crowdsec", "-c", file, "-dsn", "file://"+nginxLog, "-type", "nginx"); err != nil {
+	if _, err := p.command(ctx, "/usr/bin/crowdsec", "-c", file, "-dsn", "file://"+log, "-type", "nginx"); err != nil {
 		return findings{}, err
 	}
 	f, err := p.drive(ctx, "replay_alerts.py", alertsDriver, db)

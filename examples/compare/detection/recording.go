@@ -90,17 +90,33 @@ func (r *recording) writeAttempts(path string) error {
 	})
 }
 
-// writeLog writes what nginx would: the line of the error log, where there is one, and that of the access log.
-func (r *recording) writeLog(path string) error {
+// writeErrorLog writes nginx's error log, of those addresses that of is true for; nil: of all.
+func (r *recording) writeErrorLog(path string, of map[netip.Addr]bool) error {
 	return writeFile(path, func(w *bufio.Writer) error {
 		for i := range r.attempts {
-			if line := errorLine(&r.attempts[i], i); line != "" {
+			if line := errorLine(&r.attempts[i], i); line != "" && (of == nil || of[r.attempts[i].Client]) {
 				fmt.Fprintln(w, line)
 			}
-			fmt.Fprintln(w, accessLine(&r.attempts[i]))
 		}
 		return nil
 	})
+}
+
+// bursts are the addresses that fail n times within d, at least once.
+func (r *recording) bursts(n int, d time.Duration) map[netip.Addr]bool {
+	last := map[netip.Addr][]time.Time{}
+	found := map[netip.Addr]bool{}
+	for _, a := range r.attempts {
+		if a.Outcome != attempt.Failure || found[a.Client] {
+			continue
+		}
+		times := append(last[a.Client], a.Time)
+		times = times[max(0, len(times)-n):]
+		if last[a.Client] = times; len(times) == n && a.Time.Sub(times[0]) <= d {
+			found[a.Client] = true
+		}
+	}
+	return found
 }
 
 // hostile maps the addresses that attacks came from to the first attack that did.

@@ -51,7 +51,7 @@ func writeTable(w io.Writer, speed float64, s simulate.Scenario, r *recording, r
 	fmt.Fprintf(&b, "|\n| --- | --- | --- %s|\n", strings.Repeat("| --- ", len(peers)))
 	for i, a := range report.Attacks {
 		fmt.Fprintf(&b, "| %s | %s | %s ", strings.ReplaceAll(a.Attack.Rule, "_", " "), short(a.Attack.Every),
-			cell(attackScore{detected: a.Detected, tries: a.Attempts, after: a.After, refused: ourTries[i].refused}))
+			ourCell(a, ourTries[i].refused))
 		for _, p := range peers {
 			fmt.Fprintf(&b, "| %s ", cell(p.attacks[i]))
 		}
@@ -88,11 +88,19 @@ func writeTable(w io.Writer, speed float64, s simulate.Scenario, r *recording, r
 func noticed(report *simulate.Report) int {
 	n := 0
 	for _, a := range report.Attacks {
-		if a.Detected {
+		if len(a.By) > 0 {
 			n++
 		}
 	}
 	return n
+}
+
+// ourCell is by the rule that is meant for the attack; where only others have named it, it says the first of them.
+func ourCell(a simulate.AttackReport, refused float64) string {
+	if a.Detected || len(a.By) == 0 {
+		return cell(attackScore{detected: a.Detected, tries: a.Attempts, after: a.After, refused: refused})
+	}
+	return fmt.Sprintf("%s, as %s", short(a.FirstAfter), strings.ReplaceAll(a.By[0], "_", " "))
 }
 
 func cell(a attackScore) string {
@@ -101,12 +109,12 @@ func cell(a attackScore) string {
 		text = fmt.Sprintf("%d, %s", a.tries, short(a.after))
 	}
 	if a.refused > 0 {
-		text += fmt.Sprintf("; %.3g %% refused", 100*a.refused)
+		text += fmt.Sprintf("; %.1f %% refused", 100*a.refused)
 	}
 	return text
 }
 
-func out(h honestScore) string { return fmt.Sprintf("%d people, %d times", h.people, h.refused) }
+func out(h honestScore) string { return fmt.Sprintf("%d accounts, %d times", h.accounts, h.refused) }
 
 func short(d time.Duration) string {
 	switch {

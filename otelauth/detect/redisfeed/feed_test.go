@@ -4,10 +4,13 @@
 package redisfeed_test
 
 import (
+	"context"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"net"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -211,7 +214,14 @@ func TestForeign(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
 	c := srv.client(t)
-	f := newFleet(t, srv, 2)
+	var arrived atomic.Int64
+	f := newFleet(t, srv, 2, func(cfg *redisfeed.Config, _ *detect.Config) {
+		cfg.Client = redis.NewClient(&redis.Options{Addr: srv.addr, Dialer: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			c, err := new(net.Dialer).DialContext(ctx, network, addr)
+			return counted{c, &arrived}, err
+		}})
+		t.Cleanup(func() { _ = cfg.Client.Close() })
+	})
 	f.spread("alice", 0, 4)
 	stream := "{otelauth-detect}:attempts"
 	entries, err := c.XRange(ctx, stream, "-", "+").Result()
@@ -244,6 +254,9 @@ func TestForeign(t *testing.T) {
 	if n := f[0].feed.Rejected() - before; n < 9+15 {
 		t.Errorf("%d rejected; want 9 of the test's and 15 of another key", n)
 	}
+	if n := arrived.Load(); n > 1<<20 {
+		t.Errorf("%d bytes arrived: an entry of 32 MiB is no reason to read it", n)
+	}
 	if len(f[0].found)+len(f[1].found) != 0 {
 		t.Errorf("foreign entries are believed: %v %v", f[0].found, f[1].found)
 	}
@@ -251,6 +264,65 @@ func TestForeign(t *testing.T) {
 	f.starts("among rubbish", 1)
 	if e, ok := f[0].notes(); e != 1 || ok != 0 {
 		t.Errorf("%d notices of foreign values, %d of return; want 1 and 0", e, ok)
+	}
+}
+
+// counted is a connection that counts what it reads.
+type counted struct {
+	net.Conn
+	n *atomic.Int64
+}
+
+func (c counted) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.n.Add(int64(n))
+	return n, err
+}
+
+// TestForgedTold: only who has the key can say what is told.
+func TestForgedTold(t *testing.T) {
+	t.Parallel()
+	srv := startRedis(t)
+	c := srv.client(t)
+	p := newProcess(t, srv)
+	p.guess("alice", 1, 1)
+	p.drain() // sends
+	p.drain() // leads
+	p.drain() // says so
+	x, err := p.feed.Exchange(ctx, nil, detect.Position{})
+	if err != nil || x.Told == (detect.Position{}) {
+		t.Fatal(x, err)
+	}
+	value, err := c.Get(ctx, "{otelauth-detect}:told").Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	value[len(value)-1] ^= 1
+	if err := c.Set(ctx, "{otelauth-detect}:told", value, 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	x, err = p.feed.Exchange(ctx, nil, detect.Position{})
+	if err != nil || x.Told != (detect.Position{}) || p.feed.Rejected() != 1 {
+		t.Errorf("told %v, %d rejected, %v; want nothing told and one rejected", x.Told, p.feed.Rejected(), err)
+	}
+}
+
+// TestLate: what a frozen server finds in its sockets when it thaws is void: its sender has added it up alone.
+func TestLate(t *testing.T) {
+	t.Parallel()
+	srv := startRedis(t)
+	c := srv.client(t)
+	p := newProcess(t, srv, impatient)
+	p.guess("alice", 1, 1)
+	p.drain()
+	srv.signal(t, syscall.SIGSTOP)
+	p.guess("alice", 2, 2)
+	until(t, "given up", func() bool { p.drain(); return !p.feed.Shared() })
+	<-time.After(200 * time.Millisecond) // more than Timeout and what is granted on top
+	srv.signal(t, syscall.SIGCONT)
+	until(t, "thawed", srv.answers)
+	if n := c.XLen(ctx, "{otelauth-detect}:attempts").Val(); n != 1 {
+		t.Errorf("%d entries; want that of before", n)
 	}
 }
 
