@@ -76,6 +76,7 @@ func (d dice) Read(b []byte) (int, error) {
 
 // newFleet makes n processes, of which the first leads. They share a clock.
 func newFleet(t testing.TB, n int, change ...func(*detect.Config)) (*hub, []*feed, []*watch) {
+	t.Helper()
 	h := &hub{}
 	feeds := make([]*feed, n)
 	fleet := make([]*watch, n)

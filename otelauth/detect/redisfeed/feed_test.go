@@ -93,13 +93,13 @@ func TestTakeover(t *testing.T) {
 	}
 	rest := append(append(fleet{}, f[:leader]...), f[leader+1:]...)
 	rest.spread("bob", 100, 15) // found by nobody who leads
-	if n := rest.count(detect.DistributedGuessing, detect.Start); n != 0 {
+	if n := rest.count(detect.Start); n != 0 {
 		t.Errorf("told %d findings without the lead", n)
 	}
 	rest.starts("after", 1)
 	rest.spread("alice", 200, 40)
 	rest.starts("alice goes on", 1)
-	if n := rest.count(detect.DistributedGuessing, detect.Update); n == 0 {
+	if n := rest.count(detect.Update); n == 0 {
 		t.Error("the episode of alice does not grow under the new leader")
 	}
 	id := f[leader].found[0].Episode
@@ -157,6 +157,7 @@ func TestNewcomer(t *testing.T) {
 
 // outage is what a fleet does while Redis is away and after.
 func outage(t *testing.T, srv *server, away, back func()) {
+	t.Helper()
 	f := newFleet(t, srv, 2, impatient)
 	f.spread("alice", 0, 15)
 	f.starts("before", 1)
@@ -167,8 +168,8 @@ func outage(t *testing.T, srv *server, away, back func()) {
 	for i := range 12 {
 		f[0].guess("bob", 100+i, uint64(i+1))
 	}
-	f[:1].starts("alone", f[:1].count(detect.DistributedGuessing, detect.Start)+1)
-	if n := f.count(detect.DistributedGuessing, detect.Start); n != 2 {
+	f[:1].starts("alone", f[:1].count(detect.Start)+1)
+	if n := f.count(detect.Start); n != 2 {
 		t.Errorf("%d starts; want alice's and bob's", n)
 	}
 
@@ -352,13 +353,13 @@ func TestUsurper(t *testing.T) {
 	f := newFleet(t, srv, 2)
 	f.spread("alice", 0, 15)
 	f.drain()
-	if n := f.count(detect.DistributedGuessing, detect.Start); n != 0 {
+	if n := f.count(detect.Start); n != 0 {
 		t.Fatalf("told %d times under another's lead", n)
 	}
 	for _, p := range f {
 		p.d.Drain(time.Now().Add(31 * time.Second))
 	}
-	if n := f.count(detect.DistributedGuessing, detect.Start); n != 2 {
+	if n := f.count(detect.Start); n != 2 {
 		t.Errorf("told %d times; want by both, late", n)
 	}
 }

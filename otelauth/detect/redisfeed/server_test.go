@@ -106,6 +106,7 @@ func (s *server) signal(t testing.TB, sig syscall.Signal) {
 
 // client of the test itself, with the library's defaults.
 func (s *server) client(t testing.TB) *redis.Client {
+	t.Helper()
 	c := redis.NewClient(&redis.Options{Addr: s.addr})
 	t.Cleanup(func() { _ = c.Close() })
 	return c

@@ -124,6 +124,7 @@ func (p *process) notes() (errs, ok int) {
 type fleet []*process
 
 func newFleet(t testing.TB, srv *server, n int, change ...func(*redisfeed.Config, *detect.Config)) fleet {
+	t.Helper()
 	f := make(fleet, n)
 	for i := range f {
 		f[i] = newProcess(t, srv, change...)
@@ -139,10 +140,11 @@ func (f fleet) drain() {
 	}
 }
 
-func (f fleet) count(rule string, phase detect.Phase) int {
+// count is how often distributed guessing was told.
+func (f fleet) count(phase detect.Phase) int {
 	n := 0
 	for _, p := range f {
-		n += p.count(rule, phase)
+		n += p.count(detect.DistributedGuessing, phase)
 	}
 	return n
 }
@@ -151,10 +153,10 @@ func (f fleet) count(rule string, phase detect.Phase) int {
 func (f fleet) starts(what string, want int) {
 	t := f[0].t
 	t.Helper()
-	until(t, what, func() bool { f.drain(); return f.count(detect.DistributedGuessing, detect.Start) >= want })
+	until(t, what, func() bool { f.drain(); return f.count(detect.Start) >= want })
 	f.drain()
 	f.drain()
-	if n := f.count(detect.DistributedGuessing, detect.Start); n != want {
+	if n := f.count(detect.Start); n != want {
 		t.Errorf("%s: told %d times; want %d", what, n, want)
 	}
 }
