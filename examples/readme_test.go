@@ -210,7 +210,8 @@ func TestReadmeTuned(t *testing.T) {
 	check(err) // not in the README
 
 	t.Cleanup(func() {
-		check(mw.Close()) })
+		check(mw.Close())
+	})
 	if code := guess(t, mw, 11); code != http.StatusTooManyRequests || mw.Budgets() != nil {
 		t.Errorf("the eleventh guess got %d", code)
 	}
@@ -303,7 +304,8 @@ func TestReadmeOperator(t *testing.T) {
 	mw, err := otelauth.New(otelauth.Config{Accounts: users})
 	check(err)
 	t.Cleanup(func() {
-		check(mw.Close()) })
+		check(mw.Close())
+	})
 	ctx := t.Context()
 	if code := guess(t, mw, 11); code != http.StatusTooManyRequests {
 		t.Errorf("the eleventh guess got %d", code)
