@@ -87,7 +87,12 @@ func New(cfg Config) (*Detector, error) {
 	}
 	own := newSip(key)
 	if cfg.Feed == nil {
-		d.build = func() *engine { return newEngine(&cfg, own, d.tell.tell) }
+		start := cfg.Now()
+		d.build = func() *engine {
+			e := newEngine(&cfg, own, d.tell.tell)
+			e.base = start // attempts are older than the look at them
+			return e
+		}
 		return d, nil
 	}
 	d.shared = newSharing(&cfg, own, d.tell.tell)
