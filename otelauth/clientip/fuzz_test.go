@@ -42,6 +42,7 @@ func FuzzXForwardedFor(f *testing.F) {
 	f.Add("unknown", "_id, ,\t::ffff:10.0.0.1")
 	f.Add("fe80::1%eth0", "010.0.0.1")
 	f.Add("0.0.0.0%000::0", "[192.0.2.1%a:b]")
+	f.Add("0", "[::]:000000")
 	r := resolver(f, trusting(clientip.XForwardedFor))
 	f.Fuzz(func(t *testing.T, first, second string) {
 		req := request(fuzzPeer)
@@ -130,6 +131,9 @@ func plainAddr(s string) netip.Addr {
 		port = ":" + port
 	}
 	if port != "" && !strings.HasPrefix(port, ":_") {
+		if len(port) > len(":65535") { // RFC 7239, section 6.3: at most five digits; netip takes any number of zeros
+			return netip.Addr{}
+		}
 		if _, err := netip.ParseAddrPort("192.0.2.1" + port); err != nil {
 			return netip.Addr{}
 		}
