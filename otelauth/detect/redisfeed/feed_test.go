@@ -156,7 +156,7 @@ func TestNewcomer(t *testing.T) {
 }
 
 // outage is what a fleet does while Redis is away and after.
-func outage(t *testing.T, srv *server, away, back func()) {
+func outage(t *testing.T, srv server, away, back func()) {
 	t.Helper()
 	f := newFleet(t, srv, 2, impatient)
 	f.spread("alice", 0, 15)
@@ -191,20 +191,20 @@ func outage(t *testing.T, srv *server, away, back func()) {
 func TestRestart(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
-	outage(t, srv, srv.kill, func() { srv.start(t) })
+	outage(t, srv, srv.Kill, func() { srv.Restart(t) })
 }
 
 func TestFrozen(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
-	outage(t, srv, func() { srv.signal(t, syscall.SIGSTOP) }, func() { srv.signal(t, syscall.SIGCONT) })
+	outage(t, srv, func() { srv.Signal(t, syscall.SIGSTOP) }, func() { srv.Signal(t, syscall.SIGCONT) })
 }
 
 // TestAbsent: a service starts without Redis, and detects.
 func TestAbsent(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
-	srv.kill()
+	srv.Kill()
 	f := fleet{newProcess(t, srv, impatient)}
 	f.spread("alice", 0, 15)
 	f.starts("without Redis", 1)
@@ -214,10 +214,10 @@ func TestAbsent(t *testing.T) {
 func TestForeign(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
-	c := srv.client(t)
+	c := srv.Client(t)
 	var arrived atomic.Int64
 	f := newFleet(t, srv, 2, func(cfg *redisfeed.Config, _ *detect.Config) {
-		cfg.Client = redis.NewClient(&redis.Options{Addr: srv.addr, Dialer: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		cfg.Client = redis.NewClient(&redis.Options{Addr: srv.Addr, Dialer: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			c, err := new(net.Dialer).DialContext(ctx, network, addr)
 			return counted{c, &arrived}, err
 		}})
@@ -284,7 +284,7 @@ func (c counted) Read(b []byte) (int, error) {
 func TestForgedTold(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
-	c := srv.client(t)
+	c := srv.Client(t)
 	p := newProcess(t, srv)
 	p.guess("alice", 1, 1)
 	p.drain() // sends
@@ -312,16 +312,16 @@ func TestForgedTold(t *testing.T) {
 func TestLate(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
-	c := srv.client(t)
+	c := srv.Client(t)
 	p := newProcess(t, srv, impatient)
 	p.guess("alice", 1, 1)
 	p.drain()
-	srv.signal(t, syscall.SIGSTOP)
+	srv.Signal(t, syscall.SIGSTOP)
 	p.guess("alice", 2, 2)
 	until(t, "given up", func() bool { p.drain(); return !p.feed.Shared() })
 	<-time.After(200 * time.Millisecond) // more than Timeout and what is granted on top
-	srv.signal(t, syscall.SIGCONT)
-	until(t, "thawed", srv.answers)
+	srv.Signal(t, syscall.SIGCONT)
+	until(t, "thawed", srv.Answers)
 	if n := c.XLen(ctx, "{otelauth-detect}:attempts").Val(); n != 1 {
 		t.Errorf("%d entries; want that of before", n)
 	}
@@ -331,7 +331,7 @@ func TestLate(t *testing.T) {
 func TestWrongType(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
-	c := srv.client(t)
+	c := srv.Client(t)
 	if err := c.Set(ctx, "{otelauth-detect}:attempts", "theirs", 0).Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -347,7 +347,7 @@ func TestWrongType(t *testing.T) {
 func TestUsurper(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
-	if err := srv.client(t).Set(ctx, "{otelauth-detect}:lead", "nobody", 0).Err(); err != nil {
+	if err := srv.Client(t).Set(ctx, "{otelauth-detect}:lead", "nobody", 0).Err(); err != nil {
 		t.Fatal(err)
 	}
 	f := newFleet(t, srv, 2)
@@ -379,7 +379,7 @@ func TestRevealsNothing(t *testing.T) {
 	f.spread("canary", 0, 15)
 	f.starts("the canary is found", 1)
 	var held strings.Builder
-	c := srv.client(t)
+	c := srv.Client(t)
 	keys, err := c.Keys(ctx, "*").Result()
 	if err != nil || len(keys) < 3 {
 		t.Fatal(keys, err)
@@ -429,7 +429,7 @@ func TestBounded(t *testing.T) {
 		}
 	}
 	p.drain()
-	c := srv.client(t)
+	c := srv.Client(t)
 	n, err := c.MemoryUsage(ctx, "{otelauth-detect}:attempts", 0).Result()
 	if err != nil {
 		t.Fatal(err)

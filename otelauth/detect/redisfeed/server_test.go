@@ -9,13 +9,12 @@ import (
 	"io"
 	"net"
 	"os"
-	"os/exec"
-	"strconv"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/otelauth/otelauth-go/otelauth/internal/redistest"
 )
 
 // silence keeps go-redis from writing of servers that the tests take away.
@@ -28,94 +27,18 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// server is a redis-server of the test's own, on loopback.
-type server struct {
-	addr string
-	args []string
-	cmd  *exec.Cmd
-}
+// server is a redis-server of the test's own.
+type server struct{ *redistest.Server }
 
-// startRedis starts a server that ends with the test.
-func startRedis(t testing.TB) *server {
+func startRedis(t testing.TB) server {
 	t.Helper()
-	path := ""
-	for _, name := range []string{"redis-server", "valkey-server"} {
-		if p, err := exec.LookPath(name); err == nil {
-			path = p
-			break
-		}
-	}
-	if path == "" {
-		t.Skip("no redis-server: apt-get install redis-server")
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	_ = l.Close()
-	s := &server{addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port))}
-	s.args = []string{
-		path, "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
-		"--dir", t.TempDir(), "--daemonize", "no", "--loglevel", "warning",
-	}
-	s.start(t)
-	t.Cleanup(s.kill)
-	return s
-}
-
-func (s *server) start(t testing.TB) {
-	t.Helper()
-	s.cmd = exec.Command(s.args[0], s.args[1:]...)
-	if err := s.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	until(t, "redis-server answers", s.answers)
-}
-
-func (s *server) answers() bool {
-	c, err := net.Dial("tcp", s.addr)
-	if err != nil {
-		return false
-	}
-	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(time.Second))
-	if _, err := io.WriteString(c, "PING\r\n"); err != nil {
-		return false
-	}
-	var b [5]byte
-	_, err = io.ReadFull(c, b[:])
-	return err == nil && string(b[:]) == "+PONG"
-}
-
-// kill ends the server at once, as a power cut does.
-func (s *server) kill() {
-	if s.cmd != nil {
-		_ = s.cmd.Process.Kill()
-		_ = s.cmd.Wait()
-		s.cmd = nil
-	}
-}
-
-func (s *server) signal(t testing.TB, sig syscall.Signal) {
-	t.Helper()
-	if err := s.cmd.Process.Signal(sig); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// client of the test itself, with the library's defaults.
-func (s *server) client(t testing.TB) *redis.Client {
-	t.Helper()
-	c := redis.NewClient(&redis.Options{Addr: s.addr})
-	t.Cleanup(func() { _ = c.Close() })
-	return c
+	return server{redistest.Start(t)}
 }
 
 // monitor returns what the server is told from now on, when it is asked for.
-func (s *server) monitor(t testing.TB) func() string {
+func (s server) monitor(t testing.TB) func() string {
 	t.Helper()
-	c, err := net.Dial("tcp", s.addr)
+	c, err := net.Dial("tcp", s.Addr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +50,7 @@ func (s *server) monitor(t testing.TB) func() string {
 		t.Fatal(err)
 	}
 	return func() string {
-		s.client(t).Echo(ctx, "the end")
+		s.Client(t).Echo(ctx, "the end")
 		_ = c.SetReadDeadline(time.Now().Add(30 * time.Second))
 		var all []byte
 		for buf := make([]byte, 64<<10); !bytes.Contains(all, []byte("the end")); {

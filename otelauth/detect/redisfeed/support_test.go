@@ -35,11 +35,11 @@ type process struct {
 	notices []attempt.Notice
 }
 
-func newProcess(t testing.TB, srv *server, change ...func(*redisfeed.Config, *detect.Config)) *process {
+func newProcess(t testing.TB, srv server, change ...func(*redisfeed.Config, *detect.Config)) *process {
 	t.Helper()
 	p := &process{t: t}
 	cfg := redisfeed.Config{
-		Client: srv.client(t), Key: secret, Lease: 400 * time.Millisecond, ProbeEvery: 10 * time.Millisecond,
+		Client: srv.Client(t), Key: secret, Lease: 400 * time.Millisecond, ProbeEvery: 10 * time.Millisecond,
 		Timeout: time.Second, // of a machine under load
 		Notice: func(_ context.Context, n attempt.Notice) {
 			p.mu.Lock()
@@ -123,7 +123,7 @@ func (p *process) notes() (errs, ok int) {
 // fleet are processes side by side.
 type fleet []*process
 
-func newFleet(t testing.TB, srv *server, n int, change ...func(*redisfeed.Config, *detect.Config)) fleet {
+func newFleet(t testing.TB, srv server, n int, change ...func(*redisfeed.Config, *detect.Config)) fleet {
 	t.Helper()
 	f := make(fleet, n)
 	for i := range f {

@@ -56,14 +56,14 @@ func BenchmarkGuess(b *testing.B) {
 		})
 	}
 	b.Run("ping", func(b *testing.B) { // what any round trip costs here
-		c := redis.NewClient(&redis.Options{Addr: startRedis(b).addr})
+		c := redis.NewClient(&redis.Options{Addr: startRedis(b).Addr})
 		b.Cleanup(func() { _ = c.Close() })
 		measure(b, func() { c.Ping(ctx) })
 	})
 	b.Run("memory", func(b *testing.B) { run(b, memory) })
 	b.Run("redis", func(b *testing.B) {
 		srv := startRedis(b)
-		c := redis.NewClient(&redis.Options{Addr: srv.addr})
+		c := redis.NewClient(&redis.Options{Addr: srv.Addr})
 		b.Cleanup(func() { _ = c.Close() })
 		s := newStore(b, redisstore.Config{Client: c})
 		run(b, s)
@@ -73,10 +73,10 @@ func BenchmarkGuess(b *testing.B) {
 	})
 	b.Run("redis lost", func(b *testing.B) {
 		srv := startRedis(b)
-		c := redis.NewClient(&redis.Options{Addr: srv.addr})
+		c := redis.NewClient(&redis.Options{Addr: srv.Addr})
 		b.Cleanup(func() { _ = c.Close() })
 		s := newStore(b, redisstore.Config{Client: c, ProbeEvery: time.Hour})
-		srv.kill()
+		srv.Kill()
 		for s.Shared() {
 			_, _ = s.Spend(ctx, full())
 		}
@@ -87,7 +87,7 @@ func BenchmarkGuess(b *testing.B) {
 // BenchmarkGuessParallel is the same with many at once.
 func BenchmarkGuessParallel(b *testing.B) {
 	srv := startRedis(b)
-	c := redis.NewClient(&redis.Options{Addr: srv.addr})
+	c := redis.NewClient(&redis.Options{Addr: srv.Addr})
 	b.Cleanup(func() { _ = c.Close() })
 	s := newStore(b, redisstore.Config{Client: c})
 	b.SetParallelism(16)

@@ -20,15 +20,15 @@ import (
 )
 
 // startCluster starts three servers that share the slots.
-func startCluster(t *testing.T) []*server {
+func startCluster(t *testing.T) []server {
 	t.Helper()
-	var nodes []*server
+	var nodes []server
 	for range 3 {
 		nodes = append(nodes, startRedis(t, "--cluster-enabled", "yes", "--cluster-node-timeout", "5000"))
 	}
 	const slots = 16384
 	for i, n := range nodes {
-		c := n.client(t)
+		c := n.Client(t)
 		first, last := i*slots/len(nodes), (i+1)*slots/len(nodes)-1
 		if err := c.ClusterAddSlotsRange(ctx, first, last).Err(); err != nil {
 			t.Fatal(err)
@@ -37,16 +37,16 @@ func startCluster(t *testing.T) []*server {
 			t.Fatal(err)
 		}
 	}
-	first := nodes[0].client(t)
+	first := nodes[0].Client(t)
 	for _, n := range nodes[1:] {
-		host, port, _ := net.SplitHostPort(n.addr)
+		host, port, _ := net.SplitHostPort(n.Addr)
 		if err := first.ClusterMeet(ctx, host, port).Err(); err != nil {
 			t.Fatal(err)
 		}
 	}
 	deadline := time.Now().Add(30 * time.Second)
 	for _, n := range nodes {
-		c := n.client(t)
+		c := n.Client(t)
 		for {
 			info := c.ClusterInfo(ctx).Val()
 			if strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_known_nodes:3") {
@@ -61,9 +61,9 @@ func startCluster(t *testing.T) []*server {
 	return nodes
 }
 
-func clusterClient(t *testing.T, nodes []*server) redis.UniversalClient {
+func clusterClient(t *testing.T, nodes []server) redis.UniversalClient {
 	t.Helper()
-	c := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{nodes[0].addr}})
+	c := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{nodes[0].Addr}})
 	t.Cleanup(func() { _ = c.Close() })
 	return c
 }
@@ -74,7 +74,7 @@ func TestCluster(t *testing.T) {
 	nodes := startCluster(t)
 	t.Cleanup(func() { // after the whole suite
 		for i, n := range nodes {
-			if size := n.client(t).DBSize(ctx).Val(); size == 0 {
+			if size := n.Client(t).DBSize(ctx).Val(); size == 0 {
 				t.Errorf("node %d holds no budget", i)
 			}
 		}
@@ -117,23 +117,23 @@ func TestASlotThatMoved(t *testing.T) {
 }
 
 // moveSlot moves the slot of a key, and its keys, to another node.
-func moveSlot(t *testing.T, nodes []*server, key string) {
+func moveSlot(t *testing.T, nodes []server, key string) {
 	t.Helper()
-	slot := int(nodes[0].client(t).ClusterKeySlot(ctx, key).Val())
+	slot := int(nodes[0].Client(t).ClusterKeySlot(ctx, key).Val())
 	from := slot * len(nodes) / 16384
 	source, target := nodes[from], nodes[(from+1)%len(nodes)]
-	sourceID := source.client(t).ClusterMyID(ctx).Val()
-	targetID := target.client(t).ClusterMyID(ctx).Val()
-	do := func(n *server, args ...any) {
+	sourceID := source.Client(t).ClusterMyID(ctx).Val()
+	targetID := target.Client(t).ClusterMyID(ctx).Val()
+	do := func(n server, args ...any) {
 		t.Helper()
-		if err := n.client(t).Do(ctx, args...).Err(); err != nil {
+		if err := n.Client(t).Do(ctx, args...).Err(); err != nil {
 			t.Fatal(args, err)
 		}
 	}
 	do(target, "cluster", "setslot", slot, "importing", sourceID)
 	do(source, "cluster", "setslot", slot, "migrating", targetID)
-	host, port, _ := net.SplitHostPort(target.addr)
-	keys, err := source.client(t).ClusterGetKeysInSlot(context.Background(), slot, 100).Result()
+	host, port, _ := net.SplitHostPort(target.Addr)
+	keys, err := source.Client(t).ClusterGetKeysInSlot(context.Background(), slot, 100).Result()
 	if err != nil || len(keys) == 0 {
 		t.Fatal(keys, err)
 	}
@@ -142,7 +142,7 @@ func moveSlot(t *testing.T, nodes []*server, key string) {
 		args = append(args, k)
 	}
 	do(source, args...)
-	for _, n := range []*server{target, source} {
+	for _, n := range []server{target, source} {
 		do(n, "cluster", "setslot", slot, "node", targetID)
 	}
 }

@@ -40,7 +40,7 @@ func TestConformance(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s := newStore(t, redisstore.Config{Client: srv.client(t), Prefix: prefix, Fallback: m, Notice: told.add}.WithWall(wall(&elapsed)))
+			s := newStore(t, redisstore.Config{Client: srv.Client(t), Prefix: prefix, Fallback: m, Notice: told.add}.WithWall(wall(&elapsed)))
 			return settled{s}
 		}
 		t.Cleanup(func() {

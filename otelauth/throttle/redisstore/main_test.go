@@ -85,7 +85,7 @@ func TestStormOfProcesses(t *testing.T) {
 	var starts []func()
 	for range stormProcesses {
 		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), stormEnv+"="+srv.addr)
+		cmd.Env = append(os.Environ(), stormEnv+"="+srv.Addr)
 		in, err := cmd.StdinPipe()
 		if err != nil {
 			t.Fatal(err)

@@ -103,43 +103,43 @@ func TestOutages(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
 		name       string
-		away, back func(t *testing.T, srv *server, p *proxy)
+		away, back func(t *testing.T, srv server, p *proxy)
 		keeps      bool // Redis has its budgets afterwards
 	}{
 		{
 			"killed and restarted",
-			func(_ *testing.T, srv *server, _ *proxy) { srv.kill() },
-			func(t *testing.T, srv *server, _ *proxy) {
+			func(_ *testing.T, srv server, _ *proxy) { srv.Kill() },
+			func(t *testing.T, srv server, _ *proxy) {
 				t.Helper()
-				srv.start(t)
+				srv.Restart(t)
 			}, false,
 		},
 		{
 			"frozen",
-			func(t *testing.T, srv *server, _ *proxy) {
+			func(t *testing.T, srv server, _ *proxy) {
 				t.Helper()
-				srv.signal(t, syscall.SIGSTOP)
+				srv.Signal(t, syscall.SIGSTOP)
 			},
-			func(t *testing.T, srv *server, _ *proxy) {
+			func(t *testing.T, srv server, _ *proxy) {
 				t.Helper()
-				srv.signal(t, syscall.SIGCONT)
+				srv.Signal(t, syscall.SIGCONT)
 			}, true,
 		},
 		{
 			"cut off",
-			func(_ *testing.T, _ *server, p *proxy) { p.drop(true) },
-			func(_ *testing.T, _ *server, p *proxy) { p.reset(); p.drop(false) }, true,
+			func(_ *testing.T, _ server, p *proxy) { p.drop(true) },
+			func(_ *testing.T, _ server, p *proxy) { p.reset(); p.drop(false) }, true,
 		},
 		{
 			"reset",
-			func(_ *testing.T, _ *server, p *proxy) { p.drop(true); p.reset() },
-			func(_ *testing.T, _ *server, p *proxy) { p.reset(); p.drop(false) }, true,
+			func(_ *testing.T, _ server, p *proxy) { p.drop(true); p.reset() },
+			func(_ *testing.T, _ server, p *proxy) { p.reset(); p.drop(false) }, true,
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			srv := startRedis(t)
-			p := startProxy(t, srv.addr)
+			p := startProxy(t, srv.Addr)
 			c := redis.NewClient(&redis.Options{Addr: p.addr, ContextTimeoutEnabled: true})
 			t.Cleanup(func() { _ = c.Close() })
 			n := newNotices()
@@ -203,7 +203,7 @@ func TestEmptyBudgetStaysEmptyWithoutRedis(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
 	n := newNotices()
-	s := newStore(t, redisstore.Config{Client: srv.client(t), ProbeEvery: time.Hour, Notice: n.add})
+	s := newStore(t, redisstore.Config{Client: srv.Client(t), ProbeEvery: time.Hour, Notice: n.add})
 	b, known := bill(1, 5), bill(2, 1)
 	if got := wrong(t, s, b, 9); got != 5 {
 		t.Fatalf("%d granted of a budget of 5", got)
@@ -214,7 +214,7 @@ func TestEmptyBudgetStaysEmptyWithoutRedis(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Settle(ctx, known, a.Receipt, throttle.Right)
-	srv.kill()
+	srv.Kill()
 	if got := wrong(t, s, b, 9); got != 0 {
 		t.Errorf("%d more granted after Redis was lost", got)
 	}
@@ -231,8 +231,8 @@ func TestEmptyBudgetStaysEmptyWithoutRedis(t *testing.T) {
 func TestOthersGuessesCountWithoutRedis(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
-	here := newStore(t, redisstore.Config{Client: srv.client(t), ProbeEvery: time.Hour})
-	there := newStore(t, redisstore.Config{Client: srv.client(t), ProbeEvery: time.Hour})
+	here := newStore(t, redisstore.Config{Client: srv.Client(t), ProbeEvery: time.Hour})
+	there := newStore(t, redisstore.Config{Client: srv.Client(t), ProbeEvery: time.Hour})
 	b := bill(1, 5)
 	b.Charges[throttle.Network] = throttle.Charge{Key: throttletest.Key("2"), Limit: throttle.Limit{Burst: 300, Every: time.Second}}
 	if got := wrong(t, there, b, 9); got != 5 {
@@ -241,7 +241,7 @@ func TestOthersGuessesCountWithoutRedis(t *testing.T) {
 	if got := wrong(t, here, b, 1); got != 0 {
 		t.Fatal("granted here, although it is empty")
 	}
-	srv.kill()
+	srv.Kill()
 	if got := wrong(t, here, b, 9); got != 0 {
 		t.Errorf("%d granted here once Redis was lost", got)
 	}
@@ -256,7 +256,7 @@ func TestOthersGuessesCountWithoutRedis(t *testing.T) {
 func TestLostRedisIsNotAsked(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
-	p := startProxy(t, srv.addr)
+	p := startProxy(t, srv.Addr)
 	c := redis.NewClient(&redis.Options{Addr: p.addr, ContextTimeoutEnabled: true, MaxRetries: 3})
 	t.Cleanup(func() { _ = c.Close() })
 	n := newNotices()
@@ -284,18 +284,18 @@ func TestLostRedisIsNotAsked(t *testing.T) {
 func TestThawChargesNobody(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
-	c := srv.client(t) // heeds no context: what nobody waits for stays on its way
+	c := srv.Client(t) // heeds no context: what nobody waits for stays on its way
 	n := newNotices()
 	s := newStore(t, redisstore.Config{Client: c, Timeout: 200 * time.Millisecond, ProbeEvery: 10 * time.Millisecond, Notice: n.add})
 	b := bill(1, 9)
 	wrong(t, s, b, 1)
-	srv.signal(t, syscall.SIGSTOP)
+	srv.Signal(t, syscall.SIGSTOP)
 	wrong(t, s, b, 3)
 	if told := within(t, "the loss", n.c); told.Err == nil {
 		t.Fatal(told)
 	}
 	<-time.After(400 * time.Millisecond) // on the server's own clock
-	srv.signal(t, syscall.SIGCONT)
+	srv.Signal(t, syscall.SIGCONT)
 	if told := within(t, "the return", n.c); told.Err != nil {
 		t.Fatal(told)
 	}
@@ -313,7 +313,7 @@ func TestThawChargesNobody(t *testing.T) {
 func TestNoGuessIsSentTwice(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
-	p := startProxy(t, srv.addr)
+	p := startProxy(t, srv.Addr)
 	c := redis.NewClient(&redis.Options{Addr: p.addr, MaxRetries: 3, PoolSize: 1})
 	t.Cleanup(func() { _ = c.Close() })
 	s := newStore(t, redisstore.Config{Client: c, ProbeEvery: time.Hour})
@@ -336,10 +336,10 @@ func TestNoGuessIsSentTwice(t *testing.T) {
 func TestLateGrantIsGivenBack(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
-	p := startProxy(t, srv.addr)
+	p := startProxy(t, srv.Addr)
 	c := redis.NewClient(&redis.Options{Addr: p.addr})
 	t.Cleanup(func() { _ = c.Close() })
-	direct := newStore(t, redisstore.Config{Client: srv.client(t)})
+	direct := newStore(t, redisstore.Config{Client: srv.Client(t)})
 	// A guess that reaches Redis later than its timeout and a little is void, so the timeout is one that a machine under load keeps.
 	s := newStore(t, redisstore.Config{Client: c, Timeout: 500 * time.Millisecond, ProbeEvery: time.Hour})
 	b := bill(1, 9)
@@ -372,7 +372,7 @@ func TestLateGrantIsGivenBack(t *testing.T) {
 func TestOneRoundTripAGuess(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
-	p := startProxy(t, srv.addr)
+	p := startProxy(t, srv.Addr)
 	c := redis.NewClient(&redis.Options{Addr: p.addr, PoolSize: 1})
 	t.Cleanup(func() { _ = c.Close() })
 	s := newStore(t, redisstore.Config{Client: c})
@@ -408,9 +408,9 @@ func TestOneRoundTripAGuess(t *testing.T) {
 func TestReadOnlyRedis(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
-	admin := srv.client(t)
+	admin := srv.Client(t)
 	n := newNotices()
-	s := newStore(t, redisstore.Config{Client: srv.client(t), ProbeEvery: 10 * time.Millisecond, Notice: n.add})
+	s := newStore(t, redisstore.Config{Client: srv.Client(t), ProbeEvery: 10 * time.Millisecond, Notice: n.add})
 	wrong(t, s, bill(1, 9), 1)
 	if err := admin.ConfigSet(ctx, "maxmemory", "1").Err(); err != nil {
 		t.Fatal(err)
@@ -433,14 +433,14 @@ func TestReadOnlyRedis(t *testing.T) {
 func TestStartWithoutRedis(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
-	srv.kill()
+	srv.Kill()
 	n := newNotices()
-	s := newStore(t, redisstore.Config{Client: srv.client(t), ProbeEvery: 10 * time.Millisecond, Notice: n.add})
+	s := newStore(t, redisstore.Config{Client: srv.Client(t), ProbeEvery: 10 * time.Millisecond, Notice: n.add})
 	if got := wrong(t, s, bill(1, 5), 9); got != 5 {
 		t.Errorf("%d granted of a budget of 5", got)
 	}
 	within(t, "the loss", n.c)
-	srv.start(t)
+	srv.Restart(t)
 	if told := within(t, "the return", n.c); told.Err != nil {
 		t.Fatal(told)
 	}

@@ -5,119 +5,20 @@ package redisstore_test
 
 import (
 	"context"
-	"io"
 	"net"
-	"os/exec"
-	"strconv"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
-	"github.com/redis/go-redis/v9"
+	"github.com/otelauth/otelauth-go/otelauth/internal/redistest"
 )
 
-// server is a redis-server of the test's own, on loopback.
-type server struct {
-	addr string
-	args []string
-	cmd  *exec.Cmd
-}
+// server is a redis-server of the test's own.
+type server struct{ *redistest.Server }
 
-// startRedis starts a server that ends with the test.
-func startRedis(t testing.TB, args ...string) *server {
+func startRedis(t testing.TB, args ...string) server {
 	t.Helper()
-	path := ""
-	for _, name := range []string{"redis-server", "valkey-server"} {
-		if p, err := exec.LookPath(name); err == nil {
-			path = p
-			break
-		}
-	}
-	if path == "" {
-		t.Skip("no redis-server: apt-get install redis-server")
-	}
-	port := freePort(t)
-	s := &server{addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port))}
-	s.args = append([]string{
-		path, "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
-		"--dir", t.TempDir(), "--daemonize", "no", "--loglevel", "warning",
-	}, args...)
-	s.start(t)
-	t.Cleanup(s.kill)
-	return s
-}
-
-func (s *server) start(t testing.TB) {
-	t.Helper()
-	s.cmd = exec.Command(s.args[0], s.args[1:]...)
-	if err := s.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	deadline := time.Now().Add(10 * time.Second)
-	for !s.answers() {
-		if time.Now().After(deadline) {
-			t.Fatalf("redis-server on %s does not answer", s.addr)
-		}
-		<-time.After(5 * time.Millisecond)
-	}
-}
-
-func (s *server) answers() bool {
-	c, err := net.Dial("tcp", s.addr)
-	if err != nil {
-		return false
-	}
-	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(time.Second))
-	if _, err := io.WriteString(c, "PING\r\n"); err != nil {
-		return false
-	}
-	var b [5]byte
-	_, err = io.ReadFull(c, b[:])
-	return err == nil && string(b[:]) == "+PONG"
-}
-
-// kill ends the server at once, as a power cut does.
-func (s *server) kill() {
-	if s.cmd != nil {
-		_ = s.cmd.Process.Kill()
-		_ = s.cmd.Wait()
-		s.cmd = nil
-	}
-}
-
-func (s *server) signal(t testing.TB, sig syscall.Signal) {
-	t.Helper()
-	if err := s.cmd.Process.Signal(sig); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// client of the test itself, with the library's defaults.
-func (s *server) client(t testing.TB) *redis.Client {
-	t.Helper()
-	c := redis.NewClient(&redis.Options{Addr: s.addr})
-	t.Cleanup(func() { _ = c.Close() })
-	return c
-}
-
-func freePort(t testing.TB) int {
-	t.Helper()
-	// Cluster buses listen at port + 10000, so the port must be low enough.
-	for range 100 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		port := l.Addr().(*net.TCPAddr).Port
-		_ = l.Close()
-		if port < 55000 {
-			return port
-		}
-	}
-	t.Fatal("no free port")
-	return 0
+	return server{redistest.Start(t, args...)}
 }
 
 // proxy stands between a client and a server, counts what passes and can cut the wire.

@@ -87,7 +87,7 @@ func TestAgreesWithMemory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	shared := newStore(t, redisstore.Config{Client: srv.client(t)}.WithWall(wall(&elapsed)))
+	shared := newStore(t, redisstore.Config{Client: srv.Client(t)}.WithWall(wall(&elapsed)))
 
 	type grant struct {
 		bill   throttle.Bill
@@ -176,7 +176,7 @@ func TestAgreesWithMemory(t *testing.T) {
 	if verdicts[throttle.Refused] < 100 || verdicts[throttle.Granted] < 100 || verdicts[throttle.Held] < 10 {
 		t.Errorf("the guesses do not reach every verdict: %v", verdicts)
 	}
-	if n := srv.client(t).DBSize(ctx).Val(); n == 0 {
+	if n := srv.Client(t).DBSize(ctx).Val(); n == 0 {
 		t.Error("nothing in Redis: the fallback has answered")
 	}
 }
@@ -185,7 +185,7 @@ func TestAgreesWithMemory(t *testing.T) {
 func TestKeysExpireAndNameNobody(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
-	c := srv.client(t)
+	c := srv.Client(t)
 	s := newStore(t, redisstore.Config{Client: c, Prefix: "orders"})
 	b := bill(1, 5)
 	b.Charges[throttle.Network] = throttle.Charge{Key: throttletest.Key("2"), Limit: throttle.Limit{Burst: 300, Every: time.Second}}
@@ -217,7 +217,7 @@ func TestServerClockJumps(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
 	var elapsed atomic.Int64
-	s := newStore(t, redisstore.Config{Client: srv.client(t)}.WithWall(wall(&elapsed)))
+	s := newStore(t, redisstore.Config{Client: srv.Client(t)}.WithWall(wall(&elapsed)))
 	pass := func(d time.Duration) { elapsed.Add(int64(d)) }
 	b := bill(1, 5)
 	guess := func() throttle.Verdict {
@@ -278,7 +278,7 @@ func TestServerClockJumps(t *testing.T) {
 func TestForeignValues(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
-	c := srv.client(t)
+	c := srv.Client(t)
 	for _, tc := range []struct {
 		name  string
 		write func(key string) error
@@ -343,7 +343,7 @@ func TestForeignValues(t *testing.T) {
 func TestScriptFlush(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
-	c := srv.client(t)
+	c := srv.Client(t)
 	n := newNotices()
 	s := newStore(t, redisstore.Config{Client: c, Notice: n.add})
 	granted := 0

@@ -1,0 +1,127 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package redistest starts redis-servers for the tests of what talks to Redis: real ones, on loopback, which can be killed,
+// frozen and started again, and end with the test.
+package redistest
+
+import (
+	"context"
+	"io"
+	"net"
+	"os/exec"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Server is a redis-server of the test's own.
+type Server struct {
+	Addr string // host and port
+	args []string
+	cmd  *exec.Cmd
+}
+
+// Start starts a server with these further arguments. Without redis-server or valkey-server the test is skipped.
+func Start(t testing.TB, args ...string) *Server {
+	t.Helper()
+	path := ""
+	for _, name := range []string{"redis-server", "valkey-server"} {
+		if p, err := exec.LookPath(name); err == nil {
+			path = p
+			break
+		}
+	}
+	if path == "" {
+		t.Skip("no redis-server: apt-get install redis-server")
+	}
+	port := freePort(t)
+	s := &Server{Addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port))}
+	s.args = append([]string{
+		path, "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
+		"--dir", t.TempDir(), "--daemonize", "no", "--loglevel", "warning",
+	}, args...)
+	s.Restart(t)
+	t.Cleanup(s.Kill)
+	return s
+}
+
+// Restart starts the server again, after Kill, and waits until it answers.
+func (s *Server) Restart(t testing.TB) {
+	t.Helper()
+	// Not the test's own context: cleanups, which run after its end, still ask the server.
+	s.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), s.args[0], s.args[1:]...) //nolint:gosec // G204: the test's own arguments
+	if err := s.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.Now().Add(30 * time.Second)
+	for !s.Answers() {
+		if time.Now().After(deadline) {
+			t.Fatalf("redis-server on %s does not answer", s.Addr)
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+}
+
+// Answers reports whether the server answers a PING within a second.
+func (s *Server) Answers() bool {
+	dialer := net.Dialer{Timeout: time.Second}
+	c, err := dialer.DialContext(context.Background(), "tcp", s.Addr)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = c.Close() }()
+	_ = c.SetDeadline(time.Now().Add(time.Second))
+	if _, err := io.WriteString(c, "PING\r\n"); err != nil {
+		return false
+	}
+	var b [5]byte
+	_, err = io.ReadFull(c, b[:])
+	return err == nil && string(b[:]) == "+PONG"
+}
+
+// Kill ends the server at once, as a power cut does.
+func (s *Server) Kill() {
+	if s.cmd != nil {
+		_ = s.cmd.Process.Kill()
+		_ = s.cmd.Wait()
+		s.cmd = nil
+	}
+}
+
+// Signal sends a signal to the server, such as SIGSTOP.
+func (s *Server) Signal(t testing.TB, sig syscall.Signal) {
+	t.Helper()
+	if err := s.cmd.Process.Signal(sig); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Client returns a client of the test itself, with the library's defaults.
+func (s *Server) Client(t testing.TB) *redis.Client {
+	t.Helper()
+	c := redis.NewClient(&redis.Options{Addr: s.Addr})
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// freePort returns one that is low enough for a cluster bus, which listens at port + 10000.
+func freePort(t testing.TB) int {
+	t.Helper()
+	for range 100 {
+		l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := l.Addr().(*net.TCPAddr).Port
+		_ = l.Close()
+		if port < 55000 {
+			return port
+		}
+	}
+	t.Fatal("no free port")
+	return 0
+}
