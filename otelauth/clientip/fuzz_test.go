@@ -43,6 +43,7 @@ func FuzzXForwardedFor(f *testing.F) {
 	f.Add("fe80::1%eth0", "010.0.0.1")
 	f.Add("0.0.0.0%000::0", "[192.0.2.1%a:b]")
 	f.Add("0", "[::]:000000")
+	f.Add("0", "[::]0:0")
 	r := resolver(f, trusting(clientip.XForwardedFor))
 	f.Fuzz(func(t *testing.T, first, second string) {
 		req := request(fuzzPeer)
@@ -131,6 +132,9 @@ func plainAddr(s string) netip.Addr {
 		port = ":" + port
 	}
 	if port != "" && !strings.HasPrefix(port, ":_") {
+		if port[0] != ':' { // it would be read as a part of the address below
+			return netip.Addr{}
+		}
 		if len(port) > len(":65535") { // RFC 7239, section 6.3: at most five digits; netip takes any number of zeros
 			return netip.Addr{}
 		}
