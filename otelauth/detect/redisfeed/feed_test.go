@@ -25,7 +25,7 @@ import (
 func TestSplit(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, startRedis(t), 3)
-	f.spread("alice", 0, 15)
+	f.spread("alice", 0, plenty)
 	f.starts("split over three", 1)
 	for i, p := range f {
 		if p.feed.Rejected() != 0 || p.d.Unread() != 0 || p.d.Dropped() != 0 {
@@ -49,7 +49,7 @@ func TestSplit(t *testing.T) {
 	// Without sharing nobody finds it: the test above proves something.
 	for i := range 3 {
 		alone := newProcess(t, startRedis(t))
-		for g := i; g < 15; g += 3 {
+		for g := i; g < plenty; g += 3 {
 			alone.guess("alice", g, uint64(g+1))
 		}
 		alone.drain()
@@ -83,7 +83,7 @@ func TestStaleEverywhere(t *testing.T) {
 func TestTakeover(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, startRedis(t), 3)
-	f.spread("alice", 0, 15)
+	f.spread("alice", 0, plenty)
 	f.starts("before", 1)
 	leader := -1
 	for i, p := range f {
@@ -92,7 +92,7 @@ func TestTakeover(t *testing.T) {
 		}
 	}
 	rest := append(append(fleet{}, f[:leader]...), f[leader+1:]...)
-	rest.spread("bob", 100, 15) // found by nobody who leads
+	rest.spread("bob", 100, plenty) // found by nobody who leads
 	if n := rest.count(detect.Start); n != 0 {
 		t.Errorf("told %d findings without the lead", n)
 	}
@@ -116,7 +116,7 @@ func TestTakeover(t *testing.T) {
 func TestHandover(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, startRedis(t), 2, func(cfg *redisfeed.Config, _ *detect.Config) { cfg.Lease = 10 * time.Second })
-	f.spread("alice", 0, 15)
+	f.spread("alice", 0, plenty)
 	f.starts("before", 1)
 	begin := time.Now()
 	i := 0
@@ -127,7 +127,7 @@ func TestHandover(t *testing.T) {
 		t.Fatal(err)
 	}
 	rest := fleet{f[1-i]}
-	rest.spread("bob", 100, 15)
+	rest.spread("bob", 100, plenty)
 	rest.starts("after", 1)
 	if d := time.Since(begin); d > 9*time.Second {
 		t.Logf("took %v, as long as the lease: the machine is slow or Close does nothing", d)
@@ -139,14 +139,14 @@ func TestNewcomer(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
 	f := newFleet(t, srv, 1)
-	f.spread("alice", 0, 15)
+	f.spread("alice", 0, plenty)
 	f.starts("before", 1)
 	f.spread("bob", 100, 6) // not enough yet
 	if err := f[0].feed.Close(); err != nil {
 		t.Fatal(err)
 	}
 	next := newFleet(t, srv, 1)
-	next.spread("bob", 106, 9)
+	next.spread("bob", 106, plenty)
 	next.starts("bob, of which it saw the end", 1)
 	for _, d := range next[0].found {
 		if d.Accounts[0] != hash("bob") {
@@ -159,13 +159,13 @@ func TestNewcomer(t *testing.T) {
 func outage(t *testing.T, srv server, away, back func()) {
 	t.Helper()
 	f := newFleet(t, srv, 2, impatient)
-	f.spread("alice", 0, 15)
+	f.spread("alice", 0, plenty)
 	f.starts("before", 1)
 	f.spread("carol", 300, 6)
 
 	away()
 	until(t, "both notice", func() bool { f.drain(); return !f[0].feed.Shared() && !f[1].feed.Shared() })
-	for i := range 12 {
+	for i := range plenty {
 		f[0].guess("bob", 100+i, uint64(i+1))
 	}
 	f[:1].starts("alone", f[:1].count(detect.Start)+1)
@@ -179,7 +179,7 @@ func outage(t *testing.T, srv server, away, back func()) {
 	f.spread("bob", 400, 24) // told while alone
 	f.spread("alice", 500, 24)
 	f.starts("nothing is told again", 2)
-	f.spread("carol", 306, 9) // began before, goes on after
+	f.spread("carol", 306, plenty) // began before, goes on after
 	f.starts("across the outage", 3)
 	for i, p := range f {
 		if e, ok := p.notes(); e != 1 || ok != 1 {
@@ -206,7 +206,7 @@ func TestAbsent(t *testing.T) {
 	srv := startRedis(t)
 	srv.Kill()
 	f := fleet{newProcess(t, srv, impatient)}
-	f.spread("alice", 0, 15)
+	f.spread("alice", 0, plenty)
 	f.starts("without Redis", 1)
 }
 
@@ -261,7 +261,7 @@ func TestForeign(t *testing.T) {
 	if len(f[0].found)+len(f[1].found) != 0 {
 		t.Errorf("foreign entries are believed: %v %v", f[0].found, f[1].found)
 	}
-	f.spread("alice", 4, 11)
+	f.spread("alice", 4, plenty)
 	f.starts("among rubbish", 1)
 	if e, ok := f[0].notes(); e != 1 || ok != 0 {
 		t.Errorf("%d notices of foreign values, %d of return; want 1 and 0", e, ok)
@@ -336,7 +336,7 @@ func TestWrongType(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := fleet{newProcess(t, srv)}
-	f.spread("alice", 0, 15)
+	f.spread("alice", 0, plenty)
 	f.starts("alone", 1)
 	if v := c.Get(ctx, "{otelauth-detect}:attempts").Val(); v != "theirs" {
 		t.Errorf("their value is now %q", v)
@@ -351,7 +351,7 @@ func TestUsurper(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := newFleet(t, srv, 2)
-	f.spread("alice", 0, 15)
+	f.spread("alice", 0, plenty)
 	f.drain()
 	if n := f.count(detect.Start); n != 0 {
 		t.Fatalf("told %d times under another's lead", n)
@@ -376,7 +376,7 @@ func TestRevealsNothing(t *testing.T) {
 		f[i%2].guess("canary", i, fingerprint+uint64(i))
 	}
 	f.drain()
-	f.spread("canary", 0, 15)
+	f.spread("canary", 0, plenty)
 	f.starts("the canary is found", 1)
 	var held strings.Builder
 	c := srv.Client(t)

@@ -22,6 +22,10 @@ import (
 
 var ctx = context.Background()
 
+// plenty of guesses for distributed guessing, which asks for 10 and one for each other process: a distinct counter of
+// random keys is up to a few short of what it was shown, and 15 would fail one run in a thousand.
+const plenty = 21
+
 var secret = bytes.Repeat([]byte("k"), 32)
 
 // process is a Detector with a Feed of its own, as in a process of its own; the test moves it by drain.
