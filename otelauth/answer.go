@@ -17,7 +17,7 @@ import (
 // Denial is the answer to a request that is not let through. It says what the caller may know: an
 // unknown user and a wrong password are the same Denial.
 type Denial struct {
-	// Status is 400, 401, 403, 429 or 503.
+	// Status is 400, 401, 403, 429 or 503, or that of a [Refusal].
 	Status int
 	// Detail is a sentence for the caller.
 	Detail string
@@ -32,9 +32,11 @@ type Denial struct {
 // retryAfterDefault is what a 503 says that has no better estimate.
 const retryAfterDefault = time.Second
 
-func (c *core) denial(req *attempt.Request, res *attempt.Result) Denial {
+func (c *core) denial(a *arrival, req *attempt.Request, res *attempt.Result) Denial {
 	d := Denial{TraceID: traceID(req), RetryAfter: res.RetryAfter}
 	switch {
+	case res.ErrorType == attempt.MalformedRequest:
+		d.Status, d.Detail = a.endpoint.Refusal.Status, a.endpoint.Refusal.Detail
 	case res.ErrorType == attempt.InsecureTransport:
 		d.Status = http.StatusForbidden
 		d.Detail = "This endpoint takes credentials over HTTPS only. If a proxy in front of it speaks HTTPS, the operator names it in " +

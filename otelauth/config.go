@@ -47,6 +47,13 @@ type Config struct {
 	// Sensitive lists the endpoints whose attempts deserve attention, as patterns of http.ServeMux. It marks
 	// attempt.Request.Sensitive, for the detection rule sensitive_only_denied, and changes no answer.
 	Sensitive []string
+	// Endpoint says all of that by itself, in place of Routes, Public and Sensitive, which are unset then: for a gateway, whose rules
+	// know more than patterns can say. It is asked once for each attempt, before the verdict, and looks at the raw path itself.
+	// nil: the three fields above.
+	Endpoint func(r *http.Request) Endpoint
+	// RequestID returns the X-Request-Id that the service keeps for r, for the event; it has been checked and bounded by then. "" is
+	// none. nil: none, because a client's own word for it would be believed.
+	RequestID func(r *http.Request) string
 	// Deny writes the body of a denial. Status, challenge and the other headers of ours stay. nil: a problem
 	// document of RFC 9457.
 	Deny func(w http.ResponseWriter, r *http.Request, d Denial)
@@ -137,6 +144,9 @@ func (cfg *Config) compile() (s settings, err error) {
 		fault("neither Config.Accounts nor Config.Verifier is set; name where the accounts are")
 	case cfg.Accounts != nil && cfg.Verifier != nil:
 		fault("both Config.Accounts and Config.Verifier are set; remove one")
+	}
+	if cfg.Endpoint != nil && (cfg.Routes != nil || len(cfg.Public) > 0 || len(cfg.Sensitive) > 0) {
+		fault("Config.Endpoint stands in place of Config.Routes, Config.Public and Config.Sensitive; remove the one or the others")
 	}
 	if s.clients, err = clientip.New(clientip.Config{
 		TrustedProxies: cfg.TrustedProxies, TrustUnixSocket: cfg.TrustUnixSocket, Header: cfg.ForwardedHeader,

@@ -16,7 +16,8 @@ import (
 type exchange struct {
 	judged
 	core      *core
-	anonymous bool // no attempt: a public endpoint without credentials
+	anonymous bool   // no attempt: a public endpoint without credentials
+	pattern   string // what Config.Endpoint said
 
 	ctx     userContext
 	request http.Request
@@ -30,23 +31,25 @@ type exchange struct {
 func (c *core) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	x := &exchange{core: c}
 	a := c.receive(r, &x.req)
-	public := c.public.match(r) && normal(r.URL)
+	public := c.isPublic(r, &a)
 	if public && a.anonymous() {
 		x.anonymous = true
+		x.pattern = a.endpoint.Pattern
 		x.pass(w, r, next)
 		return
 	}
 	account := c.authenticate(&a, &x.req, &x.res)
 	if account == nil && !public {
-		if p := c.pattern(r); p != "" {
+		if p := c.pattern(r, &a); p != "" {
 			r.Pattern = p // for otelhttp: the route of a request that never reaches its mux
 		}
-		d := c.denial(&x.req, &x.res)
+		d := c.denial(&a, &x.req, &x.res)
 		x.tell(attempt.Response{Status: d.Status})
 		d.write(w, r, c)
 		return
 	}
-	x.ctx.user = userOf(account)
+	x.ctx.user, x.ctx.account, x.ctx.former = userOf(account), account, x.res.FormerCredential
+	x.pattern = a.endpoint.Pattern
 	x.pass(w, r, next)
 }
 
@@ -84,8 +87,10 @@ func (x *exchange) restore(r *http.Request) {
 	switch {
 	case x.request.Pattern != "":
 		r.Pattern = x.request.Pattern
+	case r.Pattern == "" && x.pattern != "":
+		r.Pattern = x.pattern
 	case r.Pattern == "" && x.core.cfg.Routes != nil:
-		r.Pattern = x.core.pattern(r)
+		r.Pattern = x.core.pattern(r, nil)
 	}
 	if x.request.MultipartForm != nil {
 		r.MultipartForm = x.request.MultipartForm

@@ -14,6 +14,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/clientip"
 	"github.com/otelauth/otelauth-go/otelauth/credential"
+	"github.com/otelauth/otelauth-go/otelauth/internal/rawpath"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
@@ -43,11 +44,13 @@ type arrival struct {
 	field  credential.Field
 	fault  credential.Fault
 	secure bool // nobody on the way could read it, or the configuration accepts that
+
+	endpoint Endpoint // what Config.Endpoint says
 }
 
 // anonymous reports that no credentials came that this verifier could judge or complain of.
 func (a *arrival) anonymous() bool {
-	return a.fault == credential.NoFault && a.field.Scheme != attempt.SchemeBasic
+	return a.fault == credential.NoFault && a.field.Scheme != attempt.SchemeBasic && a.endpoint.Refusal.Status == 0
 }
 
 // receive is stages 1 and 2: what was sent, and by whom. It fills req.
@@ -61,6 +64,9 @@ func (c *core) receive(r *http.Request, req *attempt.Request) (a arrival) {
 	req.Scheme = a.field.Scheme
 	req.Client, req.ClientPort, req.Peer = client.Addr, client.Port, client.Peer
 	req.Exposed = a.field.Scheme != attempt.SchemeNone && !a.secure
+	if c.cfg.Endpoint != nil {
+		a.endpoint = c.cfg.Endpoint(r)
+	}
 	if c.observer == nil {
 		return a
 	}
@@ -68,14 +74,17 @@ func (c *core) receive(r *http.Request, req *attempt.Request) (a arrival) {
 	if req.Method == "" {
 		req.Method = http.MethodGet // as net/http means it
 	}
-	req.Route = routeOf(c.pattern(r))
+	req.Route = routeOf(c.pattern(r, &a))
 	req.Path = attempt.Text(r.URL.EscapedPath(), attempt.MaxPathBytes)
 	if agent := r.Header["User-Agent"]; len(agent) > 0 {
 		req.UserAgent = attempt.Text(agent[0], attempt.MaxUserAgentBytes)
 	}
 	ignored := client.Ignored(r.Header)
 	req.ClientText = clientText(r.RemoteAddr, client, ignored)
-	req.Sensitive = c.sensitive.match(r)
+	req.Sensitive = a.endpoint.Sensitive || c.sensitive.match(r)
+	if c.cfg.RequestID != nil {
+		req.RequestID = c.cfg.RequestID(r)
+	}
 	if ignored {
 		c.untrustedForwarded(client.Peer.Addr(), req.Time)
 	}
@@ -93,8 +102,20 @@ func clientText(remote string, client clientip.Client, ignored bool) string {
 	return ""
 }
 
+// isPublic asks whoever names the public endpoints. A path that is not in normal form is in no list, and one who answers by
+// Config.Endpoint has looked at it.
+func (c *core) isPublic(r *http.Request, a *arrival) bool {
+	if c.cfg.Endpoint != nil {
+		return a.endpoint.Public && a.endpoint.Refusal.Status == 0
+	}
+	return c.public.match(r) && rawpath.Normal(r.URL)
+}
+
 // pattern returns the pattern of the endpoint: what the configured routes say, else what an outer mux has set.
-func (c *core) pattern(r *http.Request) string {
+func (c *core) pattern(r *http.Request, a *arrival) string {
+	if a != nil && a.endpoint.Pattern != "" {
+		return a.endpoint.Pattern
+	}
 	if c.cfg.Routes != nil {
 		if _, pattern := c.cfg.Routes.Handler(r); pattern != "" {
 			return pattern
@@ -147,6 +168,8 @@ func (c *core) judge(ctx context.Context, a *arrival, req *attempt.Request, res 
 		}
 	}()
 	switch {
+	case a.endpoint.Refusal.Status != 0:
+		res.Outcome, res.ErrorType, res.Reason = attempt.Malformed, attempt.MalformedRequest, a.endpoint.Refusal.Reason
 	case !a.secure && a.field.Scheme == attempt.SchemeNone:
 		res.Outcome, res.ErrorType, res.Reason = attempt.Missing, attempt.InsecureTransport, attempt.ReasonPlaintextRefused
 	case !a.secure:

@@ -7,9 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
-	"unicode/utf8"
+
+	"github.com/otelauth/otelauth-go/otelauth/attempt"
 )
 
 // Routes names the endpoint of a request before it is served. *http.ServeMux implements it.
@@ -24,6 +24,31 @@ type RouteFunc func(r *http.Request) (pattern string)
 
 // Handler returns the pattern that f names.
 func (f RouteFunc) Handler(r *http.Request) (http.Handler, string) { return nil, f(r) }
+
+// Endpoint is what [Config.Endpoint] says of a request before it is judged. The zero Endpoint requires credentials and has
+// no route.
+type Endpoint struct {
+	// Pattern is the registered pattern, such as "GET /orders/{id}", never the path of the request.
+	Pattern string
+	// Public endpoints need no credentials.
+	Public bool
+	// Sensitive marks attempt.Request.Sensitive.
+	Sensitive bool
+	// Refusal, when its Status is set, is the answer, and nothing is verified. The attempt is told as malformed, with
+	// error.type malformed_request.
+	Refusal Refusal
+}
+
+// Refusal is the answer to a request that is not judged, whoever sends it: one that a proxy and the service behind it may read
+// in two ways. The zero Refusal refuses nothing.
+type Refusal struct {
+	// Status is between 400 and 499, and neither 401 nor 407.
+	Status int
+	// Reason is the attribute auth.reason, of a closed set.
+	Reason attempt.Reason
+	// Detail is a sentence for the caller.
+	Detail string
+}
 
 // routeOf returns the path of a ServeMux pattern, [METHOD ][HOST]/[PATH].
 func routeOf(pattern string) string {
@@ -107,39 +132,4 @@ func (p *patterns) match(r *http.Request) bool {
 		}
 	}
 	return false
-}
-
-// normal reports whether a path means the same to everybody who may look at it: to the mux, to the handler, and
-// to a proxy or framework behind. An encoded slash, backslash, dot or percent sign, a dot segment, an empty segment, a
-// parameter, a control character or octets that are not UTF-8 each have made two of them disagree.
-func normal(u *url.URL) bool {
-	if u.Path == "" || u.Path[0] != '/' || !utf8.ValidString(u.Path) {
-		return false
-	}
-	start := 1
-	for i := 1; i <= len(u.Path); i++ {
-		if i < len(u.Path) {
-			switch c := u.Path[i]; {
-			case c == '\\', c == '%', c == ';', c < 0x20, c == 0x7f:
-				return false
-			case c != '/':
-				continue
-			}
-		}
-		segment := u.Path[start:i]
-		if segment == "." || segment == ".." || segment == "" && i < len(u.Path) {
-			return false
-		}
-		start = i + 1
-	}
-	// url.URL keeps RawPath where the path was encoded in another way than its own.
-	for i := 0; i+2 < len(u.RawPath); i++ {
-		if u.RawPath[i] == '%' {
-			switch strings.ToLower(u.RawPath[i+1 : i+3]) {
-			case "2f", "5c", "2e", "25":
-				return false
-			}
-		}
-	}
-	return true
 }

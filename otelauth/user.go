@@ -33,12 +33,14 @@ type userKey struct{}
 // userContext is a context.WithValue that lives inside of an exchange.
 type userContext struct {
 	context.Context
-	user User
+	user    User
+	account *verify.Account // what user was made from
+	former  bool            // by its former password
 }
 
 func (c *userContext) Value(key any) any {
 	if key == (userKey{}) {
-		return &c.user
+		return c
 	}
 	return c.Context.Value(key)
 }
@@ -46,8 +48,8 @@ func (c *userContext) Value(key any) any {
 // UserFromContext returns who is calling, and false where nobody was authenticated: outside of a
 // [Middleware], and at a public endpoint without right credentials.
 func UserFromContext(ctx context.Context) (User, bool) {
-	if u, ok := ctx.Value(userKey{}).(*User); ok && u.Name != "" {
-		return *u, true
+	if c, ok := ctx.Value(userKey{}).(*userContext); ok && c.user.Name != "" {
+		return c.user, true
 	}
 	return User{}, false
 }

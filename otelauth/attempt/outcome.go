@@ -67,6 +67,8 @@ const (
 	Timeout
 	// Canceled: the caller went away before the verdict.
 	Canceled
+	// MalformedRequest: the request itself was refused before its credentials were looked at; see Result.Reason.
+	MalformedRequest
 	// Other: anything else, "_OTHER".
 	Other
 )
@@ -74,7 +76,7 @@ const (
 var errorTypeNames = [...]string{
 	"", "unsupported_scheme", "malformed_credentials", "invalid_credentials",
 	"insecure_transport", "rate_limited", "overloaded", "accounts_unavailable",
-	"trail_unavailable", "timeout", "canceled", "_OTHER",
+	"trail_unavailable", "timeout", "canceled", "malformed_request", "_OTHER",
 }
 
 // String returns the value of error.type; "" for [NoError], "_OTHER" for a value outside the constants.
@@ -114,6 +116,9 @@ const (
 	ReasonInvalidBase64    Reason = "invalid_base64"
 	ReasonNoColon          Reason = "no_colon"
 	ReasonControlCharacter Reason = "control_character"
+
+	ReasonRawPath       Reason = "raw_path"
+	ReasonMethodRefused Reason = "method_refused"
 
 	ReasonPlaintextRefused Reason = "plaintext_refused"
 	ReasonQueueFull        Reason = "queue_full"

@@ -53,6 +53,7 @@ func (a *attributes) suppressed(f *fold) {
 		a.str(attempt.KeyReason, string(reasonAt(k.reason)), maxNameBytes)
 		a.flag(attempt.KeyCredentialsExposed, k.flags&flagExposed != 0)
 		a.flag(attempt.KeyRehashNeeded, k.flags&flagRehash != 0)
+		a.flag(attempt.KeyCredentialsFormer, k.flags&flagFormer != 0)
 		switch k.answer {
 		case 1:
 			a.num(semconv.HTTPResponseStatusCodeKey, 401)
@@ -130,6 +131,7 @@ var reasons = [...]attempt.Reason{
 	attempt.ReasonAccountDisabled, attempt.ReasonCredentialsExpired, attempt.ReasonPasswordTooLong,
 	attempt.ReasonDuplicateHeader, attempt.ReasonMultipleSchemes, attempt.ReasonHeaderTooLong,
 	attempt.ReasonEmptyCredentials, attempt.ReasonInvalidBase64, attempt.ReasonNoColon, attempt.ReasonControlCharacter,
+	attempt.ReasonRawPath, attempt.ReasonMethodRefused,
 }
 
 const otherReason = uint8(len(reasons))
