@@ -27,6 +27,7 @@
 //	auth.account.reloads           counter        {reload}        error.type when it failed
 //	auth.public.responses          counter        {response}      http.route http.response.status_code
 //	auth.responses.denied          counter        {response}      http.route http.response.status_code
+//	auth.former_credentials.uses   counter        {attempt}       http.route
 //	auth.events.suppressed         counter        {event}         auth.outcome of attempts
 //
 // An attribute that is not known, or does not apply, is left out. The updowncounters are observed: they are read
@@ -35,6 +36,10 @@
 // auth.password.verify.rejected counts the attempts that needed a password hash and got none: the queue was full
 // or the wait in it too long (overloaded), or the caller's deadline passed (timeout) or the caller went away
 // (canceled) before it ran.
+//
+// auth.former_credentials.uses counts the successes with an account's former password, which is accepted for a bounded time after it was
+// changed: when it stands still, every client has the new one. The event says who. A former password that is no longer accepted is
+// counted nowhere but as a failure, or a public /metrics would confirm it to a guesser.
 //
 // auth.events.suppressed is counted when the event that stands for them is told, so it is behind auth.attempts by up to
 // a period ([Observer.Suppressed] has to be wired to whoever folds events).

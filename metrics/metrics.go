@@ -45,6 +45,7 @@ type Observer struct {
 	public          metric.Int64Counter
 	denied          metric.Int64Counter
 	suppressed      metric.Int64Counter
+	former          metric.Int64Counter
 
 	verifyActive    metric.Int64ObservableUpDownCounter
 	verifyQueued    metric.Int64ObservableUpDownCounter
@@ -147,6 +148,7 @@ func (o *Observer) instruments() error {
 	o.reloads = counter("account.reloads", "{reload}", "Times the accounts were read again, or could not be.")
 	o.public = counter("public.responses", "{response}", "Answers of public endpoints to callers without credentials.")
 	o.denied = counter("responses.denied", "{response}", "Answers 401 and 403 that handlers gave to authenticated users.")
+	o.former = counter("former_credentials.uses", "{attempt}", "Successes with an account's former password.")
 	o.suppressed = counter("events.suppressed", "{event}", "Events that were not told one by one, but counted in a folded one.")
 
 	o.verifyActive = observed("password.verify.active", "{verification}", "Password hashes being computed.")
@@ -183,6 +185,9 @@ func (o *Observer) Decide(ctx context.Context, req *attempt.Request, res *attemp
 		o.verifyDuration.Record(ctx, seconds(res.Hash.Duration), o.hash(res.Hash.Scheme)[ran]...)
 	case rejected(outcome, errType, cache, res.Reason):
 		o.verifyRejected.Add(ctx, 1, o.errors[errType]...)
+	}
+	if res.FormerCredential && outcome == attempt.Success {
+		o.former.Add(ctx, 1, o.endpoint(req.Route).routeOnly...)
 	}
 	if o.labelHTTP {
 		label(req, outcome)

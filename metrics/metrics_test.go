@@ -56,7 +56,7 @@ func feed(t *testing.T, o *metrics.Observer) {
 			Hash: attempt.HashRun{Scheme: "bcrypt", Start: time.Now(), Duration: 61 * time.Millisecond, Outcome: attempt.Failure},
 		},
 		{Outcome: attempt.Error, ErrorType: attempt.Overloaded, Reason: attempt.ReasonQueueFull, Cache: attempt.Miss},
-		{Outcome: attempt.Success, Cache: attempt.Hit, UserName: "alice"},
+		{Outcome: attempt.Success, Cache: attempt.Hit, UserName: "alice", FormerCredential: true},
 	} {
 		if err := o.Decide(ctx, &req, &res); err != nil {
 			t.Fatal(err)
@@ -97,6 +97,7 @@ func TestInstruments(t *testing.T) {
 		"auth.account.reloads":          {"counter", "{reload}", nil},
 		"auth.public.responses":         {"counter", "{response}", []string{status, route}},
 		"auth.responses.denied":         {"counter", "{response}", []string{status, route}},
+		"auth.former_credentials.uses":  {"counter", "{attempt}", []string{route}},
 		"auth.events.suppressed":        {"counter", "{event}", []string{"auth.outcome"}},
 	}
 	got := map[string]instrument{}
@@ -322,6 +323,25 @@ func TestSuppressed(t *testing.T) {
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
+// TestFormerCredentials: a former password that is accepted no longer moves no counter of its own.
+func TestFormerCredentials(t *testing.T) {
+	t.Parallel()
+	rec := otelauthtest.NewRecorder(t)
+	o := newObserver(t, metrics.Config{MeterProvider: rec.MeterProvider()})
+	for _, res := range []attempt.Result{
+		{Outcome: attempt.Success, FormerCredential: true},
+		{Outcome: attempt.Success, FormerCredential: true},
+		{Outcome: attempt.Success},
+		{Outcome: attempt.Failure, ErrorType: attempt.InvalidCredentials, Reason: attempt.ReasonCredentialsExpired, FormerCredential: true},
+	} {
+		req := request()
+		_ = o.Decide(context.Background(), &req, &res)
+	}
+	if got := rec.Sum("auth.former_credentials.uses", attribute.String("http.route", "/orders/{id}")); got != 2 {
+		t.Errorf("auth.former_credentials.uses = %v, want the 2 successes", got)
 	}
 }
 

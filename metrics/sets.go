@@ -76,6 +76,8 @@ type endpoint struct {
 	attempts cow[attemptKey, []metric.AddOption]
 	public   cow[int, []metric.AddOption]
 	denied   cow[int, []metric.AddOption]
+	// routeOnly has no other attribute.
+	routeOnly []metric.AddOption
 }
 
 type attemptKey struct {
@@ -96,6 +98,7 @@ func newEndpoint(route string) (string, *endpoint) {
 	if route != "" {
 		e.route = semconv.HTTPRoute(attempt.Text(route, maxRouteBytes))
 	}
+	_, e.routeOnly = e.newStatus(0)
 	return route, e
 }
 

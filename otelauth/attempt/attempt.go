@@ -102,6 +102,9 @@ type Result struct {
 	// RehashNeeded says that the stored hash is weaker than today's policy, the event
 	// attribute auth.password.rehash_needed. Only ever set on a success.
 	RehashNeeded bool
+	// FormerCredential says that the password is the account's former one: accepted for a bounded time while clients change
+	// over, or, with [ReasonCredentialsExpired], no longer. The event attribute auth.credentials.former.
+	FormerCredential bool
 
 	// Duration is the time from Request.Time to the verdict.
 	Duration time.Duration

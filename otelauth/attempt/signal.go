@@ -16,6 +16,7 @@ const (
 	KeyPasswordScheme     = Prefix + "password.scheme"
 	KeyRehashNeeded       = Prefix + "password.rehash_needed"
 	KeyCredentialsExposed = Prefix + "credentials.exposed"
+	KeyCredentialsFormer  = Prefix + "credentials.former"
 	KeyAccountSource      = Prefix + "account.source"
 	KeyAccountCount       = Prefix + "account.count"
 	KeyThrottleActor      = Prefix + "throttle.actor"

@@ -57,6 +57,7 @@ const (
 const (
 	flagExposed uint8 = 1 << iota
 	flagRehash
+	flagFormer
 )
 
 // place sets the network of k to the host of a.

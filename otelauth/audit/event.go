@@ -122,6 +122,7 @@ func (a *attributes) attempt(req *attempt.Request, res *attempt.Result, resp *at
 	a.str(attempt.KeyPasswordScheme, res.Hash.Scheme, maxNameBytes)
 	a.flag(attempt.KeyRehashNeeded, res.RehashNeeded)
 	a.flag(attempt.KeyCredentialsExposed, req.Exposed)
+	a.flag(attempt.KeyCredentialsFormer, res.FormerCredential)
 	if res.Outcome != attempt.Success {
 		a.str(semconv.ErrorTypeKey, res.ErrorType.String(), maxNameBytes)
 		a.str(attempt.KeyReason, string(res.Reason), maxNameBytes)

@@ -17,7 +17,7 @@ import (
 // "auth.events.suppressed" a period.
 //
 // The zero Events tells every success, and denials until they are a flood. Identical means the same client network
-// (an IPv4 address, an IPv6 /64), event, outcome, error.type, auth.reason, auth.scheme and auth.credentials.exposed. Of
+// (an IPv4 address, an IPv6 /64), event, outcome, error.type, auth.reason, auth.scheme, auth.credentials.exposed and auth.credentials.former. Of
 // identical denials Burst are told one by one, then one each Every; 8 times that from a site (/24, /48), and 100 times that of one outcome from
 // everybody. What is above is folded into the event of its network, its site, or of everybody, whichever is above first.
 // By default, then, a network that never stops tells 56 events in its first minute and 36 in each further one, and
@@ -62,7 +62,7 @@ const (
 	// FirstSuccess tells the first success of an account from a network on a route, and then no other for
 	// Events.SuccessPeriod, at whose end one event says exactly how many there were. Successes that differ in what they
 	// mean are told apart: the class of the response's status, a handler's own 401 and 403, exposed credentials, a hash that
-	// should be renewed.
+	// should be renewed, a former password.
 	FirstSuccess
 )
 

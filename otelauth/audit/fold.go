@@ -153,6 +153,9 @@ func (f *folder) attempt(ctx context.Context, req *attempt.Request, res *attempt
 	if req.Exposed {
 		e.key.flags |= flagExposed
 	}
+	if res.FormerCredential {
+		e.key.flags |= flagFormer
+	}
 	f.begin(&e)
 	if !success {
 		e.key.errType, e.key.reason = res.ErrorType, reasonIndex(res.Reason)

@@ -16,7 +16,7 @@ import (
 type Account struct {
 	// Name is the account's name as the store spells it.
 	Name string
-	// Password is the stored hash, never nil.
+	// Password is the stored hash; nil for an account that has none, for which no password is right, after the work of a decoy.
 	Password *password.Hash
 	// Groups are the groups that the account belongs to; nil for none.
 	Groups []string
@@ -24,6 +24,9 @@ type Account struct {
 	Disabled bool
 	// Expires is when the credential ends; the zero Time never.
 	Expires time.Time
+	// FormerExpires is when the former password ends, where Password has one ([password.Hash.WithFormer]): before, both are
+	// right; from then on the former is wrong, after the same work. The zero Time: the former is wrong.
+	FormerExpires time.Time
 }
 
 // Accounts finds the stored hash of a name, and otelauth verifies it: a htpasswd
@@ -42,6 +45,14 @@ type Accounts interface {
 	Decoy(key uint64) *password.Hash
 	// Len is the number of accounts.
 	Len() int
+}
+
+// Recaller is a store of [Accounts] that can be down. What was verified before may go on for a while then, and nothing else: an
+// answer for any name that the store still remembers would tell a guesser which names those are.
+type Recaller interface {
+	// Recall is Lookup for a credential that was verified as right before. While the store is down it may answer with what it
+	// read last, for a stated time.
+	Recall(ctx context.Context, name string) (*Account, error)
 }
 
 // Verifier decides by itself who is right: LDAP, PAM, a remote service. Its

@@ -73,6 +73,7 @@ type Engine struct {
 	base      time.Time
 
 	right, wrong *table
+	recaller     Recaller // nil: Accounts is none
 }
 
 // mac recognises a credential: SipHash-2-4 with 128 bits of key and of output (Aumasson and Bernstein, 2012), over the
@@ -148,6 +149,7 @@ func New(cfg Config) (*Engine, error) {
 	if err := errors.Join(faults...); err != nil {
 		return nil, err
 	}
+	e.recaller, _ = cfg.Accounts.(Recaller)
 	e.base = cfg.Now()
 	e.right, e.wrong = newTable(cfg.VerifiedEntries), newTable(cfg.FailedEntries)
 	return e, nil
@@ -158,7 +160,7 @@ func (e *Engine) Entries() int { return e.right.len() + e.wrong.len() }
 
 // Verify judges the credential of field, sent from network at the time at, and writes the verdict
 // to res: Outcome, ErrorType, Reason, Cache, UserName, UserHash, PasswordFingerprint, Hash,
-// RehashNeeded, RetryAfter, Err. It returns the account, nil unless the Outcome is Success.
+// RehashNeeded, FormerCredential, RetryAfter, Err. It returns the account, nil unless the Outcome is Success.
 //
 // It blocks while a hash runs or waits for its turn, at most Limits.MaxWait and one hash, and gives
 // up its place when ctx ends before its turn. For a credential that is recognised, from a network that it has come from
@@ -168,12 +170,12 @@ func (e *Engine) Verify(ctx context.Context, at time.Time, field credential.Fiel
 	c.mac = e.mac(field.Token)
 	now := at.Sub(e.base)
 	if seen := e.right.get(&c.mac, now); seen != nil {
-		account, err := e.current(ctx, seen.name, seen.account)
+		account, err := e.recall(ctx, seen.name, seen.account)
 		switch {
 		case err != nil:
 			c.claims(seen)
 			return c.unavailable(err)
-		case account != nil && seen.account.same(account) && account.usable(at) == "":
+		case account != nil && seen.account.same(account) && account.accepts(seen.former, at) == "":
 			return c.recognised(ctx, seen, account)
 		}
 		e.right.remove(seen)
@@ -202,6 +204,14 @@ func (e *Engine) current(ctx context.Context, name string, said *Account) (*Acco
 		return said, nil
 	}
 	return e.cfg.Accounts.Lookup(ctx, name)
+}
+
+// recall is current for a credential that was right.
+func (e *Engine) recall(ctx context.Context, name string, said *Account) (*Account, error) {
+	if e.recaller != nil {
+		return e.recaller.Recall(ctx, name)
+	}
+	return e.current(ctx, name, said)
 }
 
 // fingerprint is attempt.Result.PasswordFingerprint, never 0. It costs one short hash on the way to a long one.
@@ -247,6 +257,17 @@ func (a *Account) usable(at time.Time) attempt.Reason {
 	return ""
 }
 
+// accepts is usable for one of the account's passwords, its former one where former is set.
+func (a *Account) accepts(former bool, at time.Time) attempt.Reason {
+	if reason := a.usable(at); reason != "" {
+		return reason
+	}
+	if former && !at.Before(a.FormerExpires) {
+		return attempt.ReasonCredentialsExpired
+	}
+	return ""
+}
+
 // check is one call of Verify.
 type check struct {
 	e       *Engine
@@ -277,7 +298,7 @@ func (c *check) recognised(ctx context.Context, seen *entry, account *Account) *
 		c.settle(ctx, g, throttle.Right)
 		seen.learn(c.network)
 	}
-	return c.success(account)
+	return c.success(seen, account)
 }
 
 // repeated answers a credential known to be wrong: charged like any guess, not hashed again. It reports false, and has
@@ -291,7 +312,7 @@ func (c *check) repeated(ctx context.Context, at time.Time, field credential.Fie
 		c.unavailable(err)
 		return true
 	}
-	if !seen.account.same(account) || account != nil && account.usable(at) != seen.account.usable(at) {
+	if !seen.account.same(account) || account != nil && account.accepts(seen.former, at) != seen.account.accepts(seen.former, at) {
 		return false
 	}
 	g := c.guess(c.e.canonical(basic.Name))
@@ -300,7 +321,7 @@ func (c *check) repeated(ctx context.Context, at time.Time, field credential.Fie
 	c.claims(seen)
 	if c.spend(ctx, g) {
 		c.settle(ctx, g, throttle.Wrong)
-		c.failure(seen.reason)
+		c.failure(seen, seen.reason)
 	}
 	return true
 }
@@ -378,14 +399,14 @@ func (c *check) judge(ctx context.Context, at time.Time, field credential.Field)
 	case err != nil:
 		c.settle(ctx, g, throttle.Unjudged)
 		return c.unavailable(err)
-	case judged.reason != "" || !judged.entry.account.same(account) || account.usable(at) != "":
-		// The account may have changed while the hash ran: what was right of the former one is wrong now.
+	case judged.reason != "" || !judged.entry.account.same(account) || account.accepts(judged.entry.former, at) != "":
+		// The account may have changed while the hash ran: what was right of the earlier one is wrong now.
 		c.settle(ctx, g, throttle.Wrong)
 		reason := judged.reason
 		if reason == "" {
 			reason = attempt.ReasonWrongPassword
 		}
-		c.failure(reason)
+		c.failure(judged.entry, reason)
 		if ctx.Err() != nil {
 			res.ErrorType = departure(ctx)
 		}
@@ -395,7 +416,7 @@ func (c *check) judge(ctx context.Context, at time.Time, field credential.Field)
 	judged.entry.learn(c.network)
 	e.cfg.Gate.known.learn(h, at)
 	c.claims(judged.entry)
-	return c.success(account)
+	return c.success(judged.entry, account)
 }
 
 // await waits for the job. A refusal says that it was not judged; gone, that the caller left.
@@ -438,7 +459,7 @@ func (e *Engine) job(ctx context.Context, seen *entry, secret credential.Secret)
 		return j
 	}
 	hash := e.cfg.Accounts.Decoy(e.decoyKey(seen.canonical))
-	if seen.account != nil {
+	if seen.account != nil && seen.account.Password != nil {
 		hash = seen.account.Password
 	}
 	j.memory = hash.MemoryBytes()
@@ -457,9 +478,13 @@ func (e *Engine) job(ctx context.Context, seen *entry, secret credential.Secret)
 			out.reason = attempt.ReasonUnknownUser
 		case seen.account.usable(end) != "":
 			out.reason = seen.account.usable(end)
-		case !v.Match:
+		case !v.Match && !v.Former:
 			out.reason = attempt.ReasonWrongPassword
+		case seen.account.accepts(v.Former, end) != "":
+			seen.former = true
+			out.reason = attempt.ReasonCredentialsExpired
 		default:
+			seen.former = v.Former
 			out.hash.Outcome = attempt.Success
 		}
 		e.remember(&out, end)
@@ -515,7 +540,10 @@ func (e *Engine) remember(j *judgement, at time.Time) {
 		e.right.put(j.entry, now)
 		return
 	}
-	nameless := &entry{mac: j.entry.mac, until: j.entry.until, userHash: j.entry.userHash, account: j.entry.account, reason: j.reason, fingerprint: j.entry.fingerprint}
+	nameless := &entry{
+		mac: j.entry.mac, until: j.entry.until, userHash: j.entry.userHash, account: j.entry.account,
+		former: j.entry.former, reason: j.reason, fingerprint: j.entry.fingerprint,
+	}
 	e.wrong.put(nameless, now)
 }
 
@@ -574,15 +602,17 @@ func (c *check) claims(seen *entry) {
 	}
 }
 
-func (c *check) success(account *Account) *Account {
+func (c *check) success(seen *entry, account *Account) *Account {
 	c.res.Outcome, c.res.ErrorType, c.res.Reason = attempt.Success, attempt.NoError, ""
 	c.res.PasswordFingerprint = 0 // of wrong passwords only
 	c.res.RehashNeeded = account.Password != nil && account.Password.RehashNeeded()
+	c.res.FormerCredential = seen.former
 	return account
 }
 
-func (c *check) failure(reason attempt.Reason) {
+func (c *check) failure(seen *entry, reason attempt.Reason) {
 	c.res.Outcome, c.res.ErrorType, c.res.Reason = attempt.Failure, attempt.InvalidCredentials, reason
+	c.res.FormerCredential = seen.former
 }
 
 func (c *check) overloaded(reason attempt.Reason) {

@@ -17,15 +17,17 @@
 //	alice:$2y$10$…
 //	bob:$argon2id$v=19$m=19456,t=2,p=1$…:disabled
 //	carol:$2y$10$…:expires=2026-12-31T00:00:00Z
+//	dave:$argon2id$…:former=$2y$10$… former-expires=2026-06-01T12:00:00Z
 //
 // A line is a name, a colon and a hash that [password.Policy.Parse] reads. Blank lines and lines whose first
 // character other than white space is # are skipped, so "#alice:…" is no account. Lines end in LF or CRLF, the last
 // one may end with the file; a byte order mark at the start is skipped. White space at the end of a line is
 // ignored, as Apache does.
 //
-// After a second colon stand settings of the account, separated by spaces: "disabled", and
-// "expires=" with an RFC 3339 time. Apache and nginx ignore that field (nginx documents it as a
-// comment), so the file stays theirs too, but they let a disabled or expired account in, and Apache's
+// After a second colon stand settings of the account, separated by spaces: "disabled";
+// "expires=" with an RFC 3339 time; and, together, "former=" with the hash of the password before this one and
+// "former-expires=" with the time until which it is right too. Apache and nginx ignore that field (nginx documents it as a
+// comment), so the file stays theirs too, but they let a disabled or expired account in and a former password not, and Apache's
 // htpasswd command drops the field of the line that it rewrites. Anything else there is refused rather than
 // ignored: a mistyped "disable" must not leave an account open. Put comments on lines of their own.
 //
@@ -49,7 +51,8 @@
 //
 // # Changing the file
 //
-// Replace it by rename. A file that is written in place, as Apache's htpasswd does, is read when it has stood still for
+// [Edit] changes one account under a lock and leaves the other lines as they are; the command "otelauth users" is made of it. Other
+// programs should replace the file by rename. A file that is written in place, as Apache's htpasswd does, is read when it has stood still for
 // [Config.Settle], and for five times that while it is empty or its last line has no end. A writer that
 // pauses for longer between two lines is taken for finished.
 package htpasswd

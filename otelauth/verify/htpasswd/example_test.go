@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing/fstest"
+	"time"
 
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 	"github.com/otelauth/otelauth-go/otelauth/verify/htpasswd"
@@ -102,4 +103,52 @@ func ExampleParseError() {
 		fmt.Printf("%s, line %d: %v\n", bad.File, bad.Line, bad.Err)
 	}
 	// Output: users.htpasswd, line 2: the same name as line 1: remove one of the two
+}
+
+// A password is changed without an outage: for a day the former one is right too, and each use of it is told.
+func ExampleEdit() {
+	dir, err := os.MkdirTemp("", "accounts")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	path := filepath.Join(dir, "users.htpasswd")
+	cheap := password.Params{MemoryKiB: 64, Passes: 1} // for an example only
+	first, _ := cheap.Hash([]byte("wonderland"), nil)
+	second, _ := cheap.Hash([]byte("looking-glass"), nil)
+
+	ctx := context.Background()
+	err = htpasswd.Edit(ctx, path, func(c *htpasswd.Content) error {
+		return c.Add(htpasswd.Line{Name: "alice", Hash: first})
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	err = htpasswd.Edit(ctx, path, func(c *htpasswd.Content) error {
+		line, err := c.Get("alice")
+		if err != nil {
+			return err
+		}
+		line.Former, line.FormerExpires = line.Hash, time.Now().Add(24*time.Hour)
+		line.Hash = second
+		return c.Replace(line)
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+
+	users, err := htpasswd.Open(htpasswd.Config{Path: path, Unwatched: true})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	alice, _ := users.Lookup(ctx, "alice")
+	fmt.Printf("%+v\n", alice.Password.Verify([]byte("looking-glass")))
+	fmt.Printf("%+v\n", alice.Password.Verify([]byte("wonderland")))
+	// Output:
+	// {Match:true Former:false TooLong:false}
+	// {Match:false Former:true TooLong:false}
 }

@@ -219,7 +219,7 @@ func newSnapshot(old *snapshot, accounts []*verify.Account) *snapshot {
 
 func same(a, b *verify.Account) bool {
 	return a.Password.Equal(b.Password) && slices.Equal(a.Groups, b.Groups) &&
-		a.Disabled == b.Disabled && a.Expires.Equal(b.Expires)
+		a.Disabled == b.Disabled && a.Expires.Equal(b.Expires) && a.FormerExpires.Equal(b.FormerExpires)
 }
 
 // OnReload registers fn, which is told of every reload and of every new reason why the former accounts are still

@@ -103,7 +103,7 @@ func parseAccount(line []byte, policy password.Policy) (*verify.Account, error) 
 		return nil, err
 	}
 	if found {
-		if err := parseSettings(a, string(settings)); err != nil {
+		if err := parseSettings(a, string(settings), policy); err != nil {
 			return nil, err
 		}
 	}
@@ -111,28 +111,57 @@ func parseAccount(line []byte, policy password.Policy) (*verify.Account, error) 
 }
 
 // parseSettings refuses an empty field too: it may be what is left of "disabled" in a half-written file.
-func parseSettings(a *verify.Account, settings string) error {
+func parseSettings(a *verify.Account, settings string, policy password.Policy) error {
 	words := strings.Fields(settings)
 	if len(words) == 0 {
 		return errors.New("nothing after the second colon: remove it, or write disabled or expires=TIME")
 	}
+	var former *password.Hash
 	for _, word := range words {
-		value, isExpiry := strings.CutPrefix(word, "expires=")
+		key, value, _ := strings.Cut(word, "=")
+		var err error
 		switch {
-		case word == "disabled" && !a.Disabled:
+		case word == wordDisabled && !a.Disabled:
 			a.Disabled = true
-		case isExpiry && a.Expires.IsZero():
-			t, err := time.Parse(time.RFC3339, value)
-			if err != nil || t.IsZero() {
-				return errors.New("expires is not an RFC 3339 time such as 2026-12-31T00:00:00Z")
+		case key == wordExpires && a.Expires.IsZero():
+			a.Expires, err = parseTime(key, value)
+		case key == wordFormer && former == nil:
+			if former, err = policy.Parse(value); err != nil {
+				err = fmt.Errorf("former: %w", err)
 			}
-			a.Expires = t
+		case key == wordFormerExpires && a.FormerExpires.IsZero():
+			a.FormerExpires, err = parseTime(key, value)
 		default:
-			return errors.New("what follows the hash is not one each of disabled and expires=TIME: " +
-				"put comments on a line of their own that begins with #")
+			return errUnknownSetting
+		}
+		if err != nil {
+			return err
 		}
 	}
+	if (former == nil) != a.FormerExpires.IsZero() {
+		return errors.New("former=HASH and former-expires=TIME belong together: add the missing one or remove the other")
+	}
+	a.Password = a.Password.WithFormer(former)
 	return nil
+}
+
+var errUnknownSetting = errors.New("what follows the hash is not one each of disabled, expires=TIME, former=HASH and former-expires=TIME: " +
+	"put comments on a line of their own that begins with #")
+
+// The words of an account's settings.
+const (
+	wordDisabled      = "disabled"
+	wordExpires       = "expires"
+	wordFormer        = "former"
+	wordFormerExpires = "former-expires"
+)
+
+func parseTime(key, value string) (time.Time, error) {
+	t, err := time.Parse(time.RFC3339, value)
+	if err != nil || t.IsZero() {
+		return time.Time{}, fmt.Errorf("%s is not an RFC 3339 time such as 2026-12-31T00:00:00Z", key)
+	}
+	return t, nil
 }
 
 // eachLine calls fn with the lines that are neither blank nor comments. A fault that fn

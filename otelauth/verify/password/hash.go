@@ -48,6 +48,8 @@ type stored struct {
 	class class
 	decoy bool
 	weak  bool
+	// former is the hash of the password before this one, while both are accepted; nil for none. Its own former is nil.
+	former *stored
 	// Two pointers away from Hash, because fmt follows one when a verb does not fit, as in Printf("%s", *h).
 	*material
 }
@@ -91,9 +93,30 @@ type Hash struct {
 type Verdict struct {
 	// Match: the password is right.
 	Match bool
-	// TooLong: the password is longer than the scheme can hash whole. Match is then false.
+	// Former: it is not the password, but the former one; see [Hash.WithFormer]. Whoever looks at Match alone denies it.
+	Former bool
+	// TooLong: the password is longer than the scheme can hash whole. Match and Former are then false.
 	TooLong bool
 }
+
+// WithFormer returns a Hash that also knows the former password of the account, for the time in which both are
+// accepted. h and former stay as they are; a former of former is left out. With a nil or zero former, or on a nil or
+// zero Hash, it returns h.
+//
+// Such a Hash always does the work of both, one after the other, whatever the answer, and a [Mix] counts it as a class of
+// its own: names that are no account cost twice as often as names that are.
+func (h *Hash) WithFormer(former *Hash) *Hash {
+	if h == nil || h.s == nil || former == nil || former.s == nil {
+		return h
+	}
+	both, last := *h.s, *former.s
+	last.former = nil
+	both.former = &last
+	return &Hash{&both}
+}
+
+// HasFormer reports whether h knows a former password too.
+func (h *Hash) HasFormer() bool { return h != nil && h.s != nil && h.s.former != nil }
 
 // Verify reports whether the stored hash was made of password.
 //
@@ -103,16 +126,28 @@ func (h *Hash) Verify(password []byte) Verdict {
 	if h == nil || h.s == nil {
 		return Verdict{}
 	}
-	limit := h.s.class.scheme.maxPassword
-	tooLong := len(password) > limit
+	var v Verdict
+	v.Match, v.TooLong = h.s.verify(password)
+	if h.s.former != nil {
+		match, _ := h.s.former.verify(password)
+		v.Former = match && !v.Match
+		v.TooLong = v.TooLong && !v.Former
+	}
+	return v
+}
+
+func (s *stored) verify(password []byte) (match, tooLong bool) {
+	limit := s.class.scheme.maxPassword
+	tooLong = len(password) > limit
 	if tooLong {
 		password = password[:limit]
 	}
-	match := h.s.class.scheme.match(h.s, password)
-	return Verdict{Match: match && !tooLong && !h.s.decoy, TooLong: tooLong}
+	match = s.class.scheme.match(s, password)
+	return match && !tooLong && !s.decoy, tooLong
 }
 
-// Scheme is the value of the attribute auth.password.scheme, one of [Schemes]; "" for the zero Hash.
+// Scheme is the value of the attribute auth.password.scheme, one of [Schemes]; "" for the zero Hash. With a
+// former password it is that of the current one.
 func (h *Hash) Scheme() string {
 	if h == nil || h.s == nil {
 		return ""
@@ -130,23 +165,43 @@ func Schemes() []string {
 }
 
 // MemoryBytes is the memory that one Verify takes: what argon2id and scrypt ask for, 8 KiB for the others; 0
-// for the zero Hash.
+// for the zero Hash. With a former password it is the larger of the two.
 func (h *Hash) MemoryBytes() int64 {
-	switch {
-	case h == nil || h.s == nil:
+	if h == nil || h.s == nil {
 		return 0
-	case h.s.class.scheme.memory == nil:
-		return smallWork
 	}
-	return h.s.class.scheme.memory(h.s.class)
+	n := h.s.class.memoryBytes()
+	if h.s.former != nil {
+		n = max(n, h.s.former.class.memoryBytes())
+	}
+	return n
 }
 
-// Lanes is how many goroutines one Verify runs on: the parallelism of argon2id, 1 for the others.
+func (c class) memoryBytes() int64 {
+	if c.scheme.memory == nil {
+		return smallWork
+	}
+	return c.scheme.memory(c)
+}
+
+// Lanes is how many goroutines one Verify runs on: the parallelism of argon2id, 1 for the others. With a former
+// password it is the larger of the two.
 func (h *Hash) Lanes() int {
-	if h == nil || h.s == nil || h.s.class.scheme.lanes == nil {
+	if h == nil || h.s == nil {
 		return 1
 	}
-	return h.s.class.scheme.lanes(h.s.class)
+	n := h.s.class.goroutines()
+	if h.s.former != nil {
+		n = max(n, h.s.former.class.goroutines())
+	}
+	return n
+}
+
+func (c class) goroutines() int {
+	if c.scheme.lanes == nil {
+		return 1
+	}
+	return c.scheme.lanes(c)
 }
 
 // RehashNeeded reports whether the hash is weaker than the policy it was parsed with asks for today, the
@@ -158,11 +213,19 @@ func (h *Hash) RehashNeeded() bool { return h != nil && h.s != nil && h.s.weak }
 
 // Equal reports whether h and o are the same stored hash: scheme, parameters, salt and digest. Spellings that verify
 // alike, such as $2a$ and $2y$, are the same. Digests are compared in constant time. Two nil or zero Hashes are equal.
+// Former passwords count too.
 func (h *Hash) Equal(o *Hash) bool {
 	hNone, oNone := h == nil || h.s == nil, o == nil || o.s == nil
 	if hNone || oNone {
 		return hNone && oNone
 	}
-	return h.s.class == o.s.class && h.s.decoy == o.s.decoy &&
-		bytes.Equal(h.s.salt, o.s.salt) && h.s.equal(o.s.digest)
+	hFormer, oFormer := h.s.former, o.s.former
+	if (hFormer == nil) != (oFormer == nil) {
+		return false
+	}
+	return h.s.same(o.s) && (hFormer == nil || hFormer.same(oFormer))
+}
+
+func (s *stored) same(o *stored) bool {
+	return s.class == o.class && s.decoy == o.decoy && bytes.Equal(s.salt, o.salt) && s.equal(o.digest)
 }

@@ -22,7 +22,8 @@ const maxMixClasses = 64
 // hash to be verified against. A dummy of fixed cost tells unknown names from known ones and lets an attacker choose the
 // dearer of the two (CVE-2026-41263 and the measurements with it).
 //
-// A class is everything that the cost of a verification depends on: scheme, parameters, and the lengths of salt and digest. The
+// A class is everything that the cost of a verification depends on: scheme, parameters, and the lengths of salt and digest, and
+// the same of the former password of an account that has one ([Hash.WithFormer]). The
 // zero Mix and an empty one answer with the default [Params]. A Mix never changes and is safe for concurrent use. It holds
 // the 64 most frequent classes, about 400 bytes each.
 type Mix struct {
@@ -30,6 +31,7 @@ type Mix struct {
 }
 
 type mixEntry struct {
+	work   work
 	decoy  *Hash
 	id     uint64 // of the class: the same in every process
 	weight int
@@ -41,24 +43,46 @@ func NewMix(hashes []*Hash) *Mix { return MixOf(slices.Values(hashes), nil) }
 // MixOf counts hashes in one pass that keeps nothing of them but their classes, so that a store needs no slice of them. nil elements and decoys
 // are left out. The decoys' salts and digests come from random; nil is crypto/rand.
 func MixOf(hashes iter.Seq[*Hash], random io.Reader) *Mix {
-	weights := make(map[class]int)
+	weights := make(map[work]int)
 	for h := range hashes {
 		if h != nil && h.s != nil && !h.s.decoy {
-			weights[h.s.class]++
+			w := work{current: h.s.class}
+			if h.s.former != nil {
+				w.former = h.s.former.class
+			}
+			weights[w]++
 		}
 	}
 	m := &Mix{entries: make([]mixEntry, 0, len(weights))}
-	for c, n := range weights {
-		m.entries = append(m.entries, mixEntry{id: c.id(), weight: n, decoy: &Hash{&stored{class: c}}})
+	for w, n := range weights {
+		m.entries = append(m.entries, mixEntry{id: w.id(), weight: n, work: w})
 	}
 	slices.SortFunc(m.entries, func(a, b mixEntry) int {
 		return cmp.Or(cmp.Compare(b.weight, a.weight), cmp.Compare(a.id, b.id))
 	})
 	m.entries = slices.Clip(m.entries[:min(len(m.entries), maxMixClasses)])
 	for i := range m.entries {
-		m.entries[i].decoy = newDecoy(m.entries[i].decoy.s.class, random)
+		m.entries[i].decoy = m.entries[i].work.decoy(random)
 	}
 	return m
+}
+
+// work is what one verification of an account costs. The scheme of former is nil where there is one password.
+type work struct{ current, former class }
+
+func (w work) decoy(random io.Reader) *Hash {
+	d := newDecoy(w.current, random)
+	if w.former.scheme == nil {
+		return d
+	}
+	return d.WithFormer(newDecoy(w.former, random))
+}
+
+func (w work) id() uint64 {
+	if w.former.scheme == nil {
+		return w.current.id()
+	}
+	return mix64(w.current.id()) ^ w.former.id()
 }
 
 // Decoy returns a hash that no password matches and whose Verify costs what it costs for the real hashes of its class.
