@@ -42,6 +42,9 @@ var arrows = []struct {
 	{"otelauth/verify/htpasswd", []string{
 		"otelauth/attempt", "otelauth/credential", "otelauth/clientip", "otelauth/throttle", "otelauth/verify", "otelauth/verify/password",
 	}, append([]string{"github.com/fsnotify/fsnotify"}, mac...)},
+	{"otelauth/verify/sqlstore", []string{ // and no driver: the program chooses
+		"otelauth/attempt", "otelauth/credential", "otelauth/clientip", "otelauth/throttle", "otelauth/verify", "otelauth/verify/password",
+	}, mac},
 	{"spans", []string{"otelauth/attempt"}, api},
 	{"metrics", []string{"otelauth/attempt"}, otelhttp},
 	{"otelauth/audit", []string{"otelauth/attempt"}, api},

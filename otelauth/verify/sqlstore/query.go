@@ -61,31 +61,49 @@ func layoutOf(names []string) (l layout, err error) {
 // find asks for the account of a name, given as Canonical spells it. An error means that the database or its schema is at fault; what is
 // wrong with one account lets nobody in and is told.
 func (s *Store) find(ctx context.Context, name string) (*verify.Account, error) {
+	found, fault, err := s.ask(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if found != nil && s.cfg.Canonical(found.Name) != name {
+		s.fault(errors.New("the database takes another spelling for an account's name, and it gets nobody in: " +
+			"set Config.Canonical to what the database does, strings.ToLower for instance"))
+		return nil, nil
+	}
+	if fault != nil {
+		s.fault(fault)
+		if found != nil {
+			found.Disabled, found.Password, found.Groups = true, nil, nil
+		}
+	}
+	return found, nil
+}
+
+// ask returns the account that the query finds, and what is wrong with its rows.
+func (s *Store) ask(ctx context.Context, name string) (found *verify.Account, fault, err error) {
 	rows, err := s.cfg.DB.QueryContext(ctx, s.cfg.Query, name)
 	if err != nil {
-		return nil, s.queryError(err)
+		return nil, nil, s.queryError(err)
 	}
 	defer func() { _ = rows.Close() }() // Err tells
 	names, err := rows.Columns()
 	if err != nil {
-		return nil, s.queryError(err)
+		return nil, nil, s.queryError(err)
 	}
 	where, err := layoutOf(names)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var found *verify.Account
-	var fault error
 	values, targets := make([]any, len(names)), make([]any, len(names))
 	for i := range values {
 		targets[i] = &values[i]
 	}
 	for n := 0; rows.Next(); n++ {
 		if n == maxRows {
-			return nil, fmt.Errorf("Config.Query returns more than %d rows for one name: it must select by its one parameter", maxRows)
+			return nil, nil, fmt.Errorf("Config.Query returns more than %d rows for one name: it must select by its one parameter", maxRows)
 		}
 		if err := rows.Scan(targets...); err != nil {
-			return nil, s.queryError(err)
+			return nil, nil, s.queryError(err)
 		}
 		a, f := s.account(where, values)
 		switch {
@@ -103,24 +121,13 @@ func (s *Store) find(ctx context.Context, name string) (*verify.Account, error) 
 		}
 	}
 	if err := rows.Err(); err != nil {
-		return nil, s.queryError(err)
-	}
-	if found != nil && s.cfg.Canonical(found.Name) != name {
-		s.fault(errors.New("the database takes another spelling for an account's name, and it gets nobody in: " +
-			"set Config.Canonical to what the database does, strings.ToLower for instance"))
-		return nil, nil
-	}
-	if fault != nil {
-		s.fault(fault)
-		if found != nil {
-			found.Disabled, found.Password, found.Groups = true, nil, nil
-		}
+		return nil, nil, s.queryError(err)
 	}
 	if found != nil {
 		slices.Sort(found.Groups)
 		found.Groups = slices.Clip(slices.Compact(found.Groups))
 	}
-	return found, nil
+	return found, fault, nil
 }
 
 func (s *Store) queryError(err error) error {

@@ -19,14 +19,18 @@ type reading struct {
 	renewed atomic.Bool     // a later one is on its way
 }
 
-// shards keep readers of different names from each other's locks.
-const shards = 32
+// shards keep readers of different names from each other's locks. A space for less than shardsFrom names has one: its share
+// of the names may crowd a small shard.
+const (
+	shards     = 32
+	shardsFrom = 1024
+)
 
 // space is a bounded set of readings by name. When a shard is full, the one that was not asked for since the hand
 // came by last makes room (the clock algorithm, Corbató 1968): a stream of new names passes through the places of each other.
 type space struct {
 	seed  maphash.Seed
-	parts [shards]shard
+	parts []shard
 }
 
 type shard struct {
@@ -43,16 +47,22 @@ type place struct {
 	now  atomic.Pointer[reading]
 }
 
-// newSpace holds at least limit names, rounded up to a multiple of shards.
+// newSpace holds limit names, rounded up to a multiple of shards.
 func newSpace(limit int) *space {
-	s := &space{seed: maphash.MakeSeed()}
+	n := shards
+	if limit < shardsFrom {
+		n = 1
+	}
+	s := &space{seed: maphash.MakeSeed(), parts: make([]shard, n)}
 	for i := range s.parts {
-		s.parts[i] = shard{of: make(map[string]*place), limit: (limit + shards - 1) / shards}
+		s.parts[i].of, s.parts[i].limit = make(map[string]*place), (limit+n-1)/n
 	}
 	return s
 }
 
-func (s *space) shard(name string) *shard { return &s.parts[maphash.String(s.seed, name)%shards] }
+func (s *space) shard(name string) *shard {
+	return &s.parts[maphash.String(s.seed, name)%uint64(len(s.parts))]
+}
 
 func (s *space) get(name string) *reading {
 	p := s.shard(name)

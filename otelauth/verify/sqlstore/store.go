@@ -154,16 +154,16 @@ func (s *Store) answer(ctx context.Context, name string, l lane) (*verify.Accoun
 		return nil, nil
 	}
 	err := s.down()
-	for range 2 { // a reading that was on its way when Reload was called is not fresh
+	for range 2 { // the first may have been on its way for too long; the second was not before we came
 		if err != nil {
 			break
 		}
 		var read *reading
-		if read, err = s.read(ctx, name, l); err == nil && s.fresh(read, s.now()) {
+		if read, err = s.read(ctx, name, l); err == nil && (read.at >= now || s.fresh(read, s.now())) {
 			return read.account, nil
 		}
 	}
-	if err == nil {
+	if err == nil { // a clock that steps back
 		err = s.busy()
 	}
 	if l == verified && r != nil && r.account != nil && now-r.at < s.cfg.StaleIfDown && errors.Is(err, ErrDown) {

@@ -1,0 +1,89 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sqlstore
+
+import (
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+func benchStore(b *testing.B, over backend) *Store {
+	b.Helper()
+	db := over.tables(b)
+	for i := range 1000 {
+		over.insert(b, db, fmt.Sprint("user", i), bcryptHash)
+	}
+	cfg := over.config(db)
+	cfg.TTL = time.Hour
+	return open(b, cfg)
+}
+
+// What every recognised credential pays.
+func BenchmarkRecallCached(b *testing.B) {
+	s := benchStore(b, sqlite(b))
+	ctx := b.Context()
+	if a, err := s.Recall(ctx, "user1"); a == nil || err != nil {
+		b.Fatal(a, err)
+	}
+	b.ReportAllocs()
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if a, _ := s.Recall(ctx, "user1"); a == nil {
+				b.Fatal("no account")
+			}
+		}
+	})
+}
+
+// A name that is none, remembered.
+func BenchmarkLookupUnknownCached(b *testing.B) {
+	s := benchStore(b, sqlite(b))
+	ctx := b.Context()
+	b.ReportAllocs()
+	for b.Loop() {
+		if a, err := s.Lookup(ctx, "nobody"); a != nil || err != nil {
+			b.Fatal(a, err)
+		}
+	}
+}
+
+// Known and unknown names that must be asked for: the difference is what a clock on the other side could see, beside the
+// hash.
+func BenchmarkLookupAsked(b *testing.B) {
+	for name, over := range map[string]func(testing.TB) backend{"sqlite": sqlite, "postgresql": postgres} {
+		b.Run(name, func(b *testing.B) {
+			s := benchStore(b, over(b))
+			for what, pattern := range map[string]string{"account": "user%d", "none": "nobody%d"} {
+				b.Run(what, func(b *testing.B) {
+					var n atomic.Int64
+					b.ReportAllocs()
+					for b.Loop() {
+						s.notBefore.Store(int64(s.now())) // as Reload does
+						if _, err := s.Lookup(b.Context(), fmt.Sprintf(pattern, n.Add(1)%1000)); err != nil {
+							b.Fatal(err)
+						}
+					}
+				})
+			}
+		})
+	}
+}
+
+func TestCachedLookupDoesNotAllocate(t *testing.T) {
+	b := sqlite(t)
+	db := b.tables(t)
+	b.insert(t, db, "alice", bcryptHash)
+	cfg := b.config(db)
+	cfg.TTL = time.Hour
+	s := open(t, cfg)
+	for _, name := range []string{"alice", "nobody"} {
+		lookup(t, s, name)
+		if n := testing.AllocsPerRun(1000, func() { _, _ = s.Recall(t.Context(), name) }); n != 0 {
+			t.Errorf("%s: %v allocations", name, n)
+		}
+	}
+}

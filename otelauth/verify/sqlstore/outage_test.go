@@ -1,0 +1,432 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sqlstore
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/otel/log"
+
+	"github.com/otelauth/otelauth-go/otelauth"
+	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/credential"
+	"github.com/otelauth/otelauth-go/otelauth/internal/postgrestest"
+	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
+	"github.com/otelauth/otelauth-go/otelauth/verify"
+)
+
+// site is PostgreSQL with alice and bob, a store over it and the engine that verifies.
+type site struct {
+	server *postgrestest.Server
+	clock  *ticker
+	store  *Store
+	engine *verify.Engine
+	told   <-chan verify.Reload
+}
+
+func newSite(t *testing.T, change func(*Config)) *site {
+	t.Helper()
+	server := postgrestest.Start(t)
+	_, db := server.Database(t)
+	b := backend{placeholder: "$1"}
+	exec(t, db, schema)
+	b.insert(t, db, "alice", bcryptHash)
+	b.insert(t, db, "bob", bcryptHash)
+	x := &site{server: server, clock: new(ticker)}
+	cfg := b.config(db)
+	cfg.TTL, cfg.Timeout, cfg.Now = 5*time.Second, 3*time.Second, x.clock.Now
+	if change != nil {
+		change(&cfg)
+	}
+	x.store = open(t, cfg)
+	x.told = reports(t, x.store)
+	var err error
+	if x.engine, err = verify.New(verify.Config{Accounts: x.store, Now: x.clock.Now, TTL: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+func (x *site) try(t *testing.T, name, pass string) (attempt.Outcome, attempt.ErrorType) {
+	t.Helper()
+	field, fault := credential.Split(http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte(name+":"+pass))}}, 0)
+	if fault != credential.NoFault {
+		t.Fatal(fault)
+	}
+	var res attempt.Result
+	a := x.engine.Verify(t.Context(), x.clock.Now(), field, netip.MustParsePrefix("192.0.2.1/32"), &res)
+	if (a != nil) != (res.Outcome == attempt.Success) {
+		t.Errorf("%s: account %v with outcome %v", name, a, res.Outcome)
+	}
+	if res.Err != nil && (strings.Contains(res.Err.Error(), name) || strings.Contains(res.Err.Error(), pass)) {
+		t.Errorf("the error holds the name or the password: %v", res.Err)
+	}
+	return res.Outcome, res.ErrorType
+}
+
+func (x *site) want(t *testing.T, when, name, pass string, outcome attempt.Outcome, errorType attempt.ErrorType) {
+	t.Helper()
+	if o, e := x.try(t, name, pass); o != outcome || e != errorType {
+		t.Errorf("%s, %s with %q: %v %v, want %v %v", when, name, pass, o, e, outcome, errorType)
+	}
+}
+
+func (x *site) unavailable(t *testing.T, when, name, pass string) {
+	t.Helper()
+	x.want(t, when, name, pass, attempt.Error, attempt.AccountsUnavailable)
+}
+
+// The whole of an outage: what was verified goes on for StaleIfDown and nothing else does; down and up are told once.
+func TestOutage(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name        string
+		begin, mend func(*testing.T, *site)
+		staleFor    time.Duration // Config.StaleIfDown
+		servedFor   time.Duration // what that means
+	}{
+		{"killed", func(_ *testing.T, x *site) { x.server.Kill() }, func(t *testing.T, x *site) { x.server.Restart(t) }, 0, DefaultStaleIfDown},
+		{"frozen", func(_ *testing.T, x *site) { x.server.Freeze() }, func(_ *testing.T, x *site) { x.server.Thaw() }, time.Minute, time.Minute},
+		{"killed, failing closed", func(_ *testing.T, x *site) { x.server.Kill() }, func(t *testing.T, x *site) { x.server.Restart(t) }, FailClosed, DefaultTTL},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			x := newSite(t, func(cfg *Config) { cfg.StaleIfDown = c.staleFor })
+			x.want(t, "before", "alice", "wonderland", attempt.Success, attempt.NoError)
+			x.want(t, "before", "alice", "wrong-one", attempt.Failure, attempt.InvalidCredentials)
+			x.want(t, "before", "nobody", "wonderland", attempt.Failure, attempt.InvalidCredentials)
+			c.begin(t, x)
+
+			x.clock.Advance(DefaultTTL - 1)
+			x.want(t, "within TTL", "alice", "wonderland", attempt.Success, attempt.NoError)
+			x.clock.Advance(1)
+			if c.staleFor == FailClosed {
+				x.unavailable(t, "after TTL", "alice", "wonderland")
+			} else {
+				x.want(t, "after TTL", "alice", "wonderland", attempt.Success, attempt.NoError)
+			}
+			x.unavailable(t, "after TTL", "bob", "wonderland") // right, and never verified
+			if r := next(t, x.told); r.Err == nil || !errors.Is(r.Err, ErrDown) || r.Accounts != 2 {
+				t.Errorf("told: %+v", r)
+			}
+			// Nothing tells accounts from other names now.
+			x.unavailable(t, "down", "alice", "wrong-one")
+			x.unavailable(t, "down", "alice", "another")
+			x.unavailable(t, "down", "nobody", "wonderland")
+			x.unavailable(t, "down", "mallory", "wonderland")
+			if c.staleFor != FailClosed {
+				x.clock.Advance(c.servedFor - DefaultTTL - 1)
+				x.want(t, "just before StaleIfDown", "alice", "wonderland", attempt.Success, attempt.NoError)
+				x.clock.Advance(1)
+			}
+			x.unavailable(t, "after StaleIfDown", "alice", "wonderland")
+
+			c.mend(t, x)
+			if r := next(t, x.told); r.Err != nil {
+				t.Errorf("told: %v, want that it is up", r.Err)
+			}
+			x.want(t, "mended", "alice", "wonderland", attempt.Success, attempt.NoError)
+			x.want(t, "mended", "bob", "wonderland", attempt.Success, attempt.NoError)
+			x.want(t, "mended", "alice", "wrong-one", attempt.Failure, attempt.InvalidCredentials)
+			select {
+			case r := <-x.told:
+				t.Errorf("told once more: %+v", r)
+			default:
+			}
+		})
+	}
+}
+
+// A credential that was verified before the outage and revoked during it ends with the outage.
+func TestRevokedDuringAnOutage(t *testing.T) {
+	t.Parallel()
+	x := newSite(t, nil)
+	x.want(t, "before", "alice", "wonderland", attempt.Success, attempt.NoError)
+	exec(t, x.store.cfg.DB, "UPDATE users SET locked = TRUE WHERE login = 'alice'")
+	x.server.Kill()
+	x.clock.Advance(DefaultTTL)
+	x.want(t, "down", "alice", "wonderland", attempt.Success, attempt.NoError)
+	next(t, x.told)
+	x.server.Restart(t)
+	next(t, x.told)
+	x.want(t, "up again", "alice", "wonderland", attempt.Failure, attempt.InvalidCredentials)
+}
+
+// A connection that the server drops, as an administrator or a failover does, is made again without a word.
+func TestDroppedConnections(t *testing.T) {
+	t.Parallel()
+	x := newSite(t, nil)
+	for i := range 5 {
+		x.want(t, "between", "alice", "wonderland", attempt.Success, attempt.NoError)
+		x.clock.Advance(DefaultTTL)
+		var dropped int
+		// Not from the store's own pool: it would drop itself.
+		_, admin := x.server.Database(t)
+		if err := admin.QueryRowContext(t.Context(), "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = 'test1'").Scan(&dropped); err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 && dropped == 0 {
+			t.Fatal("no connection was dropped")
+		}
+	}
+	x.want(t, "in the end", "alice", "wonderland", attempt.Success, attempt.NoError)
+	select {
+	case r := <-x.told:
+		t.Errorf("told: %+v", r)
+	default:
+	}
+}
+
+// The HTTP answers of an outage, its event and its metric.
+func TestOutageOverHTTP(t *testing.T) {
+	t.Parallel()
+	x := newSite(t, nil)
+	rec := otelauthtest.NewRecorder(t)
+	mw, err := otelauth.New(otelauth.Config{
+		Accounts: x.store, Now: x.clock.Now,
+		TracerProvider: rec.TracerProvider(), MeterProvider: rec.MeterProvider(), LoggerProvider: rec.LoggerProvider(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := mw.Wrap(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	status := func(name, pass string) int {
+		r := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
+		r.RemoteAddr = "127.0.0.1:4711"
+		r.SetBasicAuth(name, pass)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w.Code
+	}
+	if got := status("alice", "wonderland"); got != http.StatusOK {
+		t.Fatalf("before: %d", got)
+	}
+	x.server.Kill()
+	x.clock.Advance(DefaultTTL)
+	for range 3 {
+		if got := status("alice", "wonderland"); got != http.StatusOK {
+			t.Errorf("down, verified before: %d", got)
+		}
+		if got := status("bob", "wonderland"); got != http.StatusServiceUnavailable {
+			t.Errorf("down, not verified before: %d", got)
+		}
+	}
+	next(t, x.told)
+	x.server.Restart(t)
+	next(t, x.told)
+	if got := status("bob", "wonderland"); got != http.StatusOK {
+		t.Errorf("up again: %d", got)
+	}
+	if err := mw.Close(); err != nil {
+		t.Fatal(err)
+	}
+	down, up := 0, 0
+	for _, e := range rec.Events() {
+		if e.Name() != string(attempt.AccountReload) {
+			continue
+		}
+		if e.Record.Severity() == log.SeverityError {
+			down++
+		} else {
+			up++
+		}
+	}
+	if down != 1 || up != 1 {
+		t.Errorf("%d events of the outage and %d of its end, want one each", down, up)
+	}
+	unavailable := 0
+	for _, a := range rec.Attempts() {
+		if a.ErrorType == attempt.AccountsUnavailable && a.Status == http.StatusServiceUnavailable {
+			unavailable++
+		}
+	}
+	if unavailable != 3 {
+		t.Errorf("%d attempts are told as accounts_unavailable with 503, want 3", unavailable)
+	}
+}
+
+// slow makes names that begin with "slow" wait in the database until the test lets them go: they read a table
+// that it holds locked.
+const slow = `CREATE TABLE gate (open integer); INSERT INTO gate VALUES (1);
+CREATE FUNCTION passes(name text) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN IF name LIKE ''slow%'' THEN PERFORM open FROM gate@ END IF@ RETURN true@ END'`
+
+func slowStore(t *testing.T) (s *Store, waiting func() int, letGo func()) {
+	t.Helper()
+	server := postgrestest.Start(t)
+	b := backend{placeholder: "$1"}
+	name, db := server.Database(t)
+	exec(t, db, schema)
+	for statement := range strings.SplitSeq(slow, ";") {
+		if _, err := db.ExecContext(t.Context(), strings.ReplaceAll(statement, "@", ";")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.insert(t, db, "alice", bcryptHash)
+	b.insert(t, db, "slow alice", bcryptHash)
+	cfg := b.config(db)
+	cfg.Query = strings.Replace(cfg.Query, "= $1", "= CASE WHEN passes($1) THEN $1 END", 1) // asked of every row
+	s = open(t, cfg)
+	tx, err := db.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = tx.Rollback() })
+	if _, err := tx.ExecContext(t.Context(), "LOCK TABLE gate IN ACCESS EXCLUSIVE MODE"); err != nil {
+		t.Fatal(err)
+	}
+	_, watcher := server.Database(t)
+	waiting = func() (n int) {
+		err := watcher.QueryRowContext(t.Context(),
+			"SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND wait_event_type = 'Lock'", name).Scan(&n)
+		if err != nil {
+			t.Error(err)
+		}
+		return n
+	}
+	return s, waiting, func() { _ = tx.Rollback() }
+}
+
+// The database itself says how many queries wait in it.
+func TestOneQueryForOneName(t *testing.T) {
+	t.Parallel()
+	s, waiting, letGo := slowStore(t)
+	const callers = 50
+	var all sync.WaitGroup
+	arrived := make(chan struct{}, callers)
+	found := make(chan *verify.Account, callers)
+	for range callers {
+		all.Go(func() {
+			arrived <- struct{}{}
+			a, err := s.Lookup(t.Context(), "slow alice")
+			if err != nil {
+				t.Error(err)
+			}
+			found <- a
+		})
+	}
+	for range callers {
+		<-arrived
+	}
+	eventually(t, "a query waits", func() bool { return waiting() > 0 })
+	if n := waiting(); n != 1 {
+		t.Errorf("%d queries wait for one name", n)
+	}
+	// One caller's leaving ends nobody else's question.
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if a, err := s.Lookup(ctx, "slow alice"); a != nil || !errors.Is(err, context.Canceled) {
+		t.Errorf("a caller who left got %v, %v", a, err)
+	}
+	letGo()
+	all.Wait()
+	close(found)
+	first := <-found
+	for a := range found {
+		if a == nil || a != first {
+			t.Fatalf("two callers got %p and %p", first, a)
+		}
+	}
+}
+
+// Strangers' names fill the strangers' lane and no more; whoever was verified before does not stand behind them.
+func TestStrangersDoNotStandBeforeTheVerified(t *testing.T) {
+	t.Parallel()
+	s, waiting, letGo := slowStore(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var all sync.WaitGroup
+	for i := range 200 {
+		all.Go(func() {
+			if a, _ := s.Lookup(ctx, fmt.Sprint("slow nobody ", i)); a != nil {
+				t.Error("nobody is somebody")
+			}
+		})
+	}
+	eventually(t, "the strangers' lane is full", func() bool { return waiting() == DefaultMaxQueries })
+	if a, err := s.Recall(t.Context(), "alice"); a == nil || err != nil {
+		t.Errorf("Recall = %v, %v", a, err)
+	}
+	if n := waiting(); n != DefaultMaxQueries {
+		t.Errorf("%d queries of strangers run, want %d", n, DefaultMaxQueries)
+	}
+	letGo()
+	cancel()
+	all.Wait()
+}
+
+// More names than may wait are refused at once, and what waits is bounded.
+func TestTooManyNames(t *testing.T) {
+	t.Parallel()
+	s, waiting, letGo := slowStore(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var all sync.WaitGroup
+	for i := range maxFlights {
+		all.Go(func() { _, _ = s.Lookup(ctx, fmt.Sprint("slow nobody ", i)) })
+	}
+	eventually(t, "all places are taken", func() bool {
+		s.flightsMu.Lock()
+		defer s.flightsMu.Unlock()
+		return len(s.flights[strangers]) == maxFlights
+	})
+	if _, err := s.Lookup(t.Context(), "one more"); !errors.Is(err, ErrBusy) {
+		t.Errorf("one more: %v, want ErrBusy", err)
+	}
+	if n := waiting(); n > DefaultMaxQueries {
+		t.Errorf("%d queries run, want at most %d", n, DefaultMaxQueries)
+	}
+	cancel()
+	letGo()
+	all.Wait()
+}
+
+func TestClosed(t *testing.T) {
+	t.Parallel()
+	b := sqlite(t)
+	db := b.tables(t)
+	b.insert(t, db, "alice", bcryptHash)
+	s := open(t, b.config(db))
+	alice := lookup(t, s, "alice")
+	if alice == nil {
+		t.Fatal("no alice")
+	}
+	for range 2 {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	for name, s := range map[string]*Store{"closed": s, "zero": {}} {
+		if a, err := s.Lookup(t.Context(), "alice"); a != nil || !errors.Is(err, ErrClosed) {
+			t.Errorf("%s: Lookup = %v, %v", name, a, err)
+		}
+		if a, err := s.Recall(t.Context(), "alice"); a != nil || !errors.Is(err, ErrClosed) {
+			t.Errorf("%s: Recall = %v, %v", name, a, err)
+		}
+		if err := s.Reload(); !errors.Is(err, ErrClosed) {
+			t.Errorf("%s: Reload = %v", name, err)
+		}
+		s.OnReload(func(verify.Reload) {})()
+		if s.Decoy(1).Verify([]byte("x")).Match || s.Len() < 0 || s.Canonical("x") != "x" {
+			t.Errorf("%s: Decoy, Len or Canonical", name)
+		}
+		if _, err := otelauth.New(otelauth.Config{Accounts: s}); !errors.Is(err, ErrClosed) {
+			t.Errorf("%s: otelauth.New = %v", name, err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Open(ctx, b.config(db)); !errors.Is(err, context.Canceled) {
+		t.Errorf("Open with a context that has ended: %v", err)
+	}
+}
