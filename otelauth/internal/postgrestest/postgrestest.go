@@ -40,8 +40,7 @@ func Start(t testing.TB) *Server {
 	if bin == "" {
 		t.Skip("no PostgreSQL: apt-get install postgresql")
 	}
-	// Not t.TempDir: the path of a unix socket has 107 bytes at most.
-	dir, err := os.MkdirTemp("/tmp", "otelauth-pg")
+	dir, err := os.MkdirTemp("/tmp", "otelauth-pg") //nolint:usetesting // the path of a unix socket has 107 bytes at most
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,6 +91,7 @@ func (s *Server) data() string { return filepath.Join(s.dir, "data") }
 
 // command does not end with the test's context: the server must outlive it for the cleanups of whoever still asks.
 func (s *Server) command(t testing.TB, name string, args ...string) *exec.Cmd {
+	t.Helper()
 	c := exec.CommandContext(context.WithoutCancel(t.Context()), filepath.Join(s.bin, name), args...) //nolint:gosec // G204: the test's own arguments
 	c.Dir = s.dir
 	c.SysProcAttr = &syscall.SysProcAttr{Credential: s.as}

@@ -56,6 +56,7 @@ func conformance(t *testing.T, b backend) {
 }
 
 func rowsAndColumns(t *testing.T, b backend) {
+	t.Helper()
 	db := b.tables(t)
 	b.insert(t, db, "alice", bcryptHash)
 	b.insert(t, db, "bob", bcryptHash)
@@ -99,6 +100,7 @@ func rowsAndColumns(t *testing.T, b backend) {
 }
 
 func changes(t *testing.T, b backend) {
+	t.Helper()
 	db := b.tables(t)
 	b.insert(t, db, "alice", bcryptHash)
 	b.insert(t, db, "bob", bcryptHash)
@@ -145,6 +147,7 @@ func changes(t *testing.T, b backend) {
 }
 
 func samePointer(t *testing.T, b backend) {
+	t.Helper()
 	db := b.tables(t)
 	b.insert(t, db, "alice", bcryptHash)
 	exec(t, db, "INSERT INTO membership VALUES ('alice', 'ops'), ('alice', 'dev')")
@@ -165,6 +168,7 @@ func samePointer(t *testing.T, b backend) {
 }
 
 func reload(t *testing.T, b backend) {
+	t.Helper()
 	db := b.tables(t)
 	b.insert(t, db, "alice", bcryptHash)
 	s := open(t, b.config(db))
@@ -194,6 +198,7 @@ var hostile = []string{
 }
 
 func hostileNames(t *testing.T, b backend) {
+	t.Helper()
 	db := b.tables(t)
 	b.insert(t, db, "alice", bcryptHash)
 	s := open(t, b.config(db))
@@ -218,6 +223,7 @@ func hostileNames(t *testing.T, b backend) {
 }
 
 func flood(t *testing.T, b backend) {
+	t.Helper()
 	db := b.tables(t)
 	cfg := b.config(db)
 	cfg.MaxAccounts, cfg.MaxUnknown, cfg.TTL = 64, 64, time.Hour
@@ -246,6 +252,7 @@ func flood(t *testing.T, b backend) {
 }
 
 func refusedRows(t *testing.T, b backend) {
+	t.Helper()
 	db := b.tables(t)
 	b.insert(t, db, "alice", bcryptHash)
 	b.insert(t, db, "plain", "canary-plaintext")
@@ -289,6 +296,7 @@ func refusedRows(t *testing.T, b backend) {
 }
 
 func decoys(t *testing.T, b backend) {
+	t.Helper()
 	db := b.tables(t)
 	for i := range 30 {
 		hash := bcryptHash
@@ -330,6 +338,7 @@ func decoys(t *testing.T, b backend) {
 }
 
 func spellings(t *testing.T, b backend) {
+	t.Helper()
 	db := b.tables(t)
 	b.insert(t, db, "Alice", bcryptHash)
 	cfg := b.config(db)
@@ -356,6 +365,7 @@ func spellings(t *testing.T, b backend) {
 }
 
 func badConfig(t *testing.T, b backend) {
+	t.Helper()
 	db := b.tables(t)
 	b.insert(t, db, "alice", bcryptHash)
 	for _, c := range []struct{ query, passwords, want string }{
@@ -391,6 +401,7 @@ func badConfig(t *testing.T, b backend) {
 }
 
 func changedSchema(t *testing.T, b backend) {
+	t.Helper()
 	db := b.tables(t)
 	b.insert(t, db, "alice", bcryptHash)
 	clock := new(ticker)
@@ -422,6 +433,7 @@ func changedSchema(t *testing.T, b backend) {
 }
 
 func concurrent(t *testing.T, b backend) {
+	t.Helper()
 	db := b.tables(t)
 	for i := range 8 {
 		b.insert(t, db, fmt.Sprint("user", i), bcryptHash)

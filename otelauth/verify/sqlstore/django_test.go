@@ -37,6 +37,7 @@ var djangoAccounts = []struct {
 }
 
 func django(t *testing.T, b backend) {
+	t.Helper()
 	db := b.fresh(t)
 	exec(t, db, djangoSchema)
 	insert := "INSERT INTO auth_user VALUES (?, ?, NULL, FALSE, ?, '', '', FALSE, ?, '2026-01-01', '')"

@@ -90,15 +90,20 @@ func (x *site) unavailable(t *testing.T, when, name, pass string) {
 // The whole of an outage: what was verified goes on for StaleIfDown and nothing else does; down and up are told once.
 func TestOutage(t *testing.T) {
 	t.Parallel()
+	kill := func(_ testing.TB, x *site) { x.server.Kill() }
+	restart := func(t testing.TB, x *site) {
+		t.Helper()
+		x.server.Restart(t)
+	}
 	for _, c := range []struct {
 		name        string
-		begin, mend func(*testing.T, *site)
+		begin, mend func(testing.TB, *site)
 		staleFor    time.Duration // Config.StaleIfDown
 		servedFor   time.Duration // what that means
 	}{
-		{"killed", func(_ *testing.T, x *site) { x.server.Kill() }, func(t *testing.T, x *site) { x.server.Restart(t) }, 0, DefaultStaleIfDown},
-		{"frozen", func(_ *testing.T, x *site) { x.server.Freeze() }, func(_ *testing.T, x *site) { x.server.Thaw() }, time.Minute, time.Minute},
-		{"killed, failing closed", func(_ *testing.T, x *site) { x.server.Kill() }, func(t *testing.T, x *site) { x.server.Restart(t) }, FailClosed, DefaultTTL},
+		{"killed", kill, restart, 0, DefaultStaleIfDown},
+		{"frozen", func(_ testing.TB, x *site) { x.server.Freeze() }, func(_ testing.TB, x *site) { x.server.Thaw() }, time.Minute, time.Minute},
+		{"killed, failing closed", kill, restart, FailClosed, DefaultTTL},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

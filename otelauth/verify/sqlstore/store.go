@@ -150,7 +150,7 @@ func (s *Store) answer(ctx context.Context, name string, l lane) (*verify.Accoun
 			}
 		}
 		return r.account, nil
-	case r == nil && (len(name) > MaxNameBytes || verify.ValidName(name) != nil):
+	case r == nil && !possible(name):
 		return nil, nil
 	}
 	err := s.down()
@@ -171,6 +171,9 @@ func (s *Store) answer(ctx context.Context, name string, l lane) (*verify.Accoun
 	}
 	return nil, err
 }
+
+// possible reports whether an account can have the name: databases answer some others with an error.
+func possible(name string) bool { return len(name) <= MaxNameBytes && verify.ValidName(name) == nil }
 
 // fresh reports whether r may be served while the database is up.
 func (s *Store) fresh(r *reading, now time.Duration) bool {
