@@ -19,12 +19,13 @@
 // # Which rule holds
 //
 // Patterns are those of http.ServeMux, and the pattern of a rule is the http.route of every signal. The most specific one that
-// matches holds; where two match and neither is more specific, both hold. What no rule names requires credentials, and
-// its route is "/".
+// matches holds; where two match and neither is more specific, both hold, and a host makes a pattern more specific than the same
+// one without. What no rule names requires credentials, and its route is "/".
 //
 // What the upstream makes of a path is unknowable, so a rule that restricts also holds for paths that the upstream may take for
 // its own: other letter case, dots and blanks at the end of a segment, a slash more or less at the end, another spelling of the
-// same Unicode letters. A path that is not in normal form (an encoded slash, backslash, dot or percent sign, a dot segment, an
+// same Unicode letters. Only a rule that names the path letter by letter is alone: "GET /api" may be public beside a
+// restricted "/api/". A path that is not in normal form (an encoded slash, backslash, dot or percent sign, a dot segment, an
 // empty segment, ";", a control character, octets that are not UTF-8) is answered 400 before anything is verified. A pattern
 // of Config.AllowRawPaths lets such paths pass to a service that needs them; they are never public, and every restriction
 // holds that any way of decoding the path leads to: the account must be one that all of those rules allow.

@@ -1,0 +1,90 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+
+	"github.com/otelauth/otelauth-go/otelauth"
+	"github.com/otelauth/otelauth-go/otelauth/gateway"
+	"github.com/otelauth/otelauth-go/otelauth/verify"
+	"github.com/otelauth/otelauth-go/otelauth/verify/password"
+)
+
+// A service that knows nothing of passwords gets accounts, a public page and an area for one group.
+func Example() {
+	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "%s for %q", r.URL.Path, r.Header.Get("Remote-User"))
+	}))
+	defer site.Close()
+
+	hash, err := password.Params{Scheme: "bcrypt", BcryptCost: 4}.Hash([]byte("wonderland"), nil) // 4: an example must be quick
+	if err != nil {
+		log.Fatal(err)
+	}
+	gw, err := gateway.New(gateway.Config{
+		Upstream: site.URL,
+		Auth:     otelauth.Config{Realm: "orders", Accounts: &verify.Static{Hashes: map[string]string{"alice": hash}}},
+		Rules: []gateway.Rule{
+			{Pattern: "GET /static/", Access: gateway.Public},
+			{Pattern: "/admin/", Groups: []string{"ops"}, Sensitive: true},
+		},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error)
+	go func() { ended <- gw.Serve(ctx, listener) }()
+
+	get := func(path, name, pass string) {
+		r, err := http.NewRequest("GET", "http://"+listener.Addr().String()+path, nil)
+		if err != nil {
+			log.Fatal(err)
+		}
+		if name != "" {
+			r.SetBasicAuth(name, pass)
+		}
+		r.Header.Set("Remote-User", "root") // a client's own word
+		res, err := http.DefaultClient.Do(r)
+		if err != nil {
+			log.Fatal(err)
+		}
+		defer res.Body.Close()
+		body, _ := io.ReadAll(res.Body)
+		if res.StatusCode != http.StatusOK {
+			body = nil
+		}
+		fmt.Println(path, res.StatusCode, string(body))
+	}
+	get("/static/logo.svg", "", "")
+	get("/orders", "", "")
+	get("/orders", "alice", "wonderland")
+	get("/admin/", "alice", "wonderland")
+	get("/x/..%2fadmin/", "alice", "wonderland")
+
+	stop()
+	if err := <-ended; err != nil { // drained
+		log.Fatal(err)
+	}
+	if err := gw.Shutdown(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+	// Output:
+	// /static/logo.svg 200 /static/logo.svg for ""
+	// /orders 401
+	// /orders 200 /orders for "alice"
+	// /admin/ 403
+	// /x/..%2fadmin/ 400
+}

@@ -1,0 +1,54 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"encoding/hex"
+	"math/rand/v2"
+	"net/http"
+)
+
+// maxRequestIDBytes bounds an X-Request-Id that is kept.
+const maxRequestIDBytes = 128
+
+// requestID returns the caller's X-Request-Id when it is one field of letters, digits and "-_.:/+=@", and a new one of 32
+// hexadecimal digits otherwise. It identifies nothing but a request, so its randomness need not be secret.
+func requestID(h http.Header) string {
+	if ids := h["X-Request-Id"]; len(ids) == 1 && validRequestID(ids[0]) {
+		return ids[0]
+	}
+	var octets [16]byte
+	for i, n := 0, rand.Uint64(); i < 8; i, n = i+1, n>>8 {
+		octets[i] = byte(n)
+	}
+	for i, n := 8, rand.Uint64(); i < 16; i, n = i+1, n>>8 {
+		octets[i] = byte(n)
+	}
+	var digits [32]byte
+	hex.Encode(digits[:], octets[:])
+	return string(digits[:])
+}
+
+func validRequestID(id string) bool {
+	if id == "" || len(id) > maxRequestIDBytes {
+		return false
+	}
+	for _, c := range []byte(id) {
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
+		case c == '-', c == '_', c == '.', c == ':', c == '/', c == '+', c == '=', c == '@':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// requestIDOf is otelauth.Config.RequestID.
+func requestIDOf(r *http.Request) string {
+	if x := exchangeOf(r.Context()); x != nil {
+		return x.id
+	}
+	return ""
+}
