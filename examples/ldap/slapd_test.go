@@ -1,0 +1,247 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package ldap
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// people is the directory. The passwords are wonderland, builder, and for the others what is not to be guessed.
+const people = `dn: dc=example,dc=com
+objectClass: dcObject
+objectClass: organization
+dc: example
+o: Example
+
+dn: cn=otelauth,dc=example,dc=com
+objectClass: organizationalRole
+objectClass: simpleSecurityObject
+cn: otelauth
+userPassword: canary-service-password
+
+dn: ou=people,dc=example,dc=com
+objectClass: organizationalUnit
+ou: people
+
+dn: uid=alice,ou=people,dc=example,dc=com
+objectClass: inetOrgPerson
+uid: alice
+cn: Alice
+sn: Liddell
+userPassword: wonderland
+
+dn: cn=Smith\, Bob (ops) *,ou=people,dc=example,dc=com
+objectClass: inetOrgPerson
+uid: bob
+cn: Smith, Bob (ops) *
+sn: Smith
+userPassword: builder
+
+dn: uid=mallory,ou=people,dc=example,dc=com
+objectClass: inetOrgPerson
+uid: mallory
+cn: Mallory
+sn: Mallory
+userPassword: canary-of-mallory
+
+dn: uid=twin,ou=people,dc=example,dc=com
+objectClass: inetOrgPerson
+uid: twin
+cn: Twin
+sn: One
+userPassword: wonderland
+
+dn: cn=twin,ou=people,dc=example,dc=com
+objectClass: inetOrgPerson
+uid: twin
+cn: twin
+sn: Two
+userPassword: wonderland
+
+dn: ou=groups,dc=example,dc=com
+objectClass: organizationalUnit
+ou: groups
+
+dn: cn=ops,ou=groups,dc=example,dc=com
+objectClass: groupOfNames
+cn: ops
+member: cn=Smith\, Bob (ops) *,ou=people,dc=example,dc=com
+member: uid=alice,ou=people,dc=example,dc=com
+
+dn: cn=editors,ou=groups,dc=example,dc=com
+objectClass: groupOfNames
+cn: editors
+member: uid=alice,ou=people,dc=example,dc=com
+`
+
+// configuration lets unauthenticated binds succeed, as some servers do: a password that is empty must be refused by us.
+const configuration = `
+include /etc/ldap/schema/core.schema
+include /etc/ldap/schema/cosine.schema
+include /etc/ldap/schema/inetorgperson.schema
+modulepath /usr/lib/ldap
+moduleload back_mdb
+allow bind_anon_cred
+TLSCertificateFile %[1]s/cert.pem
+TLSCertificateKeyFile %[1]s/key.pem
+pidfile %[1]s/slapd.pid
+database mdb
+suffix "dc=example,dc=com"
+directory %[1]s/data
+maxsize 16777216
+access to attrs=userPassword by anonymous auth by * none
+access to * by dn.exact="cn=otelauth,dc=example,dc=com" read by * none
+`
+
+// directory is a slapd of the test's own.
+type directory struct {
+	dir         string
+	ldaps, ldap string // addresses
+	roots       *x509.CertPool
+	cmd         *exec.Cmd
+	log         bytes.Buffer
+}
+
+func startDirectory(t *testing.T) *directory {
+	t.Helper()
+	if program("slapd") == "" {
+		t.Skip("no slapd: apt-get install slapd")
+	}
+	dir, err := os.MkdirTemp("/tmp", "otelauth-ldap") //nolint:usetesting // the path of a unix socket has 107 bytes at most
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	d := &directory{dir: dir, ldaps: freeAddress(t), ldap: freeAddress(t)}
+	d.certificate(t)
+	if err := os.Mkdir(filepath.Join(dir, "data"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string]string{"slapd.conf": fmt.Sprintf(configuration, dir), "people.ldif": people} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add := exec.CommandContext(t.Context(), program("slapadd"), "-f", filepath.Join(dir, "slapd.conf"), "-l", filepath.Join(dir, "people.ldif"))
+	if out, err := add.CombinedOutput(); err != nil {
+		t.Fatalf("slapadd: %v\n%s", err, out)
+	}
+	d.start(t)
+	t.Cleanup(d.kill)
+	return d
+}
+
+// program finds what Debian keeps where not everybody's PATH leads.
+func program(name string) string {
+	for _, path := range []string{name, "/usr/sbin/" + name} {
+		if found, err := exec.LookPath(path); err == nil {
+			return found
+		}
+	}
+	return ""
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}
+
+func (d *directory) certificate(t *testing.T) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "ldap.example.com"}, DNSNames: []string{"ldap.example.com"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, block := range map[string]*pem.Block{"cert.pem": {Type: "CERTIFICATE", Bytes: der}, "key.pem": {Type: "PRIVATE KEY", Bytes: keyDER}} {
+		if err := os.WriteFile(filepath.Join(d.dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.roots = x509.NewCertPool()
+	d.roots.AddCert(cert)
+}
+
+func (d *directory) tls() *tls.Config {
+	return &tls.Config{RootCAs: d.roots, ServerName: "ldap.example.com", MinVersion: tls.VersionTLS12}
+}
+
+func (d *directory) socket() string { return filepath.Join(d.dir, "sock") }
+
+func (d *directory) start(t *testing.T) {
+	t.Helper()
+	urls := fmt.Sprintf("ldaps://%s ldap://%s ldapi://%s", d.ldaps, d.ldap, url.PathEscape(d.socket()))
+	d.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), program("slapd"), "-d", "0", "-f", filepath.Join(d.dir, "slapd.conf"), "-h", urls)
+	d.cmd.Stdout, d.cmd.Stderr = &d.log, &d.log
+	if err := d.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.Now().Add(time.Minute)
+	for {
+		c, err := (&net.Dialer{Timeout: time.Second}).DialContext(t.Context(), "tcp", d.ldaps)
+		if err == nil {
+			_ = c.Close()
+			return
+		}
+		if time.Now().After(deadline) {
+			d.kill()
+			t.Fatalf("slapd does not answer: %v\n%s", err, d.log.Bytes())
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+}
+
+func (d *directory) kill() {
+	if d.cmd != nil {
+		_ = d.cmd.Process.Kill()
+		_ = d.cmd.Wait()
+		d.cmd = nil
+	}
+}
+
+func (d *directory) signal(t *testing.T, sig syscall.Signal) {
+	t.Helper()
+	if err := d.cmd.Process.Signal(sig); err != nil {
+		t.Fatal(err)
+	}
+}
