@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -179,6 +180,20 @@ func (c *Content) Names() []string {
 		}
 	}
 	return names
+}
+
+// All yields the accounts with the numbers of their lines, from 1; lines that cannot be taken apart are left out.
+func (c *Content) All() iter.Seq2[int, Line] {
+	return func(yield func(int, Line) bool) {
+		for i, text := range c.lines {
+			if nameOf(text) == "" {
+				continue
+			}
+			if l, err := decodeLine(text); err == nil && !yield(i+1, l) {
+				return
+			}
+		}
+	}
 }
 
 // Add appends an account. [ErrExists] when the name stands in the file.

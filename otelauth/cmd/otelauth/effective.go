@@ -1,0 +1,95 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"io"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"go.yaml.in/yaml/v4"
+
+	"github.com/otelauth/otelauth-go/otelauth/gateway"
+)
+
+// effective writes the settings in force as a file that --config reads. Where one comes from stands behind it. There is no
+// secret among them: those stand in files of their own.
+func effective(w io.Writer, flags []*kong.Flag, s *settings) error {
+	for _, flag := range flags {
+		if onlyFlag(flag.Name) {
+			continue
+		}
+		value := flag.Target.Interface()
+		if flag.Name == "identity-header" && flag.Target.Len() == 0 {
+			value = gateway.DefaultIdentityHeaders()
+		}
+		text, err := settingText(value)
+		if err != nil {
+			return err
+		}
+		if text == "" {
+			continue
+		}
+		if !strings.HasPrefix(text, "\n") {
+			text = " " + text
+			place, given := s.places[flag.Name]
+			switch {
+			case given && !strings.HasPrefix(place, variablePrefix):
+				text += " # " + strings.TrimSuffix(place, ": "+flag.Name)
+			case given:
+				text += " # " + place
+			}
+		}
+		fmt.Fprintf(w, "%s:%s\n", flag.Name, redact(text))
+	}
+	return nil
+}
+
+// settingText is a value as YAML, "" for one that is not set.
+func settingText(value any) (string, error) {
+	switch v := value.(type) {
+	case time.Duration:
+		return v.String(), nil
+	case []string:
+		if len(v) == 0 {
+			return "", nil
+		}
+		var b strings.Builder
+		for _, item := range v {
+			text, err := scalarText(item)
+			if err != nil {
+				return "", err
+			}
+			b.WriteString("\n  - " + text)
+		}
+		return b.String(), nil
+	case string:
+		if v == "" {
+			return "", nil
+		}
+		return scalarText(v)
+	}
+	if reflect.ValueOf(value).IsZero() {
+		return "", nil
+	}
+	return fmt.Sprint(value), nil
+}
+
+// scalarText quotes where YAML would read something else.
+func scalarText(s string) (string, error) {
+	if strings.ContainsAny(s, "\r\n") {
+		return quotedYAML(s), nil
+	}
+	text, err := yaml.Marshal(s)
+	if err != nil || strings.Count(string(text), "\n") != 1 {
+		return quotedYAML(s), nil //nolint:nilerr // a text that does not fit on a line is quoted instead
+	}
+	return strings.TrimSuffix(string(text), "\n"), nil
+}
+
+// quotedYAML is a double-quoted scalar; Go's escapes of printable text are YAML's too.
+func quotedYAML(s string) string { return fmt.Sprintf("%q", s) }

@@ -1,0 +1,117 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/otelauth/otelauth-go/otelauth/credential"
+)
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+// The exit codes; see the package comment.
+const (
+	exitDone        = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitInterrupted = 130
+)
+
+// commands is the command line.
+type commands struct {
+	Gateway gatewayCommand `cmd:"" help:"Put authentication in front of a service."`
+	Users   usersCommands  `cmd:"" help:"Keep the accounts of an htpasswd file."`
+	Whois   whoisCommand   `cmd:"" help:"Find the name behind a user.hash."`
+	Version versionCommand `cmd:"" help:"Print the version."`
+}
+
+// terminal is what a command reads and writes.
+type terminal struct {
+	in       *os.File
+	out, err io.Writer
+	now      func() time.Time
+	args     []string
+}
+
+// usageError is a fault of the command line, the environment or the configuration: exit code 2.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+func run(args []string) int {
+	t := &terminal{in: os.Stdin, out: os.Stdout, err: os.Stderr, now: time.Now, args: args}
+	err := t.run(args)
+	var usage usageError
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.Is(err, errInterrupted):
+		return exitInterrupted
+	}
+	t.complain(err)
+	if errors.As(err, &usage) {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+func (t *terminal) run(args []string) error {
+	var c commands
+	parser, err := newParser(&c)
+	if err != nil {
+		return err
+	}
+	parser.Stdout, parser.Stderr = t.out, t.err
+	parsed, err := parser.Parse(args)
+	if err != nil {
+		return usageError{sanitize(err, args)}
+	}
+	return parsed.Run(t)
+}
+
+func newParser(c *commands, options ...kong.Option) (*kong.Kong, error) {
+	return kong.New(c, append([]kong.Option{
+		kong.Name("otelauth"),
+		kong.Description("HTTP Basic Auth in front of any service, with a record of every attempt."),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true, NoExpandSubcommands: true}),
+		kong.PostBuild(nameVariables),
+	}, options...)...)
+}
+
+// sanitize words kong's errors for somebody who has typed a secret where none belongs.
+func sanitize(err error, args []string) error {
+	text := err.Error()
+	if strings.HasPrefix(text, "unexpected argument") {
+		hint := ""
+		if len(args) > 0 && args[0] == "users" {
+			hint = ": a password is no argument, it is asked for or read from standard input"
+		}
+		return fmt.Errorf("one argument too many (not shown, it may be a secret)%s; see --help", hint)
+	}
+	return fmt.Errorf("%s; see --help", strings.TrimSuffix(text, ";"))
+}
+
+// complain writes each fault of err on a line of its own.
+func (t *terminal) complain(err error) {
+	for line := range strings.Lines(redact(err.Error())) {
+		if line = strings.TrimSpace(line); line != "" {
+			fmt.Fprintf(t.err, "otelauth: %s\n", line)
+		}
+	}
+}
+
+// redact takes out what looks like the password of a URL or of a data source. What it is given should hold none; drivers, operating systems and people
+// do not always keep to that.
+func redact(text string) string {
+	text = urlUserinfo.ReplaceAllString(text, "${1}"+credential.Redacted+"@")
+	return passwordSetting.ReplaceAllString(text, "${1}"+credential.Redacted)
+}
