@@ -63,10 +63,11 @@ func Example() {
 		}
 		defer res.Body.Close()
 		body, _ := io.ReadAll(res.Body)
-		if res.StatusCode != http.StatusOK {
-			body = nil
+		if res.StatusCode == http.StatusOK {
+			fmt.Printf("%s\n", body)
+		} else {
+			fmt.Println(path, res.StatusCode)
 		}
-		fmt.Println(path, res.StatusCode, string(body))
 	}
 	get("/static/logo.svg", "", "")
 	get("/orders", "", "")
@@ -82,9 +83,9 @@ func Example() {
 		log.Fatal(err)
 	}
 	// Output:
-	// /static/logo.svg 200 /static/logo.svg for ""
+	// /static/logo.svg for ""
 	// /orders 401
-	// /orders 200 /orders for "alice"
+	// /orders for "alice"
 	// /admin/ 403
 	// /x/..%2fadmin/ 400
 }

@@ -259,10 +259,11 @@ func (q *query) asSent(path []string) {
 	var buffer [8]*rule
 	found := q.policy.strict.match(q.method, q.host, path, buffer[:0])
 	q.d.public = len(found) > 0
+	longest := 0
 	for i, r := range found {
-		// Where several hold, the longest pattern names the route.
-		if i == 0 || len(r.text) > len(q.d.pattern) {
-			q.d.pattern = r.text
+		// Where several hold, the longest path names the route.
+		if i == 0 || len(r.path()) > longest {
+			q.d.pattern, longest = r.text, len(r.path())
 		}
 		q.d.sensitive = q.d.sensitive || r.Sensitive
 		q.d.literal = q.d.literal || r.literal()

@@ -1,0 +1,239 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway_test
+
+import (
+	"encoding/base64"
+	"io"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/otelauth/otelauth-go/otelauth"
+	"github.com/otelauth/otelauth-go/otelauth/gateway"
+)
+
+func basic(name, pass string) string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(name+":"+pass))
+}
+
+// Nobody but the gateway says who is calling: not in another spelling, not by a trailer, and not by having Connection
+// remove what the gateway says.
+func TestIdentityCannotBeForged(t *testing.T) {
+	t.Parallel()
+	var trailer http.Header
+	s := newSite(t, gateway.Config{GroupsHeader: "X-Groups", Rules: siteRules}, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		trailer = r.Trailer
+	}))
+	names := []string{
+		"Remote-User", "REMOTE-USER", "remote-user", "Remote_User", "REMOTE_USER", "remote_user", "Remote.User", "X-Forwarded-User", "X_Forwarded_User",
+		"x-forwarded_user", "X_FORWARDED-USER", "X-Groups", "X_Groups", "X-Remote-User", "Remote-Groups", "X-WebAuth-User", "X-Auth-Request-User", "X-Authenticated-User",
+		"X-Forwarded-Email", "X-SSL-Client-S-DN", "Client-Cert", "X~Groups", "Remote!User", "Remote$User",
+	}
+	var forged strings.Builder
+	for _, name := range names {
+		forged.WriteString(name + ": root\r\n")
+	}
+	for _, extra := range []string{
+		"", "Connection: Remote-User, X-Forwarded-User, X-Groups, X-Request-Id, X-Forwarded-For, Traceparent\r\n",
+		"Connection: close, remote-user\r\nConnection: x-forwarded-user\r\n",
+	} {
+		answer := s.raw(t, "POST /orders/7 HTTP/1.1\r\nHost: h\r\nAuthorization: "+basic("dave", "jones")+"\r\n"+forged.String()+extra+
+			"Connection: close\r\nTransfer-Encoding: chunked\r\nTrailer: Remote-User, X-Checksum\r\n\r\n1\r\nx\r\n0\r\nRemote-User: root\r\nX-Checksum: 7\r\n\r\n")
+		if status(t, answer) != http.StatusOK {
+			t.Fatalf("%q", answer)
+		}
+		got := s.last(t).Header
+		equal(t, "Remote-User", got["Remote-User"], []string{"dave"})
+		equal(t, "X-Forwarded-User", got["X-Forwarded-User"], []string{"dave"})
+		equal(t, "X-Groups", got["X-Groups"], []string{"dev"})
+		if got["X-Request-Id"] == nil || got["X-Forwarded-For"] == nil || got["Traceparent"] == nil {
+			t.Errorf("Connection has removed what the gateway says: %v", got)
+		}
+		for name, values := range got {
+			if slices.Contains(values, "root") {
+				t.Errorf("%s: root reached the upstream", name)
+			}
+		}
+		equal(t, "trailers", trailer, http.Header{"X-Checksum": {"7"}})
+	}
+	// Nobody is nobody at a public endpoint too.
+	s.raw(t, "GET /static/x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n"+forged.String()+"\r\n")
+	for name, values := range s.last(t).Header {
+		if slices.Contains(values, "root") || name == "Remote-User" {
+			t.Errorf("%s: %v reached the upstream", name, values)
+		}
+	}
+}
+
+func TestIdentityHeadersAreConfigurable(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, gateway.Config{IdentityHeaders: []string{"X-WebAuth-User"}, StripHeaders: []string{"X-Internal-*", "X-Debug"}}, nil)
+	r := s.request(t, "GET", "/x", "alice", "wonderland", nil)
+	r.Header.Set("Remote-User", "root")
+	r.Header.Set("X-Forwarded-User", "root")
+	r.Header.Set("X-Internal-Token", "root")
+	r.Header.Set("X-Debug", "root")
+	s.do(t, r)
+	got := s.last(t).Header
+	equal(t, "X-Webauth-User", got["X-Webauth-User"], []string{"alice"})
+	for _, name := range []string{"Remote-User", "X-Forwarded-User", "X-Internal-Token", "X-Debug"} {
+		if got[name] != nil {
+			t.Errorf("%s reached the upstream", name)
+		}
+	}
+	silent := newSite(t, gateway.Config{IdentityHeaders: []string{}}, nil)
+	silent.get(t, "/x", "alice", "wonderland")
+	if h := silent.last(t).Header; h["Remote-User"] != nil || h["X-Forwarded-User"] != nil {
+		t.Error("no identity header was asked for")
+	}
+}
+
+// What would show the upstream another path, host, method or client than those that were judged does not reach it.
+func TestOverrideHeadersAreStripped(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, gateway.Config{Auth: otelauth.Config{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}}, nil)
+	r := s.request(t, "GET", "/x", "alice", "wonderland", nil)
+	names := []string{
+		"X-Original-URL", "X-Rewrite-URL", "X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "X-Forwarded-Prefix", "X-Forwarded-Path", "X-Forwarded-Uri",
+		"X-Forwarded-Port", "X-Forwarded-Scheme", "X-Forwarded-Server", "X-Forwarded-Method", "X-Original-Host", "X-Original-Method", "X-Real-IP", "True-Client-IP", "CF-Connecting-IP", "X-Client-IP",
+		"X-Host", "X-Script-Name", "X-Envoy-Original-Path", "Forwarded", "Proxy", "Front-End-Https", "X-HTTP-Host-Override",
+	}
+	for _, name := range names {
+		r.Header.Set(name, "/admin/")
+		r.Header[strings.ReplaceAll(name, "-", "_")] = []string{"/admin/"}
+	}
+	r.Header.Set("X-Forwarded-For", "127.0.0.1")
+	r.Header.Set("X-Forwarded-Proto", "https")
+	r.Header.Set("X-Forwarded-Host", "evil.example")
+	r.Header.Set("Cookie", "kept=1")
+	r.Header.Set("Accept-Encoding", "br")
+	s.do(t, r)
+	got := s.last(t).Header
+	for name, values := range got {
+		if slices.Contains(values, "/admin/") || strings.Contains(name, "_") {
+			t.Errorf("%s reached the upstream", name)
+		}
+	}
+	equal(t, "Cookie", got["Cookie"], []string{"kept=1"})
+	equal(t, "Accept-Encoding", got["Accept-Encoding"], []string{"br"})
+	equal(t, "X-Forwarded-Host", got["X-Forwarded-Host"], []string{s.addr})
+}
+
+// X-Forwarded-* say what the gateway knows of the client: through a trusted proxy, what that says.
+func TestForwardedHeaders(t *testing.T) {
+	t.Parallel()
+	loopback := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	for _, tc := range []struct {
+		name    string
+		proxies []netip.Prefix
+		header  http.Header
+		client  string
+		proto   string
+	}{
+		{"direct", nil, nil, "127.0.0.1", "http"},
+		{"behind a proxy", loopback, http.Header{"X-Forwarded-For": {"198.51.100.1, 192.0.2.7"}, "X-Forwarded-Proto": {"https"}}, "192.0.2.7", "https"},
+	} {
+		s := newSite(t, gateway.Config{Auth: otelauth.Config{TrustedProxies: tc.proxies}}, nil)
+		r := s.request(t, "GET", "/x", "alice", "wonderland", nil)
+		for name, values := range tc.header {
+			r.Header[name] = values
+		}
+		r.Host = "orders.example:8443"
+		if tc.proxies != nil && tc.header == nil {
+			r.Header.Set("X-Forwarded-Proto", "https")
+		}
+		if res, body := s.do(t, r); res.StatusCode != http.StatusOK {
+			t.Fatalf("%s: %d %s", tc.name, res.StatusCode, body)
+		}
+		got := s.last(t)
+		equal(t, tc.name+": X-Forwarded-For", got.Header["X-Forwarded-For"], []string{tc.client})
+		equal(t, tc.name+": X-Forwarded-Proto", got.Header["X-Forwarded-Proto"], []string{tc.proto})
+		equal(t, tc.name+": X-Forwarded-Host", got.Header["X-Forwarded-Host"], []string{"orders.example:8443"})
+		equal(t, tc.name+": Host", got.Host, "orders.example:8443")
+	}
+}
+
+func TestUpstreamHost(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, gateway.Config{UpstreamHost: "orders.internal"}, nil)
+	s.get(t, "/x", "alice", "wonderland")
+	equal(t, "Host", s.last(t).Host, "orders.internal")
+	equal(t, "X-Forwarded-Host", s.last(t).Header.Get("X-Forwarded-Host"), s.addr)
+}
+
+// The password goes no further, unless it was asked for.
+func TestAuthorization(t *testing.T) {
+	t.Parallel()
+	for _, pass := range []bool{false, true} {
+		s := newSite(t, gateway.Config{PassAuthorization: pass}, nil)
+		r := s.request(t, "GET", "/x", "alice", "wonderland", nil)
+		r.Header.Set("Proxy-Authorization", basic("alice", "wonderland"))
+		s.do(t, r)
+		got := s.last(t).Header
+		var want []string
+		if pass {
+			want = []string{basic("alice", "wonderland")}
+		}
+		equal(t, "Authorization", got["Authorization"], want)
+		if got["Proxy-Authorization"] != nil {
+			t.Error("Proxy-Authorization reached the upstream")
+		}
+	}
+}
+
+// The query arrives as it was sent, whatever it holds.
+func TestQuery(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, gateway.Config{Rules: siteRules}, nil)
+	for _, query := range []string{"a=1&a=2", "a;b", "x=%zz", "next=/admin/", "_method=DELETE", "a=%2e%2e%2f", "?", ""} {
+		s.raw(t, "GET /orders?"+query+" HTTP/1.1\r\nHost: h\r\nConnection: close\r\nAuthorization: "+basic("alice", "wonderland")+"\r\n\r\n")
+		equal(t, "request target", s.last(t).RequestURI, "/orders?"+query)
+	}
+}
+
+func TestRequestID(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, gateway.Config{}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Request-Id", "of-the-upstream")
+		w.WriteHeader(http.StatusEarlyHints)
+		_, _ = io.WriteString(w, r.Header.Get("X-Request-Id"))
+	}))
+	ids := map[string]bool{}
+	for _, tc := range []struct {
+		sent []string
+		kept bool
+	}{
+		{[]string{"abc-123_4.5:6/7+8=@"}, true},
+		{nil, false},
+		{[]string{""}, false},
+		{[]string{"a", "b"}, false},
+		{[]string{"a b"}, false},
+		{[]string{"a\"b"}, false},
+		{[]string{strings.Repeat("a", 128)}, true},
+		{[]string{strings.Repeat("a", 129)}, false},
+	} {
+		for _, name := range []string{"alice", ""} {
+			r := s.request(t, "GET", "/x", name, "wonderland", nil)
+			r.Header["X-Request-Id"] = tc.sent
+			before := len(s.attempts())
+			res, body := s.do(t, r)
+			got := res.Header["X-Request-Id"]
+			if len(got) != 1 {
+				t.Fatalf("%q: the response has %q", tc.sent, got)
+			}
+			if tc.kept && got[0] != tc.sent[0] || !tc.kept && (len(got[0]) != 32 || ids[got[0]]) {
+				t.Errorf("%q became %q", tc.sent, got[0])
+			}
+			ids[got[0]] = true
+			if name != "" {
+				equal(t, "X-Request-Id at the upstream", body, got[0])
+			}
+			equal(t, "on the event", s.attempts()[before].Attributes().Map()["http.request.header.x-request-id"], any([]string{got[0]}))
+		}
+	}
+}

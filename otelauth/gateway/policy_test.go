@@ -1,0 +1,252 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/otelauth/otelauth-go/otelauth/gateway"
+)
+
+var siteRules = []gateway.Rule{
+	{Pattern: "OPTIONS /", Access: gateway.Public},
+	{Pattern: "GET /{$}", Access: gateway.Public},
+	{Pattern: "GET /static/", Access: gateway.Public},
+	{Pattern: "/admin/", Groups: []string{"ops"}, Sensitive: true},
+	{Pattern: "/admin/help/", Access: gateway.Public},
+	{Pattern: "/reports/{id}", Accounts: []string{"alice"}, Groups: []string{"ops"}},
+	{Pattern: "DELETE /orders/", Groups: []string{"ops"}},
+	{Pattern: "GET /api", Access: gateway.Public},
+	{Pattern: "/api/", Groups: []string{"dev"}},
+}
+
+// Who may call what: the rule, the default for what no rule names, and the route of the event.
+func TestRules(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, gateway.Config{Rules: siteRules}, nil)
+	for _, tc := range []struct {
+		method, path  string
+		nobody, alice int
+		dave, root    int
+		route         string
+	}{
+		{"GET", "/", 200, 200, 200, 200, "/{$}"},
+		{"HEAD", "/static/a.js", 200, 200, 200, 200, "/static/"},
+		{"POST", "/static/a.js", 401, 200, 200, 200, "/"},
+		{"GET", "/static", 401, 200, 200, 200, "/"}, // nobody named it
+		{"GET", "/orders/7", 401, 200, 200, 200, "/"},
+		{"DELETE", "/orders/7", 401, 403, 403, 200, "/orders/"},
+		{"DELETE", "/orders", 401, 403, 403, 200, "/"}, // the upstream may add the slash
+		{"GET", "/admin/", 401, 403, 403, 200, "/admin/"},
+		{"GET", "/admin", 401, 403, 403, 200, "/"},
+		{"GET", "/admin/help/x", 200, 200, 200, 200, "/admin/help/"},
+		{"GET", "/admin/help", 401, 403, 403, 200, "/admin/"},
+		{"GET", "/reports/7", 401, 200, 403, 200, "/reports/{id}"},
+		{"GET", "/reports/7/", 401, 200, 403, 200, "/"},
+		{"GET", "/api", 200, 200, 200, 200, "/api"},
+		{"GET", "/api/", 401, 403, 200, 200, "/api/"},
+		{"POST", "/api", 401, 403, 200, 200, "/"},
+		{"OPTIONS", "/orders/7", 200, 200, 200, 200, "/"},
+		{"OPTIONS", "/admin/", 401, 403, 403, 200, "/admin/"}, // neither is more specific: both hold
+	} {
+		for _, who := range []struct {
+			name, pass string
+			want       int
+		}{{"", "", tc.nobody}, {"alice", "wonderland", tc.alice}, {"dave", "jones", tc.dave}, {"root", "toor", tc.root}} {
+			before := len(s.attempts())
+			res, _ := s.do(t, s.request(t, tc.method, tc.path, who.name, who.pass, nil))
+			if res.StatusCode != who.want {
+				t.Errorf("%s %s by %q: %d, want %d", tc.method, tc.path, who.name, res.StatusCode, who.want)
+			}
+			told := s.attempts()[before:]
+			if who.want == http.StatusOK && who.name == "" {
+				continue // no attempt; counted
+			}
+			if len(told) != 1 {
+				t.Fatalf("%s %s by %q: %d events", tc.method, tc.path, who.name, len(told))
+			}
+			equal(t, tc.method+" "+tc.path+" http.route", told[0].Attribute("http.route"), tc.route)
+			equal(t, "status of the event", told[0].Attribute("http.response.status_code"), fmt.Sprint(who.want))
+		}
+	}
+}
+
+// evasions are paths by which an account of no group may try to reach "/admin/x".
+var evasions = []string{
+	"/admin%2fx", "/admin%2Fx", "/%2e/admin/x", "/./admin/x", "/x/../admin/x", "/x/%2e%2e/admin/x", "/x/..%2fadmin/x", "/x/%2e%2e%2fadmin%2fx",
+	"/admin;/x", "/admin;a=b/x", "/;/admin/x", "/x/..;/admin/x", "//admin/x", "/admin//x", "///admin///x", "/admin/./x", "/admin/x/..",
+	"/%61dmin%252fx", "/x/%252e%252e/admin/x", "/x/%25252e%25252e/admin/x", "/admin%5cx", `/admin\x`, `/\admin/x`, `/x/..\admin/x`, "/x/..%5cadmin%5cx",
+	"/admin%00/x", "/admin/x%00.css", "/static/..%00/admin/x", "/admin%09/x", "/admin%0a/x", "/%0d%0a/admin/x", "/admin%7f/x", "/adm%c0%afin/x",
+	"/%c0%aeadmin/x", "/x/%c0%ae%c0%ae/admin/x", "/%e0%80%aeadmin/x", "/admin%ff/x", "/static/%2e%2e/admin/x", "/static/..%2f..%2fadmin/x", "/static/..;/..;/admin/x",
+	"/static/%u002e%u002e/admin/x", "/static/%2e%2e;/admin/x", "/%2e%2e/%2e%2e/admin/x", "/admin/x;.css", "/admin/x%3b.css", "/admin/x/%2e",
+}
+
+// lenient are paths in normal form that an upstream may take for "/admin/x" all the same.
+var lenient = []string{
+	"/Admin/x", "/ADMIN/x", "/aDmIn/x", "/%41dmin/x", "/admin./x", "/admin../x", "/admin%20/x", "/%20admin/x", "/admin.%20./x",
+	"/admin", "/Admin", "/ADMIN.", "/admin%3fx", "/admin/x%3f", "/admin%23x",
+	"/%EF%BC%A1dmin/x", "/a%E2%80%8Bdmin/x", "/%61%64%6d%69%6e/x", "/admin/x", "/admin/",
+}
+
+// A user of no group evades the rule of a group by no spelling of the path, whatever the upstream makes of it.
+func TestLowPrivilegeEvasion(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, gateway.Config{Rules: siteRules}, nil)
+	for _, path := range evasions {
+		before := len(s.attempts())
+		for _, form := range []string{"", "http://" + s.addr} {
+			got := status(t, s.raw(t, "GET "+form+path+" HTTP/1.1\r\nHost: "+s.addr+"\r\nAuthorization: "+basic("alice", "wonderland")+"\r\nConnection: close\r\n\r\n"))
+			if got != http.StatusBadRequest {
+				t.Errorf("%s%s: %d, want 400", form, path, got)
+			}
+		}
+		if path == "/admin\\x" || strings.Contains(path, "%u") {
+			continue // net/http itself may refuse it
+		}
+		for _, e := range s.attempts()[before:] {
+			equal(t, path+": error.type", e.Attribute("error.type"), "malformed_request")
+			equal(t, path+": auth.reason", e.Attribute("auth.reason"), "raw_path")
+			equal(t, path+": status", e.Attribute("http.response.status_code"), "400")
+		}
+		if n := len(s.attempts()) - before; n != 2 {
+			t.Errorf("%s: %d events of 2 requests", path, n)
+		}
+	}
+	for _, path := range lenient {
+		res, _ := s.get(t, path, "alice", "wonderland")
+		if res.StatusCode != http.StatusForbidden {
+			t.Errorf("%s: %d, want 403", path, res.StatusCode)
+		}
+	}
+	if n := len(s.reached()); n > 0 {
+		t.Errorf("%d requests reached the upstream, the first for %q", n, s.reached()[0].URL)
+	}
+}
+
+// The same for a gateway that lets raw paths through: what could be the restricted path is, and is never public.
+func TestAllowedRawPaths(t *testing.T) {
+	t.Parallel()
+	rules := append([]gateway.Rule{{Pattern: "/repos/", Access: gateway.Public}, {Pattern: "/repos/private/", Groups: []string{"dev"}}}, siteRules...)
+	s := newSite(t, gateway.Config{Rules: rules, AllowRawPaths: []string{"/repos/", "/admin/"}}, nil)
+	for _, tc := range []struct {
+		path                      string
+		nobody, alice, dave, root int
+	}{
+		{"/repos/a/b", 200, 200, 200, 200},
+		{"/repos/a%2fb", 401, 200, 200, 200},
+		{"/repos/a//b", 401, 200, 200, 200},
+		{"/repos/a;v=1", 401, 200, 200, 200},
+		{"/repos/private%2fb", 401, 403, 200, 200},
+		{"/repos/%70rivate%252fb", 401, 403, 200, 200},
+		{"/repos/..%2fadmin%2fx", 401, 403, 403, 200},
+		{"/repos/private%2f..%2f..%2fadmin%2fx", 401, 403, 403, 200}, // both groups
+		{"/repos/..;/admin/x", 401, 403, 403, 200},
+		{"/repos/%c0%ae%c0%ae/ADMIN./x", 401, 403, 403, 200},
+		{"/admin/help/%2e%2e/x", 401, 403, 403, 200},
+		{"/admin/help/a%2fb", 401, 200, 200, 200}, // public as it is, and never public in this form
+		{"/other/a%2fb", 400, 400, 400, 400},
+		{"/repos/" + strings.Repeat("%25", 1500), 400, 400, 400, 400}, // too long to be sure of
+	} {
+		for _, who := range []struct {
+			name, pass string
+			want       int
+		}{{"", "", tc.nobody}, {"alice", "wonderland", tc.alice}, {"dave", "jones", tc.dave}, {"root", "toor", tc.root}} {
+			auth := ""
+			if who.name != "" {
+				auth = "Authorization: " + basic(who.name, who.pass) + "\r\n"
+			}
+			got := status(t, s.raw(t, "GET "+tc.path+" HTTP/1.1\r\nHost: h\r\n"+auth+"Connection: close\r\n\r\n"))
+			if got != who.want {
+				t.Errorf("%.80s by %q: %d, want %d", tc.path, who.name, got, who.want)
+			}
+		}
+	}
+	if got := s.last(t).RequestURI; !strings.Contains(got, "%") {
+		t.Errorf("the upstream got %q, want the path as it was sent", got)
+	}
+}
+
+// Methods: what no rule can be about is refused, and tricks with the method change nothing.
+func TestMethods(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, gateway.Config{Rules: siteRules}, nil)
+	auth := "Authorization: " + basic("alice", "wonderland") + "\r\nConnection: close\r\n\r\n"
+	for request, want := range map[string]int{
+		"CONNECT upstream.internal:80 HTTP/1.1\r\nHost: upstream.internal:80\r\n":  400,
+		"CONNECT /admin/x HTTP/1.1\r\nHost: h\r\n":                                 400,
+		"TRACE / HTTP/1.1\r\nHost: h\r\n":                                          400,
+		"TRACK / HTTP/1.1\r\nHost: h\r\n":                                          400,
+		"delete /orders/7 HTTP/1.1\r\nHost: h\r\n":                                 400,
+		"Delete /orders/7 HTTP/1.1\r\nHost: h\r\n":                                 400,
+		"OPTIONS * HTTP/1.1\r\nHost: h\r\n":                                        400,
+		"GET * HTTP/1.1\r\nHost: h\r\n":                                            400,
+		"GET http:admin HTTP/1.1\r\nHost: h\r\n":                                   400,
+		"GET http://root:toor@h/admin/x HTTP/1.1\r\nHost: h\r\n":                   403,
+		"GET https://elsewhere/admin/x HTTP/1.1\r\nHost: h\r\n":                    403,
+		"DELETE /orders/7 HTTP/1.1\r\nHost: h\r\n":                                 403,
+		"POST /orders/7 HTTP/1.1\r\nHost: h\r\nX-HTTP-Method-Override: DELETE\r\n": 200,
+		"POST /orders/7 HTTP/1.1\r\nHost: h\r\nX-HTTP-Method: DELETE\r\n":          200,
+		"POST /orders/7 HTTP/1.1\r\nHost: h\r\nX_Method_Override: DELETE\r\n":      200,
+		"PROPFIND /orders/7 HTTP/1.1\r\nHost: h\r\n":                               200,
+	} {
+		before := len(s.attempts())
+		if got := status(t, s.raw(t, request+auth)); got != want {
+			t.Errorf("%.60q: %d, want %d", request, got, want)
+		}
+		if n := len(s.attempts()) - before; n != 1 {
+			t.Errorf("%.60q: %d events, want 1", request, n)
+		}
+	}
+	for _, r := range s.reached() {
+		for name := range r.Header {
+			if strings.Contains(strings.ToLower(name), "method") {
+				t.Errorf("%s reached the upstream", name)
+			}
+		}
+	}
+}
+
+// A rule with a host holds for all spellings of it, and for hosts that nobody named: only the upstream knows what it
+// shows them.
+func TestHosts(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, gateway.Config{Rules: []gateway.Rule{
+		{Pattern: "admin.example/", Groups: []string{"ops"}},
+		{Pattern: "GET www.example/news/", Access: gateway.Public},
+		{Pattern: "GET /static/", Access: gateway.Public},
+		{Pattern: "/billing/", Groups: []string{"dev"}},
+	}}, nil)
+	for _, tc := range []struct {
+		host, path    string
+		nobody, alice int
+	}{
+		{"admin.example", "/x", 401, 403},
+		{"ADMIN.example", "/x", 401, 403},
+		{"admin.example.", "/x", 401, 403},
+		{"admin.example:8443", "/x", 401, 403},
+		{"admin.example", "/static/x", 401, 403}, // both hold
+		{"www.example", "/x", 401, 200},
+		{"www.example", "/news/x", 200, 200},
+		{"www.example", "/static/x", 200, 200},
+		{"www.example", "/billing/x", 401, 403},
+		{"other.example", "/news/x", 401, 403},
+		{"other.example", "/static/x", 401, 403},
+		{"", "/x", 401, 403},
+		{"127.0.0.1", "/x", 401, 403},
+	} {
+		for name, want := range map[string]int{"": tc.nobody, "alice": tc.alice} {
+			auth := ""
+			if name != "" {
+				auth = "Authorization: " + basic(name, "wonderland") + "\r\n"
+			}
+			got := status(t, s.raw(t, "GET "+tc.path+" HTTP/1.1\r\nHost: "+tc.host+"\r\n"+auth+"Connection: close\r\n\r\n"))
+			if got != want {
+				t.Errorf("%s%s by %q: %d, want %d", tc.host, tc.path, name, got, want)
+			}
+		}
+	}
+}
