@@ -1,0 +1,11 @@
+#!/usr/bin/python3
+# Copyright The otelauth Authors
+# SPDX-License-Identifier: Apache-2.0
+
+import os
+import sys
+
+from django.core.management import execute_from_command_line
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")
+execute_from_command_line(sys.argv)

@@ -1,0 +1,63 @@
+# Copyright The otelauth Authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Views with the flaws of sites that grew: each decides for itself who may see it, or does not."""
+
+import logging
+
+from django.http import HttpResponse, JsonResponse
+from rest_framework.permissions import IsAdminUser, IsAuthenticated
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+log = logging.getLogger("shop.views")
+
+
+def for_users(view):
+    """The site's own decorator. It tells nobody whom it turns away."""
+
+    def wrapped(request):
+        if not request.user.is_authenticated:
+            return HttpResponse(status=401)
+        return view(request)
+
+    return wrapped
+
+
+@for_users
+def orders(request):
+    log.info("orders listed")
+    return JsonResponse({"orders": [1, 2, 3], "for": request.user.get_username()})
+
+
+class Reports(APIView):
+    permission_classes = [IsAuthenticated]
+
+    def get(self, request):
+        return Response({"reports": []})
+
+
+class Staff(APIView):
+    """403 from a permission, for everybody who is no staff."""
+
+    permission_classes = [IsAdminUser]
+
+    def get(self, request):
+        return Response({"staff": [request.user.get_username()]})
+
+
+@for_users
+def legacy(request):
+    """Answers 401 by itself: it wants a key of its own, long after the password was right."""
+    if request.headers.get("X-Legacy-Key") != "opensesame":
+        return HttpResponse("no key", status=401)
+    return HttpResponse("legacy")
+
+
+def export(request):
+    """The endpoint that nobody protected."""
+    return JsonResponse({"customers": ["everybody"]})
+
+
+def health(request):
+    return HttpResponse("ok")

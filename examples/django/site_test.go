@@ -1,0 +1,307 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package django
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// python is the one that Debian's Django and gunicorn belong to; another in the PATH knows neither.
+const python = "/usr/bin/python3"
+
+// lines collects what a process writes, line by line.
+type lines struct {
+	mu  sync.Mutex
+	all []string
+}
+
+func (l *lines) read(r io.Reader) {
+	scanner := bufio.NewScanner(r)
+	scanner.Buffer(nil, 1<<20)
+	for scanner.Scan() {
+		l.mu.Lock()
+		l.all = append(l.all, scanner.Text())
+		l.mu.Unlock()
+	}
+}
+
+// grep returns the lines that hold every one of these.
+func (l *lines) grep(all ...string) (found []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+next:
+	for _, line := range l.all {
+		for _, what := range all {
+			if !strings.Contains(line, what) {
+				continue next
+			}
+		}
+		found = append(found, line)
+	}
+	return found
+}
+
+// await waits for the first line that holds every one of these.
+func (l *lines) await(t *testing.T, all ...string) string {
+	t.Helper()
+	deadline := time.Now().Add(time.Minute)
+	for {
+		if found := l.grep(all...); len(found) > 0 {
+			return found[0]
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("no line with %q within a minute:\n%s", all, strings.Join(l.grep(), "\n"))
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+}
+
+// run starts a process that ends with the test, and reads what it writes to standard error.
+func run(t *testing.T, env []string, name string, args ...string) *lines {
+	t.Helper()
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), name, args...)
+	cmd.Env = env
+	out, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	said := new(lines)
+	read := make(chan struct{})
+	go func() {
+		said.read(out)
+		close(read)
+	}()
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		late := time.AfterFunc(20*time.Second, func() { _ = cmd.Process.Kill() })
+		<-read
+		_ = cmd.Wait()
+		late.Stop()
+	})
+	return said
+}
+
+// site is the Django site behind the gateway.
+type site struct {
+	dir       string
+	url       string
+	metrics   string
+	django    *lines
+	gateway   *lines
+	transport *http.Transport
+}
+
+// command returns a program of the PATH, or skips.
+func command(t *testing.T, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		t.Skipf("no %s: apt-get install python3-django python3-djangorestframework gunicorn", name)
+	}
+	return path
+}
+
+func start(t *testing.T) *site {
+	t.Helper()
+	gunicorn := command(t, "gunicorn")
+	if out, err := exec.CommandContext(t.Context(), command(t, python), "-c", "import django, rest_framework").CombinedOutput(); err != nil {
+		t.Skipf("no Django: apt-get install python3-django python3-djangorestframework gunicorn\n%s", out)
+	}
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp("/tmp", "otelauth-django") //nolint:usetesting // the path of a unix socket has 107 bytes at most
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	s := &site{dir: dir, transport: &http.Transport{}}
+	t.Cleanup(s.transport.CloseIdleConnections)
+	database := filepath.Join(dir, "shop.sqlite3")
+	env := append(os.Environ(), "SHOP_DATABASE="+database, "PYTHONDONTWRITEBYTECODE=1")
+
+	// The site as its owner makes it: its own tables, its own accounts.
+	for _, args := range [][]string{{"manage.py", "migrate", "--verbosity", "0"}, {"accounts.py"}} {
+		cmd := exec.CommandContext(t.Context(), python, args...)
+		cmd.Env = env
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
+		}
+	}
+	socket := filepath.Join(dir, "shop.sock")
+	s.django = run(t, env, gunicorn, "--bind", "unix:"+socket, "--umask", "0077", "--chdir", here,
+		"--worker-class", "gthread", "--threads", "4", "--worker-tmp-dir", dir, "shop.wsgi")
+	s.django.await(t, "Booting worker")
+
+	// The gateway as its operator starts it.
+	otelauth := filepath.Join(dir, "otelauth")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", otelauth, "github.com/otelauth/otelauth-go/otelauth/cmd/otelauth")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	port := freePort(t)
+	s.metrics = "http://" + net.JoinHostPort("127.0.0.1", port) + "/metrics"
+	env = append(os.Environ(),
+		"OTELAUTH_SQL_DSN=file:"+database+"?mode=ro&_pragma=busy_timeout(1000)",
+		"OTEL_METRICS_EXPORTER=prometheus", "OTEL_EXPORTER_PROMETHEUS_HOST=127.0.0.1", "OTEL_EXPORTER_PROMETHEUS_PORT="+port)
+	s.gateway = run(t, env, otelauth, "gateway", "--upstream", "unix:"+socket, "--listen", "127.0.0.1:0",
+		"--sql-driver", "sqlite", "--django", "--public", "GET /health/",
+		"--sensitive", "/orders/", "--sensitive", "/reports/", "--sensitive", "/staff/", "--sensitive", "/legacy/", "--sensitive", "/export/")
+	var listening struct{ Address string }
+	if err := json.Unmarshal([]byte(s.gateway.await(t, "gateway.listening")), &listening); err != nil {
+		t.Fatal(err)
+	}
+	s.url = "http://" + listening.Address
+	return s
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+}
+
+// answer is what a client got.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func (s *site) do(t *testing.T, method, path string, header http.Header) answer {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, s.url+path, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header = header
+	res, err := (&http.Client{Transport: s.transport, Timeout: time.Minute}).Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer{res.StatusCode, res.Header, string(body)}
+}
+
+// event is an auth.attempt as the gateway writes it.
+type event struct {
+	Msg       string   `json:"msg"`
+	TraceID   string   `json:"trace_id"`
+	Outcome   string   `json:"auth.outcome"`
+	ErrorType string   `json:"error.type"`
+	Reason    string   `json:"auth.reason"`
+	User      string   `json:"user.name"`
+	UserHash  string   `json:"user.hash"`
+	Client    string   `json:"client.address"`
+	Method    string   `json:"http.request.method"`
+	Route     string   `json:"http.route"`
+	Path      string   `json:"url.path"`
+	Agent     string   `json:"user_agent.original"`
+	Status    int      `json:"http.response.status_code"`
+	RequestID []string `json:"http.request.header.x-request-id"`
+}
+
+// event waits for the event of the request with this user agent, of which there is one.
+func (s *site) event(t *testing.T, agent string) event {
+	t.Helper()
+	var e event
+	line := s.gateway.await(t, `"msg":"auth.attempt"`, `"`+agent+`"`)
+	if err := json.Unmarshal([]byte(line), &e); err != nil {
+		t.Fatalf("%v: %s", err, line)
+	}
+	if n := len(s.gateway.grep(`"msg":"auth.attempt"`, `"`+agent+`"`)); n != 1 {
+		t.Errorf("%s has %d events", agent, n)
+	}
+	return e
+}
+
+var sample = regexp.MustCompile(`^(\w+)\{(.*)\} (\S+)$`)
+
+// series returns the points of a metric by the values of these labels, joined by spaces.
+func (s *site) series(t *testing.T, metric string, labels ...string) map[string]int {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.metrics, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := s.transport.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	points := make(map[string]int)
+	for line := range strings.SplitSeq(string(body), "\n") {
+		m := sample.FindStringSubmatch(line)
+		if m == nil || m[1] != metric {
+			continue
+		}
+		values := make(map[string]string)
+		for pair := range strings.SplitSeq(m[2], ",") {
+			key, value, _ := strings.Cut(pair, "=")
+			values[key] = strings.Trim(value, `"`)
+		}
+		var key []string
+		for _, label := range labels {
+			key = append(key, values[label])
+		}
+		n, err := strconv.ParseFloat(m[3], 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		points[strings.Join(key, " ")] += int(n)
+	}
+	return points
+}
+
+// python runs a line of the site's own code.
+func (s *site) python(t *testing.T, code string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), python, "manage.py", "shell", "--command", code)
+	cmd.Env = append(os.Environ(), "SHOP_DATABASE="+filepath.Join(s.dir, "shop.sqlite3"), "PYTHONDONTWRITEBYTECODE=1")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("manage.py shell: %v\n%s", err, out)
+	}
+}
+
+func (s *site) await(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(time.Minute)
+	for !is() {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within a minute: %s", what)
+		}
+		<-time.After(200 * time.Millisecond)
+	}
+}
