@@ -244,9 +244,10 @@ func wrong(n *yaml.Node, text string) *valueError { return &valueError{n.Line, t
 // nearest suggests a key that differs by underscores, letter case, or a letter or two.
 func nearest(key string, flags map[string]*kong.Flag) string {
 	key = strings.ToLower(strings.ReplaceAll(key, "_", "-"))
-	best, distance := "", 3
+	const far = 3
+	best, distance := "", far
 	for name := range flags {
-		if d := edits(key, name, distance); d < distance || d == distance && d < 3 && name < best {
+		if d := edits(key, name, far); d < distance || d == distance && name < best {
 			best, distance = name, d
 		}
 	}

@@ -85,9 +85,16 @@ func (t *terminal) check(ctx context.Context, load func() (*loaded, error)) erro
 		return err
 	}
 	defer func() { _ = l.accounts.Close() }()
-	if _, err := newSignals(ctx, environment, t.err); err != nil {
+	signals, err := newSignals(ctx, func(name string) string {
+		if value := environment(name); name != "OTEL_METRICS_EXPORTER" || value != "prometheus" {
+			return value
+		}
+		return "none" // it listens, maybe where the gateway in service does
+	}, t.err)
+	if err != nil {
 		return err
 	}
+	signals.close()
 	var c commands
 	parser, err := newParser(&c)
 	if err != nil {

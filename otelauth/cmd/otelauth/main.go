@@ -112,6 +112,6 @@ func (t *terminal) complain(err error) {
 // redact takes out what looks like the password of a URL or of a data source. What it is given should hold none; drivers, operating systems and people
 // do not always keep to that.
 func redact(text string) string {
-	text = urlUserinfo.ReplaceAllString(text, "${1}"+credential.Redacted+"@")
+	text = urlPassword.ReplaceAllString(text, "${1}"+credential.Redacted+"@")
 	return passwordSetting.ReplaceAllString(text, "${1}"+credential.Redacted)
 }

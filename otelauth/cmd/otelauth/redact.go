@@ -6,6 +6,7 @@ package main
 import "regexp"
 
 var (
-	urlUserinfo     = regexp.MustCompile(`(://)[^/\s"'?#]*@`)
-	passwordSetting = regexp.MustCompile(`(?i)((?:password|passwd|pwd|secret|token)\s*[=:]\s*)(?:'[^']*'|"[^"]*"|[^\s&;"']+)`)
+	// A password with a slash or an at sign that nobody has encoded ends at the last at sign.
+	urlPassword     = regexp.MustCompile("(://[^\\s\"'`:]*:)[^\\s\"'`]*@")
+	passwordSetting = regexp.MustCompile(`(?i)\b((?:password|passwd|pwd|sslpassword)\s*=\s*)(?:'[^']*'|"[^"]*"|[^\s&;"']+)`)
 )

@@ -45,8 +45,8 @@ type hashing struct {
 // lockWait bounds the wait for somebody else's edit.
 const lockWait = 10 * time.Second
 
-// edit changes one file under its lock, and says what is wrong with the rest of it.
-func (t *terminal) edit(file string, change func(*htpasswd.Content) error) error {
+// edit changes one file under its lock.
+func edit(file string, change func(*htpasswd.Content) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), lockWait)
 	defer cancel()
 	return htpasswd.Edit(ctx, file, change)
@@ -54,7 +54,11 @@ func (t *terminal) edit(file string, change func(*htpasswd.Content) error) error
 
 // change replaces the line of an account. A former password that is over goes with the next change of its line.
 func (t *terminal) change(a account, change func(*htpasswd.Line) error) error {
-	return t.edit(a.File, func(c *htpasswd.Content) error {
+	// A lock beside a file that is missing would only be litter.
+	if _, err := htpasswd.ReadContent(a.File); err != nil {
+		return err
+	}
+	return edit(a.File, func(c *htpasswd.Content) error {
 		l, err := c.Get(a.Name)
 		if err != nil {
 			return err
@@ -152,7 +156,7 @@ func (c *usersAdd) Run(t *terminal) error {
 	if err != nil {
 		return err
 	}
-	err = t.edit(c.File, func(content *htpasswd.Content) error {
+	err = edit(c.File, func(content *htpasswd.Content) error {
 		return content.Add(htpasswd.Line{Name: c.Name, Hash: encoded, Expires: expires})
 	})
 	if errors.Is(err, htpasswd.ErrExists) {
@@ -310,7 +314,10 @@ type usersRemove struct{ account }
 
 // Run removes an account.
 func (c *usersRemove) Run(t *terminal) error {
-	if err := t.edit(c.File, func(content *htpasswd.Content) error { return content.Remove(c.Name) }); err != nil {
+	if _, err := htpasswd.ReadContent(c.File); err != nil {
+		return err
+	}
+	if err := edit(c.File, func(content *htpasswd.Content) error { return content.Remove(c.Name) }); err != nil {
 		return err
 	}
 	t.told("%s is removed from %s", shown(c.Name), c.File)

@@ -114,16 +114,16 @@ type usersCheck struct{ reading }
 
 // Run says what is wrong, a line for each fault and warning, and fails when a server would refuse the file.
 func (c *usersCheck) Run(t *terminal) error {
+	content, err := htpasswd.ReadContent(c.File)
+	if err != nil {
+		return err
+	}
 	faults := 0
 	if err := c.faults(); err != nil {
 		for _, err := range flatten(err) {
 			faults++
 			t.told("%s", strings.TrimPrefix(err.Error(), "htpasswd: "))
 		}
-	}
-	content, err := htpasswd.ReadContent(c.File)
-	if err != nil { // told above
-		return fmt.Errorf("%s cannot be read", c.File)
 	}
 	accounts, warnings := 0, 0
 	warn := func(n int, format string, args ...any) {

@@ -123,7 +123,7 @@ func open(cfg Config, notify func() notifier) (*File, error) {
 			n.close()
 		}
 		if v.fingerprints.accounts.err != "" && errors.Is(err, fs.ErrNotExist) {
-			err = fmt.Errorf("%w; make one with: htpasswd -c -B FILE NAME", err)
+			err = fmt.Errorf("%w; make one with: otelauth users add FILE NAME, or htpasswd -c -B FILE NAME", err)
 		}
 		return nil, err
 	}

@@ -45,7 +45,7 @@ func TestMissingFileAtStartIsAOneLineErrorWithThePath(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "users.htpasswd")
 	_, err := Open(Config{Path: path})
-	want := "htpasswd: stat " + path + ": no such file or directory; make one with: htpasswd -c -B FILE NAME"
+	want := "htpasswd: stat " + path + ": no such file or directory; make one with: otelauth users add FILE NAME, or htpasswd -c -B FILE NAME"
 	if !errors.Is(err, fs.ErrNotExist) || err.Error() != want {
 		t.Errorf("got %v", err)
 	}

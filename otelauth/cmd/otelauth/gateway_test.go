@@ -1,0 +1,385 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/otelauth/otelauth-go/otelauth/verify/htpasswd"
+)
+
+func gatewayArgs(upstream, users string, more ...string) []string {
+	return append([]string{"gateway", "--upstream", upstream, "--users", users, "--listen", "127.0.0.1:0"}, more...)
+}
+
+// TestGateway: two flags are enough; without a word about exporters, every attempt is a line with the trace id that the
+// upstream was given.
+func TestGateway(t *testing.T) {
+	t.Parallel()
+	up := newUpstream(t, nil)
+	p := start(t, nil, gatewayArgs(up.url, usersFile(t))...)
+	url := "http://" + p.address("gateway.listening")
+
+	if resp := ask(t, url+"/x", "", ""); resp.StatusCode != 401 || resp.Header.Get("WWW-Authenticate") == "" {
+		t.Errorf("nobody: %d", resp.StatusCode)
+	}
+	p.event("auth.attempt", map[string]any{"auth.outcome": "missing", "http.response.status_code": 401.0, "url.path": "/x"})
+	if resp := ask(t, url, "alice", canaryBad); resp.StatusCode != 401 {
+		t.Errorf("a wrong password: %d", resp.StatusCode)
+	}
+	p.event("auth.attempt", map[string]any{"auth.outcome": "failure", "user.name": "alice", "auth.reason": "wrong_password"})
+
+	for secret, former := range map[string]any{canaryNew: nil, canaryOld: true} {
+		path := map[any]string{nil: "/new", true: "/old"}[former]
+		if resp := ask(t, url+path, "alice", secret); resp.StatusCode != 200 {
+			t.Errorf("%s: %d", path, resp.StatusCode)
+		}
+		got := up.last(t)
+		if got.Header.Get("Remote-User") != "alice" || got.Header.Get("Authorization") != "" {
+			t.Errorf("%s: the upstream got %v", path, got.Header)
+		}
+		e := p.event("auth.attempt", map[string]any{
+			"auth.outcome": "success", "url.path": path, "user.name": "alice", "auth.credentials.former": former,
+		})
+		if id, _ := e["trace_id"].(string); len(id) != 32 || !strings.Contains(got.Header.Get("Traceparent"), id) {
+			t.Errorf("%s: traceparent %q, the event has %q", path, got.Header.Get("Traceparent"), id)
+		}
+	}
+	p.signal(syscall.SIGTERM)
+	if code := p.ended(); code != exitDone {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// TestGatewayReload: SIGHUP reads file, accounts and all again; with a fault everything stays as it was.
+func TestGatewayReload(t *testing.T) {
+	t.Parallel()
+	up, users := newUpstream(t, nil), usersFile(t)
+	config := filepath.Join(t.TempDir(), "gateway.yaml")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(config, []byte("upstream: "+up.url+"\nusers: "+users+"\nlisten: 127.0.0.1:0\n"+text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("realm: first\n")
+	p := start(t, nil, "gateway", "--config", config)
+	url := "http://" + p.address("gateway.listening")
+	realm := func(want string) {
+		t.Helper()
+		if got := ask(t, url, "", "").Header.Get("WWW-Authenticate"); !strings.Contains(got, want) {
+			t.Errorf("challenge %s, want realm %s", got, want)
+		}
+	}
+	realm("first")
+
+	write("realm: second\nwrong: canary\n")
+	p.signal(syscall.SIGHUP)
+	p.line("fault of the file", func(l string) bool {
+		return strings.HasPrefix(l, "otelauth: SIGHUP: "+config+":5: unknown key") && strings.HasSuffix(l, "; the former configuration stays")
+	})
+	p.event("gateway.reload_failed", nil)
+	realm("first")
+
+	// No watcher tells of accounts in this test faster than SIGHUP does; both may.
+	err := htpasswd.Edit(t.Context(), users, func(c *htpasswd.Content) error {
+		return c.Add(htpasswd.Line{Name: "bob", Hash: hashOf(t, canaryNew)})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	write("realm: second\nsensitive: [/admin/]\n")
+	p.signal(syscall.SIGHUP)
+	p.event("gateway.reloaded", map[string]any{"accounts": 2.0})
+	realm("second")
+	if resp := ask(t, url, "bob", canaryNew); resp.StatusCode != 200 {
+		t.Errorf("bob: %d", resp.StatusCode)
+	}
+
+	// Only the accounts have changed: nobody is hashed again.
+	ask(t, url+"/a", "alice", canaryNew)
+	err = htpasswd.Edit(t.Context(), users, func(c *htpasswd.Content) error { return c.Remove("bob") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.signal(syscall.SIGHUP)
+	p.event("gateway.reloaded", map[string]any{"accounts": 1.0})
+	if resp := ask(t, url, "bob", canaryNew); resp.StatusCode != 401 {
+		t.Errorf("bob was removed: %d", resp.StatusCode)
+	}
+	ask(t, url+"/b", "alice", canaryNew)
+	p.event("auth.attempt", map[string]any{"url.path": "/b", "auth.cache.result": "hit"})
+
+	if err := os.WriteFile(users, []byte("alice:canary-plaintext\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.signal(syscall.SIGHUP)
+	p.line("fault of the accounts", func(l string) bool {
+		return strings.HasPrefix(l, "otelauth: SIGHUP: htpasswd: "+users+":1: ")
+	})
+	if resp := ask(t, url, "alice", canaryNew); resp.StatusCode != 200 {
+		t.Errorf("after a broken file: %d", resp.StatusCode)
+	}
+}
+
+// TestGatewayDrain: SIGTERM lets a request end, and tells so at the admin listener until it has.
+func TestGatewayDrain(t *testing.T) {
+	t.Parallel()
+	arrived, release := make(chan struct{}, 1), make(chan struct{})
+	up := newUpstream(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		arrived <- struct{}{}
+		<-release
+		_, _ = io.WriteString(w, "done")
+	}))
+	p := start(t, nil, gatewayArgs(up.url, usersFile(t), "--admin-listen", "127.0.0.1:0")...)
+	url, admin := "http://"+p.address("gateway.listening"), "http://"+p.address("gateway.admin_listening")
+	if resp := ask(t, admin+"/-/readyz", "", ""); resp.StatusCode != 200 {
+		t.Errorf("readyz: %d", resp.StatusCode)
+	}
+	status := make(chan int, 1)
+	go func() { status <- ask(t, url, "alice", canaryNew).StatusCode }()
+	<-arrived
+	p.signal(syscall.SIGTERM)
+	p.event("gateway.draining", nil)
+	deadline := time.Now().Add(patience)
+	for ask(t, admin+"/-/readyz", "", "").StatusCode != 503 {
+		if time.Now().After(deadline) {
+			t.Fatal("readyz does not tell of the drain")
+		}
+	}
+	if resp := ask(t, admin+"/-/healthz", "", ""); resp.StatusCode != 200 {
+		t.Errorf("healthz in the drain: %d", resp.StatusCode)
+	}
+	close(release)
+	if got := <-status; got != 200 {
+		t.Errorf("the request in flight: %d", got)
+	}
+	if code := p.ended(); code != exitDone {
+		t.Errorf("exit code %d", code)
+	}
+	p.event("auth.attempt", map[string]any{"auth.outcome": "success"}) // written at the end
+}
+
+// TestGatewayDrainBound: what has not ended by then is cut, which is exit code 1.
+func TestGatewayDrainBound(t *testing.T) {
+	t.Parallel()
+	arrived := make(chan struct{}, 1)
+	up := newUpstream(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		arrived <- struct{}{}
+		<-r.Context().Done()
+	}))
+	p := start(t, nil, gatewayArgs(up.url, usersFile(t), "--drain-timeout", "100ms")...)
+	url := "http://" + p.address("gateway.listening")
+	go func() {
+		req, _ := http.NewRequestWithContext(t.Context(), "GET", url, nil)
+		req.SetBasicAuth("alice", canaryNew)
+		if resp, err := http.DefaultTransport.RoundTrip(req); err == nil {
+			_ = resp.Body.Close()
+		}
+	}()
+	<-arrived
+	p.signal(syscall.SIGINT)
+	if code := p.ended(); code != exitFailed {
+		t.Errorf("exit code %d, want %d", code, exitFailed)
+	}
+}
+
+// TestGatewayUnixSocket: a socket that a dead process has left is replaced, one that answers is not.
+func TestGatewayUnixSocket(t *testing.T) {
+	t.Parallel()
+	dir, err := os.MkdirTemp("", "otelauth") // short: a socket's path is bounded by 108 bytes
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	sock := filepath.Join(dir, "gw.sock")
+	old, err := net.ListenUnix("unix", &net.UnixAddr{Name: sock, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	old.SetUnlinkOnClose(false)
+	_ = old.Close()
+
+	up, users := newUpstream(t, nil), usersFile(t)
+	p := start(t, nil, "gateway", "--upstream", up.url, "--users", users, "--listen", "unix:"+sock)
+	if got := p.address("gateway.listening"); got != sock {
+		t.Errorf("listens at %s", got)
+	}
+	second := start(t, nil, "gateway", "--upstream", up.url, "--users", users, "--listen", "unix:"+sock)
+	if code := second.ended(); code != exitFailed || !strings.Contains(second.output(), "another process answers there") {
+		t.Errorf("exit code %d:\n%s", code, second.output())
+	}
+	tr := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", sock)
+	}}
+	defer tr.CloseIdleConnections()
+	req, _ := http.NewRequestWithContext(t.Context(), "GET", "http://site/", nil)
+	req.SetBasicAuth("alice", canaryNew)
+	resp, err := tr.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != 200 {
+		t.Errorf("%d", resp.StatusCode)
+	}
+}
+
+// TestGatewayDjango: the accounts of a site's own database.
+func TestGatewayDjango(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "db.sqlite3")
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for _, q := range []string{
+		"CREATE TABLE auth_user (id integer PRIMARY KEY, username text UNIQUE, password text, is_active bool)",
+		"CREATE TABLE auth_group (id integer PRIMARY KEY, name text)",
+		"CREATE TABLE auth_user_groups (user_id integer, group_id integer)",
+		// django.contrib.auth.hashers.make_password("canary-new-looking-glass", "saltsaltsalt", "pbkdf2_sha256") with 1000 iterations
+		"INSERT INTO auth_user VALUES (1, 'alice', '" + djangoHash(canaryNew) + "', 1), (2, 'bob', '" + djangoHash(canaryNew) + "', 0)",
+		"INSERT INTO auth_group VALUES (1, 'ops')",
+		"INSERT INTO auth_user_groups VALUES (1, 1)",
+	} {
+		if _, err := db.ExecContext(t.Context(), q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	up := newUpstream(t, nil)
+	p := start(t, []string{dsnVariable + "=file:" + path},
+		"gateway", "--upstream", up.url, "--sql-driver", "sqlite", "--django", "--listen", "127.0.0.1:0",
+		"--allow-groups", "/admin/=ops", "--groups-header", "Remote-Groups")
+	url := "http://" + p.address("gateway.listening")
+	if resp := ask(t, url+"/admin/", "alice", canaryNew); resp.StatusCode != 200 || up.last(t).Header.Get("Remote-Groups") != "ops" {
+		t.Errorf("alice: %d, groups %q", resp.StatusCode, up.last(t).Header.Get("Remote-Groups"))
+	}
+	if resp := ask(t, url+"/", "bob", canaryNew); resp.StatusCode != 401 {
+		t.Errorf("bob, who is not active: %d", resp.StatusCode)
+	}
+	p.event("auth.attempt", map[string]any{"auth.reason": "account_disabled"})
+	p.signal(syscall.SIGHUP)
+	p.event("gateway.reloaded", nil)
+	if resp := ask(t, url+"/", "alice", canaryNew); resp.StatusCode != 200 {
+		t.Errorf("after SIGHUP: %d", resp.StatusCode)
+	}
+}
+
+// collector takes what is exported by OTLP.
+type collector struct {
+	*httptest.Server
+	mu   sync.Mutex
+	seen map[string]*bytes.Buffer
+}
+
+func newCollector(t *testing.T) *collector {
+	t.Helper()
+	c := &collector{seen: map[string]*bytes.Buffer{}}
+	c.Server = httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.seen[r.URL.Path] == nil {
+			c.seen[r.URL.Path] = new(bytes.Buffer)
+		}
+		c.seen[r.URL.Path].Write(body)
+	}))
+	t.Cleanup(c.Close)
+	return c
+}
+
+func (c *collector) body(path string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if b := c.seen[path]; b != nil {
+		return b.String()
+	}
+	return ""
+}
+
+// TestGatewayExports: the OTEL_ variables say where signals go, and what is left goes there before the end. Who still uses
+// a former password is an event, how often a metric.
+func TestGatewayExports(t *testing.T) {
+	t.Parallel()
+	c, up := newCollector(t), newUpstream(t, nil)
+	p := start(t, []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + c.URL, "OTEL_SERVICE_NAME=shop-gateway", "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf"},
+		gatewayArgs(up.url, usersFile(t))...)
+	url := "http://" + p.address("gateway.listening")
+	ask(t, url+"/x", "alice", canaryOld)
+	ask(t, url+"/x", "alice", canaryBad)
+	p.signal(syscall.SIGTERM)
+	if code := p.ended(); code != exitDone {
+		t.Errorf("exit code %d", code)
+	}
+	for path, want := range map[string][]string{
+		"/v1/traces":  {"shop-gateway", "authenticate basic", "alice"},
+		"/v1/logs":    {"shop-gateway", "auth.attempt", "alice", "auth.credentials.former"},
+		"/v1/metrics": {"shop-gateway", "auth.attempts", "auth.former_credentials.uses"},
+	} {
+		body := c.body(path)
+		for _, text := range want {
+			if !strings.Contains(body, text) {
+				t.Errorf("%s: %q was not exported", path, text)
+			}
+		}
+		if strings.Contains(body, "canary") {
+			t.Errorf("%s holds a password", path)
+		}
+	}
+	if strings.Contains(c.body("/v1/metrics"), "alice") {
+		t.Error("a metric names a user")
+	}
+	if strings.Contains(p.output(), "auth.attempt") {
+		t.Error("events are lines too although an exporter is named")
+	}
+}
+
+// TestGatewayWithoutSDK: no attempt is invisible, whatever is switched off.
+func TestGatewayWithoutSDK(t *testing.T) {
+	t.Parallel()
+	up := newUpstream(t, nil)
+	p := start(t, []string{"OTEL_SDK_DISABLED=true"}, gatewayArgs(up.url, usersFile(t))...)
+	ask(t, "http://"+p.address("gateway.listening"), "alice", canaryNew)
+	p.event("auth.attempt", map[string]any{"auth.outcome": "success", "user.name": "alice"})
+}
+
+// BenchmarkStart is the time from the start of the process to its first answer, with a thousand accounts.
+func BenchmarkStart(b *testing.B) {
+	path := filepath.Join(b.TempDir(), "users")
+	var text strings.Builder
+	hash := hashOf(b, canaryNew)
+	for i := range 1000 {
+		fmt.Fprintf(&text, "user%04d:%s\n", i, hash)
+	}
+	if err := os.WriteFile(path, []byte(text.String()), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	up := newUpstream(b, nil)
+	for b.Loop() {
+		p := start(b, nil, gatewayArgs(up.url, path)...)
+		if resp := ask(b, "http://"+p.address("gateway.listening"), "", ""); resp.StatusCode != 401 {
+			b.Fatal(resp.StatusCode)
+		}
+		b.StopTimer()
+		p.signal(syscall.SIGTERM)
+		p.ended()
+		b.StartTimer()
+	}
+}

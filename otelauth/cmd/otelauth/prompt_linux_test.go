@@ -1,0 +1,125 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
+
+	"github.com/otelauth/otelauth-go/otelauth/verify/htpasswd"
+	"github.com/otelauth/otelauth-go/otelauth/verify/password"
+)
+
+// dialogue runs the command on a pseudo-terminal: whenever the terminal has shown the next prompt, its answer is typed.
+func dialogue(t *testing.T, args []string, answers ...[2]string) (shown string, code int) {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), exe)
+	cmd.Args = append([]string{"otelauth"}, args...)
+	f, err := pty.Start(cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	late := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
+	defer late.Stop()
+	var out bytes.Buffer
+	seen := 0
+	buf := make([]byte, 4096)
+	for {
+		n, err := f.Read(buf)
+		out.Write(buf[:n])
+		for len(answers) > 0 {
+			i := strings.Index(out.String()[seen:], answers[0][0])
+			if i < 0 {
+				break
+			}
+			seen += i + len(answers[0][0])
+			// The prompt is written before echo is switched off; the terminal holds what is typed until it is read.
+			waitForNoEcho(t, f)
+			if _, err := io.WriteString(f, answers[0][1]); err != nil {
+				t.Fatal(err)
+			}
+			answers = answers[1:]
+		}
+		if err != nil { // EIO: the other end is closed
+			break
+		}
+	}
+	var exit *exec.ExitError
+	if err := cmd.Wait(); err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return out.String(), cmd.ProcessState.ExitCode()
+}
+
+func TestPrompt(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "users")
+	add := []string{"users", "add", path, "alice", "--calibrate", "1ms"}
+
+	shown, code := dialogue(t, add, [2]string{"Password for alice: ", canaryNew + "\r"}, [2]string{"The same again: ", canaryBad + "\r"})
+	if code != exitFailed || !strings.Contains(shown, "the two passwords differ; nothing is changed") {
+		t.Errorf("two different ones: %d\n%s", code, shown)
+	}
+	if _, err := os.Stat(path); err == nil {
+		t.Error("the file is made all the same")
+	}
+	all := shown
+	shown, code = dialogue(t, add, [2]string{"Password for alice: ", canaryNew + "\r"}, [2]string{"The same again: ", canaryNew + "\r"})
+	if code != exitDone || !strings.Contains(shown, "alice is added to") || !strings.Contains(shown, "calibrating, step 1 of at most") {
+		t.Errorf("%d\n%s", code, shown)
+	}
+	all += shown
+	c, err := htpasswd.ReadContent(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := c.Get("alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := password.Parse(l.Hash)
+	if err != nil || !h.Verify([]byte(canaryNew)).Match {
+		t.Errorf("the password that was typed does not match: %v", err)
+	}
+	shown, code = dialogue(t, []string{"users", "passwd", path, "alice"}, [2]string{"Password for alice: ", "\x03"})
+	if code != exitInterrupted {
+		t.Errorf("interrupted: %d\n%s", code, shown)
+	}
+	if all += shown; strings.Contains(all, "canary") {
+		t.Errorf("the terminal shows a password:\n%s", all)
+	}
+}
+
+// waitForNoEcho waits until who reads the terminal has switched echo off.
+func waitForNoEcho(t *testing.T, f *os.File) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); ; runtime.Gosched() {
+		state, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if state.Lflag&unix.ECHO == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the prompt leaves echo on")
+		}
+	}
+}

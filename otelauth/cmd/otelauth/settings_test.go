@@ -1,0 +1,310 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/otelauth/otelauth-go/otelauth"
+	"github.com/otelauth/otelauth-go/otelauth/gateway"
+	"github.com/otelauth/otelauth-go/otelauth/verify"
+)
+
+func gatewayNodeOf(t *testing.T) *kong.Node {
+	t.Helper()
+	var c commands
+	k, err := newParser(&c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return gatewayNode(k)
+}
+
+func noEnvironment(string) string { return "" }
+
+func configOf(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "gateway.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func loadFlags(t *testing.T, args []string, env map[string]string) gatewayFlags {
+	t.Helper()
+	c, _, err := loadGateway(append([]string{"gateway"}, args...), func(name string) string { return env[name] })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.gatewayFlags
+}
+
+// sample is a value that differs from the flag's default, as command line, environment and file have it.
+func sample(t *testing.T, f *kong.Flag) (args []string, env, yaml string) {
+	t.Helper()
+	switch {
+	case f.IsSlice():
+		return []string{"--" + f.Name, "first, one", "--" + f.Name, "second"}, "first, one\nsecond\n", "['first, one', second]"
+	case f.IsBool():
+		return []string{"--" + f.Name}, "true", "true"
+	case f.Enum != "":
+		for _, value := range f.EnumSlice() {
+			if value != f.Default && value != "" {
+				return []string{"--" + f.Name, value}, value, value
+			}
+		}
+	case f.Target.Type() == reflect.TypeFor[time.Duration]():
+		return []string{"--" + f.Name, "77s"}, "77s", "1m17s"
+	case f.Target.CanInt():
+		return []string{"--" + f.Name, "77"}, "77", "77"
+	case f.Target.Kind() == reflect.String:
+		return []string{"--" + f.Name, "text"}, "text", `"text"`
+	}
+	t.Fatalf("%s: no sample for %v", f.Name, f.Target.Type())
+	return nil, "", ""
+}
+
+// TestEveryFlagEverywhere: each flag has its variable and its key in the file, and the three say the same.
+func TestEveryFlagEverywhere(t *testing.T) {
+	t.Parallel()
+	node := gatewayNodeOf(t)
+	defaults := loadFlags(t, nil, nil)
+	n := 0
+	for _, f := range node.Flags {
+		if onlyFlag(f.Name) {
+			continue
+		}
+		n++
+		args, env, yaml := sample(t, f)
+		byFlag := loadFlags(t, args, nil)
+		byVariable := loadFlags(t, nil, map[string]string{variable(f.Name): env})
+		byFile := loadFlags(t, []string{"--config", configOf(t, f.Name+": "+yaml+"\n")}, nil)
+		if reflect.DeepEqual(byFlag, defaults) {
+			t.Errorf("--%s changes nothing", f.Name)
+		}
+		if !reflect.DeepEqual(byFlag, byVariable) {
+			t.Errorf("$%s does not say what --%s says:\n%+v\n%+v", variable(f.Name), f.Name, byVariable, byFlag)
+		}
+		if !reflect.DeepEqual(byFlag, byFile) {
+			t.Errorf("%s in the file does not say what --%s says:\n%+v\n%+v", f.Name, f.Name, byFile, byFlag)
+		}
+		if !strings.Contains(f.Help, "$"+variable(f.Name)) {
+			t.Errorf("the help of --%s does not name %s", f.Name, variable(f.Name))
+		}
+	}
+	// Fields of the struct that are no flags would be settings nobody can set.
+	if n < 40 {
+		t.Errorf("only %d flags were looked at", n)
+	}
+}
+
+// TestPrecedence: flag, variable, file, default.
+func TestPrecedence(t *testing.T) {
+	t.Parallel()
+	file := configOf(t, "realm: file\npublic: [/file]\nuser-names: hash\nidle-timeout: 7s\n")
+	env := map[string]string{"OTELAUTH_CONFIG": file, "OTELAUTH_REALM": "variable", "OTELAUTH_PUBLIC": "/variable", "OTELAUTH_USER_NAMES": "plain"}
+	got := loadFlags(t, []string{"--realm", "flag"}, env)
+	if got.Realm != "flag" || !reflect.DeepEqual(got.Public, []string{"/variable"}) || got.UserNames != "plain" ||
+		got.IdleTimeout != 7*time.Second || got.DialTimeout != 5*time.Second {
+		t.Errorf("%+v", got)
+	}
+	// A flag for the file goes before its variable; a list replaces its default.
+	other := configOf(t, "realm: other\nlisten: ':1'\n")
+	if got := loadFlags(t, []string{"--config", other}, map[string]string{"OTELAUTH_CONFIG": file}); got.Realm != "other" || len(got.Listen) != 1 || got.Listen[0] != ":1" {
+		t.Errorf("realm %q, listen %q", got.Realm, got.Listen)
+	}
+	if got := loadFlags(t, []string{"--listen", ":2"}, nil); len(got.Listen) != 1 {
+		t.Errorf("listen %q: the default is added to what was said", got.Listen)
+	}
+}
+
+// TestDefaults holds the defaults of the flags against those that the packages document.
+func TestDefaults(t *testing.T) {
+	t.Parallel()
+	f := loadFlags(t, nil, nil)
+	for name, pair := range map[string][2]any{
+		"max-stream-age":          {f.MaxStreamAge, gateway.DefaultMaxStreamAge},
+		"read-header-timeout":     {f.ReadHeaderTimeout, gateway.DefaultReadHeaderTimeout},
+		"idle-timeout":            {f.IdleTimeout, gateway.DefaultIdleTimeout},
+		"stall-timeout":           {f.StallTimeout, gateway.DefaultStallTimeout},
+		"max-header-bytes":        {f.MaxHeaderBytes, gateway.DefaultMaxHeaderBytes},
+		"dial-timeout":            {f.DialTimeout, gateway.DefaultDialTimeout},
+		"response-header-timeout": {f.ResponseHeaderTimeout, gateway.DefaultResponseHeaderTimeout},
+		"drain-timeout":           {f.DrainTimeout, gateway.DefaultDrainTimeout},
+		"server-name":             {f.ServerName, gateway.DefaultServerName},
+		"realm":                   {f.Realm, otelauth.DefaultRealm},
+		"cache-ttl":               {f.CacheTTL, verify.DefaultTTL},
+		"cache-entries":           {f.CacheEntries, verify.DefaultVerifiedEntries},
+	} {
+		if pair[0] != pair[1] {
+			t.Errorf("--%s is %v, documented %v", name, pair[0], pair[1])
+		}
+	}
+	if got := gateway.DefaultIdentityHeaders(); !reflect.DeepEqual(got, []string{"Remote-User", "X-Forwarded-User"}) {
+		t.Errorf("the help of --identity-header is out of date: %v", got)
+	}
+}
+
+// TestConfigFileFaults: each has its line and the way out, and none shows what stands in the file.
+func TestConfigFileFaults(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct{ text, want string }{
+		"unknown key":          {"upstream: http://h\nusrs: canary\n", `f:2: unknown key "usrs": do you mean users?`},
+		"underscores":          {"key_file: canary\n", `f:1: unknown key "key_file": do you mean key-file?`},
+		"far from any key":     {"canary-key-of-somebody: canary\n", `f:1: unknown key "canary-key-of-somebody": see otelauth gateway --help for all of them`},
+		"check is no setting":  {"check: true\n", `f:1: unknown key "check": see otelauth gateway --help for all of them`},
+		"twice":                {"users: a\nrealm: x\nusers: canary\n", "f:3: users stands in line 1 already: remove one of the two"},
+		"list for text":        {"realm:\n  - canary\n", "f:2: realm: want one value, not a list or a mapping"},
+		"number for text":      {"realm: 7\n", "f:1: realm: want text; put quotes around it"},
+		"truth for text":       {"realm: true\n", "f:1: realm: want text; put quotes around it"},
+		"text for truth":       {"django: canary\n", "f:1: django: want true or false"},
+		"quoted truth":         {"django: \"true\"\n", "f:1: django: want true or false"},
+		"text for number":      {"max-header-bytes: canary\n", "f:1: max-header-bytes: want a number"},
+		"fraction":             {"max-header-bytes: 1.5\n", "f:1: max-header-bytes: want a number"},
+		"duration without":     {"idle-timeout: 30\n", "f:1: idle-timeout: want a duration with its unit, such as 30s or 5m"},
+		"no duration":          {"\nidle-timeout: soon\n", `f:2: idle-timeout: expected duration but got "soon": time: invalid duration "soon"`},
+		"not of the enum":      {"user-names: both\n", "f:1: user-names: not one of plain, hash"},
+		"mapping for list":     {"public:\n  a: b\n", "f:2: public: want a list"},
+		"list in a list":       {"public:\n  - /a\n  - [/b]\n", "f:3: public: want text; put quotes around it"},
+		"null in a list":       {"public:\n  - /a\n  -\n", "f:3: public: want text; put quotes around it"},
+		"a pattern twice":      {"allow-groups:\n  /a/: [x]\n  /a/: [y]\n", "f:3: allow-groups: the same pattern as in line 2: put the names into one list"},
+		"a comma in a name":    {"allow-groups:\n  /a/: 'x,y'\n", "f:2: allow-groups: a name holds a comma: make it an item of its own in the list"},
+		"anchor":               {"realm: &a canary\n", "f:1: realm: anchors are not read: remove the & and its name"},
+		"alias":                {"realm: &a canary\nusers: *a\n", "f:1: realm: anchors are not read: remove the & and its name\nf:2: users: aliases are not read: write the value out"},
+		"a list of settings":   {"- users: canary\n", "f:1: not a list of settings such as upstream: http://127.0.0.1:8000"},
+		"a key that is a list": {"? [a]\n: b\n", "f:1: a key is not a plain name"},
+		"two documents":        {"users: a\n---\nusers: canary\n", "f: more than one document: remove what follows ---"},
+		"syntax":               {"users: a\n\tcanary: [\n", "f:2: not YAML"},
+		"all at once":          {"x1: 1\nrealm: [canary]\nidle-timeout: 5\n", "f:1: unknown key \"x1\": see otelauth gateway --help for all of them\nf:2: realm: want one value, not a list or a mapping\nf:3: idle-timeout: want a duration with its unit, such as 30s or 5m"},
+	} {
+		_, err := parseConfigFile("f", []byte(test.text), gatewayNodeOf(t))
+		if err == nil || !strings.HasPrefix(err.Error(), test.want) {
+			t.Errorf("%s:\ngot  %v\nwant %s", name, err, test.want)
+			continue
+		}
+		if name != "far from any key" && strings.Contains(err.Error(), "canary") {
+			t.Errorf("%s: shows the value: %v", name, err)
+		}
+	}
+	for name, text := range map[string]string{
+		"empty": "", "comment": "# nothing\n", "null": "~\n", "a null setting": "realm:\nusers: ~\n", "a marker": "---\n", "byte order mark": "\ufeffusers: a\n",
+	} {
+		if _, err := parseConfigFile("f", []byte(text), gatewayNodeOf(t)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func FuzzConfigFile(f *testing.F) {
+	for _, seed := range []string{"users: a\n", "public: [/a, '/b']\nallow-groups: {/x/: [y]}\n", "realm: &a b\nusers: *a\n", "? [a]\n: b\n", "<<: *x\n", "a: !!binary aGk=\n"} {
+		f.Add([]byte(seed))
+	}
+	var c commands
+	k, err := newParser(&c)
+	if err != nil {
+		f.Fatal(err)
+	}
+	node := gatewayNode(k)
+	f.Fuzz(func(t *testing.T, text []byte) {
+		file, err := parseConfigFile("f", text, node)
+		if err == nil && file == nil {
+			t.Fatal("neither a file nor an error")
+		}
+		if err == nil {
+			for name, e := range file.entries {
+				if e.line < 1 || e.value == nil {
+					t.Errorf("%s: line %d, value %v", name, e.line, e.value)
+				}
+			}
+		}
+	})
+}
+
+// TestEffective: what --check prints is a file that says the same.
+func TestEffective(t *testing.T) {
+	t.Parallel()
+	args := []string{
+		"gateway", "--upstream", "http://127.0.0.1:1", "--users", "u: {x}", "--realm", "yes", "--public", "GET /static/", "--public", "/a b/{x...}",
+		"--allow-groups", "/admin/=ops,staff", "--django", "--idle-timeout", "90s", "--max-header-bytes", "123456", "--user-names", "hash",
+	}
+	c, s, err := loadGateway(args, func(name string) string {
+		return map[string]string{"OTELAUTH_SERVER_NAME": "#1"}[name]
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var printed commands
+	k, err := newParser(&printed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	printed.Gateway.gatewayFlags = c.gatewayFlags
+	var out bytes.Buffer
+	if err := effective(&out, gatewayNode(k).Flags, s); err != nil {
+		t.Fatal(err)
+	}
+	again, _, err := loadGateway([]string{"gateway", "--config", configOf(t, out.String())}, noEnvironment)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out.String())
+	}
+	want := c.gatewayFlags
+	want.IdentityHeader = gateway.DefaultIdentityHeaders() // told, because it is in force
+	if d := cmp.Diff(want, again.gatewayFlags, cmp.AllowUnexported(gatewayFlags{})); d != "" {
+		t.Errorf("(-said +read again):\n%s\n%s", d, out.String())
+	}
+	if !strings.Contains(out.String(), "server-name: '#1' # OTELAUTH_SERVER_NAME\n") {
+		t.Errorf("does not say where a setting comes from:\n%s", out.String())
+	}
+}
+
+func TestRules(t *testing.T) {
+	t.Parallel()
+	f := gatewayFlags{
+		Public: []string{"GET /static/"}, Sensitive: []string{"/admin/"},
+		AllowGroups: []string{"/admin/=ops, staff", "/a=b/=x"}, AllowAccounts: []string{"/admin/=alice"},
+	}
+	rules, err := f.rules(&settings{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []gateway.Rule{
+		{Pattern: "GET /static/", Access: gateway.Public},
+		{Pattern: "/admin/", Sensitive: true, Groups: []string{"ops", "staff"}, Accounts: []string{"alice"}},
+		{Pattern: "/a=b/", Groups: []string{"x"}},
+	}
+	if d := cmp.Diff(want, rules); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+	for _, bad := range []string{"/admin/", "/admin/=", "/admin/=ops,", "/admin/=,ops"} {
+		f := gatewayFlags{AllowGroups: []string{bad}}
+		if _, err := f.rules(&settings{}); err == nil || !strings.HasPrefix(err.Error(), "--allow-groups: ") {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
+}
+
+func TestRedact(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"cannot parse `postgres://u:canary@h/d`":          "cannot parse `postgres://u:[redacted]@h/d`",
+		"postgres://u:can/a@ry@h/d?x=1 failed":            "postgres://u:[redacted]@h/d?x=1 failed",
+		"host=h password=canary dbname=d":                 "host=h password=[redacted] dbname=d",
+		"host=h PASSWORD = 'can ary' dbname=d":            "host=h PASSWORD = [redacted] dbname=d",
+		"postgres://u@h/d, http://127.0.0.1:8000 and --x": "postgres://u@h/d, http://127.0.0.1:8000 and --x",
+	} {
+		if got := redact(in); got != want {
+			t.Errorf("%q:\ngot  %q\nwant %q", in, got, want)
+		}
+	}
+}
