@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/otelauth/otelauth-go/otelauth/attempt"
 )
 
 func benchStore(b *testing.B, over backend) *Store {
@@ -68,6 +70,24 @@ func BenchmarkLookupAsked(b *testing.B) {
 						}
 					}
 				})
+			}
+		})
+	}
+}
+
+// A guess as an attacker makes it, against PostgreSQL and a hash that is as cheap as bcrypt's can be, so that what lies
+// beside it shows: for a name that is an account and for one that is none, asked for the first time in TTL.
+func BenchmarkGuess(b *testing.B) {
+	for _, name := range []string{"alice", "nobody"} {
+		b.Run(name, func(b *testing.B) {
+			x := newSite(b, nil)
+			n := 0
+			for b.Loop() {
+				x.clock.Advance(DefaultTTL)
+				n++
+				if res := x.verify(b, name, fmt.Sprint("guess", n)); res.Outcome != attempt.Failure {
+					b.Fatal(res.Outcome)
+				}
 			}
 		})
 	}

@@ -60,6 +60,6 @@
 // Accounts and names that are none are remembered in spaces of their own, each bounded, so no flood of invented names
 // makes the store forget an account. Concurrent questions for one name are one query. At most [Config.MaxQueries] queries
 // run at once for strangers, and as many for credentials that were verified before, so a flood of names
-// neither takes the database down nor stands before those who are known. Finding a row takes the database some
+// neither takes the database down nor stands before those who are known. Finding a row takes the database some tens of
 // microseconds longer than finding none; that is the whole difference between an account and no account, once in TTL for a name.
 package sqlstore

@@ -44,15 +44,15 @@ func (s *Store) within(limit time.Duration, do func(context.Context) error) erro
 		return err
 	case <-ctx.Done():
 	}
+	if s.life.Err() != nil {
+		return ErrClosed
+	}
 	select {
 	case err := <-done: // it came with the deadline
 		if err == nil {
 			return nil
 		}
 	case <-time.After(limit/4 + time.Millisecond):
-	}
-	if s.life.Err() != nil {
-		return ErrClosed
 	}
 	return fmt.Errorf("%w of %v", errTimeout, limit)
 }

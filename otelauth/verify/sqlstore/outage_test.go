@@ -35,7 +35,7 @@ type site struct {
 	told   <-chan verify.Reload
 }
 
-func newSite(t *testing.T, change func(*Config)) *site {
+func newSite(t testing.TB, change func(*Config)) *site {
 	t.Helper()
 	server := postgrestest.Start(t)
 	_, db := server.Database(t)
@@ -60,6 +60,12 @@ func newSite(t *testing.T, change func(*Config)) *site {
 
 func (x *site) try(t *testing.T, name, pass string) (attempt.Outcome, attempt.ErrorType) {
 	t.Helper()
+	res := x.verify(t, name, pass)
+	return res.Outcome, res.ErrorType
+}
+
+func (x *site) verify(t testing.TB, name, pass string) attempt.Result {
+	t.Helper()
 	field, fault := credential.Split(http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte(name+":"+pass))}}, 0)
 	if fault != credential.NoFault {
 		t.Fatal(fault)
@@ -72,7 +78,7 @@ func (x *site) try(t *testing.T, name, pass string) (attempt.Outcome, attempt.Er
 	if res.Err != nil && (strings.Contains(res.Err.Error(), name) || strings.Contains(res.Err.Error(), pass)) {
 		t.Errorf("the error holds the name or the password: %v", res.Err)
 	}
-	return res.Outcome, res.ErrorType
+	return res
 }
 
 func (x *site) want(t *testing.T, when, name, pass string, outcome attempt.Outcome, errorType attempt.ErrorType) {
@@ -394,6 +400,20 @@ func TestTooManyNames(t *testing.T) {
 	cancel()
 	letGo()
 	all.Wait()
+}
+
+// An account without a password costs a guess what every other name costs, and is refused like one.
+func TestNoPasswordCostsTheSame(t *testing.T) {
+	t.Parallel()
+	x := newSite(t, nil)
+	exec(t, x.store.cfg.DB, "UPDATE users SET hash = NULL WHERE login = 'bob'")
+	want := attempt.HashRun{Scheme: "bcrypt", Outcome: attempt.Failure}
+	for _, name := range []string{"alice", "bob", "nobody"} {
+		res := x.verify(t, name, "wrong-one")
+		if res.Outcome != attempt.Failure || res.Hash.Scheme != want.Scheme || res.Hash.Outcome != want.Outcome {
+			t.Errorf("%s: %v after %+v, want a failure after a bcrypt", name, res.Outcome, res.Hash)
+		}
+	}
 }
 
 func TestClosed(t *testing.T) {
