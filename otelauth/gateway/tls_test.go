@@ -1,0 +1,250 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/otelauth/otelauth-go/otelauth"
+	"github.com/otelauth/otelauth-go/otelauth/gateway"
+	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
+)
+
+// newCertificate writes a certificate for an address, signed by itself, and its key.
+func newCertificate(t testing.TB, address string) (certFile, keyFile string, roots *x509.CertPool) {
+	t.Helper()
+	dir := t.TempDir()
+	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	return certFile, keyFile, renew(t, certFile, keyFile, address)
+}
+
+// renew replaces the files, the certificate first.
+func renew(t testing.TB, certFile, keyFile, address string) *x509.CertPool {
+	t.Helper()
+	certPEM, keyPEM, cert := makePair(t, address)
+	write(t, certFile, certPEM)
+	write(t, keyFile, keyPEM)
+	roots := x509.NewCertPool()
+	roots.AddCert(cert)
+	return roots
+}
+
+func makePair(t testing.TB, address string) (certPEM, keyPEM []byte, cert *x509.Certificate) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: serial, Subject: pkix.Name{CommonName: address}, IPAddresses: []net.IP{net.ParseIP(address)},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cert, err = x509.ParseCertificate(der); err != nil {
+		t.Fatal(err)
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), cert
+}
+
+// write replaces a file as a whole.
+func write(t testing.TB, name string, content []byte) {
+	t.Helper()
+	if err := os.WriteFile(name+".new", content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(name+".new", name); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func writePEM(t testing.TB, cert *x509.Certificate) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "ca.pem")
+	write(t, name, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw}))
+	return name
+}
+
+// served returns the serial number of the certificate that a new connection is shown.
+func (s *site) served(t testing.TB) string {
+	t.Helper()
+	conn, err := tls.Dial("tcp", s.addr, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // G402: looks at the certificate, whichever it is
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	return conn.ConnectionState().PeerCertificates[0].SerialNumber.String()
+}
+
+// A new certificate is served soon after it was written; half of one, or one that does not match, leaves the last good one.
+func TestCertificateReload(t *testing.T) {
+	t.Parallel()
+	certFile, keyFile, _ := newCertificate(t, "127.0.0.1")
+	s := &site{Recorder: otelauthtest.NewRecorder(t)}
+	upstream := httptest.NewServer(s.remember(nil))
+	t.Cleanup(upstream.Close)
+	cfg := gateway.Config{Upstream: upstream.URL, CertFile: certFile, KeyFile: keyFile}
+	s.start(t, cfg, "tcp", "127.0.0.1:0")
+	first := s.served(t)
+
+	certPEM, keyPEM, cert := makePair(t, "127.0.0.1")
+	write(t, certFile, certPEM) // without its key yet
+	eventually(t, "event of a pair that does not match", func() bool {
+		if got := s.served(t); got != first {
+			t.Fatalf("serves %s", got)
+		}
+		return len(s.named(gateway.EventCertificate)) == 1
+	})
+	if text := s.named(gateway.EventCertificate)[0].Attributes().Map(); len(text) == 0 {
+		t.Error("the event says nothing")
+	}
+	write(t, keyFile, keyPEM)
+	eventually(t, "the new certificate", func() bool { return s.served(t) == cert.SerialNumber.String() })
+	eventually(t, "its event", func() bool { return len(s.named(gateway.EventCertificate)) == 2 })
+
+	write(t, certFile, []byte("-----BEGIN CERT"))
+	if err := s.gw.Reconfigure(s.own(t, cfg)); err == nil || !strings.Contains(err.Error(), certFile) {
+		t.Errorf("Reconfigure with a broken certificate: %v", err)
+	}
+	equal(t, "certificate", s.served(t), cert.SerialNumber.String())
+	renew(t, certFile, keyFile, "127.0.0.1")
+	if err := s.gw.Reconfigure(s.own(t, cfg)); err != nil {
+		t.Fatal(err)
+	}
+	if s.served(t) == cert.SerialNumber.String() {
+		t.Error("Reconfigure did not read the certificate again")
+	}
+}
+
+func TestOldTLSIsRefused(t *testing.T) {
+	t.Parallel()
+	certFile, keyFile, roots := newCertificate(t, "127.0.0.1")
+	s := &site{Recorder: otelauthtest.NewRecorder(t)}
+	upstream := httptest.NewServer(s.remember(nil))
+	t.Cleanup(upstream.Close)
+	s.start(t, gateway.Config{Upstream: upstream.URL, CertFile: certFile, KeyFile: keyFile}, "tcp", "127.0.0.1:0")
+	for version, want := range map[uint16]bool{tls.VersionTLS10: false, tls.VersionTLS11: false, tls.VersionTLS12: true, tls.VersionTLS13: true} {
+		conn, err := tls.Dial("tcp", s.addr, &tls.Config{RootCAs: roots, MinVersion: version, MaxVersion: version}) //nolint:gosec // G402: offers old versions to see them refused
+		if err == nil {
+			_ = conn.Close()
+		}
+		equal(t, tls.VersionName(version), err == nil, want)
+	}
+	eventually(t, "event of the handshakes that failed", func() bool { return len(s.named(gateway.EventUnparsed)) > 0 })
+}
+
+// Plaintext goes to loopback, or to proxies that are trusted to have spoken TLS; anything else has to be asked for.
+func TestPlaintextIsRefused(t *testing.T) {
+	t.Parallel()
+	proxies := otelauth.Config{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}
+	for _, tc := range []struct {
+		name    string
+		network string
+		address string
+		cfg     gateway.Config
+		served  bool
+	}{
+		{"loopback", "tcp", "127.0.0.1:0", gateway.Config{}, true},
+		{"IPv6 loopback", "tcp", "[::1]:0", gateway.Config{}, true},
+		{"a unix socket", "unix", "", gateway.Config{}, true},
+		{"every address", "tcp", "0.0.0.0:0", gateway.Config{}, false},
+		{"behind trusted proxies", "tcp", "0.0.0.0:0", gateway.Config{Auth: proxies}, true},
+		{"dangerously", "tcp", "0.0.0.0:0", gateway.Config{DangerouslyAllowPlaintext: true}, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			if tc.network == "unix" {
+				tc.address = filepath.Join(t.TempDir(), "s")
+			}
+			l := fakeListener{}
+			if tc.address == "0.0.0.0:0" {
+				l.addr = &net.TCPAddr{IP: net.IPv4zero, Port: 80} // no test opens a port to others
+			} else {
+				real, err := (&net.ListenConfig{}).Listen(t.Context(), tc.network, tc.address)
+				if err != nil {
+					t.Skipf("%v: enable IPv6 on loopback", err)
+				}
+				l.addr = real.Addr()
+				_ = real.Close()
+			}
+			l.closed = make(chan struct{})
+			tc.cfg.Upstream, tc.cfg.Auth.Accounts, tc.cfg.Uninstrumented = "http://127.0.0.1:1", accounts(t), true
+			gw, err := gateway.New(tc.cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = gw.Shutdown(context.Background()) }()
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			err = gw.Serve(ctx, l)
+			var fault *gateway.ConfigError
+			if refused := errors.As(err, &fault); refused == tc.served {
+				t.Errorf("Serve: %v", err)
+			} else if refused {
+				equal(t, "field", fault.Field, "DangerouslyAllowPlaintext")
+			}
+		})
+	}
+}
+
+// fakeListener has an address, and no connections.
+type fakeListener struct {
+	addr   net.Addr
+	closed chan struct{}
+}
+
+func (l fakeListener) Accept() (net.Conn, error) { <-l.closed; return nil, net.ErrClosed }
+func (l fakeListener) Close() error {
+	select {
+	case <-l.closed:
+	default:
+		close(l.closed)
+	}
+	return nil
+}
+func (l fakeListener) Addr() net.Addr { return l.addr }
+
+// What is served cannot lose what it stands on.
+func TestReconfigureKeepsWhatIsServed(t *testing.T) {
+	t.Parallel()
+	certFile, keyFile, _ := newCertificate(t, "127.0.0.1")
+	s := newSite(t, gateway.Config{}, nil)
+	var fault *gateway.ConfigError
+	err := s.gw.Reconfigure(s.own(t, gateway.Config{Upstream: "http://127.0.0.1:1", CertFile: certFile, KeyFile: keyFile}))
+	if !errors.As(err, &fault) || fault.Field != "CertFile" {
+		t.Errorf("plaintext to TLS: %v", err)
+	}
+	if res, _ := s.get(t, "/x", "alice", "wonderland"); res.StatusCode != http.StatusOK {
+		t.Errorf("after a Reconfigure that failed: %d", res.StatusCode)
+	}
+}
