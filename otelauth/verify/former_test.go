@@ -5,7 +5,6 @@ package verify_test
 
 import (
 	"context"
-	"net/netip"
 	"sync"
 	"testing"
 	"time"
@@ -17,6 +16,7 @@ import (
 
 // rotating is an account that changes from the password "old" to "new" until ends.
 func rotating(t testing.TB, ends time.Time) *verify.Account {
+	t.Helper()
 	return &verify.Account{
 		Name: "alice", FormerExpires: ends,
 		Password: hashed(t, cheap, "new").WithFormer(hashed(t, cheap, "old")),
@@ -62,10 +62,10 @@ func (m *manual) add(d time.Duration) {
 	m.t = m.t.Add(d)
 }
 
-func tryAt(t testing.TB, e *verify.Engine, c *manual, name, pass string, network netip.Prefix) attempt.Result {
+func tryAt(t testing.TB, e *verify.Engine, c *manual, pass string) attempt.Result {
 	t.Helper()
 	var res attempt.Result
-	account := e.Verify(t.Context(), c.now(), field(t, name, pass), network, &res)
+	account := e.Verify(t.Context(), c.now(), field(t, "alice", pass), home, &res)
 	if (account != nil) != (res.Outcome == attempt.Success) {
 		t.Fatalf("account %v with outcome %v", account, res.Outcome)
 	}
@@ -83,7 +83,7 @@ func TestFormerPassword(t *testing.T) {
 
 	expect := func(when, pass string, out attempt.Outcome, reason attempt.Reason, cache attempt.CacheResult, former bool, s throttle.Settlement) {
 		t.Helper()
-		res := tryAt(t, e, clock, "alice", pass, home)
+		res := tryAt(t, e, clock, pass)
 		if res.Outcome != out || res.Reason != reason || res.Cache != cache || res.FormerCredential != former {
 			t.Errorf("%s, %s: %v %q %v former %v", when, pass, res.Outcome, res.Reason, res.Cache, res.FormerCredential)
 		}
@@ -139,18 +139,18 @@ func TestFormerPasswordRevoked(t *testing.T) {
 		s := newStore(begin)
 		e := newEngine(t, verify.Config{Accounts: s, Now: clock.now})
 		for range 2 {
-			if res := tryAt(t, e, clock, "alice", "old", home); res.Outcome != attempt.Success {
+			if res := tryAt(t, e, clock, "old"); res.Outcome != attempt.Success {
 				t.Fatalf("%s: before: %v", name, res.Outcome)
 			}
 		}
 		s.alice(to.account)
 		for _, cache := range []attempt.CacheResult{attempt.Miss, attempt.Hit} {
-			if res := tryAt(t, e, clock, "alice", "old", home); res.Outcome != attempt.Failure || res.Reason != to.reason || res.Cache != cache {
+			if res := tryAt(t, e, clock, "old"); res.Outcome != attempt.Failure || res.Reason != to.reason || res.Cache != cache {
 				t.Errorf("%s: %v %q %v", name, res.Outcome, res.Reason, res.Cache)
 			}
 		}
 		s.alice(begin)
-		if res := tryAt(t, e, clock, "alice", "old", home); res.Outcome != attempt.Success || !res.FormerCredential {
+		if res := tryAt(t, e, clock, "old"); res.Outcome != attempt.Success || !res.FormerCredential {
 			t.Errorf("%s: given back: %v %q", name, res.Outcome, res.Reason)
 		}
 	}
@@ -169,7 +169,7 @@ func TestFormerPasswordEndsWhileHashing(t *testing.T) {
 		}
 	}
 	e := newEngine(t, verify.Config{Accounts: s, Now: clock.now})
-	if res := tryAt(t, e, clock, "alice", "old", home); res.Outcome != attempt.Failure {
+	if res := tryAt(t, e, clock, "old"); res.Outcome != attempt.Failure {
 		t.Errorf("%v, want a failure", res.Outcome)
 	}
 }

@@ -202,7 +202,7 @@ func TestGatewayDrainBound(t *testing.T) {
 // TestGatewayUnixSocket: a socket that a dead process has left is replaced, one that answers is not.
 func TestGatewayUnixSocket(t *testing.T) {
 	t.Parallel()
-	dir, err := os.MkdirTemp("", "otelauth") // short: a socket's path is bounded by 108 bytes
+	dir, err := os.MkdirTemp("", "otelauth") //nolint:usetesting // the path of a socket is bounded by 108 bytes, and that of t.TempDir is long
 	if err != nil {
 		t.Fatal(err)
 	}

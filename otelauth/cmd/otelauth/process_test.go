@@ -132,8 +132,8 @@ func (p *running) output() string {
 	return strings.Join(p.lines, "\n")
 }
 
-// line waits for a line, from the n-th on, for which pass holds.
-func (p *running) line(what string, pass func(string) bool) string {
+// line waits for a line for which pass holds.
+func (p *running) line(what string, pass func(string) bool) {
 	p.t.Helper()
 	late := time.AfterFunc(patience, func() { p.cond.Broadcast() })
 	defer late.Stop()
@@ -143,7 +143,7 @@ func (p *running) line(what string, pass func(string) bool) string {
 	for n := 0; ; {
 		for ; n < len(p.lines); n++ {
 			if pass(p.lines[n]) {
-				return p.lines[n]
+				return
 			}
 		}
 		ended := false

@@ -164,7 +164,7 @@ func count(n int, noun string) string {
 
 // flatten returns the errors that were joined.
 func flatten(err error) []error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok && !errors.Is(err, fs.ErrNotExist) { //nolint:errorlint // this very level
+	if joined, ok := err.(interface{ Unwrap() []error }); ok && !errors.Is(err, fs.ErrNotExist) {
 		var all []error
 		for _, e := range joined.Unwrap() {
 			all = append(all, flatten(e)...)

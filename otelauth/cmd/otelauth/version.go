@@ -14,8 +14,8 @@ type versionCommand struct{}
 
 // Run prints one line.
 func (versionCommand) Run(t *terminal) error {
-	fmt.Fprintf(t.out, "otelauth %s %s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
-	return nil
+	_, err := fmt.Fprintf(t.out, "otelauth %s %s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return err
 }
 
 // version is the module's version, or its revision where it was built from a checkout.

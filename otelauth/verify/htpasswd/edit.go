@@ -70,7 +70,7 @@ func (l *Line) encode() (string, error) {
 		return "", errors.New("the hash is empty")
 	}
 	if (l.Former == "") != l.FormerExpires.IsZero() {
-		return "", errors.New("Former and FormerExpires belong together: set both or none")
+		return "", errors.New("a former hash and its end belong together: set both or none")
 	}
 	var words []string
 	if l.Disabled {
