@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,6 +35,10 @@ type gatewayCommand struct {
 func (c *gatewayCommand) Run(t *terminal) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	// From the first: a SIGHUP nobody waits for would end the process.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
 	load := func() (*loaded, error) { return load(ctx, t.args) }
 	if c.Check {
 		return t.check(ctx, load)
@@ -42,12 +47,12 @@ func (c *gatewayCommand) Run(t *terminal) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = l.accounts.Close() }()
+	defer l.close()
 	p, err := newProcess(ctx, t, l)
 	if err != nil {
 		return err
 	}
-	return p.serve(ctx, stop, load)
+	return p.serve(ctx, stop, hangups, load)
 }
 
 // loaded is one reading of all settings, with its accounts open.
@@ -84,7 +89,7 @@ func (t *terminal) check(ctx context.Context, load func() (*loaded, error)) erro
 	if err != nil {
 		return err
 	}
-	defer func() { _ = l.accounts.Close() }()
+	defer l.close()
 	signals, err := newSignals(ctx, func(name string) string {
 		if value := environment(name); name != "OTEL_METRICS_EXPORTER" || value != "prometheus" {
 			return value
@@ -143,12 +148,8 @@ func (p *process) wire(cfg *gateway.Config) {
 }
 
 // serve returns when everything has ended.
-func (p *process) serve(ctx context.Context, stop func(), load func() (*loaded, error)) error {
+func (p *process) serve(ctx context.Context, stop func(), hangups <-chan os.Signal, load func() (*loaded, error)) error {
 	defer p.signals.close()
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
-	defer signal.Stop(hangups)
-
 	listeners, admin, err := p.listen()
 	if err != nil {
 		return errors.Join(err, p.gw.Shutdown(context.Background()))
@@ -174,9 +175,11 @@ func (p *process) serve(ctx context.Context, stop func(), load func() (*loaded, 
 		select {
 		case err := <-ended:
 			left--
-			if err != nil {
-				faults = append(faults, err)
+			var refused *gateway.ConfigError
+			if errors.As(err, &refused) {
+				err = explain(err, &p.loaded.config, p.loaded.settings)
 			}
+			faults = append(faults, err)
 			cancel() // one that fails takes the others with it
 		case err := <-adminEnded:
 			faults = append(faults, err)
@@ -187,10 +190,10 @@ func (p *process) serve(ctx context.Context, stop func(), load func() (*loaded, 
 		case <-ctx.Done():
 			stop() // a second signal ends the process at once
 			ctx = context.Background()
-			p.say("gateway.draining", "timeout", p.loaded.flags.DrainTimeout.String())
+			p.say("gateway.draining", "timeout", p.loaded.drainTimeout().String())
 		}
 	}
-	shutdown, done := context.WithTimeout(context.Background(), p.loaded.flags.DrainTimeout)
+	shutdown, done := context.WithTimeout(context.Background(), p.loaded.drainTimeout())
 	defer done()
 	faults = append(faults, p.gw.Shutdown(shutdown))
 	closeAdmin()
@@ -209,6 +212,10 @@ func (l *loaded) unchanged(next *loaded) *htpasswd.File {
 		return nil
 	}
 	return file
+}
+
+func (l *loaded) drainTimeout() time.Duration {
+	return cmp.Or(l.flags.DrainTimeout, gateway.DefaultDrainTimeout)
 }
 
 func (l *loaded) close() { _ = l.accounts.Close() }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"regexp"
 	"strings"
@@ -48,6 +49,15 @@ func (f *gatewayFlags) build(s *settings) (gateway.Config, error) {
 	}
 	if len(f.Listen) == 0 {
 		fault("listen", errors.New("empty: name an address such as 127.0.0.1:8080"))
+	}
+	if f.CertFile == "" && !f.DangerouslyAllowPlaintext && len(f.TrustedProxy) == 0 {
+		for _, address := range f.Listen {
+			if public(address) {
+				fault("listen", fmt.Errorf("%s can be reached from other machines, and everybody on the way would read the passwords: "+
+					"give --cert-file and --key-file, name the proxies that speak TLS with --trusted-proxy, listen on loopback, or accept that with --dangerously-allow-plaintext",
+					quoted(shown(address))))
+			}
+		}
 	}
 	cfg := gateway.Config{
 		Upstream:                    f.Upstream,
@@ -108,6 +118,19 @@ func (f *gatewayFlags) build(s *settings) (gateway.Config, error) {
 		return cfg, errors.Join(faults...)
 	}
 	return cfg, nil
+}
+
+// public reports whether an address is neither a unix socket nor on loopback. The gateway judges again what is really listened on.
+func public(address string) bool {
+	if strings.HasPrefix(address, "unix:") {
+		return false
+	}
+	host, _, err := net.SplitHostPort(address)
+	if err != nil || host == "localhost" {
+		return false // listening says what is wrong with it
+	}
+	addr, err := netip.ParseAddr(host)
+	return err != nil || !addr.IsLoopback()
 }
 
 func withoutNothing(list []string) []string {
