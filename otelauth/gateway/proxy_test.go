@@ -53,10 +53,9 @@ func TestStreaming(t *testing.T) {
 }
 
 // A body of any size passes as it comes: the first part of it is with the upstream before the last was sent, and no more than
-// buffers are held.
+// buffers are held. Not parallel: the heap is everybody's.
 func TestBodiesAreNotBuffered(t *testing.T) {
-	t.Parallel()
-	const size = 256 << 20
+	const size = 96 << 20
 	arrived := make(chan struct{})
 	s := newSite(t, gateway.Config{}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		first := make([]byte, 1)
@@ -89,7 +88,7 @@ func TestBodiesAreNotBuffered(t *testing.T) {
 	}
 	runtime.ReadMemStats(&after)
 	equal(t, "octets that arrived", res.Header.Get("X-Length"), fmt.Sprint(size))
-	if sys := int64(after.HeapSys) - int64(before.HeapSys); sys > size {
+	if sys := int64(after.HeapSys) - int64(before.HeapSys); sys > size/2 {
 		t.Errorf("the heap grew by %d MiB for a body of %d MiB", sys>>20, size>>20)
 	}
 }
@@ -364,8 +363,6 @@ func TestUpstreamFailures(t *testing.T) {
 		w.Header().Set("Content-Length", "20000")
 		abort(w, nil)
 	})
-	release := make(chan struct{})
-	t.Cleanup(func() { close(release) })
 	for _, tc := range []struct {
 		name     string
 		upstream string
@@ -375,7 +372,7 @@ func TestUpstreamFailures(t *testing.T) {
 		kind     string
 	}{
 		{"not there", gone, nil, 502, true, "upstream_unreachable"},
-		{"slow", "", http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }), 504, true, "upstream_timeout"},
+		{"slow", "", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }), 504, true, "upstream_timeout"},
 		{"dies before it answers", "", http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }), 502, true, "upstream_unreachable"},
 		{"dies in the middle, chunked", "", abort, 200, false, "upstream_aborted"},
 		{"dies in the middle, of known length", "", short, 200, false, "upstream_aborted"},

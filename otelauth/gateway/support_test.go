@@ -87,7 +87,9 @@ type site struct {
 	*otelauthtest.Recorder
 	gw   *gateway.Gateway
 	addr string
-	stop func() error // drains, once
+
+	upstream string
+	stop     func() error // drains, once
 
 	mu   sync.Mutex
 	seen []*http.Request
@@ -157,7 +159,7 @@ func (s *site) start(t testing.TB, cfg gateway.Config, network, address string) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.gw, s.addr = gw, l.Addr().String()
+	s.gw, s.addr, s.upstream = gw, l.Addr().String(), cfg.Upstream
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- gw.Serve(ctx, l) }()

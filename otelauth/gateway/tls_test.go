@@ -239,6 +239,7 @@ func TestReconfigureKeepsWhatIsServed(t *testing.T) {
 	t.Parallel()
 	certFile, keyFile, _ := newCertificate(t, "127.0.0.1")
 	s := newSite(t, gateway.Config{}, nil)
+	s.get(t, "/x", "alice", "wonderland") // it is served
 	var fault *gateway.ConfigError
 	err := s.gw.Reconfigure(s.own(t, gateway.Config{Upstream: "http://127.0.0.1:1", CertFile: certFile, KeyFile: keyFile}))
 	if !errors.As(err, &fault) || fault.Field != "CertFile" {
