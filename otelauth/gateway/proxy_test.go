@@ -466,19 +466,21 @@ func TestSlowAndLeavingClients(t *testing.T) {
 // A body that comes slowly, but comes, is no stall; a stream that is silent is none either.
 func TestPatientStreams(t *testing.T) {
 	t.Parallel()
-	const stall = 400 * time.Millisecond
+	const stall = 2 * time.Second // half of it is the least that a loaded machine may take
 	s := newSite(t, gateway.Config{StallTimeout: stall}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		n, err := io.Copy(io.Discard, r.Body)
 		_, _ = fmt.Fprintf(w, "%d %v", n, err)
 		_ = http.NewResponseController(w).Flush()
-		time.Sleep(2 * stall) // silence
+		<-time.After(stall + stall/2) // silence
 		_, _ = io.WriteString(w, " end")
 	}))
 	body, feed := io.Pipe()
 	go func() {
+		pace := time.NewTicker(stall / 8)
+		defer pace.Stop()
 		for range 12 {
 			_, _ = io.WriteString(feed, "x")
-			time.Sleep(stall / 8)
+			<-pace.C
 		}
 		_ = feed.Close()
 	}()

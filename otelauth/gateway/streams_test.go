@@ -104,7 +104,8 @@ func TestStreamsEndWithTheirAccount(t *testing.T) {
 			s := newSite(t, cfg, http.HandlerFunc(endless))
 			cfg.Upstream = s.upstream
 			ends := s.stream(t, "root", "toor")
-			time.Sleep(2 * cfg.MaxStreamAge) // they go on while the account may have them
+			before := m.lookups()
+			eventually(t, "each was looked at, more than once", func() bool { return m.lookups() >= before+3*len(ends) })
 			if told := s.named(gateway.EventStreamEnded); len(told) > 0 {
 				t.Fatalf("%d ended before anything changed", len(told))
 			}

@@ -60,15 +60,24 @@ type mutable struct {
 	mu sync.Mutex
 	verify.Accounts
 	failing error
+	asked   int
 }
 
 func (m *mutable) Lookup(ctx context.Context, name string) (*verify.Account, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.asked++
 	if m.failing != nil {
 		return nil, m.failing
 	}
 	return m.Accounts.Lookup(ctx, name)
+}
+
+// lookups is how often the store was asked.
+func (m *mutable) lookups() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.asked
 }
 
 func (m *mutable) set(a verify.Accounts, err error) {
@@ -296,4 +305,14 @@ func equal(t testing.TB, what string, got, want any) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("%s (-want +got):\n%s", what, d)
 	}
+}
+
+// listen returns a listener on loopback.
+func listen(t testing.TB) net.Listener {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
 }
