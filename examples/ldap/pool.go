@@ -37,42 +37,35 @@ func (p *pool) with(ctx context.Context, do func(*ldap.Conn) error) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	for {
-		c, used, err := p.take(ctx)
-		if err != nil {
-			return err
-		}
-		watch := context.AfterFunc(ctx, func() { _ = c.Close() })
-		err = do(c)
-		inTime := watch()
-		switch {
-		case !inTime:
-			return ctx.Err()
-		case err != nil && ldap.IsErrorWithCode(err, ldap.ErrorNetwork):
-			_ = c.Close()
-			if used {
-				continue // the directory had closed it while it was idle
-			}
-			return err
-		}
-		p.give(c)
+	c, err := p.take(ctx)
+	if err != nil {
 		return err
 	}
+	watch := context.AfterFunc(ctx, func() { _ = c.Close() })
+	err = do(c)
+	if !watch() {
+		return ctx.Err()
+	}
+	if ldap.IsErrorWithCode(err, ldap.ErrorNetwork) {
+		_ = c.Close()
+		return err
+	}
+	p.give(c)
+	return err
 }
 
-func (p *pool) take(ctx context.Context) (c *ldap.Conn, used bool, err error) {
+// take returns a connection that the directory has not closed: the library reads from idle ones too, and so knows.
+func (p *pool) take(ctx context.Context) (*ldap.Conn, error) {
 	for {
 		select {
 		case c := <-p.idle:
 			if !c.IsClosing() {
-				return c, true, nil
+				return c, nil
 			}
 			_ = c.Close()
-			continue
 		default:
+			return p.dial(ctx)
 		}
-		c, err := p.dial(ctx)
-		return c, false, err
 	}
 }
 

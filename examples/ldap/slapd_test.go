@@ -244,4 +244,23 @@ func (d *directory) signal(t *testing.T, sig syscall.Signal) {
 	if err := d.cmd.Process.Signal(sig); err != nil {
 		t.Fatal(err)
 	}
+	deadline := time.Now().Add(time.Minute)
+	for sig == syscall.SIGSTOP && !stopped(d.cmd.Process.Pid) { // a thread may be busy still
+		if time.Now().After(deadline) {
+			t.Fatal("slapd does not stop within a minute")
+		}
+		<-time.After(time.Millisecond)
+	}
+}
+
+// stopped reports whether every thread of a process is.
+func stopped(pid int) bool {
+	stats, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	for _, path := range stats {
+		stat, err := os.ReadFile(path)
+		if err == nil && !bytes.HasPrefix(stat[bytes.LastIndexByte(stat, ')')+1:], []byte(" T")) {
+			return false
+		}
+	}
+	return len(stats) > 0
 }

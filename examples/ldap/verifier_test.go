@@ -91,6 +91,20 @@ func TestVerify(t *testing.T) {
 	}
 }
 
+// Whoever knows the password of the decoy is nobody all the same.
+func TestDecoy(t *testing.T) {
+	t.Parallel()
+	d := startDirectory(t)
+	cfg := d.config()
+	cfg.DecoyDN = "uid=mallory,ou=people,dc=example,dc=com"
+	v := newVerifier(t, cfg)
+	for _, name := range []string{"nobody", "MALLORY", "*"} {
+		if a, err := v.Verify(t.Context(), name, credential.NewSecret("canary-of-mallory")); a != nil || err != nil {
+			t.Errorf("%s: %v, %v", name, a, err)
+		}
+	}
+}
+
 func TestManyAtOnce(t *testing.T) {
 	t.Parallel()
 	d := startDirectory(t)

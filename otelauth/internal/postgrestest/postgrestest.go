@@ -64,7 +64,9 @@ func Start(t testing.TB) *Server {
 
 func binaries() string {
 	if path, err := exec.LookPath("initdb"); err == nil {
-		return filepath.Dir(path)
+		if path, err = filepath.EvalSymlinks(path); err == nil {
+			return filepath.Dir(path)
+		}
 	}
 	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb") // Debian, where they are in no PATH
 	if len(found) == 0 {
@@ -137,18 +139,34 @@ func (s *Server) Kill() {
 }
 
 // Freeze stops the server and every process that serves a connection, as a hung disk does: it accepts, and answers nothing.
-func (s *Server) Freeze() { s.all(syscall.SIGSTOP) }
+func (s *Server) Freeze(t testing.TB) {
+	t.Helper()
+	s.all(syscall.SIGSTOP)
+	deadline := time.Now().Add(time.Minute)
+	for !s.stopped() {
+		if time.Now().After(deadline) {
+			t.Fatal("PostgreSQL does not stop within a minute")
+		}
+		s.all(syscall.SIGSTOP) // the server may have begun another process
+		<-time.After(time.Millisecond)
+	}
+}
 
 // Thaw ends Freeze.
 func (s *Server) Thaw() { s.all(syscall.SIGCONT) }
 
-// all signals the server and its children, which are in sessions of their own.
-func (s *Server) all(sig syscall.Signal) {
+// process is the server or a child of it.
+type process struct {
+	pid   int
+	state string
+}
+
+// processes returns the server and its children, which are in sessions of their own.
+func (s *Server) processes() (all []process) {
 	if s.cmd == nil {
-		return
+		return nil
 	}
-	parent := s.cmd.Process.Pid
-	_ = s.cmd.Process.Signal(sig)
+	parent := strconv.Itoa(s.cmd.Process.Pid)
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, path := range stats {
 		stat, err := os.ReadFile(path)
@@ -157,13 +175,31 @@ func (s *Server) all(sig syscall.Signal) {
 		}
 		// pid (comm) state ppid …: the name may hold anything but ends at the last parenthesis.
 		fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-		if len(fields) < 2 || fields[1] != strconv.Itoa(parent) {
+		pid := filepath.Base(filepath.Dir(path))
+		if len(fields) < 2 || fields[1] != parent && pid != parent {
 			continue
 		}
-		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path))); err == nil {
-			_ = syscall.Kill(pid, sig)
+		if n, err := strconv.Atoi(pid); err == nil {
+			all = append(all, process{n, fields[0]})
 		}
 	}
+	return all
+}
+
+func (s *Server) all(sig syscall.Signal) {
+	for _, p := range s.processes() {
+		_ = syscall.Kill(p.pid, sig)
+	}
+}
+
+func (s *Server) stopped() bool {
+	all := s.processes()
+	for _, p := range all {
+		if p.state != "T" && p.state != "Z" {
+			return false
+		}
+	}
+	return len(all) > 0
 }
 
 // DSN is the data source name of a database, for pgx.

@@ -97,6 +97,10 @@ func (x *site) unavailable(t *testing.T, when, name, pass string) {
 func TestOutage(t *testing.T) {
 	t.Parallel()
 	kill := func(_ testing.TB, x *site) { x.server.Kill() }
+	freeze := func(t testing.TB, x *site) {
+		t.Helper()
+		x.server.Freeze(t)
+	}
 	restart := func(t testing.TB, x *site) {
 		t.Helper()
 		x.server.Restart(t)
@@ -108,7 +112,7 @@ func TestOutage(t *testing.T) {
 		servedFor   time.Duration // what that means
 	}{
 		{"killed", kill, restart, 0, DefaultStaleIfDown},
-		{"frozen", func(_ testing.TB, x *site) { x.server.Freeze() }, func(_ testing.TB, x *site) { x.server.Thaw() }, time.Minute, time.Minute},
+		{"frozen", freeze, func(_ testing.TB, x *site) { x.server.Thaw() }, time.Minute, time.Minute},
 		{"killed, failing closed", kill, restart, FailClosed, DefaultTTL},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -391,7 +395,9 @@ func TestTooManyNames(t *testing.T) {
 		defer s.flightsMu.Unlock()
 		return len(s.flights[strangers]) == maxFlights
 	})
-	if _, err := s.Lookup(t.Context(), "one more"); !errors.Is(err, ErrBusy) {
+	gone, leave := context.WithCancel(t.Context())
+	leave() // who would have to wait has left
+	if _, err := s.Lookup(gone, "one more"); !errors.Is(err, ErrBusy) {
 		t.Errorf("one more: %v, want ErrBusy", err)
 	}
 	if n := waiting(); n > DefaultMaxQueries {
