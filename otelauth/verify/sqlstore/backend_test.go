@@ -81,7 +81,7 @@ func (b backend) config(db *sql.DB) Config {
 			"FROM users u LEFT JOIN membership m ON m.login = u.login WHERE u.login = " + b.placeholder,
 		Passwords: "SELECT hash FROM users",
 		// One second is not generous on a machine that is busy with other tests.
-		TTL: time.Minute, Timeout: 30 * time.Second,
+		TTL: ttl, Timeout: 30 * time.Second,
 	}
 }
 

@@ -83,9 +83,9 @@ func BenchmarkGuess(b *testing.B) {
 			x := newSite(b, nil)
 			n := 0
 			for b.Loop() {
-				x.clock.Advance(DefaultTTL)
+				x.clock.Advance(ttl)
 				n++
-				if res := x.verify(b, name, fmt.Sprint("guess", n)); res.Outcome != attempt.Failure {
+				if res := x.verify(b, name, fmt.Sprint("a-guess-", n)); res.Outcome != attempt.Failure {
 					b.Fatal(res.Outcome)
 				}
 			}
