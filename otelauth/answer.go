@@ -75,7 +75,7 @@ func (d *Denial) write(w http.ResponseWriter, r *http.Request, c *core) {
 	}
 	w.Header().Set("Content-Type", problemType)
 	head.WriteHeader(d.Status)
-	_, _ = w.Write(problem(d.Status, d.Detail, d.TraceID))
+	_, _ = w.Write(problem(d.Status, d.Detail, d.TraceID)) //nolint:gosec // G705: JSON of its own media type; Detail is ours or Config.Endpoint's
 }
 
 // deniedHead keeps the status and the fields that make an answer a denial, whatever is asked of it.

@@ -39,8 +39,8 @@ func faultsOf(err error) (fields []string) {
 func TestConfigFaults(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	certFile, keyFile, _ := newCertificate(t, "127.0.0.1")
-	otherCert, _, _ := newCertificate(t, "127.0.0.1")
+	certFile, keyFile, _ := newCertificate(t)
+	otherCert, _, _ := newCertificate(t)
 	empty := filepath.Join(dir, "empty.pem")
 	write(t, empty, nil)
 	good := func() gateway.Config {

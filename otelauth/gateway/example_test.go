@@ -23,7 +23,6 @@ func Example() {
 	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "%s for %q", r.URL.Path, r.Header.Get("Remote-User"))
 	}))
-	defer site.Close()
 
 	hash, err := password.Params{Scheme: "bcrypt", BcryptCost: 4}.Hash([]byte("wonderland"), nil) // 4: an example must be quick
 	if err != nil {
@@ -82,6 +81,7 @@ func Example() {
 	if err := gw.Shutdown(context.Background()); err != nil {
 		log.Fatal(err)
 	}
+	site.Close()
 	// Output:
 	// /static/logo.svg for ""
 	// /orders 401

@@ -143,8 +143,8 @@ func (g *Gateway) Middleware() *otelauth.Middleware { return g.mw }
 
 // exchange is one request and its answer. It is the request's context too, and never reused.
 type exchange struct {
-	context.Context
-	cancel context.CancelFunc
+	context.Context //nolint:containedctx // it is one
+	cancel          context.CancelFunc
 
 	state    *state // set when the credentials are looked at
 	decision decision

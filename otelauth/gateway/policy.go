@@ -230,7 +230,7 @@ func split(path string, segments []string) []string {
 
 // refuseMethod refuses what no rule can be about.
 func refuseMethod(method string) otelauth.Refusal {
-	detail := ""
+	var detail string
 	switch method {
 	case http.MethodGet, http.MethodPost, http.MethodHead:
 		return otelauth.Refusal{}
@@ -376,16 +376,13 @@ func (m *matcher) match(method, host string, path []string, found []*rule) []*ru
 			if !r.matchMethod(method) || !r.matchHost(host) || !r.matchPath(path) {
 				continue
 			}
-			kept := found[:0]
-			for i, other := range found {
+			for _, other := range found {
 				if other.before(r.pattern) {
-					continue next // nothing was dropped: what r goes before, other goes before too
-				}
-				if !r.before(other.pattern) {
-					kept = append(kept, found[i])
+					continue next
 				}
 			}
-			found = append(kept, r)
+			found = slices.DeleteFunc(found, func(other *rule) bool { return r.before(other.pattern) })
+			found = append(found, r)
 		}
 	}
 	return found

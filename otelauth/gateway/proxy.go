@@ -28,7 +28,7 @@ func (g *Gateway) newProxy(st *state) http.Handler {
 		Transport:      &transport{g: g, upstream: st.upstream},
 		ModifyResponse: modifyResponse,
 		ErrorHandler:   g.upstreamFailed,
-		ErrorLog:       log.New(io.Discard, "", 0), // each of its lines is a span's status, a count and an event of ours
+		ErrorLog:       log.New(io.Discard, "", 0), //nolint:forbidigo // silent: each of its lines is a span's status, a count and an event of ours
 		BufferPool:     buffers{},
 	}
 }
@@ -106,7 +106,7 @@ type responseBody struct {
 	io.ReadCloser
 	g    *Gateway
 	x    *exchange
-	ctx  context.Context
+	ctx  context.Context //nolint:containedctx // Read has none
 	span trace.Span
 	done bool
 }

@@ -293,7 +293,7 @@ func TestGRPC(t *testing.T) {
 			}
 			upstream.Start()
 		}
-		s.start(t, cfg, "tcp", "127.0.0.1:0")
+		s.start(t, cfg)
 
 		transport := &http.Transport{Protocols: new(http.Protocols)}
 		transport.Protocols.SetUnencryptedHTTP2(true)
@@ -338,7 +338,7 @@ func TestUnixUpstream(t *testing.T) {
 	upstream := &httptest.Server{Listener: l, Config: &http.Server{Handler: s.remember(nil), ReadHeaderTimeout: patience}}
 	upstream.Start()
 	t.Cleanup(upstream.Close)
-	s.start(t, gateway.Config{Upstream: "unix:" + socket}, "tcp", "127.0.0.1:0")
+	s.start(t, gateway.Config{Upstream: "unix:" + socket})
 	res, body := s.get(t, "/x", "alice", "wonderland")
 	equal(t, "answer", body, "ok")
 	equal(t, "status", res.StatusCode, 200)
@@ -568,11 +568,11 @@ func TestCrossOrigin(t *testing.T) {
 // HTTP/2 clients over TLS are served, streams and all.
 func TestHTTP2InFront(t *testing.T) {
 	t.Parallel()
-	cert, key, roots := newCertificate(t, "127.0.0.1")
+	cert, key, roots := newCertificate(t)
 	s := &site{Recorder: otelauthtest.NewRecorder(t)}
 	upstream := httptest.NewServer(s.remember(nil))
 	t.Cleanup(upstream.Close)
-	s.start(t, gateway.Config{Upstream: upstream.URL, CertFile: cert, KeyFile: key}, "tcp", "127.0.0.1:0")
+	s.start(t, gateway.Config{Upstream: upstream.URL, CertFile: cert, KeyFile: key})
 	transport := &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}
 	t.Cleanup(transport.CloseIdleConnections)
 	for range 3 {

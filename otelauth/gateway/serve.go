@@ -68,8 +68,8 @@ func (g *Gateway) enter(l net.Listener) (*server, error) {
 		ReadHeaderTimeout:            st.cfg.ReadHeaderTimeout,
 		IdleTimeout:                  st.cfg.IdleTimeout,
 		MaxHeaderBytes:               st.cfg.MaxHeaderBytes,
-		DisableGeneralOptionsHandler: true, // OPTIONS * is an attempt like any other
-		ErrorLog:                     log.New(serverLog{g}, "", 0),
+		DisableGeneralOptionsHandler: true,                         // OPTIONS * is an attempt like any other
+		ErrorLog:                     log.New(serverLog{g}, "", 0), //nolint:forbidigo // becomes signals
 		ConnState:                    g.watchState,
 		ConnContext: func(ctx context.Context, nc net.Conn) context.Context {
 			if c := connOf(nc); c != nil {
@@ -147,7 +147,7 @@ func (g *Gateway) drain(s *server, failed <-chan error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), g.latest.Load().cfg.DrainTimeout)
 	defer cancel()
 	_ = s.Shutdown(ctx)
-	<-failed
+	_ = <-failed // http.ErrServerClosed
 	mine := func(x *exchange) bool { return x.server == &s.Server }
 	// Shutdown does not wait for connections that were hijacked.
 	g.await(ctx, mine)

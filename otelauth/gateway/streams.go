@@ -29,7 +29,7 @@ type streamList struct {
 
 // watched is what an exchange of an account is judged by while it goes on.
 type watched struct {
-	ctx    context.Context // holds the credentials' account
+	ctx    context.Context //nolint:containedctx // holds the credentials' account
 	method string
 	host   string
 	url    *url.URL
@@ -37,7 +37,7 @@ type watched struct {
 }
 
 func (s *streams) add(x *exchange) {
-	l := &s.lists[rand.Uint32()%uint32(len(s.lists))]
+	l := &s.lists[rand.Uint32()%uint32(len(s.lists))] //nolint:gosec // G404: spreads locks, nothing else
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	x.list = l

@@ -75,27 +75,31 @@ func (s *site) stream(t *testing.T, name, pass string) (ends []func()) {
 func TestStreamsEndWithTheirAccount(t *testing.T) {
 	t.Parallel()
 	rules := []gateway.Rule{{Pattern: "/admin/", Groups: []string{"ops"}}, {Pattern: "/ws", Groups: []string{"ops"}}}
-	for name, change := range map[string]func(t *testing.T, s *site, m *mutable, cfg gateway.Config){
-		"removed": func(t *testing.T, _ *site, m *mutable, _ gateway.Config) {
+	for name, change := range map[string]func(s *site, m *mutable, cfg gateway.Config) error{
+		"removed": func(_ *site, m *mutable, _ gateway.Config) error {
 			m.set(&verify.Static{Hashes: map[string]string{"alice": hash(t, "wonderland")}}, nil)
+			return nil
 		},
-		"another password": func(t *testing.T, _ *site, m *mutable, _ gateway.Config) {
+		"another password": func(_ *site, m *mutable, _ gateway.Config) error {
 			a := accounts(t)
 			a.Hashes["root"] = hash(t, "changed")
 			m.set(a, nil)
+			return nil
 		},
-		"out of the group": func(t *testing.T, _ *site, m *mutable, _ gateway.Config) {
+		"out of the group": func(_ *site, m *mutable, _ gateway.Config) error {
 			a := accounts(t)
 			a.Groups = map[string][]string{"dev": {"root"}}
 			m.set(a, nil)
+			return nil
 		},
-		"a new rule": func(t *testing.T, s *site, _ *mutable, cfg gateway.Config) {
+		"a new rule": func(s *site, _ *mutable, cfg gateway.Config) error {
 			cfg.Rules = []gateway.Rule{{Pattern: "/", Accounts: []string{"alice"}}}
-			if err := s.gw.Reconfigure(s.own(t, cfg)); err != nil {
-				t.Error(err)
-			}
+			return s.gw.Reconfigure(s.own(t, cfg))
 		},
-		"a store that does not answer": func(_ *testing.T, _ *site, m *mutable, _ gateway.Config) { m.set(nil, errStore) },
+		"a store that does not answer": func(_ *site, m *mutable, _ gateway.Config) error {
+			m.set(nil, errStore)
+			return nil
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -109,7 +113,9 @@ func TestStreamsEndWithTheirAccount(t *testing.T) {
 			if told := s.named(gateway.EventStreamEnded); len(told) > 0 {
 				t.Fatalf("%d ended before anything changed", len(told))
 			}
-			change(t, s, m, cfg)
+			if err := change(s, m, cfg); err != nil {
+				t.Fatal(err)
+			}
 			for _, end := range ends {
 				end()
 			}

@@ -143,7 +143,7 @@ func newSite(t testing.TB, cfg gateway.Config, handler http.Handler) *site {
 		t.Cleanup(upstream.Close)
 		cfg.Upstream = upstream.URL
 	}
-	s.start(t, cfg, "tcp", "127.0.0.1:0")
+	s.start(t, cfg)
 	return s
 }
 
@@ -158,16 +158,13 @@ func (s *site) own(t testing.TB, cfg gateway.Config) gateway.Config {
 	return cfg
 }
 
-func (s *site) start(t testing.TB, cfg gateway.Config, network, address string) {
+func (s *site) start(t testing.TB, cfg gateway.Config) {
 	t.Helper()
 	gw, err := gateway.New(s.own(t, cfg))
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), network, address)
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := listen(t)
 	s.gw, s.addr, s.upstream = gw, l.Addr().String(), cfg.Upstream
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

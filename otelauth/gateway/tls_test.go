@@ -29,18 +29,18 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
 )
 
-// newCertificate writes a certificate for an address, signed by itself, and its key.
-func newCertificate(t testing.TB, address string) (certFile, keyFile string, roots *x509.CertPool) {
+// newCertificate writes a certificate for loopback, signed by itself, and its key.
+func newCertificate(t testing.TB) (certFile, keyFile string, roots *x509.CertPool) {
 	t.Helper()
 	dir := t.TempDir()
 	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	return certFile, keyFile, renew(t, certFile, keyFile, address)
+	return certFile, keyFile, renew(t, certFile, keyFile)
 }
 
 // renew replaces the files, the certificate first.
-func renew(t testing.TB, certFile, keyFile, address string) *x509.CertPool {
+func renew(t testing.TB, certFile, keyFile string) *x509.CertPool {
 	t.Helper()
-	certPEM, keyPEM, cert := makePair(t, address)
+	certPEM, keyPEM, cert := makePair(t)
 	write(t, certFile, certPEM)
 	write(t, keyFile, keyPEM)
 	roots := x509.NewCertPool()
@@ -48,7 +48,7 @@ func renew(t testing.TB, certFile, keyFile, address string) *x509.CertPool {
 	return roots
 }
 
-func makePair(t testing.TB, address string) (certPEM, keyPEM []byte, cert *x509.Certificate) {
+func makePair(t testing.TB) (certPEM, keyPEM []byte, cert *x509.Certificate) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -59,7 +59,7 @@ func makePair(t testing.TB, address string) (certPEM, keyPEM []byte, cert *x509.
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: serial, Subject: pkix.Name{CommonName: address}, IPAddresses: []net.IP{net.ParseIP(address)},
+		SerialNumber: serial, Subject: pkix.Name{CommonName: "127.0.0.1"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
 		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
 	}
@@ -98,7 +98,7 @@ func writePEM(t testing.TB, cert *x509.Certificate) string {
 // served returns the serial number of the certificate that a new connection is shown.
 func (s *site) served(t testing.TB) string {
 	t.Helper()
-	conn, err := tls.Dial("tcp", s.addr, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // G402: looks at the certificate, whichever it is
+	conn, err := tls.Dial("tcp", s.addr, &tls.Config{InsecureSkipVerify: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,15 +109,15 @@ func (s *site) served(t testing.TB) string {
 // A new certificate is served soon after it was written; half of one, or one that does not match, leaves the last good one.
 func TestCertificateReload(t *testing.T) {
 	t.Parallel()
-	certFile, keyFile, _ := newCertificate(t, "127.0.0.1")
+	certFile, keyFile, _ := newCertificate(t)
 	s := &site{Recorder: otelauthtest.NewRecorder(t)}
 	upstream := httptest.NewServer(s.remember(nil))
 	t.Cleanup(upstream.Close)
 	cfg := gateway.Config{Upstream: upstream.URL, CertFile: certFile, KeyFile: keyFile}
-	s.start(t, cfg, "tcp", "127.0.0.1:0")
+	s.start(t, cfg)
 	first := s.served(t)
 
-	certPEM, keyPEM, cert := makePair(t, "127.0.0.1")
+	certPEM, keyPEM, cert := makePair(t)
 	write(t, certFile, certPEM) // without its key yet
 	eventually(t, "event of a pair that does not match", func() bool {
 		if got := s.served(t); got != first {
@@ -137,7 +137,7 @@ func TestCertificateReload(t *testing.T) {
 		t.Errorf("Reconfigure with a broken certificate: %v", err)
 	}
 	equal(t, "certificate", s.served(t), cert.SerialNumber.String())
-	renew(t, certFile, keyFile, "127.0.0.1")
+	renew(t, certFile, keyFile)
 	if err := s.gw.Reconfigure(s.own(t, cfg)); err != nil {
 		t.Fatal(err)
 	}
@@ -148,13 +148,13 @@ func TestCertificateReload(t *testing.T) {
 
 func TestOldTLSIsRefused(t *testing.T) {
 	t.Parallel()
-	certFile, keyFile, roots := newCertificate(t, "127.0.0.1")
+	certFile, keyFile, roots := newCertificate(t)
 	s := &site{Recorder: otelauthtest.NewRecorder(t)}
 	upstream := httptest.NewServer(s.remember(nil))
 	t.Cleanup(upstream.Close)
-	s.start(t, gateway.Config{Upstream: upstream.URL, CertFile: certFile, KeyFile: keyFile}, "tcp", "127.0.0.1:0")
+	s.start(t, gateway.Config{Upstream: upstream.URL, CertFile: certFile, KeyFile: keyFile})
 	for version, want := range map[uint16]bool{tls.VersionTLS10: false, tls.VersionTLS11: false, tls.VersionTLS12: true, tls.VersionTLS13: true} {
-		conn, err := tls.Dial("tcp", s.addr, &tls.Config{RootCAs: roots, MinVersion: version, MaxVersion: version}) //nolint:gosec // G402: offers old versions to see them refused
+		conn, err := tls.Dial("tcp", s.addr, &tls.Config{RootCAs: roots, MinVersion: version, MaxVersion: version})
 		if err == nil {
 			_ = conn.Close()
 		}
@@ -190,12 +190,12 @@ func TestPlaintextIsRefused(t *testing.T) {
 			if tc.address == "0.0.0.0:0" {
 				l.addr = &net.TCPAddr{IP: net.IPv4zero, Port: 80} // no test opens a port to others
 			} else {
-				real, err := (&net.ListenConfig{}).Listen(t.Context(), tc.network, tc.address)
+				open, err := (&net.ListenConfig{}).Listen(t.Context(), tc.network, tc.address)
 				if err != nil {
 					t.Skipf("%v: enable IPv6 on loopback", err)
 				}
-				l.addr = real.Addr()
-				_ = real.Close()
+				l.addr = open.Addr()
+				_ = open.Close()
 			}
 			l.closed = make(chan struct{})
 			tc.cfg.Upstream, tc.cfg.Auth.Accounts, tc.cfg.Uninstrumented = "http://127.0.0.1:1", accounts(t), true
@@ -237,7 +237,7 @@ func (l fakeListener) Addr() net.Addr { return l.addr }
 // What is served cannot lose what it stands on.
 func TestReconfigureKeepsWhatIsServed(t *testing.T) {
 	t.Parallel()
-	certFile, keyFile, _ := newCertificate(t, "127.0.0.1")
+	certFile, keyFile, _ := newCertificate(t)
 	s := newSite(t, gateway.Config{}, nil)
 	s.get(t, "/x", "alice", "wonderland") // it is served
 	var fault *gateway.ConfigError
