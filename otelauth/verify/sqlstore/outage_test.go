@@ -416,6 +416,30 @@ func TestTooManyNames(t *testing.T) {
 	all.Wait()
 }
 
+// A name that the database chokes on is that name's trouble: no outage for the others, and not in the error, for people
+// type passwords into the name field and databases quote them.
+func TestOneNamesTrouble(t *testing.T) {
+	t.Parallel()
+	x := newSite(t, func(cfg *Config) {
+		cfg.Query = strings.Replace(cfg.Query, "= $1", "= CASE WHEN $1 LIKE 'canary%' THEN CAST(CAST($1 AS integer) AS text) ELSE $1 END", 1)
+	})
+	_, err := x.store.Lookup(t.Context(), "canary-of-a-name")
+	if !errors.Is(err, ErrDown) || !strings.Contains(err.Error(), "integer") || !strings.Contains(err.Error(), credential.Redacted) {
+		t.Errorf("Lookup = %v; want an error of the database with the name redacted", err)
+	}
+	x.unavailable(t, "a name that the database chokes on", "canary-of-a-name", "canary-of-a-password")
+	x.want(t, "another", "alice", "wonderland", attempt.Success, attempt.NoError)
+	eventually(t, "the doubt is cleared", func() bool { return len(x.store.doubts) == 0 })
+	if err := x.store.probe(time.Minute); err != nil {
+		t.Error(err)
+	}
+	select {
+	case r := <-x.told:
+		t.Errorf("told: %v", r.Err)
+	default:
+	}
+}
+
 // An account without a password costs a guess what every other name costs, and is refused like one.
 func TestNoPasswordCostsTheSame(t *testing.T) {
 	t.Parallel()
