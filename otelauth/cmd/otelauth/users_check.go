@@ -4,6 +4,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -48,7 +49,7 @@ func (c *usersList) Run(t *terminal) error {
 	// With a fault the groups stay out, and the fault is told below.
 	if f, err := htpasswd.Open(htpasswd.Config{Path: c.File, Groups: c.Groups, Policy: c.policy(), Unwatched: true}); err == nil && c.Groups != "" {
 		for _, name := range content.Names() {
-			if a, _ := f.Lookup(nil, name); a != nil { //nolint:staticcheck // a File looks into memory and not at the context
+			if a, _ := f.Lookup(context.Background(), name); a != nil {
 				groups[name] = a.Groups
 			}
 		}
