@@ -41,7 +41,7 @@ func (g *Gateway) ServeAdmin(ctx context.Context, l net.Listener) error {
 		return fmt.Errorf("otelauth/gateway: serving %s ended: %w", l.Addr(), err)
 	case <-ctx.Done():
 		_ = s.Close()
-		_ = <-failed // http.ErrServerClosed
+		<-failed //nolint:errcheck // http.ErrServerClosed
 		return nil
 	}
 }

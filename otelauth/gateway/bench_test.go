@@ -74,7 +74,7 @@ func benchmarkGateway(b *testing.B, cfg gateway.Config) {
 	go func() { ended <- gw.Serve(ctx, l) }()
 	benchmarkClient(b, l.Addr().String())
 	cancel()
-	_ = <-ended
+	<-ended //nolint:errcheck // a benchmark has nothing to drain
 	_ = gw.Shutdown(context.Background())
 }
 

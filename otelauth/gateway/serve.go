@@ -147,7 +147,7 @@ func (g *Gateway) drain(s *server, failed <-chan error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), g.latest.Load().cfg.DrainTimeout)
 	defer cancel()
 	_ = s.Shutdown(ctx)
-	_ = <-failed // http.ErrServerClosed
+	<-failed //nolint:errcheck // http.ErrServerClosed
 	mine := func(x *exchange) bool { return x.server == &s.Server }
 	// Shutdown does not wait for connections that were hijacked.
 	g.await(ctx, mine)
