@@ -83,11 +83,12 @@ func serveAlone(ctx context.Context, cfg config, stdout io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, signals.shutdown(ctx)) }()
 	s, err := startService(ctx, cfg, signals)
 	if err != nil {
+		signals.abandon()
 		return explain(err)
 	}
+	defer func() { err = errors.Join(err, signals.shutdown(ctx)) }()
 	fmt.Fprintf(stdout, "%s serves on %s\n", cfg.name, s.URL())
 	select {
 	case <-ctx.Done():

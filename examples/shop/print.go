@@ -70,15 +70,15 @@ func printTree(w io.Writer, t otlpview.Trace) {
 		}
 		children[parent] = append(children[parent], s)
 	}
-	var print func(parent trace.SpanID, depth int)
-	print = func(parent trace.SpanID, depth int) {
+	var branch func(parent trace.SpanID, depth int)
+	branch = func(parent trace.SpanID, depth int) {
 		for _, s := range children[parent] {
 			name := strings.Repeat("  ", depth) + s.Name
 			fmt.Fprintf(w, "  %-10s  %-62s %-8s %8s  %s\n", s.Service, name, s.Kind, took(s), facts(s))
-			print(s.ID, depth+1)
+			branch(s.ID, depth+1)
 		}
 	}
-	print(trace.SpanID{}, 0)
+	branch(trace.SpanID{}, 0)
 }
 
 func took(s otlpview.Span) string {

@@ -64,6 +64,9 @@ func setup(dir string, now time.Time, d demands) (made bool, err error) {
 	if complete(dir, now) {
 		return false, nil
 	}
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // G301: within are files of mode 0600
+		return false, err
+	}
 	files, err := belongings(now, d)
 	if err != nil {
 		return false, err

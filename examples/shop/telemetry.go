@@ -116,6 +116,13 @@ func newTelemetry(ctx context.Context, name string, alone bool, to ...destinatio
 	return &telemetry{sdktrace.NewTracerProvider(traces...), sdkmetric.NewMeterProvider(meters...), sdklog.NewLoggerProvider(logs...)}, nil
 }
 
+// abandon ends the providers without waiting for a collector: nothing has happened yet.
+func (t *telemetry) abandon() {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_, _, _ = t.traces.Shutdown(ctx), t.meters.Shutdown(ctx), t.logs.Shutdown(ctx)
+}
+
 // instance tells replicas apart.
 func instance() string {
 	if name, err := os.Hostname(); err == nil {

@@ -126,7 +126,7 @@ func (v *View) addSpans(request *tracepb.ExportTraceServiceRequest) {
 				copy(span.ID[:], s.GetSpanId())
 				copy(span.Parent[:], s.GetParentSpanId())
 				for _, l := range s.GetLinks() {
-					span.Links = append(span.Links, trace.TraceID(idOf(l.GetTraceId())))
+					span.Links = append(span.Links, idOf(l.GetTraceId()))
 				}
 				v.spans = append(v.spans, span)
 			}

@@ -77,7 +77,7 @@ func (cfg *Config) complete() error {
 }
 
 // Run sends visits until the duration is over or ctx ends, waits for the last answers, and returns what came back. An error is about
-// the Config; visits that fail are in the Summary. When MaxInFlight visits wait for an answer none is sent, and counted as skipped.
+// the Config, or [ErrPublicTarget], which ends the run; other visits that fail are in the Summary. When MaxInFlight visits wait for an answer none is sent, and counted as skipped.
 func Run(ctx context.Context, cfg Config) (*Summary, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
@@ -98,6 +98,9 @@ func Run(ctx context.Context, cfg Config) (*Summary, error) {
 		select {
 		case <-ctx.Done():
 			pending.Wait()
+			if err := sum.Failure(); errors.Is(err, ErrPublicTarget) {
+				return nil, err
+			}
 			return sum, nil
 		case now := <-ticks.C:
 			v := Visit{}
@@ -124,6 +127,9 @@ func Run(ctx context.Context, cfg Config) (*Summary, error) {
 				// An answer that is on its way when the time is over is waited for, by the client's own patience.
 				status, _, err := Do(context.WithoutCancel(ctx), cfg.Client, cfg.Target, v)
 				sum.count(v.Who, status, err)
+				if errors.Is(err, ErrPublicTarget) {
+					cancel()
+				}
 			})
 		}
 	}

@@ -57,12 +57,12 @@ func Do(ctx context.Context, client *http.Client, target string, v Visit) (statu
 	}
 	resp, err := client.Do(r)
 	if err != nil {
-		return 0, nil, fmt.Errorf("load: %w", err)
+		return 0, nil, err
 	}
 	defer func() { _ = resp.Body.Close() }()
 	answer, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes))
 	if err != nil {
-		return 0, nil, fmt.Errorf("load: %w", err)
+		return 0, nil, err
 	}
 	return resp.StatusCode, answer, nil
 }
