@@ -47,7 +47,11 @@ func (m misuse) Error() string { return string(m) }
 
 // run is main with everything that a test wants to hold in its hands. It returns the exit status.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	err := dispatch(ctx, args, stdout, stderr)
+	return report(dispatch(ctx, args, stdout, stderr), stderr)
+}
+
+// report tells an error in one line and returns the exit status.
+func report(err error, stderr io.Writer) int {
 	var wrong misuse
 	switch {
 	case err == nil, errors.Is(err, flag.ErrHelp):

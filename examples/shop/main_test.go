@@ -6,6 +6,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -124,13 +125,18 @@ func TestOnceIsStable(t *testing.T) {
 }
 
 func TestBadInput(t *testing.T) {
-	t.Parallel()
+	t.Setenv("OTEL_EXPORTER_OTLP_HEADERS", "") // a service sets it; restored after the test
 	taken, err := net.Listen("tcp", "127.0.0.4:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	_, port, _ := net.SplitHostPort(taken.Addr().String())
+	var stdout, stderr bytes.Buffer
+	status := report(demonstrate(t.Context(), taken.Addr().(*net.TCPAddr).Port, true, cheap(), &stdout), &stderr)
+	if message := stderr.String(); status != 1 || stdout.Len() > 0 || strings.Count(message, "\n") != 1 ||
+		!strings.Contains(message, taken.Addr().String()) || !strings.Contains(message, "--port") {
+		t.Errorf("a busy port: exit status %d, stdout %q, stderr %q", status, stdout.String(), message)
+	}
 	empty, full := t.TempDir(), t.TempDir()
 	if _, err := setup(full, time.Now(), cheap()); err != nil {
 		t.Fatal(err)
@@ -141,7 +147,6 @@ func TestBadInput(t *testing.T) {
 		status int
 		says   string
 	}{
-		{[]string{"--port", port, "--once"}, 1, "--port"},
 		{[]string{"--port", "70000"}, 2, "choose 0 to 65535"},
 		{[]string{"warehouse"}, 2, `"warehouse" is no command`},
 		{[]string{"setup"}, 2, "the directory"},
@@ -192,7 +197,10 @@ func TestAlone(t *testing.T) {
 	}))
 	defer collector.Close()
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.URL)
-	t.Setenv("OTEL_EXPORTER_OTLP_HEADERS", "") // restored after the test
+	t.Setenv("OTEL_EXPORTER_OTLP_HEADERS", "") // a service sets it; restored after the test
+	for _, delay := range []string{"OTEL_BSP_SCHEDULE_DELAY", "OTEL_BLRP_SCHEDULE_DELAY", "OTEL_METRIC_EXPORT_INTERVAL"} {
+		t.Setenv(delay, "3600000") // nothing is exported before the end
+	}
 	redisAddr, askRedis := startRedis(t, filepath.Join(dir, "redis", redisConfFile))
 
 	// launch returns the URL of a service, and what ends it.
@@ -240,15 +248,19 @@ func TestAlone(t *testing.T) {
 	}
 	client := load.NewClient(load.ClientConfig{Roots: trust.RootCAs})
 	defer client.CloseIdleConnections()
-	visit := func(path, password string, want int) {
+	visit := func(path, name, password string, want int) {
 		t.Helper()
-		if status, _, err := load.Do(t.Context(), client, url, load.Visit{Method: "GET", Path: path, Name: "alice", Password: password}); status != want {
+		if status, _, err := load.Do(t.Context(), client, url, load.Visit{Method: "GET", Path: path, Name: name, Password: password}); status != want {
 			t.Errorf("%s: status %d, %v; want %d", path, status, err, want)
 		}
 	}
-	visit("/products/lamp", "wonderland", http.StatusOK)
-	visit("/products/piano", "wonderland", http.StatusNotFound)
-	visit("/orders", "looking-glass", http.StatusUnauthorized)
+	visit("/products/lamp", "alice", "wonderland", http.StatusOK)
+	visit("/products/piano", "alice", "wonderland", http.StatusNotFound)
+	visit("/orders", "alice", "looking-glass", http.StatusUnauthorized)
+	const strangers = 40 // twice as many as are told one by one
+	for i := range strangers {
+		visit("/orders", fmt.Sprintf("member%d", i), "looking-glass", http.StatusUnauthorized)
+	}
 	if keys := askRedis("--scan"); !strings.Contains(keys, "{shop:storefront}") {
 		t.Errorf("Redis holds %q", keys)
 	}
@@ -265,6 +277,23 @@ func TestAlone(t *testing.T) {
 		if got[want] == 0 {
 			t.Errorf("no event %s: %v", want, got)
 		}
+	}
+	// So does what the middleware held back.
+	told, folded := 0, 0
+	for _, e := range view.Events("auth.attempt") {
+		if e.Attributes["auth.reason"] == "unknown_user" {
+			told++
+		}
+	}
+	for _, e := range view.Events("auth.events.suppressed") {
+		n, err := strconv.Atoi(e.Attributes["auth.events.suppressed.count"])
+		if err != nil || e.Service != storefrontName {
+			t.Errorf("%v: %v", e, err)
+		}
+		folded += n
+	}
+	if folded == 0 || told+folded != strangers {
+		t.Errorf("of %d guesses %d were told one by one and %d together", strangers, told, folded)
 	}
 	refused.Range(func(path, _ any) bool { t.Errorf("%s came without the token", path); return true })
 }
