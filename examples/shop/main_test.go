@@ -6,6 +6,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"net"
 	"net/http"
@@ -18,6 +19,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/otelauth/otelauth-go/examples/shop/otlpview"
 	"github.com/otelauth/otelauth-go/examples/traffic/load"
@@ -175,6 +178,32 @@ func TestBadInput(t *testing.T) {
 		if status := run(t.Context(), strings.Fields(args), &stderr, &stderr); status != want || stderr.Len() == 0 {
 			t.Errorf("%s: exit status %d", args, status)
 		}
+	}
+}
+
+// TestReadme: the table of flags is that of the code.
+func TestReadme(t *testing.T) {
+	t.Parallel()
+	flags := flag.NewFlagSet("", flag.ContinueOnError)
+	if _, err := configure(flags, storefrontName, func(int) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	want := make(map[string]string)
+	flags.VisitAll(func(f *flag.Flag) {
+		want[f.Name] = regexp.MustCompile(`SHOP_[A-Z_]+`).FindString(f.Usage)
+		if "SHOP_"+strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_")) != want[f.Name] {
+			t.Errorf("--%s has the variable %q", f.Name, want[f.Name])
+		}
+	})
+	got := make(map[string]string)
+	for _, row := range regexp.MustCompile("(?m)^\\| `--([a-z-]+)` \\| `(SHOP_[A-Z_]+)` \\| ([^ ,]+)").FindAllStringSubmatch(string(mustRead(t, "README.md")), -1) {
+		got[row[1]] = row[2]
+		if f := flags.Lookup(row[1]); f != nil && f.DefValue != "" && f.DefValue != row[3] {
+			t.Errorf("--%s is %s by default, the README says %s", row[1], f.DefValue, row[3])
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("flags (-code +README):\n%s", diff)
 	}
 }
 
