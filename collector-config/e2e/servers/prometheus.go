@@ -18,6 +18,7 @@ import (
 // PrometheusConfig is what a Prometheus does. Its zero value scrapes nothing and receives what is sent.
 type PrometheusConfig struct {
 	Program       string        // [Prometheus2], the zero value's, or [Prometheus3]
+	Addr          string        // host:port to listen on; default one that is free
 	Scrape        []string      // host:port of targets with /metrics
 	Interval      time.Duration // of scraping and of the evaluation of rules that do not say theirs; 0 means one second
 	Rules         []string      // paths or patterns of rule files
@@ -43,7 +44,10 @@ func StartPrometheus(t Owner, cfg PrometheusConfig) *PrometheusServer {
 	}
 	path := found(t, cfg.Program)
 	dir := t.TempDir()
-	addr := FreeAddrs(t, 1)[0]
+	addr := cfg.Addr
+	if addr == "" {
+		addr = FreeAddrs(t, 1)[0]
+	}
 
 	// JSON is YAML.
 	interval := strconv.FormatInt(cfg.Interval.Milliseconds(), 10) + "ms"
