@@ -124,7 +124,8 @@ func (s *service) newHandler(cfg *config) (http.Handler, error) {
 		TrustedCallers: append([]netip.Prefix{}, cfg.trustedCallers...), // not nil: nobody, instead of everybody near
 		IdentityKey:    identity,
 		Gate:           cfg.gate,
-		Detect:         detect.Config{Thresholds: detect.Thresholds{SlowTenMinutes: cfg.slowTenMinutes}},
+		// A quarter of the default, in memory too: a demonstration has few customers.
+		Detect:         detect.Config{Entries: detect.DefaultEntries / 4, Thresholds: detect.Thresholds{SlowTenMinutes: cfg.slowTenMinutes}},
 		TracerProvider: s.signals.traces, MeterProvider: s.signals.meters, LoggerProvider: s.signals.logs,
 	}
 	if cfg.name == storefrontName {
