@@ -45,6 +45,8 @@ type Options struct {
 	Env map[string]string
 	// Unset names variables that Start is not to set.
 	Unset []string
+	// Address is a loopback address of its own; default one that [LoopbackAddress] finds.
+	Address string
 	// Dir holds the token file and the queue. Default: t.TempDir().
 	Dir string
 	// Args are further arguments of the command line.
@@ -108,7 +110,10 @@ func prepare(t testing.TB, o Options) *Collector {
 	if c.Dir == "" {
 		c.Dir = t.TempDir()
 	}
-	c.Address = LoopbackAddress(t, PortGRPC, PortHTTP, PortHealth, PortMetrics)
+	c.Address = o.Address
+	if c.Address == "" {
+		c.Address = LoopbackAddress(t, PortGRPC, PortHTTP, PortHealth, PortMetrics)
+	}
 	token := filepath.Join(c.Dir, "token")
 	if b, err := os.ReadFile(token); err == nil {
 		c.Token = strings.TrimSpace(string(b))
