@@ -144,23 +144,23 @@ func TestRulesReadRealSeries(t *testing.T) {
 	s.tell(t)
 
 	lost := collectorLosses(t)
-	var real []labels.Labels
+	var exported []labels.Labels
 	collectortest.Wait(t, func() bool {
-		real = real[:0]
+		exported = exported[:0]
 		for _, series := range append(collectortest.ScrapeURL(t, "http://"+addr+"/metrics"), lost...) {
 			l := labels.NewBuilder(labels.FromMap(series.Labels)).Set(labels.MetricName, series.Name)
 			if series.Labels["job"] == "" { // of the collector itself; a scrape adds them
 				l.Set("job", "otelauth-collector").Set("instance", "collector:8888")
 			}
-			real = append(real, l.Labels())
+			exported = append(exported, l.Labels())
 		}
-		return slices.ContainsFunc(real, func(l labels.Labels) bool { return l.Get(labels.MetricName) == "auth_detection_dropped_total" })
+		return slices.ContainsFunc(exported, func(l labels.Labels) bool { return l.Get(labels.MetricName) == "auth_detection_dropped_total" })
 	}, "the service's metrics")
 
 	// What the rules themselves make.
 	made := map[string]bool{}
 	known := map[string]bool{"security_rule_severity": true, "lost_by": true, "counter": true, "signal": true, "severity": true}
-	for _, l := range real {
+	for _, l := range exported {
 		l.Range(func(l labels.Label) { known[l.Name] = true })
 	}
 	for _, g := range ruleGroups(t) {
@@ -194,7 +194,7 @@ func TestRulesReadRealSeries(t *testing.T) {
 						names = append(slices.Clone(n.VectorMatching.MatchingLabels), n.VectorMatching.Include...)
 					}
 				case *parser.VectorSelector:
-					for _, complaint := range selects(n, real, made, known, values) {
+					for _, complaint := range selects(n, exported, made, known, values) {
 						t.Errorf("%s, %s: %s", g.File, r.Alert+r.Record, complaint)
 					}
 				}
@@ -210,7 +210,7 @@ func TestRulesReadRealSeries(t *testing.T) {
 }
 
 // selects returns what is wrong with a selector.
-func selects(n *parser.VectorSelector, real []labels.Labels, made, known map[string]bool, values map[string][]string) (complaints []string) {
+func selects(n *parser.VectorSelector, exported []labels.Labels, made, known map[string]bool, values map[string][]string) (complaints []string) {
 	var names []string
 	for _, m := range n.LabelMatchers {
 		if m.Name == labels.MetricName {
@@ -235,7 +235,7 @@ func selects(n *parser.VectorSelector, real []labels.Labels, made, known map[str
 			}
 			continue
 		}
-		if !slices.ContainsFunc(real, func(l labels.Labels) bool {
+		if !slices.ContainsFunc(exported, func(l labels.Labels) bool {
 			return l.Get(labels.MetricName) == name && !slices.ContainsFunc(n.LabelMatchers, func(m *labels.Matcher) bool {
 				return m.Name != labels.MetricName && !m.Matches(l.Get(m.Name))
 			})
