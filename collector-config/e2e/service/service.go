@@ -33,6 +33,7 @@ type Config struct {
 	Accounts  map[string]string // passwords by name; default one account, alice
 	Events    audit.Events      // as in otelauth.Config
 	Interval  time.Duration     // of exporting metrics; default 500 ms
+	Delay     time.Duration     // that spans and events wait for company; default 200 ms
 	Queue     int               // how many events and how many spans may wait; default 65,536
 	GiveUp    time.Duration     // how long an export is tried again; default 2 s
 }
@@ -66,6 +67,9 @@ func Start(t servers.Owner, cfg Config) *Service {
 	}
 	if cfg.Interval == 0 {
 		cfg.Interval = 500 * time.Millisecond
+	}
+	if cfg.Delay == 0 {
+		cfg.Delay = 200 * time.Millisecond
 	}
 	if cfg.Queue == 0 {
 		cfg.Queue = 1 << 16

@@ -64,7 +64,7 @@ func startTelemetry(cfg Config, b *books) (*telemetry, error) {
 		return nil, errors.Join(err, t.meters.Shutdown(ctx))
 	}
 	t.traces = sdktrace.NewTracerProvider(sdktrace.WithResource(res), sdktrace.WithSampler(sdktrace.AlwaysSample()),
-		sdktrace.WithBatcher(spans, sdktrace.WithMaxQueueSize(cfg.Queue), sdktrace.WithBatchTimeout(200*time.Millisecond)))
+		sdktrace.WithBatcher(spans, sdktrace.WithMaxQueueSize(cfg.Queue), sdktrace.WithBatchTimeout(cfg.Delay)))
 
 	logs, err := otlploghttp.New(ctx, otlploghttp.WithEndpointURL(cfg.Collector+"/v1/logs"), otlploghttp.WithHeaders(header),
 		otlploghttp.WithTimeout(timeout), otlploghttp.WithCompression(otlploghttp.GzipCompression),
@@ -75,7 +75,7 @@ func startTelemetry(cfg Config, b *books) (*telemetry, error) {
 	t.logs = sdklog.NewLoggerProvider(sdklog.WithResource(res), sdklog.WithAllowKeyDuplication(),
 		sdklog.WithProcessor(bookkeeper{b}),
 		sdklog.WithProcessor(sdklog.NewBatchProcessor(acknowledging{logs, b},
-			sdklog.WithMaxQueueSize(cfg.Queue), sdklog.WithExportInterval(200*time.Millisecond))))
+			sdklog.WithMaxQueueSize(cfg.Queue), sdklog.WithExportInterval(cfg.Delay))))
 	return t, nil
 }
 
