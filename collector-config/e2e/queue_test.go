@@ -261,3 +261,19 @@ func TestQueueIsForItsOwnerAlone(t *testing.T) {
 		}
 	}
 }
+
+// diskUsage returns the bytes of the largest file of the queue.
+func diskUsage(t testing.TB, dir string) int64 {
+	t.Helper()
+	files, err := os.ReadDir(filepath.Join(dir, "queue"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var largest int64
+	for _, f := range files {
+		if info, err := f.Info(); err == nil {
+			largest = max(largest, info.Size())
+		}
+	}
+	return largest
+}

@@ -84,7 +84,7 @@ func Start(t testing.TB, o Options) *Collector {
 			c.Kill()
 		}
 		if t.Failed() {
-			t.Logf("the collector at %s said:\n%s", c.Address, tail(c.Log(), 12000))
+			t.Logf("the collector at %s said:\n%s", c.Address, tail(c.Log()))
 		}
 	})
 	c.Start(t)
@@ -119,7 +119,7 @@ func prepare(t testing.TB, o Options) *Collector {
 		c.Token = strings.TrimSpace(string(b))
 	} else {
 		c.Token = rand.Text()
-		if err := os.WriteFile(token, []byte(c.Token), 0o600); err != nil {
+		if err := os.WriteFile(token, []byte(c.Token), 0o600); err != nil { //nolint:gosec // the test's own directory
 			t.Fatal(err)
 		}
 	}
@@ -182,7 +182,7 @@ func (c *Collector) run(t testing.TB, args ...string) (string, error) {
 	defer func() { _ = stdin.Close() }()
 	err = cmd.Run()
 	if ctx.Err() != nil {
-		t.Fatalf("collectortest: the collector did not end by itself; it said:\n%s", tail(c.Log(), 12000))
+		t.Fatalf("collectortest: the collector did not end by itself; it said:\n%s", tail(c.Log()))
 	}
 	return c.Log(), err
 }
@@ -214,9 +214,9 @@ func (c *Collector) Start(t testing.TB) {
 		select {
 		case <-c.done:
 			c.cmd = nil
-			t.Fatalf("collectortest: the collector ended at start (%v):\n%s", c.exit, tail(c.Log(), 12000))
+			t.Fatalf("collectortest: the collector ended at start (%v):\n%s", c.exit, tail(c.Log()))
 		case <-ctx.Done():
-			t.Fatalf("collectortest: the collector is not healthy after %v:\n%s", Deadline, tail(c.Log(), 12000))
+			t.Fatalf("collectortest: the collector is not healthy after %v:\n%s", Deadline, tail(c.Log()))
 		case <-time.After(20 * time.Millisecond):
 		}
 		if c.Healthy(ctx) {
@@ -317,9 +317,10 @@ func (o *output) String() string {
 	return o.b.String()
 }
 
-func tail(s string, n int) string {
-	if len(s) > n {
-		return "…" + s[len(s)-n:]
+func tail(s string) string {
+	const last = 12000 // bytes: enough for the error, little enough to read
+	if len(s) > last {
+		return "…" + s[len(s)-last:]
 	}
 	return s
 }
