@@ -49,29 +49,22 @@ func TestBaseRunsAlone(t *testing.T) {
 	}
 }
 
-// file is a configuration as written, before variables are expanded.
-type file struct {
-	Extensions map[string]map[string]any
-	Receivers  map[string]map[string]any
-	Processors map[string]any
-	Exporters  map[string]any
-	Connectors map[string]any
-	Service    struct {
-		Extensions []string
-		Telemetry  any
-		Pipelines  map[string]struct{ Receivers, Processors, Exporters []string }
+// baseFile is base.yaml as written, before variables are expanded.
+type baseFile struct {
+	Service struct {
+		Pipelines map[string]struct{ Receivers, Processors, Exporters []string }
 	}
 }
 
-func readConfig(t *testing.T, name string) file {
+func readBase(t *testing.T) baseFile {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join(collectortest.ConfigDir(), name))
+	b, err := os.ReadFile(filepath.Join(collectortest.ConfigDir(), "base.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var f file
+	var f baseFile
 	if err := yaml.Unmarshal(b, &f); err != nil {
-		t.Fatalf("%s: %v", name, err)
+		t.Fatalf("base.yaml: %v", err)
 	}
 	return f
 }
@@ -100,7 +93,7 @@ func TestEveryPortIsOnLoopbackByDefault(t *testing.T) {
 func TestOrderOfProcessors(t *testing.T) {
 	t.Parallel()
 	order := []string{"memory_limiter", "filter/hygiene", "transform/hygiene", "redaction/secrets", "redaction/metrics", "transform/secrets"}
-	base := readConfig(t, "base.yaml")
+	base := readBase(t)
 	entrances := 0
 	for name, p := range base.Service.Pipelines {
 		if !slices.Contains(p.Receivers, "otlp") {
@@ -130,37 +123,6 @@ func TestOrderOfProcessors(t *testing.T) {
 	if in := base.Service.Pipelines["traces/in"]; !slices.Contains(in.Exporters, "span_metrics") || slices.Contains(in.Processors, "tail_sampling") {
 		t.Errorf("span metrics do not stand before the sampling: %v", in)
 	}
-}
-
-// Overlays stack only as long as no two of them define the same component or pipeline, and none redefines the base's.
-func TestOverlaysAreDisjoint(t *testing.T) {
-	t.Parallel()
-	overlays, err := filepath.Glob(filepath.Join(collectortest.ConfigDir(), "backends", "*.yaml"))
-	if err != nil || len(overlays) == 0 {
-		t.Fatalf("no overlays: %v", err)
-	}
-	owner := map[string]string{}
-	for _, path := range append([]string{filepath.Join(collectortest.ConfigDir(), "base.yaml")}, overlays...) {
-		name, _ := filepath.Rel(collectortest.ConfigDir(), path)
-		f := readConfig(t, name)
-		own := slices.Concat(
-			prefixed("extension ", maps.Keys(f.Extensions)), prefixed("receiver ", maps.Keys(f.Receivers)), prefixed("processor ", maps.Keys(f.Processors)),
-			prefixed("exporter ", maps.Keys(f.Exporters)), prefixed("connector ", maps.Keys(f.Connectors)), prefixed("pipeline ", maps.Keys(f.Service.Pipelines)))
-		for _, key := range own {
-			if other, taken := owner[key]; taken {
-				t.Errorf("%s: %s is defined by %s already; merged, one of the two would be lost without a word", name, key, other)
-			}
-			owner[key] = name
-		}
-	}
-}
-
-func prefixed(prefix string, names func(func(string) bool)) []string {
-	var all []string
-	for name := range names {
-		all = append(all, prefix+name)
-	}
-	return all
 }
 
 func TestComponentsAreThoseOfTheBuilder(t *testing.T) {
