@@ -1,0 +1,233 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/otelauth/otelauth-go/collector-config/e2e/servers"
+	"github.com/otelauth/otelauth-go/collector-config/e2e/service"
+	"github.com/otelauth/otelauth-go/otelauth/audit"
+)
+
+// perDay is how many attempts the day has that is extrapolated to.
+const perDay = 10_000_000
+
+// honestPerSecond is ten million attempts spread evenly over a day.
+const honestPerSecond = perDay / (24 * 60 * 60.0)
+
+// scenario is a kind of traffic and a way of folding.
+type scenario struct {
+	name   string
+	events audit.Events
+	flood  bool
+	factor float64 // attempts of the day for one attempt of the run
+}
+
+// storage runs each scenario for as many attempts, through the library and the collector with shipped files, and prints what
+// the backends have on disk, for one attempt and for the day.
+func storage(r *run, args []string) {
+	flags := flag.NewFlagSet("storage", flag.ExitOnError)
+	n := flags.Int("n", 100_000, "attempts of each run")
+	rate := flags.Int("rate", 2500, "attempts a second")
+	_ = flags.Parse(args)
+
+	// The honest day is played faster than it is, so the periods of folding are shortened as much: what is folded stays in proportion.
+	speed := float64(*rate) / honestPerSecond
+	shorter := func(d time.Duration) time.Duration { return max(time.Duration(float64(d)/speed), 10*time.Millisecond) }
+	honest := func(s audit.Successes) audit.Events {
+		return audit.Events{
+			Success: s, SuccessPeriod: shorter(audit.DefaultSuccessPeriod), Every: shorter(audit.DefaultEvery), Period: shorter(audit.DefaultPeriod),
+		}
+	}
+	// The flood of the day comes in one hour, which at 2500 attempts a second is the real speed.
+	scenarios := []scenario{
+		{name: "honest, every success told (default)", events: honest(audit.EverySuccess), factor: float64(perDay) / float64(*n)},
+		{name: "honest, audit.FirstSuccess", events: honest(audit.FirstSuccess), factor: float64(perDay) / float64(*n)},
+		{name: "flood, DangerouslyUnfolded", events: audit.Events{DangerouslyUnfolded: true}, flood: true, factor: float64(perDay) / float64(*n)},
+		{name: "flood, folded (default)", flood: true, factor: float64(perDay) / float64(*n)},
+	}
+	fmt.Printf("%d attempts of each kind at %d a second, extrapolated to %d a day.\n\n", *n, *rate, perDay)
+	fmt.Println("| traffic | attempts/s | events | VictoriaLogs B/event | GB/day | traces kept | spans | Jaeger (Badger) B/span | GB/day | series | Prometheus B/sample | MB/day |")
+	fmt.Println("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+	for _, sc := range scenarios {
+		r.stage(func(r *run) { sc.play(r, *n, *rate) })
+	}
+}
+
+func (sc scenario) play(r *run, n, rate int) {
+	s := startStack(r, false, map[string]string{"OTELAUTH_COLLECTOR_MAX_TRACES": "200000"})
+	const accountCount, networkCount = 200, 200
+	accounts := make(map[string]string, accountCount)
+	for i := range accountCount {
+		accounts[fmt.Sprintf("user%03d", i)] = fmt.Sprintf("right-password-%03d", i)
+	}
+	orders := s.service(r, service.Config{Accounts: accounts, Events: sc.events, Delay: time.Second, Interval: time.Second, Queue: 1 << 18, GiveUp: time.Minute})
+
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	began := time.Now()
+	for range 16 {
+		workers.Go(func() {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					return
+				}
+				if ahead := time.Duration(float64(i)/float64(rate)*float64(time.Second)) - time.Since(began); ahead > 0 {
+					<-time.After(ahead)
+				}
+				sc.attempt(r, orders, i)
+			}
+		})
+	}
+	workers.Wait()
+	took := time.Since(began)
+	if err := orders.Shutdown(); err != nil {
+		r.Logf("%s: %v", sc.name, err)
+	}
+	// Tail sampling decides, the queues drain.
+	<-time.After(15 * time.Second)
+	servers.Eventually(r, 5*time.Minute, "the queues", func() error {
+		for _, series := range s.collector.Series(r) {
+			if series.Name == "otelcol_exporter_queue_size" && series.Value > 0 {
+				return fmt.Errorf("%v in the queue of %s", series.Value, series.Labels["exporter"])
+			}
+		}
+		return nil
+	})
+	own := s.collector.Scrape(r)
+	if lost := own["otelcol_exporter_enqueue_failed_log_records_total"] + own["otelcol_receiver_refused_log_records_total"] +
+		own["otelcol_processor_tail_sampling_sampling_trace_dropped_too_early_total"]; lost > 0 || len(orders.GivenUp()) > 0 {
+		r.Logf("%s: lost on the way: %v in the collector, %d in the service", sc.name, lost, len(orders.GivenUp()))
+	}
+
+	events := count(r, s, "*")
+	series, err := s.prometheus.Query(fmt.Sprintf(`count({job=%q})`, orders.Job))
+	if err != nil || len(series) != 1 {
+		r.Fatalf("series of %s: %v, %v", orders.Job, series, err)
+	}
+	spans := spanCount(s, r)
+	snapshot, err := s.prometheus.Snapshot()
+	if err != nil {
+		r.Fatal(err)
+	}
+	perSample := float64(below(r, snapshot, func(path string) bool { return strings.Contains(path, "/chunks/") })) / sampleCount(r, s)
+
+	if err := s.victoria.Flush(); err != nil {
+		r.Fatal(err)
+	}
+	s.victoria.Stop(r)
+	s.jaeger.Stop(r)
+	logBytes := float64(below(r, s.victoria.Dir, nil))
+	traceBytes := float64(below(r, filepath.Join(s.jaeger.Dir, "badger"), nil))
+	const samplesADay = 24 * 60 // one a minute, the SDK's default
+
+	fmt.Printf("| %s | %.0f | %.0f | %.0f | %.2f | %.1f %% | %.0f | %.0f | %.2f | %.0f | %.1f | %.1f |\n",
+		sc.name, float64(n)/took.Seconds(), events, logBytes/max(events, 1), logBytes*sc.factor/1e9,
+		100*kept(own), spans, traceBytes/max(spans, 1), traceBytes*sc.factor/1e9,
+		series[0].Value, perSample, series[0].Value*samplesADay*perSample/1e6)
+	r.Logf("%s: on disk VictoriaLogs %.1f MB, Jaeger %.1f MB", sc.name, logBytes/1e6, traceBytes/1e6)
+}
+
+// attempt makes the i-th attempt. Honest: 200 users at one address each and 2 routes, 1 % mistyped, 1 % without credentials. Flood: 1 in 10 attempts
+// is honest, the others are wrong passwords for the same accounts from 200 addresses of their own.
+func (sc scenario) attempt(r *run, s *service.Service, i int) {
+	user := i / 10 % 200
+	name, password, from := fmt.Sprintf("user%03d", user), fmt.Sprintf("right-password-%03d", user), fmt.Sprintf("192.0.%d.10", user)
+	path := "/orders"
+	if i%3 == 0 {
+		path = fmt.Sprintf("/orders/%d", i%1000)
+	}
+	switch {
+	case sc.flood && i%10 != 0:
+		password, from = fmt.Sprintf("guess-%d-%s", i, wrong), fmt.Sprintf("198.18.%d.66", i%200)
+	case i%200 == 40:
+		password = fmt.Sprintf("mistyped-%d", i)
+	case i%200 == 80:
+		name = ""
+	}
+	if _, err := s.Get(path, name, password, from); err != nil {
+		r.Logf("attempt %d: %v", i, err)
+	}
+}
+
+func count(r *run, s *stack, query string) float64 {
+	rows, err := s.victoria.Query(query+" | stats count() n", 0)
+	if err != nil || len(rows) != 1 {
+		r.Fatalf("count in VictoriaLogs: %v, %v", rows, err)
+	}
+	var n float64
+	_, _ = fmt.Sscan(rows[0]["n"], &n)
+	return n
+}
+
+// sampleCount is how many samples Prometheus holds.
+func sampleCount(r *run, s *stack) float64 {
+	names, err := s.prometheus.MetricNames()
+	if err != nil {
+		r.Fatal(err)
+	}
+	var n float64
+	for _, name := range names {
+		samples, err := s.prometheus.Query(fmt.Sprintf("sum(count_over_time({__name__=%q}[1h]))", name))
+		if err != nil {
+			r.Fatal(err)
+		}
+		for _, sample := range samples {
+			n += sample.Value
+		}
+	}
+	return n
+}
+
+// spanCount is what the collector has sent to Jaeger.
+func spanCount(s *stack, r *run) float64 {
+	var n float64
+	for _, series := range s.collector.Series(r) {
+		if series.Name == "otelcol_exporter_sent_spans_total" && series.Labels["exporter"] == "otlp_http/jaeger" {
+			n += series.Value
+		}
+	}
+	return n
+}
+
+// kept is the share of spans that tail sampling has let through.
+func kept(own map[string]float64) float64 {
+	// Two exporters are sent the same spans.
+	return own["otelcol_exporter_sent_spans_total"] / 2 / max(own["otelcol_receiver_accepted_spans_total"], 1)
+}
+
+// below returns the bytes that the files below dir have on disk: files that are written in advance count for what is in them.
+func below(r *run, dir string, include func(path string) bool) int64 {
+	var n int64
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() || include != nil && !include(path) {
+			return err
+		}
+		info, err := os.Stat(path)
+		if err != nil {
+			return err
+		}
+		size := info.Size()
+		if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+			size = min(size, stat.Blocks*512)
+		}
+		n += size
+		return nil
+	})
+	if err != nil {
+		r.Fatal(err)
+	}
+	return n
+}

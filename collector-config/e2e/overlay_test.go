@@ -1,0 +1,159 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/otelauth/otelauth-go/collector-config/e2e/collectortest"
+	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
+)
+
+func checkOverlays(t *testing.T, files ...string) (string, error) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "./check-overlays", files...)
+	cmd.Dir = collectortest.ConfigDir()
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// Two overlays with the same exporter name: the collector starts, and one backend gets nothing. check-overlays refuses.
+func TestTwoOverlaysWithTheSameExporterName(t *testing.T) {
+	t.Parallel()
+	first, second := collectortest.NewSink(t), collectortest.NewSink(t)
+	dir := t.TempDir()
+	write := func(name, endpoint string) string {
+		path := filepath.Join(dir, name+".yaml")
+		text := "exporters:\n  otlp_http/mine:\n    endpoint: " + endpoint + "\nservice:\n  pipelines:\n    logs/" + name + ": {receivers: [forward/export], exporters: [otlp_http/mine]}\n"
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	one, two := write("one", first.HTTP), write("two", second.HTTP)
+	c := collectortest.Start(t, collectortest.Options{Configs: []string{"base.yaml", one, two}})
+	c.HTTP().MustLogs(t, collectortest.Events("auth.attempt", 1))
+	second.WaitLogs(t, 2) // what both pipelines send
+	if n := len(first.LogRecords()); n != 0 {
+		t.Errorf("the first backend got %d records: the collector no longer merges without a word, and check-overlays may go", n)
+	}
+
+	out, err := checkOverlays(t, "base.yaml", one, two)
+	if collectortest.ExitCode(err) != 1 || !strings.Contains(out, two+":2: exporter otlp_http/mine is defined in "+one) {
+		t.Errorf("check-overlays: %v: %s", err, out)
+	}
+}
+
+func TestCheckOverlaysPassesTheShippedFiles(t *testing.T) {
+	t.Parallel()
+	overlays, err := filepath.Glob(filepath.Join(collectortest.ConfigDir(), "backends", "*.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := checkOverlays(t, append([]string{"base.yaml"}, overlays...)...); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+	if out, err := checkOverlays(t, "base.yaml", "/nonexistent.yaml"); collectortest.ExitCode(err) != 2 {
+		t.Errorf("a file that is not there: %v: %s", err, out)
+	}
+}
+
+// selfSigned writes a certificate for the address and returns the files' names.
+func selfSigned(t *testing.T, address string) (cert, key string, pool *x509.CertPool) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		IPAddresses: []net.IP{net.ParseIP(address)}, IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	certPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	if err := os.WriteFile(cert, certPEM, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	pool = x509.NewCertPool()
+	pool.AppendCertsFromPEM(certPEM)
+	return cert, key, pool
+}
+
+func TestTLSOverlay(t *testing.T) {
+	t.Parallel()
+	sink := collectortest.NewSink(t)
+	address := collectortest.LoopbackAddress(t, collectortest.PortGRPC, collectortest.PortHTTP, collectortest.PortHealth, collectortest.PortMetrics)
+	cert, key, pool := selfSigned(t, address)
+	c := collectortest.Start(t, collectortest.Options{
+		Configs: []string{"base.yaml", "tls.yaml", "backends/otlp.yaml"},
+		Address: address,
+		Env:     map[string]string{"OTLP_ENDPOINT": sink.HTTP, "OTELAUTH_COLLECTOR_CERT_FILE": cert, "OTELAUTH_COLLECTOR_KEY_FILE": key},
+	})
+	body, err := plogotlp.NewExportRequestFromLogs(collectortest.Events("auth.attempt", 1)).MarshalProto()
+	if err != nil {
+		t.Fatal(err)
+	}
+	post := func(ctx context.Context, url, token string) int {
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/x-protobuf")
+		req.Header.Set("Authorization", "Bearer "+token)
+		client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}}}
+		defer client.CloseIdleConnections()
+		resp, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		return resp.StatusCode
+	}
+	if got := post(t.Context(), "https://"+address+":"+collectortest.PortHTTP+"/v1/logs", c.Token); got != http.StatusOK {
+		t.Errorf("over TLS: %d", got)
+	}
+	if got := post(t.Context(), "https://"+address+":"+collectortest.PortHTTP+"/v1/logs", "wrong"); got != http.StatusUnauthorized {
+		t.Errorf("over TLS with a wrong token: %d", got)
+	}
+	if got := post(t.Context(), "http://"+address+":"+collectortest.PortHTTP+"/v1/logs", c.Token); got != http.StatusBadRequest {
+		t.Errorf("in plain text: %d", got)
+	}
+	if err := c.GRPC(t, c.Token).Logs(t.Context(), collectortest.Events("auth.attempt", 1)); err == nil {
+		t.Error("gRPC in plain text is accepted")
+	}
+	sink.WaitLogs(t, 1)
+
+	out, err := collectortest.Run(t, collectortest.Options{Configs: []string{"base.yaml", "tls.yaml"}})
+	if err == nil || !strings.Contains(out, "OTELAUTH_COLLECTOR_CERT_FILE is not set") {
+		t.Errorf("without its variables: %v: %s", err, out)
+	}
+}

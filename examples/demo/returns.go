@@ -1,0 +1,102 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/otelauth/otelauth-go/examples/shop/customers"
+	"github.com/otelauth/otelauth-go/examples/shop/pki"
+	"github.com/otelauth/otelauth-go/examples/traffic/load"
+)
+
+const (
+	// robbed is whose password the intruder has: the one that examples/traffic's spray hits.
+	robbed = "victor"
+	goods  = "lamp"
+)
+
+var intruder = netip.MustParseAddr("203.0.113.66") // RFC 5737
+
+// returns plays, again and again, what a sprayed password leads to: as the customer the intruder buys something and wants his money
+// back. The storefront and orders let him, he is the customer; the account that orders has for taking goods back is
+// disabled at inventory. One line for each time.
+func returns(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	flags := flag.NewFlagSet("demo returns", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	target := flags.String("target", "https://127.0.0.2:8443", "the storefront's `URL`; a loopback or private address")
+	ca := flags.String("ca", "", "the `file` of who signed the storefront's certificate, PEM")
+	every := flags.Duration("every", 30*time.Second, "the time between two returns; 0: one return")
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return err
+	case err != nil, flags.NArg() > 0, *ca == "":
+		return errUsage
+	}
+	certificates, err := os.ReadFile(*ca)
+	if err != nil {
+		return fmt.Errorf("--ca: %w", err)
+	}
+	roots, err := pki.ParsePool(certificates)
+	if err != nil {
+		return fmt.Errorf("--ca %s: %w", *ca, err)
+	}
+	client := load.NewClient(load.ClientConfig{Roots: roots})
+	if *every <= 0 {
+		return buyAndReturn(ctx, client, *target, stdout)
+	}
+	tick := time.NewTicker(*every)
+	defer tick.Stop()
+	for {
+		if err := buyAndReturn(ctx, client, *target, stdout); err != nil && ctx.Err() == nil {
+			fmt.Fprintln(stderr, "demo:", err) // a storefront that restarts is no reason to end
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+func buyAndReturn(ctx context.Context, client *http.Client, target string, stdout io.Writer) error {
+	visit := func(path string) (int, []byte, error) {
+		return load.Do(ctx, client, target, load.Visit{
+			Who: load.Attacker, From: intruder, Method: http.MethodPost, Path: path, Name: robbed, Password: password(robbed),
+		})
+	}
+	status, answer, err := visit("/checkout/" + goods)
+	if err != nil {
+		return fmt.Errorf("returns: %w", err)
+	}
+	var order struct{ ID int }
+	if status/100 != 2 || json.Unmarshal(answer, &order) != nil {
+		return fmt.Errorf("returns: checkout answered %d %s", status, http.StatusText(status))
+	}
+	status, _, err = visit(fmt.Sprintf("/returns/%d", order.ID))
+	if err != nil {
+		return fmt.Errorf("returns: %w", err)
+	}
+	_, err = fmt.Fprintf(stdout, "as %s bought %s, returns answered %d %s\n", robbed, goods, status, http.StatusText(status))
+	return err
+}
+
+// password is that of an invented customer, which everybody can read.
+func password(name string) string {
+	for _, c := range customers.All {
+		if c.Name == name {
+			return c.Password
+		}
+	}
+	return ""
+}

@@ -1,0 +1,205 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package otlpview
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
+)
+
+// MaxItems is how many spans, events and exemplars are kept each; the oldest yield. One takes about 1 KiB.
+const MaxItems = 20_000
+
+// Attributes are those of a span, an event or a point, values as text.
+type Attributes map[string]string
+
+// String returns them in the order of their keys.
+func (a Attributes) String() string {
+	var b strings.Builder
+	for _, key := range slices.Sorted(maps.Keys(a)) {
+		if b.Len() > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(key + "=" + a[key])
+	}
+	return b.String()
+}
+
+// Span is one finished span.
+type Span struct {
+	Service    string
+	TraceID    trace.TraceID
+	ID, Parent trace.SpanID
+	Kind       trace.SpanKind
+	Name       string
+	Start, End time.Time
+	Failed     bool // its status is Error
+	Links      []trace.TraceID
+	Attributes Attributes
+}
+
+// Event is one log record.
+type Event struct {
+	Service    string
+	Name       string
+	Severity   string
+	Time       time.Time
+	TraceID    trace.TraceID
+	SpanID     trace.SpanID
+	Attributes Attributes
+}
+
+// Exemplar is a measurement of a trace, with the series that it is part of as it stood then.
+type Exemplar struct {
+	Service    string
+	Metric     string
+	Attributes Attributes
+	Total      float64 // of a counter; how many measurements, of a histogram
+	Value      float64
+	TraceID    trace.TraceID
+	SpanID     trace.SpanID
+}
+
+// Trace is all that bears one trace id.
+type Trace struct {
+	ID        trace.TraceID
+	Spans     []Span     // by Start
+	Events    []Event    // by Time
+	Exemplars []Exemplar // by Service, Metric and Attributes, one for each series
+}
+
+// View keeps what it receives. Use [New]. It is safe for concurrent use.
+type View struct {
+	mu        sync.Mutex
+	spans     []Span
+	events    []Event
+	exemplars []Exemplar
+	changed   chan struct{} // closed at the next change
+	onEvent   func(Event)
+	onRequest func(path string, body []byte)
+}
+
+// New returns an empty View.
+func New() *View { return &View{changed: make(chan struct{})} }
+
+// OnEvent has f told of each event as it comes. It must not block, nor call the View.
+func (v *View) OnEvent(f func(Event)) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.onEvent = f
+}
+
+// OnRequest has f told of each request's path and body, uncompressed. It must not block, nor call the View.
+func (v *View) OnRequest(f func(path string, body []byte)) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.onRequest = f
+}
+
+// Trace returns what bears the trace id.
+func (v *View) Trace(id trace.TraceID) Trace {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	t := Trace{ID: id}
+	for _, s := range v.spans {
+		if s.TraceID == id {
+			t.Spans = append(t.Spans, s)
+		}
+	}
+	for _, e := range v.events {
+		if e.TraceID == id {
+			t.Events = append(t.Events, e)
+		}
+	}
+	series := make(map[string]Exemplar)
+	for _, e := range v.exemplars {
+		if e.TraceID != id {
+			continue
+		}
+		key := e.Service + " " + e.Metric + " " + e.Attributes.String()
+		if _, told := series[key]; !told { // a later export repeats an exemplar that nothing has replaced
+			series[key] = e
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(series)) {
+		t.Exemplars = append(t.Exemplars, series[key])
+	}
+	slices.SortStableFunc(t.Spans, func(a, b Span) int { return a.Start.Compare(b.Start) })
+	slices.SortStableFunc(t.Events, func(a, b Event) int { return a.Time.Compare(b.Time) })
+	return t
+}
+
+// Events returns the events of that name, as they came.
+func (v *View) Events(name string) []Event {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	var all []Event
+	for _, e := range v.events {
+		if e.Name == name {
+			all = append(all, e)
+		}
+	}
+	return all
+}
+
+// Wait returns nil as soon as there is what it is asked for, and the error of ctx when that ends first.
+func (v *View) Wait(ctx context.Context, there func() bool) error {
+	for {
+		v.mu.Lock()
+		changed := v.changed
+		v.mu.Unlock()
+		if there() {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// latest drops the older half when there are too many.
+func latest[T any](all []T) []T {
+	if len(all) <= MaxItems {
+		return all
+	}
+	return append(all[:0:0], all[len(all)-MaxItems/2:]...)
+}
+
+func attributesOf(list []*commonpb.KeyValue) Attributes {
+	a := make(Attributes, len(list))
+	for _, kv := range list {
+		a[kv.GetKey()] = textOf(kv.GetValue())
+	}
+	return a
+}
+
+func textOf(value *commonpb.AnyValue) string {
+	switch v := value.GetValue().(type) {
+	case *commonpb.AnyValue_StringValue:
+		return v.StringValue
+	case *commonpb.AnyValue_BoolValue:
+		return strconv.FormatBool(v.BoolValue)
+	case *commonpb.AnyValue_IntValue:
+		return strconv.FormatInt(v.IntValue, 10)
+	case *commonpb.AnyValue_DoubleValue:
+		return strconv.FormatFloat(v.DoubleValue, 'g', -1, 64)
+	case *commonpb.AnyValue_ArrayValue:
+		var all []string
+		for _, e := range v.ArrayValue.GetValues() {
+			all = append(all, textOf(e))
+		}
+		return strings.Join(all, ",")
+	}
+	return ""
+}

@@ -1,0 +1,138 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/otelauth/otelauth-go/examples/shop/otlpview"
+	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/detect"
+)
+
+// print tells the story. Its layout is the same each time; ids, times and estimates are not.
+func (t *story) print(w io.Writer) {
+	fmt.Fprintf(w, "Customers came (%s), and from 198.51.100.66 one password was tried on every name (%s). It was victor's. As victor the\n"+
+		"intruder bought a lamp and asked for his money back, which inventory refused: what orders has for that, %s, is disabled.\n",
+		statuses(t.honest), statuses(t.guesses), returnsDesk)
+
+	fmt.Fprintf(w, "\nThe denial, one trace through three services: %s\n\n", t.denial.ID)
+	printTree(w, t.denial)
+
+	fmt.Fprint(w, "\nIts events:\n\n")
+	fmt.Fprintf(w, rowFormat, "service", "event", "severity", "status", "outcome", "reason", "user", "client")
+	for _, e := range t.denial.Events {
+		a := e.Attributes
+		fmt.Fprintf(w, rowFormat, e.Service, e.Name, e.Severity, cell(a["http.response.status_code"]), cell(a[attempt.KeyOutcome]),
+			cell(a[attempt.KeyReason]), cell(a["user.name"]), cell(a["client.address"]))
+	}
+
+	fmt.Fprint(w, "\nThe series of auth.attempts and of the requests whose exemplars lead to it:\n\n")
+	for _, e := range t.denial.Exemplars {
+		if e.Metric == "auth.attempts" || e.Metric == "http.server.request.duration" {
+			fmt.Fprintf(w, "  %-10s  %-28s %3.0f  {%s}\n", e.Service, e.Metric, e.Total, brief(e.Attributes))
+		}
+	}
+
+	fmt.Fprint(w, "\nWhat the attempts add up to:\n\n")
+	for _, d := range t.detections {
+		printDetection(w, d)
+	}
+
+	if len(t.names) > 0 {
+		e := t.names[0]
+		fmt.Fprintf(w, "\n%s told a name that is no account there as user.hash=%s;\nunder the key that the three share inventory tells the same of %s: the sprayer knows what its account is called.\n",
+			e.Service, e.Attributes["user.hash"], returnsDesk)
+	}
+}
+
+const rowFormat = "  %-10s  %-12s  %-8s  %-6s  %-9s  %-16s  %-12s  %s\n"
+
+func printTree(w io.Writer, t otlpview.Trace) {
+	children := make(map[trace.SpanID][]otlpview.Span)
+	there := make(map[trace.SpanID]bool)
+	for _, s := range t.Spans {
+		there[s.ID] = true
+	}
+	for _, s := range t.Spans {
+		parent := s.Parent
+		if !there[parent] {
+			parent = trace.SpanID{} // the root, or what an outsider says is its parent
+		}
+		children[parent] = append(children[parent], s)
+	}
+	var branch func(parent trace.SpanID, depth int)
+	branch = func(parent trace.SpanID, depth int) {
+		for _, s := range children[parent] {
+			name := strings.Repeat("  ", depth) + s.Name
+			fmt.Fprintf(w, "  %-10s  %-62s %-8s %8s  %s\n", s.Service, name, s.Kind, took(s), facts(s))
+			branch(s.ID, depth+1)
+		}
+	}
+	branch(trace.SpanID{}, 0)
+}
+
+func took(s otlpview.Span) string {
+	return fmt.Sprintf("%.1f ms", float64(s.End.Sub(s.Start))/float64(time.Millisecond))
+}
+
+// facts are the attributes by which the tree is read.
+func facts(s otlpview.Span) string {
+	var all []string
+	for _, key := range []string{"http.response.status_code", attempt.KeyOutcome, attempt.KeyReason, "user.name", "client.address"} {
+		if v := s.Attributes[key]; v != "" {
+			all = append(all, v)
+		}
+	}
+	return strings.Join(all, " ")
+}
+
+// brief leaves out of a series what is the same for all.
+func brief(a otlpview.Attributes) string {
+	a = maps.Clone(a)
+	maps.DeleteFunc(a, func(key, _ string) bool {
+		return strings.HasPrefix(key, "network.") || strings.HasPrefix(key, "server.") || strings.HasPrefix(key, "url.")
+	})
+	return a.String()
+}
+
+func printDetection(w io.Writer, d otlpview.Event) {
+	a := d.Attributes
+	fmt.Fprintf(w, "  %-10s  %-22s  %-6s  %-6s  %s attempts, %s accounts, %s networks (%s), %s\n", d.Service, a["security_rule.name"],
+		a[detect.KeySeverity], a[detect.KeyPhase], cmp.Or(a[detect.KeyAttempts], "0"), cmp.Or(a[detect.KeyAccountCount], "0"),
+		cmp.Or(a[detect.KeyNetworkCount], "0"), cell(a[detect.KeyNetworks]), cell(a[detect.KeyTechnique]))
+}
+
+// printEvent prints what happens after the story: every denial, every detection, and every success that is not of the traffic.
+func printEvent(w io.Writer, ours string, e otlpview.Event) {
+	a := e.Attributes
+	switch {
+	case e.Name == detect.EventName:
+		printDetection(w, e)
+	case e.Name != attempt.EventAttempt,
+		a[attempt.KeyOutcome] == attempt.Success.String() && (a["user_agent.original"] == ours || e.Service != storefrontName):
+	default:
+		fmt.Fprintf(w, "  %-10s  %-6s  %-9s  %-16s  %-12s  %-15s  %-24s  %s\n", e.Service, cell(a["http.response.status_code"]), cell(a[attempt.KeyOutcome]),
+			cell(a[attempt.KeyReason]), cell(a["user.name"]), cell(a["client.address"]), cell(a["http.route"]), e.TraceID)
+	}
+}
+
+func cell(value string) string { return cmp.Or(value, "-") }
+
+// statuses returns "9 × 200, 1 × 401".
+func statuses(counts map[int]int) string {
+	var all []string
+	for _, status := range slices.Sorted(maps.Keys(counts)) {
+		all = append(all, fmt.Sprintf("%d × %d", counts[status], status))
+	}
+	return strings.Join(all, ", ")
+}

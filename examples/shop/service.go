@@ -1,0 +1,245 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+
+	"github.com/otelauth/otelauth-go/examples/shop/pki"
+	"github.com/otelauth/otelauth-go/otelauth"
+	"github.com/otelauth/otelauth-go/otelauth/detect"
+	"github.com/otelauth/otelauth-go/otelauth/verify"
+	"github.com/otelauth/otelauth-go/otelauth/verify/htpasswd"
+)
+
+// The services, as resources and certificates call them.
+const (
+	storefrontName = "storefront"
+	ordersName     = "orders"
+	inventoryName  = "inventory"
+)
+
+// config is one service. Its secrets are files of the directory that setup made for it.
+type config struct {
+	name    string
+	listen  string
+	secrets string
+	// next is the URL of the service that this one calls; "" for inventory, which calls nobody.
+	next string
+	// from is the address that its calls leave from; the zero Addr: the system's choice.
+	from netip.Addr
+	// trustedCallers are whose traceparent is obeyed; none: nobody's.
+	trustedCallers []netip.Prefix
+	// trustedProxies are whose X-Forwarded-For is believed.
+	trustedProxies []netip.Prefix
+	// redis is host:port of the Redis in which the replicas of this service share budgets and evidence; "": no Redis.
+	redis string
+	// slowTenMinutes lowers detect.Thresholds.SlowTenMinutes, so that low and slow shows within a demonstration; 0: the default.
+	slowTenMinutes int
+	// gate is shared by the services of one process; nil: one of its own.
+	gate *verify.Gate
+}
+
+const healthPath = "/healthz"
+
+// service is one that listens.
+type service struct {
+	name     string
+	listener net.Listener
+	server   *http.Server
+	served   chan error
+	signals  *telemetry
+	closers  []func() error // in the order in which they are called, after the last request
+}
+
+// startService returns a service that serves. Whoever has it ends it with stop; signals stays the caller's.
+func startService(ctx context.Context, cfg config, signals *telemetry) (_ *service, err error) {
+	s := &service{name: cfg.name, served: make(chan error, 1), signals: signals}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("%s: %w", cfg.name, errors.Join(err, s.close()))
+		}
+	}()
+	pair, err := readPair(cfg.secrets)
+	if err != nil {
+		return nil, err
+	}
+	tlsConfig, err := pair.Server()
+	if err != nil {
+		return nil, err
+	}
+	if s.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", cfg.listen); err != nil {
+		return nil, err
+	}
+	handler, err := s.newHandler(&cfg)
+	if err != nil {
+		_ = s.listener.Close()
+		return nil, err
+	}
+	s.server = &http.Server{
+		Handler: handler, TLSConfig: tlsConfig, ReadHeaderTimeout: patience, ReadTimeout: 2 * patience, IdleTimeout: time.Minute,
+		ErrorLog: quiet(),
+	}
+	go func() { s.served <- s.server.ServeTLS(s.listener, "", "") }()
+	return s, nil
+}
+
+// newHandler puts the shop's part behind otelauth, in an otelhttp stack.
+func (s *service) newHandler(cfg *config) (http.Handler, error) {
+	identity, err := readIdentity(cfg.secrets)
+	if err != nil {
+		return nil, err
+	}
+	accounts := htpasswd.Config{Path: filepath.Join(cfg.secrets, accountsFile)}
+	if cfg.name == inventoryName {
+		accounts.Groups = filepath.Join(cfg.secrets, groupsFile)
+	}
+	users, err := htpasswd.Open(accounts)
+	if err != nil {
+		return nil, err
+	}
+	s.closers = append(s.closers, users.Close)
+
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+healthPath, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	auth := otelauth.Config{
+		Realm: "shop " + cfg.name, Accounts: users, Routes: mux, Public: []string{"GET " + healthPath},
+		TrustedProxies: cfg.trustedProxies,
+		TrustedCallers: append([]netip.Prefix{}, cfg.trustedCallers...), // not nil: nobody, instead of everybody near
+		IdentityKey:    identity,
+		Gate:           cfg.gate,
+		// A quarter of the default, in memory too: a demonstration has few customers.
+		Detect:         detect.Config{Entries: detect.DefaultEntries / 4, Thresholds: detect.Thresholds{SlowTenMinutes: cfg.slowTenMinutes}},
+		TracerProvider: s.signals.traces, MeterProvider: s.signals.meters, LoggerProvider: s.signals.logs,
+	}
+	if cfg.name == storefrontName {
+		auth.Public = append(auth.Public, "GET /{$}")
+	}
+	if cfg.redis != "" {
+		closers, err := share(cfg, &auth)
+		s.closers = append(closers, s.closers...)
+		if err != nil {
+			return nil, err
+		}
+	}
+	mw, err := otelauth.New(auth)
+	if err != nil {
+		return nil, err
+	}
+	// What it tells must be told before the store of budgets, the accounts and the telemetry end.
+	s.closers = append([]func() error{mw.Close}, s.closers...)
+	if err := s.addRoutes(cfg, mux, mw); err != nil {
+		return nil, err
+	}
+	return otelhttp.NewHandler(
+		mw.Wrap(mux), cfg.name,
+		otelhttp.WithPublicEndpointFn(mw.Untrusted),
+		otelhttp.WithServerName(cfg.name+":8443"), // a Host header that a client makes up must not mint a time series
+		otelhttp.WithTracerProvider(s.signals.traces), otelhttp.WithMeterProvider(s.signals.meters),
+		otelhttp.WithPropagators(propagator),
+		otelhttp.WithFilter(func(r *http.Request) bool { // the container's health check is no traffic; who sends credentials there is
+			return r.URL.Path != healthPath || r.Header["Authorization"] != nil
+		}),
+	), nil
+}
+
+func (s *service) addRoutes(cfg *config, mux *http.ServeMux, mw *otelauth.Middleware) error {
+	switch cfg.name {
+	case inventoryName:
+		newInventory().addRoutes(mux, mw)
+		return nil
+	case ordersName:
+		stock, errStock := s.newCall(cfg, stockFile)
+		returns, errReturns := s.newCall(cfg, returnsFile)
+		newOrders(stock, returns).addRoutes(mux)
+		return errors.Join(errStock, errReturns)
+	}
+	orders, err := s.newCall(cfg, ordersFile)
+	storefront{orders}.addRoutes(mux)
+	return err
+}
+
+// URL is where the service listens.
+func (s *service) URL() string { return "https://" + s.listener.Addr().String() }
+
+// patience bounds the end: what is being answered, and what is being exported.
+const patience = 5 * time.Second
+
+// stop ends the service: requests first, then the middleware, which tells what it still holds back. Telemetry is exported and ended
+// by its owner after that.
+func (s *service) stop(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	err := s.server.Shutdown(ctx)
+	if err != nil {
+		err = fmt.Errorf("%s: %w", s.name, err)
+	}
+	// How full its tables are is not reported any longer after Close, so that is exported first. That the collector is away
+	// changes nothing.
+	_ = s.signals.meters.ForceFlush(ctx)
+	return errors.Join(err, s.close())
+}
+
+func (s *service) close() error {
+	var faults []error
+	for _, end := range s.closers {
+		faults = append(faults, end())
+	}
+	s.closers = nil
+	return errors.Join(faults...)
+}
+
+func readPair(secrets string) (p pki.Pair, err error) {
+	var errCert, errKey error
+	p.Cert, errCert = os.ReadFile(filepath.Join(secrets, certFile))
+	p.Key, errKey = os.ReadFile(filepath.Join(secrets, keyFile))
+	return p, errors.Join(errCert, errKey)
+}
+
+// readIdentity returns the key that the three services share, so that user.hash is one of a name in all of them.
+func readIdentity(secrets string) (otelauth.IdentityKey, error) {
+	path := filepath.Join(secrets, identityFile)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return otelauth.IdentityKey{}, err
+	}
+	secret, err := hex.DecodeString(strings.TrimSpace(string(text)))
+	if err != nil || len(secret) < 32 {
+		return otelauth.IdentityKey{}, fmt.Errorf("%s is not 64 hexadecimal digits; have shop setup make it", path)
+	}
+	return otelauth.IdentityKey{ID: "shop", Secret: secret}, nil
+}
+
+// derive returns a key for another purpose, so that no two uses share one.
+func derive(identity otelauth.IdentityKey, purpose string) ([]byte, error) {
+	return hkdf.Key(sha256.New, identity.Secret, nil, "shop "+purpose, 32)
+}
+
+// trustOf returns the client configuration that believes the shop's authority and no other.
+func trustOf(ca string) (*tls.Config, error) {
+	certificates, err := os.ReadFile(ca)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := pki.ParsePool(certificates)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", ca, err)
+	}
+	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS13}, nil
+}

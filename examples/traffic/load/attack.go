@@ -1,0 +1,111 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package load
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/otelauth/otelauth-go/examples/shop/customers"
+)
+
+// Attack is one way to guess.
+type Attack string
+
+// The attacks.
+const (
+	None        Attack = "none"
+	Spray       Attack = "spray"        // one password on every name, from one host, then the next password
+	Distributed Attack = "distributed"  // one name, each guess from another network
+	LowAndSlow  Attack = "low-and-slow" // one name, a guess each Config.Pace
+	Stuffing    Attack = "stuffing"     // pairs of name and password from a leak of elsewhere, a try each
+)
+
+// Attacks are all of them.
+func Attacks() []Attack { return []Attack{None, Spray, Distributed, LowAndSlow, Stuffing} }
+
+// ParseAttack returns the attack of that name; the error lists them.
+func ParseAttack(name string) (Attack, error) {
+	var known []string
+	for _, a := range Attacks() {
+		if name == string(a) {
+			return a, nil
+		}
+		known = append(known, string(a))
+	}
+	return "", fmt.Errorf("load: %q is no attack; choose one of %s", name, strings.Join(known, ", "))
+}
+
+// What the attackers know. The common passwords begin with the one that a customer has.
+var (
+	common = []string{
+		"Winter2026!", "Password1!", "Summer2026!", "Welcome123", "Qwertz!234", "Letmein2026", "Football#1", "Monday2026!",
+		"Autumn2026!", "Admin@1234", "Iloveyou22", "Spring2026!",
+	}
+	// strangers are names that somebody guesses who knows what services call their accounts.
+	strangers = []string{"admin", "root", "test", "returns-desk", "backup", "support"}
+)
+
+// Hosts of the attackers.
+var (
+	sprayer = netip.MustParseAddr("198.51.100.66") // RFC 5737
+	patient = netip.MustParseAddr("203.0.113.77")  // RFC 5737
+	leaker  = netip.MustParseAddr("203.0.113.199") // RFC 5737
+)
+
+// victim is whose account is tried when it is one.
+const victim = "alice"
+
+// Guess returns the i-th guess of the attack, from 0; false when it makes none.
+func (a Attack) Guess(i int) (Visit, bool) {
+	v := Visit{Who: Attacker, Method: "GET", Path: "/orders", Name: victim}
+	switch a {
+	case Spray:
+		names := names()
+		v.From, v.Name, v.Password = sprayer, names[i%len(names)], turn(common, i/len(names))
+	case Distributed:
+		v.From, v.Password = bot(i), turn(common, i)
+	case LowAndSlow:
+		v.From, v.Password = patient, turn(common, i)
+	case Stuffing:
+		v.From, v.Name, v.Password = leaker, fmt.Sprintf("member%04d", i), fmt.Sprintf("leaked-%06x", uint32(i)*2654435761)
+		if i%10 == 9 { // some of the leak's members are customers, with another password
+			v.Name = customers.All[i/10%len(customers.All)].Name
+		}
+	default:
+		return Visit{}, false
+	}
+	return v, true
+}
+
+// names are whom a sprayer tries: all customers, and strangers between them.
+func names() []string {
+	var all []string
+	for i, c := range customers.All {
+		all = append(all, c.Name)
+		if i%3 == 2 {
+			all = append(all, strangers[i/3%len(strangers)])
+		}
+	}
+	return all
+}
+
+// turn is the i-th word of a list that goes on for ever, so that no password comes twice.
+func turn(list []string, i int) string {
+	if i < len(list) {
+		return list[i]
+	}
+	return fmt.Sprintf("%s%d", list[i%len(list)], i/len(list))
+}
+
+// bot is the i-th host of 512, each in a /24 of its own in 198.18.0.0/15 (RFC 2544).
+func bot(i int) netip.Addr {
+	return netip.AddrFrom4([4]byte{198, 18 + byte(i/256%2), byte(i % 256), 23})
+}
+
+// DefaultPace is the time between two guesses of [LowAndSlow]: just above the half minute that the rule scheduled_guessing looks
+// for, so that a demonstration of minutes shows what takes others days.
+const DefaultPace = 31 * time.Second
