@@ -571,7 +571,9 @@ func TestReadmePackages(t *testing.T) {
 	if diff := cmp.Diff(exist, listed); diff != "" {
 		t.Errorf("packages (-tree +README):\n%s", diff)
 	}
-	for name, dir := range map[string]string{"README.md": root, "examples/README.md": ".", "examples/routers/README.md": "routers"} {
+	for name, dir := range map[string]string{"README.md": root, "examples/README.md": ".", "examples/routers/README.md": "routers", "examples/shop/README.md": "shop",
+		"examples/demo/README.md": "demo", "examples/gateway/README.md": "gateway", "examples/django/README.md": "django",
+		"collector-config/README.md": "../collector-config"} {
 		for _, m := range regexp.MustCompile(`\]\(([^)#:]+)\)`).FindAllStringSubmatch(file(t, filepath.Join(root, name)), -1) {
 			if _, err := os.Stat(filepath.Join(dir, m[1])); err != nil {
 				t.Errorf("%s: %v", name, err)

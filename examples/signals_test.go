@@ -117,7 +117,12 @@ func collect(t *testing.T) signals {
 			t.Fatal(err)
 		}
 	}
-	write("alice:" + hash + "\n")
+	former, err := password.Params{Scheme: "bcrypt", BcryptCost: 4}.Hash([]byte("through the looking-glass"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write("alice:" + hash + "\n" +
+		"dodo:" + hash + ":former=" + former + " former-expires=" + time.Now().Add(time.Hour).Format(time.RFC3339) + "\n")
 	users, err := htpasswd.Open(htpasswd.Config{Path: path, Unwatched: true})
 	if err != nil {
 		t.Fatal(err)
@@ -169,6 +174,7 @@ func collect(t *testing.T) signals {
 	h := service(otelauth.Config{Accounts: users})
 	send(h, "/orders/7", "alice:wonderland", nil)
 	send(h, "/orders/7", "alice:wonderland", nil)
+	send(h, "/orders/7", "dodo:through the looking-glass", nil)
 	send(h, "/orders/7", "alice:looking-glass", nil)
 	send(h, "/orders/7", "mallory:looking-glass", nil)
 	send(h, "/orders/7", "", nil)
