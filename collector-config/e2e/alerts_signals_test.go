@@ -99,8 +99,8 @@ func sinkIn(t *testing.T, mode collectortest.Mode) *collectortest.Sink {
 	return s
 }
 
-// collectorLosses returns the metrics of a collector that loses.
-func collectorLosses(t *testing.T) []collectortest.Series {
+// losingCollector starts a collector that loses, and returns it when its metrics say so.
+func losingCollector(t *testing.T) *collectortest.Collector {
 	t.Helper()
 	rejects, hangs := sinkIn(t, collectortest.Reject), sinkIn(t, collectortest.Hang)
 	c := collectortest.Start(t, collectortest.Options{Configs: []string{"base.yaml", losing(rejects.HTTP, hangs.HTTP)}})
@@ -117,7 +117,7 @@ func collectorLosses(t *testing.T) []collectortest.Series {
 		want = slices.DeleteFunc(want, func(name string) bool { return sums[name] > 0 })
 		return len(want) == 0
 	}, "%v of a collector that loses", &want)
-	return c.Series(t)
+	return c
 }
 
 func traces() ptrace.Traces    { return collectortest.Trace(map[string]string{"auth.outcome": "failure"}) }
@@ -143,7 +143,7 @@ func TestRulesReadRealSeries(t *testing.T) {
 	loseInService(t, sinkIn(t, collectortest.Reject))
 	s.tell(t)
 
-	lost := collectorLosses(t)
+	lost := losingCollector(t).Series(t)
 	var exported []labels.Labels
 	collectortest.Wait(t, func() bool {
 		exported = exported[:0]

@@ -14,13 +14,14 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/otelauth/otelauth-go/collector-config/e2e/collectortest"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.yaml.in/yaml/v3"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/otelauth/otelauth-go/collector-config/e2e/collectortest"
 )
 
 func TestBaseRunsAlone(t *testing.T) {
@@ -181,11 +182,8 @@ func componentType(path string) string {
 	for _, kind := range []string{"extension", "receiver", "processor", "exporter", "connector"} {
 		name = strings.TrimSuffix(name, kind)
 	}
-	switch name {
-	case "otlp":
-		if strings.Contains(path, "/exporter/") {
-			return "otlpgrpc"
-		}
+	if name == "otlp" && strings.Contains(path, "/exporter/") {
+		return "otlpgrpc"
 	}
 	return name
 }

@@ -53,6 +53,7 @@ require (
 	github.com/dchest/siphash v1.2.3 // indirect
 	github.com/go-crypt/x v0.4.17 // indirect
 	github.com/google/pprof v0.0.0-20260709232956-b9395ee17fa0 // indirect
+	github.com/grafana/grafana-foundation-sdk/go v0.0.12 // indirect
 	github.com/open-telemetry/opentelemetry-collector-contrib/internal/splunk v0.161.0 // indirect
 	github.com/open-telemetry/opentelemetry-collector-contrib/pkg/batchperresourceattr v0.161.0 // indirect
 	github.com/open-telemetry/opentelemetry-collector-contrib/pkg/translator/pprof v0.161.0 // indirect

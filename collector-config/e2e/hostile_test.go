@@ -15,21 +15,22 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/otelauth/otelauth-go/collector-config/e2e/collectortest"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/otelauth/otelauth-go/collector-config/e2e/collectortest"
 )
 
 // withBackend starts the base and the overlay otlp.yaml, all traces kept and decided at once.
-func withBackend(t *testing.T, configs ...string) (*collectortest.Collector, *collectortest.Sink) {
+func withBackend(t *testing.T) (*collectortest.Collector, *collectortest.Sink) {
 	t.Helper()
 	sink := collectortest.NewSink(t)
 	c := collectortest.Start(t, collectortest.Options{
-		Configs: append([]string{"base.yaml", "backends/otlp.yaml"}, configs...),
+		Configs: []string{"base.yaml", "backends/otlp.yaml"},
 		Env: map[string]string{
 			"OTLP_ENDPOINT":                     sink.HTTP,
 			"OTELAUTH_COLLECTOR_SAMPLE_PERCENT": "100",
@@ -39,7 +40,7 @@ func withBackend(t *testing.T, configs ...string) (*collectortest.Collector, *co
 	return c, sink
 }
 
-var unclean = regexp.MustCompile("[\\x00-\\x1f\\x7f-\\x9f\\x{2028}-\\x{202e}\\x{2066}-\\x{2069}]")
+var unclean = regexp.MustCompile(`[\x00-\x1f\x7f-\x9f\x{2028}-\x{202e}\x{2066}-\x{2069}]`)
 
 const control = "a\x00b\x1b[2Jc\r\n2026-01-01 auth.attempt forged\u202egnp.exe\u0085d"
 

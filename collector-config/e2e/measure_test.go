@@ -10,8 +10,9 @@ import (
 	"strconv"
 	"testing"
 
-	"github.com/otelauth/otelauth-go/collector-config/e2e/collectortest"
 	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/otelauth/otelauth-go/collector-config/e2e/collectortest"
 )
 
 // batch is how many events an SDK's batch processor sends at once by default.
@@ -32,17 +33,17 @@ func attempts(n int) plog.Logs {
 		a.PutStr("error.type", "invalid_credentials")
 		a.PutStr("auth.reason", "wrong_password")
 		a.PutStr("auth.cache.result", "miss")
-		a.PutStr("user.name", "user"+strconv.Itoa(rand.IntN(1000)))                       //nolint:gosec // no secret
-		a.PutStr("user.hash", fmt.Sprintf("k1:%016x%016x", rand.Uint64(), rand.Uint64())) //nolint:gosec // no secret
-		client := netip.AddrFrom4([4]byte{203, 0, 113, byte(rand.IntN(256))}).String()    //nolint:gosec // no secret
+		a.PutStr("user.name", "user"+strconv.Itoa(rand.IntN(1000)))
+		a.PutStr("user.hash", fmt.Sprintf("k1:%016x%016x", rand.Uint64(), rand.Uint64()))
+		client := netip.AddrFrom4([4]byte{203, 0, 113, byte(rand.IntN(256))}).String()
 		a.PutStr("client.address", client)
-		a.PutInt("client.port", int64(1024+rand.IntN(60000))) //nolint:gosec // no secret
+		a.PutInt("client.port", int64(1024+rand.IntN(60000)))
 		a.PutStr("network.peer.address", "10.0.3.17")
-		a.PutInt("network.peer.port", int64(1024+rand.IntN(60000))) //nolint:gosec // no secret
+		a.PutInt("network.peer.port", int64(1024+rand.IntN(60000)))
 		a.PutStr("user_agent.original", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36")
 		a.PutStr("http.route", "GET /orders/{id}")
 		a.PutStr("http.request.method", "GET")
-		a.PutStr("url.path", "/orders/"+strconv.Itoa(rand.IntN(1_000_000))) //nolint:gosec // no secret
+		a.PutStr("url.path", "/orders/"+strconv.Itoa(rand.IntN(1_000_000)))
 		a.PutInt("http.response.status_code", 401)
 	}
 	return logs

@@ -22,8 +22,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/otelauth/otelauth-go/collector-config/e2e/collectortest"
 	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
+
+	"github.com/otelauth/otelauth-go/collector-config/e2e/collectortest"
 )
 
 func checkOverlays(t *testing.T, files ...string) (string, error) {

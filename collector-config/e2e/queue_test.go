@@ -10,13 +10,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 
-	"github.com/otelauth/otelauth-go/collector-config/e2e/collectortest"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/otelauth/otelauth-go/collector-config/e2e/collectortest"
 )
 
 // twoBackends starts the base with a backend for everything and one for security events.
@@ -203,8 +205,8 @@ func TestFullDiskRefusesAndIsCounted(t *testing.T) {
 	if os.Geteuid() != 0 {
 		unshare = []string{"unshare", "--mount", "--map-root-user"}
 	}
-	probe := append(unshare[1:len(unshare):len(unshare)], "mount", "-t", "tmpfs", "tmpfs", t.TempDir())
-	if out, err := exec.CommandContext(t.Context(), unshare[0], probe...).CombinedOutput(); err != nil { //nolint:gosec // fixed words
+	probe := slices.Concat(unshare[1:], []string{"mount", "-t", "tmpfs", "tmpfs", t.TempDir()})
+	if out, err := exec.CommandContext(t.Context(), unshare[0], probe...).CombinedOutput(); err != nil {
 		t.Skipf("no small disk can be mounted here (%v: %s): run as root with CAP_SYS_ADMIN, or allow user namespaces", err, out)
 	}
 	dir := t.TempDir()

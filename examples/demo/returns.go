@@ -20,11 +20,10 @@ import (
 	"github.com/otelauth/otelauth-go/examples/traffic/load"
 )
 
-const (
-	// robbed is whose password the intruder has: the one that examples/traffic's spray hits.
-	robbed = "victor"
-	goods  = "lamp"
-)
+// robbed is whose password the intruder has: the one that the spray of examples/traffic hits.
+const robbed = customers.Weak
+
+const goods = "lamp"
 
 var intruder = netip.MustParseAddr("203.0.113.66") // RFC 5737
 

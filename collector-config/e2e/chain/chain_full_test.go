@@ -154,6 +154,10 @@ func TestFullOneAttemptIsFoundInPrometheusJaegerAndVictoriaLogs(t *testing.T) {
 		t.Error(err)
 	}
 	servers.Eventually(t, deadline, "all events", func() error { return s.haveEvents(orders.Made()) })
+	servers.Eventually(t, deadline, "the trace of the attack in Jaeger", func() error {
+		_, err := s.jaeger.Trace(first.TraceID)
+		return err
+	})
 	list := secrets(s.collector.Token)
 	rows, err := s.logs.Query("*", 0)
 	if err != nil {

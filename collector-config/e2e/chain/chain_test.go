@@ -192,7 +192,12 @@ func arrived(ids []string, sink *collectortest.Sink) error {
 		}
 	}
 	if missing > 0 {
-		return fmt.Errorf("%d of %d events are missing", missing, len(ids))
+		return missingError{missing, len(ids)}
 	}
 	return nil
 }
+
+// missingError says how many of how many have not arrived.
+type missingError [2]int
+
+func (e missingError) Error() string { return fmt.Sprintf("%d of %d events are missing", e[0], e[1]) }

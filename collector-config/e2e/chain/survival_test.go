@@ -38,7 +38,7 @@ func (a *attempts) acknowledged(n int) {
 	want := n
 	servers.Eventually(a.t, deadline, "acknowledgements", func() error {
 		if got := len(a.s.Acknowledged()); got < want {
-			return errCount{got, want}
+			return shortError{got, want}
 		}
 		return nil
 	})

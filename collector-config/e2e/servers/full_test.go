@@ -14,12 +14,14 @@ import (
 func TestEveryServerStartsAndAnswers(t *testing.T) {
 	t.Parallel()
 	t.Run("Prometheus 3", func(t *testing.T) {
+		t.Parallel()
 		p := servers.StartPrometheus(t, servers.PrometheusConfig{Program: servers.Prometheus3})
 		if _, err := p.Query("vector(1)"); err != nil {
 			t.Error(err)
 		}
 	})
 	t.Run("Jaeger", func(t *testing.T) {
+		t.Parallel()
 		for _, badger := range []bool{false, true} {
 			j := servers.StartJaeger(t, servers.JaegerConfig{Badger: badger})
 			if _, err := j.Trace("0102030405060708090a0b0c0d0e0f10"); err == nil {
@@ -28,6 +30,7 @@ func TestEveryServerStartsAndAnswers(t *testing.T) {
 		}
 	})
 	t.Run("VictoriaLogs", func(t *testing.T) {
+		t.Parallel()
 		v := servers.StartVictoriaLogs(t)
 		if rows, err := v.Query("*", 1); err != nil || len(rows) > 0 {
 			t.Errorf("%v, %v", rows, err)
@@ -37,6 +40,7 @@ func TestEveryServerStartsAndAnswers(t *testing.T) {
 		}
 	})
 	t.Run("Loki", func(t *testing.T) {
+		t.Parallel()
 		l := servers.StartLoki(t)
 		if found, err := l.Query(`{service_name=~".+"}`, 10); err != nil || len(found) > 0 {
 			t.Errorf("%v, %v", found, err)
