@@ -179,6 +179,9 @@ func (f *gatewayFlags) rules(s *settings) ([]gateway.Rule, error) {
 	for _, p := range f.Public {
 		rule(p).Access = gateway.Public
 	}
+	for _, p := range f.Endpoint {
+		rule(p) // no more than its name
+	}
 	for _, p := range f.Sensitive {
 		rule(p).Sensitive = true
 	}

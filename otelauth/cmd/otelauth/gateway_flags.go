@@ -23,6 +23,7 @@ type gatewayFlags struct {
 
 	Realm                       string   `default:"restricted" group:"Rules" help:"What browsers show in the prompt."`
 	Public                      []string `sep:"none" placeholder:"PATTERN" group:"Rules" help:"What needs no credentials, as a pattern of http.ServeMux: 'GET /static/'. What no pattern names needs them."`
+	Endpoint                    []string `sep:"none" placeholder:"PATTERN" group:"Rules" help:"What signals count as an endpoint of its own; it needs credentials like all else. Endpoints that another rule names need no mention."`
 	Sensitive                   []string `sep:"none" placeholder:"PATTERN" group:"Rules" help:"What deserves attention; changes no answer."`
 	AllowGroups                 []string `sep:"none" placeholder:"PATTERN=GROUP,…" group:"Rules" help:"What only members of these groups may call: '/admin/=ops,staff'."`
 	AllowAccounts               []string `sep:"none" placeholder:"PATTERN=NAME,…" group:"Rules" help:"What only these accounts, and the groups of --allow-groups, may call."`
