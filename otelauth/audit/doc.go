@@ -21,7 +21,7 @@
 //	auth.attempt             INFO on success; WARN on missing, malformed, failure, throttled; ERROR on error
 //	auth.public.response     WARN; a public endpoint answered 401 or 403 to a caller without credentials
 //	auth.events.suppressed   the severity of what it stands for
-//	auth.account.reload      INFO; ERROR when the former accounts are still served
+//	auth.account.reload      INFO; ERROR when something is wrong with them
 //	auth.identity_key.random, auth.client.untrusted_forwarded    WARN; what to do next is the body
 //
 // An event bears the time of the verdict and the ids of the server span, or of the auth span where there is no server
