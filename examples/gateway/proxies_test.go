@@ -70,6 +70,11 @@ func TestProxies(t *testing.T) {
 						t.Errorf("%s: %s is %q", tt.what, name, user)
 					}
 				}
+				for field, values := range seen.Header {
+					if said := strings.Join(values, ","); said == "" || strings.ContainsAny(said, "{}") {
+						t.Errorf("%s: the application sees %s: %q", tt.what, field, said)
+					}
+				}
 				if seen.Method != tt.method || seen.RequestURI != tt.target || !strings.HasPrefix(got.body, "application: ") {
 					t.Errorf("%s: the application saw %s %s, the client %q", tt.what, seen.Method, seen.RequestURI, got.body)
 				}

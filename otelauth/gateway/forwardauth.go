@@ -27,7 +27,7 @@ import (
 //	scheme      X-Forwarded-Proto
 //	client      X-Forwarded-For, the right-most address that is no trusted proxy
 //
-// The answer is 200 when the proxy may let the request pass, with the identity headers, which are absent for nobody at a public
+// The answer is 200 when the proxy may let the request pass, with the identity headers, which are absent (for Caddy, empty) for nobody at a public
 // endpoint: the proxy must overwrite those of the client with them, or remove them. It also has the traceparent of the
 // gateway's span, and X-Request-Id. Any other status is the answer to the client, with its challenge and Retry-After. Bodies are
 // not looked at.
@@ -44,7 +44,8 @@ const (
 	Nginx
 	// Traefik is its ForwardAuth middleware, without trustForwardHeader.
 	Traefik
-	// Caddy is its forward_auth directive.
+	// Caddy is its forward_auth directive. Headers of the answer that would be absent are empty: the copy_headers of older
+	// versions (2.6 was seen to) writes the name of its placeholder for an absent one, and the service takes that for an account.
 	Caddy
 	// Envoy is its ext_authz filter with an HTTP service whose path_prefix is [EnvoyPathPrefix].
 	Envoy
@@ -144,6 +145,14 @@ func (g *Gateway) let(w http.ResponseWriter, r *http.Request, x *exchange) {
 	}
 	if !g.blind {
 		g.propagators.Inject(r.Context(), carrier(header))
+	}
+	if x.state.cfg.ForwardAuth == Caddy {
+		empty := append([]string{x.state.headers.groups, "Traceparent", "Tracestate"}, x.state.headers.identity...)
+		for _, name := range empty {
+			if name != "" && header[name] == nil {
+				header[name] = []string{""}
+			}
+		}
 	}
 	w.WriteHeader(http.StatusOK)
 }
