@@ -124,3 +124,31 @@ func (c *changing) Lookup(_ context.Context, name string) (*verify.Account, erro
 	}
 	return a, err
 }
+
+// What a handler tells a proxy to let pass is answered elsewhere, and its own denials are answers.
+func TestAnsweredElsewhere(t *testing.T) {
+	t.Parallel()
+	s := newService(t, otelauth.Config{
+		Endpoint: func(r *http.Request) otelauth.Endpoint {
+			return otelauth.Endpoint{Pattern: "/", AnsweredElsewhere: r.URL.Path != "/here"}
+		},
+	}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/denied" {
+			w.WriteHeader(http.StatusForbidden)
+		}
+	}))
+	for i, tt := range []struct {
+		path, name        string
+		status, elsewhere any
+	}{
+		{"/pass", "alice", nil, true},
+		{"/denied", "alice", int64(403), nil},
+		{"/nobody", "", int64(401), nil},
+		{"/here", "alice", int64(200), nil},
+	} {
+		s.do(request(t, "GET", tt.path, tt.name, "wonderland"))
+		m := s.eventsNamed(attempt.EventAttempt)[i].Attributes().Map()
+		equal(t, tt.path+": status", m["http.response.status_code"], tt.status)
+		equal(t, tt.path+": elsewhere", m[attempt.KeyResponseElsewhere], tt.elsewhere)
+	}
+}

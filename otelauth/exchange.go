@@ -18,6 +18,7 @@ type exchange struct {
 	core      *core
 	anonymous bool   // no attempt: a public endpoint without credentials
 	pattern   string // what Config.Endpoint said
+	elsewhere bool   // as well
 
 	ctx     userContext
 	request http.Request
@@ -31,6 +32,7 @@ type exchange struct {
 func (c *core) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	x := &exchange{core: c}
 	a := c.receive(r, &x.req)
+	x.elsewhere = a.endpoint.AnsweredElsewhere
 	public := c.isPublic(r, &a)
 	if public && a.anonymous() {
 		x.anonymous = true
@@ -105,6 +107,9 @@ func (x *exchange) tell(resp attempt.Response) {
 	}
 	if x.alarm != nil {
 		x.alarm.disarm(x)
+	}
+	if x.elsewhere && resp.Handler && resp.Status/100 == 2 {
+		resp = attempt.Response{Handler: true, Elsewhere: true}
 	}
 	x.resp = resp // &resp would be an allocation, also for those who come second
 	if !x.anonymous {

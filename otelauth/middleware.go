@@ -361,7 +361,7 @@ func (c *core) watch() error {
 				Message: "accounts reloaded",
 			}
 			if reload.Err != nil {
-				n.Message = "accounts could not be reloaded, the former ones are still served: " + reload.Err.Error()
+				n.Message = "accounts: " + reload.Err.Error() // a store knows whether former ones are served, or which are refused
 			}
 			c.notice(n)
 		}))

@@ -198,6 +198,8 @@ func (r *reloading) reload(reload verify.Reload) (told int) {
 	return told
 }
 
+var errRefused = errors.New("2 of 6 stored passwords are refused and let nobody in")
+
 func TestReloadsAreTold(t *testing.T) {
 	t.Parallel()
 	store := &reloading{Static: accounts(t)}
@@ -212,6 +214,14 @@ func TestReloadsAreTold(t *testing.T) {
 	}
 	if n := s.Sum("auth.account.reloads"); n != 2 {
 		t.Errorf("auth.account.reloads = %v", n)
+	}
+	// What is wrong is the store's to say: it may serve the former accounts, or all of the new ones but some.
+	store.reload(verify.Reload{Source: "postgres", Time: at, Accounts: 6, Err: errRefused})
+	for i, want := range []string{"accounts reloaded", "accounts: " + errStore.Error(), "accounts: 2 of 6 stored passwords are refused and let nobody in"} {
+		rec := s.eventsNamed(string(attempt.AccountReload))[i].Record
+		if got := rec.Body().String(); got != want {
+			t.Errorf("notice %d reads %q, want %q", i, got, want)
+		}
 	}
 
 	// Another store: the former one is not listened to. Closed: neither is this one, but it goes on verifying.

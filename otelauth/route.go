@@ -34,6 +34,9 @@ type Endpoint struct {
 	Public bool
 	// Sensitive marks attempt.Request.Sensitive.
 	Sensitive bool
+	// AnsweredElsewhere says that a 2xx of the handler is no answer to the request but tells a proxy to let it pass to the service
+	// (forward-auth): it is told as attempt.Response.Elsewhere, without a status.
+	AnsweredElsewhere bool
 	// Refusal, when its Status is set, is the answer, and nothing is verified. The attempt is told as malformed, with
 	// error.type malformed_request.
 	Refusal Refusal

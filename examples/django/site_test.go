@@ -162,11 +162,11 @@ func start(t *testing.T) *site {
 	port := freePort(t)
 	s.metrics = "http://" + net.JoinHostPort("127.0.0.1", port) + "/metrics"
 	env = append(os.Environ(),
-		"OTELAUTH_SQL_DSN=file:"+database+"?mode=ro&_pragma=busy_timeout(1000)",
+		"OTELAUTH_SQL_DSN=file:"+database+"?mode=ro",
 		"OTEL_METRICS_EXPORTER=prometheus", "OTEL_EXPORTER_PROMETHEUS_HOST=127.0.0.1", "OTEL_EXPORTER_PROMETHEUS_PORT="+port)
 	s.gateway = run(t, env, otelauth, "gateway", "--upstream", "unix:"+socket, "--listen", "127.0.0.1:0",
 		"--sql-driver", "sqlite", "--django", "--public", "GET /health/",
-		"--sensitive", "/orders/", "--sensitive", "/reports/", "--sensitive", "/staff/", "--sensitive", "/legacy/", "--sensitive", "/export/")
+		"--endpoint", "/orders/", "--endpoint", "/reports/", "--endpoint", "/staff/", "--endpoint", "/legacy/", "--endpoint", "/export/")
 	var listening struct{ Address string }
 	if err := json.Unmarshal([]byte(s.gateway.await(t, "gateway.listening")), &listening); err != nil {
 		t.Fatal(err)

@@ -141,6 +141,9 @@ type Response struct {
 	Panicked bool
 	// Hijacked says that the handler took the connection over (WebSocket).
 	Hijacked bool
+	// Elsewhere says that a proxy was told to let the request pass: the service behind it answers, with a status that is
+	// unknown here, and Status is 0. The event attribute auth.response.elsewhere.
+	Elsewhere bool
 }
 
 // Denied reports whether the protected handler itself refused an authenticated user.

@@ -120,6 +120,9 @@ const (
 	ReasonRawPath       Reason = "raw_path"
 	ReasonMethodRefused Reason = "method_refused"
 
+	ReasonUntrustedProxy   Reason = "untrusted_proxy"
+	ReasonForwardedRequest Reason = "forwarded_request"
+
 	ReasonPlaintextRefused Reason = "plaintext_refused"
 	ReasonQueueFull        Reason = "queue_full"
 	ReasonQueueTimeout     Reason = "queue_timeout"

@@ -17,6 +17,7 @@ const (
 	KeyRehashNeeded       = Prefix + "password.rehash_needed"
 	KeyCredentialsExposed = Prefix + "credentials.exposed"
 	KeyCredentialsFormer  = Prefix + "credentials.former"
+	KeyResponseElsewhere  = Prefix + "response.elsewhere"
 	KeyAccountSource      = Prefix + "account.source"
 	KeyAccountCount       = Prefix + "account.count"
 	KeyThrottleActor      = Prefix + "throttle.actor"

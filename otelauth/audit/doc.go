@@ -21,7 +21,7 @@
 //	auth.attempt             INFO on success; WARN on missing, malformed, failure, throttled; ERROR on error
 //	auth.public.response     WARN; a public endpoint answered 401 or 403 to a caller without credentials
 //	auth.events.suppressed   the severity of what it stands for
-//	auth.account.reload      INFO; ERROR when the former accounts are still served
+//	auth.account.reload      INFO; ERROR when something is wrong with them
 //	auth.identity_key.random, auth.client.untrusted_forwarded    WARN; what to do next is the body
 //
 // An event bears the time of the verdict and the ids of the server span, or of the auth span where there is no server
@@ -34,7 +34,8 @@
 // client.port, network.peer.address, network.peer.port, user_agent.original, http.route, http.request.method, url.path,
 // http.response.status_code, auth.cache.result, auth.password.scheme; auth.password.rehash_needed,
 // auth.credentials.exposed and auth.credentials.former (an account's former password: accepted while clients change over, or on a
-// failure no longer) only when true; http.request.header.x-request-id (a list, as the semantic conventions
+// failure no longer) only when true; auth.response.elsewhere (true: a proxy was told to let the request pass, so the service's own status
+// is unknown, and http.response.status_code is not there); http.request.header.x-request-id (a list, as the semantic conventions
 // have it) when the service keeps request ids; on the outcome error also exception.message, the infrastructure error.
 // Keys are unique in each event, so an SDK may be told not to look for duplicates, which costs it a quarter
 // of its time (WithAllowKeyDuplication of go.opentelemetry.io/otel/sdk/log).

@@ -118,6 +118,7 @@ func (a *attributes) attempt(req *attempt.Request, res *attempt.Result, resp *at
 	a.str(semconv.UserHashKey, res.UserHash, maxNameBytes)
 	a.request(req)
 	a.status(resp)
+	a.flag(attempt.KeyResponseElsewhere, resp.Elsewhere)
 	a.str(attempt.KeyCacheResult, res.Cache.String(), maxNameBytes)
 	a.str(attempt.KeyPasswordScheme, res.Hash.Scheme, maxNameBytes)
 	a.flag(attempt.KeyRehashNeeded, res.RehashNeeded)

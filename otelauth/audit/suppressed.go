@@ -131,7 +131,7 @@ var reasons = [...]attempt.Reason{
 	attempt.ReasonAccountDisabled, attempt.ReasonCredentialsExpired, attempt.ReasonPasswordTooLong,
 	attempt.ReasonDuplicateHeader, attempt.ReasonMultipleSchemes, attempt.ReasonHeaderTooLong,
 	attempt.ReasonEmptyCredentials, attempt.ReasonInvalidBase64, attempt.ReasonNoColon, attempt.ReasonControlCharacter,
-	attempt.ReasonRawPath, attempt.ReasonMethodRefused,
+	attempt.ReasonRawPath, attempt.ReasonMethodRefused, attempt.ReasonUntrustedProxy, attempt.ReasonForwardedRequest,
 }
 
 const otherReason = uint8(len(reasons))

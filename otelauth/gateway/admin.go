@@ -82,7 +82,7 @@ func (r *readiness) serve(w http.ResponseWriter, req *http.Request) {
 			faults += "the store of accounts does not answer\n"
 		}
 	}
-	if r.reach(ctx, st.upstream) != nil {
+	if st.upstream != nil && r.reach(ctx, st.upstream) != nil {
 		faults += "the upstream accepts no connection\n"
 	}
 	if faults != "" {

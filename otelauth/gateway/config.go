@@ -11,7 +11,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth"
 )
 
-// Config is what a [Gateway] does. Upstream and one of Auth.Accounts and Auth.Verifier are required; the zero value of every
+// Config is what a [Gateway] does. One of Upstream and ForwardAuth, and one of Auth.Accounts and Auth.Verifier are required; the zero value of every
 // other field is a safe default. It is read by [New] and [Gateway.Reconfigure] and may be changed afterwards without effect.
 type Config struct {
 	// Upstream is the service behind the gateway:
@@ -24,6 +24,10 @@ type Config struct {
 	//
 	// It has no path, because rules are about the path that the upstream sees.
 	Upstream string
+	// ForwardAuth names the proxy that asks whether to let requests pass, where the gateway is none itself: no Upstream, no StripHeaders, no
+	// PassAuthorization then, and MaxStreamAge, DialTimeout and ResponseHeaderTimeout play no part. It takes Auth.TrustedProxies or
+	// Auth.TrustUnixSocket. [Gateway.Reconfigure] cannot change it.
+	ForwardAuth ForwardAuth
 	// UpstreamCAFile holds the certificates, in PEM, of who may vouch for an https upstream. Default: the system's.
 	UpstreamCAFile string
 	// UpstreamHost is the Host that the upstream is sent. Default: the client's own, as a site that writes links and

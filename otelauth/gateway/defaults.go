@@ -52,6 +52,7 @@ func (cfg Config) withDefaults() Config {
 // check reports the faults of single fields that nobody else looks at.
 func (cfg *Config) check(fault func(field string, err error)) {
 	theirs := errors.New("belongs to the gateway; leave it unset and write Config.Rules")
+	cfg.checkForwardAuth(fault)
 	if cfg.Auth.Routes != nil {
 		fault("Auth.Routes", theirs)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
@@ -52,8 +53,8 @@ type state struct {
 	origins  *origins
 	cert     *certificate // nil: plaintext
 	headers  *headers
-	upstream *upstream
-	proxy    http.Handler
+	upstream *upstream    // nil with ForwardAuth
+	proxy    http.Handler // as well
 }
 
 // New returns a Gateway that does what cfg says, or every fault of cfg at once: a [*ConfigError] for each of its own fields. It
@@ -118,6 +119,9 @@ func (g *Gateway) Reconfigure(cfg Config) error {
 	if err == nil {
 		err = g.tenable(st)
 	}
+	if cfg.ForwardAuth != former.cfg.ForwardAuth {
+		err = errors.Join(err, &ConfigError{Field: "ForwardAuth", Err: errors.New("cannot change while it serves; start anew")})
+	}
 	if err != nil {
 		return err
 	}
@@ -148,7 +152,9 @@ type exchange struct {
 
 	state    *state // set when the credentials are looked at
 	decision decision
-	id       string // X-Request-Id
+	refused  otelauth.Refusal // before the rules are asked
+	trace    trace.TraceID    // of the server span
+	id       string           // X-Request-Id
 	ids      [1]string
 	writer   http.ResponseWriter // that of net/http
 	server   *http.Server        // nil: somebody else's
@@ -179,7 +185,7 @@ func exchangeOf(ctx context.Context) *exchange {
 	return x
 }
 
-// ServeHTTP answers r, or has the upstream answer it.
+// ServeHTTP answers r, has the upstream answer it, or tells the proxy that asks.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{writer: w, multiplexed: r.ProtoMajor >= 2}
 	x.Context, x.cancel = context.WithCancel(r.Context())
@@ -197,7 +203,15 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.server, _ = r.Context().Value(http.ServerContextKey).(*http.Server)
 	g.streams.add(x)
 	defer g.streams.remove(x)
-	g.handler.ServeHTTP(w, r.WithContext(x))
+	st := g.latest.Load()
+	if st.cfg.ForwardAuth == NoForwardAuth {
+		g.handler.ServeHTTP(w, r.WithContext(x))
+		return
+	}
+	if st.cfg.ForwardAuth == Nginx {
+		w = &nginxWriter{ResponseWriter: w, x: x}
+	}
+	g.handler.ServeHTTP(w, st.original(r, x))
 }
 
 // endpoint is otelauth's question about a request. The state that answers it stays with the request.
@@ -207,12 +221,18 @@ func (st *state) endpoint(r *http.Request) otelauth.Endpoint {
 		return otelauth.Endpoint{Pattern: unnamed}
 	}
 	x.state = st
+	x.trace = trace.SpanContextFromContext(r.Context()).TraceID()
 	d := &x.decision
-	st.policy.decide(r, d)
+	if d.refusal = x.refused; d.refusal.Status == 0 {
+		st.policy.decide(r, d)
+	}
 	if d.pattern == "" {
 		d.pattern = unnamed
 	}
-	return otelauth.Endpoint{Pattern: d.pattern, Public: d.public, Sensitive: d.sensitive, Refusal: d.refusal}
+	return otelauth.Endpoint{
+		Pattern: d.pattern, Public: d.public, Sensitive: d.sensitive, Refusal: d.refusal,
+		AnsweredElsewhere: st.cfg.ForwardAuth != NoForwardAuth,
+	}
 }
 
 // unnamed is the route of what no rule names.
@@ -226,6 +246,10 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !x.permitted(w, r) {
+		return
+	}
+	if x.state.cfg.ForwardAuth != NoForwardAuth {
+		g.let(w, r, x)
 		return
 	}
 	g.streams.watch(x, r, g.now())
@@ -287,12 +311,16 @@ func (g *Gateway) compile(cfg *Config, former *state) (*state, otelauth.Config, 
 	if st.cert, err = newCertificate(cfg, g.signals); err != nil {
 		fault("CertFile", err)
 	}
-	if st.upstream, err = newUpstream(cfg, former); err != nil {
-		faults = append(faults, err)
+	if cfg.ForwardAuth == NoForwardAuth {
+		if st.upstream, err = newUpstream(cfg, former); err != nil {
+			faults = append(faults, err)
+		}
 	}
 	if len(faults) > 0 {
 		return nil, auth, errors.Join(faults...)
 	}
-	st.proxy = g.newProxy(st)
+	if cfg.ForwardAuth == NoForwardAuth {
+		st.proxy = g.newProxy(st)
+	}
 	return st, auth, nil
 }

@@ -136,8 +136,11 @@ func (up *upstream) RoundTrip(r *http.Request) (*http.Response, error) {
 	return up.transport.RoundTrip(r)
 }
 
-// close lets requests that have begun end.
+// close lets requests that have begun end. With ForwardAuth there is no upstream.
 func (up *upstream) close() {
+	if up == nil {
+		return
+	}
 	up.transport.CloseIdleConnections()
 	if up.upgrade != nil {
 		up.upgrade.CloseIdleConnections()

@@ -68,7 +68,7 @@ type Reload struct {
 	Source   string    // the file or database
 	Time     time.Time // when
 	Accounts int       // how many accounts are served now
-	Err      error     // why the former accounts are still served; nil when the new ones are
+	Err      error     // why the former accounts are still served, or which of the new ones let nobody in; nil when all is well
 }
 
 // Reloader is a store that tells of its reloads.

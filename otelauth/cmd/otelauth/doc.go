@@ -8,7 +8,8 @@
 //	otelauth gateway --upstream http://127.0.0.1:8000 --users users.htpasswd
 //	otelauth whois --identity-key-file identity.key --users users.htpasswd k1:5f0c…
 //
-// "otelauth gateway" is a reverse proxy; see package gateway for what it lets through and what the upstream is told.
+// "otelauth gateway" is a reverse proxy; see package gateway for what it lets through and what the upstream is told. With --forward-auth it
+// answers a proxy that asks: nginx, Traefik, Caddy or Envoy.
 // "otelauth users" edits an htpasswd file, and "otelauth whois" finds the name behind a user.hash.
 //
 // # Where settings come from

@@ -32,8 +32,13 @@ func (f *gatewayFlags) build(s *settings) (gateway.Config, error) {
 			faults = append(faults, placed{s.place(flag), err})
 		}
 	}
-	if f.Upstream == "" {
+	switch {
+	case f.Upstream == "" && f.ForwardAuth == "":
 		faults = append(faults, errors.New("--upstream is missing: name the service, such as http://127.0.0.1:8000"))
+	case f.Upstream != "" && f.ForwardAuth != "":
+		fault("forward-auth", errors.New("stands beside --upstream: the gateway is the proxy itself or answers one, remove either"))
+	case f.ForwardAuth != "" && len(f.TrustedProxy) == 0 && !f.TrustUnixSocket:
+		fault("forward-auth", errors.New("who asks is not named: give the proxy's network with --trusted-proxy, or listen on a unix socket with --trust-unix-socket"))
 	}
 	if f.Users == "" && !f.sqlFlags.given() {
 		faults = append(faults, errors.New("--users is missing: name an htpasswd file (made with: otelauth users add FILE NAME), or a database with --sql-driver"))
@@ -91,7 +96,8 @@ func (f *gatewayFlags) build(s *settings) (gateway.Config, error) {
 	if len(f.IdentityHeader) > 0 {
 		cfg.IdentityHeaders = withoutNothing(f.IdentityHeader)
 	}
-	var err error
+	err := cfg.ForwardAuth.UnmarshalText([]byte(f.ForwardAuth))
+	fault("forward-auth", err)
 	cfg.Auth.TrustedProxies, err = networks(f.TrustedProxy)
 	fault("trusted-proxy", err)
 	if len(f.TrustedCaller) > 0 {
@@ -173,6 +179,9 @@ func (f *gatewayFlags) rules(s *settings) ([]gateway.Rule, error) {
 	for _, p := range f.Public {
 		rule(p).Access = gateway.Public
 	}
+	for _, p := range f.Endpoint {
+		rule(p) // no more than its name
+	}
 	for _, p := range f.Sensitive {
 		rule(p).Sensitive = true
 	}
@@ -224,10 +233,10 @@ var fieldName = regexp.MustCompile(`^[A-Za-z]+`)
 
 // flagOf says which flag makes a field.
 func flagOf(field string) string {
-	name := fieldName.FindString(field)
+	name := fieldName.FindString(strings.TrimPrefix(field, "Auth."))
 	if flag, found := map[string]string{
 		"AllowRawPaths": "allow-raw-path", "TrustedOrigins": "trusted-origin", "StripHeaders": "strip-header",
-		"IdentityHeaders": "identity-header", "UpstreamCAFile": "upstream-ca-file", "TrustedProxies": "trusted-proxy",
+		"IdentityHeaders": "identity-header", "GroupsHeader": "groups-header", "UpstreamCAFile": "upstream-ca-file", "TrustedProxies": "trusted-proxy",
 	}[name]; found {
 		return flag
 	}

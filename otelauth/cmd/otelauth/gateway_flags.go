@@ -7,7 +7,8 @@ import "time"
 
 // gatewayFlags are the settings of the gateway. The name of a flag is its key in the file too, and names its variable.
 type gatewayFlags struct {
-	Upstream       string   `placeholder:"URL" group:"Service" help:"The service: http://host:port, https://, h2c:// for gRPC, unix:/path, unix+h2c:/path. Required."`
+	Upstream       string   `placeholder:"URL" group:"Service" help:"The service: http://host:port, https://, h2c:// for gRPC, unix:/path, unix+h2c:/path. This or --forward-auth is required."`
+	ForwardAuth    string   `enum:"nginx,traefik,caddy,envoy," default:"" placeholder:"nginx|traefik|caddy|envoy" group:"Service" help:"Be no proxy, but answer this one, which asks whether to let requests pass: auth_request, ForwardAuth, forward_auth, ext_authz. It takes --trusted-proxy or --trust-unix-socket."`
 	UpstreamCAFile string   `name:"upstream-ca-file" placeholder:"FILE" group:"Service" help:"Who may vouch for an https upstream, in PEM. Default: the system's."`
 	UpstreamHost   string   `placeholder:"HOST" group:"Service" help:"The Host that the upstream is sent. Default: the client's."`
 	Listen         []string `sep:"none" default:"127.0.0.1:8080" placeholder:"ADDRESS" group:"Service" help:"Where clients connect: host:port or unix:/path; may be repeated. Default: 127.0.0.1:8080."`
@@ -22,6 +23,7 @@ type gatewayFlags struct {
 
 	Realm                       string   `default:"restricted" group:"Rules" help:"What browsers show in the prompt."`
 	Public                      []string `sep:"none" placeholder:"PATTERN" group:"Rules" help:"What needs no credentials, as a pattern of http.ServeMux: 'GET /static/'. What no pattern names needs them."`
+	Endpoint                    []string `sep:"none" placeholder:"PATTERN" group:"Rules" help:"What signals count as an endpoint of its own; it needs credentials like all else. Endpoints that another rule names need no mention."`
 	Sensitive                   []string `sep:"none" placeholder:"PATTERN" group:"Rules" help:"What deserves attention; changes no answer."`
 	AllowGroups                 []string `sep:"none" placeholder:"PATTERN=GROUP,…" group:"Rules" help:"What only members of these groups may call: '/admin/=ops,staff'."`
 	AllowAccounts               []string `sep:"none" placeholder:"PATTERN=NAME,…" group:"Rules" help:"What only these accounts, and the groups of --allow-groups, may call."`

@@ -274,7 +274,7 @@ func TestEffective(t *testing.T) {
 func TestRules(t *testing.T) {
 	t.Parallel()
 	f := gatewayFlags{
-		Public: []string{"GET /static/"}, Sensitive: []string{"/admin/"},
+		Public: []string{"GET /static/"}, Endpoint: []string{"/orders/", "/admin/"}, Sensitive: []string{"/admin/"},
 		AllowGroups: []string{"/admin/=ops, staff", "/a=b/=x"}, AllowAccounts: []string{"/admin/=alice"},
 	}
 	rules, err := f.rules(&settings{})
@@ -283,6 +283,7 @@ func TestRules(t *testing.T) {
 	}
 	want := []gateway.Rule{
 		{Pattern: "GET /static/", Access: gateway.Public},
+		{Pattern: "/orders/"},
 		{Pattern: "/admin/", Sensitive: true, Groups: []string{"ops", "staff"}, Accounts: []string{"alice"}},
 		{Pattern: "/a=b/", Groups: []string{"x"}},
 	}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -94,6 +95,9 @@ func (f *sqlFlags) open() (*sql.DB, error) {
 		return nil, usageError{err}
 	}
 	driver := "sqlite"
+	if f.SQLDriver == "sqlite" {
+		dsn = withBusyTimeout(dsn)
+	}
 	if f.SQLDriver == "postgres" {
 		driver = "pgx"
 		// The parser's own error quotes what it was given.
@@ -111,6 +115,30 @@ func (f *sqlFlags) open() (*sql.DB, error) {
 		db.SetConnMaxIdleTime(5 * time.Minute)
 	}
 	return db, nil
+}
+
+// withBusyTimeout has a reader of SQLite that meets a writer wait for a second, unless the data source says for how long. SQLite itself
+// answers SQLITE_BUSY at once, which is a 503 for somebody who did nothing wrong.
+func withBusyTimeout(dsn string) string {
+	base, query, found := strings.Cut(dsn, "?")
+	if values, err := url.ParseQuery(query); err == nil {
+		for key, all := range values {
+			if key == "_busy_timeout" || key == "_timeout" {
+				return dsn
+			}
+			if key == "_pragma" && strings.Contains(strings.ToLower(strings.Join(all, " ")), "busy_timeout") {
+				return dsn
+			}
+		}
+	}
+	const pragma = "_pragma=busy_timeout(1000)"
+	switch {
+	case !found:
+		return base + "?" + pragma
+	case query == "":
+		return dsn + pragma
+	}
+	return dsn + "&" + pragma
 }
 
 // scrub takes the data source and what it holds out of a driver's error.

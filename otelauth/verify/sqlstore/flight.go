@@ -85,14 +85,24 @@ func (s *Store) turn(name string, l lane) (*reading, error) {
 		s.doubt()
 		return nil, s.unreadable(err, name)
 	}
-	if r.account != nil {
-		s.known.put(name, r)
-		s.unknown.remove(name, r.at)
-	} else {
-		s.unknown.put(name, r)
-		s.known.remove(name, r.at)
-	}
+	s.remember(name, r)
 	return r, nil
+}
+
+// remember keeps r unless a later reading is there, of an account or of none: a stranger's question and a verified one's may be on
+// their way at once, and the older be answered last.
+func (s *Store) remember(name string, r *reading) {
+	in, other := s.unknown, s.known
+	if r.account != nil {
+		in, other = other, in
+	}
+	// Put first: who puts a later reading into the other one meanwhile then finds this one to remove.
+	in.put(name, r)
+	if later := other.get(name); later != nil && later.at > r.at {
+		in.remove(name, r.at)
+		return
+	}
+	other.remove(name, r.at)
 }
 
 func (s *Store) busy() error { return fmt.Errorf("sqlstore: %s: %w", s.cfg.Source, ErrBusy) }

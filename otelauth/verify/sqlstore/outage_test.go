@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/log"
 
 	"github.com/otelauth/otelauth-go/otelauth"
@@ -267,6 +268,9 @@ func TestOutageOverHTTP(t *testing.T) {
 	}
 	if down != 1 || up != 1 {
 		t.Errorf("%d events of the outage and %d of its end, want one each", down, up)
+	}
+	if all, failed := rec.Sum("auth.account.reloads"), rec.Sum("auth.account.reloads", attribute.String("error.type", attempt.AccountsUnavailable.String())); all != 2 || failed != 1 {
+		t.Errorf("auth.account.reloads = %v, with error.type %v; want 2 and 1", all, failed)
 	}
 	unavailable := 0
 	for _, a := range rec.Attempts() {

@@ -1,0 +1,297 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"bufio"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/otelauth/otelauth-go/otelauth/verify/password"
+)
+
+// The passwords are canaries: no output of any process holds one.
+const (
+	alice = "alice:canary-wonderland" // belongs to no group
+	root  = "root:canary-toor"        // of ops
+	wrong = "alice:canary-builder"
+)
+
+// site is a proxy, the gateway that it asks, and the application behind it.
+type site struct {
+	proxy, gateway *process
+	address        string // of the proxy, which speaks TLS
+	roots          *x509.CertPool
+
+	mu   sync.Mutex
+	seen []*http.Request
+}
+
+// reached returns the requests that the application has got.
+func (s *site) reached() []*http.Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]*http.Request(nil), s.seen...)
+}
+
+// application answers 200, 403 at /admin/own, and remembers.
+func (s *site) application(t *testing.T) string {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		s.seen = append(s.seen, r.Clone(context.Background()))
+		s.mu.Unlock()
+		if r.URL.Path == "/own" {
+			w.WriteHeader(http.StatusForbidden)
+		}
+		_, _ = fmt.Fprintf(w, "application: %s %s", r.Method, r.RequestURI)
+	}))
+	t.Cleanup(server.Close)
+	return server.Listener.Addr().String()
+}
+
+// rules are those that the tests play with.
+var rules = []string{
+	"--public", "/open/", "--allow-groups", "/admin/=ops", "--sensitive", "/admin/",
+}
+
+// ask starts the gateway for a proxy of this name.
+func (s *site) ask(t *testing.T, name string) (address string) {
+	t.Helper()
+	dir := directory(t)
+	var users strings.Builder
+	for _, account := range []string{alice, root} {
+		who, secret, _ := strings.Cut(account, ":")
+		encoded, err := password.Params{MemoryKiB: 64, Passes: 1}.Hash([]byte(secret), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		users.WriteString(who + ":" + encoded + "\n")
+	}
+	env := append(os.Environ(), "OTEL_BLRP_SCHEDULE_DELAY=20", "OTELAUTH_TRUSTED_CALLER=127.0.0.1")
+	s.gateway = run(t, env, otelauth(t), append([]string{
+		"gateway", "--forward-auth", name, "--listen", "127.0.0.1:0", "--trusted-proxy", "127.0.0.1",
+		"--users", write(t, dir, "users.htpasswd", users.String()), "--groups", write(t, dir, "groups", "ops: root\n"),
+	}, rules...)...)
+	return s.gateway.listening(t, "gateway.listening")
+}
+
+// certificate writes the proxy's certificate and key.
+func (s *site) certificate(t *testing.T, dir string) (cert, key string) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "shop.example"}, DNSNames: []string{"shop.example"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.roots = x509.NewCertPool()
+	s.roots.AddCert(parsed)
+	secret, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert = write(t, dir, "shop.example.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
+	key = write(t, dir, "shop.example.key", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})))
+	return cert, key
+}
+
+// shipped is a file of this directory with other addresses and paths. Each of those must stand in it.
+func shipped(t *testing.T, name string, substitute ...string) string {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := string(text)
+	for i := 0; i < len(substitute); i += 2 {
+		if !strings.Contains(changed, substitute[i]) {
+			t.Fatalf("%s does not hold %q", name, substitute[i])
+		}
+		changed = strings.ReplaceAll(changed, substitute[i], substitute[i+1])
+	}
+	return changed
+}
+
+func nginx(t *testing.T) *site {
+	t.Helper()
+	bin := program(t, "nginx")
+	s := &site{address: freeAddress(t)}
+	dir := directory(t)
+	cert, key := s.certificate(t, dir)
+	conf := shipped(t, "nginx.conf",
+		"pid /run/nginx.pid;", "pid "+dir+"/nginx.pid; daemon off;",
+		"worker_processes auto;", "worker_processes 1;",
+		"http {\n", "http {\n"+temporary(dir),
+		"listen 443 ssl http2;", "listen "+s.address+" ssl http2;",
+		"/etc/nginx/shop.example.pem", cert, "/etc/nginx/shop.example.key", key,
+		"server 127.0.0.1:9180;", "server "+s.ask(t, "nginx")+";",
+		"server 127.0.0.1:8000;", "server "+s.application(t)+";",
+	)
+	s.proxy = run(t, os.Environ(), bin, "-p", dir, "-e", "stderr", "-c", write(t, dir, "nginx.conf", conf))
+	s.wait(t)
+	return s
+}
+
+// temporary has nginx write where an unprivileged process may.
+func temporary(dir string) string {
+	var b strings.Builder
+	for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
+		fmt.Fprintf(&b, "    %s_temp_path %s;\n", kind, filepath.Join(dir, kind))
+	}
+	return b.String()
+}
+
+func caddy(t *testing.T) *site {
+	t.Helper()
+	bin := program(t, "caddy")
+	s := &site{address: freeAddress(t)}
+	dir := directory(t)
+	cert, key := s.certificate(t, dir)
+	_, port, _ := net.SplitHostPort(s.address)
+	conf := shipped(t, "Caddyfile",
+		"\tadmin off\n", "\tadmin off\n\thttps_port "+port+"\n\tdefault_bind 127.0.0.1\n\tauto_https disable_redirects\n",
+		"shop.example {\n", "shop.example {\n\ttls "+cert+" "+key+"\n",
+		"forward_auth 127.0.0.1:9180", "forward_auth "+s.ask(t, "caddy"),
+		"reverse_proxy 127.0.0.1:8000", "reverse_proxy "+s.application(t),
+	)
+	env := append(os.Environ(), "HOME="+dir, "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir)
+	s.proxy = run(t, env, bin, "run", "--adapter", "caddyfile", "--config", write(t, dir, "Caddyfile", conf))
+	s.wait(t)
+	return s
+}
+
+// wait returns when the proxy serves.
+func (s *site) wait(t *testing.T) {
+	t.Helper()
+	eventually(t, "the proxy listens", s.proxy.said, func() bool {
+		select {
+		case <-s.proxy.ended:
+			t.Fatalf("the proxy ended:\n%s", strings.Join(s.proxy.said.grep(), "\n"))
+		default:
+		}
+		conn, err := tls.Dial("tcp", s.address, s.tls())
+		if err != nil {
+			return false
+		}
+		_ = conn.Close()
+		return true
+	})
+	t.Cleanup(func() {
+		s.proxy.stop()
+		s.gateway.stop()
+		for _, p := range []*process{s.proxy, s.gateway} {
+			for _, line := range p.said.grep("canary") {
+				t.Errorf("a password is in the output: %s", line)
+			}
+		}
+		for _, r := range s.reached() {
+			if len(r.Header["Authorization"]) > 0 || strings.Contains(fmt.Sprint(r.Header), "canary") {
+				t.Errorf("the application sees Authorization: %v", r.Header)
+			}
+		}
+	})
+}
+
+func (s *site) tls() *tls.Config {
+	return &tls.Config{RootCAs: s.roots, ServerName: "shop.example", MinVersion: tls.VersionTLS12}
+}
+
+// answer is what a client got.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// do sends a request octet for octet, the target as it is, with header lines in front of its own. Each is told by its user agent.
+func (s *site) do(t *testing.T, agent, method, target, account string, header ...string) answer {
+	t.Helper()
+	conn, err := tls.Dial("tcp", s.address, s.tls())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	_ = conn.SetDeadline(time.Now().Add(patience)) // a hung proxy fails this test, not the run
+	var b strings.Builder
+	_, port, _ := net.SplitHostPort(s.address)
+	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: shop.example:%s\r\nUser-Agent: %s\r\nConnection: close\r\n", method, target, port, agent)
+	for _, line := range header {
+		b.WriteString(line + "\r\n")
+	}
+	if account != "" {
+		b.WriteString("Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(account)) + "\r\n")
+	}
+	if _, err := io.WriteString(conn, b.String()+"\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: method})
+	if err != nil {
+		t.Fatalf("%s %s: %v", method, target, err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer{res.StatusCode, res.Header, string(body)}
+}
+
+// event is an auth.attempt as the gateway writes it.
+type event struct {
+	TraceID   string   `json:"trace_id"`
+	Outcome   string   `json:"auth.outcome"`
+	Reason    string   `json:"auth.reason"`
+	User      string   `json:"user.name"`
+	Client    string   `json:"client.address"`
+	Method    string   `json:"http.request.method"`
+	Route     string   `json:"http.route"`
+	Path      string   `json:"url.path"`
+	Status    int      `json:"http.response.status_code"`
+	Elsewhere bool     `json:"auth.response.elsewhere"`
+	RequestID []string `json:"http.request.header.x-request-id"`
+}
+
+// event waits for the event of the request with this user agent, of which there is one.
+func (s *site) event(t *testing.T, agent string) (e event) {
+	t.Helper()
+	line := s.gateway.said.await(t, `"msg":"auth.attempt"`, `"`+agent+`"`)
+	if err := json.Unmarshal([]byte(line), &e); err != nil {
+		t.Fatalf("%v: %s", err, line)
+	}
+	if n := len(s.gateway.said.grep(`"msg":"auth.attempt"`, `"`+agent+`"`)); n != 1 {
+		t.Errorf("%s has %d events", agent, n)
+	}
+	return e
+}

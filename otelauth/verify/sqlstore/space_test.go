@@ -1,0 +1,99 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sqlstore
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/otelauth/otelauth-go/otelauth/verify"
+)
+
+// Two questions for one name may be on their way at once, a stranger's and a verified one's, and the older may be answered last. It
+// must not bring a revoked account back, or take a new one away.
+func TestOlderReadingReplacesNone(t *testing.T) {
+	t.Parallel()
+	alice := &verify.Account{Name: "alice"}
+	for name, s := range map[string]*space{"one shard": newSpace(4), "many": newSpace(shardsFrom)} {
+		s.put("alice", &reading{account: alice, at: 2})
+		s.put("alice", &reading{at: 1})
+		if r := s.get("alice"); r.at != 2 || r.account != alice {
+			t.Errorf("%s: an older reading has replaced a newer one: %+v", name, r.at)
+		}
+		s.remove("alice", 1)
+		if s.get("alice") == nil {
+			t.Errorf("%s: an older reading has removed a newer one", name)
+		}
+		s.put("alice", &reading{at: 2})
+		if r := s.get("alice"); r.account != nil {
+			t.Errorf("%s: of two readings of one moment the later put does not count", name)
+		}
+		s.put("alice", &reading{account: alice, at: 3})
+		s.remove("alice", 3)
+		if s.get("alice") != nil {
+			t.Errorf("%s: what was read at the same moment elsewhere does not remove", name)
+		}
+	}
+}
+
+// The same with many at once, whose order nobody knows: the newest stays.
+func TestNewestReadingStays(t *testing.T) {
+	t.Parallel()
+	s := newSpace(shardsFrom)
+	const names, readings = 8, 200
+	var all sync.WaitGroup
+	for part := range 4 {
+		all.Go(func() {
+			for i := range readings {
+				for n := range names {
+					at := time.Duration((i*7+part*3)%readings + 1)
+					s.put(fmt.Sprint("user", n), &reading{account: &verify.Account{Name: fmt.Sprint(at)}, at: at})
+				}
+			}
+		})
+	}
+	all.Wait()
+	for n := range names {
+		if r := s.get(fmt.Sprint("user", n)); r == nil || r.at != readings || r.account.Name != fmt.Sprint(time.Duration(readings)) {
+			t.Errorf("user%d: %+v", n, r)
+		}
+	}
+}
+
+// The whole way: an answer to a question from before a removal or a revocation, which comes after that to a later one, gives nobody his
+// account back, not even for the rest of TTL.
+func TestLateAnswerGivesNothingBack(t *testing.T) {
+	t.Parallel()
+	b := sqlite(t)
+	db := b.tables(t)
+	b.insert(t, db, "alice", bcryptHash)
+	clock := new(ticker)
+	cfg := b.config(db)
+	cfg.Now = clock.Now
+	s := open(t, cfg)
+	alice := lookup(t, s, "alice")
+	if alice == nil {
+		t.Fatal("no alice")
+	}
+	disabled := *alice
+	disabled.Disabled = true
+	for name, after := range map[string]*verify.Account{"removed": nil, "disabled": &disabled} {
+		older := &reading{account: alice, at: s.now()}
+		clock.Advance(1)
+		newer := &reading{account: after, at: s.now()}
+		s.remember("alice", newer)
+		s.remember("alice", older)
+		if a := lookup(t, s, "alice"); a != nil && !a.Disabled {
+			t.Errorf("%s: an answer from before has brought her back", name)
+		}
+		clock.Advance(1)
+		s.remember("alice", &reading{account: alice, at: s.now()})
+		s.remember("alice", newer)
+		if a := lookup(t, s, "alice"); a == nil || a.Disabled {
+			t.Errorf("%s: given back, and an answer from before has taken her away", name)
+		}
+	}
+}
