@@ -204,6 +204,11 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.streams.add(x)
 	defer g.streams.remove(x)
 	st := g.latest.Load()
+	if x.multiplexed && st.cfg.StallTimeout > 0 {
+		own := &streamWriter{ResponseWriter: w, x: x, stall: st.cfg.StallTimeout}
+		defer own.last()
+		w = own
+	}
 	if st.cfg.ForwardAuth == NoForwardAuth {
 		g.handler.ServeHTTP(w, r.WithContext(x))
 		return
