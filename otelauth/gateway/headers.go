@@ -27,6 +27,8 @@ func DefaultStripHeaders() []string {
 		"Cf-Connecting-Ip", "Fastly-Client-Ip", "X-Envoy-External-Address", "X-Host", "X-Http-Host-Override", "X-Url-Scheme", "Front-End-Https",
 		// Path and method.
 		"X-Original-*", "X-Rewrite-*", "X-Envoy-Original-Path", "X-Script-Name", "X-Http-Method", "X-Http-Method-*", "X-Method-Override",
+		// What a proxy may tell of files (Rack, CVE-2025-61780), and what makes Next.js skip its own rules (CVE-2025-29927).
+		"X-Sendfile-Type", "X-Accel-*", "X-Middleware-Subrequest*",
 		// httpoxy, CVE-2016-5385.
 		"Proxy",
 	}

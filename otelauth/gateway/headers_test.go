@@ -102,6 +102,7 @@ func TestOverrideHeadersAreStripped(t *testing.T) {
 		"X-Original-URL", "X-Rewrite-URL", "X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "X-Forwarded-Prefix", "X-Forwarded-Path", "X-Forwarded-Uri",
 		"X-Forwarded-Port", "X-Forwarded-Scheme", "X-Forwarded-Server", "X-Forwarded-Method", "X-Original-Host", "X-Original-Method", "X-Real-IP", "True-Client-IP", "CF-Connecting-IP", "X-Client-IP",
 		"X-Host", "X-Script-Name", "X-Envoy-Original-Path", "Forwarded", "Proxy", "Front-End-Https", "X-HTTP-Host-Override",
+		"X-Sendfile-Type", "X-Accel-Mapping", "X-Middleware-Subrequest",
 	}
 	for _, name := range names {
 		r.Header.Set(name, "/admin/")

@@ -230,6 +230,8 @@ func TestHosts(t *testing.T) {
 		{"admin.example:8443", "/x", 401, 403},
 		{"admin.example", "/static/x", 401, 403}, // both hold
 		{"www.example", "/x", 401, 200},
+		{"www.example:443", "/x", 401, 200},
+		{"www.example:admin.example", "/news/x", 401, 403}, // no port
 		{"www.example", "/news/x", 200, 200},
 		{"www.example", "/static/x", 200, 200},
 		{"www.example", "/billing/x", 401, 403},

@@ -49,7 +49,7 @@ func TestStreamsWithoutAWindowEnd(t *testing.T) {
 	}))
 	for _, path := range []string{"/static/x", "/required"} {
 		conn := s.dial(t)
-		noWindow := "\x00\x04\x00\x00\x00\x00"                         // SETTINGS_INITIAL_WINDOW_SIZE
+		noWindow := "\x00\x04\x00\x00\x00\x00"                              // SETTINGS_INITIAL_WINDOW_SIZE
 		request := "\x82\x86\x01\x01h\x04" + string(rune(len(path))) + path // RFC 7541: GET, http, h, path
 		if _, err := io.WriteString(conn, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"+frame(frameSettings, 0, 0, noWindow)+
 			frame(frameHeaders, endStream|endHeaders, 1, request)); err != nil {
