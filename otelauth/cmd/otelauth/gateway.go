@@ -52,6 +52,7 @@ func (c *gatewayCommand) Run(t *terminal) error {
 	if err != nil {
 		return err
 	}
+	paceCollector()
 	return p.serve(ctx, stop, hangups, load)
 }
 
