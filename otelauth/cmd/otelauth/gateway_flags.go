@@ -25,8 +25,8 @@ type gatewayFlags struct {
 	Public                      []string `sep:"none" placeholder:"PATTERN" group:"Rules" help:"What needs no credentials, as a pattern of http.ServeMux: 'GET /static/'. What no pattern names needs them."`
 	Endpoint                    []string `sep:"none" placeholder:"PATTERN" group:"Rules" help:"What signals count as an endpoint of its own; it needs credentials like all else. Endpoints that another rule names need no mention."`
 	Sensitive                   []string `sep:"none" placeholder:"PATTERN" group:"Rules" help:"What deserves attention; changes no answer."`
-	AllowGroups                 []string `sep:"none" placeholder:"PATTERN=GROUP,…" group:"Rules" help:"What only members of these groups may call: '/admin/=ops,staff'."`
-	AllowAccounts               []string `sep:"none" placeholder:"PATTERN=NAME,…" group:"Rules" help:"What only these accounts, and the groups of --allow-groups, may call."`
+	AllowGroups                 []string `sep:"none" placeholder:"PATTERN=GROUP,…" mapping:"" group:"Rules" help:"What only members of these groups may call: '/admin/=ops,staff'."`
+	AllowAccounts               []string `sep:"none" placeholder:"PATTERN=NAME,…" mapping:"" group:"Rules" help:"What only these accounts, and the groups of --allow-groups, may call."`
 	AllowRawPath                []string `sep:"none" placeholder:"PATTERN" group:"Rules" help:"Paths that may come in another form than the normal one; never public. Default: none, they are answered 400."`
 	TrustedOrigin               []string `sep:"none" placeholder:"ORIGIN" group:"Rules" help:"Whence browsers may send unsafe requests, besides the gateway's own origin."`
 	DangerouslyAllowCrossOrigin []string `sep:"none" placeholder:"PATTERN" group:"Rules" help:"What any page may make browsers call."`
