@@ -135,9 +135,9 @@ func (r *rule) check() error {
 	return nil
 }
 
-// decide says what r needs. It writes all of d, which lies in the exchange: a request costs no allocation here but for the
+// judge says what r needs by its method, host and path. It writes all of d, which lies in the exchange: a request costs no allocation here but for the
 // segments of its path.
-func (p *policy) decide(r *http.Request, d *decision) {
+func (p *policy) judge(r *http.Request, d *decision) {
 	if d.refusal = refuseMethod(r.Method); d.refusal.Status != 0 {
 		return
 	}
@@ -249,7 +249,7 @@ func refuseMethod(method string) otelauth.Refusal {
 	return otelauth.Refusal{Status: http.StatusBadRequest, Reason: attempt.ReasonMethodRefused, Detail: detail}
 }
 
-// query is one call of decide.
+// query is one call of judge.
 type query struct {
 	policy       *policy
 	d            *decision

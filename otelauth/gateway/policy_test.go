@@ -237,6 +237,48 @@ func TestMethods(t *testing.T) {
 	}
 }
 
+// COPY and MOVE need what the path that they write to needs.
+func TestDestination(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, gateway.Config{Rules: append([]gateway.Rule{
+		{Pattern: "COPY /static/", Access: gateway.Public}, {Pattern: "PUT /files/kept/", Groups: []string{"dev"}},
+	}, siteRules...)}, nil)
+	for _, tc := range []struct {
+		method, path, destination string
+		nobody, alice, dave, root int
+	}{
+		{"MOVE", "/files/a", "/files/b", 401, 200, 200, 200},
+		{"MOVE", "/files/a", "http://h/files/b?x#y", 401, 200, 200, 200},
+		{"MOVE", "/files/a", "/admin/x", 401, 403, 403, 200},
+		{"COPY", "/files/a", "http://other.example/Admin./x", 401, 403, 403, 200},
+		{"COPY", "/static/a", "/admin/x", 401, 403, 403, 200},
+		{"COPY", "/static/a", "/files/b", 401, 200, 200, 200},
+		{"COPY", "/files/a", "/files/kept/b", 401, 403, 200, 200}, // what may not be put may not be copied there
+		{"GET", "/static/a", "/admin/x", 401, 403, 403, 200},
+		{"MOVE", "/files/a", "/x/..%2fadmin/x", 400, 400, 400, 400},
+		{"MOVE", "/files/a", "/files/b#/../../admin/x", 400, 400, 400, 400},
+		{"MOVE", "/files/a", "admin/x", 400, 400, 400, 400},
+		{"MOVE", "/files/a", "//h/admin/x", 400, 400, 400, 400},
+		{"MOVE", "/files/a", "http:admin/x", 400, 400, 400, 400},
+		{"MOVE", "/files/a", "", 400, 400, 400, 400},
+		{"MOVE", "/files/a", "/files/b\r\nDestination: /admin/x", 400, 400, 400, 400},
+	} {
+		for _, who := range []struct {
+			name, pass string
+			want       int
+		}{{"", "", tc.nobody}, {"alice", "wonderland", tc.alice}, {"dave", "jones", tc.dave}, {"root", "toor", tc.root}} {
+			auth := ""
+			if who.name != "" {
+				auth = "Authorization: " + basic(who.name, who.pass) + "\r\n"
+			}
+			got := status(t, s.raw(t, tc.method+" "+tc.path+" HTTP/1.1\r\nHost: h\r\nDestination: "+tc.destination+"\r\n"+auth+"Connection: close\r\n\r\n"))
+			if got != who.want {
+				t.Errorf("%s %s to %q by %q: %d, want %d", tc.method, tc.path, tc.destination, who.name, got, who.want)
+			}
+		}
+	}
+}
+
 // A rule with a host holds for all spellings of it, and for hosts that nobody named: only the upstream knows what it
 // shows them.
 func TestHosts(t *testing.T) {
