@@ -269,6 +269,10 @@ func (x *exchange) permitted(w http.ResponseWriter, r *http.Request) bool {
 		answer(w, r, http.StatusForbidden, "This account may not do this.")
 		return false
 	}
+	if !tellable(user.Name) {
+		answer(w, r, http.StatusForbidden, "The name of this account cannot be told to the service: it begins or ends with a blank, or holds a control character.")
+		return false
+	}
 	if !x.state.origins.permit(r, x.decision.normal) {
 		answer(w, r, http.StatusForbidden, "A page of another origin made the browser send this. The operator can name that origin in Config.TrustedOrigins.")
 		return false

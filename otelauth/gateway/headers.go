@@ -217,11 +217,21 @@ func (g *Gateway) passTrace(in, out *http.Request) {
 	}
 }
 
-// joinGroups leaves out what could not be told from two groups.
+// tellable reports whether a name arrives as it is in a header: blanks at its ends would go on the way, and make it another's.
+func tellable(name string) bool {
+	for _, c := range []byte(name) {
+		if c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return strings.Trim(name, " \t") == name
+}
+
+// joinGroups leaves out what could not be told from two groups, or from another.
 func joinGroups(groups []string) string {
 	var b strings.Builder
 	for _, group := range groups {
-		if strings.Contains(group, ",") {
+		if strings.Contains(group, ",") || !tellable(group) {
 			continue
 		}
 		if b.Len() > 0 {

@@ -4,6 +4,7 @@
 package gateway_test
 
 import (
+	"context"
 	"encoding/base64"
 	"io"
 	"net/http"
@@ -13,7 +14,9 @@ import (
 	"testing"
 
 	"github.com/otelauth/otelauth-go/otelauth"
+	"github.com/otelauth/otelauth-go/otelauth/credential"
 	"github.com/otelauth/otelauth-go/otelauth/gateway"
+	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
 
 func basic(name, pass string) string {
@@ -68,6 +71,29 @@ func TestIdentityCannotBeForged(t *testing.T) {
 			t.Errorf("%s: %v reached the upstream", name, values)
 		}
 	}
+}
+
+// odd is a Verifier that takes everybody for whom they say they are, in groups of odd names.
+type odd struct{}
+
+func (odd) Verify(_ context.Context, name string, _ credential.Secret) (*verify.Account, error) {
+	return &verify.Account{Name: name, Groups: []string{" ops", "ops\t", "a,b", "o\nps", "dev"}}, nil
+}
+
+// Blanks at the ends of a header go on the way: "root " would arrive as root.
+func TestNamesArriveAsTheyAreOrNotAtAll(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, gateway.Config{GroupsHeader: "X-Groups", Auth: otelauth.Config{Verifier: odd{}}}, nil)
+	for _, name := range []string{"root ", " root"} {
+		if res, _ := s.get(t, "/x", name, "x"); res.StatusCode != http.StatusForbidden {
+			t.Errorf("%q: %d, Remote-User: %q", name, res.StatusCode, s.last(t).Header["Remote-User"])
+		}
+	}
+	if res, _ := s.get(t, "/x", "zoë b", "x"); res.StatusCode != http.StatusOK {
+		t.Fatal(res.Status)
+	}
+	equal(t, "Remote-User", s.last(t).Header["Remote-User"], []string{"zoë b"})
+	equal(t, "X-Groups", s.last(t).Header["X-Groups"], []string{"dev"})
 }
 
 func TestIdentityHeadersAreConfigurable(t *testing.T) {
