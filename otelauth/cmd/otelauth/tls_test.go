@@ -95,14 +95,14 @@ func (p *pair) age(t *testing.T) {
 	}
 }
 
-// get asks over a connection of its own, which trusts the last certificate alone.
-func (p *pair) get(t *testing.T, address, name, secret string) (*http.Response, error) {
+// get has alice ask over a connection of its own, which trusts the last certificate alone.
+func (p *pair) get(t *testing.T, address string) (*http.Response, error) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), "GET", "https://"+address+"/", http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.SetBasicAuth(name, secret)
+	req.SetBasicAuth("alice", canaryNew)
 	tr := &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: p.pool}}
 	resp, err := tr.RoundTrip(req)
 	if err != nil {
@@ -120,7 +120,7 @@ func TestGatewayTLS(t *testing.T) {
 	files.age(t)
 	p := start(t, nil, gatewayArgs(up.url, usersFile(t), "--cert-file", files.cert, "--key-file", files.key)...)
 	address := p.address("gateway.listening")
-	if resp, err := files.get(t, address, "alice", canaryNew); err != nil || resp.StatusCode != 200 || resp.TLS.Version < tls.VersionTLS12 {
+	if resp, err := files.get(t, address); err != nil || resp.StatusCode != 200 || resp.TLS.Version < tls.VersionTLS12 {
 		t.Fatalf("%+v, %v", resp, err)
 	}
 	if got := up.last(t).Header.Get("X-Forwarded-Proto"); got != "https" {
@@ -135,12 +135,12 @@ func TestGatewayTLS(t *testing.T) {
 	former := *files
 	files.renew(t)
 	files.age(t)
-	if _, err := former.get(t, address, "alice", canaryNew); err != nil {
+	if _, err := former.get(t, address); err != nil {
 		t.Errorf("before SIGHUP: %v", err)
 	}
 	p.signal(syscall.SIGHUP)
 	p.event("gateway.reloaded", nil)
-	if resp, err := files.get(t, address, "alice", canaryNew); err != nil || resp.StatusCode != 200 {
+	if resp, err := files.get(t, address); err != nil || resp.StatusCode != 200 {
 		t.Errorf("after SIGHUP: %v", err)
 	}
 
@@ -153,14 +153,14 @@ func TestGatewayTLS(t *testing.T) {
 	p.line("fault of the certificate", func(l string) bool {
 		return strings.HasPrefix(l, "otelauth: SIGHUP: --cert-file: ") || strings.HasPrefix(l, "otelauth: SIGHUP: --key-file: ")
 	})
-	if _, err := former.get(t, address, "alice", canaryNew); err != nil {
+	if _, err := former.get(t, address); err != nil {
 		t.Errorf("with a broken key: %v", err)
 	}
 
 	files.renew(t)
 	deadline := time.Now().Add(patience)
 	for {
-		_, err := files.get(t, address, "alice", canaryNew)
+		_, err := files.get(t, address)
 		if err == nil {
 			break
 		}
