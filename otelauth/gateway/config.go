@@ -48,9 +48,10 @@ type Config struct {
 
 	// IdentityHeaders are the request headers that tell the upstream the account's name. nil: Remote-User and
 	// X-Forwarded-User; empty but not nil: none. The defaults are removed from the client's request in any case.
+	// An account whose name has a blank at an end or a control character, as only a store or Verifier of your own lets it have, is answered 403.
 	IdentityHeaders []string
 	// GroupsHeader is the request header that tells the account's groups, joined by commas. Default: none. A group with
-	// a comma in its name is not told.
+	// a comma or a control character in its name, or a blank at an end of it, is not told.
 	GroupsHeader string
 	// StripHeaders are request headers removed in addition to [DefaultStripHeaders]; a "*" at the end stands for any rest.
 	StripHeaders []string

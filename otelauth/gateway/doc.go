@@ -25,10 +25,15 @@
 // What the upstream makes of a path is unknowable, so a rule that restricts also holds for paths that the upstream may take for
 // its own: other letter case, dots and blanks at the end of a segment, a slash more or less at the end, another spelling of the
 // same Unicode letters. Only a rule that names the path letter by letter is alone: "GET /api" may be public beside a
-// restricted "/api/". A path that is not in normal form (an encoded slash, backslash, dot or percent sign, a dot segment, an
-// empty segment, ";", a control character, octets that are not UTF-8) is answered 400 before anything is verified. A pattern
-// of Config.AllowRawPaths lets such paths pass to a service that needs them; they are never public, and every restriction
-// holds that any way of decoding the path leads to: the account must be one that all of those rules allow.
+// restricted "/api/". It does not hold for other names of one thing: name "/admin.json" too where the framework takes it for
+// "/admin". Where the query names the endpoint, as in "/index.php?page=admin", no path restricts it.
+//
+// A path that is not in normal form (an encoded slash, backslash, dot or percent sign, a dot segment, an empty segment, ";", a
+// control character, octets that are not UTF-8) is answered 400 before anything is verified. A pattern of Config.AllowRawPaths
+// lets such paths pass to a service that needs them; they are never public, and every restriction holds that any way of
+// decoding the path leads to: the account must be one that all of those rules allow. The same restrictions hold for a path that
+// only trimming or Unicode makes another one ("/a/.. /b", a full-width solidus), which is public where all its readings are; and
+// COPY and MOVE need what their Destination needs.
 //
 // A rule with a method is as strong as the upstream's belief in the request line. The headers that override a
 // method are removed; a "_method" field in a form is not seen. Name a path without a method where the upstream reads such

@@ -32,15 +32,68 @@ func foldText(s string) string {
 
 func foldUnicode(s string) string {
 	return norm.NFKC.String(strings.Map(func(r rune) rune {
-		if unicode.Is(unicode.Cf, r) {
-			return -1 // zero-width and other invisible characters
-		}
-		least := unicode.ToLower(r)
+		least := unicode.ToLower(unicode.ToUpper(r)) // a dotless i is an I to whoever compares in upper case
 		for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
 			least = min(least, unicode.ToLower(f))
 		}
 		return least
+	}, compatible(s)))
+}
+
+// compatible writes letters and signs in the one way that Unicode has for all that mean the same: a full-width solidus is "/",
+// a two-dot leader "..". Zero-width and other invisible characters go.
+func compatible(s string) string {
+	return norm.NFKC.String(strings.Map(func(r rune) rune {
+		if unicode.Is(unicode.Cf, r) {
+			return -1
+		}
+		return r
 	}, norm.NFKC.String(s)))
+}
+
+// disguised reports whether a path in normal form may turn into another path, and not only into another spelling, for who trims names or
+// reads signs as [compatible] does: "/a/.. /b", "/a/‥/b".
+func disguised(path string) bool {
+	for i := range len(path) {
+		if path[i] < utf8.RuneSelf {
+			continue
+		}
+		plain := compatible(path)
+		for _, sign := range [...]string{"/", `\`, "%", ";", "?", "#"} {
+			if strings.Count(plain, sign) != strings.Count(path, sign) {
+				return true
+			}
+		}
+		path = plain
+		break
+	}
+	for {
+		i := strings.IndexByte(path[1:], '/') + 1
+		if i == 0 {
+			return dots(path[1:])
+		}
+		if dots(path[1:i]) {
+			return true
+		}
+		path = path[i:]
+	}
+}
+
+// dots reports whether nothing but dots and blanks is in a segment.
+func dots(segment string) bool {
+	return segment != "" && strings.TrimLeftFunc(segment, func(r rune) bool { return r == '.' || unicode.IsSpace(r) }) == ""
+}
+
+// blanksTrimmed takes blanks off both ends of every segment.
+func blanksTrimmed(path string) string {
+	if strings.IndexFunc(path, unicode.IsSpace) < 0 {
+		return path
+	}
+	segments := strings.Split(path, "/")
+	for i, s := range segments {
+		segments[i] = strings.TrimSpace(s)
+	}
+	return strings.Join(segments, "/")
 }
 
 // trimSegment takes off what Windows, and whoever trims names, does not see.

@@ -204,6 +204,11 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.streams.add(x)
 	defer g.streams.remove(x)
 	st := g.latest.Load()
+	if x.multiplexed && st.cfg.StallTimeout > 0 {
+		own := &streamWriter{ResponseWriter: w, x: x, stall: st.cfg.StallTimeout}
+		defer own.last()
+		w = own
+	}
 	if st.cfg.ForwardAuth == NoForwardAuth {
 		g.handler.ServeHTTP(w, r.WithContext(x))
 		return
@@ -262,6 +267,10 @@ func (x *exchange) permitted(w http.ResponseWriter, r *http.Request) bool {
 	user, _ := otelauth.UserFromContext(r.Context())
 	if !x.decision.allows(user) {
 		answer(w, r, http.StatusForbidden, "This account may not do this.")
+		return false
+	}
+	if !tellable(user.Name) {
+		answer(w, r, http.StatusForbidden, "The name of this account cannot be told to the service: it begins or ends with a blank, or holds a control character.")
 		return false
 	}
 	if !x.state.origins.permit(r, x.decision.normal) {

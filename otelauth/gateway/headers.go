@@ -27,6 +27,8 @@ func DefaultStripHeaders() []string {
 		"Cf-Connecting-Ip", "Fastly-Client-Ip", "X-Envoy-External-Address", "X-Host", "X-Http-Host-Override", "X-Url-Scheme", "Front-End-Https",
 		// Path and method.
 		"X-Original-*", "X-Rewrite-*", "X-Envoy-Original-Path", "X-Script-Name", "X-Http-Method", "X-Http-Method-*", "X-Method-Override",
+		// What a proxy may tell of files (Rack, CVE-2025-61780), and what makes Next.js skip its own rules (CVE-2025-29927).
+		"X-Sendfile-Type", "X-Accel-*", "X-Middleware-Subrequest*",
 		// httpoxy, CVE-2016-5385.
 		"Proxy",
 	}
@@ -215,11 +217,21 @@ func (g *Gateway) passTrace(in, out *http.Request) {
 	}
 }
 
-// joinGroups leaves out what could not be told from two groups.
+// tellable reports whether a name arrives as it is in a header: blanks at its ends would go on the way, and make it another's.
+func tellable(name string) bool {
+	for _, c := range []byte(name) {
+		if c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return strings.Trim(name, " \t") == name
+}
+
+// joinGroups leaves out what could not be told from two groups, or from another.
 func joinGroups(groups []string) string {
 	var b strings.Builder
 	for _, group := range groups {
-		if strings.Contains(group, ",") {
+		if strings.Contains(group, ",") || !tellable(group) {
 			continue
 		}
 		if b.Len() > 0 {

@@ -4,6 +4,7 @@
 package gateway_test
 
 import (
+	"context"
 	"encoding/base64"
 	"io"
 	"net/http"
@@ -13,7 +14,9 @@ import (
 	"testing"
 
 	"github.com/otelauth/otelauth-go/otelauth"
+	"github.com/otelauth/otelauth-go/otelauth/credential"
 	"github.com/otelauth/otelauth-go/otelauth/gateway"
+	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
 
 func basic(name, pass string) string {
@@ -70,6 +73,29 @@ func TestIdentityCannotBeForged(t *testing.T) {
 	}
 }
 
+// odd is a Verifier that takes everybody for whom they say they are, in groups of odd names.
+type odd struct{}
+
+func (odd) Verify(_ context.Context, name string, _ credential.Secret) (*verify.Account, error) {
+	return &verify.Account{Name: name, Groups: []string{" ops", "ops\t", "a,b", "o\nps", "dev"}}, nil
+}
+
+// Blanks at the ends of a header go on the way: "root " would arrive as root.
+func TestNamesArriveAsTheyAreOrNotAtAll(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, gateway.Config{GroupsHeader: "X-Groups", Auth: otelauth.Config{Verifier: odd{}}}, nil)
+	for _, name := range []string{"root ", " root"} {
+		if res, _ := s.get(t, "/x", name, "x"); res.StatusCode != http.StatusForbidden {
+			t.Errorf("%q: %d, Remote-User: %q", name, res.StatusCode, s.last(t).Header["Remote-User"])
+		}
+	}
+	if res, _ := s.get(t, "/x", "zoë b", "x"); res.StatusCode != http.StatusOK {
+		t.Fatal(res.Status)
+	}
+	equal(t, "Remote-User", s.last(t).Header["Remote-User"], []string{"zoë b"})
+	equal(t, "X-Groups", s.last(t).Header["X-Groups"], []string{"dev"})
+}
+
 func TestIdentityHeadersAreConfigurable(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, gateway.Config{IdentityHeaders: []string{"X-WebAuth-User"}, StripHeaders: []string{"X-Internal-*", "X-Debug"}}, nil)
@@ -102,6 +128,7 @@ func TestOverrideHeadersAreStripped(t *testing.T) {
 		"X-Original-URL", "X-Rewrite-URL", "X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "X-Forwarded-Prefix", "X-Forwarded-Path", "X-Forwarded-Uri",
 		"X-Forwarded-Port", "X-Forwarded-Scheme", "X-Forwarded-Server", "X-Forwarded-Method", "X-Original-Host", "X-Original-Method", "X-Real-IP", "True-Client-IP", "CF-Connecting-IP", "X-Client-IP",
 		"X-Host", "X-Script-Name", "X-Envoy-Original-Path", "Forwarded", "Proxy", "Front-End-Https", "X-HTTP-Host-Override",
+		"X-Sendfile-Type", "X-Accel-Mapping", "X-Middleware-Subrequest",
 	}
 	for _, name := range names {
 		r.Header.Set(name, "/admin/")

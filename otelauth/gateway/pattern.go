@@ -152,9 +152,9 @@ func (p *pattern) fold() *pattern {
 	return &f
 }
 
-// canonicalHost takes off what two Host fields of one site may differ by.
+// canonicalHost takes off what two Host fields of one site may differ by. What is no port stays, and makes it the host of nobody.
 func canonicalHost(host string) string {
-	if i := strings.LastIndexByte(host, ':'); i >= 0 && strings.IndexByte(host[i:], ']') < 0 {
+	if i := strings.LastIndexByte(host, ':'); i >= 0 && strings.Trim(host[i+1:], "0123456789") == "" {
 		host = host[:i]
 	}
 	return strings.ToLower(strings.TrimSuffix(host, "."))

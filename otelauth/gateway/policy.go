@@ -135,9 +135,9 @@ func (r *rule) check() error {
 	return nil
 }
 
-// decide says what r needs. It writes all of d, which lies in the exchange: a request costs no allocation here but for the
+// judge says what r needs by its method, host and path. It writes all of d, which lies in the exchange: a request costs no allocation here but for the
 // segments of its path.
-func (p *policy) decide(r *http.Request, d *decision) {
+func (p *policy) judge(r *http.Request, d *decision) {
 	if d.refusal = refuseMethod(r.Method); d.refusal.Status != 0 {
 		return
 	}
@@ -164,20 +164,20 @@ func (p *policy) decide(r *http.Request, d *decision) {
 			return
 		}
 		q.read(path)
-		if strings.ContainsAny(r.URL.Path, "?#") {
-			p.everyReading(&q, r.URL)
+		if strings.ContainsAny(r.URL.Path, "?#") || disguised(r.URL.Path) {
+			p.everyReading(&q, r.URL.Path) // which nobody can decode any further
 		}
 		return
 	}
 	q := query{policy: p, d: d, method: r.Method, host: host}
 	q.asSent(split(escaped(r.URL), buffer[:0]))
 	d.public = false
-	p.everyReading(&q, r.URL)
+	p.everyReading(&q, escaped(r.URL))
 }
 
-// everyReading adds what any decoding of the path leads to.
-func (p *policy) everyReading(q *query, u *url.URL) {
-	all, ok := readings(escaped(u))
+// everyReading adds what any decoding of the path leads to. Public is what all of them name as public.
+func (p *policy) everyReading(q *query, sent string) {
+	all, ok := readings(sent)
 	if !ok {
 		q.d.refusal = otelauth.Refusal{
 			Status: http.StatusBadRequest, Reason: attempt.ReasonRawPath,
@@ -186,7 +186,9 @@ func (p *policy) everyReading(q *query, u *url.URL) {
 		return
 	}
 	for _, s := range all {
-		q.read(split(s, nil))
+		path := split(s, nil)
+		q.read(path)
+		q.d.public = q.d.public && q.named(path)
 	}
 }
 
@@ -247,7 +249,7 @@ func refuseMethod(method string) otelauth.Refusal {
 	return otelauth.Refusal{Status: http.StatusBadRequest, Reason: attempt.ReasonMethodRefused, Detail: detail}
 }
 
-// query is one call of decide.
+// query is one call of judge.
 type query struct {
 	policy       *policy
 	d            *decision
@@ -269,6 +271,12 @@ func (q *query) asSent(path []string) {
 		q.d.literal = q.d.literal || r.literal()
 		q.add(r)
 	}
+}
+
+// named reports whether a rule names the path.
+func (q *query) named(path []string) bool {
+	var buffer [8]*rule
+	return len(q.policy.strict.match(q.method, q.host, path, buffer[:0])) > 0
 }
 
 // read adds what a lenient upstream may take the path for.

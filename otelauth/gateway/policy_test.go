@@ -89,7 +89,11 @@ var evasions = []string{
 var lenient = []string{
 	"/Admin/x", "/ADMIN/x", "/aDmIn/x", "/%41dmin/x", "/admin./x", "/admin../x", "/admin%20/x", "/%20admin/x", "/admin.%20./x",
 	"/admin", "/Admin", "/ADMIN.", "/admin%3fx", "/admin/x%3f", "/admin%23x",
-	"/%EF%BC%A1dmin/x", "/a%E2%80%8Bdmin/x", "/%61%64%6d%69%6e/x", "/admin/x", "/admin/",
+	"/%EF%BC%A1dmin/x", "/a%E2%80%8Bdmin/x", "/adm%C4%B1n/x",
+	// What is public under the name of a directory is not above it: dots with blanks, and what Unicode has for dots and slashes.
+	"/static/..%20/admin/x", "/static/%20../admin/x", "/static/.%E2%80%8B./admin/x", "/static/%EF%BC%8E%EF%BC%8E/admin/x", "/static/%E2%80%A5/admin/x",
+	"/static/%EF%BC%8E./%EF%BC%A1dmin/x", "/static%EF%BC%8F%EF%BC%8E%EF%BC%8E%EF%BC%8Fadmin/x", "/admin%EF%BC%8Fx", "/admin%EF%BC%9Bx/y", "/static/..%C2%A0/admin",
+	"/x/..%EF%BC%BCadmin%EF%BC%BCx", "/static/%EF%BC%85%32e./admin/x", "/admin%EF%BC%9Fx", "/%61%64%6d%69%6e/x", "/admin/x", "/admin/",
 }
 
 // A user of no group evades the rule of a group by no spelling of the path, whatever the upstream makes of it.
@@ -127,6 +131,27 @@ func TestLowPrivilegeEvasion(t *testing.T) {
 	}
 }
 
+// A path that may be read as one that nobody named is not public, and one that stays under its name is.
+func TestDisguisedPathsArePublicUnderTheirNameOnly(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, gateway.Config{Rules: []gateway.Rule{{Pattern: "GET /wiki/", Access: gateway.Public}, {Pattern: "GET /書/", Access: gateway.Public}}}, nil)
+	for path, want := range map[string]int{
+		"/wiki/%E4%BD%95%EF%BC%9F":                           200, // a full-width question mark
+		"/wiki/a%EF%BC%8Fb":                                  200, // and solidus
+		"/%E6%9B%B8/%E4%BD%95%EF%BC%9F":                      200,
+		"/wiki/a%20/b.":                                      200,
+		"/wiki/caf%C3%A9":                                    200,
+		"/wiki/..%20/secret":                                 401,
+		"/wiki/%E2%80%A5/secret":                             401,
+		"/wiki/%EF%BC%8E%EF%BC%8E%EF%BC%8Fx":                 401,
+		"/wiki/" + strings.Repeat("%EF%BC%8F%E2%80%A5", 700): 400, // in too many ways, or too long
+	} {
+		if got := status(t, s.raw(t, "GET "+path+" HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")); got != want {
+			t.Errorf("%.60s: %d, want %d", path, got, want)
+		}
+	}
+}
+
 // The same for a gateway that lets raw paths through: what could be the restricted path is, and is never public.
 func TestAllowedRawPaths(t *testing.T) {
 	t.Parallel()
@@ -147,6 +172,8 @@ func TestAllowedRawPaths(t *testing.T) {
 		{"/repos/..;/admin/x", 401, 403, 403, 200},
 		{"/repos/%c0%ae%c0%ae/ADMIN./x", 401, 403, 403, 200},
 		{"/admin/help/%2e%2e/x", 401, 403, 403, 200},
+		{"/repos/%E2%80%A5%2fadmin%2fx", 401, 403, 403, 200},
+		{"/repos/..%20%2fadmin%2fx", 401, 403, 403, 200},
 		{"/admin/help/a%2fb", 401, 200, 200, 200}, // public as it is, and never public in this form
 		{"/other/a%2fb", 400, 400, 400, 400},
 		{"/repos/" + strings.Repeat("%25", 1500), 400, 400, 400, 400}, // too long to be sure of
@@ -210,6 +237,48 @@ func TestMethods(t *testing.T) {
 	}
 }
 
+// COPY and MOVE need what the path that they write to needs.
+func TestDestination(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, gateway.Config{Rules: append([]gateway.Rule{
+		{Pattern: "COPY /static/", Access: gateway.Public}, {Pattern: "PUT /files/kept/", Groups: []string{"dev"}},
+	}, siteRules...)}, nil)
+	for _, tc := range []struct {
+		method, path, destination string
+		nobody, alice, dave, root int
+	}{
+		{"MOVE", "/files/a", "/files/b", 401, 200, 200, 200},
+		{"MOVE", "/files/a", "http://h/files/b?x#y", 401, 200, 200, 200},
+		{"MOVE", "/files/a", "/admin/x", 401, 403, 403, 200},
+		{"COPY", "/files/a", "http://other.example/Admin./x", 401, 403, 403, 200},
+		{"COPY", "/static/a", "/admin/x", 401, 403, 403, 200},
+		{"COPY", "/static/a", "/files/b", 401, 200, 200, 200},
+		{"COPY", "/files/a", "/files/kept/b", 401, 403, 200, 200}, // what may not be put may not be copied there
+		{"GET", "/static/a", "/admin/x", 401, 403, 403, 200},
+		{"MOVE", "/files/a", "/x/..%2fadmin/x", 400, 400, 400, 400},
+		{"MOVE", "/files/a", "/files/b#/../../admin/x", 400, 400, 400, 400},
+		{"MOVE", "/files/a", "admin/x", 400, 400, 400, 400},
+		{"MOVE", "/files/a", "//h/admin/x", 400, 400, 400, 400},
+		{"MOVE", "/files/a", "http:admin/x", 400, 400, 400, 400},
+		{"MOVE", "/files/a", "", 400, 400, 400, 400},
+		{"MOVE", "/files/a", "/files/b\r\nDestination: /admin/x", 400, 400, 400, 400},
+	} {
+		for _, who := range []struct {
+			name, pass string
+			want       int
+		}{{"", "", tc.nobody}, {"alice", "wonderland", tc.alice}, {"dave", "jones", tc.dave}, {"root", "toor", tc.root}} {
+			auth := ""
+			if who.name != "" {
+				auth = "Authorization: " + basic(who.name, who.pass) + "\r\n"
+			}
+			got := status(t, s.raw(t, tc.method+" "+tc.path+" HTTP/1.1\r\nHost: h\r\nDestination: "+tc.destination+"\r\n"+auth+"Connection: close\r\n\r\n"))
+			if got != who.want {
+				t.Errorf("%s %s to %q by %q: %d, want %d", tc.method, tc.path, tc.destination, who.name, got, who.want)
+			}
+		}
+	}
+}
+
 // A rule with a host holds for all spellings of it, and for hosts that nobody named: only the upstream knows what it
 // shows them.
 func TestHosts(t *testing.T) {
@@ -230,6 +299,8 @@ func TestHosts(t *testing.T) {
 		{"admin.example:8443", "/x", 401, 403},
 		{"admin.example", "/static/x", 401, 403}, // both hold
 		{"www.example", "/x", 401, 200},
+		{"www.example:443", "/x", 401, 200},
+		{"www.example:admin.example", "/news/x", 401, 403}, // no port
 		{"www.example", "/news/x", 200, 200},
 		{"www.example", "/static/x", 200, 200},
 		{"www.example", "/billing/x", 401, 403},

@@ -13,6 +13,7 @@ import (
 	"net/http/httputil"
 	"sync"
 
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/propagation"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
@@ -52,20 +53,20 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	x := exchangeOf(r.Context())
 	var span trace.Span
 	if !g.blind {
-		span = g.startClientSpan(r, t.upstream)
+		span = g.startClientSpan(r)
 	}
 	res, err := t.upstream.RoundTrip(r)
 	if err != nil {
 		if span != nil {
+			t.describe(span, r, semconv.ErrorTypeKey.String(string(failureOf(r.Context(), x, err))))
 			span.SetStatus(codes.Error, "")
-			span.SetAttributes(semconv.ErrorTypeKey.String(string(failureOf(r.Context(), x, err))))
 			span.End()
 		}
 		return nil, err
 	}
 	g.signals.upstreamAnswered(r.Context())
-	if span != nil && span.IsRecording() {
-		span.SetAttributes(semconv.HTTPResponseStatusCode(res.StatusCode))
+	if span != nil {
+		t.describe(span, r, semconv.HTTPResponseStatusCode(res.StatusCode))
 		if res.StatusCode >= 400 {
 			span.SetStatus(codes.Error, "")
 		}
@@ -81,24 +82,37 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // startClientSpan starts the span of the call, and writes it into the headers.
-func (g *Gateway) startClientSpan(r *http.Request, up *upstream) trace.Span {
+func (g *Gateway) startClientSpan(r *http.Request) trace.Span {
 	ctx := r.Context()
 	if trace.SpanContextFromContext(ctx).IsRemote() && g.mw.Untrusted(r) {
 		// Nobody traces here, so the context is still the caller's.
 		ctx = trace.ContextWithSpanContext(ctx, trace.SpanContext{})
 	}
-	method := attempt.KnownMethod(r.Method)
-	ctx, span := g.signals.tracer.Start(ctx, method, trace.WithSpanKind(trace.SpanKindClient))
-	if span.IsRecording() {
-		span.SetAttributes(
-			semconv.HTTPRequestMethodKey.String(method),
-			semconv.ServerAddress(up.address),
-			semconv.URLScheme(up.scheme),
-			semconv.URLPath(r.URL.Path),
-		)
-	}
+	ctx, span := g.signals.tracer.Start(ctx, attempt.KnownMethod(r.Method), trace.WithSpanKind(trace.SpanKindClient))
 	g.propagators.Inject(ctx, propagation.HeaderCarrier(r.Header))
 	return span
+}
+
+// callAttributes are those of a client span.
+type callAttributes [5]attribute.KeyValue
+
+var callPool = sync.Pool{New: func() any { return new(callAttributes) }}
+
+// describe writes all attributes of the call at once, result among them: the SDK copies what it has with every call.
+func (t *transport) describe(span trace.Span, r *http.Request, result attribute.KeyValue) {
+	if !span.IsRecording() {
+		return
+	}
+	all := callPool.Get().(*callAttributes)
+	*all = callAttributes{
+		semconv.HTTPRequestMethodKey.String(attempt.KnownMethod(r.Method)),
+		semconv.ServerAddress(t.upstream.address),
+		semconv.URLScheme(t.upstream.scheme),
+		semconv.URLPath(r.URL.Path),
+		result,
+	}
+	span.SetAttributes(all[:]...)
+	callPool.Put(all)
 }
 
 // responseBody ends the span with the body, and sees an upstream that dies in the middle of it.

@@ -12,10 +12,10 @@ import (
 const (
 	maxRawPathBytes = 4 << 10
 	maxReadings     = 512
+	maxReadingBytes = 256 << 10 // of all together
 )
 
-// decodings are what servers, frameworks and file systems were seen to do to a path, each of them alone. They never make it
-// longer, and begin at "/".
+// decodings are what servers, frameworks and file systems were seen to do to a path, each of them alone.
 var decodings = [...]func(string) string{
 	percentDecoded,
 	overlongDecoded,
@@ -29,6 +29,8 @@ var decodings = [...]func(string) string{
 	func(s string) string { return before(s, "\r\n") },
 	func(s string) string { return before(s, "?") },
 	func(s string) string { return before(s, "#") },
+	compatible,
+	blanksTrimmed,
 }
 
 // readings returns every path that some order of decodings makes of raw, raw included, and false when there are too many
@@ -37,7 +39,7 @@ func readings(raw string) ([]string, bool) {
 	if len(raw) > maxRawPathBytes {
 		return nil, false
 	}
-	found := []string{raw}
+	found, total := []string{raw}, len(raw)
 	seen := map[string]struct{}{raw: {}}
 	for i := 0; i < len(found); i++ {
 		for _, decode := range decodings {
@@ -48,7 +50,8 @@ func readings(raw string) ([]string, bool) {
 			if _, known := seen[s]; known {
 				continue
 			}
-			if len(found) == maxReadings {
+			total += len(s)
+			if len(found) == maxReadings || total > maxReadingBytes {
 				return nil, false
 			}
 			seen[s] = struct{}{}

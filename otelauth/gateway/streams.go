@@ -34,6 +34,7 @@ type watched struct {
 	host   string
 	url    *url.URL
 	since  time.Time // when it was last known to be right
+	began  time.Time // by the clock of the operating system
 }
 
 func (s *streams) add(x *exchange) {
@@ -71,7 +72,7 @@ func (s *streams) watch(x *exchange, r *http.Request, now time.Time) {
 		return
 	}
 	x.list.mu.Lock()
-	x.watched = watched{ctx: r.Context(), method: r.Method, host: r.Host, url: r.URL, since: now}
+	x.watched = watched{ctx: r.Context(), method: r.Method, host: r.Host, url: r.URL, since: now, began: time.Now()}
 	x.list.mu.Unlock()
 }
 
@@ -102,6 +103,7 @@ func (g *Gateway) keepStreams() {
 			return
 		case <-g.kick:
 			timer.Stop()
+			period = g.sweepPeriod()
 		case <-timer.C:
 		}
 		g.sweep(period)
@@ -116,11 +118,15 @@ func (g *Gateway) sweepPeriod() time.Duration {
 	return max(g.latest.Load().cfg.MaxStreamAge/looks, time.Millisecond)
 }
 
-// sweep ends the streams whose account may no longer have them.
+// sweep ends the streams whose account may no longer have them. What began within the period is left to the next look: a request that
+// a Reconfigure finds on its way has its answer.
 func (g *Gateway) sweep(period time.Duration) {
 	st := g.latest.Load()
 	now := st.cfg.Auth.Now()
-	for _, x := range g.streams.those(func(x *exchange) bool { return x.watched.ctx != nil && !x.cut.Load() }) {
+	due := func(x *exchange) bool {
+		return x.watched.ctx != nil && !x.cut.Load() && time.Since(x.watched.began) >= period
+	}
+	for _, x := range g.streams.those(due) {
 		// Only the keeper writes since.
 		w := &x.watched
 		user, ok, err := g.mw.Recheck(w.ctx)

@@ -20,7 +20,7 @@
 // unknown key, a key that stands twice and a value of the wrong type are errors with their line.
 //
 // Secrets are in no flag, because everybody on the machine can list the arguments of processes: passwords are asked for or read from standard
-// input, the data source of a database comes from a file or OTELAUTH_SQL_DSN, identity keys from a file.
+// input, the data source of a database comes from a file or OTELAUTH_SQL_DSN, the URL of a Redis and identity keys from files.
 //
 // Telemetry is configured by the OTEL_ variables of the OpenTelemetry specification. Without any exporter among them, events are
 // written as JSON lines to standard error, and spans and metrics are not exported.

@@ -6,6 +6,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -52,6 +53,7 @@ func (c *gatewayCommand) Run(t *terminal) error {
 	if err != nil {
 		return err
 	}
+	paceCollector()
 	return p.serve(ctx, stop, hangups, load)
 }
 
@@ -61,6 +63,8 @@ type loaded struct {
 	settings *settings
 	config   gateway.Config
 	accounts accounts
+	// certificate is the hash of its files; zero without. The gateway finds a change by size and time, SIGHUP by content.
+	certificate [sha256.Size]byte
 }
 
 // load reads everything. It changes nothing, so with an error the former reading stays in force.
@@ -73,6 +77,7 @@ func load(ctx context.Context, args []string) (*loaded, error) {
 	if l.config, err = l.flags.build(s); err != nil {
 		return nil, usageError{err}
 	}
+	l.certificate = l.flags.certificate()
 	if l.accounts, err = l.flags.open(ctx); err != nil {
 		return nil, err
 	}
@@ -115,6 +120,7 @@ type process struct {
 	signals *signals
 	gw      *gateway.Gateway
 	told    *audit.SlogObserver // with OTEL_SDK_DISABLED
+	shared  *shared             // nil: with nobody
 	loaded  *loaded
 }
 
@@ -127,8 +133,17 @@ func newProcess(ctx context.Context, t *terminal, l *loaded) (*process, error) {
 	if p.signals.disabled {
 		p.told = audit.NewSlog(slog.NewJSONHandler(t.err, nil))
 	}
+	notices, err := p.notices()
+	if err == nil {
+		p.shared, err = l.flags.share(l.config.Auth.IdentityKey, notices)
+	}
+	if err != nil {
+		p.signals.close()
+		return nil, err
+	}
 	p.wire(&l.config)
 	if p.gw, err = gateway.New(l.config); err != nil {
+		p.shared.close()
 		p.signals.close()
 		return nil, explain(err, &l.config, l.settings)
 	}
@@ -138,6 +153,7 @@ func newProcess(ctx context.Context, t *terminal, l *loaded) (*process, error) {
 // wire tells cfg where signals go.
 func (p *process) wire(cfg *gateway.Config) {
 	cfg.Propagators = p.signals.propagators
+	p.shared.wire(cfg)
 	if p.told != nil {
 		// No attempt is invisible: without an SDK its events are lines still.
 		cfg.Uninstrumented = true
@@ -150,6 +166,7 @@ func (p *process) wire(cfg *gateway.Config) {
 // serve returns when everything has ended.
 func (p *process) serve(ctx context.Context, stop func(), hangups <-chan os.Signal, load func() (*loaded, error)) error {
 	defer p.signals.close()
+	defer p.shared.close()
 	listeners, admin, err := p.listen()
 	if err != nil {
 		return errors.Join(err, p.gw.Shutdown(context.Background()))
@@ -204,10 +221,24 @@ func (p *process) serve(ctx context.Context, stop func(), hangups <-chan os.Sign
 	return errors.Join(faults...)
 }
 
-// unchanged returns the file of accounts when it is all that can have changed: certificates are watched by the gateway itself.
+// certificate hashes the certificate's files. What cannot be read is gateway.Check's to say.
+func (f *gatewayFlags) certificate() (sum [sha256.Size]byte) {
+	if f.CertFile == "" || f.KeyFile == "" {
+		return sum
+	}
+	h := sha256.New()
+	for _, name := range []string{f.CertFile, f.KeyFile} {
+		content, _ := os.ReadFile(name)
+		fmt.Fprintln(h, len(content))
+		h.Write(content)
+	}
+	return [sha256.Size]byte(h.Sum(nil))
+}
+
+// unchanged returns the file of accounts when it is all that can have changed.
 func (l *loaded) unchanged(next *loaded) *htpasswd.File {
 	file, ok := l.accounts.(*htpasswd.File)
-	if !ok || l.flags.UpstreamCAFile != "" || !reflect.DeepEqual(l.flags, next.flags) ||
+	if !ok || l.flags.UpstreamCAFile != "" || l.certificate != next.certificate || !reflect.DeepEqual(l.flags, next.flags) ||
 		!reflect.DeepEqual(l.config.Auth.IdentityKey, next.config.Auth.IdentityKey) {
 		return nil
 	}
@@ -231,6 +262,9 @@ func (p *process) reload(load func() (*loaded, error)) {
 	former := p.loaded
 	if !reflect.DeepEqual(former.flags.Listen, next.flags.Listen) || former.flags.AdminListen != next.flags.AdminListen {
 		p.t.complain(errors.New("SIGHUP: listen and admin-listen take effect at the next start"))
+	}
+	if former.flags.redisFlags != next.flags.redisFlags || former.flags.GeoIPDatabase != next.flags.GeoIPDatabase {
+		p.t.complain(errors.New("SIGHUP: redis-url-file, redis-prefix, redis-timeout and geoip-database take effect at the next start"))
 	}
 	if file := former.unchanged(next); file != nil {
 		// Nobody has to be hashed again.

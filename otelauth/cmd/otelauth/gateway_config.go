@@ -15,6 +15,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/audit"
 	"github.com/otelauth/otelauth-go/otelauth/clientip"
+	"github.com/otelauth/otelauth-go/otelauth/detect/geoip"
 	"github.com/otelauth/otelauth-go/otelauth/gateway"
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 	"github.com/otelauth/otelauth-go/otelauth/verify/htpasswd"
@@ -115,6 +116,12 @@ func (f *gatewayFlags) build(s *settings) (gateway.Config, error) {
 	}
 	cfg.Auth.IdentityKey, err = readIdentityKeys(f.IdentityKeyFile)
 	fault("identity-key-file", err)
+	faults = append(faults, f.redisFlags.validate(s, cfg.Auth.IdentityKey)...)
+	if f.GeoIPDatabase != "" {
+		cities, err := geoip.Open(f.GeoIPDatabase)
+		fault("geoip-database", err)
+		cfg.Auth.Detect.Locator = cities
+	}
 	rules, err := f.rules(s)
 	if err != nil {
 		faults = append(faults, err)

@@ -21,12 +21,14 @@ type gatewayFlags struct {
 	DangerouslyAllowLegacy bool   `group:"Accounts" help:"Accept apr1, {SSHA} and {SHA} hashes while passwords are set anew."`
 	sqlFlags               `group:"Accounts"`
 
+	redisFlags `group:"Network"`
+
 	Realm                       string   `default:"restricted" group:"Rules" help:"What browsers show in the prompt."`
 	Public                      []string `sep:"none" placeholder:"PATTERN" group:"Rules" help:"What needs no credentials, as a pattern of http.ServeMux: 'GET /static/'. What no pattern names needs them."`
 	Endpoint                    []string `sep:"none" placeholder:"PATTERN" group:"Rules" help:"What signals count as an endpoint of its own; it needs credentials like all else. Endpoints that another rule names need no mention."`
 	Sensitive                   []string `sep:"none" placeholder:"PATTERN" group:"Rules" help:"What deserves attention; changes no answer."`
-	AllowGroups                 []string `sep:"none" placeholder:"PATTERN=GROUP,…" group:"Rules" help:"What only members of these groups may call: '/admin/=ops,staff'."`
-	AllowAccounts               []string `sep:"none" placeholder:"PATTERN=NAME,…" group:"Rules" help:"What only these accounts, and the groups of --allow-groups, may call."`
+	AllowGroups                 []string `sep:"none" placeholder:"PATTERN=GROUP,…" mapping:"" group:"Rules" help:"What only members of these groups may call: '/admin/=ops,staff'."`
+	AllowAccounts               []string `sep:"none" placeholder:"PATTERN=NAME,…" mapping:"" group:"Rules" help:"What only these accounts, and the groups of --allow-groups, may call."`
 	AllowRawPath                []string `sep:"none" placeholder:"PATTERN" group:"Rules" help:"Paths that may come in another form than the normal one; never public. Default: none, they are answered 400."`
 	TrustedOrigin               []string `sep:"none" placeholder:"ORIGIN" group:"Rules" help:"Whence browsers may send unsafe requests, besides the gateway's own origin."`
 	DangerouslyAllowCrossOrigin []string `sep:"none" placeholder:"PATTERN" group:"Rules" help:"What any page may make browsers call."`
@@ -43,6 +45,7 @@ type gatewayFlags struct {
 	DangerouslyAllowPlaintext bool     `group:"Network" help:"Serve passwords over plaintext on any address."`
 
 	IdentityKeyFile []string      `sep:"none" placeholder:"FILE" group:"Signals" help:"The keys of user.hash, a line id:hex each, the first in use. Default: random at each start."`
+	GeoIPDatabase   string        `name:"geoip-database" placeholder:"FILE" group:"Signals" help:"A database of cities in MaxMind's format (GeoLite2 City, DB-IP City), for the detection of impossible travel; read at the start. Default: none, and that is not detected."`
 	UserNames       string        `enum:"plain,hash" default:"plain" group:"Signals" help:"Whether signals tell names (plain) or only their hashes (hash)."`
 	Successes       string        `enum:"every,first" default:"every" group:"Signals" help:"Which successes are told one by one: every, or the first of an account from a network in a minute."`
 	ServerName      string        `default:"otelauth-gateway" group:"Signals" help:"server.address of spans and metrics."`

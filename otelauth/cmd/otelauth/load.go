@@ -5,13 +5,14 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"os"
-	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/otelauth/otelauth-go/otelauth/cmd/otelauth/internal/flagfile"
 )
 
 // variablePrefix begins the environment variables of the gateway's flags.
@@ -25,11 +26,25 @@ func variable(flag string) string {
 // Flags that say what to do now, or where the file is, stand in no file.
 func onlyFlag(name string) bool { return name == "help" || name == "check" || name == "config" }
 
+// fileFlags are the flags that may stand in a file.
+func fileFlags(node *kong.Node) []*kong.Flag {
+	return slices.DeleteFunc(slices.Clone(node.Flags), func(f *kong.Flag) bool { return onlyFlag(f.Name) })
+}
+
+func readConfigFile(path string, flags []*kong.Flag) (*flagfile.File, error) {
+	r, err := openRegular(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = r.Close() }() // read only
+	return flagfile.Read(r, path, flags)
+}
+
 // settings resolves the flags of the gateway that are not on the command line: first the environment, then the
 // file.
 type settings struct {
 	getenv func(string) string
-	file   *configFile // nil: none
+	file   *flagfile.File // nil: none
 	// places says where the value of a flag stands, for errors.
 	places map[string]string
 }
@@ -49,7 +64,10 @@ func (s *settings) Resolve(_ *kong.Context, parent *kong.Path, flag *kong.Flag) 
 		return nil, nil
 	}
 	s.places[flag.Name] = place
-	return value, checkValue(flag, value, place)
+	if err := flagfile.Check(flag, value); err != nil {
+		return value, placed{place, err}
+	}
+	return value, nil
 }
 
 func (s *settings) find(flag *kong.Flag) (value any, place string) {
@@ -66,31 +84,9 @@ func (s *settings) find(flag *kong.Flag) (value any, place string) {
 		return items, variable(flag.Name)
 	}
 	if s.file != nil {
-		if e, found := s.file.entries[flag.Name]; found {
-			return e.value, s.file.place(e.line) + ": " + flag.Name
-		}
+		return s.file.Find(flag.Name)
 	}
 	return nil, ""
-}
-
-// checkValue reads value as kong will, so that the error can name its place.
-func checkValue(flag *kong.Flag, value any, place string) error {
-	scratch := reflect.New(flag.Target.Type()).Elem()
-	if err := flag.Parse(kong.Scan().PushTyped(value, kong.FlagValueToken), scratch); err != nil {
-		_, text, found := strings.Cut(err.Error(), ": ")
-		if !found {
-			text = err.Error()
-		}
-		return placed{place, errors.New(text)}
-	}
-	if flag.Enum == "" {
-		return nil
-	}
-	text, _ := value.(string)
-	if !flag.EnumMap()[text] {
-		return placed{place, fmt.Errorf("not one of %s", strings.ReplaceAll(strings.TrimSuffix(flag.Enum, ","), ",", ", "))}
-	}
-	return nil
 }
 
 // placed is an error with its place in the file or the environment. kong puts the flag before it, which sanitize takes away.
@@ -127,7 +123,7 @@ func loadGateway(args []string, getenv func(string) string) (*gatewayCommand, *s
 		path = getenv(variable("config"))
 	}
 	if path != "" {
-		if s.file, err = readConfigFile(path, gatewayNode(parser)); err != nil {
+		if s.file, err = readConfigFile(path, fileFlags(gatewayNode(parser))); err != nil {
 			return nil, nil, usageError{err}
 		}
 	}

@@ -5,7 +5,6 @@ package main
 
 import (
 	"bytes"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -17,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/otelauth/otelauth-go/otelauth"
+	"github.com/otelauth/otelauth-go/otelauth/cmd/otelauth/internal/flagfile"
 	"github.com/otelauth/otelauth-go/otelauth/gateway"
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
@@ -189,7 +189,7 @@ func TestConfigFileFaults(t *testing.T) {
 		"syntax":               {"users: a\n\tcanary: [\n", "f:2: not YAML"},
 		"all at once":          {"x1: 1\nrealm: [canary]\nidle-timeout: 5\n", "f:1: unknown key \"x1\": see otelauth gateway --help for all of them\nf:2: realm: want one value, not a list or a mapping\nf:3: idle-timeout: want a duration with its unit, such as 30s or 5m"},
 	} {
-		_, err := parseConfigFile("f", []byte(test.text), gatewayNodeOf(t))
+		_, err := flagfile.Read(strings.NewReader(test.text), "f", fileFlags(gatewayNodeOf(t)))
 		if err == nil || !strings.HasPrefix(err.Error(), test.want) {
 			t.Errorf("%s:\ngot  %v\nwant %s", name, err, test.want)
 			continue
@@ -201,35 +201,8 @@ func TestConfigFileFaults(t *testing.T) {
 	for name, text := range map[string]string{
 		"empty": "", "comment": "# nothing\n", "null": "~\n", "a null setting": "realm:\nusers: ~\n", "a marker": "---\n", "byte order mark": "\ufeffusers: a\n",
 	} {
-		if _, err := parseConfigFile("f", []byte(text), gatewayNodeOf(t)); err != nil {
+		if _, err := flagfile.Read(strings.NewReader(text), "f", fileFlags(gatewayNodeOf(t))); err != nil {
 			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
-
-// TestConfigFileNoise: whatever stands in a file, it is read or refused. It is no fuzzer, because instrumenting the SQLite that the
-// command brings along takes minutes.
-func TestConfigFileNoise(t *testing.T) {
-	t.Parallel()
-	node := gatewayNodeOf(t)
-	r := rand.New(rand.NewPCG(1, 2))
-	pieces := strings.Split("users: a\n|public: [/a, '/b']\n|allow-groups: {/x/: [y]}\n|realm: &a b\n|users: *a\n|? [a]\n: b\n|<<: *x\n|a: !!binary aGk=\n|idle-timeout: |5m|\n|- |{|}|[|]|:|\t|  |\x00|\xff|---\n|\"|'|#|!!int |~", "|")
-	for range 20_000 {
-		var text strings.Builder
-		for range 1 + r.IntN(8) {
-			text.WriteString(pieces[r.IntN(len(pieces))])
-		}
-		file, err := parseConfigFile("f", []byte(text.String()), node)
-		if err == nil && file == nil {
-			t.Fatalf("%q: neither a file nor an error", text.String())
-		}
-		if err != nil {
-			continue
-		}
-		for name, e := range file.entries {
-			if e.line < 1 || e.value == nil {
-				t.Fatalf("%q: %s: line %d, value %v", text.String(), name, e.line, e.value)
-			}
 		}
 	}
 }

@@ -22,7 +22,7 @@
 // the key, can add nothing to what is counted: what is not ours is passed over, and counted by [Feed.Rejected]. He can
 // take away, and hold the lease: findings are then told 30 s late, by every process. He can repeat an old batch of a
 // process of which no newer one is left. Give Redis TLS, and the service a user that may run EVAL, EVALSHA, TIME, GET,
-// SET, DEL, PEXPIRE, XADD, XRANGE and XREVRANGE on its prefix and nothing else.
+// SET, DEL, STRLEN, PEXPIRE, XADD, XRANGE and XREVRANGE on its prefix and nothing else.
 package redisfeed
 
 import (

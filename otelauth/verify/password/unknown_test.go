@@ -43,16 +43,12 @@ func (c *counted) add(hash *password.Hash, r *rand.Rand) {
 // in the next. No clock has a part in it.
 func TestUnknownNamesCostWhatAccountsCost(t *testing.T) {
 	t.Parallel()
-	const names = 4000
 	var runs strings.Builder // the schemes that one attempt has run
 	scheme := func(name string) func(uint32) *password.Hash {
 		return password.Counted(name, func() { runs.WriteString(name + " ") })
 	}
 	a, b, c := scheme("a"), scheme("b"), scheme("c")
-	for name, kinds := range map[string][]struct {
-		hash  *password.Hash
-		share float64
-	}{
+	for name, kinds := range map[string][]kind{
 		"half with a former one": {{a(1), .5}, {a(1).WithFormer(a(1)), .5}},
 		"a tenth":                {{a(1), .9}, {a(1).WithFormer(a(1)), .1}},
 		"nine tenths":            {{a(1), .1}, {a(1).WithFormer(a(1)), .9}},
@@ -64,75 +60,86 @@ func TestUnknownNamesCostWhatAccountsCost(t *testing.T) {
 		"nobody":                 {{a(1), .5}, {b(1), .5}},
 		"everybody":              {{a(1).WithFormer(a(1)), 1}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			const accounts = 1000
-			r := rand.New(rand.NewPCG(1, 2))
-			s := &counted{accounts: map[string]*verify.Account{}}
-			var hashes []*password.Hash
-			for _, k := range kinds {
-				for range int(math.Round(k.share * accounts)) {
-					s.add(k.hash, r)
-					hashes = append(hashes, k.hash)
-				}
-			}
-			s.mix = password.NewMix(hashes)
-			start := func() *verify.Engine {
-				e, err := verify.New(verify.Config{Accounts: s, DecoyKey: bytes.Repeat([]byte{7}, 32)})
-				if err != nil {
-					t.Fatal(err)
-				}
-				return e
-			}
-			engine, later := start(), start()
-			work := func(e *verify.Engine, name, pass string) string {
-				t.Helper()
-				field, fault := credential.Split(http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte(name+":"+pass))}}, 0)
-				if fault != credential.NoFault {
-					t.Fatal(fault)
-				}
-				runs.Reset()
-				var res attempt.Result
-				if e.Verify(t.Context(), time.Now(), field, netip.MustParsePrefix("192.0.2.1/32"), &res) != nil || res.Outcome != attempt.Failure {
-					t.Fatalf("%s: %v", name, res.Outcome)
-				}
-				return runs.String()
-			}
-			shares := func(of string, next func(i int) string) map[string]float64 {
-				t.Helper()
-				got := map[string]float64{}
-				for i := range names {
-					got[work(engine, next(i), fmt.Sprint("guess ", i))]++
-				}
-				for kind := range got {
-					got[kind] /= names
-				}
-				return got
-			}
-			known := make([]string, 0, accounts)
-			for name := range s.accounts {
-				known = append(known, name)
-			}
-			of := shares("accounts", func(i int) string { return known[i%len(known)] })
-			unknown := shares("unknown names", func(i int) string { return fmt.Sprint("unknown", i) })
-			for kind, share := range of {
-				// Six standard deviations of as many draws; the names and the key are always the same.
-				if d := math.Abs(unknown[kind] - share); d > 6*math.Sqrt(share*(1-share)/names) {
-					t.Errorf("accounts run %q in %.1f %%, unknown names in %.1f %%", kind, 100*share, 100*unknown[kind])
-				}
-			}
-			for kind := range unknown {
-				if of[kind] == 0 {
-					t.Errorf("an unknown name runs %q, which no account does", kind)
-				}
-			}
-			for i := range 500 {
-				name := fmt.Sprint("unknown", i)
-				first := work(engine, name, "guess a")
-				if again, restarted := work(engine, name, "guess b"), work(later, name, "guess a"); first != again || first != restarted {
-					t.Errorf("%s runs %q, then %q, after a restart %q", name, first, again, restarted)
-				}
-			}
-			t.Logf("accounts %v, unknown names %v", of, unknown)
-		})
+		sameShares(t, name, kinds, &runs)
 	}
+}
+
+// kind is a part of a store's accounts.
+type kind struct {
+	hash  *password.Hash
+	share float64
+}
+
+// sameShares compares what runs for accounts and for other names. The hashes of kinds write to runs.
+func sameShares(t *testing.T, store string, kinds []kind, runs *strings.Builder) {
+	t.Helper()
+	const names = 4000
+	const accounts = 1000
+	r := rand.New(rand.NewPCG(1, 2))
+	s := &counted{accounts: map[string]*verify.Account{}}
+	var hashes []*password.Hash
+	for _, k := range kinds {
+		for range int(math.Round(k.share * accounts)) {
+			s.add(k.hash, r)
+			hashes = append(hashes, k.hash)
+		}
+	}
+	s.mix = password.NewMix(hashes)
+	start := func() *verify.Engine {
+		e, err := verify.New(verify.Config{Accounts: s, DecoyKey: bytes.Repeat([]byte{7}, 32)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	engine, later := start(), start()
+	work := func(e *verify.Engine, name, pass string) string {
+		t.Helper()
+		field, fault := credential.Split(http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte(name+":"+pass))}}, 0)
+		if fault != credential.NoFault {
+			t.Fatal(fault)
+		}
+		runs.Reset()
+		var res attempt.Result
+		if e.Verify(t.Context(), time.Now(), field, netip.MustParsePrefix("192.0.2.1/32"), &res) != nil || res.Outcome != attempt.Failure {
+			t.Fatalf("%s: %v", name, res.Outcome)
+		}
+		return runs.String()
+	}
+	shares := func(next func(i int) string) map[string]float64 {
+		t.Helper()
+		got := map[string]float64{}
+		for i := range names {
+			got[work(engine, next(i), fmt.Sprint("guess ", i))]++
+		}
+		for kind := range got {
+			got[kind] /= names
+		}
+		return got
+	}
+	known := make([]string, 0, accounts)
+	for name := range s.accounts {
+		known = append(known, name)
+	}
+	of := shares(func(i int) string { return known[i%len(known)] })
+	unknown := shares(func(i int) string { return fmt.Sprint("unknown", i) })
+	for kind, share := range of {
+		// Six standard deviations of as many draws; the names and the key are always the same.
+		if d := math.Abs(unknown[kind] - share); d > 6*math.Sqrt(share*(1-share)/names) {
+			t.Errorf("%s: accounts run %q in %.1f %%, unknown names in %.1f %%", store, kind, 100*share, 100*unknown[kind])
+		}
+	}
+	for kind := range unknown {
+		if of[kind] == 0 {
+			t.Errorf("%s: an unknown name runs %q, which no account does", store, kind)
+		}
+	}
+	for i := range 500 {
+		name := fmt.Sprint("unknown", i)
+		first := work(engine, name, "guess a")
+		if again, restarted := work(engine, name, "guess b"), work(later, name, "guess a"); first != again || first != restarted {
+			t.Errorf("%s: %s runs %q, then %q, after a restart %q", store, name, first, again, restarted)
+		}
+	}
+	t.Logf("%s: accounts %v, unknown names %v", store, of, unknown)
 }

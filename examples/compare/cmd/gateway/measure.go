@@ -94,6 +94,9 @@ func (l *lab) loads(ctx context.Context) (map[string]samples, error) {
 	return all, nil
 }
 
+// fewConnections are enough for a proxy that hashes: with more of them nginx hashes for all before it answers one.
+const fewConnections = 4
+
 func (l *lab) loadDirect(ctx context.Context, s samples) error {
 	many, err := l.drive(ctx, l.upstreamAddress, l.plan.connections, l.plan.duration, false)
 	if err != nil {
@@ -124,12 +127,18 @@ func (l *lab) loadProxy(ctx context.Context, r *running, s samples) error {
 	if err != nil {
 		return err
 	}
-	many, err := l.drive(ctx, r.address, l.plan.connections, l.plan.duration, r.verifies)
+	connections := l.plan.connections
+	if r.hashes {
+		connections = min(connections, fewConnections)
+	}
+	many, err := l.drive(ctx, r.address, connections, l.plan.duration, r.verifies)
 	if err != nil {
 		return err
 	}
-	if err := sleep(ctx, l.plan.settle); err != nil {
-		return err
+	if r.signals {
+		if err := sleep(ctx, l.plan.settle); err != nil {
+			return err
+		}
 	}
 	used, err := r.cpu()
 	if err != nil {
@@ -222,12 +231,12 @@ func (l *lab) starts(ctx context.Context) (map[string]samples, error) {
 }
 
 func (l *lab) begin(ctx context.Context, x *proxy, credentials, key string, s samples) error {
-	began := time.Now()
 	r, err := l.launch(ctx, x, l.users(l.plan.accounts))
 	if err != nil {
 		return err
 	}
 	defer r.stop()
+	began := r.processes[0].began
 	if err := answers(ctx, r.address, credentials); err != nil {
 		return err
 	}

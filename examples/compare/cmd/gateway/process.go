@@ -24,6 +24,7 @@ type process struct {
 	cmd   *exec.Cmd
 	stdin io.WriteCloser
 	out   *bufio.Reader
+	began time.Time
 	ended chan struct{}
 	err   error // after ended
 }
@@ -42,10 +43,11 @@ func start(ctx context.Context, logFile string, env []string, name string, args 
 	cmd.Stderr = w
 	stdin, errIn := cmd.StdinPipe()
 	stdout, errOut := cmd.StdoutPipe()
+	began := time.Now()
 	if err := errors.Join(errIn, errOut, cmd.Start()); err != nil {
 		return nil, fmt.Errorf("gateway: %s: %w", name, err)
 	}
-	p := &process{cmd: cmd, stdin: stdin, out: bufio.NewReader(stdout), ended: make(chan struct{})}
+	p := &process{cmd: cmd, stdin: stdin, out: bufio.NewReader(stdout), began: began, ended: make(chan struct{})}
 	go func() {
 		_, p.err = cmd.Process.Wait()
 		close(p.ended)

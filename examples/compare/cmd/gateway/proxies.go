@@ -53,7 +53,7 @@ func proxies() []proxy {
 		{name: gatewayLines, words: "`OTEL_SDK_DISABLED=true`: an event of every request as a JSON line, written to a file", verifies: true, start: gateway("OTEL_SDK_DISABLED=true")},
 		{name: gatewayOn, words: "three spans, all metrics and an event of every request, by OTLP to a process of its own", verifies: true, signals: true, start: gateway("")},
 		{name: nginxForward, words: "`proxy_pass` with `auth_request` to `otelauth gateway --forward-auth nginx`, telemetry off; both processes", needs: "nginx", verifies: true, start: forwardNginx},
-		{name: caddyForward, words: "`forward_auth`, the way of Traefik's ForwardAuth, to `otelauth gateway --forward-auth`, telemetry off; both processes", needs: "caddy", verifies: true, start: forwardCaddy},
+		{name: caddyForward, words: "`forward_auth`, the way of Traefik's ForwardAuth, to `otelauth gateway --forward-auth caddy`, telemetry off; both processes", needs: "caddy", verifies: true, start: forwardCaddy},
 	}
 }
 
@@ -81,7 +81,20 @@ func one(p *process, err error) ([]*process, error) {
 }
 
 func startBare(ctx context.Context, l *lab, dir, address, _ string) ([]*process, error) {
-	return one(self(ctx, filepath.Join(dir, "log"), "bare", address, l.upstreamURL()))
+	// A copy, so that it shares no memory with the others that this program is.
+	own, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
+	program, err := os.ReadFile(own)
+	if err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
+	bare := filepath.Join(dir, "bare")
+	if err := os.WriteFile(bare, program, 0o700); err != nil { //nolint:gosec // G306: it is to be run
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
+	return one(start(ctx, filepath.Join(dir, "log"), []string{childVariable + "=1"}, bare, "bare", address, l.upstreamURL()))
 }
 
 // connectionsOfNginx leave room for those to the upstream.
@@ -175,17 +188,12 @@ http://%s {
 	return start(ctx, filepath.Join(dir, "log"), env, "caddy", "run", "--adapter", "caddyfile", "--config", file)
 }
 
-// environment is of every otelauth, before what a row adds. A queue that overflows would make its row cheap.
+// environment is of every otelauth: what a row adds, or where signals go. Everything else is the SDK's default.
 func (l *lab) environment(more string) []string {
-	env := []string{
-		"OTEL_BSP_MAX_QUEUE_SIZE=131072", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE=2048", "OTEL_BSP_SCHEDULE_DELAY=500",
-		"OTEL_BLRP_MAX_QUEUE_SIZE=131072", "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE=2048", "OTEL_BLRP_SCHEDULE_DELAY=500",
-		"OTEL_METRIC_EXPORT_INTERVAL=5000",
-	}
 	if more != "" {
-		return append(env, more)
+		return []string{more}
 	}
-	return append(env, "OTEL_EXPORTER_OTLP_ENDPOINT=http://"+l.sinkAddress, "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf")
+	return []string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + l.sinkAddress, "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf"}
 }
 
 func gateway(env string, flags ...string) func(context.Context, *lab, string, string, string) ([]*process, error) {
@@ -202,7 +210,7 @@ func forwardAuth(ctx context.Context, l *lab, dir, users, kind string) (*process
 		return nil, "", err
 	}
 	p, err := start(ctx, filepath.Join(dir, "log-auth"), l.environment("OTEL_SDK_DISABLED=true"), l.plan.binary,
-		"gateway", "--forward-auth="+kind, "--users", users, "--listen", address, "--trusted-proxy", "127.0.0.0/8", "--successes=first")
+		"gateway", "--forward-auth", kind, "--users", users, "--listen", address, "--trusted-proxy=127.0.0.1", "--dangerously-allow-plaintext", "--successes=first")
 	if err != nil {
 		return nil, "", err
 	}
@@ -225,13 +233,12 @@ func forwardNginx(ctx context.Context, l *lab, dir, address, users string) ([]*p
       proxy_set_header Connection "";
       proxy_pass_request_body off;
       proxy_set_header Content-Length "";
+      proxy_set_header Host $http_host;
       proxy_set_header X-Original-Method $request_method;
       proxy_set_header X-Original-URI $request_uri;
-      proxy_set_header X-Forwarded-Method $request_method;
-      proxy_set_header X-Forwarded-Uri $request_uri;
-      proxy_set_header X-Forwarded-Host $host;
-      proxy_set_header X-Forwarded-Proto http;
+      proxy_set_header X-Original-Host $http_host;
       proxy_set_header X-Forwarded-For $remote_addr;
+      proxy_set_header X-Forwarded-Proto https;
     }
   }
   upstream auth { server %s; keepalive 256; keepalive_requests 100000000; }
@@ -250,7 +257,7 @@ func forwardCaddy(ctx context.Context, l *lab, dir, address, users string) ([]*p
 	if err != nil {
 		return nil, err
 	}
-	front, err := startCaddy(ctx, l, dir, address, fmt.Sprintf("forward_auth %s {\n    uri /\n    copy_headers Remote-User\n  }", authAddress))
+	front, err := startCaddy(ctx, l, dir, address, fmt.Sprintf("forward_auth %s {\n    uri /\n    copy_headers Remote-User X-Forwarded-User X-Request-Id\n  }", authAddress))
 	if err != nil {
 		auth.stop()
 		return nil, err

@@ -1,57 +1,94 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+// Package flagfile reads the configuration file of a command: one YAML mapping whose keys are the names of flags, and whose values
+// say what the flags would.
+//
+// It refuses whatever a person may not have meant: unknown keys, a key twice, numbers and truth values where text belongs,
+// anchors, aliases and second documents. All faults are told at once, each with its line, and none with the value: a secret
+// may have been put where none belongs.
+//
+//	file, err := flagfile.Read(r, "gateway.yaml", flags)
+//	value, place := file.Find("upstream")
+package flagfile
 
 import (
 	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"regexp"
 	"strconv"
 	"strings"
 
 	"github.com/alecthomas/kong"
 	"go.yaml.in/yaml/v4"
+
+	"github.com/otelauth/otelauth-go/otelauth/attempt"
 )
 
-// maxConfigBytes bounds a configuration file.
-const maxConfigBytes = 1 << 20
+// MaxBytes bounds a file.
+const MaxBytes = 1 << 20
 
-// configFile is a configuration file: one mapping, whose keys are the names of flags.
-type configFile struct {
+// File is a configuration file. The zero File has no settings. It does not change, and is safe for concurrent use.
+type File struct {
 	path    string
-	entries map[string]configEntry
+	entries map[string]entry
 }
 
-type configEntry struct {
+type entry struct {
 	value any // a string, or []any of strings
 	line  int
 }
 
-func (f *configFile) place(line int) string { return f.path + ":" + strconv.Itoa(line) }
-
-// readConfigFile reads a file strictly and returns every fault at once, each with its line. None shows a value: a
-// data source may have been put where none belongs.
-func readConfigFile(path string, node *kong.Node) (*configFile, error) {
-	r, err := openRegular(path)
-	if err != nil {
-		return nil, err
+// Find returns the value of a flag as kong takes it from a resolver, and its place, "path:line: name"; nil where the file says
+// nothing of it.
+func (f *File) Find(name string) (value any, place string) {
+	e, found := f.entries[name]
+	if !found {
+		return nil, ""
 	}
-	defer func() { _ = r.Close() }() // read only
-	text, err := io.ReadAll(io.LimitReader(r, maxConfigBytes+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(text) > maxConfigBytes {
-		return nil, fmt.Errorf("%s: larger than %d bytes", path, maxConfigBytes)
-	}
-	return parseConfigFile(path, text, node)
+	return e.value, f.place(e.line) + ": " + name
 }
 
-func parseConfigFile(path string, text []byte, node *kong.Node) (*configFile, error) {
-	f := &configFile{path: path, entries: make(map[string]configEntry)}
+func (f *File) place(line int) string { return f.path + ":" + strconv.Itoa(line) }
+
+// Read reads r, which is called path in errors, and returns every fault at once, a line each. flags are those that may stand in it; a list
+// flag with the tag mapping, whose items read KEY=ITEM,…, takes {KEY: [ITEM, …]} as well.
+func Read(r io.Reader, path string, flags []*kong.Flag) (*File, error) {
+	text, err := io.ReadAll(io.LimitReader(r, MaxBytes+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > MaxBytes {
+		return nil, fmt.Errorf("%s: larger than %d bytes", path, MaxBytes)
+	}
+	return parse(path, text, flags)
+}
+
+// Check reads value as kong will, so that an error can be told with the place of the value.
+func Check(flag *kong.Flag, value any) error {
+	scratch := reflect.New(flag.Target.Type()).Elem()
+	if err := flag.Parse(kong.Scan().PushTyped(value, kong.FlagValueToken), scratch); err != nil {
+		_, text, found := strings.Cut(err.Error(), ": ")
+		if !found {
+			text = err.Error()
+		}
+		return errors.New(text)
+	}
+	if flag.Enum == "" {
+		return nil
+	}
+	text, _ := value.(string)
+	if !flag.EnumMap()[text] {
+		return fmt.Errorf("not one of %s", strings.ReplaceAll(strings.TrimSuffix(flag.Enum, ","), ",", ", "))
+	}
+	return nil
+}
+
+func parse(path string, text []byte, all []*kong.Flag) (*File, error) {
+	f := &File{path: path, entries: make(map[string]entry)}
 	var root yaml.Node
 	d := yaml.NewDecoder(bytes.NewReader(text))
 	if err := d.Decode(&root); err != nil {
@@ -74,10 +111,8 @@ func parseConfigFile(path string, text []byte, node *kong.Node) (*configFile, er
 		return nil, fmt.Errorf("%s: not a list of settings such as upstream: http://127.0.0.1:8000", f.place(top.Line))
 	}
 	flags := make(map[string]*kong.Flag)
-	for _, flag := range node.Flags {
-		if !onlyFlag(flag.Name) {
-			flags[flag.Name] = flag
-		}
+	for _, flag := range all {
+		flags[flag.Name] = flag
 	}
 	var faults []error
 	fault := func(line int, format string, args ...any) {
@@ -91,7 +126,7 @@ func parseConfigFile(path string, text []byte, node *kong.Node) (*configFile, er
 		}
 		flag, known := flags[key.Value]
 		if !known {
-			fault(key.Line, "unknown key %s%s", quoted(shown(key.Value)), nearest(key.Value, flags))
+			fault(key.Line, "unknown key %s%s", strconv.QuoteToGraphic(attempt.Text(key.Value, maxShownBytes)), nearest(key.Value, flags))
 			continue
 		}
 		if first, twice := f.entries[key.Value]; twice {
@@ -99,7 +134,7 @@ func parseConfigFile(path string, text []byte, node *kong.Node) (*configFile, er
 			continue
 		}
 		v, err := settingOf(flag, value)
-		f.entries[key.Value] = configEntry{v, key.Line}
+		f.entries[key.Value] = entry{v, key.Line}
 		if err != nil {
 			fault(err.line, "%s: %s", key.Value, err.text)
 			continue
@@ -108,17 +143,20 @@ func parseConfigFile(path string, text []byte, node *kong.Node) (*configFile, er
 			delete(f.entries, key.Value)
 			continue
 		}
-		if err := checkValue(flag, v, f.place(key.Line)+": "+key.Value); err != nil {
-			faults = append(faults, err)
+		if err := Check(flag, v); err != nil {
+			fault(key.Line, "%s: %w", key.Value, err)
 		}
 	}
 	return f, errors.Join(faults...)
 }
 
+// maxShownBytes bounds a key in an error.
+const maxShownBytes = 256
+
 var yamlLine = regexp.MustCompile(`line (\d+)`)
 
 // syntax words an error of the YAML parser, which may quote the line.
-func (f *configFile) syntax(err error) error {
+func (f *File) syntax(err error) error {
 	if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
 		return fmt.Errorf("%s:%s: not YAML: look at the indentation, the quotes and the colons there and above", f.path, m[1])
 	}
@@ -140,7 +178,7 @@ func settingOf(flag *kong.Flag, n *yaml.Node) (any, *valueError) {
 		return scalarOf(flag, n)
 	}
 	switch {
-	case n.Kind == yaml.MappingNode && grants(flag.Name):
+	case n.Kind == yaml.MappingNode && flag.Tag.Has("mapping"):
 		return grantsOf(n)
 	case n.Kind == yaml.SequenceNode:
 		items := make([]any, 0, len(n.Content))
@@ -158,9 +196,6 @@ func settingOf(flag *kong.Flag, n *yaml.Node) (any, *valueError) {
 	}
 	return nil, wrong(n, "want a list")
 }
-
-// grants are the flags whose values read PATTERN=ITEM,…: a mapping in the file.
-func grants(name string) bool { return name == "allow-groups" || name == "allow-accounts" }
 
 // grantsOf reads {pattern: [item, …]}.
 func grantsOf(n *yaml.Node) (any, *valueError) {

@@ -1,0 +1,21 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import "testing"
+
+func TestPercentFor(t *testing.T) {
+	t.Parallel()
+	const mib = 1 << 20
+	for _, tt := range []struct {
+		live uint64
+		want int
+	}{
+		{0, 1600}, {mib, 1600}, {2 * mib, 1600}, {8 * mib, 400}, {32 * mib, 100}, {33 * mib, 100}, {4096 * mib, 100},
+	} {
+		if got := percentFor(tt.live); got != tt.want {
+			t.Errorf("percentFor(%d MiB) = %d, want %d", tt.live/mib, got, tt.want)
+		}
+	}
+}

@@ -1,0 +1,182 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/otelauth/otelauth-go/otelauth"
+	"github.com/otelauth/otelauth-go/otelauth/internal/redistest"
+)
+
+func fileOf(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// has reports whether a line of JSON with these values has been written so far.
+func (p *running) has(msg string, values map[string]any) bool {
+	for line := range strings.Lines(p.output()) {
+		var e map[string]any
+		if json.Unmarshal([]byte(line), &e) != nil || e["msg"] != msg {
+			continue
+		}
+		all := true
+		for k, v := range values {
+			all = all && e[k] == v
+		}
+		if all {
+			return true
+		}
+	}
+	return false
+}
+
+// TestGatewaysShare: two gateways with one Redis have one budget for an account, and find what is spread over both; without
+// Redis each goes on by itself, and says so once.
+func TestGatewaysShare(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	admin := server.Client(t)
+	if err := admin.Do(t.Context(), "ACL", "SETUSER", "gateway", "on", ">canary-redis", "~{shop*", "-@all",
+		"+hello", "+client", "+select", "+ping", "+eval", "+evalsha", "+time", "+get", "+set", "+del", "+exists", "+strlen", "+pexpire", "+xadd", "+xrange", "+xrevrange").Err(); err != nil {
+		t.Fatal(err)
+	}
+	up, users := newUpstream(t, nil), usersFile(t)
+	args := gatewayArgs(up.url, users,
+		"--redis-url-file", fileOf(t, "redis", "redis://gateway:canary-redis@"+server.Addr+"/0\n"), "--redis-prefix", "shop",
+		"--redis-timeout", "1s", // the default is for machines that do nothing else
+		"--identity-key-file", fileOf(t, "key", "k1:"+strings.Repeat("5f", 32)+"\n"))
+	var both [2]*running
+	var urls [2]string
+	for i := range both {
+		both[i] = start(t, nil, args...)
+		urls[i] = "http://" + both[i].address("gateway.listening")
+	}
+
+	// Ten guesses of a stranger at alice, turn by turn; then neither takes one more.
+	for i := range 10 {
+		if resp := ask(t, urls[i%2], "alice", fmt.Sprint(canaryBad, i)); resp.StatusCode != http.StatusUnauthorized {
+			t.Fatalf("guess %d: %d", i, resp.StatusCode)
+		}
+	}
+	for i, url := range urls {
+		if resp := ask(t, url, "alice", fmt.Sprint(canaryBad, " more ", i)); resp.StatusCode != http.StatusTooManyRequests {
+			t.Errorf("gateway %d tries one more: %d", i, resp.StatusCode)
+		}
+	}
+	// Each sees fewer names than the rule takes.
+	for i := range 24 {
+		ask(t, urls[i%2], fmt.Sprint("nobody", i), canaryBad)
+	}
+	deadline := time.Now().Add(patience)
+	found := func() bool {
+		want := map[string]any{"security_rule.name": "credential_stuffing"}
+		return both[0].has("auth.detection", want) || both[1].has("auth.detection", want)
+	}
+	for !found() {
+		if time.Now().After(deadline) {
+			t.Fatalf("nobody finds what is spread over both:\n%s\n%s", both[0].output(), both[1].output())
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+	keys, err := admin.Keys(t.Context(), "*").Result()
+	if err != nil || len(keys) == 0 {
+		t.Fatal(keys, err)
+	}
+	for _, k := range keys {
+		if !strings.HasPrefix(k, "{shop}:") && !strings.HasPrefix(k, "{shop-detect}:") {
+			t.Errorf("the key %q has another prefix", k)
+		}
+	}
+
+	server.Kill()
+	for range 3 { // notices of guesses: three failures in a row
+		for _, url := range urls {
+			if resp := ask(t, url, "alice", canaryNew); resp.StatusCode == http.StatusServiceUnavailable || resp.StatusCode == http.StatusInternalServerError {
+				t.Errorf("without Redis: %d", resp.StatusCode)
+			}
+			for i := range 3 {
+				ask(t, url, fmt.Sprint("somebody", i), canaryBad)
+			}
+		}
+	}
+	for _, p := range both {
+		p.event("auth.throttle.store", map[string]any{"level": "ERROR"})
+	}
+	if both[0].has("redis:", nil) || strings.Contains(both[0].output(), "redis: ") {
+		t.Errorf("go-redis writes by itself:\n%s", both[0].output())
+	}
+}
+
+// TestRedisFaults: each says its flag and shows nothing of the URL.
+func TestRedisFaults(t *testing.T) {
+	t.Parallel()
+	key := otelauth.IdentityKey{ID: "k1", Secret: make([]byte, 32)}
+	good := fileOf(t, "good", "redis://127.0.0.1:1/0")
+	for name, test := range map[string]struct {
+		flags redisFlags
+		key   otelauth.IdentityKey
+		want  string
+	}{
+		"none":        {redisFlags{}, otelauth.IdentityKey{}, ""},
+		"good":        {redisFlags{good, "shop", time.Millisecond}, key, ""},
+		"no key":      {redisFlags{good, "shop", time.Millisecond}, otelauth.IdentityKey{}, "--redis-url-file: without a key"},
+		"a URL":       {redisFlags{"redis://u:canary@h", "shop", 0}, key, "--redis-url-file: a URL itself (not shown)"},
+		"no file":     {redisFlags{"missing", "shop", 0}, key, "--redis-url-file: stat missing"},
+		"no URL":      {redisFlags{fileOf(t, "bad", "u:canary@h"), "shop", 0}, key, "--redis-url-file: "},
+		"two lines":   {redisFlags{fileOf(t, "two", "redis://h\ncanary"), "shop", 0}, key, "--redis-url-file: "},
+		"a bad name":  {redisFlags{good, "{shop}", 0}, key, "--redis-prefix: "},
+		"too patient": {redisFlags{good, "shop", time.Minute}, key, "--redis-timeout: "},
+	} {
+		text := ""
+		for _, err := range test.flags.validate(&settings{}, test.key) {
+			text += err.Error() + "\n"
+		}
+		if !strings.HasPrefix(text, test.want) || (test.want == "") != (text == "") || strings.Contains(text, "canary") {
+			t.Errorf("%s: %q, want %q", name, text, test.want)
+		}
+	}
+}
+
+// TestGatewayGeoIP: with a database of cities nobody is in Berlin and in Sydney within a minute. testdata/geoip/cities.mmdb places
+// 192.0.2.0/24 and 198.51.100.0/24 there; the writer of package geoip's tests made it.
+func TestGatewayGeoIP(t *testing.T) {
+	t.Parallel()
+	up := newUpstream(t, nil)
+	p := start(t, nil, gatewayArgs(up.url, usersFile(t), "--geoip-database", "testdata/geoip/cities.mmdb", "--trusted-proxy", "127.0.0.1")...)
+	url := "http://" + p.address("gateway.listening")
+	for _, from := range []string{"192.0.2.7", "198.51.100.7"} {
+		req, err := http.NewRequestWithContext(t.Context(), "GET", url, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.SetBasicAuth("alice", canaryNew)
+		req.Header.Set("X-Forwarded-For", from)
+		req.Header.Set("X-Forwarded-Proto", "https")
+		tr := &http.Transport{DisableKeepAlives: true}
+		resp, err := tr.RoundTrip(req)
+		if err != nil || resp.StatusCode != 200 {
+			t.Fatalf("%s: %v, %v", from, resp, err)
+		}
+		_ = resp.Body.Close()
+	}
+	p.event("auth.detection", map[string]any{"security_rule.name": "impossible_travel"})
+
+	bad := start(t, nil, gatewayArgs(up.url, usersFile(t), "--geoip-database", fileOf(t, "bad.mmdb", "canary"))...)
+	if code := bad.ended(); code != exitUsage || !strings.Contains(bad.output(), "otelauth: --geoip-database: geoip: ") {
+		t.Errorf("exit code %d:\n%s", code, bad.output())
+	}
+}

@@ -1,0 +1,80 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway_test
+
+import (
+	"encoding/binary"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/otelauth/otelauth-go/otelauth/gateway"
+)
+
+// The frames of RFC 9113 section 6 that the test speaks.
+const (
+	frameHeaders   = 1
+	frameRSTStream = 3
+	frameSettings  = 4
+	endStream      = 1
+	endHeaders     = 4
+)
+
+func frame(kind, flags byte, stream uint32, payload string) string {
+	head := make([]byte, 9)
+	binary.BigEndian.PutUint32(head, uint32(len(payload))<<8)
+	head[3], head[4] = kind, flags
+	binary.BigEndian.PutUint32(head[5:], stream)
+	return string(head) + payload
+}
+
+// A client that opens no window for its streams cannot hold them, nor what the upstream has for it: not the body of an
+// endpoint, and not the body of a refusal.
+func TestStreamsWithoutAWindowEnd(t *testing.T) {
+	t.Parallel()
+	ended := make(chan struct{}, 1)
+	s := newSite(t, gateway.Config{
+		StallTimeout: 100 * time.Millisecond,
+		Rules:        []gateway.Rule{{Pattern: "GET /static/", Access: gateway.Public}},
+	}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() { ended <- struct{}{} }()
+		for octets := strings.Repeat("x", 1<<16); r.Context().Err() == nil; {
+			if _, err := io.WriteString(w, octets); err != nil {
+				return
+			}
+		}
+	}))
+	for _, path := range []string{"/static/x", "/required"} {
+		conn := s.dial(t)
+		noWindow := "\x00\x04\x00\x00\x00\x00"                              // SETTINGS_INITIAL_WINDOW_SIZE
+		request := "\x82\x86\x01\x01h\x04" + string(rune(len(path))) + path // RFC 7541: GET, http, h, path
+		if _, err := io.WriteString(conn, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"+frame(frameSettings, 0, 0, noWindow)+
+			frame(frameHeaders, endStream|endHeaders, 1, request)); err != nil {
+			t.Fatal(err)
+		}
+		answered := false
+		for head := make([]byte, 9); ; {
+			if _, err := io.ReadFull(conn, head); err != nil {
+				t.Fatalf("%s: the stream was not reset (answered: %v): %v", path, answered, err)
+			}
+			if _, err := io.CopyN(io.Discard, conn, int64(binary.BigEndian.Uint32(head)>>8)); err != nil {
+				t.Fatal(err)
+			}
+			answered = answered || head[3] == frameHeaders
+			if head[3] == frameRSTStream {
+				break
+			}
+		}
+		if !answered {
+			t.Errorf("%s: no response", path)
+		}
+	}
+	select {
+	case <-ended:
+	case <-time.After(patience):
+		t.Error("the upstream still writes")
+	}
+}
