@@ -36,6 +36,9 @@
 // or the wait in it too long (overloaded), or the caller's deadline passed (timeout) or the caller went away
 // (canceled) before it ran.
 //
+// auth.account.reloads without error.type and auth.password.verify.rejected with overloaded are there from the start, at
+// 0, so that rate() sees the first one.
+//
 // auth.events.suppressed is counted when the event that stands for them is told, so it is behind auth.attempts by up to
 // a period ([Observer.Suppressed] has to be wired to whoever folds events).
 //
