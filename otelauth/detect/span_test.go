@@ -222,10 +222,10 @@ func TestSharedSpan(t *testing.T) {
 			guess(0)
 		}
 		feeds[1].alone = alone
-		for told(fleet, detect.DistributedGuessing, detect.Start) == 0 && guessed < 30 {
+		for fleet[0].starts(detect.DistributedGuessing)+fleet[1].starts(detect.DistributedGuessing) == 0 && guessed < 30 {
 			guess(1)
 		}
-		if n := told(fleet[:1], detect.DistributedGuessing, detect.Start); (n == 0) != alone {
+		if n := fleet[0].starts(detect.DistributedGuessing); (n == 0) != alone {
 			t.Fatalf("%s: told by the leader %d times", name, n)
 		}
 		if n := len(spans[0].GetSpans()); n != 0 {
