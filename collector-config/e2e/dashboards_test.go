@@ -21,6 +21,7 @@ import (
 
 	"github.com/grafana/grafana-foundation-sdk/go/cog/plugins"
 	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 	"go.opentelemetry.io/otel"
@@ -113,6 +114,7 @@ func TestDashboardsFollowTheSchema(t *testing.T) {
 	plugins.RegisterDefaultPlugins()
 	for _, b := range boards(t) {
 		t.Run(b.File, func(t *testing.T) {
+			t.Parallel()
 			var fields map[string]any
 			if err := json.Unmarshal(b.Text, &fields); err != nil {
 				t.Fatal(err)
@@ -181,6 +183,7 @@ func TestDashboardsAreWhole(t *testing.T) {
 	}
 	for _, b := range boards(t) {
 		t.Run(b.File, func(t *testing.T) {
+			t.Parallel()
 			if b.Title == "" || b.Description == "" || !slices.Contains(b.Tags, "otelauth") {
 				t.Error("title, description and the tag otelauth must be set")
 			}
@@ -472,12 +475,12 @@ func selectors(t *testing.T, query string) map[string]bool {
 			return nil
 		}
 		for i, m := range selector.LabelMatchers {
-			if m.Name != labels.MetricName || m.Type != labels.MatchRegexp {
+			if m.Name != model.MetricNameLabel || m.Type != labels.MatchRegexp {
 				continue
 			}
 			for _, name := range language(m.Value, true) {
 				matchers := slices.Clone(selector.LabelMatchers)
-				matchers[i] = labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, name)
+				matchers[i] = labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, name)
 				found[(&parser.VectorSelector{LabelMatchers: matchers}).String()] = true
 			}
 			return nil
