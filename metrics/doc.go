@@ -41,6 +41,9 @@
 // changed: when it stands still, every client has the new one. The event says who. A former password that is no longer accepted is
 // counted nowhere but as a failure, or a public /metrics would confirm it to a guesser.
 //
+// auth.account.reloads without error.type and auth.password.verify.rejected with overloaded are there from the start, at
+// 0, so that rate() sees the first one.
+//
 // auth.events.suppressed is counted when the event that stands for them is told, so it is behind auth.attempts by up to
 // a period ([Observer.Suppressed] has to be wired to whoever folds events).
 //

@@ -47,4 +47,6 @@ func ExampleNew() {
 	}
 	// Output:
 	// auth.attempts 3 auth.outcome=failure auth.scheme=bearer error.type=invalid_credentials http.request.method=GET http.route=/orders
+	// auth.password.verify.rejected 0 error.type=overloaded
+	// auth.account.reloads 0
 }

@@ -117,6 +117,11 @@ func New(cfg Config) (*Observer, error) {
 	for _, out := range attempt.Outcomes() {
 		o.outcomes[out] = add(outcome(out))
 	}
+	// A series that began with its first increment would hide that one from rate() and increase(). Where the attributes
+	// are not known beforehand, it does.
+	ctx := context.Background()
+	o.reloads.Add(ctx, 0, o.errors[attempt.NoError]...)
+	o.verifyRejected.Add(ctx, 0, o.errors[attempt.Overloaded]...)
 	return o, nil
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/detect"
+	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
 )
 
@@ -149,4 +150,50 @@ func TestGuessesAreNoticedByDefault(t *testing.T) {
 			t.Fatal("40 wrong passwords for one account from one network, and nobody noticed")
 		}
 	}
+}
+
+// The success that completes an attack is marked in its own trace, beneath the server span, so that a sampler of whole traces
+// keeps it.
+func TestDetectionMarksTheTrace(t *testing.T) {
+	t.Parallel()
+	s := newService(t, otelauth.Config{Detect: detect.Config{
+		Thresholds: detect.Thresholds{BruteForcePasswords: 2, RunBeforeSuccess: 2},
+		Off:        []string{detect.BruteForce},
+	}}, nil)
+	for i := range 3 {
+		s.do(from(t, "198.51.100.9", "alice", fmt.Sprint("guess", i)))
+	}
+	s.do(from(t, "198.51.100.9", "alice", "wonderland"))
+	right := s.last(t)
+	if right.Outcome != attempt.Success {
+		t.Fatal("the right password was not let in")
+	}
+	if err := s.mw.Close(); err != nil {
+		t.Fatal(err)
+	}
+	server := s.serverSpan(t, right.TraceID)
+	var marks []otelauthtest.Span
+	for _, span := range s.Spans() {
+		if span.Name == detect.SpanName {
+			marks = append(marks, span)
+		}
+	}
+	if len(marks) != 1 || marks[0].Attribute("security_rule.name") != detect.SuccessAfterFailures ||
+		marks[0].Parent.SpanID() != server.SpanContext.SpanID() || marks[0].SpanContext.TraceID() != server.SpanContext.TraceID() {
+		t.Errorf("marks %+v; want one beneath %s", marks, server.SpanContext.SpanID())
+	}
+	// What has not happened yet stands at 0, what is off stands nowhere.
+	series := map[string]float64{}
+	for _, p := range s.Metrics() {
+		if p.Name == detect.MetricDetections || p.Name == detect.MetricDropped {
+			series[p.Attributes.Text("security_rule.name")] = p.Value
+		}
+	}
+	want := map[string]float64{"": 0}
+	for _, r := range detect.Rules() {
+		want[r.Name] = 0
+	}
+	delete(want, detect.BruteForce)
+	want[detect.SuccessAfterFailures] = 1
+	equal(t, "auth.detections by rule, and auth.detection.dropped", series, want)
 }

@@ -204,6 +204,9 @@ func (m *Middleware) detect(cfg *Config) (*detect.Detector, error) {
 	if own.MeterProvider == nil {
 		own.MeterProvider = cfg.MeterProvider
 	}
+	if own.TracerProvider == nil {
+		own.TracerProvider = cfg.TracerProvider
+	}
 	if own.Now == nil {
 		own.Now = cfg.Now
 	}

@@ -5,6 +5,7 @@ package e2e
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"os"
@@ -22,6 +23,10 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/otelauth/otelauth-go/collector-config/e2e/collectortest"
+	"github.com/otelauth/otelauth-go/otelauth"
+	"github.com/otelauth/otelauth-go/otelauth/detect"
+	"github.com/otelauth/otelauth-go/otelauth/verify"
+	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
 func TestBaseRunsAlone(t *testing.T) {
@@ -274,6 +279,62 @@ func TestSamplingKeepsWhatMatters(t *testing.T) {
 		}
 		return calls >= int64(2*(honest+len(keep)))
 	}, "span metrics to count what was sampled away")
+}
+
+// The real library and SDK: the success that completes an attack looks like any other, but for the span that detection adds.
+func TestSamplingKeepsTheSuccessOfAnAttack(t *testing.T) {
+	t.Parallel()
+	sink := collectortest.NewSink(t)
+	c := collectortest.Start(t, collectortest.Options{
+		Configs: []string{"base.yaml", "backends/otlp.yaml"},
+		Env: map[string]string{
+			"OTLP_ENDPOINT": sink.HTTP, "OTELAUTH_COLLECTOR_DECISION_WAIT": "1s", "OTELAUTH_COLLECTOR_SAMPLE_PERCENT": "0",
+		},
+	})
+	hash, err := password.Params{Scheme: "bcrypt", BcryptCost: 4}.Hash([]byte("wonderland"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newStory(t, c.HTTP().URL, c.Token)
+	send, end := s.service(t, otelauth.Config{
+		Accounts: &verify.Static{Hashes: map[string]string{storyAccount: hash, "bob": hash}},
+		Detect:   detect.Config{Thresholds: detect.Thresholds{BruteForcePasswords: 3, RunBeforeSuccess: 3}},
+	})
+	const honest, guesses = 10, 4
+	for range honest {
+		send(storyOwner, "/orders/7", "bob", "wonderland")
+	}
+	for i := range guesses {
+		send(storyGuesser, "/orders/7", storyAccount, fmt.Sprint(storyCanary, i))
+	}
+	if w := send(storyGuesser, "/orders/7", storyAccount, "wonderland"); w.Code != http.StatusOK {
+		t.Fatalf("the right guess: %d", w.Code)
+	}
+	end() // what is found by then is told
+	s.flush(t)
+	c.WaitMetric(t, "otelcol_processor_tail_sampling_global_count_traces_sampled_total", honest+guesses+1)
+	if err := c.Shutdown(t); err != nil { // flushes
+		t.Fatal(err)
+	}
+	traces := map[string][]string{}
+	rule := map[string]string{}
+	var success []string
+	for _, span := range sink.Spans() {
+		id := span.TraceID().String()
+		traces[id] = append(traces[id], span.Name())
+		if v, ok := span.Attributes().Get("security_rule.name"); ok && span.Name() == detect.SpanName {
+			rule[id] = v.Str()
+		}
+		if v, ok := span.Attributes().Get("auth.outcome"); ok && span.Name() == "authenticate basic" && v.Str() == "success" {
+			success = append(success, id)
+		}
+	}
+	if len(traces) != guesses+1 || len(success) != 1 {
+		t.Fatalf("%d traces were kept, %d of them successes; want the %d failures and 1 success", len(traces), len(success), guesses)
+	}
+	if id := success[0]; rule[id] != detect.SuccessAfterFailures || len(traces[id]) < 3 {
+		t.Errorf("the success that is kept is %v, of the rule %q", traces[id], rule[id])
+	}
 }
 
 func TestShareOfMissingCanBeLowered(t *testing.T) {

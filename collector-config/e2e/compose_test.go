@@ -300,12 +300,18 @@ func demoPrograms(t *testing.T) func(path string) string {
 	}
 }
 
+// Two tests of what runs, for one build of the programs.
+func TestComposePrograms(t *testing.T) {
+	t.Parallel()
+	program := demoPrograms(t)
+	t.Run("commands", func(t *testing.T) { testComposeCommands(t, program) })
+	t.Run("probes", func(t *testing.T) { testComposeProbes(t, program) })
+}
+
 // Every command of our own image is run as it stands, with the volumes' directories and addresses of this machine in place of theirs; and the real
 // collector starts on the files in the order and with the environment that docker-compose.yaml gives it, for each choice of backends.
-func TestComposeCommands(t *testing.T) {
-	t.Parallel()
+func testComposeCommands(t *testing.T, program func(string) string) {
 	file := readCompose(t)
-	program := demoPrograms(t)
 	state := t.TempDir()
 	volume := func(name string) string { return filepath.Join(state, name) }
 	for name := range file.Volumes {
@@ -362,7 +368,6 @@ func TestComposeCommands(t *testing.T) {
 			}
 		}
 	}
-	setup.Volumes = append(setup.Volumes, ".")
 	if out, err := exec.CommandContext(t.Context(), program(setup.Entrypoint[0]), setup.Entrypoint[1], state).CombinedOutput(); err != nil { //nolint:gosec // ours
 		t.Fatalf("setup: %v\n%s", err, out)
 	}
@@ -450,9 +455,7 @@ func TestComposeCommands(t *testing.T) {
 		}
 		c := collectortest.Start(t, o)
 		started := c.Log()
-		if err := c.Shutdown(t); err != nil {
-			t.Errorf("backends %v: %v", backends, err)
-		}
+		c.Kill()
 		for _, b := range []string{"jaeger", "victoria"} {
 			chosen := slices.Contains(backends, b)
 			config, err := os.ReadFile(filepath.Join(volume("overlays"), b+".yaml"))
@@ -464,10 +467,8 @@ func TestComposeCommands(t *testing.T) {
 }
 
 // The health checks of images that hold no program use the one that the volume tools brings.
-func TestComposeProbes(t *testing.T) {
-	t.Parallel()
+func testComposeProbes(t *testing.T, program func(string) string) {
 	file := readCompose(t)
-	program := demoPrograms(t)
 	c := collectortest.Start(t, collectortest.Options{Configs: []string{"base.yaml"}})
 	for name, s := range file.Services {
 		if len(s.Healthcheck.Test) < 4 || s.Healthcheck.Test[1] != "/tools/demo" {

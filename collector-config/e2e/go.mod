@@ -6,6 +6,7 @@ replace github.com/otelauth/otelauth-go => ../..
 
 require (
 	github.com/google/go-cmp v0.7.0
+	github.com/grafana/grafana-foundation-sdk/go v0.0.12
 	github.com/klauspost/compress v1.20.0
 	github.com/leodido/go-syslog/v4 v4.3.0
 	github.com/open-telemetry/opentelemetry-collector-contrib/connector/spanmetricsconnector v0.161.0
@@ -53,7 +54,6 @@ require (
 	github.com/dchest/siphash v1.2.3 // indirect
 	github.com/go-crypt/x v0.4.17 // indirect
 	github.com/google/pprof v0.0.0-20260709232956-b9395ee17fa0 // indirect
-	github.com/grafana/grafana-foundation-sdk/go v0.0.12 // indirect
 	github.com/open-telemetry/opentelemetry-collector-contrib/internal/splunk v0.161.0 // indirect
 	github.com/open-telemetry/opentelemetry-collector-contrib/pkg/batchperresourceattr v0.161.0 // indirect
 	github.com/open-telemetry/opentelemetry-collector-contrib/pkg/translator/pprof v0.161.0 // indirect

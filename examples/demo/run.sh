@@ -10,7 +10,7 @@
 # --stand-ins pulls nothing from a registry of images: see standins/Dockerfile for what stands for what. It needs root, and of Debian the
 # packages docker.io, mmdebstrap, iproute2, iptables and curl. Its engine has its data, socket and network apart from yours, so that no image
 # of yours is replaced, and is gone when the script ends. The servers are those of .ci/full; the first build of all takes most of an hour on two
-# cores, later runs a few minutes. Without Docker Compose 2.20 it is built too.
+# cores, later runs some minutes. Docker Compose and buildx are built too.
 #
 # The project is called otelauth-demo-check, and is on other ports and addresses than a demo that runs here. The last line is the count.
 #
@@ -179,7 +179,7 @@ no_root_process() {
 loopback_ports() {
 	inspect '{{range $p, $b := .HostConfig.PortBindings}}{{range $b}}{{.HostIp}}:{{.HostPort}} {{end}}{{end}}' >"$tmp/ports"
 	[[ $(grep -c '127\.0\.0\.1:' "$tmp/ports") -ge 5 ]] || { cat "$tmp/ports"; return 1; }
-	tr ' ' '\n' <"$tmp/ports" | grep : | none '^(127\.0\.0\.1:)?$|^[^1]|^1[^2]' || return 1
+	if tr ' ' '\n' <"$tmp/ports" | grep : | grep -v '^127\.0\.0\.1:[0-9]\+$'; then return 1; fi
 	# And not by the address that this machine has on a network of the demo.
 	local port
 	for port in $OTELAUTH_DEMO_SHOP_PORT $OTELAUTH_DEMO_PROMETHEUS_PORT $OTELAUTH_DEMO_GRAFANA_PORT; do
@@ -230,7 +230,7 @@ events_in_victorialogs() {
 	three "$tmp/victoria"
 }
 metrics_in_victoria() {
-	curl -sf "http://127.0.0.1:$OTELAUTH_DEMO_VICTORIA_METRICS_PORT/api/v1/query" --data-urlencode 'query=sum by (job) (auth_attempts_total)' >"$tmp/vm"
+	curl -sf "http://127.0.0.1:$OTELAUTH_DEMO_VICTORIA_METRICS_PORT/api/v1/query" --data-urlencode 'query=sum by (job, instance) (auth_attempts_total)' >"$tmp/vm"
 	three "$tmp/vm"
 }
 traces_in_victoria() { ! curl -s "http://127.0.0.1:$OTELAUTH_DEMO_VICTORIA_TRACES_PORT/requests" | grep -qx 0; }
@@ -238,7 +238,7 @@ prometheus() { curl -sf "http://127.0.0.1:$OTELAUTH_DEMO_PROMETHEUS_PORT/api/v1/
 rules_loaded() {
 	prometheus rules >"$tmp/rules"
 	[[ $(grep -o '"name":"otelauth-[a-z-]*"' "$tmp/rules" | wc -l) -ge 5 ]] || { echo "the groups of collector-config/alerts/rules are not there"; return 1; }
-	grep -o '"lastError":"[^"]*"' "$tmp/rules" | none .
+	! grep -o '"lastError":"[^"]\+"' "$tmp/rules"
 }
 # firing ALERT JOB
 firing() {
@@ -275,6 +275,7 @@ overlays_forgotten() {
 
 checks() {
 	check 'docker compose up --detach, every profile' compose up --detach --quiet-pull
+	[[ $failed -eq 0 ]] || return 0 # what follows would wait in vain
 	eventually 300 'all are up, healthy, and what runs once has ended well' all_up
 	compose cp traffic:/run/shop/ca.pem "$tmp/ca.pem" >/dev/null 2>&1
 	check 'every container: 65532, read-only, no capability, no new privileges, limits of memory, CPU and processes' hardened
@@ -303,6 +304,10 @@ checks() {
 finish() {
 	local status=$?
 	trap - EXIT
+	if [[ -n ${inside:-} ]]; then
+		kill $(ps -o pid= --ppid "$inside") 2>/dev/null || true # it takes down what it has started
+		wait "$inside" || true
+	fi
 	if [[ -n ${compose:-} && -n ${began:-} ]]; then
 		if [[ $failed -gt 0 ]]; then
 			compose ps -a 2>&1 | cut -c1-150
@@ -330,37 +335,50 @@ nothing_left() {
 
 # ---------------------------------------------------------------- the run
 
-tmp=${OTELAUTH_DEMO_INSIDE:-$(mktemp -d)}
-trap finish EXIT
-trap 'exit 130' INT TERM
+main() {
+	tmp=${OTELAUTH_DEMO_INSIDE:-$(mktemp -d)}
+	trap finish EXIT
+	trap 'exit 130' INT TERM
 
-case ${1:-} in
---stand-ins)
-	if [[ -z ${OTELAUTH_DEMO_INSIDE:-} ]]; then
-		mkdir "$tmp/context"
-		prepare "$tmp/context"
-		# A network, mounts and processes apart: what dockerd does to them ends with them.
-		OTELAUTH_DEMO_INSIDE=$tmp unshare --net --mount --pid --fork --kill-child --mount-proc "$PWD/examples/demo/run.sh" --stand-ins
-		exit
+	case ${1:-} in
+	--stand-ins)
+		if [[ -z ${OTELAUTH_DEMO_INSIDE:-} ]]; then
+			local status=0
+			mkdir "$tmp/context"
+			prepare "$tmp/context"
+			# A network, mounts and processes apart: what dockerd does to them ends with them.
+			OTELAUTH_DEMO_INSIDE=$tmp unshare --net --mount --pid --fork --kill-child --mount-proc "$PWD/examples/demo/run.sh" --stand-ins &
+			inside=$!
+			wait "$inside" || status=$?
+			inside=
+			exit "$status"
+		fi
+		;;
+	'') docker info >/dev/null 2>&1 || {
+		echo "run.sh: no Docker Engine answers; start one, or use --stand-ins"
+		exit 1
+	} ;;
+	*)
+		echo "run.sh: \"$1\" is not --stand-ins"
+		exit 2
+		;;
+	esac
+
+	# The compose and buildx that are known to work together, whatever is here.
+	local servers
+	servers=$(examples/demo/compose.sh build)
+	compose=$servers/docker-compose
+	export DOCKER_CONFIG=$tmp/docker
+	mkdir -p "$DOCKER_CONFIG/cli-plugins"
+	ln -sf "$servers/docker-compose" "$servers/docker-buildx" "$DOCKER_CONFIG/cli-plugins/"
+
+	if [[ ${1:-} == --stand-ins ]]; then
+		engine
+		stand_ins "$tmp/context"
 	fi
-	;;
-'') docker info >/dev/null 2>&1 || { echo "run.sh: no Docker Engine answers; start one, or use --stand-ins"; exit 1; } ;;
-*)
-	echo "run.sh: \"$1\" is not --stand-ins"
-	exit 2
-	;;
-esac
+	began=$SECONDS
+	checks
+}
 
-# docker compose as it is here; in its place, or where it is too old, one that is built.
-servers=$(examples/demo/compose.sh build)
-compose=$servers/docker-compose
-export DOCKER_CONFIG=$tmp/docker
-mkdir -p "$DOCKER_CONFIG/cli-plugins"
-ln -sf "$servers/docker-compose" "$servers/docker-buildx" "$DOCKER_CONFIG/cli-plugins/"
-
-if [[ ${1:-} == --stand-ins ]]; then
-	engine
-	stand_ins "$tmp/context"
-fi
-began=$SECONDS
-checks
+# The last line: bash reads a script while it runs it, and this one runs for minutes.
+main "$@"; exit

@@ -15,6 +15,7 @@ import (
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/log"
 	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // Config is how a [Detector] works. Its zero value is a good one: every rule, at its default, told through the global
@@ -24,6 +25,8 @@ type Config struct {
 	LoggerProvider log.LoggerProvider
 	// MeterProvider makes the counters; nil means [otel.GetMeterProvider].
 	MeterProvider metric.MeterProvider
+	// TracerProvider makes the spans auth.detection; nil means [otel.GetTracerProvider].
+	TracerProvider trace.TracerProvider
 	// OnDetection is told what the events tell, by the goroutine that runs [Detector.Run] or Drain; it must not
 	// block. nil: nobody.
 	OnDetection func(Detection)
@@ -42,10 +45,10 @@ type Config struct {
 	// Default: 16,384. At the default a Detector takes 33 MiB at most, whatever its clients send; it grows in proportion.
 	Entries int
 	// Queue is how many attempts may wait to be added up, rounded up to a power of two. What comes on top is dropped
-	// and counted. Default: 8,192, of 208 bytes each.
+	// and counted. Default: 8,192, of 144 bytes each.
 	Queue int
 
-	// Now is the clock of [Detector.Run] and of attempts that do not say when they began. Default: time.Now.
+	// Now is the clock of [Detector.Run], of attempts that do not say when they began, and of the ends of spans. Default: time.Now.
 	Now func() time.Time
 	// Rand is the source of the key that makes places in tables unforeseeable. Default: crypto/rand.Reader.
 	Rand io.Reader
@@ -206,6 +209,9 @@ func (cfg *Config) complete() error {
 	}
 	if cfg.MeterProvider == nil {
 		cfg.MeterProvider = otel.GetMeterProvider()
+	}
+	if cfg.TracerProvider == nil {
+		cfg.TracerProvider = otel.GetTracerProvider()
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now

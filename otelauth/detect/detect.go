@@ -10,6 +10,7 @@ import (
 	"io"
 	"math/bits"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,7 +24,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 )
 
-// ScopeName is the name of the instrumentation scope of the events and metrics.
+// ScopeName is the name of the instrumentation scope of the events, metrics and spans.
 const ScopeName = "github.com/otelauth/otelauth-go/otelauth/detect"
 
 // Detector adds attempts up. Use [New]. It is safe for concurrent use.
@@ -41,6 +42,7 @@ type Detector struct {
 	build  func() *engine
 	told   uint64 // of dropped
 	tell   teller
+	marker marker
 	shared *sharing // nil without a Feed
 }
 
@@ -54,6 +56,7 @@ type sample struct {
 	route       string
 	fingerprint uint64
 	trace       trace.TraceID
+	span        spanRef // zero: not known, or of another process
 	kind        sampleKind
 	sensitive   bool
 	unknown     bool // there is no such account
@@ -84,19 +87,21 @@ func New(cfg Config) (*Detector, error) {
 		wake:  make(chan struct{}, 1),
 		now:   cfg.Now,
 		tell:  tell,
+
+		marker: newMarker(&cfg),
 	}
 	own := newSip(key)
 	if cfg.Feed == nil {
 		start := cfg.Now()
 		d.build = func() *engine {
-			e := newEngine(&cfg, own, d.tell.tell)
+			e := newEngine(&cfg, own, d.tell.tell, d.marker.mark)
 			e.base = start // attempts are older than the look at them
 			return e
 		}
 		return d, nil
 	}
 	d.shared = newSharing(&cfg, own, d.tell.tell)
-	d.engine = newEngine(&cfg, newSip(cfg.Feed.Key()), d.shared.hear)
+	d.engine = newEngine(&cfg, newSip(cfg.Feed.Key()), d.shared.hear, d.marker.mark)
 	d.engine.base = sharedBase
 	d.shared.engine = d.engine
 	return d, nil
@@ -140,12 +145,7 @@ func (d *Detector) Decide(ctx context.Context, req *attempt.Request, res *attemp
 	s.client = req.Client
 	s.name, s.hash, s.route = res.UserName, res.UserHash, req.Route
 	s.fingerprint = res.PasswordFingerprint
-	s.trace = trace.SpanContextFromContext(ctx).TraceID()
-	if !s.trace.IsValid() {
-		if span, ok := req.Span.(trace.Span); ok {
-			s.trace = span.SpanContext().TraceID()
-		}
-	}
+	s.trace, s.span = spanOf(ctx, req)
 	s.kind, s.sensitive = kind, req.Sensitive
 	s.unknown = res.Reason == attempt.ReasonUnknownUser
 	s.unusable = res.Reason == attempt.ReasonAccountDisabled || res.Reason == attempt.ReasonCredentialsExpired
@@ -246,6 +246,14 @@ func newTeller(cfg *Config) (t teller, err error) {
 	}
 	if err := errors.Join(errs[:]...); err != nil {
 		return t, fmt.Errorf("detect: the MeterProvider refused an instrument, check its views: %w", err)
+	}
+	// A series that began with its first increment would hide that one from rate() and increase().
+	ctx := context.Background()
+	t.dropped.Add(ctx, 0)
+	for id := range rules {
+		if !slices.Contains(cfg.Off, rules[id].Name) {
+			t.detections.Add(ctx, 0, t.byRule[id]...)
+		}
 	}
 	return t, nil
 }

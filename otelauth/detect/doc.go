@@ -108,11 +108,21 @@
 // outrun the announcement, and by a leader that started after the feed had dropped the evidence. Findings that nobody tells
 // for 30 s are told by all who have them.
 //
-// Each process does the work of all: 1 or 2 µs for each attempt of the fleet. To the memory above come 6 MiB at most.
+// Each process does the work of all: 1 or 2 µs for each attempt of the fleet. To the memory above come 7 MiB at most.
 //
 // # Events
 //
 // auth.detection bears security_rule.name, .uuid, .category, .description and .ruleset.name of the semantic conventions,
 // the attributes of the constants Key…, and http.route for endpoint_failure_ratio. It is ERROR for high, WARN for
-// medium, INFO for low severity and for each end. auth.detections counts the starts by security_rule.name.
+// medium, INFO for low severity and for each end. auth.detections counts the starts by security_rule.name, from 0 for
+// each rule that is on.
+//
+// # Spans
+//
+// A success that completes an attack looks like any other to a sampler of traces, so a finding leaves a mark in the trace
+// of its attempt: a span auth.detection, INTERNAL, a child of the server span, from the verdict to the time of the finding,
+// with security_rule.name, auth.detection.severity and auth.detection.episode; no name, no address. It is made of the
+// attempt that starts an episode and of each success that a rule speaks of, by the process whose attempt it was, whoever
+// tells the episode. A server span that is not sampled has no such child, unless the provider's sampler looks neither at
+// parents nor at trace ids. The traces of earlier attempts, such as the first half of an impossible journey, have none.
 package detect

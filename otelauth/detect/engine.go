@@ -32,6 +32,7 @@ type engine struct {
 	off  [ruleCount]bool
 	loc  Locator
 	tell func(*Detection)
+	mark func(rule ruleID, episode uint64, s *sample)
 
 	base  time.Time // at epoch
 	now   uint32
@@ -108,9 +109,9 @@ const (
 	window    = 3 * day
 )
 
-func newEngine(cfg *Config, key sip, tell func(*Detection)) *engine {
+func newEngine(cfg *Config, key sip, tell func(*Detection), mark func(ruleID, uint64, *sample)) *engine {
 	e := &engine{
-		key: key, th: cfg.Thresholds, loc: cfg.Locator, tell: tell,
+		key: key, th: cfg.Thresholds, loc: cfg.Locator, tell: tell, mark: mark,
 		base: cfg.Now(), now: epoch, swept: epoch,
 		pairs:     newPairs(16 * cfg.Entries),
 		habits:    newTable[habit](2*cfg.Entries, 7*day),

@@ -87,7 +87,12 @@ func (e *engine) found(s *moment, f finding) {
 		ep.last = e.now
 		ep.next = 2 * ep.attempts
 		e.say(f.rule, ep, Start)
+		e.mark(f.rule, ep.id, s.sample)
 		return
+	}
+	if s.sample.kind == succeeded {
+		// Each trace of a success that a rule speaks of, not only the first: nothing else in it asks to be kept.
+		e.mark(f.rule, ep.id, s.sample)
 	}
 	ep.attempts++
 	ep.last = e.now

@@ -4,10 +4,14 @@
 package detect
 
 import (
+	"fmt"
 	"math/rand/v2"
+	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
+	"unsafe"
 )
 
 // TestSipHash: the vectors of the reference implementation, key 00…0f, messages 00, 00 01, ….
@@ -174,5 +178,17 @@ func TestQueue(t *testing.T) {
 	}
 	if len(seen)+full != producers*each {
 		t.Errorf("%d arrived and %d found it full, of %d", len(seen), full, producers*each)
+	}
+}
+
+// TestQueuedSize holds what Config.Queue says of the memory of a place.
+func TestQueuedSize(t *testing.T) {
+	t.Parallel()
+	src, err := os.ReadFile("config.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := fmt.Sprintf("Default: 8,192, of %d bytes each.", unsafe.Sizeof(queued{})); !strings.Contains(string(src), want) {
+		t.Errorf("config.go does not say: %s", want)
 	}
 }

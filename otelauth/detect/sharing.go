@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// maxOut bounds the batches that wait to be published, maxUnseen those that are and have not come back: 4 MiB.
+	// maxOut bounds the batches that wait to be published, maxUnseen those that are and have not come back: 5 MiB.
 	maxOut    = 16
 	maxUnseen = 256
 	// maxHeld bounds the findings that wait to be told, some 1 KiB each.
@@ -63,7 +63,8 @@ type sharing struct {
 
 type outgoing struct {
 	Outgoing
-	same []uint64 // the fingerprints, which stay here
+	same  []uint64  // the fingerprints, and
+	spans []spanRef // the spans, which stay here
 }
 
 // held is a finding that perhaps another process tells.
@@ -134,6 +135,7 @@ func (s *sharing) collect(q *queue) {
 				b.Data = []byte{wireVersion, byte(wireSamples)}
 			}
 			b.same = append(b.same, next.fingerprint)
+			b.spans = append(b.spans, next.span)
 			s.strip(&next)
 			b.Data = appendSample(b.Data, &next)
 		}
@@ -178,7 +180,7 @@ func (s *sharing) byItself() {
 	s.settle(s.told, true)
 	s.alone, s.engine.alone = true, true
 	for _, b := range append(s.unseen, s.out...) {
-		s.read(b.Data, b.same, time.Time{})
+		s.read(b.Data, &b, time.Time{})
 	}
 	s.unseen, s.out = nil, nil
 	s.sweep()
@@ -202,7 +204,7 @@ func (s *sharing) take(b *Batch) {
 	for len(s.unseen) > 0 && s.unseen[0].Number <= b.Number {
 		if own := s.unseen[0]; own.Number == b.Number {
 			// Not what came back: whoever writes to the feed writes nothing of ours.
-			s.read(own.Data, own.same, b.Time)
+			s.read(own.Data, &own, b.Time)
 		} else {
 			s.lost += uint64(len(own.same))
 		}
@@ -226,15 +228,15 @@ func (s *sharing) sender(b *Batch) {
 	s.engine.spread = max(len(s.senders)-1, 0)
 }
 
-// read adds up what a batch holds. same are its fingerprints, if it is this process's own; at is when it was published,
-// the zero time if it was not.
-func (s *sharing) read(b []byte, same []uint64, at time.Time) {
+// read adds up what a batch holds. own is the batch, if it is this process's own; at is when it was published, the zero
+// time if it was not.
+func (s *sharing) read(b []byte, own *outgoing, at time.Time) {
 	r, kind, err := begun(b)
 	if err == nil && kind == wireEpisodes {
 		var all []adoptable
 		if all, err = r.episodes(); err == nil {
 			switch {
-			case same == nil:
+			case own == nil:
 				s.adopt(all)
 			case s.alone: // nobody has heard of them, perhaps
 				for _, a := range all {
@@ -269,8 +271,11 @@ func (s *sharing) read(b []byte, same []uint64, at time.Time) {
 			}
 		}
 		m := moment{sample: &p.sample, relayed: true, lat: p.lat, lon: p.lon, placed: p.placed}
-		if i < len(same) && same[i] != 0 && p.kind == guessed {
-			m.same = s.engine.key.pair(same[i], 0) | 1
+		if own != nil && i < len(own.same) {
+			p.span = own.spans[i]
+			if own.same[i] != 0 && p.kind == guessed {
+				m.same = s.engine.key.pair(own.same[i], 0) | 1
+			}
 		}
 		s.engine.add(&m)
 	}
@@ -341,7 +346,7 @@ func (s *sharing) announce() {
 			}
 			ep.alone = false
 			if b.Data == nil {
-				b.Data, b.same = []byte{wireVersion, byte(wireEpisodes)}, []uint64{}
+				b.Data = []byte{wireVersion, byte(wireEpisodes)}
 			}
 			b.Data = appendEpisode(b.Data, ruleID(rule), key, ep, s.engine.wall)
 			if len(b.Data)+wireEpisode > MaxBatchBytes {

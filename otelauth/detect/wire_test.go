@@ -38,6 +38,7 @@ func TestWire(t *testing.T) {
 	t.Parallel()
 	in := append([]relayed{}, wireSamplesOfTest...)
 	in[0].name, in[0].client = "Alice", netip.MustParseAddr("::ffff:192.0.2.77")
+	in[0].span = spanRef{trace.SpanID{9}, trace.FlagsSampled} // which nobody else needs
 	in[1].client, in[1].lat = netip.MustParseAddr("2001:db8:1:2:3::4"), -33.8688
 	b := batchOf(in)
 	if bytes.Contains(b, []byte("Alice")) || bytes.Contains(b, []byte{192, 0, 2, 77}) {
@@ -51,7 +52,7 @@ func TestWire(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff(wireSamplesOfTest, out, cmp.AllowUnexported(relayed{}, sample{}), cmpopts.EquateComparable(netip.Addr{})); d != "" {
+	if d := cmp.Diff(wireSamplesOfTest, out, cmp.AllowUnexported(relayed{}, sample{}, spanRef{}), cmpopts.EquateComparable(netip.Addr{})); d != "" {
 		t.Error(d)
 	}
 

@@ -21,20 +21,23 @@ func header(key, value string) func(*http.Request) {
 	return func(r *http.Request) { r.Header.Set(key, value) }
 }
 
-// accounts are alice and a dozen whose passwords nobody guesses.
+// sprayed is how many accounts a spray tries: detection counts them approximately, and speaks at ten.
+const sprayed = 40
+
+// accounts are alice and those whose passwords nobody guesses.
 func accounts() map[string]string {
 	all := map[string]string{"alice": rightPassword}
-	for i := range 12 {
+	for i := range sprayed {
 		all[fmt.Sprintf("user%02d", i)] = fmt.Sprintf("unguessed-%02d-%s", i, rightPassword)
 	}
 	return all
 }
 
-// spray tries one password on a dozen accounts, and returns the answer to the first guess.
+// spray tries one password on many accounts, and returns the answer to the first guess.
 func spray(t *testing.T, s *service.Service) service.Answer {
 	t.Helper()
 	var first service.Answer
-	for i := range 12 {
+	for i := range sprayed {
 		answer := s.MustGet(t, "/invoices", fmt.Sprintf("user%02d", i), wrongPassword, "198.51.100.66")
 		if answer.Status != http.StatusUnauthorized {
 			t.Fatalf("guess %d is answered %d", i, answer.Status)

@@ -10,7 +10,7 @@ read -ra extra <<<"${PROMETHEUS_EXTRA_ARGS:-}"
 ./prometheus/prometheus --web.enable-remote-write-receiver --web.enable-otlp-receiver --enable-feature=exemplar-storage \
 	--storage.tsdb.path=/data/prometheus --config.file=./prometheus.yaml "${extra[@]}" &
 ./loki/loki --config.file=./loki-config.yaml &
-JAEGER_LISTEN_HOST=0.0.0.0 ./jaeger/jaeger &
+JAEGER_LISTEN_HOST=0.0.0.0 OTEL_TRACES_SAMPLER=always_off ./jaeger/jaeger &
 busybox httpd -f -p 3000 -h /otel-lgtm/www &
 trap 'kill $(jobs -p)' TERM INT
 until curl -sf -o /dev/null http://127.0.0.1:9090/-/ready && curl -sf -o /dev/null http://127.0.0.1:3100/ready &&

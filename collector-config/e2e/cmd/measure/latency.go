@@ -80,17 +80,20 @@ func latency(r *run, args []string) {
 
 const alertName = "Alertmanager, the alert AuthDetectionHigh"
 
-// attack tries one password on twelve accounts of a service of its own, one guess after the other.
+// sprayed is how many accounts an attack tries: detection counts them approximately, and speaks at ten.
+const sprayed = 40
+
+// attack tries one password on the accounts of a service of its own, one guess after the other.
 func attack(r *run, s *stack, m *measurement, i int, delay, interval time.Duration) {
 	accounts := map[string]string{}
-	for a := range 12 {
+	for a := range sprayed {
 		accounts[fmt.Sprintf("user%02d", a)] = fmt.Sprintf("unguessed-%d-%d", i, a)
 	}
 	target := s.service(r, service.Config{Name: fmt.Sprintf("target-%02d", i), Accounts: accounts, Delay: delay, Interval: interval})
 	// Attacks fall on every part of the interval at which metrics are exported; it begins with the service.
 	<-time.After(interval * time.Duration(i%20) / 20)
 	began := time.Now()
-	for a := range 12 {
+	for a := range sprayed {
 		if _, err := target.Get("/orders", fmt.Sprintf("user%02d", a), wrong, "198.51.100.66"); err != nil {
 			m.fail(err)
 			return

@@ -4,6 +4,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io/fs"
@@ -72,7 +74,7 @@ func (sc scenario) play(r *run, n, rate int) {
 	for i := range accountCount {
 		accounts[fmt.Sprintf("user%03d", i)] = fmt.Sprintf("right-password-%03d", i)
 	}
-	orders := s.service(r, service.Config{Accounts: accounts, Events: sc.events, Delay: time.Second, Interval: time.Second, Queue: 1 << 18, GiveUp: time.Minute})
+	orders := s.service(r, service.Config{Accounts: accounts, Events: sc.events, Delay: time.Second, Interval: time.Second, Queue: 1 << 20, GiveUp: time.Minute})
 
 	var next atomic.Int64
 	var workers sync.WaitGroup
@@ -93,7 +95,10 @@ func (sc scenario) play(r *run, n, rate int) {
 	}
 	workers.Wait()
 	took := time.Since(began)
-	if err := orders.Shutdown(); err != nil {
+	// The SDK exports more slowly than attempts are made here; nothing may be dropped at the end.
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	if err := errors.Join(orders.Flush(ctx), orders.Shutdown()); err != nil {
 		r.Logf("%s: %v", sc.name, err)
 	}
 	// Tail sampling decides, the queues drain.
