@@ -40,7 +40,7 @@ import (
 // tables are held against.
 type signals struct {
 	metrics    map[string]metric
-	attributes map[string][]string // where each attribute was seen: "server span", "auth span", "hash span", "metric", "event"
+	attributes map[string][]string // where each attribute was seen: "server span", "auth span", "hash span", "detection span", "metric", "event"
 	events     map[string][]string // the severities of each event
 }
 
@@ -239,7 +239,7 @@ func attacks(t *testing.T, rec *otelauthtest.Recorder, service func([]attempt.Ob
 	t.Helper()
 	detector := func(cfg detect.Config) *detect.Detector {
 		t.Helper()
-		cfg.LoggerProvider, cfg.MeterProvider = rec.LoggerProvider(), rec.MeterProvider()
+		cfg.TracerProvider, cfg.MeterProvider, cfg.LoggerProvider = rec.TracerProvider(), rec.MeterProvider(), rec.LoggerProvider()
 		d, err := detect.New(cfg)
 		if err != nil {
 			t.Fatal(err)
@@ -342,7 +342,9 @@ func read(rec *otelauthtest.Recorder) signals {
 		}
 	}
 	for _, span := range rec.Spans() {
-		where := map[string]string{"server": "server span", "authenticate basic": "auth span", "verify password": "hash span"}[span.Name]
+		where := map[string]string{
+			"server": "server span", "authenticate basic": "auth span", "verify password": "hash span", detect.SpanName: "detection span",
+		}[span.Name]
 		seen(cmp.Or(where, span.Name), span.Attributes)
 	}
 	for _, e := range rec.Events() {

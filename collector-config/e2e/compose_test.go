@@ -96,7 +96,7 @@ func (s composeService) addresses(t *testing.T) map[string]netip.Addr {
 
 func projectRoot() string { return filepath.Join(collectortest.ConfigDir(), "..") }
 
-var variable = regexp.MustCompile(`\$\{[A-Z0-9_]+:-([^}]*)\}`)
+var interpolation = regexp.MustCompile(`\$\{[A-Z0-9_]+:-([^}]*)\}`)
 
 // readCompose reads docker-compose.yaml as Compose does where no variable is set.
 func readCompose(t *testing.T) composeFile {
@@ -105,7 +105,7 @@ func readCompose(t *testing.T) composeFile {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text = variable.ReplaceAll(text, []byte("$1"))
+	text = interpolation.ReplaceAll(text, []byte("$1"))
 	text = bytes.ReplaceAll(text, []byte("$$"), []byte("$"))
 	var file composeFile
 	if err := yaml.Unmarshal(text, &file); err != nil {
