@@ -20,6 +20,7 @@ require (
 	go.opentelemetry.io/otel/sdk/metric v1.47.0 // the same, for metrics
 	golang.org/x/crypto v0.58.0 // bcrypt, to make the accounts
 	golang.org/x/sys v0.49.0 // CPU clocks of process and thread
+	google.golang.org/protobuf v1.36.12 // wire format: what a sink is sent is counted
 )
 
 require google.golang.org/protobuf v1.36.12

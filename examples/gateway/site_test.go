@@ -147,20 +147,22 @@ func shipped(t *testing.T, name string, substitute ...string) string {
 func nginx(t *testing.T) *site {
 	t.Helper()
 	bin := program(t, "nginx")
-	s := &site{address: freeAddress(t)}
+	s := &site{}
 	dir := directory(t)
 	cert, key := s.certificate(t, dir)
-	conf := shipped(t, "nginx.conf",
-		"pid /run/nginx.pid;", "pid "+dir+"/nginx.pid; daemon off;",
-		"worker_processes auto;", "worker_processes 1;",
-		"http {\n", "http {\n"+temporary(dir),
-		"listen 443 ssl http2;", "listen "+s.address+" ssl http2;",
-		"/etc/nginx/shop.example.pem", cert, "/etc/nginx/shop.example.key", key,
-		"server 127.0.0.1:9180;", "server "+s.ask(t, "nginx")+";",
-		"server 127.0.0.1:8000;", "server "+s.application(t)+";",
-	)
-	s.proxy = run(t, os.Environ(), bin, "-p", dir, "-e", "stderr", "-c", write(t, dir, "nginx.conf", conf))
-	s.wait(t)
+	asked, application := s.ask(t, "nginx"), s.application(t)
+	s.serve(t, func() *process {
+		conf := shipped(t, "nginx.conf",
+			"pid /run/nginx.pid;", "pid "+dir+"/nginx.pid; daemon off;",
+			"worker_processes auto;", "worker_processes 1;",
+			"http {\n", "http {\n"+temporary(dir),
+			"listen 443 ssl http2;", "listen "+s.address+" ssl http2;",
+			"/etc/nginx/shop.example.pem", cert, "/etc/nginx/shop.example.key", key,
+			"server 127.0.0.1:9180;", "server "+asked+";",
+			"server 127.0.0.1:8000;", "server "+application+";",
+		)
+		return run(t, os.Environ(), bin, "-p", dir, "-e", "stderr", "-c", write(t, dir, "nginx.conf", conf))
+	})
 	return s
 }
 
@@ -176,29 +178,44 @@ func temporary(dir string) string {
 func caddy(t *testing.T) *site {
 	t.Helper()
 	bin := program(t, "caddy")
-	s := &site{address: freeAddress(t)}
+	s := &site{}
 	dir := directory(t)
 	cert, key := s.certificate(t, dir)
-	_, port, _ := net.SplitHostPort(s.address)
-	conf := shipped(t, "Caddyfile",
-		"\tadmin off\n", "\tadmin off\n\thttps_port "+port+"\n\tdefault_bind 127.0.0.1\n\tauto_https disable_redirects\n",
-		"shop.example {\n", "shop.example {\n\ttls "+cert+" "+key+"\n",
-		"forward_auth 127.0.0.1:9180", "forward_auth "+s.ask(t, "caddy"),
-		"reverse_proxy 127.0.0.1:8000", "reverse_proxy "+s.application(t),
-	)
-	env := append(os.Environ(), "HOME="+dir, "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir)
-	s.proxy = run(t, env, bin, "run", "--adapter", "caddyfile", "--config", write(t, dir, "Caddyfile", conf))
-	s.wait(t)
+	asked, application := s.ask(t, "caddy"), s.application(t)
+	s.serve(t, func() *process {
+		_, port, _ := net.SplitHostPort(s.address)
+		conf := shipped(t, "Caddyfile",
+			"\tadmin off\n", "\tadmin off\n\thttps_port "+port+"\n\tdefault_bind 127.0.0.1\n\tauto_https disable_redirects\n",
+			"shop.example {\n", "shop.example {\n\ttls "+cert+" "+key+"\n",
+			"forward_auth 127.0.0.1:9180", "forward_auth "+asked,
+			"reverse_proxy 127.0.0.1:8000", "reverse_proxy "+application,
+		)
+		env := append(os.Environ(), "HOME="+dir, "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir)
+		return run(t, env, bin, "run", "--adapter", "caddyfile", "--config", write(t, dir, "Caddyfile", conf))
+	})
 	return s
 }
 
-// wait returns when the proxy serves.
-func (s *site) wait(t *testing.T) {
+// serve starts the proxy on an address of its own, and returns when it serves. Somebody else may have taken the address meanwhile.
+func (s *site) serve(t *testing.T, start func() *process) {
+	t.Helper()
+	for range 5 {
+		s.address = freeAddress(t)
+		s.proxy = start()
+		if s.up(t) {
+			return
+		}
+	}
+	t.Fatalf("the proxy ends by itself:\n%s", strings.Join(s.proxy.said.grep(), "\n"))
+}
+
+// up waits until the proxy serves, or has ended.
+func (s *site) up(t *testing.T) (up bool) {
 	t.Helper()
 	eventually(t, "the proxy listens", s.proxy.said, func() bool {
 		select {
 		case <-s.proxy.ended:
-			t.Fatalf("the proxy ended:\n%s", strings.Join(s.proxy.said.grep(), "\n"))
+			return true
 		default:
 		}
 		conn, err := tls.Dial("tcp", s.address, s.tls())
@@ -206,8 +223,12 @@ func (s *site) wait(t *testing.T) {
 			return false
 		}
 		_ = conn.Close()
+		up = true
 		return true
 	})
+	if !up {
+		return false
+	}
 	t.Cleanup(func() {
 		s.proxy.stop()
 		s.gateway.stop()
@@ -222,6 +243,7 @@ func (s *site) wait(t *testing.T) {
 			}
 		}
 	})
+	return true
 }
 
 func (s *site) tls() *tls.Config {

@@ -53,5 +53,6 @@
 // It serves no plaintext to other machines, except behind trusted proxies; it is no forward proxy (CONNECT and TRACE are
 // refused); it buffers no bodies, keeps no sessions and balances no load. Browsers send Basic credentials by themselves, also for pages
 // of strangers, so what is unsafe and comes from another origin is refused, WebSocket handshakes included. And it cannot
-// see requests that net/http refuses to parse: they never reach a handler, and are counted by connection.
+// see requests that net/http refuses to parse: they never reach a handler, and are counted by connection; what it refuses of a
+// stream of HTTP/2 is not counted.
 package gateway

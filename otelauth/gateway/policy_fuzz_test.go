@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/text/unicode/norm"
+
 	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/internal/rawpath"
 )
@@ -90,9 +92,17 @@ var upstreams = map[string]func(string) string{
 		}
 		return string(b)
 	},
-	"C string": func(s string) string { s, _, _ = strings.Cut(s, "\x00"); return s },
-	"query":    func(s string) string { s, _, _ = strings.Cut(s, "?"); return s },
-	"lower":    strings.ToLower,
+	"blanks": func(s string) string {
+		parts := strings.Split(s, "/")
+		for i := range parts {
+			parts[i] = strings.TrimSpace(parts[i])
+		}
+		return strings.Join(parts, "/")
+	},
+	"compatibility": norm.NFKC.String,
+	"C string":      func(s string) string { s, _, _ = strings.Cut(s, "\x00"); return s },
+	"query":         func(s string) string { s, _, _ = strings.Cut(s, "?"); return s },
+	"lower":         strings.ToLower,
 	"Windows": func(s string) string {
 		parts := strings.Split(s, "/")
 		for i := range parts {
@@ -177,6 +187,7 @@ func FuzzPolicy(f *testing.F) {
 		"/public/%252e%252e/admin/", "//admin/", "/admin./x", "/admin /x", "/admin%20/x", "/secret/", "/SECRET.", "/secret%00.png", "/secret%3f",
 		"/u/a%2fb/keys", "/u/x/KEYS/", `/public\..\admin/`, "/public/%5c..%5cadmin/", "/a%c0%afdmin", "/%c0%ae%c0%ae/admin/", "/public/%2e%2e%2fsecret",
 		"/admin", "/admin/help", "/admin/help/../x", "/ſecret", "/ａdmin/", "/orders/", "/public/%u002e%u002e/admin/", "/.%09./secret", "/admin%0d%0a/",
+		"/public/..%20/admin/", "/public/%20../secret", "/public/%E2%80%A5/admin/", "/public%EF%BC%8F..%EF%BC%8Fadmin%EF%BC%8F", "/public/%EF%BC%85%32e./secret", "/secret%EF%BC%9F",
 	} {
 		f.Add(seed, false)
 		f.Add(seed, true)

@@ -74,7 +74,7 @@ func readIdentityFile(file string) (keys []otelauth.IdentityKey, err error) {
 	return keys, nil
 }
 
-// openRegular refuses what would block or never end, and does not repeat a name that looks like a secret.
+// openRegular refuses what would block or never end. Its errors hold the path.
 func openRegular(path string) (*os.File, error) {
 	info, err := os.Stat(path)
 	if err != nil {

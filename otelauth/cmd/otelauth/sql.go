@@ -66,7 +66,8 @@ func (f *sqlFlags) dsn() (string, error) {
 		}
 		return dsn, nil
 	}
-	if strings.Contains(f.SQLDSNFile, "://") || strings.Contains(f.SQLDSNFile, "password=") {
+	user, _, at := strings.Cut(f.SQLDSNFile, "@")
+	if strings.Contains(f.SQLDSNFile, "://") || strings.Contains(f.SQLDSNFile, "password=") || at && strings.Contains(user, ":") {
 		return "", errors.New("sql-dsn-file is a data source itself (not shown): put it into a file and name that, since arguments are public")
 	}
 	file, err := openRegular(f.SQLDSNFile)

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/verify"
@@ -172,6 +173,9 @@ func (c *usersAdd) Run(t *terminal) error {
 func usable(name string) error {
 	if err := verify.ValidName(name); err != nil {
 		return usageError{err}
+	}
+	if strings.ContainsRune(name, utf8.RuneError) { // what the parser of arguments makes of other octets
+		return usageError{errors.New("the name is not valid UTF-8")}
 	}
 	if strings.HasPrefix(name, "#") {
 		return usageError{errors.New("the name begins with #, which begins a comment in the file")}

@@ -42,8 +42,11 @@ type wire struct {
 
 // dial connects from an address of 127.0.0.0/8, of which each is another client.
 func (s *soak) dial(from string) (*wire, error) {
-	d := &net.Dialer{Timeout: patience, LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
-	conn, err := tls.DialWithDialer(d, "tcp", s.address, &tls.Config{RootCAs: s.files.roots, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}})
+	d := &tls.Dialer{
+		NetDialer: &net.Dialer{Timeout: patience, LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}},
+		Config:    &tls.Config{RootCAs: s.files.roots, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}},
+	}
+	conn, err := d.DialContext(context.Background(), "tcp", s.address)
 	if err != nil {
 		return nil, err
 	}
@@ -143,9 +146,9 @@ func (s *soak) good(ctx context.Context, n int) {
 				return fmt.Errorf("good: GET %s: half an answer: %w", path, err)
 			}
 			if err != nil {
-				return nil // the upstream died in the middle of it
+				return nil //nolint:nilerr // the upstream died in the middle of it
 			}
-			time.Sleep(time.Duration(rand.IntN(4)) * time.Millisecond) //nolint:gosec // G404: spreads requests
+			pause(ctx, 4*time.Millisecond)
 		}
 		return nil
 	})
@@ -181,7 +184,7 @@ func (s *soak) good2(ctx context.Context, _ int) {
 		if i%perConnection == 0 {
 			transport.CloseIdleConnections()
 		}
-		time.Sleep(time.Duration(rand.IntN(8)) * time.Millisecond) //nolint:gosec // G404: spreads requests
+		pause(ctx, 8*time.Millisecond)
 	}
 }
 
@@ -199,9 +202,9 @@ func (s *soak) visitor(ctx context.Context, n int) {
 				s.faults.add("visitor: answered %q", body)
 			}
 			if err != nil {
-				return nil // the upstream died in the middle of it
+				return nil //nolint:nilerr // the upstream died in the middle of it
 			}
-			time.Sleep(time.Duration(rand.IntN(10)) * time.Millisecond) //nolint:gosec // G404: spreads requests
+			pause(ctx, 10*time.Millisecond)
 		}
 		return nil
 	})
@@ -238,7 +241,7 @@ func (s *soak) bad(ctx context.Context, n int) {
 			s.want("bad: "+what, status, append(denied, http.StatusBadRequest, http.StatusMethodNotAllowed)...)
 		}
 		_ = w.Close()
-		time.Sleep(time.Duration(rand.IntN(20)) * time.Millisecond) //nolint:gosec // G404: spreads requests
+		pause(ctx, 20*time.Millisecond)
 	}
 }
 
@@ -300,6 +303,7 @@ func (s *soak) slow(ctx context.Context, n int) {
 					s.faults.add("slow reader: not answered: %v", err)
 					return
 				}
+				defer func() { _ = w.Close(); _ = res.Body.Close() }() // in this order: the body would be read to its end
 				s.counts.attempts.Add(1)
 				s.want("slow reader", res.StatusCode, http.StatusOK, http.StatusBadGateway, http.StatusServiceUnavailable)
 				wait(ctx, patienceWith*2) // the gateway gives up meanwhile, or the client does now
@@ -314,19 +318,19 @@ func (s *soak) keepOnce(from string, use func(*wire)) {
 		s.faults.add("slow: cannot connect: %v", err)
 		return
 	}
-	defer w.Close()
+	defer func() { _ = w.Close() }()
 	use(w)
 }
 
 // halfOpen connects and never says a word.
 func (s *soak) halfOpen(from string) {
 	d := &net.Dialer{Timeout: patience, LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
-	conn, err := d.Dial("tcp", s.address) //nolint:noctx // bounded by its Timeout
+	conn, err := d.Dial("tcp", s.address)
 	if err != nil {
 		s.faults.add("half-open: %v", err)
 		return
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	s.closedByServer("half-open", conn)
 }
 
@@ -365,6 +369,7 @@ func (s *soak) halfAnswer(w *wire, id string) {
 	if err != nil {
 		return
 	}
+	defer func() { _ = res.Body.Close() }()
 	s.want("dying upstream", res.StatusCode, http.StatusOK, http.StatusBadGateway, http.StatusServiceUnavailable)
 	if _, err := io.Copy(io.Discard, res.Body); err == nil && res.StatusCode == http.StatusOK {
 		s.faults.add("half an answer looks whole")
@@ -386,7 +391,7 @@ func (s *soak) hangUp(ctx context.Context, w *wire, id string) {
 		if _, arrived := s.upstream.hanging.LoadAndDelete(id); arrived {
 			s.counts.attempts.Add(1)
 			_ = w.Close()
-			<-answered
+			<-answered //nolint:errcheck // the connection is closed
 			return
 		}
 		select {
@@ -402,7 +407,7 @@ func (s *soak) hangUp(ctx context.Context, w *wire, id string) {
 		}
 	}
 	_ = w.Close()
-	<-answered
+	<-answered //nolint:errcheck // the connection is closed
 	s.faults.add("gone: the request never reached the upstream (load over: %v)", ctx.Err() != nil)
 }
 
@@ -422,6 +427,7 @@ func (s *soak) streaming(ctx context.Context, n int) {
 				s.faults.add("%s: not answered: %v", what, err)
 				return
 			}
+			defer func() { _ = w.Close(); _ = res.Body.Close() }() // in this order: a stream has no end
 			s.counts.attempts.Add(1)
 			s.want(what, res.StatusCode, http.StatusOK, http.StatusSwitchingProtocols, http.StatusUnauthorized, http.StatusTooManyRequests,
 				http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusForbidden)
@@ -460,6 +466,11 @@ func (s *soak) listen(ctx context.Context, w *wire, res *http.Response) bool {
 			return ctx.Err() == nil
 		}
 	}
+}
+
+// pause spreads requests.
+func pause(ctx context.Context, most time.Duration) {
+	wait(ctx, rand.N(most)) //nolint:gosec // G404: no secret
 }
 
 // wait returns after d or when ctx ends.

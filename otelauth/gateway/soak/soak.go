@@ -93,7 +93,7 @@ func (s *soak) start(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("soak: %w", err)
 	}
-	s.cmd = exec.CommandContext(ctx, own, "serve", s.dir, "http://"+s.upstream.address)
+	s.cmd = exec.CommandContext(ctx, own, "serve", s.dir, "http://"+s.upstream.address) //nolint:gosec // G204: this program
 	s.cmd.Env = append(os.Environ(), childVariable+"=1")
 	s.cmd.Stderr = s.stderr
 	s.cmd.WaitDelay = 10 * time.Second

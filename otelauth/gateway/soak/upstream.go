@@ -93,7 +93,7 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/private/upload":
 		n, err := io.Copy(io.Discard, r.Body)
 		if err != nil {
-			panic(http.ErrAbortHandler)
+			panic(http.ErrAbortHandler) //nolint:forbidigo // net/http's way to break off
 		}
 		fmt.Fprintf(w, "%d", n)
 	case "/private/die":
@@ -101,7 +101,7 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Length", "100")
 		_, _ = io.WriteString(w, "half of it")
 		_ = http.NewResponseController(w).Flush()
-		panic(http.ErrAbortHandler)
+		panic(http.ErrAbortHandler) //nolint:forbidigo // net/http's way to break off
 	case "/private/hang":
 		u.hanging.Store(r.Header.Get("X-Request-Id"), true)
 		<-r.Context().Done()
@@ -114,7 +114,7 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 	default:
-		_, _ = io.WriteString(w, "for "+user)
+		_, _ = io.WriteString(w, "for "+user) //nolint:gosec // G705: no browser
 	}
 }
 
@@ -147,7 +147,7 @@ func (u *upstream) socket(w http.ResponseWriter, r *http.Request) {
 		u.faults.add("the upstream cannot hijack: %v", err)
 		return
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	sum := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")) //nolint:gosec // G401: see the import
 	fmt.Fprintf(rw, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
 		base64.StdEncoding.EncodeToString(sum[:]))

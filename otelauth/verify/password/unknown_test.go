@@ -73,7 +73,7 @@ type kind struct {
 // sameShares compares what runs for accounts and for other names. The hashes of kinds write to runs.
 func sameShares(t *testing.T, store string, kinds []kind, runs *strings.Builder) {
 	t.Helper()
-	const names = 4000
+	const names = 2000
 	const accounts = 1000
 	r := rand.New(rand.NewPCG(1, 2))
 	s := &counted{accounts: map[string]*verify.Account{}}
@@ -134,7 +134,7 @@ func sameShares(t *testing.T, store string, kinds []kind, runs *strings.Builder)
 			t.Errorf("%s: an unknown name runs %q, which no account does", store, kind)
 		}
 	}
-	for i := range 500 {
+	for i := range 200 {
 		name := fmt.Sprint("unknown", i)
 		first := work(engine, name, "guess a")
 		if again, restarted := work(engine, name, "guess b"), work(later, name, "guess a"); first != again || first != restarted {
