@@ -225,20 +225,21 @@ func TestForeign(t *testing.T) {
 	})
 	f.spread("alice", 0, 4)
 	stream := "{otelauth-detect}:attempts"
+	until(t, "four are sent", func() bool { f.drain(); return c.XLen(ctx, stream).Val() >= 4 })
 	entries, err := c.XRange(ctx, stream, "-", "+").Result()
-	if err != nil || len(entries) != 4 {
-		t.Fatal(len(entries), err)
+	if err != nil {
+		t.Fatal(err)
 	}
 	ours := entries[0].Values["b"].(string)
 	forged := []byte(ours)
 	forged[len(forged)-1] ^= 1
 	forged[24]++ // a number that has not been
 	other := newProcess(t, srv, func(cfg *redisfeed.Config, _ *detect.Config) { cfg.Key = []byte(strings.Repeat("x", 32)) })
+	before := f[0].feed.Rejected()
 	for i := range 15 {
 		other.guess("alice", 50+i, uint64(i))
 		other.drain()
 	}
-	before := f[0].feed.Rejected()
 	for _, values := range []map[string]any{
 		{"b": ""}, {"b": "nonsense"}, {"x": ours}, {"b": ours, "c": "more"}, {"b": ours}, {"b": string(forged)},
 		{"b": strings.Repeat("z", 16<<10)}, {"b": strings.Repeat("z", 32<<20)}, {"b": "\x02" + ours[1:]},
@@ -251,10 +252,7 @@ func TestForeign(t *testing.T) {
 	if err := c.Set(ctx, "{otelauth-detect}:told", strings.Repeat("\xff", 32), 0).Err(); err != nil {
 		t.Fatal(err)
 	}
-	f.drain()
-	if n := f[0].feed.Rejected() - before; n < 9+15 {
-		t.Errorf("%d rejected; want 9 of the test's and 15 of another key", n)
-	}
+	until(t, "9 of the test's and 15 of another key are rejected", func() bool { f.drain(); return f[0].feed.Rejected()-before >= 9+15 })
 	if n := arrived.Load(); n > 1<<20 {
 		t.Errorf("%d bytes arrived: an entry of 32 MiB is no reason to read it", n)
 	}
@@ -313,13 +311,13 @@ func TestLate(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
 	c := srv.Client(t)
-	p := newProcess(t, srv, impatient)
+	p := newProcess(t, srv)
 	p.guess("alice", 1, 1)
-	p.drain()
+	until(t, "the first is sent", func() bool { p.drain(); return c.XLen(ctx, "{otelauth-detect}:attempts").Val() == 1 })
 	srv.Signal(t, syscall.SIGSTOP)
 	p.guess("alice", 2, 2)
 	until(t, "given up", func() bool { p.drain(); return !p.feed.Shared() })
-	<-time.After(200 * time.Millisecond) // more than Timeout and what is granted on top
+	<-time.After(200 * time.Millisecond) // Timeout is over; this is more than what is granted on top
 	srv.Signal(t, syscall.SIGCONT)
 	until(t, "thawed", srv.Answers)
 	if n := c.XLen(ctx, "{otelauth-detect}:attempts").Val(); n != 1 {
