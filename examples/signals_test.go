@@ -134,7 +134,9 @@ func collect(t *testing.T) signals {
 	var made *otelauth.Middleware // by the last service
 	service := func(cfg otelauth.Config) http.Handler {
 		t.Helper()
-		cfg.Routes, cfg.Public = mux, []string{"GET /admin"}
+		if cfg.Endpoint == nil {
+			cfg.Routes, cfg.Public = mux, []string{"GET /admin"}
+		}
 		cfg.TracerProvider, cfg.MeterProvider, cfg.LoggerProvider = rec.TracerProvider(), rec.MeterProvider(), rec.LoggerProvider()
 		mw, err := otelauth.New(cfg)
 		if err != nil {
@@ -183,6 +185,10 @@ func collect(t *testing.T) signals {
 	send(h, "/orders/7", "alice:wonderland", fromOutside)
 	send(h, "/admin", "alice:wonderland", nil)
 	send(h, "/admin", "", nil)
+	elsewhere := func(*http.Request) otelauth.Endpoint {
+		return otelauth.Endpoint{Pattern: "/orders/{id}", AnsweredElsewhere: true}
+	}
+	send(service(otelauth.Config{Accounts: users, Endpoint: elsewhere}), "/orders/7", "alice:wonderland", nil)
 	send(service(otelauth.Config{Accounts: users, Throttle: refuses{}}), "/orders/7", "alice:looking-glass", nil)
 	send(service(otelauth.Config{Verifier: down{}}), "/orders/7", "alice:wonderland", nil)
 
