@@ -7,7 +7,9 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/signal"
 	"sync"
+	"syscall"
 	"testing"
 )
 
@@ -37,6 +39,13 @@ func (r *run) do(command func(*run, []string), args []string) (status int) {
 			panic(cause)
 		}
 	}()
+	interrupted := make(chan os.Signal, 1)
+	signal.Notify(interrupted, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-interrupted
+		r.end() // or the servers would go on without us
+		os.Exit(1)
+	}()
 	command(r, args)
 	return 0
 }
@@ -44,6 +53,7 @@ func (r *run) do(command func(*run, []string), args []string) (status int) {
 // stage runs f with a run of its own, so that what it starts ends before the next begins.
 func (r *run) stage(f func(*run)) {
 	inner := newRun()
+	r.Cleanup(inner.end)
 	defer inner.end()
 	f(inner)
 }
