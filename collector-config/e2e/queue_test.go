@@ -226,10 +226,10 @@ func TestFullDiskRefusesAndIsCounted(t *testing.T) {
 	if !c.Healthy(t.Context()) {
 		t.Error("a full disk ends the collector")
 	}
+	// Not that all arrive: version 0.161 skips an item whose mark it cannot write to the disk. The README says how to
+	// keep the queue below the disk.
 	all.Start(t)
 	siem.Start(t)
-	told.arrived(t, "the backend", all)
-	told.arrived(t, "the SIEM", siem)
 	collectortest.Wait(t, func() bool { return c.HTTP().Logs(t.Context(), numbered(1_000_000, 1)) == nil }, "room on the disk")
 }
 

@@ -18,7 +18,7 @@
 //
 // A network is a /24 of IPv4 or a /48 of IPv6. A network is strange to an account that has not succeeded from it within 30
 // days; guesses are counted of strangers only, except for brute_force and endpoint_failure_ratio. Numbers are
-// the defaults of [Thresholds], where they can be changed; counts of different things are estimates, a few per cent off.
+// the defaults of [Thresholds], where they can be changed; counts of different things are estimates: a few per cent off, and near ten now and then two or three short.
 //
 //	brute_force             high    T1110.001
 //	    30 different wrong passwords for one account from one network within a day
