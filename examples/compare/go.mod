@@ -23,8 +23,6 @@ require (
 	google.golang.org/protobuf v1.36.12 // wire format: what a sink is sent is counted
 )
 
-require google.golang.org/protobuf v1.36.12
-
 require (
 	cel.dev/cel-go v0.32.0 // indirect
 	cel.dev/expr v0.25.3 // indirect
