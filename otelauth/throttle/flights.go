@@ -48,12 +48,14 @@ func (f *flights) of(k *flightKey) (*sync.Mutex, map[flightKey]*flight) {
 }
 
 // join returns the flight of this guess with one caller more. leader says that it is new, and that the caller must pay and call paid;
-// free makes a new one that costs nothing.
-func (f *flights) join(k *flightKey, free bool) (mine *flight, leader bool) {
+// a new one costs nothing if free says so, or if wrong knows the password. That is asked under the lock under which leave tells it,
+// or one who comes between the end of a flight and the memory of it would pay once more.
+func (f *flights) join(k *flightKey, wrong *repeats, free bool) (mine *flight, leader bool) {
 	for {
 		mu, by := f.of(k)
 		mine = by[*k]
 		if mine == nil {
+			free = free || wrong.has(&k.account, &k.fingerprint)
 			mine = &flight{callers: 1, paying: !free, settled: free}
 			by[*k] = mine
 			mu.Unlock()
@@ -88,10 +90,14 @@ func (f *flights) paid(k *flightKey, mine *flight, b *Bill, a *Answer, network n
 	}
 }
 
-// leave takes one caller off and reports what is to be done about the price: whether it is due now, as s says.
-func (f *flights) leave(k *flightKey, s Settlement, network netip.Prefix) (mine *flight, due, learn bool) {
+// leave takes one caller off and reports what is to be done about the price: whether it is due now, as s says. A wrong password
+// is remembered.
+func (f *flights) leave(k *flightKey, wrong *repeats, s Settlement, network netip.Prefix) (mine *flight, due, learn bool) {
 	mu, by := f.of(k)
 	defer mu.Unlock()
+	if s == Wrong {
+		wrong.note(&k.account, &k.fingerprint)
+	}
 	mine = by[*k]
 	if mine == nil {
 		return nil, false, s == Right

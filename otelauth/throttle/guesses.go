@@ -105,12 +105,12 @@ func (t *Guesses) Spend(ctx context.Context, g Guess) (Decision, error) {
 		if rule := rules.find(&g, now); rule != nil && rule.Denied {
 			return Decision{Verdict: Refused, RetryAfter: rule.left(now)}, nil
 		} else if rule != nil {
-			t.flights.join(&k, true)
+			t.flights.join(&k, &t.repeats, true)
 			return Decision{Verdict: Granted}, nil
 		}
 	}
 	seen := t.waiters.settled.Load()
-	mine, leader := t.flights.join(&k, t.repeats.has(&k.account, &g.Fingerprint))
+	mine, leader := t.flights.join(&k, &t.repeats, false)
 	if !leader {
 		b.Mode = Check
 	}
@@ -144,10 +144,7 @@ func (t *Guesses) Spend(ctx context.Context, g Guess) (Decision, error) {
 func (t *Guesses) Settle(ctx context.Context, g Guess, s Settlement) {
 	account := t.keys.account(g.Account)
 	k := flightKey{account, g.Fingerprint}
-	mine, due, learn := t.flights.leave(&k, s, g.Network)
-	if s == Wrong {
-		t.repeats.note(&account, &g.Fingerprint)
-	}
+	mine, due, learn := t.flights.leave(&k, &t.repeats, s, g.Network)
 	if due {
 		how := s
 		if s == Right && mine.network != g.Network {
