@@ -127,16 +127,29 @@ func (f *file) read() (*reading, error) {
 	var r *reading
 	var err error
 	for range tries {
-		before := f.look()
+		before, place := f.look(), f.place()
 		r = &reading{stamp: before}
 		r.name, r.password, err = f.parse()
-		if f.look().same(before) {
-			break
+		if f.look().same(before) && f.place() == place {
+			return r, err
 		}
 		// Never the stamp of a state that was not read: the next request tries again.
 		r.stamp = stamp{err: "changing"}
 	}
+	if err == nil {
+		err = fmt.Errorf("otelauth/client: %s changes while it is read; replace it in one step, by a rename", f.paths[0])
+	}
 	return r, err
+}
+
+// place is where symbolic links lead. A new file may have the inode, the size and, within a tick of the clock, the time of
+// one that is gone; the directories of a mounted Secret never have the name of another.
+func (f *file) place() string {
+	var all [2]string
+	for i, p := range f.paths {
+		all[i], _ = filepath.EvalSymlinks(p) // what cannot be followed cannot be read either
+	}
+	return all[0] + "\x00" + all[1]
 }
 
 func (f *file) parse() (string, credential.Secret, error) {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -17,9 +18,11 @@ import (
 // likes, but not stop; and it hands the trailers on.
 type body struct {
 	io.ReadCloser
+	stall time.Duration
+
+	mu      sync.Mutex               // a Transport may close while it reads
 	control *http.ResponseController // nil: reads may take any time
-	stall   time.Duration
-	until   time.Time // the deadline that is set
+	until   time.Time                // the deadline that is set
 
 	from, to http.Header // trailers
 
@@ -52,12 +55,14 @@ func (b *body) forward(to http.Header) {
 }
 
 func (b *body) Read(p []byte) (int, error) {
+	b.mu.Lock()
 	if b.control != nil {
 		if now := time.Now(); b.until.Sub(now) < b.stall/2 {
 			b.until = now.Add(b.stall)
 			_ = b.control.SetReadDeadline(b.until) // a writer that knows none has no connection to protect
 		}
 	}
+	b.mu.Unlock()
 	n, err := b.ReadCloser.Read(p)
 	if err != nil {
 		b.end(err)
@@ -79,8 +84,23 @@ func (b *body) end(err error) {
 	default:
 		b.failed.Store(true)
 	}
+	b.unbound()
+}
+
+// Close reads what is left, as net/http does, within the deadline.
+func (b *body) Close() error {
+	err := b.ReadCloser.Close()
+	if err == nil {
+		b.unbound()
+	}
+	return err
+}
+
+// unbound lets reads take any time: the server goes on reading to see whether the client is still there.
+func (b *body) unbound() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if b.control != nil {
-		// The server goes on reading to see whether the client is still there, and that may take any time.
 		_ = b.control.SetReadDeadline(time.Time{})
 		b.control = nil
 	}

@@ -204,6 +204,11 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.streams.add(x)
 	defer g.streams.remove(x)
 	st := g.latest.Load()
+	if !x.multiplexed && st.cfg.StallTimeout > 0 && r.ContentLength != 0 {
+		// Before an answer net/http reads what is left of a body, also where nobody has asked for it: a denial, an upstream that is
+		// away. Each read of ours moves the deadline.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(st.cfg.StallTimeout))
+	}
 	if x.multiplexed && st.cfg.StallTimeout > 0 {
 		own := &streamWriter{ResponseWriter: w, x: x, stall: st.cfg.StallTimeout}
 		defer own.last()
