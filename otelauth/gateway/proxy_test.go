@@ -434,6 +434,19 @@ func TestUpstreamRecovers(t *testing.T) {
 	equal(t, "events after", len(s.named(gateway.EventUpstream)), 2)
 }
 
+// A denial is said although net/http would first read a body that does not come.
+func TestDeniedWithABodyThatStops(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, gateway.Config{StallTimeout: 100 * time.Millisecond}, http.NotFoundHandler())
+	answer := s.raw(t, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nten octets")
+	if got := status(t, answer); got != http.StatusUnauthorized {
+		t.Errorf("%d; want 401", got)
+	}
+	if len(s.reached()) != 0 {
+		t.Error("the upstream was reached")
+	}
+}
+
 // A client that stops in the middle of its body does not hold the upstream, and one that goes away is no failure of the upstream.
 func TestSlowAndLeavingClients(t *testing.T) {
 	t.Parallel()
