@@ -4,6 +4,7 @@
 package gateway
 
 import (
+	"crypto/sha256"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -24,18 +25,16 @@ type certificate struct {
 	base    time.Time
 
 	mu     sync.Mutex
-	seen   [2]stamp // of the files that were read last, for better or worse
+	seen   digests // of the files that were read last, for better or worse
 	broken bool
 }
 
 // certificateLook is how often the files are looked at.
 const certificateLook = time.Second
 
-// stamp tells one version of a file from another.
-type stamp struct {
-	modified time.Time
-	size     int64
-}
+// digests tell one version of the files from another. Size and time do not: two certificates have the same size, and one tick of a
+// file system's clock is enough to write both.
+type digests [2][sha256.Size]byte
 
 // newCertificate returns nil when cfg names no files.
 func newCertificate(cfg *Config, s *signals) (*certificate, error) {
@@ -46,11 +45,11 @@ func newCertificate(cfg *Config, s *signals) (*certificate, error) {
 		return nil, errors.New("CertFile and KeyFile go together; set both or none")
 	}
 	c := &certificate{certFile: cfg.CertFile, keyFile: cfg.KeyFile, signals: s, base: time.Now()}
-	seen, err := c.stamps()
+	files, seen, err := c.read()
 	if err != nil {
 		return nil, err
 	}
-	pair, err := c.load()
+	pair, err := c.pair(files)
 	if err != nil {
 		return nil, err
 	}
@@ -59,23 +58,22 @@ func newCertificate(cfg *Config, s *signals) (*certificate, error) {
 	return c, nil
 }
 
-func (c *certificate) load() (*tls.Certificate, error) {
-	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
+func (c *certificate) pair(files [2][]byte) (*tls.Certificate, error) {
+	pair, err := tls.X509KeyPair(files[0], files[1])
 	if err != nil {
 		return nil, fmt.Errorf("%s with %s: %w; write a PEM chain and the key of its first certificate", c.certFile, c.keyFile, err)
 	}
 	return &pair, nil
 }
 
-func (c *certificate) stamps() (s [2]stamp, err error) {
+func (c *certificate) read() (files [2][]byte, seen digests, err error) {
 	for i, name := range []string{c.certFile, c.keyFile} {
-		info, err := os.Stat(name)
-		if err != nil {
-			return s, err
+		if files[i], err = os.ReadFile(name); err != nil {
+			return files, seen, err
 		}
-		s[i] = stamp{modified: info.ModTime(), size: info.Size()}
+		seen[i] = sha256.Sum256(files[i])
 	}
-	return s, nil
+	return files, seen, nil
 }
 
 // get is tls.Config.GetCertificate.
@@ -92,13 +90,13 @@ func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 func (c *certificate) look() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	seen, err := c.stamps()
+	files, seen, err := c.read()
 	if err == nil {
 		if seen == c.seen {
 			return
 		}
 		var pair *tls.Certificate
-		if pair, err = c.load(); err == nil {
+		if pair, err = c.pair(files); err == nil {
 			c.current.Store(pair)
 		}
 		c.seen = seen
