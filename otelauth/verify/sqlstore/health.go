@@ -48,9 +48,9 @@ func (s *Store) within(limit time.Duration, do func(context.Context) error) erro
 		return ErrClosed
 	}
 	select {
-	case err := <-done: // it came with the deadline
-		if err == nil {
-			return nil
+	case err := <-done: // it came with the deadline, or it was its end that ended ctx
+		if err == nil || !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return err
 		}
 	case <-time.After(limit/4 + time.Millisecond):
 	}
