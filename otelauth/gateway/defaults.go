@@ -5,11 +5,14 @@ package gateway
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
 
 	"go.opentelemetry.io/otel/propagation"
+
+	"github.com/otelauth/otelauth-go/otelauth/gateway/internal/policy"
 )
 
 // withDefaults returns a copy of cfg that says everything, and that its owner may change no more.
@@ -84,6 +87,20 @@ func (cfg *Config) check(fault func(field string, err error)) {
 			fault(d.field, negative)
 		}
 	}
+}
+
+// policyRules returns the rules in the form in which they are compared.
+func (cfg *Config) policyRules(report func(field string, err error)) []policy.Rule {
+	rules := make([]policy.Rule, 0, len(cfg.Rules))
+	for i, r := range cfg.Rules {
+		if r.Access > Public {
+			report(fmt.Sprintf("Rules[%d]", i), fmt.Errorf("%q: Access is %d; use Required or Public", r.Pattern, r.Access))
+		}
+		rules = append(rules, policy.Rule{
+			Pattern: r.Pattern, Public: r.Access == Public, Sensitive: r.Sensitive, Accounts: r.Accounts, Groups: r.Groups,
+		})
+	}
+	return rules
 }
 
 // everywhere is what Config.DangerouslyAllowPlaintext accepts plaintext from.
