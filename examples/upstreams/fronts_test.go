@@ -61,7 +61,7 @@ var proxies = map[string]func(t testing.TB, upstream string, cfg gateway.Config)
 
 func behindNginx(t testing.TB, upstream string, cfg gateway.Config) front {
 	t.Helper()
-	bin, dir := program(t, "nginx", "nginx-extras"), directory(t)
+	bin, dir := program(t, "nginx", "nginx"), directory(t)
 	cert, key, client := certificate(t, dir)
 	cfg.ForwardAuth, cfg.DrainTimeout = gateway.Nginx, time.Second
 	asked := listen(t, newGateway(t, cfg))

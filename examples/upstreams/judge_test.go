@@ -157,20 +157,7 @@ func asks(policy http.Handler, in input, who account) bool {
 	if strings.ContainsFunc(in.target, func(r rune) bool { return r < ' ' || r == 0x7F }) {
 		return false
 	}
-	question := parse(input{method: http.MethodGet, target: "/", host: "h"}, who)
-	host := in.host
-	if host == "" {
-		host = "h"
-	}
-	for name, value := range map[string]string{
-		"X-Original-Method": in.method, "X-Original-Uri": in.target, "X-Original-Host": host,
-		"X-Forwarded-For": "127.0.0.1", "X-Forwarded-Proto": "https",
-	} {
-		question.Header[name] = []string{value}
-	}
-	var w capture
-	policy.ServeHTTP(&w, question)
-	return w.status == http.StatusOK
+	return ask(policy, in, who) == http.StatusOK
 }
 
 func newReader(b []byte) *bufio.Reader { return bufio.NewReaderSize(bytes.NewReader(b), 512) }

@@ -68,7 +68,7 @@ func startNginx(t testing.TB, site string, dav bool) string {
 	if dav {
 		methods = "PUT DELETE MKCOL COPY MOVE"
 	}
-	bin, dir := program(t, "nginx", "nginx-extras"), directory(t)
+	bin, dir := program(t, "nginx", "nginx"), directory(t)
 	return serve(t, func(addr string) *process {
 		conf := configured(t, dir, "nginx.conf", "dir", dir, "addr", addr, "site", site, "methods", methods)
 		return start(t, command{path: bin, args: []string{"-p", dir, "-e", "stderr", "-c", conf}})
@@ -77,14 +77,14 @@ func startNginx(t testing.TB, site string, dav bool) string {
 
 func startApache(t testing.TB, site string, dav bool) string {
 	t.Helper()
-	methods := "Off"
-	if dav {
-		methods = "On"
-	}
 	bin, dir := program(t, "apache2", "apache2"), directory(t)
+	args := []string{"-DFOREGROUND"}
+	if dav {
+		args = append(args, "-DWebDAV")
+	}
 	return serve(t, func(addr string) *process {
-		conf := configured(t, dir, "httpd.conf", "dir", dir, "addr", addr, "site", site, "modules", "/usr/lib/apache2/modules", "dav", methods)
-		return start(t, command{path: bin, args: []string{"-f", conf, "-DFOREGROUND"}})
+		conf := configured(t, dir, "httpd.conf", "dir", dir, "addr", addr, "site", site, "modules", "/usr/lib/apache2/modules")
+		return start(t, command{path: bin, args: append(args, "-f", conf)})
 	})
 }
 
@@ -139,7 +139,7 @@ func startDjango(t testing.TB) string {
 
 func startPHP(t testing.TB) string {
 	t.Helper()
-	nginx, fpm := program(t, "nginx", "nginx-extras"), ""
+	nginx, fpm := program(t, "nginx", "nginx"), ""
 	if found, _ := filepath.Glob("/usr/sbin/php-fpm[0-9]*"); len(found) > 0 {
 		fpm = found[len(found)-1]
 	} else {
