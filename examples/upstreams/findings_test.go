@@ -15,7 +15,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/gateway"
 )
 
-// expect sends a GET and compares the status. Content that the caller must not get is an error too.
+// expect sends a GET and compares the status. Content that the caller must not get is an error
+// too.
 func expect(t *testing.T, f front, who account, target string, want ...int) {
 	t.Helper()
 	c := &client{front: f}
@@ -57,7 +58,8 @@ func rawUpstreams(t *testing.T) map[string]string {
 
 var encodedUnreserved = []string{"/%68ealthz", "/%73tatic/x", "/static%2Fx", "/u%2F7", "/%75/7"}
 
-// A public path in another spelling is not public: routers of the raw path take it for their catch-all.
+// A public path in another spelling is not public: routers of the raw path take it for their
+// catch-all.
 func TestEncodedUnreservedOpensNoCatchAll(t *testing.T) {
 	t.Parallel()
 	t.Run("library", func(t *testing.T) {
@@ -99,8 +101,8 @@ func TestEncodedUnreservedOpensNoCatchAll(t *testing.T) {
 	}
 }
 
-// A rule that names a path letter by letter says nothing about another spelling of it: for a router of
-// the raw path that is another route, with another rule.
+// A rule that names a path letter by letter says nothing about another spelling of it: for a
+// router of the raw path that is another route, with another rule.
 func TestLiteralRuleLiftsNoOtherRule(t *testing.T) {
 	t.Parallel()
 	mux := chiRouter()
@@ -114,8 +116,8 @@ func TestLiteralRuleLiftsNoOtherRule(t *testing.T) {
 	expect(t, f, alice, "/repor%74", 403)
 }
 
-// Beneath --allow-raw-path a dot segment is refused in every spelling: Apache and new URL() resolve
-// segments that lie between encoded slashes in another way.
+// Beneath --allow-raw-path a dot segment is refused in every spelling: Apache and new URL()
+// resolve segments that lie between encoded slashes in another way.
 func TestRawPathHasNoDotSegment(t *testing.T) {
 	t.Parallel()
 	for name, begin := range map[string]func(testing.TB) string{
@@ -139,8 +141,8 @@ func TestRawPathHasNoDotSegment(t *testing.T) {
 	}
 }
 
-// With --allow-raw-path / an empty first segment is refused: new URL() and parse_url take what follows
-// for a host.
+// With --allow-raw-path / an empty first segment is refused: new URL() and parse_url take what
+// follows for a host.
 func TestRawPathHasNoEmptyFirstSegment(t *testing.T) {
 	t.Parallel()
 	for name, begin := range map[string]func(testing.TB) string{

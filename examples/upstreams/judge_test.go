@@ -62,14 +62,14 @@ type library struct {
 // judge asks the gateway's policy and the library in process, without a connection.
 type judge struct {
 	mirrors   *mirrors
-	policies  map[string]*gateway.Gateway // they answer as forward-auth for nginx
+	policies  map[string]http.Handler // they answer as forward-auth for nginx
 	libraries []library
 	passed    int // requests that a policy let through
 }
 
 func newJudge(t testing.TB) *judge {
 	t.Helper()
-	j := &judge{mirrors: newMirrors(), policies: map[string]*gateway.Gateway{
+	j := &judge{mirrors: newMirrors(), policies: map[string]http.Handler{
 		"policy":              newGateway(t, gateway.Config{ForwardAuth: gateway.Nginx}),
 		"policy, raw paths":   newGateway(t, gateway.Config{ForwardAuth: gateway.Nginx, AllowRawPaths: []string{"/"}}),
 		"policy, raw /files/": newGateway(t, gateway.Config{ForwardAuth: gateway.Nginx, AllowRawPaths: []string{"/files/"}}),
@@ -89,8 +89,8 @@ func newJudge(t testing.TB) *judge {
 	return j
 }
 
-// newLibrary puts the middleware around or into a router. Only with Config.Routes can it know that
-// "/u/me" is not the public "/u/{id}".
+// newLibrary puts the middleware around or into a router. Only with Config.Routes can it know
+// that "/u/me" is not the public "/u/{id}".
 func newLibrary(t testing.TB, r router, named bool) (library, bool) {
 	t.Helper()
 	cfg := auth()
@@ -152,7 +152,8 @@ func (j *judge) check(in input) (found []defect) {
 	return found
 }
 
-// asks reports whether forward-auth lets a request pass. A proxy cannot ask about what no header holds.
+// asks reports whether forward-auth lets a request pass. A proxy cannot ask about what no
+// header holds.
 func asks(policy http.Handler, in input, who account) bool {
 	if strings.ContainsFunc(in.target, func(r rune) bool { return r < ' ' || r == 0x7F }) {
 		return false

@@ -6,6 +6,7 @@ package upstreams
 import (
 	"flag"
 	"fmt"
+	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -72,6 +73,15 @@ var table struct {
 	rows []string
 }
 
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if testing.Verbose() && len(table.rows) > 0 {
+		slices.Sort(table.rows)
+		fmt.Println(strings.Join(table.rows, "\n"))
+	}
+	os.Exit(code)
+}
+
 func (l *ledger) row(name string, took time.Duration) {
 	table.Lock()
 	defer table.Unlock()
@@ -97,7 +107,8 @@ func (p *progress) log(t *testing.T, format string, args ...any) {
 	}
 }
 
-// No spelling of a path gets past the gateway's policy or the library, whatever reads it then. In process.
+// No spelling of a path gets past the gateway's policy or the library, whatever reads it then.
+// In process.
 func TestPathsInProcess(t *testing.T) {
 	t.Parallel()
 	var l ledger
@@ -155,28 +166,24 @@ func FuzzPaths(f *testing.F) {
 // No spelling of a path gets past the gateway to a real server, or past a proxy that asks it.
 func TestPathsOnServers(t *testing.T) {
 	t.Parallel()
-	t.Run("servers", func(t *testing.T) {
-		for _, s := range servers {
-			t.Run(s.name, func(t *testing.T) {
-				t.Parallel()
-				upstream := s.start(t)
-				attack(t, s.name, upstream, []front{
-					behindGateway(t, upstream, gateway.Config{}),
-					behindGateway(t, upstream, gateway.Config{AllowRawPaths: []string{"/"}}),
-					behindGateway(t, upstream, gateway.Config{AllowRawPaths: []string{"/files/"}}),
-				})
+	for _, s := range servers {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			upstream := s.start(t)
+			attack(t, s.name, upstream, []front{
+				behindGateway(t, upstream, gateway.Config{}),
+				behindGateway(t, upstream, gateway.Config{AllowRawPaths: []string{"/"}}),
+				behindGateway(t, upstream, gateway.Config{AllowRawPaths: []string{"/files/"}}),
 			})
-		}
-		for name, behind := range proxies {
-			t.Run("forward-auth "+name, func(t *testing.T) {
-				t.Parallel()
-				upstream := startMirrors(t)
-				attack(t, "forward-auth "+name, upstream, []front{behind(t, upstream, gateway.Config{})})
-			})
-		}
-	})
-	slices.Sort(table.rows)
-	t.Logf("\n%s", strings.Join(table.rows, "\n"))
+		})
+	}
+	for name, behind := range proxies {
+		t.Run("forward-auth "+name, func(t *testing.T) {
+			t.Parallel()
+			upstream := startMirrors(t)
+			attack(t, "forward-auth "+name, upstream, []front{behind(t, upstream, gateway.Config{})})
+		})
+	}
 }
 
 // attack sends generated paths to each front as each caller.
@@ -289,8 +296,8 @@ func sane(t *testing.T, f front) {
 	}
 }
 
-// blind proves that the oracles are not: without a gateway, generated paths do reach restricted parts
-// in spellings that no rule has.
+// blind proves that the oracles are not: without a gateway, generated paths do reach restricted
+// parts in spellings that no rule has.
 func blind(t *testing.T, upstream string) {
 	t.Helper()
 	c := &client{front: front{addr: upstream, host: "h"}}

@@ -30,7 +30,8 @@ type process struct {
 	ended  chan struct{} // closed when the program has ended
 }
 
-// command is a program to start. AsIs keeps the user of the test; otherwise root becomes "nobody".
+// command is a program to start. AsIs keeps the user of the test; otherwise root becomes
+// "nobody".
 type command struct {
 	path string
 	args []string

@@ -108,10 +108,10 @@ func overlong(s string) string {
 	b := make([]byte, 0, len(s))
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {
-		case (c == 0xC0 || c == 0xC1) && i+1 < len(s):
+		case (c == 0xC0 || c == 0xC1) && i+1 < len(s) && s[i+1]&0xC0 == 0x80:
 			b = append(b, c<<6|s[i+1]&0x3F)
 			i++
-		case c == 0xE0 && i+2 < len(s) && s[i+1] < 0xA0:
+		case c == 0xE0 && i+2 < len(s) && s[i+1]&0xE0 == 0x80 && s[i+2]&0xC0 == 0x80:
 			b = append(b, s[i+1]<<6|s[i+2]&0x3F)
 			i += 2
 		default:
@@ -184,7 +184,13 @@ func dropFormat(s string) string {
 	return s
 }
 
-func dropTilde(s string) string { return strings.TrimRight(s, "~") }
+// dropTilde removes the end of a backup's name, as long as a name is left.
+func dropTilde(s string) string {
+	if name := strings.TrimRight(s, "~"); !strings.HasSuffix(name, "/") {
+		return name
+	}
+	return s
+}
 
 func dropControls(s string) string {
 	return strings.Map(func(r rune) rune {
@@ -264,8 +270,8 @@ func whatwg(s string) string {
 	return strings.Join(out, "/")
 }
 
-// mirrors is an upstream that reads each request in every way at once: as each Go router and as each
-// reading. Its answer has a line for each of them.
+// mirrors is an upstream that reads each request in every way at once: as each Go router and as
+// each reading. Its answer has a line for each of them.
 type mirrors struct {
 	names    []string
 	handlers []http.Handler

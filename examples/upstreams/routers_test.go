@@ -20,14 +20,16 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth"
 )
 
-// router builds the site with a Go router. With inside set, the middleware is part of the router.
-// routes names the endpoint of a request for Config.Routes; it is nil where the middleware is inside.
+// router builds the site with a Go router. With inside set, the middleware is part of the
+// router. routes names the endpoint of a request for Config.Routes; it is nil where the
+// middleware is inside.
 type router struct {
 	name  string
 	build func(inside *otelauth.Middleware) (site http.Handler, routes otelauth.Routes)
 }
 
-// routers are all routers of examples/routers, each in every mode that changes how it reads a path.
+// routers are all routers of examples/routers, each in every mode that changes how it reads a
+// path.
 func routers() []router {
 	return []router{
 		{"ServeMux", func(*otelauth.Middleware) (http.Handler, otelauth.Routes) {

@@ -211,8 +211,8 @@ func startNode(t testing.TB, script string) string {
 	})
 }
 
-// packages installs the packages of testdata/express into the cache of .ci/run, once for each lock
-// file, and returns their directory.
+// packages installs the packages of testdata/express into the cache of .ci/run, once for each
+// lock file, and returns their directory.
 func packages(npm string) (string, error) {
 	lock, err := os.ReadFile("testdata/express/package-lock.json")
 	if err != nil {

@@ -123,8 +123,8 @@ func TestVerdictsOfForwardAuth(t *testing.T) {
 	})
 }
 
-// eachVerdict visits the table: once as it is, and once more where raw paths are allowed elsewhere,
-// which changes nothing.
+// eachVerdict visits the table: once as it is, and once more where raw paths are allowed
+// elsewhere, which changes nothing.
 func eachVerdict(visit func(target string, allowRaw bool, want verdict)) {
 	for _, row := range verdicts {
 		for _, path := range row.paths {
@@ -141,8 +141,9 @@ func eachVerdict(visit func(target string, allowRaw bool, want verdict)) {
 	}
 }
 
-// What is public for the gateway is public for the library in front of and inside of each router, and
-// nothing else is. What the table restricts besides "/u/me" is for the service to restrict.
+// What is public for the gateway is public for the library in front of and inside of each
+// router, and nothing else is. What the table restricts besides "/u/me" is for the service to
+// restrict.
 func TestVerdictsOfLibrary(t *testing.T) {
 	t.Parallel()
 	for _, r := range routers() {
@@ -181,8 +182,9 @@ func libraryVerdict(t *testing.T, c *client, target string, open bool) {
 	}
 }
 
-// isForLibrary reports whether a row of the table holds for the library. "/u/{id}" is public only where
-// Config.Routes knows that "/u/me" is another route, and the router alone says what "/u/ME" is.
+// isForLibrary reports whether a row of the table holds for the library. "/u/{id}" is public
+// only where Config.Routes knows that "/u/me" is another route, and the router alone says what
+// "/u/ME" is.
 func isForLibrary(target string, want verdict, named bool) bool {
 	if !strings.HasPrefix(target, "/u/") {
 		return true
