@@ -10,7 +10,7 @@
 // answer that is not public, or an account outside of the group gets a restricted answer.
 //
 //	go test ./...                                         the short run
-//	go test -v -run Paths -paths.process 1000000 -paths.server 50000 -timeout 2h ./...
+//	go test -v -run TestPaths -paths.process 1000000 -paths.server 50000 -timeout 2h ./...
 //	                                                      the long run, that of ".ci/full paths"
 //	go test -run '^$' -fuzz FuzzPaths ./...               guided by coverage
 package upstreams

@@ -45,7 +45,7 @@ func served(t *testing.T, name string, h http.Handler) front {
 // The upstreams that route the path as it was sent, so that "/%68ealthz" is for their catch-all.
 func rawUpstreams(t *testing.T) map[string]string {
 	t.Helper()
-	found := map[string]string{"express": startNode(t, "express.js")}
+	found := map[string]string{"express": startExpress(t)}
 	for _, r := range routers() {
 		switch r.name {
 		case "chi", "echo v4", "echo v5", "gorilla UseEncodedPath", "gin UseRawPath":
@@ -92,7 +92,7 @@ func TestEncodedUnreservedOpensNoCatchAll(t *testing.T) {
 	for name, behind := range proxies {
 		t.Run("forward-auth "+name, func(t *testing.T) {
 			t.Parallel()
-			f := behind(t, startNode(t, "express.js"), gateway.Config{})
+			f := behind(t, startExpress(t), gateway.Config{})
 			expect(t, f, anonymous, "/healthz", 200)
 			for _, target := range encodedUnreserved {
 				expect(t, f, anonymous, target, 401, 400)
@@ -121,8 +121,7 @@ func TestLiteralRuleLiftsNoOtherRule(t *testing.T) {
 func TestRawPathHasNoDotSegment(t *testing.T) {
 	t.Parallel()
 	for name, begin := range map[string]func(testing.TB) string{
-		"apache":   func(t testing.TB) string { return startApache(t, site(t), false) },
-		"node-url": func(t testing.TB) string { return startNode(t, "url.js") },
+		"apache": startApacheSite, "node-url": startNodeURL,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -146,8 +145,7 @@ func TestRawPathHasNoDotSegment(t *testing.T) {
 func TestRawPathHasNoEmptyFirstSegment(t *testing.T) {
 	t.Parallel()
 	for name, begin := range map[string]func(testing.TB) string{
-		"node-url": func(t testing.TB) string { return startNode(t, "url.js") },
-		"php-fpm":  startPHP,
+		"node-url": startNodeURL, "php-fpm": startPHP,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -176,6 +174,24 @@ func TestRuleHoldsBehindScript(t *testing.T) {
 		expect(t, f, anonymous, target, 401)
 	}
 	expect(t, f, anonymous, "/static/x.php", 200)
+}
+
+// A script also runs for what follows its name, so a rule that names a script holds there too.
+func TestRuleOfScriptHoldsForItsPathInfo(t *testing.T) {
+	t.Parallel()
+	runs := func(w http.ResponseWriter, r *http.Request) {
+		k := protected
+		if script, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/"); script == "admin.php" {
+			k = restricted
+		}
+		mark(k, r.URL.Path)(w, r)
+	}
+	f := behindGateway(t, served(t, "scripts", http.HandlerFunc(runs)).addr, gateway.Config{Rules: []gateway.Rule{{Pattern: "/admin.php", Groups: []string{"ops"}}}})
+	expect(t, f, alice, "/orders.php/x", 200)
+	expect(t, f, root, "/admin.php/x", 200)
+	for _, target := range []string{"/admin.php", "/admin.php/", "/admin.php/x", "/admin.php/x/y.css"} {
+		expect(t, f, alice, target, 403)
+	}
 }
 
 // With Routes, the route that runs must itself be public, not a less specific one.

@@ -19,8 +19,8 @@ import (
 
 var (
 	seed      = flag.Uint64("paths.seed", 1, "the seed of the generated paths")
-	inProcess = flag.Int("paths.process", 6_000, "how many paths are judged in process")
-	perServer = flag.Int("paths.server", 250, "how many paths each real server gets")
+	inProcess = flag.Int("paths.process", 20_000, "how many paths are judged in process")
+	perServer = flag.Int("paths.server", 800, "how many paths each real server gets")
 )
 
 // ledger counts inputs and keeps an example of each defect.

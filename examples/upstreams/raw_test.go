@@ -90,7 +90,7 @@ func (c *client) do(in input, who account) (answer, error) {
 		}
 		c.close()
 		if !kept {
-			return answer{}, nil //nolint:nilerr // a server may refuse by closing
+			return answer{}, nil // a server may refuse by closing
 		}
 	}
 }

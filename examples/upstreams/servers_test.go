@@ -28,13 +28,13 @@ type server struct {
 
 // servers are all upstreams with a network in between.
 var servers = []server{
-	{"nginx", func(t testing.TB) string { return startNginx(t, site(t), false) }},
-	{"apache", func(t testing.TB) string { return startApache(t, site(t), false) }},
+	{"nginx", startNginxSite},
+	{"apache", startApacheSite},
 	{"caddy", startCaddy},
 	{"lighttpd", startLighttpd},
 	{"haproxy", startHAProxy},
-	{"express", func(t testing.TB) string { return startNode(t, "express.js") }},
-	{"node-url", func(t testing.TB) string { return startNode(t, "url.js") }},
+	{"express", startExpress},
+	{"node-url", startNodeURL},
 	{"django", startDjango},
 	{"php-fpm", startPHP},
 	{"tomcat", startTomcat},
@@ -60,6 +60,26 @@ func configured(t testing.TB, dir, name string, values ...string) string {
 		values[i] = "{{" + values[i] + "}}"
 	}
 	return write(t, dir, name, strings.NewReplacer(values...).Replace(string(text)))
+}
+
+func startNginxSite(t testing.TB) string {
+	t.Helper()
+	return startNginx(t, site(t), false)
+}
+
+func startApacheSite(t testing.TB) string {
+	t.Helper()
+	return startApache(t, site(t), false)
+}
+
+func startExpress(t testing.TB) string {
+	t.Helper()
+	return startNode(t, "express.js")
+}
+
+func startNodeURL(t testing.TB) string {
+	t.Helper()
+	return startNode(t, "url.js")
 }
 
 func startNginx(t testing.TB, site string, dav bool) string {
@@ -139,15 +159,13 @@ func startDjango(t testing.TB) string {
 
 func startPHP(t testing.TB) string {
 	t.Helper()
-	nginx, fpm := program(t, "nginx", "nginx"), ""
-	if found, _ := filepath.Glob("/usr/sbin/php-fpm[0-9]*"); len(found) > 0 {
-		fpm = found[len(found)-1]
-	} else {
-		fpm = program(t, "php-fpm", "php-fpm")
+	nginx, dir := program(t, "nginx", "nginx"), directory(t)
+	found, err := filepath.Glob("/usr/sbin/php-fpm[0-9]*")
+	if err != nil || len(found) == 0 {
+		t.Skip("php-fpm is missing: apt-get install php-fpm")
 	}
-	dir := directory(t)
 	configured(t, dir, "index.php")
-	pool := start(t, command{path: fpm, args: []string{"-F", "-n", "-y", configured(t, dir, "php-fpm.conf", "dir", dir)}})
+	pool := start(t, command{path: found[len(found)-1], args: []string{"-F", "-n", "-y", configured(t, dir, "php-fpm.conf", "dir", dir)}})
 	if !pool.accepts(t, "unix", dir+"/php.sock") {
 		t.Fatalf("php-fpm ends by itself:\n%s", pool.text())
 	}

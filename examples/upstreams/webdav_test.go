@@ -93,10 +93,7 @@ func (f *folder) harm(t testing.TB) string {
 	return ""
 }
 
-var davServers = map[string]func(testing.TB, string) string{
-	"nginx":  func(t testing.TB, dir string) string { return startNginx(t, dir, true) },
-	"apache": func(t testing.TB, dir string) string { return startApache(t, dir, true) },
-}
+var davServers = map[string]func(t testing.TB, dir string, dav bool) string{"nginx": startNginx, "apache": startApache}
 
 // COPY, MOVE and DELETE of a folder need what every rule beneath it asks for, at both ends.
 func TestWebDAVOfFolderNeedsRulesBeneath(t *testing.T) {
@@ -105,7 +102,7 @@ func TestWebDAVOfFolderNeedsRulesBeneath(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := newFolder(t)
-			c := &client{front: behindGateway(t, begin(t, dir.dir), gateway.Config{Rules: davRules()})}
+			c := &client{front: behindGateway(t, begin(t, dir.dir, true), gateway.Config{Rules: davRules()})}
 			defer c.close()
 			do := func(who account, method, target, destination string) int {
 				t.Helper()
@@ -173,7 +170,7 @@ func TestPathsOfWebDAV(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := newFolder(t)
-			upstream := begin(t, dir.dir)
+			upstream := begin(t, dir.dir, true)
 			c := &client{front: behindGateway(t, upstream, gateway.Config{Rules: davRules()})}
 			defer c.close()
 			raw := &client{front: behindGateway(t, upstream, gateway.Config{Rules: davRules(), AllowRawPaths: []string{"/"}})}
