@@ -146,11 +146,11 @@ func ginRouter(inside *otelauth.Middleware, rawPath bool) *ginrouter.Engine {
 	e.Any("/files/private/*rest", ginrouter.WrapH(mark(restricted, "private")))
 	e.NoRoute(func(c *ginrouter.Context) {
 		switch c.Request.Method {
-		case "BREW", "get", "PROPFIND": // unknown to Any, so that "/static/*rest" falls to here
-			c.Status(http.StatusMethodNotAllowed)
-		default:
+		case "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE":
 			c.Status(http.StatusOK)
 			mark(protected, "rest")(c.Writer, c.Request)
+		default: // Any does not know the method, so that "/static/*rest" falls to here
+			c.Status(http.StatusMethodNotAllowed)
 		}
 	})
 	return e
