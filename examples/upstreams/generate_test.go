@@ -17,7 +17,7 @@ var (
 	}
 	openPaths      = []string{"/static/a.css", "/static/", "/healthz", "/u/7", "/u/bob", "/static/x/y.js"}
 	protectedPaths = []string{"/", "/orders", "/files/", "/files/a", "/files/x/y", "/index.php", "/x.php", "/u/", "/static"}
-	openPrefixes   = []string{"/static/", "/static/x/", "/u/", "/u/7/", "/files/", "/files/x%2fy/", "/files/a/", "/", "/healthz/"}
+	openPrefixes   = []string{"/static/", "/static/x/", "/u/", "/u/7/", "/files/", "/files/x%2fy/", "/files/x%2Fy%5cz/", "/files/a/", "/", "/healthz/"}
 
 	scripts = []string{"/index.php", "/x.php", "/static/x.php", "/files/x.php", "/app.cgi", "/index.php/index.php", "/u/x.php", "/INDEX.PHP", "/index%2ephp"}
 	climbs  = []string{
@@ -72,11 +72,7 @@ func (g generator) path() string {
 	case 3, 4:
 		return g.one(openPaths)
 	case 5, 6:
-		path := g.one(openPrefixes)
-		for range 1 + g.IntN(3) {
-			path += g.one(climbs) + "/"
-		}
-		return path + g.one(restrictedPaths)[1:]
+		return g.one(openPrefixes) + g.climb() + g.one(restrictedPaths)[1:]
 	case 7:
 		return g.one(scripts) + g.one(append(restrictedPaths, protectedPaths...))
 	case 8:
@@ -89,6 +85,23 @@ func (g generator) path() string {
 	default:
 		return g.one(openPrefixes) + g.one(restrictedPaths)[1:]
 	}
+}
+
+// climb returns one to three dot segments. Half of the time they are spelled alike, and often
+// plainly.
+func (g generator) climb() (path string) {
+	list := climbs
+	if g.IntN(3) == 0 {
+		list = climbs[:5]
+	}
+	segment, alike := g.one(list), g.IntN(2) == 0
+	for range 1 + g.IntN(3) {
+		if !alike {
+			segment = g.one(list)
+		}
+		path += segment + "/"
+	}
+	return path
 }
 
 func (g generator) mutate(s string) string {
