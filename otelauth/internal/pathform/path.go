@@ -88,7 +88,7 @@ func (p *Path) Read(u *url.URL) {
 		return
 	}
 	rewritten := p.checkSent()
-	if p.decode(u.Path) && rewritten {
+	if p.decode() && rewritten {
 		p.refuse("The path holds an encoded slash beside characters that must be percent-encoded.")
 	}
 	if p.Refusal != "" {
@@ -152,8 +152,13 @@ func (p *Path) checkSent() (rewritten bool) {
 
 // appendEscaped appends what net/url writes for a path of which it keeps no other encoding.
 func appendEscaped(sent []byte, path string) []byte {
-	for i := range len(path) {
-		if c := path[i]; unescaped[c] {
+	plain := 0
+	for plain < len(path) && unescaped[path[plain]] {
+		plain++
+	}
+	sent = append(sent, path[:plain]...)
+	for _, c := range []byte(path[plain:]) {
+		if unescaped[c] {
 			sent = append(sent, c)
 		} else {
 			sent = append(sent, '%', upperHex[c>>4], upperHex[c&0xf])
@@ -184,14 +189,15 @@ func isUnreserved(c byte) bool {
 }
 
 // decode fills p.decoded: percent-encoding is removed until none is left, in one pass over a stack. It reports whether
-// there was an encoded slash or backslash. once is the path decoded one time.
-func (p *Path) decode(once string) (encodedSlash bool) {
+// there was an encoded slash or backslash.
+func (p *Path) decode() (encodedSlash bool) {
 	if bytes.IndexByte(p.sent, '%') < 0 {
 		p.decoded = append(p.decoded, p.sent...)
 		return false
 	}
 	out := p.decoded
-	afterSemicolon, percent := false, -1 // where the last percent sign is that was not decoded
+	afterSemicolon, double := false, false
+	percent := -1 // where the last percent sign is that was not decoded: it was encoded, or net/url would have refused the path
 	for i := 0; i < len(p.sent); i++ {
 		c, encoded := p.sent[i], false
 		if c == '%' && i+2 < len(p.sent) && hex[p.sent[i+1]] && hex[p.sent[i+2]] {
@@ -206,7 +212,7 @@ func (p *Path) decode(once string) (encodedSlash bool) {
 				break
 			}
 			out = append(out[:len(out)-n], b[:width]...)
-			c, encoded = out[len(out)-1], true
+			c, encoded, double = out[len(out)-1], true, true
 			before := max(0, len(out)-longestEscape) // no earlier one can be completed
 			percent = before + bytes.LastIndexByte(out[before:len(out)-1], '%')
 			if percent < before {
@@ -228,7 +234,7 @@ func (p *Path) decode(once string) (encodedSlash bool) {
 		}
 	}
 	p.decoded = out
-	if holdsEscape(once) {
+	if double {
 		p.unusual("double percent-encoding")
 	}
 	if encodedSlash {
@@ -253,9 +259,9 @@ func escapeAtEnd(out []byte) (n int, b [utf8.UTFMax]byte, width int) {
 }
 
 // holdsEscape reports whether something in s is percent-encoded.
-func holdsEscape[S string | []byte](s S) bool {
-	for i := range len(s) {
-		if s[i] == '%' && isEscape(s[i:]) {
+func holdsEscape(s []byte) bool {
+	for i, c := range s {
+		if c == '%' && isEscape(s[i:]) {
 			return true
 		}
 	}
@@ -263,7 +269,7 @@ func holdsEscape[S string | []byte](s S) bool {
 }
 
 // isEscape reports whether s begins with a percent-encoding, that of IIS (%u0041) included.
-func isEscape[S string | []byte](s S) bool {
+func isEscape(s []byte) bool {
 	if len(s) >= 3 && hex[s[1]] && hex[s[2]] {
 		return true
 	}

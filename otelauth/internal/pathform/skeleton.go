@@ -21,7 +21,7 @@ const control = '\x01'
 const maxGrowth = 3
 
 // maxForeign bounds the characters beyond ASCII, which cost the most.
-const maxForeign = 1024
+const maxForeign = 512
 
 // maxInvalid bounds the bytes that are not UTF-8, which are read in two ways.
 const maxInvalid = 128
@@ -98,7 +98,7 @@ func (p *Path) fold(leaveOut bool) bool {
 				}
 			}
 			if foreign++; foreign > maxForeign {
-				p.refuse("The path holds more than 1024 characters beyond ASCII.")
+				p.refuse("The path holds more than 512 characters beyond ASCII.")
 			}
 			out = p.appendFolded(out, r)
 			i += size
@@ -124,7 +124,7 @@ func (p *Path) appendFolded(out []byte, r rune) []byte {
 	if f.control {
 		p.unusual("a control character")
 	}
-	if len(out)+len(f.text) > maxGrowth*len(p.decoded) {
+	if len(out)+len(f.text) > min(maxGrowth*len(p.decoded), MaxBytes) {
 		p.refuse("The path holds signs that stand for long texts.")
 	}
 	return append(out, f.text...)
@@ -186,9 +186,10 @@ var pages [lettersEnd >> 8]atomic.Pointer[[256]fold]
 
 const lettersEnd = 0x30000
 
-func folded(r rune) fold {
+func folded(r rune) *fold {
 	if r >= lettersEnd {
-		return newFold(r)
+		f := newFold(r)
+		return &f
 	}
 	page := pages[r>>8].Load()
 	if page == nil {
@@ -198,7 +199,7 @@ func folded(r rune) fold {
 		}
 		pages[r>>8].Store(page) // that of another goroutine is the same
 	}
-	return page[r&0xff]
+	return &page[r&0xff]
 }
 
 func appendDecomposed(out []byte, r rune) []byte {
