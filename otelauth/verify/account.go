@@ -55,6 +55,14 @@ type Recaller interface {
 	Recall(ctx context.Context, name string) (*Account, error)
 }
 
+// Peeker is a store of [Accounts] that can say whose name it is without asking anywhere. A guess that is refused before the
+// store is asked bears the account's name in its record by this alone.
+type Peeker interface {
+	// Peek returns the account of that name as far as the store holds it in memory, or nil. It does no I/O. The
+	// account may be out of date: it names an account and verifies nothing.
+	Peek(name string) *Account
+}
+
 // Verifier decides by itself who is right: LDAP, PAM, a remote service. Its
 // successes are cached by time alone, its failures are not cached. Implementations are safe for concurrent use.
 type Verifier interface {
