@@ -226,26 +226,33 @@ func flood(t *testing.T, b backend) {
 	t.Helper()
 	db := b.tables(t)
 	cfg := b.config(db)
-	cfg.MaxAccounts, cfg.MaxUnknown, cfg.TTL = 64, 64, time.Hour
+	cfg.MaxAccounts, cfg.MaxGuessed, cfg.TTL = 64, 64, time.Hour
 	for i := range 20 {
 		b.insert(t, db, fmt.Sprint("user", i), bcryptHash)
 	}
 	s := open(t, cfg)
 	accounts := make([]*verify.Account, 20)
+	recall := func(i int) *verify.Account {
+		a, err := s.Recall(t.Context(), fmt.Sprint("user", i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
 	for i := range accounts {
-		accounts[i] = lookup(t, s, fmt.Sprint("user", i))
+		accounts[i] = recall(i)
 	}
 	for i := range 2000 {
 		if lookup(t, s, fmt.Sprint("nobody", i)) != nil {
 			t.Fatal("nobody is somebody")
 		}
 	}
-	if n := s.unknown.len(); n > 64 {
-		t.Errorf("%d names that are none are remembered, above 64", n)
+	if n := s.read[strangers].len(); n > 64 {
+		t.Errorf("%d names that were guessed are remembered, above 64", n)
 	}
 	exec(t, db, "DELETE FROM users") // whoever is asked for again is gone
 	for i, want := range accounts {
-		if lookup(t, s, fmt.Sprint("user", i)) != want {
+		if want == nil || recall(i) != want {
 			t.Errorf("user%d was forgotten", i)
 		}
 	}
@@ -359,7 +366,7 @@ func spellings(t *testing.T, b backend) {
 	if a := lookup(t, s, "aLICE"); a == nil || a.Name != "Alice" || a != lookup(t, s, "ALICE") || s.Canonical("ALICE") != "alice" {
 		t.Errorf("with Canonical: %+v", a)
 	}
-	if n := s.known.len(); n != 1 {
+	if n := s.read[strangers].len(); n != 1 {
 		t.Errorf("two spellings of one account are remembered %d times", n)
 	}
 }
@@ -439,7 +446,7 @@ func concurrent(t *testing.T, b backend) {
 		b.insert(t, db, fmt.Sprint("user", i), bcryptHash)
 	}
 	cfg := b.config(db)
-	cfg.MaxAccounts, cfg.MaxUnknown = 32, 32
+	cfg.MaxAccounts, cfg.MaxGuessed = 32, 32
 	cfg.TTL, cfg.Timeout = time.Minute, time.Minute
 	clock := new(ticker)
 	cfg.Now = clock.Now

@@ -57,9 +57,13 @@
 //
 // # Under attack
 //
-// Accounts and names that are none are remembered in spaces of their own, each bounded, so no flood of invented names
-// makes the store forget an account. Concurrent questions for one name are one query. At most [Config.MaxQueries] queries
-// run at once for strangers, and as many for credentials that were verified before, so a flood of names
-// neither takes the database down nor stands before those who are known. Finding a row takes the database some tens of
-// microseconds longer than finding none; that is the whole difference between an account and no account, once in TTL for a name.
+// What is read for credentials that were verified before and what is read for all other attempts is remembered apart, each
+// bounded: no flood of invented names makes the store forget an account in use, and no account in use is answered faster to
+// a guesser. Accounts and names that are none take the same way: asked for in the request, remembered for TTL, read again
+// beside the requests from half of it on, forgotten by the same rule. An attempt that the guess budgets refuse asks nothing.
+// Concurrent questions for one name are one query. At most [Config.MaxQueries] queries run at once for strangers, and as many for
+// credentials that were verified before, so a flood of names neither takes the database down nor stands before
+// those who are known. Finding a row takes the database some tens of microseconds longer than finding none; that is the whole
+// difference between an account and no account, once in TTL for a name. A name that any client has guessed within TTL is
+// answered from memory, which saves the next client's guess one query.
 package sqlstore

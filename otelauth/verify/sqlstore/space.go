@@ -78,6 +78,17 @@ func (s *space) get(name string) *reading {
 	return at.now.Load()
 }
 
+// peek is get for a caller who does not keep the name in its place.
+func (s *space) peek(name string) *reading {
+	p := s.shard(name)
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if at := p.of[name]; at != nil {
+		return at.now.Load()
+	}
+	return nil
+}
+
 // put stores r unless a later reading is there. An account that is what it was stays the same pointer, which the
 // cache of verified credentials compares first.
 func (s *space) put(name string, r *reading) {
@@ -108,29 +119,6 @@ func (s *space) put(name string, r *reading) {
 		p.hand = (p.hand + 1) % len(p.ring)
 	}
 	p.of[name] = at
-}
-
-// remove forgets name unless a later reading than at is there.
-func (s *space) remove(name string, at time.Duration) {
-	p := s.shard(name)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	gone := p.of[name]
-	if gone == nil || gone.now.Load().at > at {
-		return
-	}
-	delete(p.of, name)
-	for i := range p.ring {
-		if p.ring[i] == gone {
-			last := len(p.ring) - 1
-			p.ring[i], p.ring[last] = p.ring[last], nil
-			p.ring = p.ring[:last]
-			break
-		}
-	}
-	if p.hand >= len(p.ring) {
-		p.hand = 0
-	}
 }
 
 func (s *space) len() int {

@@ -29,7 +29,9 @@ type Store struct {
 	cfg  Config
 	base time.Time
 
-	known, unknown *space
+	// read holds what was read for each lane. What a user's requests read does not answer a guesser's question any
+	// faster: the two have memories of their own, and each treats accounts and names that are none alike.
+	read [lanes]*space
 	// notBefore is when Reload was called last: what was read earlier is not fresh.
 	notBefore atomic.Int64
 
@@ -56,6 +58,7 @@ type Store struct {
 var (
 	_ verify.Accounts  = (*Store)(nil)
 	_ verify.Recaller  = (*Store)(nil)
+	_ verify.Peeker    = (*Store)(nil)
 	_ verify.Reloader  = (*Store)(nil)
 	_ verify.Validator = (*Store)(nil)
 )
@@ -70,7 +73,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	s := &Store{
 		cfg: cfg, base: cfg.Now(),
-		known: newSpace(cfg.MaxAccounts), unknown: newSpace(cfg.MaxUnknown),
+		read:   [lanes]*space{strangers: newSpace(cfg.MaxGuessed), verified: newSpace(cfg.MaxAccounts)},
 		wanted: make(chan struct{}, 1), doubts: make(chan struct{}, 1),
 		listeners: make(map[*func(verify.Reload)]struct{}),
 		faults:    make(map[string]time.Time),
@@ -138,13 +141,10 @@ func (s *Store) answer(ctx context.Context, name string, l lane) (*verify.Accoun
 	}
 	name = s.cfg.Canonical(name)
 	now := s.now()
-	r := s.known.get(name)
-	if r == nil {
-		r = s.unknown.get(name)
-	}
+	r := s.remembered(name, l, now)
 	switch {
 	case r != nil && s.fresh(r, now):
-		if r.account != nil && now-r.at >= s.cfg.TTL/2 && s.down() == nil && r.renewed.CompareAndSwap(false, true) {
+		if now-r.at >= s.cfg.TTL/2 && s.down() == nil && r.renewed.CompareAndSwap(false, true) {
 			if _, err := s.depart(name, l); err != nil {
 				r.renewed.Store(false)
 			}
@@ -159,7 +159,7 @@ func (s *Store) answer(ctx context.Context, name string, l lane) (*verify.Accoun
 			break
 		}
 		var read *reading
-		if read, err = s.read(ctx, name, l); err == nil && (read.at >= now || s.fresh(read, s.now())) {
+		if read, err = s.ask(ctx, name, l); err == nil && (read.at >= now || s.fresh(read, s.now())) {
 			return read.account, nil
 		}
 	}
@@ -170,6 +170,33 @@ func (s *Store) answer(ctx context.Context, name string, l lane) (*verify.Accoun
 		return r.account, nil
 	}
 	return nil, err
+}
+
+// remembered returns what was read of a name for a lane, nil when nothing was. A verified credential goes on with what its
+// login has read; the other way round, users would show to guessers.
+func (s *Store) remembered(name string, l lane, now time.Duration) *reading {
+	r := s.read[l].get(name)
+	if l == verified && (r == nil || !s.fresh(r, now)) {
+		if login := s.read[strangers].peek(name); login != nil && (r == nil || login.at > r.at) {
+			r = &reading{account: login.account, at: login.at}
+			s.read[verified].put(name, r)
+		}
+	}
+	return r
+}
+
+// Peek implements [verify.Peeker].
+func (s *Store) Peek(name string) *verify.Account {
+	if s.Validate() != nil {
+		return nil
+	}
+	name = s.cfg.Canonical(name)
+	for _, l := range [...]lane{verified, strangers} {
+		if r := s.read[l].peek(name); r != nil {
+			return r.account
+		}
+	}
+	return nil
 }
 
 // possible reports whether an account can have the name: databases answer some others with an error.
