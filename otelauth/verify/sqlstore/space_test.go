@@ -88,3 +88,40 @@ func TestLateAnswerGivesNothingBack(t *testing.T) {
 		}
 	}
 }
+
+// Accounts and names that are none take the same way at every age of what was read: both are asked for in the request, then
+// remembered, then read again beside the request. And an account in use is no faster to a guesser than any name.
+func TestAccountsAndOtherNamesAreRefreshedAlike(t *testing.T) {
+	t.Parallel()
+	b := sqlite(t)
+	db := b.tables(t)
+	b.insert(t, db, "alice", bcryptHash)
+	clock := new(ticker)
+	cfg := b.config(db)
+	cfg.Now = clock.Now
+	s := open(t, cfg)
+	at := func(name string) time.Duration {
+		if r := s.read[strangers].peek(name); r != nil {
+			return r.at
+		}
+		return -1
+	}
+	if a, err := s.Recall(t.Context(), "alice"); a == nil || err != nil {
+		t.Fatal(a, err)
+	}
+	for _, name := range []string{"alice", "nobody"} {
+		if at(name) != -1 {
+			t.Errorf("%s: what a user's request has read answers a guess", name)
+		}
+		lookup(t, s, name)
+		first := at(name)
+		clock.Advance(ttl/2 - 1)
+		lookup(t, s, name)
+		if at(name) != first {
+			t.Errorf("%s: read again before half of TTL", name)
+		}
+		clock.Advance(1)
+		lookup(t, s, name)
+		eventually(t, name+" is read again beside the request", func() bool { return at(name) > first })
+	}
+}
