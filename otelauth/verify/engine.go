@@ -348,11 +348,15 @@ func (c *check) repeated(ctx context.Context, at time.Time, field credential.Fie
 		return false
 	}
 	c.owing = false
-	account, err := c.e.current(ctx, basic.Name, seen.account)
-	if err != nil {
-		c.res.Cache = attempt.NotLooked
-		c.unavailable(err)
-		return true
+	account := seen.account
+	if now := at.Sub(c.e.base); c.e.recaller == nil || now-time.Duration(seen.asked.Load()) >= c.e.recaller.Staleness() {
+		var err error
+		if account, err = c.e.current(ctx, basic.Name, seen.account); err != nil {
+			c.res.Cache = attempt.NotLooked
+			c.unavailable(err)
+			return true
+		}
+		seen.asked.Store(int64(now))
 	}
 	if !seen.account.same(account) || account != nil && account.accepts(seen.former, at) != seen.account.accepts(seen.former, at) {
 		c.e.wrong.remove(seen)
@@ -393,6 +397,7 @@ func (c *check) judge(ctx context.Context, at time.Time, field credential.Field)
 			return c.unavailable(err)
 		}
 		seen.account = account
+		seen.asked.Store(int64(at.Sub(e.base)))
 	}
 	c.claims(seen)
 	j, shared := c.hash(ctx, returning, func() *job { return e.job(ctx, seen, c.own, basic.Password, c.grant.Reserve) })
@@ -438,14 +443,17 @@ func (c *check) verdict(ctx context.Context, at time.Time, seen *entry, j *job, 
 	if judged.err != nil {
 		return c.unavailable(judged.err)
 	}
-	account, err := c.e.current(ctx, seen.name, judged.entry.account)
-	if err != nil {
-		return c.unavailable(err)
-	}
-	right := judged.reason == "" && judged.entry.account.same(account) && account.accepts(judged.entry.former, at) == ""
-	switch {
-	case !right || c.grant.Reserve && !c.grant.Known:
+	var account *Account
+	right := judged.reason == "" && (!c.grant.Reserve || c.grant.Known)
+	if right {
 		// The account may have changed while the hash ran: what was right of the earlier one is wrong now.
+		var err error
+		if account, err = c.e.recall(ctx, seen.name, judged.entry.account); err != nil {
+			return c.unavailable(err)
+		}
+		right = account != nil && judged.entry.account.same(account) && account.accepts(judged.entry.former, at) == ""
+	}
+	if !right {
 		c.settle(ctx, throttle.Wrong)
 		if c.grant.Reserve {
 			c.throttled(c.grant.RetryAfter)
@@ -613,6 +621,7 @@ func (e *Engine) remember(j *judgement, from mac, at time.Time) {
 		mac: from, until: j.entry.until, userHash: j.entry.userHash, account: j.entry.account,
 		former: j.entry.former, reason: j.reason, fingerprint: j.entry.fingerprint,
 	}
+	nameless.asked.Store(j.entry.asked.Load())
 	e.wrong.put(nameless, now)
 }
 

@@ -48,8 +48,8 @@ type Config struct {
 	// one. strings.ToLower fits a case-insensitive column. It must be pure. nil: every spelling is a name of its own.
 	Canonical func(name string) string
 
-	// TTL is how long an account is served as it was read; a removed, disabled or changed one is seen within it. A name that is asked
-	// for, an account's or not, is read again from half of it on, beside the requests. Default: 5 s; at least 10 ms.
+	// TTL is how long an account is served as it was read; a removed, disabled or changed one is seen within it. An account in use is
+	// read again from half of it on, beside the requests. Default: 5 s; at least 10 ms.
 	TTL time.Duration
 	// StaleIfDown is how old the account of a credential that was verified before may be while the database is down.
 	// Default: 5 min. [FailClosed], or any negative: TTL.
@@ -60,8 +60,9 @@ type Config struct {
 	SampleEvery time.Duration
 
 	// MaxAccounts bounds the accounts that are remembered for credentials that were verified before, MaxGuessed the names,
-	// of accounts or not, that are remembered for all other attempts: about 700 bytes each for an account, 300 for another
-	// name, and the name. The one that was not asked for longest, nearly, makes room. Defaults: 65,536 and 16,384.
+	// of accounts or not, of which the last reading for another attempt is kept in case the credential proves right: about
+	// 700 bytes each for an account, 300 for another name, and the name. The one that was not asked for longest,
+	// nearly, makes room. Defaults: 65,536 and 16,384.
 	MaxAccounts int
 	MaxGuessed  int
 	// MaxQueries bounds the queries that run at once for strangers, and again for credentials that were verified before.

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package sqlstore is a store of accounts in any database that database/sql speaks to: one query finds an account by its
-// name. Accounts that it has read are kept in memory for a stated time, so that recognised credentials cost no query and a
-// revoked one ends within that time.
+// name. Accounts of verified credentials are kept in memory for a stated time, so that recognised credentials cost no query
+// and a revoked one ends within that time.
 //
 //	db, err := sql.Open("pgx", "postgres://otelauth@/orders")
 //	users, err := sqlstore.Open(ctx, sqlstore.Config{
@@ -57,13 +57,12 @@
 //
 // # Under attack
 //
-// What is read for credentials that were verified before and what is read for all other attempts is remembered apart, each
-// bounded: no flood of invented names makes the store forget an account in use, and no account in use is answered faster to
-// a guesser. Accounts and names that are none take the same way: asked for in the request, remembered for TTL, read again
-// beside the requests from half of it on, forgotten by the same rule. An attempt that the guess budgets refuse asks nothing.
-// Concurrent questions for one name are one query. At most [Config.MaxQueries] queries run at once for strangers, and as many for
+// A guess is one query, in its request, for every name alike, whether it is an account or not and whether its owner is at
+// work: only credentials that were verified before are answered from memory, and a wrong one that a network sends again is
+// asked about once in [Config.TTL]. An attempt that the guess budgets refuse asks nothing. What is remembered is bounded, for
+// verified credentials apart from all others, so no flood of invented names makes the store forget an account in use. Concurrent
+// questions for one name are one query. At most [Config.MaxQueries] queries run at once for strangers, and as many for
 // credentials that were verified before, so a flood of names neither takes the database down nor stands before
 // those who are known. Finding a row takes the database some tens of microseconds longer than finding none; that is the whole
-// difference between an account and no account, once in TTL for a name. A name that any client has guessed within TTL is
-// answered from memory, which saves the next client's guess one query.
+// difference between an account and no account.
 package sqlstore

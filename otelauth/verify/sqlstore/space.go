@@ -78,17 +78,6 @@ func (s *space) get(name string) *reading {
 	return at.now.Load()
 }
 
-// peek is get for a caller who does not keep the name in its place.
-func (s *space) peek(name string) *reading {
-	p := s.shard(name)
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	if at := p.of[name]; at != nil {
-		return at.now.Load()
-	}
-	return nil
-}
-
 // put stores r unless a later reading is there. An account that is what it was stays the same pointer, which the
 // cache of verified credentials compares first.
 func (s *space) put(name string, r *reading) {

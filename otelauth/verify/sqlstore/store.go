@@ -29,8 +29,7 @@ type Store struct {
 	cfg  Config
 	base time.Time
 
-	// read holds what was read for each lane. What a user's requests read does not answer a guesser's question any
-	// faster: the two have memories of their own, and each treats accounts and names that are none alike.
+	// read holds what was read for each lane. It answers verified credentials alone.
 	read [lanes]*space
 	// notBefore is when Reload was called last: what was read earlier is not fresh.
 	notBefore atomic.Int64
@@ -122,30 +121,33 @@ func (s *Store) Validate() error {
 	return nil
 }
 
-// Lookup returns the account of a name, as it was at most [Config.TTL] ago, or nil when there is none. It answers from memory when it can
-// and then takes no lock but a shard's, for reading, and allocates nothing; otherwise it asks the database, for at most twice [Config.Timeout]. An
+// Lookup asks the database for the account of a name, for at most twice [Config.Timeout], and returns nil when there is none. It answers no
+// guess from memory: the time of an answer would show which names have been asked for, by their owners above all. An
 // error is [ErrDown], [ErrBusy], [ErrClosed] or ctx's.
 func (s *Store) Lookup(ctx context.Context, name string) (*verify.Account, error) {
-	return s.answer(ctx, name, strangers)
+	if err := s.Validate(); err != nil {
+		return nil, err
+	}
+	if name = s.cfg.Canonical(name); !possible(name) {
+		return nil, nil
+	}
+	return s.asked(ctx, name, strangers)
 }
 
-// Recall is [Store.Lookup] for a credential that was verified before: it does not wait behind strangers, and while the
-// database is down it answers with what was read at most [Config.StaleIfDown] ago.
+// Recall returns the account of a credential that was verified before, as it was at most [Config.TTL] ago. It answers from memory when it
+// can and then takes no lock but a shard's, for reading, and allocates nothing; otherwise it asks, and does not wait behind
+// strangers. While the database is down it answers with what was read at most [Config.StaleIfDown] ago.
 func (s *Store) Recall(ctx context.Context, name string) (*verify.Account, error) {
-	return s.answer(ctx, name, verified)
-}
-
-func (s *Store) answer(ctx context.Context, name string, l lane) (*verify.Account, error) {
 	if err := s.Validate(); err != nil {
 		return nil, err
 	}
 	name = s.cfg.Canonical(name)
 	now := s.now()
-	r := s.remembered(name, l, now)
+	r := s.remembered(name, now)
 	switch {
 	case r != nil && s.fresh(r, now):
-		if now-r.at >= s.cfg.TTL/2 && s.down() == nil && r.renewed.CompareAndSwap(false, true) {
-			if _, err := s.depart(name, l); err != nil {
+		if r.account != nil && now-r.at >= s.cfg.TTL/2 && s.down() == nil && r.renewed.CompareAndSwap(false, true) {
+			if _, err := s.depart(name, verified); err != nil {
 				r.renewed.Store(false)
 			}
 		}
@@ -153,10 +155,20 @@ func (s *Store) answer(ctx context.Context, name string, l lane) (*verify.Accoun
 	case r == nil && !possible(name):
 		return nil, nil
 	}
+	a, err := s.asked(ctx, name, verified)
+	if r != nil && r.account != nil && now-r.at < s.cfg.StaleIfDown && errors.Is(err, ErrDown) {
+		return r.account, nil
+	}
+	return a, err
+}
+
+// asked asks the database.
+func (s *Store) asked(ctx context.Context, name string, l lane) (*verify.Account, error) {
+	now := s.now()
 	err := s.down()
-	for range 2 { // the first may have been on its way for too long; the second was not before we came
+	for range 2 { // the first may have been under way for too long; the second was not before we came
 		if err != nil {
-			break
+			return nil, err
 		}
 		var read *reading
 		if read, err = s.ask(ctx, name, l); err == nil && (read.at >= now || s.fresh(read, s.now())) {
@@ -166,18 +178,15 @@ func (s *Store) answer(ctx context.Context, name string, l lane) (*verify.Accoun
 	if err == nil { // a clock that steps back
 		err = s.busy()
 	}
-	if l == verified && r != nil && r.account != nil && now-r.at < s.cfg.StaleIfDown && errors.Is(err, ErrDown) {
-		return r.account, nil
-	}
 	return nil, err
 }
 
-// remembered returns what was read of a name for a lane, nil when nothing was. A verified credential goes on with what its
-// login has read; the other way round, users would show to guessers.
-func (s *Store) remembered(name string, l lane, now time.Duration) *reading {
-	r := s.read[l].get(name)
-	if l == verified && (r == nil || !s.fresh(r, now)) {
-		if login := s.read[strangers].peek(name); login != nil && (r == nil || login.at > r.at) {
+// remembered returns what was read of a name for verified credentials, nil when nothing was. A credential that has just been
+// verified goes on with what its login has read.
+func (s *Store) remembered(name string, now time.Duration) *reading {
+	r := s.read[verified].get(name)
+	if r == nil || !s.fresh(r, now) {
+		if login := s.read[strangers].get(name); login != nil && (r == nil || login.at > r.at) {
 			r = &reading{account: login.account, at: login.at}
 			s.read[verified].put(name, r)
 		}
@@ -192,12 +201,15 @@ func (s *Store) Peek(name string) *verify.Account {
 	}
 	name = s.cfg.Canonical(name)
 	for _, l := range [...]lane{verified, strangers} {
-		if r := s.read[l].peek(name); r != nil {
+		if r := s.read[l].get(name); r != nil {
 			return r.account
 		}
 	}
 	return nil
 }
+
+// Staleness is [Config.TTL].
+func (s *Store) Staleness() time.Duration { return s.cfg.TTL }
 
 // possible reports whether an account can have the name: databases answer some others with an error.
 func possible(name string) bool { return len(name) <= MaxNameBytes && verify.ValidName(name) == nil }
