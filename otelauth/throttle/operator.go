@@ -264,11 +264,11 @@ func (e Explanation) String() string {
 	case e.Refused:
 		for _, s := range e.Budgets {
 			if s.Budget == e.Refuses {
-				passes := ""
+				text := fmt.Sprintf("refused by the %v budget (%v)%s", e.Refuses, s.Limit, until)
 				if e.Known && e.Reserve.Left > 0 {
-					passes = "; the pair is known, its right password passes"
+					text += "; the pair is known, its right password passes"
 				}
-				return fmt.Sprintf("refused by the %v budget (%v)%s%s", e.Refuses, s.Limit, until, passes)
+				return text
 			}
 		}
 	case e.Known:

@@ -68,17 +68,17 @@ func (r *repeats) note(account *Key, fingerprint *[16]byte) (again bool) {
 }
 
 // note puts a fingerprint first, and reports whether it was there before.
-func (w *wrongs) note(print uint64) (again bool) {
+func (w *wrongs) note(latest uint64) (again bool) {
 	last := len(w.prints) - 1
 	for i, p := range w.prints {
-		if p == print && p != 0 {
+		if p == latest && p != 0 {
 			last, again = i, true
 			w.warm = warmest
 			break
 		}
 	}
 	copy(w.prints[1:last+1], w.prints[:last])
-	w.prints[0] = print
+	w.prints[0] = latest
 	return again
 }
 

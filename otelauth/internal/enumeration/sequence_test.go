@@ -119,7 +119,7 @@ const sqlTTL = 5 * time.Second
 func told(t *testing.T, s scenario, open opener, target string) (seen []answer) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		seen = s.play(newWorld(t, open, time.Now, true), target)
+		seen = s.play(newWorld(t, open), target)
 		time.Sleep(time.Second) // queries beside the last request
 	})
 	return seen
@@ -148,14 +148,15 @@ func TestEveryNameSeesTheSameSequence(t *testing.T) {
 func TestMixedStores(t *testing.T) {
 	t.Parallel()
 	k := kinds()[1]
-	schemes := []password.Params{
-		{Scheme: "bcrypt", BcryptCost: 4}, {Scheme: "argon2id", MemoryKiB: 64, Passes: 1, Lanes: 1},
+	hashes := []string{
+		k.hash(t, 4), encode(t, password.Params{Scheme: "argon2id", MemoryKiB: 64, Passes: 1, Lanes: 1}),
+		k.hash(t, 5), encode(t, password.Params{Scheme: "argon2id", MemoryKiB: 128, Passes: 1, Lanes: 1}),
 	}
 	var users []user
 	for i := range 60 {
-		users = append(users, user{fmt.Sprintf("known%03d", i), encode(t, schemes[i%2])})
+		users = append(users, user{fmt.Sprintf("known%03d", i), hashes[i%len(hashes)]})
 	}
-	users = append(users, user{alice, encode(t, schemes[0])}, user{bobby, encode(t, schemes[1])})
+	users = append(users, user{alice, hashes[0]}, user{bobby, hashes[1]})
 	open := k.fill(t, users)
 	for _, s := range scenarios() {
 		want := told(t, s, open, nobody)
@@ -167,7 +168,7 @@ func TestMixedStores(t *testing.T) {
 	}
 	// The schemes of unknown names are spread as those of accounts are.
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, open, time.Now, true)
+		w := newWorld(t, open)
 		var spread [2]sample
 		for i := range 60 {
 			for class, format := range []string{"known%03d", "other%03d"} {
@@ -202,7 +203,7 @@ func TestOtherNetworksDoNotShow(t *testing.T) {
 		open := k.fill(t, []user{{alice, k.hash(t, 4)}, {bobby, k.hash(t, 4)}})
 		sequence := func(others bool) (seen []answer) {
 			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, open, time.Now, true)
+				w := newWorld(t, open)
 				for i := range throttle.DefaultBudgets().NewPair.Burst + 5 {
 					pass := fmt.Sprint("stale", i)
 					if others && i < 5 {
@@ -233,7 +234,7 @@ func TestThrottledGuessesCauseNoQuery(t *testing.T) {
 	k := kinds()[2]
 	open := k.fill(t, []user{{alice, k.hash(t, 4)}})
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, open, time.Now, true)
+		w := newWorld(t, open)
 		for i := range throttle.DefaultBudgets().Network.Burst {
 			w.send(fmt.Sprint("name", i), "guess", away)
 		}

@@ -52,7 +52,7 @@ type lab struct {
 
 func newLab(t *testing.T, k kind, costs []int, wrap func(verify.Accounts) verify.Accounts) *lab {
 	t.Helper()
-	l := &lab{t: t, r: rand.New(rand.NewPCG(1, 9))} //nolint:gosec // names, not keys
+	l := &lab{t: t, r: rand.New(rand.NewPCG(1, 9))}
 	var users []user
 	hashes := make(map[int]string)
 	for i := range samples {
@@ -65,10 +65,9 @@ func newLab(t *testing.T, k kind, costs []int, wrap func(verify.Accounts) verify
 	}
 	open := k.fill(t, users)
 	start := time.Now()
-	l.w = newWorld(t, func(t *testing.T, now func() time.Time, took time.Duration, queries *atomic.Int64) verify.Accounts {
-		t.Helper()
-		return wrap(open(t, now, took, queries))
-	}, func() time.Time { return start }, false)
+	now := func() time.Time { return start }
+	l.w = &world{t: t}
+	l.w.serve(wrap(open(t, now, 0, &l.w.queries)), now)
 	return l
 }
 

@@ -54,17 +54,15 @@ type world struct {
 
 var identityKey = otelauth.IdentityKey{ID: "k1", Secret: []byte(strings.Repeat("K", 32))}
 
-func newWorld(t *testing.T, open opener, now func() time.Time, bubble bool) *world {
+// newWorld opens the world of a bubble.
+func newWorld(t *testing.T, open opener) *world {
 	t.Helper()
-	w := &world{t: t, bubble: bubble}
-	took := time.Duration(0)
-	if bubble {
-		took = queryTime
-	}
-	return w.serve(open(t, now, took, &w.queries), now)
+	w := &world{t: t, bubble: true}
+	w.serve(open(t, time.Now, queryTime, &w.queries), time.Now)
+	return w
 }
 
-func (w *world) serve(accounts verify.Accounts, now func() time.Time) *world {
+func (w *world) serve(accounts verify.Accounts, now func() time.Time) {
 	w.t.Helper()
 	mw, err := otelauth.New(otelauth.Config{
 		Accounts: accounts, Now: now, IdentityKey: identityKey, Observers: []attempt.Observer{&w.last},
@@ -74,7 +72,6 @@ func (w *world) serve(accounts verify.Accounts, now func() time.Time) *world {
 	}
 	w.t.Cleanup(func() { _ = mw.Close() })
 	w.handler = mw.Wrap(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
-	return w
 }
 
 func request(name, pass, from string) *http.Request {
