@@ -131,7 +131,7 @@ func TestEveryNameSeesTheSameSequence(t *testing.T) {
 	for _, k := range kinds() {
 		t.Run(k.name, func(t *testing.T) {
 			t.Parallel()
-			open := k.fill(t, []user{{alice, k.hash(t, 4)}, {bobby, k.hash(t, 4)}})
+			open := k.fill(t, []user{{alice, k.cheap(t)}, {bobby, k.cheap(t)}})
 			for _, s := range scenarios() {
 				want := told(t, s, open, nobody)
 				for _, target := range []string{alice, bobby} {
@@ -200,7 +200,7 @@ func ofAnyScheme(seen []answer) (out []answer) {
 func TestOtherNetworksDoNotShow(t *testing.T) {
 	t.Parallel()
 	for _, k := range kinds()[:3] {
-		open := k.fill(t, []user{{alice, k.hash(t, 4)}, {bobby, k.hash(t, 4)}})
+		open := k.fill(t, []user{{alice, k.cheap(t)}, {bobby, k.cheap(t)}})
 		sequence := func(others bool) (seen []answer) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, open)
@@ -232,7 +232,7 @@ func TestOtherNetworksDoNotShow(t *testing.T) {
 func TestThrottledGuessesCauseNoQuery(t *testing.T) {
 	t.Parallel()
 	k := kinds()[2]
-	open := k.fill(t, []user{{alice, k.hash(t, 4)}})
+	open := k.fill(t, []user{{alice, k.cheap(t)}})
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, open)
 		for i := range throttle.DefaultBudgets().Network.Burst {
@@ -267,7 +267,7 @@ func (l leak) Lookup(ctx context.Context, name string) (*verify.Account, error) 
 func TestTheSequencesSeeALeak(t *testing.T) {
 	t.Parallel()
 	k := kinds()[0]
-	honest := k.fill(t, []user{{alice, k.hash(t, 4)}, {bobby, k.hash(t, 4)}})
+	honest := k.fill(t, []user{{alice, k.cheap(t)}, {bobby, k.cheap(t)}})
 	open := func(t *testing.T, now func() time.Time, took time.Duration, queries *atomic.Int64) verify.Accounts {
 		t.Helper()
 		return leak{honest(t, now, took, queries)}

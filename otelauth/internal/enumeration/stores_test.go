@@ -63,6 +63,16 @@ func (k kind) hash(t *testing.T, cost int) string {
 	return fmt.Sprintf("pbkdf2_sha256$%d$saltsaltsalt$%s", rounds, base64.StdEncoding.EncodeToString(key))
 }
 
+// cheap returns a hash of "right" that costs little, for sequences of hundreds of guesses.
+func (k kind) cheap(t *testing.T) string {
+	t.Helper()
+	encoded := encode(t, password.Params{Scheme: "argon2id", MemoryKiB: 64, Passes: 1, Lanes: 1})
+	if k.django {
+		return "argon2" + encoded
+	}
+	return encoded
+}
+
 func encode(t *testing.T, p password.Params) string {
 	t.Helper()
 	encoded, err := p.Hash([]byte("right"), nil)
