@@ -151,7 +151,8 @@ func (m *Middleware) build(cfg Config) (*core, error) {
 	return c, nil
 }
 
-// ownBudgets returns the guess budgets of a service that names none. They keep the clock with which they were made.
+// ownBudgets returns the guess budgets of a service that names none. They keep the clock with
+// which they were made.
 func (m *Middleware) ownBudgets(key IdentityKey, now func() time.Time) (*throttle.Guesses, error) {
 	if m.budgets != nil {
 		return m.budgets, nil

@@ -24,7 +24,8 @@ type Config struct {
 
 	// Budgets are the limits. Default: [DefaultBudgets].
 	Budgets Budgets
-	// Remember is how long a success makes an (account, network) pair, and the network, known. Default: 30 days.
+	// Remember is how long a success makes an (account, network) pair, and the network, known.
+	// Default: 30 days.
 	Remember time.Duration
 	// Lease is the time after which, within twice of it, a guess that nobody settled is charged: longer than any wait for a
 	// hash and the hash. Default: 1 min.

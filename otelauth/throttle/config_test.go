@@ -150,7 +150,8 @@ func TestTheTableOfGuesses(t *testing.T) {
 	} {
 		first, further := row(c.name)
 		days := attack(t, c.hosts, c.owner, true, 48*time.Hour)
-		// A guess comes back at the very end of a day or at the start of the next, in each of the budgets.
+		// A guess comes back at the very end of a day or at the start of the next, in each of the
+		// budgets.
 		slack := 1
 		if c.owner {
 			slack = 2

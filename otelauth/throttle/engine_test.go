@@ -284,7 +284,8 @@ func TestADisconnectedGuessStaysSpent(t *testing.T) {
 	})
 }
 
-// A fleet that comes with the right secret from many addresses at once costs nothing; each of its addresses becomes known.
+// A fleet that comes with the right secret from many addresses at once costs nothing; each of its
+// addresses becomes known.
 func TestARightSecretFromManyAddressesAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -294,7 +295,8 @@ func TestARightSecretFromManyAddressesAtOnce(t *testing.T) {
 			wg.Go(func() { h.want(attempt.Success, "alice", "wonderland", host(i)) })
 		}
 		wg.Wait()
-		// As many as the gate runs at once: none of them may profit from what another network sends before it is right.
+		// As many as the gate runs at once: none of them may profit from what another network
+		// sends before it is right.
 		if n := h.count(); n > verify.DefaultVerifierSlots {
 			t.Errorf("%d were hashed", n)
 		}

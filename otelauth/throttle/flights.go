@@ -8,9 +8,10 @@ import (
 	"sync"
 )
 
-// flights are the guesses under way in this process. Callers who try the same credential at once from one network, a
-// host after a deploy for instance, share one flight and its decision, and it is paid for once: whatever it proves to
-// be, it is one guess. There is at most one for each attempt under way, which the server bounds.
+// flights are the guesses under way in this process. Callers who try the same credential at once
+// from one network, a host after a deploy for instance, share one flight and its decision, and it
+// is paid for once: whatever it proves to be, it is one guess. There is at most one for each
+// attempt under way, which the server bounds.
 type flights struct {
 	stripes [64]struct {
 		sync.Mutex
@@ -26,8 +27,8 @@ type flightKey struct {
 // flight is one guess that callers have in common. Its stripe's lock guards it.
 type flight struct {
 	callers int
-	// paying reports that a caller asks the store right now; ready, which is made by the first who waits for
-	// the answer, is closed when it is there.
+	// paying reports that a caller asks the store right now; ready, which is made by the first who
+	// waits for the answer, is closed when it is there.
 	paying  bool
 	ready   chan struct{}
 	paid    payment
@@ -52,8 +53,9 @@ func (f *flights) of(k *flightKey) (*sync.Mutex, map[flightKey]*flight) {
 	return &s.Mutex, s.by
 }
 
-// join adds one caller to the flight of this guess and returns its decision. leader reports that there is none: the flight
-// is new, or what was paid for it has been settled, and the caller must pay and call land. A flight that is free costs nothing.
+// join adds one caller to the flight of this guess and returns its decision. leader reports that
+// there is none: the flight is new, or what was paid for it has been settled, and the caller must
+// pay and call land. A flight that is free costs nothing.
 func (f *flights) join(k *flightKey, free bool) (d Decision, mine *flight, leader bool) {
 	for {
 		mu, by := f.of(k)
@@ -81,7 +83,8 @@ func (f *flights) join(k *flightKey, free bool) (d Decision, mine *flight, leade
 	}
 }
 
-// land ends what join began for a leader. Without a grant the flight is over, and who waits for it tries alone.
+// land ends what join began for a leader. Without a grant the flight is over, and who waits for it
+// tries alone.
 func (f *flights) land(k *flightKey, mine *flight, p *payment) {
 	mu, by := f.of(k)
 	defer mu.Unlock()
@@ -96,8 +99,8 @@ func (f *flights) land(k *flightKey, mine *flight, p *payment) {
 	}
 }
 
-// leave takes one caller off and reports what is to be done about the price: whether it is due now, as s says, and
-// whether the pair is to be made known.
+// leave takes one caller off and reports what is to be done about the price: whether it is due
+// now, as s says, and whether the pair is to be made known.
 func (f *flights) leave(k *flightKey, s Settlement) (p payment, due, learn bool) {
 	mu, by := f.of(k)
 	defer mu.Unlock()

@@ -14,14 +14,17 @@ import (
 
 // Guesses is the [Throttle] over a [Store] of budgets. Make one with [New]. It is safe for concurrent use.
 //
-// Each wrong guess is charged to the budgets of its (account, network) pair, of its account, of its network and of its
-// site, whether the pair is known or not; see [Budgets] for what they hold and for the reserve beyond them. One wrong password that
-// several networks send is charged to its account once: the last 3 of an account are recognised, by fingerprints that are keyed
-// and stay in this process. A right password gives its price back and makes its pair known; it fills no budget, so that no
-// client clears a block with an account of its own, and none sees by its budget that the owner has come by.
+// Each wrong guess is charged to the budgets of its (account, network) pair, of its account, of
+// its network and of its site, whether the pair is known or not; see [Budgets] for what they hold
+// and for the reserve beyond them. One wrong password that several networks send is charged to its
+// account once: the last 3 of an account are recognised, by fingerprints that are keyed and stay
+// in this process. A right password gives its price back and makes its pair known; it fills no
+// budget, so that no client clears a block with an account of its own, and none sees by its budget
+// that the owner has come by.
 //
-// A budget is 40 bytes in the Store, and up to five times as many with the room that a [Memory] has just made for more.
-// Beside it a Guesses holds 3 MB, and some hundred bytes for each guess under way.
+// A budget is 40 bytes in the Store, and up to five times as many with the room that a [Memory]
+// has just made for more. Beside it a Guesses holds 3 MB, and some hundred bytes for each guess
+// under way.
 type Guesses struct {
 	cfg     Config
 	store   Store
@@ -68,8 +71,8 @@ func New(cfg Config) (*Guesses, error) {
 // Len implements [Throttle].
 func (t *Guesses) Len() int { return t.store.Len() }
 
-// Exhausted implements [Throttle]. It allocates nothing. A pair whose reserve another process emptied in a shared store is
-// noticed here after the first refusal.
+// Exhausted implements [Throttle]. It allocates nothing. A pair whose reserve another process
+// emptied in a shared store is noticed here after the first refusal.
 func (t *Guesses) Exhausted(g Guess) bool {
 	if rules := t.rules.load(); rules != nil {
 		if rule := rules.find(&g, t.cfg.Elapsed()); rule != nil {
@@ -83,7 +86,8 @@ func (t *Guesses) Exhausted(g Guess) bool {
 	return until != 0 && until > t.cfg.Elapsed()
 }
 
-// bill is what a guess costs. Its pair is never made known, so known pairs have the budgets of all others.
+// bill is what a guess costs. Its pair is never made known, so known pairs have the budgets of all
+// others.
 func (t *Guesses) bill(g *Guess) Bill {
 	have := &t.cfg.Budgets
 	b := t.blank(have.NewPair)
@@ -101,7 +105,8 @@ func (t *Guesses) blank(pair Limit) Bill {
 	return Bill{KnownPair: pair, Remember: t.cfg.Remember, Lease: t.cfg.Lease}
 }
 
-// Spend implements [Throttle]. It asks the store once, and up to three times more when a budget is empty.
+// Spend implements [Throttle]. It asks the store once, and up to three times more when a budget is
+// empty.
 func (t *Guesses) Spend(ctx context.Context, g Guess) (Decision, error) {
 	b := t.bill(&g)
 	k := flightKey{b.Charges[Pair].Key, g.Fingerprint}
@@ -158,9 +163,10 @@ func (t *Guesses) pay(ctx context.Context, g *Guess, b Bill) (p payment, err err
 	return p, nil
 }
 
-// reserve pays for a guess whose budgets are empty from the reserve of its pair and its network, where some account has
-// succeeded from that network lately. Which account that was plays no part, up to the very end of the guess: every name
-// is hashed alike, and refused alike. It reports whether p has its decision.
+// reserve pays for a guess whose budgets are empty from the reserve of its pair and its network,
+// where some account has succeeded from that network lately. Which account that was plays no part,
+// up to the very end of the guess: every name is hashed alike, and refused alike. It reports
+// whether p has its decision.
 func (t *Guesses) reserve(ctx context.Context, g *Guess, p *payment) (decided bool, err error) {
 	if known, err := t.known(ctx, t.keys.network(networkKnown, Key{}, g.Network)); err != nil || !known {
 		return false, err
@@ -231,8 +237,8 @@ func (t *Guesses) Settle(ctx context.Context, g Guess, s Settlement) {
 	}
 }
 
-// settle ends what a flight holds. Right is Unjudged to the store here: it gives the price back, and what becomes known
-// has keys of its own.
+// settle ends what a flight holds. Right is Unjudged to the store here: it gives the price back,
+// and what becomes known has keys of its own.
 func (t *Guesses) settle(ctx context.Context, g *Guess, p *payment, s Settlement, again bool) {
 	b, r := p.bill, p.answer.Receipt
 	if s != Wrong {

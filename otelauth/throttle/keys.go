@@ -20,8 +20,8 @@ type keys struct {
 	local  maphash.Seed
 }
 
-// What is kept under keys of their own, beside the budgets that [Budget] numbers. The key of [Pair] itself says which pairs
-// are known and holds no debt.
+// What is kept under keys of their own, beside the budgets that [Budget] numbers. The key of
+// [Pair] itself says which pairs are known and holds no debt.
 const (
 	pairGuesses    Budget = 16 + iota // the budget of a pair, known or not
 	pairReserve                       // the reserve of a pair

@@ -227,8 +227,8 @@ type Explanation struct {
 	Subject Subject
 	// Rule is what an operator decided about it; nil when nothing.
 	Rule *Rule
-	// Known reports that the pair has succeeded lately: its right password passes beyond the budgets, while the
-	// reserve lasts.
+	// Known reports that the pair has succeeded lately: its right password passes beyond the
+	// budgets, while the reserve lasts.
 	Known bool
 	// Reserve is what is left beyond the budgets; only when Known.
 	Reserve BudgetView

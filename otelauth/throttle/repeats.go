@@ -8,11 +8,12 @@ import (
 	"sync"
 )
 
-// repeats remembers the last wrong fingerprints of each account, so that a fleet of clients with one stale password, each
-// in a network of its own, is charged to its account's budget once. Each network pays from its own budgets all the
-// same: what it is answered does not depend on the fleet. The fingerprints are keyed with a key of this process and never leave
-// it. The set is bounded: 65,536 accounts of 40 bytes. An account whose wrong password came again and again
-// keeps its place when a flood of names comes by.
+// repeats remembers the last wrong fingerprints of each account, so that a fleet of clients with
+// one stale password, each in a network of its own, is charged to its account's budget once. Each
+// network pays from its own budgets all the same: what it is answered does not depend on the
+// fleet. The fingerprints are keyed with a key of this process and never leave it. The set is
+// bounded: 65,536 accounts of 40 bytes. An account whose wrong password came again and again keeps
+// its place when a flood of names comes by.
 type repeats struct {
 	stripes [64]struct {
 		sync.Mutex

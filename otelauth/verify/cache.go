@@ -27,7 +27,8 @@ type entry struct {
 	former          bool     // the password is the account's former one; set before the entry is shared
 	reason          attempt.Reason
 	fingerprint     uint64 // attempt.Result.PasswordFingerprint, where the credential is wrong
-	// asked is when the store was last asked about a wrong credential, on the Engine's monotonic clock.
+	// asked is when the store was last asked about a wrong credential, on the Engine's monotonic
+	// clock.
 	asked atomic.Int64
 
 	// networks are those from which a right credential has come, newest last, at

@@ -188,8 +188,8 @@ func (e *Engine) mac(token string) mac {
 	return e.sum(append(stack[:0], token...))
 }
 
-// from is the MAC of a credential from one network. What is remembered or hashed for a caller with a wrong password goes
-// by it, so that no answer depends on what another network has sent.
+// from is the MAC of a credential from one network. What is remembered or hashed for a caller with
+// a wrong password goes by it, so that no answer depends on what another network has sent.
 func (e *Engine) from(m *mac, network netip.Prefix) mac {
 	var buf [len(mac{}) + 16 + 1]byte
 	n := copy(buf[:], m[:])
@@ -290,11 +290,12 @@ type check struct {
 	owing bool              // guess was granted and is not settled
 }
 
-// recognised answers a credential known to be right. From a network that it has come from before, and with the pair's
-// reserve not empty, that costs nothing. From anywhere else it is charged like any guess and only not hashed
-// again; with the budget empty it is refused like any guess, or the cache would show a throttled attacker at
-// the speed of memory which of his guesses is right. It reports false when the credential must be judged: its account
-// has changed, or the guess is paid from the reserve and its pair is not known, so that it must take the time of a wrong one.
+// recognised answers a credential known to be right. From a network that it has come from before,
+// and with the pair's reserve not empty, that costs nothing. From anywhere else it is charged like
+// any guess and only not hashed again; with the budget empty it is refused like any guess, or the
+// cache would show a throttled attacker at the speed of memory which of his guesses is right. It
+// reports false when the credential must be judged: its account has changed, or the guess is paid
+// from the reserve and its pair is not known, so that it must take the time of a wrong one.
 func (c *check) recognised(ctx context.Context, at time.Time, seen *entry) (a *Account, done bool) {
 	c.guess = c.newGuess(seen.canonical)
 	if !seen.knows(c.network) || c.e.cfg.Throttle.Exhausted(c.guess) {
@@ -329,9 +330,10 @@ func (c *check) recognised(ctx context.Context, at time.Time, seen *entry) (a *A
 	return c.success(seen, account), true
 }
 
-// repeated answers a credential known to be wrong from this network: refused like any guess, not hashed again, and so
-// not charged again. It reports false when it must be judged: the account has changed since, or the guess is paid from
-// the reserve, where every guess takes the time of a hash.
+// repeated answers a credential known to be wrong from this network: refused like any guess, not
+// hashed again, and so not charged again. It reports false when it must be judged: the account has
+// changed since, or the guess is paid from the reserve, where every guess takes the time of a
+// hash.
 func (c *check) repeated(ctx context.Context, at time.Time, field credential.Field, seen *entry) bool {
 	basic, _ := field.Decode() // it could be decoded when it was judged
 	clear(basic.Password.Expose())
@@ -366,7 +368,8 @@ func (c *check) repeated(ctx context.Context, at time.Time, field credential.Fie
 	return true
 }
 
-// judge decodes, pays unless that is done, asks the store and hashes, in this order: a guess that is refused costs no query.
+// judge decodes, pays unless that is done, asks the store and hashes, in this order: a guess that
+// is refused costs no query.
 func (c *check) judge(ctx context.Context, at time.Time, field credential.Field) *Account {
 	e, res := c.e, c.res
 	defer c.settleUnjudged(ctx)
@@ -507,9 +510,10 @@ type judgement struct {
 	recalled bool
 }
 
-// job returns the work of judging one credential from one network, whose MAC is key. It keeps its own copy of the
-// password, because the caller who asked first may leave before the hash runs. A credential that another network has
-// proved right while the job waited is not hashed again, unless always is set.
+// job returns the work of judging one credential from one network, whose MAC is key. It keeps its
+// own copy of the password, because the caller who asked first may leave before the hash runs. A
+// credential that another network has proved right while the job waited is not hashed again,
+// unless always is set.
 func (e *Engine) job(ctx context.Context, seen *entry, key mac, secret credential.Secret, always bool) *job {
 	own := credential.NewSecret(string(secret.Expose()))
 	j := &job{key: key, done: make(chan struct{})}
@@ -609,7 +613,8 @@ type scrubbed struct {
 func (s scrubbed) Error() string        { return s.text }
 func (s scrubbed) Is(target error) bool { return errors.Is(s.err, target) }
 
-// remember keeps a judgement: a right credential by its own MAC, a wrong one by the MAC of the network that sent it.
+// remember keeps a judgement: a right credential by its own MAC, a wrong one by the MAC of the
+// network that sent it.
 func (e *Engine) remember(j *judgement, from mac, at time.Time) {
 	now := at.Sub(e.base)
 	j.entry.until = now + e.cfg.TTL
@@ -632,8 +637,8 @@ func (c *check) newGuess(canonical string) throttle.Guess {
 	return g
 }
 
-// spend pays for the guess, waiting while unsettled guesses hold its budget. It reports false, with the
-// verdict written, when there is nothing to be had.
+// spend pays for the guess, waiting while unsettled guesses hold its budget. It reports false,
+// with the verdict written, when there is nothing to be had.
 func (c *check) spend(ctx context.Context) bool {
 	var limit *time.Timer
 	for {
@@ -677,7 +682,8 @@ func (c *check) settle(ctx context.Context, s throttle.Settlement) {
 	c.e.cfg.Throttle.Settle(context.WithoutCancel(ctx), c.guess, s)
 }
 
-// settleUnjudged gives back the price of a guess that was not judged, also when a store has panicked.
+// settleUnjudged gives back the price of a guess that was not judged, also when a store has
+// panicked.
 func (c *check) settleUnjudged(ctx context.Context) {
 	if c.owing {
 		c.settle(ctx, throttle.Unjudged)

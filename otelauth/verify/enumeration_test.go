@@ -23,7 +23,8 @@ type guarded struct {
 	engine *verify.Engine
 }
 
-// newGuarded makes an engine; shared nil makes budgets of its own. The network's is small: hashes take time.
+// newGuarded makes an engine; shared nil makes budgets of its own. The network's is small: hashes
+// take time.
 func newGuarded(t *testing.T, clock *manual, shared throttle.Store) *guarded {
 	t.Helper()
 	elapsed := func() time.Duration { return clock.now().Sub(time.Unix(0, 0)) }
@@ -57,9 +58,9 @@ type shown struct {
 
 func show(res attempt.Result) shown { return shown{res.Outcome, res.RetryAfter, res.Hash.Ran()} }
 
-// From a network where alice has succeeded, guesses at her, at another account and at a name that is none see one sequence:
-// ten failures, then refusals, of which those in the reserve take the time of a hash. Wrong passwords that are sent again
-// are no exception.
+// From a network where alice has succeeded, guesses at her, at another account and at a name that
+// is none see one sequence: ten failures, then refusals, of which those in the reserve take the
+// time of a hash. Wrong passwords that are sent again are no exception.
 func TestAKnownPairDoesNotShow(t *testing.T) {
 	t.Parallel()
 	budgets := throttle.DefaultBudgets()
@@ -100,8 +101,8 @@ func TestAKnownPairDoesNotShow(t *testing.T) {
 	}
 }
 
-// A right password of a pair that is not known is refused beyond the budgets like a wrong one, and takes its time, whatever
-// another network's success has left in the cache.
+// A right password of a pair that is not known is refused beyond the budgets like a wrong one, and
+// takes its time, whatever another network's success has left in the cache.
 func TestARightPasswordBeyondTheBudgetIsAsSlowAsAWrongOne(t *testing.T) {
 	t.Parallel()
 	g := newGuarded(t, &manual{t: time.Unix(1000, 0)}, nil)
@@ -120,8 +121,8 @@ func TestARightPasswordBeyondTheBudgetIsAsSlowAsAWrongOne(t *testing.T) {
 	}
 }
 
-// Guesses from elsewhere, neighbours behind the same address and both together do not keep the owner out, in this process
-// or in one that has just started and shares the budgets.
+// Guesses from elsewhere, neighbours behind the same address and both together do not keep the
+// owner out, in this process or in one that has just started and shares the budgets.
 func TestTheOwnerIsServedFromTheReserve(t *testing.T) {
 	t.Parallel()
 	clock := &manual{t: time.Unix(1000, 0)}
@@ -161,7 +162,8 @@ func TestTheOwnerIsServedFromTheReserve(t *testing.T) {
 	owner("beside neighbours who spray", g)
 }
 
-// What one network sends shows in no answer to another: not in the time of a repeat, not in a price.
+// What one network sends shows in no answer to another: not in the time of a repeat, not in a
+// price.
 func TestNoAnswerDependsOnAnotherNetwork(t *testing.T) {
 	t.Parallel()
 	sequence := func(others bool) (got []shown) {
@@ -186,8 +188,8 @@ func TestNoAnswerDependsOnAnotherNetwork(t *testing.T) {
 	}
 }
 
-// A host that sends one wrong password each for very many names, again and again, pays for every hash of them, also after
-// the cache has forgotten what was wrong.
+// A host that sends one wrong password each for very many names, again and again, pays for every
+// hash of them, also after the cache has forgotten what was wrong.
 func TestWhatIsHashedIsPaidFor(t *testing.T) {
 	t.Parallel()
 	g := newGuarded(t, &manual{t: time.Unix(1000, 0)}, nil)
@@ -213,7 +215,8 @@ func TestWhatIsHashedIsPaidFor(t *testing.T) {
 	}
 }
 
-// A guess that is refused asks the store of accounts for nothing, whether it is new, a repeat or right.
+// A guess that is refused asks the store of accounts for nothing, whether it is new, a repeat or
+// right.
 func TestARefusedGuessAsksNoStore(t *testing.T) {
 	t.Parallel()
 	g := newGuarded(t, &manual{t: time.Unix(1000, 0)}, nil)

@@ -57,14 +57,16 @@ func (l Limits) withDefaults() Limits {
 // Gate admits hash functions to the processor. Several Engines may share one, and should: the
 // processor is shared too. It is safe for concurrent use.
 //
-// The same credential, tried by many at once from one network, is hashed once. Whether it is known plays no part in that
-// (CVE-2026-88010). Networks share no hash: the time of an answer would show what another network sends.
+// The same credential, tried by many at once from one network, is hashed once. Whether it is known
+// plays no part in that (CVE-2026-88010). Networks share no hash: the time of an answer would show
+// what another network sends.
 //
 // Waiting attempts stand in one queue for each client network, and the networks take turns; so
-// whoever sends the most waits the longest, and somebody new waits one round at most. A right credential
-// gives the turn back to its network, as the budget gives its guess back: otherwise a hundred colleagues who log in
-// through one address would each wait a round of a flood's networks. Credentials that were right from
-// their network before have a lane of their own that gets three turns of four. When all places are taken, the longest queue gives one up.
+// whoever sends the most waits the longest, and somebody new waits one round at most. A right
+// credential gives the turn back to its network, as the budget gives its guess back: otherwise a
+// hundred colleagues who log in through one address would each wait a round of a flood's networks.
+// Credentials that were right from their network before have a lane of their own that gets three
+// turns of four. When all places are taken, the longest queue gives one up.
 //
 // A Gate holds at most Limits.Queued waiting attempts, and one queue for each network among them.
 type Gate struct {

@@ -149,8 +149,9 @@ func TestARightCredentialGivesTheTurnBack(t *testing.T) {
 	})
 }
 
-// A place in the queue shows in the time of an answer. So only a caller with a right password gets a better one: wrong guesses
-// at an account from the network where it has succeeded wait as those at any other name do.
+// A place in the queue shows in the time of an answer. So only a caller with a right password gets
+// a better one: wrong guesses at an account from the network where it has succeeded wait as those
+// at any other name do.
 func TestOnlyARightCredentialHasALaneOfItsOwn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// queryTime is what a query takes on the clock of a bubble, so that one in the request shows in the time of its answer.
+// queryTime is what a query takes on the clock of a bubble, so that one in the request shows in
+// the time of its answer.
 const queryTime = time.Millisecond
 
 // counted is a database whose queries are counted, and take queryTime.

@@ -18,13 +18,15 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
-// The names, equally long: alice comes from home, bobby has an account and never does, nemos has none.
+// The names, equally long: alice comes from home, bobby has an account and never does, nemos has
+// none.
 const (
 	alice, bobby, nobody = "alice", "bobby", "nemos"
 	home, away           = "192.0.2.7", "198.51.100.9"
 )
 
-// scenario is a way to find out whether target is an account. It returns the answers that the caller compares.
+// scenario is a way to find out whether target is an account. It returns the answers that the
+// caller compares.
 type scenario struct {
 	name string
 	play func(w *world, target string) []answer
@@ -32,7 +34,10 @@ type scenario struct {
 
 func elsewhere(i int) string { return fmt.Sprintf("10.%d.%d.9", i/250, i%250) }
 
-func scenarios() []scenario {
+func scenarios() []scenario { return append(guessers(), neighbours()...) }
+
+// guessers are scenarios in networks where nobody has an account, and of budgets that others have emptied.
+func guessers() []scenario {
 	budgets := throttle.DefaultBudgets()
 	return []scenario{
 		{"first try and repeats, across refreshes of the store and the life of the cache", func(w *world, target string) (seen []answer) {
@@ -54,29 +59,6 @@ func scenarios() []scenario {
 				seen = append(seen, w.send(target, fmt.Sprint("guess", i), away))
 				time.Sleep(time.Minute)
 				seen = append(seen, w.send(target, fmt.Sprint("later", i), away), w.send(target, fmt.Sprint("later", i), away))
-			}
-			return seen
-		}},
-		{"the network of an owner", func(w *world, target string) (seen []answer) {
-			w.send(alice, "right", home)
-			for i := range budgets.NewPair.Burst + budgets.KnownPair.Burst + 5 {
-				seen = append(seen, w.send(target, fmt.Sprint("guess", i), home))
-				if i%20 == 0 {
-					seen = append(seen, w.send(target, fmt.Sprint("guess", i), home))
-				}
-			}
-			for i := range 3 {
-				time.Sleep(time.Minute)
-				seen = append(seen, w.send(target, fmt.Sprint("later", i), home), w.send(target, fmt.Sprint("more", i), home))
-			}
-			return seen
-		}},
-		{"the network of an owner who is at work", func(w *world, target string) (seen []answer) {
-			for i := range budgets.NewPair.Burst + 10 {
-				w.send(alice, "right", home)
-				seen = append(seen, w.send(target, fmt.Sprint("guess", i), home))
-				w.send(alice, "right", home)
-				time.Sleep(time.Second)
 			}
 			return seen
 		}},
@@ -113,6 +95,36 @@ func scenarios() []scenario {
 	}
 }
 
+// neighbours are scenarios in the network from which alice comes.
+func neighbours() []scenario {
+	budgets := throttle.DefaultBudgets()
+	return []scenario{
+		{"the network of an owner", func(w *world, target string) (seen []answer) {
+			w.send(alice, "right", home)
+			for i := range budgets.NewPair.Burst + budgets.KnownPair.Burst + 5 {
+				seen = append(seen, w.send(target, fmt.Sprint("guess", i), home))
+				if i%20 == 0 {
+					seen = append(seen, w.send(target, fmt.Sprint("guess", i), home))
+				}
+			}
+			for i := range 3 {
+				time.Sleep(time.Minute)
+				seen = append(seen, w.send(target, fmt.Sprint("later", i), home), w.send(target, fmt.Sprint("more", i), home))
+			}
+			return seen
+		}},
+		{"the network of an owner who is at work", func(w *world, target string) (seen []answer) {
+			for i := range budgets.NewPair.Burst + 10 {
+				w.send(alice, "right", home)
+				seen = append(seen, w.send(target, fmt.Sprint("guess", i), home))
+				w.send(alice, "right", home)
+				time.Sleep(time.Second)
+			}
+			return seen
+		}},
+	}
+}
+
 const sqlTTL = 5 * time.Second
 
 // told is how a scenario answered for one name.
@@ -125,7 +137,8 @@ func told(t *testing.T, s scenario, open opener, target string) (seen []answer) 
 	return seen
 }
 
-// Finding 7 and 8: whoever has no right password sees the same answers, after the same work, for every name, from every network.
+// Finding 7 and 8: whoever has no right password sees the same answers, after the same work, for
+// every name, from every network.
 func TestEveryNameSeesTheSameSequence(t *testing.T) {
 	t.Parallel()
 	for _, k := range kinds() {
@@ -144,7 +157,8 @@ func TestEveryNameSeesTheSameSequence(t *testing.T) {
 	}
 }
 
-// A store of hashes of several schemes: each name has one cost, always the same, and whether it hashes does not depend on the name.
+// A store of hashes of several schemes: each name has one cost, always the same, and whether it
+// hashes does not depend on the name.
 func TestMixedStores(t *testing.T) {
 	t.Parallel()
 	k := kinds()[1]
@@ -218,7 +232,8 @@ func TestOtherNetworksDoNotShow(t *testing.T) {
 		alone, together := sequence(false), sequence(true)
 		for i := range alone {
 			a, b := alone[i], together[i]
-			// Time passes for the budgets and for what the store remembers, and so does the other network's query.
+			// Time passes for the budgets and for what the store remembers, and so does the other
+			// network's query.
 			a.Header, a.Waited, a.Queries = "", 0, 0
 			b.Header, b.Waited, b.Queries = "", 0, 0
 			if d := cmp.Diff(a, b); d != "" {
@@ -252,7 +267,8 @@ func TestThrottledGuessesCauseNoQuery(t *testing.T) {
 	})
 }
 
-// leak is a store that asks one question more for an account, as one that reads its groups apart does.
+// leak is a store that asks one question more for an account, as one that reads its groups apart
+// does.
 type leak struct{ verify.Accounts }
 
 func (l leak) Lookup(ctx context.Context, name string) (*verify.Account, error) {
@@ -263,7 +279,8 @@ func (l leak) Lookup(ctx context.Context, name string) (*verify.Account, error) 
 	return a, err
 }
 
-// The sequences see what they are made to see: a store that works longer for an account, in every scenario in which it is asked.
+// The sequences see what they are made to see: a store that works longer for an account, in every
+// scenario in which it is asked.
 func TestTheSequencesSeeALeak(t *testing.T) {
 	t.Parallel()
 	k := kinds()[0]

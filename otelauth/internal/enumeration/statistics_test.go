@@ -15,8 +15,8 @@ import (
 // sample is measurements of one class.
 type sample []float64
 
-// alpha is the p-value below which two samples count as told apart: a false alarm is rarer than one in a million
-// for a hundred comparisons together.
+// alpha is the p-value below which two samples count as told apart: a false alarm is rarer than
+// one in a million for a hundred comparisons together.
 const alpha = 1e-8
 
 // comparison is what the test says of two samples.
@@ -27,8 +27,9 @@ type comparison struct {
 
 func (c comparison) String() string { return fmt.Sprintf("%+.2f %%, p = %.2g", 100*c.shift, c.p) }
 
-// compare is the Mann-Whitney U test (Mann and Whitney 1947) by its normal approximation, with the correction for ties; each
-// sample has 20 values at least. It asks nothing of the distribution, which for times is skewed.
+// compare is the Mann-Whitney U test (Mann and Whitney 1947) by its normal approximation, with the
+// correction for ties; each sample has 20 values at least. It asks nothing of the distribution,
+// which for times is skewed.
 func compare(a, b sample) comparison {
 	type value struct {
 		v     float64
@@ -79,7 +80,8 @@ func drawn(r *rand.Rand, n int, spread, scale float64) (s sample) {
 	return s
 }
 
-// The test finds 5 % in noise that is twice as wide, with as many samples as are taken, and cries no wolf.
+// The test finds 5 % in noise that is twice as wide, with as many samples as are taken, and cries
+// no wolf.
 func TestThePlantedDifferenceIsFound(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(200) {
@@ -97,7 +99,8 @@ func TestThePlantedDifferenceIsFound(t *testing.T) {
 // samples is how many measurements a class has.
 const samples = 300
 
-// The p-value is that of tables: for samples of 20 without ties and U = 0 the approximation is 6.3e-8.
+// The p-value is that of tables: for samples of 20 without ties and U = 0 the approximation is
+// 6.3e-8.
 func TestMannWhitney(t *testing.T) {
 	t.Parallel()
 	var low, high, same sample

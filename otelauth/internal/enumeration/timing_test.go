@@ -22,9 +22,11 @@ import (
 )
 
 const (
-	// cost is that of bcrypt: a hash takes some milliseconds, a tenth of what stores have, so that what lies beside it shows.
+	// cost is that of bcrypt: a hash takes some milliseconds, a tenth of what stores have, so that
+	// what lies beside it shows.
 	cost = 7
-	// margin is the difference of the medians that counts, beside the p-value: less than half of what is planted.
+	// margin is the difference of the medians that counts, beside the p-value: less than half of
+	// what is planted.
 	margin = 0.02
 	// batch is how many requests without a hash make one measurement.
 	batch = 256
@@ -114,7 +116,8 @@ func (l *lab) guess(name string, i int, from string, want int) {
 	}
 }
 
-// The time of a first try, of repeats, of refusals, and of refusals in the network of an owner. Not parallel: it counts the CPU of the process.
+// The time of a first try, of repeats, of refusals, and of refusals in the network of an owner.
+// Not parallel: it counts the CPU of the process.
 func TestTheTimeShowsNoAccount(t *testing.T) {
 	for _, k := range kinds() {
 		t.Run(k.name, func(t *testing.T) {
@@ -180,7 +183,8 @@ func (b busy) Lookup(ctx context.Context, name string) (*verify.Account, error) 
 	return a, err
 }
 
-// What is planted is found: 5 % of the time of a first try, with as many measurements as are taken of every store.
+// What is planted is found: 5 % of the time of a first try, with as many measurements as are taken
+// of every store.
 func TestThePlantedTimeIsFound(t *testing.T) {
 	h, err := verifyTime(t)
 	if err != nil {

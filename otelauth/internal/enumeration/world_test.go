@@ -21,7 +21,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
 
-// answer is what one request shows: the answer itself, and the work that its time and the load of the server are made of.
+// answer is what one request shows: the answer itself, and the work that its time and the load of
+// the server are made of.
 type answer struct {
 	Status         int
 	Header, Body   string
@@ -81,7 +82,8 @@ func request(name, pass, from string) *http.Request {
 	return r
 }
 
-// send sends one request and waits until all that it has begun is done, but for queries that take their time.
+// send sends one request and waits until all that it has begun is done, but for queries that take
+// their time.
 func (w *world) send(name, pass, from string) answer {
 	w.last.res = attempt.Result{}
 	before, start, rec := w.queries.Load(), time.Now(), httptest.NewRecorder()

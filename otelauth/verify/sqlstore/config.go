@@ -59,10 +59,11 @@ type Config struct {
 	// SampleEvery is how often Passwords is asked. Default: 10 min; at least 1 s.
 	SampleEvery time.Duration
 
-	// MaxAccounts bounds the accounts that are remembered for credentials that were verified before, MaxGuessed the names,
-	// of accounts or not, of which the last reading for another attempt is kept in case the credential proves right: about
-	// 700 bytes each for an account, 300 for another name, and the name. The one that was not asked for longest,
-	// nearly, makes room. Defaults: 65,536 and 16,384.
+	// MaxAccounts bounds the accounts that are remembered for credentials that were verified
+	// before, MaxGuessed the names, of accounts or not, of which the last reading for another
+	// attempt is kept in case the credential proves right: about 700 bytes each for an account,
+	// 300 for another name, and the name. The one that was not asked for longest, nearly, makes
+	// room. Defaults: 65,536 and 16,384.
 	MaxAccounts int
 	MaxGuessed  int
 	// MaxQueries bounds the queries that run at once for strangers, and again for credentials that were verified before.

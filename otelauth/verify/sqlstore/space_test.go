@@ -89,8 +89,9 @@ func TestLateAnswerGivesNothingBack(t *testing.T) {
 	}
 }
 
-// Accounts and names that are none take the same way: a guess at either is one query, in its request, also while the owner is
-// at work and whatever was read before. Only a verified credential is answered from memory.
+// Accounts and names that are none take the same way: a guess at either is one query, in its
+// request, also while the owner is at work and whatever was read before. Only a verified
+// credential is answered from memory.
 func TestAccountsAndOtherNamesTakeTheSameWay(t *testing.T) {
 	t.Parallel()
 	b := sqlite(t)

@@ -121,9 +121,10 @@ func (s *Store) Validate() error {
 	return nil
 }
 
-// Lookup asks the database for the account of a name, for at most twice [Config.Timeout], and returns nil when there is none. It answers no
-// guess from memory: the time of an answer would show which names have been asked for, by their owners above all. An
-// error is [ErrDown], [ErrBusy], [ErrClosed] or ctx's.
+// Lookup asks the database for the account of a name, for at most twice [Config.Timeout], and
+// returns nil when there is none. It answers no guess from memory: the time of an answer would
+// show which names have been asked for, by their owners above all. An error is [ErrDown],
+// [ErrBusy], [ErrClosed] or ctx's.
 func (s *Store) Lookup(ctx context.Context, name string) (*verify.Account, error) {
 	if err := s.Validate(); err != nil {
 		return nil, err
@@ -134,9 +135,10 @@ func (s *Store) Lookup(ctx context.Context, name string) (*verify.Account, error
 	return s.asked(ctx, name, strangers)
 }
 
-// Recall returns the account of a credential that was verified before, as it was at most [Config.TTL] ago. It answers from memory when it
-// can and then takes no lock but a shard's, for reading, and allocates nothing; otherwise it asks, and does not wait behind
-// strangers. While the database is down it answers with what was read at most [Config.StaleIfDown] ago.
+// Recall returns the account of a credential that was verified before, as it was at most
+// [Config.TTL] ago. It answers from memory when it can and then takes no lock but a shard's, for
+// reading, and allocates nothing; otherwise it asks, and does not wait behind strangers. While the
+// database is down it answers with what was read at most [Config.StaleIfDown] ago.
 func (s *Store) Recall(ctx context.Context, name string) (*verify.Account, error) {
 	if err := s.Validate(); err != nil {
 		return nil, err
@@ -181,8 +183,8 @@ func (s *Store) asked(ctx context.Context, name string, l lane) (*verify.Account
 	return nil, err
 }
 
-// remembered returns what was read of a name for verified credentials, nil when nothing was. A credential that has just been
-// verified goes on with what its login has read.
+// remembered returns what was read of a name for verified credentials, nil when nothing was. A
+// credential that has just been verified goes on with what its login has read.
 func (s *Store) remembered(name string, now time.Duration) *reading {
 	r := s.read[verified].get(name)
 	if r == nil || !s.fresh(r, now) {
