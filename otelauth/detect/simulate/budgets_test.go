@@ -65,8 +65,8 @@ func ExampleBudgets() {
 		Seed: 1, Users: 100, Days: 3,
 		// What PCI DSS asks for: does it keep people out?
 		Throttle: simulate.Budgets(throttle.Budgets{
-			NewPair:   throttle.Limit{Burst: 10, Every: 30 * time.Minute},
-			KnownPair: throttle.Limit{Burst: 10, Every: 30 * time.Minute},
+			NewPair:   throttle.Limit{Burst: 5, Every: time.Hour},
+			KnownPair: throttle.Limit{Burst: 5, Every: time.Hour},
 			Account:   throttle.Limit{Burst: 10, Every: 30 * time.Minute},
 		}),
 	})

@@ -240,7 +240,7 @@ func (s *Store) mirror(ctx context.Context, b throttle.Bill, a throttle.Answer) 
 	if a.Verdict == throttle.Refused {
 		s.empty(ctx, &b, &a)
 	}
-	if a.Verdict != throttle.Granted || b.Mode == throttle.Check {
+	if a.Verdict != throttle.Granted || b.Mode == throttle.Check && !a.Known {
 		return a, nil
 	}
 	own, err := s.local.Spend(ctx, b)
