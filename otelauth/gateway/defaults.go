@@ -5,8 +5,11 @@ package gateway
 
 import (
 	"errors"
+	"net"
 	"net/netip"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/propagation"
@@ -68,6 +71,11 @@ func (cfg *Config) check(fault func(field string, err error)) {
 	if cfg.Auth.RequestID != nil {
 		fault("Auth.RequestID", errors.New("belongs to the gateway; leave it unset"))
 	}
+	if host, port, err := net.SplitHostPort(cfg.ServerName); err == nil {
+		if _, err := strconv.ParseUint(port, 10, 16); err != nil || host == "" {
+			fault("ServerName", errors.New("is not a host, or host:port with a port number, such as shop.example:443"))
+		}
+	}
 	negative := errors.New("is negative; leave it 0 for the default")
 	for _, d := range []struct {
 		field string
@@ -84,6 +92,15 @@ func (cfg *Config) check(fault func(field string, err error)) {
 			fault(d.field, negative)
 		}
 	}
+}
+
+// serverName returns name with a port, as otelhttp needs it. Without one, otelhttp takes server.port from
+// the Host header, so that a client creates a time series for each port that it writes there. Port 0 is not recorded.
+func serverName(name string) string {
+	if _, _, err := net.SplitHostPort(name); err == nil {
+		return name
+	}
+	return net.JoinHostPort(strings.Trim(name, "[]"), "0")
 }
 
 // everywhere is what Config.DangerouslyAllowPlaintext accepts plaintext from.

@@ -80,7 +80,7 @@ func New(cfg Config) (*Gateway, error) {
 	g.handler = mw.Wrap(http.HandlerFunc(g.serve))
 	if !g.blind {
 		options := []otelhttp.Option{
-			otelhttp.WithPublicEndpointFn(mw.Untrusted), otelhttp.WithServerName(cfg.ServerName), otelhttp.WithPropagators(g.propagators),
+			otelhttp.WithPublicEndpointFn(mw.Untrusted), otelhttp.WithServerName(serverName(cfg.ServerName)), otelhttp.WithPropagators(g.propagators),
 		}
 		if cfg.Auth.TracerProvider != nil {
 			options = append(options, otelhttp.WithTracerProvider(cfg.Auth.TracerProvider))
@@ -197,6 +197,11 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.id = requestID(r.Header)
 	x.ids[0] = x.id
 	w.Header()["X-Request-Id"] = x.ids[:1:1]
+	if r.ProtoMajor == 1 && r.ProtoMinor > 1 {
+		// RFC 9110, section 2.5: a higher minor version is processed as the highest that the recipient
+		// supports. Otherwise network.protocol.version would take ten values of the client's choice.
+		r.Proto, r.ProtoMinor = "HTTP/1.1", 1
+	}
 	if r.Header["Baggage"] != nil && g.mw.Untrusted(r) {
 		delete(r.Header, "Baggage") // before anybody extracts it
 	}
