@@ -215,4 +215,3 @@ func TestServerNameIsChecked(t *testing.T) {
 		}
 	}
 }
-
