@@ -68,7 +68,7 @@ var oursTold = Peer{
 			return nil, err
 		}
 		return &Service{
-			Handler: otelhttp.NewHandler(mw.Wrap(next), "compare", append(sdk.OTelHTTP(), otelhttp.WithPublicEndpointFn(mw.Untrusted)))...),
+			Handler: otelhttp.NewHandler(mw.Wrap(next), "compare", append(sdk.OTelHTTP(), otelhttp.WithPublicEndpointFn(mw.Untrusted))...),
 			Counts:  counter.counts,
 			close:   func() error { return errors.Join(mw.Close(), sdk.Shutdown()) },
 		}, nil
