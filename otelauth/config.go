@@ -20,6 +20,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/clientip"
 	"github.com/otelauth/otelauth-go/otelauth/credential"
 	"github.com/otelauth/otelauth-go/otelauth/detect"
+	"github.com/otelauth/otelauth-go/otelauth/internal/pathform"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
@@ -39,13 +40,19 @@ type Config struct {
 	// endpoint too. An *http.ServeMux is one; [RouteFunc] makes one for other routers. nil: the pattern that
 	// an outer ServeMux has set, and no route where there is none.
 	Routes Routes
-	// Public lists the endpoints that need no credentials, as patterns of http.ServeMux. Credentials
-	// sent to them are verified, charged and recorded all the same; wrong ones make the caller anonymous. A
-	// raw path that is not in normal form is never public. The whole tree "/" may be named for OPTIONS only (CORS
-	// preflight): write "GET /{$}" for the root page.
+	// Public lists the endpoints that need no credentials, as patterns of http.ServeMux. Credentials that are sent to them are
+	// verified, charged and recorded as everywhere; wrong ones make the caller anonymous.
+	//
+	// A pattern opens a path only in its canonical spelling: "GET /healthz" does not open "/%68ealthz", "/healthz/" or
+	// "/HEALTHZ", because routers disagree about what these are. See docs/paths.md. A route that [Config.Routes] or an outer
+	// ServeMux finds and that is more specific than the pattern stays protected unless it is listed too: "/u/{id}" does
+	// not open the route "/u/me", and "/health" does not open "admin.example/health".
+	//
+	// The whole tree "/" may be listed for OPTIONS only (CORS preflight): write "GET /{$}" for the root page.
 	Public []string
 	// Sensitive lists the endpoints whose attempts deserve attention, as patterns of http.ServeMux. It marks
-	// attempt.Request.Sensitive, for the detection rule sensitive_only_denied, and changes no answer.
+	// attempt.Request.Sensitive, for the detection rule sensitive_only_denied, and changes no answer. Every spelling
+	// counts that a router may take for one of these endpoints.
 	Sensitive []string
 	// Endpoint says all of that by itself, in place of Routes, Public and Sensitive, which are unset then: for a gateway, whose rules
 	// know more than patterns can say. It is asked once for each attempt, before the verdict, and looks at the raw path itself.
@@ -120,8 +127,8 @@ const DefaultRealm = "restricted"
 type settings struct {
 	challenge []string
 	clients   *clientip.Resolver
-	public    *patterns
-	sensitive *patterns
+	public    []*pathform.Pattern
+	sensitive []*pathform.Pattern
 }
 
 // compile checks cfg as a whole and returns every fault.

@@ -14,7 +14,6 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/clientip"
 	"github.com/otelauth/otelauth-go/otelauth/credential"
-	"github.com/otelauth/otelauth-go/otelauth/internal/rawpath"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
@@ -81,7 +80,7 @@ func (c *core) receive(r *http.Request, req *attempt.Request) (a arrival) {
 	}
 	ignored := client.Ignored(r.Header)
 	req.ClientText = clientText(r.RemoteAddr, client, ignored)
-	req.Sensitive = a.endpoint.Sensitive || c.sensitive.match(r)
+	req.Sensitive = a.endpoint.Sensitive || c.isSensitive(r)
 	if c.cfg.RequestID != nil {
 		req.RequestID = c.cfg.RequestID(r)
 	}
@@ -100,15 +99,6 @@ func clientText(remote string, client clientip.Client, ignored bool) string {
 		return remote[:i]
 	}
 	return ""
-}
-
-// isPublic asks whoever names the public endpoints. A path that is not in normal form is in no list, and one who answers by
-// Config.Endpoint has looked at it.
-func (c *core) isPublic(r *http.Request, a *arrival) bool {
-	if c.cfg.Endpoint != nil {
-		return a.endpoint.Public && a.endpoint.Refusal.Status == 0
-	}
-	return c.public.match(r) && rawpath.Normal(r.URL)
 }
 
 // pattern returns the pattern of the endpoint: what the configured routes say, else what an outer mux has set.

@@ -49,7 +49,7 @@ func TestPublic(t *testing.T) {
 	addr := siteServer(t, s)
 	for _, line := range []string{
 		"GET /", "GET /?q=1", "HEAD /", "GET /healthz", "HEAD /healthz", "GET /static/", "POST /static/a.css", "GET /static/a%20b/c",
-		"GET /static/gr%C3%BC%C3%9Fe", "GET http://h/healthz", "OPTIONS /", "OPTIONS /admin/x", "OPTIONS /orders",
+		"GET /static/gr%C3%BC%C3%9Fe", "GET /static/100%25.pdf", "GET /static/What%3F.mp3", "GET /static/a!$&'()*+,=:@[1]", "GET http://h/healthz", "OPTIONS /", "OPTIONS /admin/x", "OPTIONS /orders",
 	} {
 		resp, body := exchangeRaw(t, "tcp", addr, line+" HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
 		if resp.StatusCode != 200 || !strings.HasPrefix(line, "HEAD ") && body != "served " {
@@ -59,7 +59,7 @@ func TestPublic(t *testing.T) {
 	if n := len(s.Attempts()); n != 0 {
 		t.Errorf("%d attempts were told, anonymous requests are none", n)
 	}
-	if n := s.Sum("auth.public.responses"); n != 13 {
+	if n := s.Sum("auth.public.responses"); n != 16 {
 		t.Errorf("auth.public.responses = %v", n)
 	}
 }
@@ -82,9 +82,11 @@ func TestNeverPublic(t *testing.T) {
 		// what begins like something public
 		"/static/../admin/x", "/static/./a", "/static//a", "/static/%2e%2e/admin/x", "/static/%2E%2E/admin/x", "/static/..%2fadmin/x",
 		"/static/..%2Fadmin/x", "/static/..%5cadmin/x", "/static/%5c", "/static/\\..\\admin", "/static/a\\b", "/static/..;/admin/x",
-		"/static/;x", "/static/%3b/admin", "/static/a;b=c", "/static/%252e%252e/admin/x", "/static/%25", "/static/%00", "/static/a%00.css",
+		"/static/;x", "/static/%3b/admin", "/static/a;b=c", "/static/%252e%252e/admin/x", "/static/%2541", "/static/%00", "/static/a%00.css",
 		"/static/%0d%0aX:1", "/static/%7f", "/static/%ff", "/static/%c0%af", "/static/%c0%ae%c0%ae/admin", "/static/%2e",
 		"/static/a/.", "/static/a/..", "/static/a%2fb", "//static/a", "/static/%e0%80%af", "http://h/static/../admin/x", "http://h//static/a",
+		// what routers that compare the encoded path do not take for the public name
+		"/%68ealthz", "/heal%74hz", "/%73tatic/x", "/static/%7Eu", "/static/x.php/y", "/static/a%EF%BC%8Fb", "/static/a%3Bb",
 		// what begins like the health check
 		"//healthz", "/./healthz", "/%2e/healthz", "/healthz;x", "/healthz%2f", "/healthz%00", "/x/../healthz", "/healthz%3b",
 	}
@@ -251,6 +253,49 @@ func TestPublicPatternsThatOverlap(t *testing.T) {
 		method, target, _ := strings.Cut(line, " ")
 		if w := s.do(request(t, method, target, "", "")); w.Code != status {
 			t.Errorf("%s: %d, want %d", line, w.Code, status)
+		}
+	}
+}
+
+// A pattern does not open a route that is more specific: it is an endpoint of its own.
+func TestPublicDoesNotOpenMoreSpecificRoutes(t *testing.T) {
+	t.Parallel()
+	served := func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Pattern) }
+	mux := http.NewServeMux()
+	for _, p := range []string{"GET /u/{id}", "GET /u/me", "/health", "admin.example/health", "/static/", "GET /static/{file}", "GET /static/keys/", "/open/", "GET /open/a", "/"} {
+		mux.HandleFunc(p, served)
+	}
+	public := []string{"GET /u/{id}", "/health", "/static/", "/open/", "/open/a", "OPTIONS /", "/favicon.ico"}
+	inside := newService(t, otelauth.Config{Public: public, Routes: mux}, mux)
+	outer := http.NewServeMux()
+	outside := newService(t, otelauth.Config{Public: public}, outer)
+	outer.Handle("/u/me", outside.mw.Wrap(http.HandlerFunc(served)))
+	outer.Handle("/u/{id}", outside.mw.Wrap(http.HandlerFunc(served)))
+	for _, tc := range []struct {
+		s              *service
+		method, target string
+		want           int
+	}{
+		{inside, "GET", "/u/7", 200},
+		{inside, "GET", "/u/me", 401},
+		{inside, "GET", "/health", 200},
+		{inside, "GET", "http://admin.example/health", 401},
+		{inside, "GET", "/static/x", 200}, // a wildcard names no endpoint that the pattern does not
+		{inside, "GET", "/static/a/b", 200},
+		{inside, "GET", "/static/keys/x", 401},
+		{inside, "GET", "/open/a", 200},      // listed itself
+		{inside, "GET", "/favicon.ico", 200}, // the less specific catch-all serves it
+		{inside, "OPTIONS", "/u/me", 200},
+	} {
+		if w := tc.s.do(request(t, tc.method, tc.target, "", "")); w.Code != tc.want {
+			t.Errorf("%s %s: %d %q, want %d", tc.method, tc.target, w.Code, w.Body, tc.want)
+		}
+	}
+	for target, want := range map[string]int{"/u/7": 200, "/u/me": 401} {
+		w := httptest.NewRecorder()
+		outer.ServeHTTP(w, request(t, "GET", target, "", ""))
+		if w.Code != want {
+			t.Errorf("a mux outside: %s: %d, want %d", target, w.Code, want)
 		}
 	}
 }

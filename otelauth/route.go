@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/internal/pathform"
 )
 
 // Routes names the endpoint of a request before it is served. *http.ServeMux implements it.
@@ -61,78 +63,58 @@ func routeOf(pattern string) string {
 	return pattern
 }
 
-// patterns is a set of ServeMux patterns; nil is the empty set. Most often it is one mux; patterns that one mux
-// cannot hold, because it would not know which of two to choose ("OPTIONS /" and "/static/"), are no conflict in a set and
-// stand in several.
-type patterns struct {
-	muxes []*http.ServeMux
-}
-
-// listed is what a path that is in the set is handled by, and what tells it from a redirect or a 404 of the mux itself.
-type listed struct{}
-
-func (listed) ServeHTTP(http.ResponseWriter, *http.Request) {}
-
-// newPatterns reports every pattern that http.ServeMux would panic at.
-func newPatterns(field string, list []string, opens bool) (*patterns, error) {
-	if len(list) == 0 {
-		return nil, nil
-	}
-	set := &patterns{}
-	var faults []error
-	for i, p := range list {
-		if err := set.add(p); err != nil {
-			faults = append(faults, fmt.Errorf("otelauth: Config.%s[%d] %q: %w", field, i, p, err))
+// newPatterns returns the patterns of a list and everything that is wrong with them.
+func newPatterns(field string, list []string, opens bool) ([]*pathform.Pattern, error) {
+	var patterns []*pathform.Pattern
+	var problems []error
+	for i, text := range list {
+		p, err := pathform.ParsePattern(text)
+		if err != nil {
+			problems = append(problems, fmt.Errorf("otelauth: Config.%s[%d] %q: %w", field, i, text, err))
 			continue
 		}
-		if opens && everything(routeOf(p)) && !strings.HasPrefix(p, http.MethodOptions+" ") {
-			faults = append(faults, fmt.Errorf(
+		if opens && p.IsEverything() && p.Method() != http.MethodOptions {
+			problems = append(problems, fmt.Errorf(
 				"otelauth: Config.%s[%d] %q opens every path; write %q for the root page, and do not wrap what is public as a whole",
-				field, i, p, strings.TrimSuffix(p, routeOf(p))+"/{$}"))
+				field, i, text, strings.TrimSuffix(text, p.Route())+"/{$}"))
 		}
+		patterns = append(patterns, p)
 	}
-	return set, errors.Join(faults...)
+	return patterns, errors.Join(problems...)
 }
 
-// everything reports whether the path of a pattern matches all paths: "/", and "/{name...}" as well.
-func everything(path string) bool {
-	return path == "/" || strings.HasPrefix(path, "/{") && strings.HasSuffix(path, "...}") && strings.Count(path, "/") == 1
-}
-
-func (p *patterns) add(pattern string) error {
-	alone := http.NewServeMux()
-	if err := handle(alone, pattern); err != nil {
-		return err
+// isPublic reports whether Config.Public opens the endpoint, which is exactly the path of r, in its canonical spelling. A route that
+// is more specific than the pattern is an endpoint of its own.
+func (c *core) isPublic(r *http.Request, a *arrival) bool {
+	if c.cfg.Endpoint != nil {
+		return a.endpoint.Public && a.endpoint.Refusal.Status == 0
 	}
-	for _, mux := range p.muxes {
-		if handle(mux, pattern) == nil {
-			return nil
+	sent := pathform.Sent(r.URL)
+	for _, p := range c.public {
+		if !concerns(p, r) || !p.MatchesSent(sent) {
+			continue
 		}
-	}
-	p.muxes = append(p.muxes, alone)
-	return nil
-}
-
-// handle returns what http.ServeMux panics with.
-func handle(mux *http.ServeMux, pattern string) (err error) {
-	defer func() {
-		if fault := recover(); fault != nil {
-			err = fmt.Errorf("not a pattern of http.ServeMux: %v", fault)
-		}
-	}()
-	mux.Handle(pattern, listed{})
-	return nil
-}
-
-func (p *patterns) match(r *http.Request) bool {
-	if p == nil {
-		return false
-	}
-	for _, mux := range p.muxes {
-		h, _ := mux.Handler(r)
-		if _, ok := h.(listed); ok {
+		path := pathform.Get(r.URL)
+		opens := p.Opens(path)
+		path.Free()
+		if route := c.pattern(r, a); opens && (route == "" || p.Covers(route)) {
 			return true
 		}
 	}
 	return false
+}
+
+// isSensitive reports whether a server may take r for a request to an endpoint of Config.Sensitive.
+func (c *core) isSensitive(r *http.Request) bool {
+	if len(c.sensitive) == 0 {
+		return false
+	}
+	path := pathform.Get(r.URL)
+	defer path.Free()
+	return slices.ContainsFunc(c.sensitive, func(p *pathform.Pattern) bool { return concerns(p, r) && p.Restricts(path) })
+}
+
+// concerns reports whether p names the method and the host of r.
+func concerns(p *pathform.Pattern, r *http.Request) bool {
+	return p.MatchesMethod(r.Method) && (p.Host() == "" || p.Host() == pathform.CanonicalHost(r.Host))
 }

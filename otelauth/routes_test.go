@@ -240,9 +240,9 @@ func TestSensitive(t *testing.T) {
 	m := &marked{Observer: attempt.Join()}
 	mw := newMiddleware(t, otelauth.Config{Sensitive: []string{"/admin/", "POST /orders"}, Observers: []attempt.Observer{m}})
 	for _, method := range []string{"GET", "POST"} {
-		for _, target := range []string{"/orders", "/admin/users", "/admin"} {
+		for _, target := range []string{"/orders", "/admin/users", "/Admin", "/administrator"} {
 			mw.Authenticate(request(t, method, target, "alice", "wonderland"))
 		}
 	}
-	equal(t, "sensitive paths", m.paths, []string{"/admin/users", "/orders", "/admin/users"})
+	equal(t, "sensitive paths", m.paths, []string{"/admin/users", "/Admin", "/orders", "/admin/users", "/Admin"})
 }

@@ -33,7 +33,7 @@ var arrows = []struct {
 	{"otelauth/attempt", nil, nil},
 	{"otelauth/credential", []string{"otelauth/attempt"}, nil},
 	{"otelauth/clientip", []string{"otelauth/attempt"}, nil},
-	{"otelauth/internal/rawpath", nil, nil},
+	{"otelauth/internal/pathform", nil, []string{"golang.org/x/text"}},
 	{"otelauth/throttle", []string{"otelauth/attempt", "otelauth/credential", "otelauth/clientip"}, nil},
 	{"otelauth/verify", []string{
 		"otelauth/attempt", "otelauth/credential", "otelauth/clientip", "otelauth/throttle", "otelauth/verify/password",

@@ -40,10 +40,12 @@ type Config struct {
 	Auth otelauth.Config
 
 	// Rules say who may call what; see the package comment for which of them holds. Two rules with the same pattern
-	// are an error. None: everything requires credentials.
+	// are an error. A rule for "/" with Groups is recommended: it restricts everything that no other rule names. None: everything
+	// requires credentials.
 	Rules []Rule
-	// AllowRawPaths are patterns of paths that may come in another form than the normal one; they match the path as it was
-	// sent, cut at its slashes, each segment decoded once. Default: none, such a path is answered 400.
+	// AllowRawPaths are patterns, such as "/files/", beneath which paths may hold encoded slashes and backslashes, semicolons, empty
+	// segments, control characters, Latin-1 bytes and double encoding. Their names are compared exactly, as they were sent. Such
+	// a path is never public, and every restriction holds that any reading of it leads to. Default: none; it is answered 400.
 	AllowRawPaths []string
 
 	// IdentityHeaders are the request headers that tell the upstream the account's name. nil: Remote-User and
@@ -109,8 +111,7 @@ type Config struct {
 
 // Rule says who may call the endpoints of a pattern. Its zero value but for Pattern requires credentials of any account.
 type Rule struct {
-	// Pattern is one of http.ServeMux, [METHOD ][HOST]/[PATH], in normal form and without percent-encoding of its own. "GET" includes
-	// HEAD. Hosts are compared without port, letter case and a dot at the end. Where rules name hosts, a request for any
+	// Pattern is one of http.ServeMux, [METHOD ][HOST]/[PATH], without percent-encoding. "GET" includes HEAD. Hosts are compared without port, letter case and a dot at the end. Where rules name hosts, a request for any
 	// other host is under the rules of all of them, because only the upstream knows which site it will be shown.
 	Pattern string
 	// Access is [Required] or [Public]. A Public rule restricts nobody: it has no Accounts and no Groups. "/" may be Public

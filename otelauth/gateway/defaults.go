@@ -5,6 +5,7 @@ package gateway
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"slices"
@@ -13,6 +14,8 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/propagation"
+
+	"github.com/otelauth/otelauth-go/otelauth/gateway/internal/policy"
 )
 
 // withDefaults returns a copy of cfg that says everything, and that its owner may change no more.
@@ -101,6 +104,20 @@ func serverName(name string) string {
 		return name
 	}
 	return net.JoinHostPort(strings.Trim(name, "[]"), "0")
+}
+
+// policyRules returns the rules in the form in which they are compared.
+func (cfg *Config) policyRules(report func(field string, err error)) []policy.Rule {
+	rules := make([]policy.Rule, 0, len(cfg.Rules))
+	for i, r := range cfg.Rules {
+		if r.Access > Public {
+			report(fmt.Sprintf("Rules[%d]", i), fmt.Errorf("%q: Access is %d; use Required or Public", r.Pattern, r.Access))
+		}
+		rules = append(rules, policy.Rule{
+			Pattern: r.Pattern, Public: r.Access == Public, Sensitive: r.Sensitive, Accounts: r.Accounts, Groups: r.Groups,
+		})
+	}
+	return rules
 }
 
 // everywhere is what Config.DangerouslyAllowPlaintext accepts plaintext from.

@@ -18,26 +18,28 @@
 //
 // # Which rule holds
 //
-// Patterns are those of http.ServeMux, and the pattern of a rule is the http.route of every signal. The most specific one that
-// matches holds; where two match and neither is more specific, both hold, and a host makes a pattern more specific than the same
-// one without. What no rule names requires credentials, and its route is "/".
+// Patterns are those of http.ServeMux, and the pattern of a rule is the http.route of every signal. What no rule names requires
+// credentials of any account, and its route is "/". Three principles apply; docs/paths.md explains them with a table of
+// examples.
 //
-// What the upstream makes of a path is unknowable, so a rule that restricts also holds for paths that the upstream may take for
-// its own: other letter case, dots and blanks at the end of a segment, a slash more or less at the end, another spelling of the
-// same Unicode letters. Only a rule that names the path letter by letter is alone: "GET /api" may be public beside a
-// restricted "/api/". It does not hold for other names of one thing: name "/admin.json" too where the framework takes it for
-// "/admin". Where the query names the endpoint, as in "/index.php?page=admin", no path restricts it.
+// What opens is compared exactly: a public rule, and a rule that is an exception from a restriction, holds for the canonical spelling of a
+// path only. Of the rules that name a path, the most specific one holds; where two match and neither is more specific, both hold,
+// and a host makes a pattern more specific than the same one without.
 //
-// A path that is not in normal form (an encoded slash, backslash, dot or percent sign, a dot segment, an empty segment, ";", a
-// control character, octets that are not UTF-8) is answered 400 before anything is verified. A pattern of Config.AllowRawPaths
-// lets such paths pass to a service that needs them; they are never public, and every restriction holds that any way of
-// decoding the path leads to: the account must be one that all of those rules allow. The same restrictions hold for a path that
-// only trimming or Unicode makes another one ("/a/.. /b", a full-width solidus), which is public where all its readings are; and
-// COPY and MOVE need what their Destination needs.
+// What restricts is compared loosely: a rule with Accounts or Groups, and one that requires credentials, also holds for every path
+// that some server takes for its own: other letter case, accents, "/admin.json" and "/index.php/admin/" beside "/admin/". A rule
+// for "/" with Groups restricts everything that no other rule names exactly, so that no spelling needs to be foreseen;
+// it is recommended.
+//
+// What cannot be compared is answered 400, and a path of more than 8 KiB 414, before anything is verified. Paths with encoded
+// slashes, semicolons and the like, about which servers disagree, are refused too, except beneath Config.AllowRawPaths. There
+// they are never public, and every restriction holds that any reading leads to. The gateway forwards the path that it judged.
+//
+// COPY, MOVE, DELETE and a deep PROPFIND need every rule beneath their path, and COPY and MOVE what their Destination needs.
 //
 // A rule with a method is as strong as the upstream's belief in the request line. The headers that override a
 // method are removed; a "_method" field in a form is not seen. Name a path without a method where the upstream reads such
-// fields.
+// fields. Where the query names the endpoint, as in "/index.php?page=admin", no path restricts it.
 //
 // # What reaches the upstream
 //

@@ -95,7 +95,7 @@ func TestForwardAuth(t *testing.T) {
 				{"GET", "/orders/7?q=1", "alice", "wonderland", "200", "alice", "", "/orders/{id}", "/orders/7", ""},
 				{"GET", "/admin/x", "root", "toor", "200", "root", "dev,ops", "/admin/", "/admin/x", ""},
 				{"GET", "/admin/x", "alice", "wonderland", "403", "", "", "/admin/", "/admin/x", ""},
-				{"GET", "/ADMIN/x", "alice", "wonderland", "403", "", "", "/", "/ADMIN/x", ""},
+				{"GET", "/ADMIN/x", "alice", "wonderland", "403", "", "", "/admin/", "/ADMIN/x", ""},
 				{"POST", "/orders/7", "alice", "wonderland", "403", "", "", "/orders/{id}", "/orders/7", ""},
 				{"HEAD", "/orders/7", "alice", "wonderland", "200", "alice", "", "/orders/{id}", "/orders/7", ""},
 				{"GET", "/orders/7", "alice", "builder", "401", "", "", "/orders/{id}", "/orders/7", "wrong_password"},

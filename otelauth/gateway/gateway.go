@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/clientip"
+	"github.com/otelauth/otelauth-go/otelauth/gateway/internal/policy"
 )
 
 // ScopeName is the import path of this package, the instrumentation scope of its own signals.
@@ -48,7 +50,7 @@ type Gateway struct {
 // upstream.
 type state struct {
 	cfg      Config
-	policy   *policy
+	policy   *policy.Policy
 	clients  *clientip.Resolver
 	origins  *origins
 	cert     *certificate // nil: plaintext
@@ -151,7 +153,7 @@ type exchange struct {
 	cancel          context.CancelFunc
 
 	state    *state // set when the credentials are looked at
-	decision decision
+	decision policy.Decision
 	refused  otelauth.Refusal // before the rules are asked
 	trace    trace.TraceID    // of the server span
 	id       string           // X-Request-Id
@@ -238,16 +240,34 @@ func (st *state) endpoint(r *http.Request) otelauth.Endpoint {
 	x.state = st
 	x.trace = trace.SpanContextFromContext(r.Context()).TraceID()
 	d := &x.decision
-	if d.refusal = x.refused; d.refusal.Status == 0 {
-		st.policy.decide(r, d)
+	if x.refused.Status == 0 && !isHost(r.Host) {
+		x.refused = otelauth.Refusal{
+			Status: http.StatusBadRequest, Reason: attempt.ReasonInvalidHost,
+			Detail: "The host of the request has characters that no host name has.",
+		}
 	}
-	if d.pattern == "" {
-		d.pattern = unnamed
+	if d.Refusal = x.refused; d.Refusal.Status == 0 {
+		st.policy.Decide(r, d)
+	}
+	if d.Pattern == "" {
+		d.Pattern = unnamed
 	}
 	return otelauth.Endpoint{
-		Pattern: d.pattern, Public: d.public, Sensitive: d.sensitive, Refusal: d.refusal,
+		Pattern: d.Pattern, Public: d.Public, Sensitive: d.Sensitive, Refusal: d.Refusal,
 		AnsweredElsewhere: st.cfg.ForwardAuth != NoForwardAuth,
 	}
+}
+
+// isHost reports whether host has the characters of a host and port only (RFC 3986, section 3.2.2), or is empty. net/http
+// checks Host of HTTP/1, but neither :authority of HTTP/2 nor what a proxy says. Otherwise rules for
+// a host would be judged by another one than the upstream gets: net/http sends it an empty Host.
+func isHost(host string) bool {
+	for _, c := range []byte(host) {
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("-._~%!$&'()*+,;=:[]", rune(c)) {
+			return false
+		}
+	}
+	return true
 }
 
 // unnamed is the route of what no rule names.
@@ -275,7 +295,7 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
 // permitted answers the request itself when the account may not make it, or a browser was made to.
 func (x *exchange) permitted(w http.ResponseWriter, r *http.Request) bool {
 	user, _ := otelauth.UserFromContext(r.Context())
-	if !x.decision.allows(user) {
+	if !x.decision.Allows(user) {
 		answer(w, r, http.StatusForbidden, "This account may not do this.")
 		return false
 	}
@@ -283,7 +303,7 @@ func (x *exchange) permitted(w http.ResponseWriter, r *http.Request) bool {
 		answer(w, r, http.StatusForbidden, "The name of this account cannot be told to the service: it begins or ends with a blank, or holds a control character.")
 		return false
 	}
-	if !x.state.origins.permit(r, x.decision.normal) {
+	if !x.state.origins.permit(r) {
 		answer(w, r, http.StatusForbidden, "A page of another origin made the browser send this. The operator can name that origin in Config.TrustedOrigins.")
 		return false
 	}
@@ -317,10 +337,12 @@ func (g *Gateway) compile(cfg *Config, former *state) (*state, otelauth.Config, 
 	}); err != nil {
 		st.clients = nil // otelauth reports it
 	}
-	var wrong []error
-	if st.policy, wrong = newPolicy(cfg.Rules, cfg.AllowRawPaths); len(wrong) > 0 {
-		faults = append(faults, wrong...)
+	var problems []policy.Problem
+	st.policy, problems = policy.New(cfg.policyRules(fault), cfg.AllowRawPaths)
+	for _, p := range problems {
+		fault(p.Field, p.Err)
 	}
+	var wrong []error
 	if st.origins, wrong = newOrigins(cfg); len(wrong) > 0 {
 		faults = append(faults, wrong...)
 	}

@@ -6,55 +6,60 @@ package gateway
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
+
+	"github.com/otelauth/otelauth-go/otelauth/internal/pathform"
 )
 
 // origins refuses what a page of another origin makes a browser send, which adds the Basic credentials by itself.
 type origins struct {
 	protection http.CrossOriginProtection
-	// strict has no patterns: a raw path is never exempt by one.
-	strict http.CrossOriginProtection
+	exempt     []*pathform.Pattern
 }
 
 func newOrigins(cfg *Config) (*origins, []error) {
 	o := &origins{}
-	var faults []error
+	var problems []error
 	for i, origin := range cfg.TrustedOrigins {
 		if err := o.protection.AddTrustedOrigin(origin); err != nil {
-			faults = append(faults, &ConfigError{Field: fmt.Sprintf("TrustedOrigins[%d]", i), Err: fmt.Errorf("%q: %w; write scheme://host[:port]", origin, err)})
-			continue
+			problems = append(problems, &ConfigError{Field: fmt.Sprintf("TrustedOrigins[%d]", i), Err: fmt.Errorf("%q: %w; write scheme://host[:port]", origin, err)})
 		}
-		_ = o.strict.AddTrustedOrigin(origin)
 	}
-	bypass := http.NewServeMux()
-	for i, pattern := range cfg.DangerouslyAllowCrossOrigin {
-		_, err := parsePattern(pattern)
-		if err == nil {
-			err = handle(bypass, pattern)
-		}
+	for i, text := range cfg.DangerouslyAllowCrossOrigin {
+		pattern, err := pathform.ParsePattern(text)
 		if err != nil {
-			faults = append(faults, &ConfigError{Field: fmt.Sprintf("DangerouslyAllowCrossOrigin[%d]", i), Err: fmt.Errorf("%q: %w", pattern, err)})
+			problems = append(problems, &ConfigError{Field: fmt.Sprintf("DangerouslyAllowCrossOrigin[%d]", i), Err: fmt.Errorf("%q: %w", text, err)})
 			continue
 		}
-		o.protection.AddInsecureBypassPattern(pattern)
+		o.exempt = append(o.exempt, pattern)
 	}
-	return o, faults
+	return o, problems
 }
 
 // permit reports whether r may pass. The handshake of a WebSocket is a GET, and opens a channel on which anything can be said, so
 // it counts as unsafe, and as a POST where patterns name methods.
-func (o *origins) permit(r *http.Request, normal bool) bool {
-	protection := &o.protection
-	if !normal {
-		protection = &o.strict
-	}
+func (o *origins) permit(r *http.Request) bool {
 	if upgrades(r.Header) && r.Method == http.MethodGet {
 		if r.Header["Origin"] == nil && r.Header["Sec-Fetch-Site"] == nil {
 			return true
 		}
 		r = &http.Request{Method: http.MethodPost, URL: r.URL, Host: r.Host, Header: r.Header}
 	}
-	return protection.Check(r) == nil
+	return o.protection.Check(r) == nil || o.isExempt(r)
+}
+
+// isExempt reports whether a pattern names the path exactly as it was sent.
+func (o *origins) isExempt(r *http.Request) bool {
+	if len(o.exempt) == 0 {
+		return false
+	}
+	path := pathform.Get(r.URL)
+	defer path.Free()
+	host := pathform.CanonicalHost(r.Host)
+	return slices.ContainsFunc(o.exempt, func(p *pathform.Pattern) bool {
+		return p.MatchesMethod(r.Method) && (p.Host() == "" || p.Host() == host) && p.Opens(path)
+	})
 }
 
 // upgrades reports whether the client asks for a WebSocket.

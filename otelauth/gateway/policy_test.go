@@ -37,19 +37,19 @@ func TestRules(t *testing.T) {
 		{"GET", "/", 200, 200, 200, 200, "/{$}"},
 		{"HEAD", "/static/a.js", 200, 200, 200, 200, "/static/"},
 		{"POST", "/static/a.js", 401, 200, 200, 200, "/"},
-		{"GET", "/static", 401, 200, 200, 200, "/"}, // nobody named it
+		{"GET", "/static", 401, 200, 200, 200, "/"}, // no rule names it
 		{"GET", "/orders/7", 401, 200, 200, 200, "/"},
 		{"DELETE", "/orders/7", 401, 403, 403, 200, "/orders/"},
-		{"DELETE", "/orders", 401, 403, 403, 200, "/"}, // the upstream may add the slash
+		{"DELETE", "/orders", 401, 403, 403, 200, "/orders/"}, // the upstream may add the slash
 		{"GET", "/admin/", 401, 403, 403, 200, "/admin/"},
-		{"GET", "/admin", 401, 403, 403, 200, "/"},
+		{"GET", "/admin", 401, 403, 403, 200, "/admin/"},
 		{"GET", "/admin/help/x", 200, 200, 200, 200, "/admin/help/"},
 		{"GET", "/admin/help", 401, 403, 403, 200, "/admin/"},
 		{"GET", "/reports/7", 401, 200, 403, 200, "/reports/{id}"},
-		{"GET", "/reports/7/", 401, 200, 403, 200, "/"},
+		{"GET", "/reports/7/", 401, 200, 403, 200, "/reports/{id}"},
 		{"GET", "/api", 200, 200, 200, 200, "/api"},
 		{"GET", "/api/", 401, 403, 200, 200, "/api/"},
-		{"POST", "/api", 401, 403, 200, 200, "/"},
+		{"POST", "/api", 401, 403, 200, 200, "/api/"},
 		{"OPTIONS", "/orders/7", 200, 200, 200, 200, "/"},
 		{"OPTIONS", "/admin/", 401, 403, 403, 200, "/admin/"}, // neither is more specific: both hold
 	} {
@@ -83,17 +83,18 @@ var evasions = []string{
 	"/admin%00/x", "/admin/x%00.css", "/static/..%00/admin/x", "/admin%09/x", "/admin%0a/x", "/%0d%0a/admin/x", "/admin%7f/x", "/adm%c0%afin/x",
 	"/%c0%aeadmin/x", "/x/%c0%ae%c0%ae/admin/x", "/%e0%80%aeadmin/x", "/admin%ff/x", "/static/%2e%2e/admin/x", "/static/..%2f..%2fadmin/x", "/static/..;/..;/admin/x",
 	"/static/%u002e%u002e/admin/x", "/static/%2e%2e;/admin/x", "/%2e%2e/%2e%2e/admin/x", "/admin/x;.css", "/admin/x%3b.css", "/admin/x/%2e",
+	// Dots with spaces, and what Unicode has for dots and for percent signs.
+	"/static/..%20/admin/x", "/static/%20../admin/x", "/static/.%E2%80%8B./admin/x", "/static/%EF%BC%8E%EF%BC%8E/admin/x", "/static/%E2%80%A5/admin/x",
+	"/static/%EF%BC%8E./%EF%BC%A1dmin/x", "/static%EF%BC%8F%EF%BC%8E%EF%BC%8E%EF%BC%8Fadmin/x", "/static/..%C2%A0/admin", "/x/..%EF%BC%BCadmin%EF%BC%BCx",
+	"/static/%EF%BC%85%32e./admin/x", "/static/..%3Fx/admin", "/static/..:/admin/x", "/x/%E2%80%8B/admin", "/a.php/b.php/c.php/d.php/admin",
 }
 
-// lenient are paths in normal form that an upstream may take for "/admin/x" all the same.
+// lenient are paths in the usual form that an upstream may take for "/admin/x" all the same.
 var lenient = []string{
 	"/Admin/x", "/ADMIN/x", "/aDmIn/x", "/%41dmin/x", "/admin./x", "/admin../x", "/admin%20/x", "/%20admin/x", "/admin.%20./x",
-	"/admin", "/Admin", "/ADMIN.", "/admin%3fx", "/admin/x%3f", "/admin%23x",
-	"/%EF%BC%A1dmin/x", "/a%E2%80%8Bdmin/x", "/adm%C4%B1n/x",
-	// What is public under the name of a directory is not above it: dots with blanks, and what Unicode has for dots and slashes.
-	"/static/..%20/admin/x", "/static/%20../admin/x", "/static/.%E2%80%8B./admin/x", "/static/%EF%BC%8E%EF%BC%8E/admin/x", "/static/%E2%80%A5/admin/x",
-	"/static/%EF%BC%8E./%EF%BC%A1dmin/x", "/static%EF%BC%8F%EF%BC%8E%EF%BC%8E%EF%BC%8Fadmin/x", "/admin%EF%BC%8Fx", "/admin%EF%BC%9Bx/y", "/static/..%C2%A0/admin",
-	"/x/..%EF%BC%BCadmin%EF%BC%BCx", "/static/%EF%BC%85%32e./admin/x", "/admin%EF%BC%9Fx", "/%61%64%6d%69%6e/x", "/admin/x", "/admin/",
+	"/admin", "/Admin", "/ADMIN.", "/admin%3fx", "/admin/x%3f", "/admin%23x", "/admin.json", "/admin~", "/admin::$DATA", "/index.php/admin/x",
+	"/a/b/app.py/Admin", "/%EF%BC%A1dmin/x", "/a%E2%80%8Bdmin/x", "/adm%C4%B1n/x", "/adm%C3%ADn", "/admi%CC%88n/x",
+	"/admin%EF%BC%8Fx", "/admin%EF%BC%9Bx/y", "/admin%EF%BC%9Fx", "/%61%64%6d%69%6e/x", "/admin/x", "/admin/", "/admin/help.html/x", "/admin/Help/x",
 }
 
 // A user of no group evades the rule of a group by no spelling of the path, whatever the upstream makes of it.
@@ -131,23 +132,51 @@ func TestLowPrivilegeEvasion(t *testing.T) {
 	}
 }
 
-// A path that may be read as one that nobody named is not public, and one that stays under its name is.
-func TestDisguisedPathsArePublicUnderTheirNameOnly(t *testing.T) {
+// A path opens a public endpoint in its canonical spelling only.
+func TestPublicIsExact(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, gateway.Config{Rules: []gateway.Rule{{Pattern: "GET /wiki/", Access: gateway.Public}, {Pattern: "GET /書/", Access: gateway.Public}}}, nil)
+	s := newSite(t, gateway.Config{Rules: []gateway.Rule{
+		{Pattern: "GET /wiki/", Access: gateway.Public}, {Pattern: "GET /書/", Access: gateway.Public}, {Pattern: "/healthz", Access: gateway.Public},
+	}}, nil)
 	for path, want := range map[string]int{
-		"/wiki/%E4%BD%95%EF%BC%9F":                           200, // a full-width question mark
-		"/wiki/a%EF%BC%8Fb":                                  200, // and solidus
-		"/%E6%9B%B8/%E4%BD%95%EF%BC%9F":                      200,
-		"/wiki/a%20/b.":                                      200,
-		"/wiki/caf%C3%A9":                                    200,
-		"/wiki/..%20/secret":                                 401,
-		"/wiki/%E2%80%A5/secret":                             401,
-		"/wiki/%EF%BC%8E%EF%BC%8E%EF%BC%8Fx":                 401,
-		"/wiki/" + strings.Repeat("%EF%BC%8F%E2%80%A5", 700): 400, // in too many ways, or too long
+		"/wiki/%E4%BD%95%EF%BC%9F":           200, // a full-width question mark
+		"/%E6%9B%B8/%E4%BD%95%EF%BC%9F":      200,
+		"/%e6%9b%b8/x":                       401, // the name itself is compared byte by byte
+		"/wiki/a%20/b.":                      200,
+		"/wiki/caf%C3%A9":                    200,
+		"/healthz":                           200,
+		"/%68ealthz":                         401,
+		"/healthz/":                          401,
+		"/healthz.json":                      401,
+		"/%77iki/x":                          401,
+		"/wiki/%7Eu":                         401,
+		"/wiki/a%EF%BC%8Fb":                  401, // a full-width solidus
+		"/wiki/x.php/y":                      401,
+		"/wiki/..%20/secret":                 400,
+		"/wiki/%E2%80%A5/secret":             400,
+		"/wiki/%EF%BC%8E%EF%BC%8E%EF%BC%8Fx": 400,
+		"/wiki/" + strings.Repeat("%EF%B7%BA", 100):           400, // each sign stands for 18 letters
+		"/wiki/" + strings.Repeat("/a", 300):                  400,
+		"/wiki/" + strings.Repeat("a", 8<<10-len("/wiki/")):   200,
+		"/wiki/" + strings.Repeat("a", 8<<10-len("/wiki/")+1): 414,
 	} {
 		if got := status(t, s.raw(t, "GET "+path+" HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")); got != want {
 			t.Errorf("%.60s: %d, want %d", path, got, want)
+		}
+	}
+}
+
+// A rule for the root restricts everything that no other rule names exactly, so that no spelling needs to be foreseen.
+func TestDefaultRule(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, gateway.Config{Rules: []gateway.Rule{
+		{Pattern: "/", Groups: []string{"ops"}}, {Pattern: "/orders/"}, {Pattern: "GET /healthz", Access: gateway.Public},
+	}}, nil)
+	for path, want := range map[string]int{
+		"/orders/7": 200, "/healthz": 200, "/%68ealthz": 403, "/Orders/7": 403, "/orders.json": 403, "/orders": 403, "/index.php/orders/7": 403, "/x": 403, "/": 403,
+	} {
+		if res, _ := s.get(t, path, "alice", "wonderland"); res.StatusCode != want {
+			t.Errorf("%s: %d, want %d", path, res.StatusCode, want)
 		}
 	}
 }
@@ -167,16 +196,26 @@ func TestAllowedRawPaths(t *testing.T) {
 		{"/repos/a;v=1", 401, 200, 200, 200},
 		{"/repos/private%2fb", 401, 403, 200, 200},
 		{"/repos/%70rivate%252fb", 401, 403, 200, 200},
-		{"/repos/..%2fadmin%2fx", 401, 403, 403, 200},
-		{"/repos/private%2f..%2f..%2fadmin%2fx", 401, 403, 403, 200}, // both groups
-		{"/repos/..;/admin/x", 401, 403, 403, 200},
-		{"/repos/%c0%ae%c0%ae/ADMIN./x", 401, 403, 403, 200},
-		{"/admin/help/%2e%2e/x", 401, 403, 403, 200},
-		{"/repos/%E2%80%A5%2fadmin%2fx", 401, 403, 403, 200},
-		{"/repos/..%20%2fadmin%2fx", 401, 403, 403, 200},
-		{"/admin/help/a%2fb", 401, 200, 200, 200}, // public as it is, and never public in this form
+		{"/repos/x%2fPRIVATE%2fy", 401, 200, 200, 200}, // private is not its first segment
+		{"/repos/..%2fadmin%2fx", 400, 400, 400, 400},
+		{"/repos/private%2f..%2f..%2fadmin%2fx", 400, 400, 400, 400},
+		{"/repos/..;/admin/x", 400, 400, 400, 400},
+		{"/repos/a;x%2fb", 400, 400, 400, 400},
+		{"/repos/%c0%ae%c0%ae/ADMIN./x", 400, 400, 400, 400},
+		{"/admin/help/%2e%2e/x", 400, 400, 400, 400},
+		{"/repos/%E2%80%A5%2fadmin%2fx", 400, 400, 400, 400},
+		{"/repos/..%20%2fadmin%2fx", 400, 400, 400, 400},
+		{"/repos/..%0d%0a%2fadmin", 400, 400, 400, 400},
+		{"/repos/%00", 400, 400, 400, 400},
+		{"/repos/priv%FFate/x", 401, 403, 200, 200}, // a server may leave out what is not UTF-8
+		{"/repos/priv%E1te/x", 401, 403, 200, 200},  // or read it as Latin-1
+		{"/repos/private%0d%0ax/y", 401, 403, 200, 200},
+		{"/repos/priv%0aate/y", 401, 403, 200, 200},
+		{"/repos/private;x/y", 401, 403, 200, 200},
+		{"/admin/help/a%2fb", 401, 403, 403, 200}, // an exception from a restriction is as exact as what opens
 		{"/other/a%2fb", 400, 400, 400, 400},
-		{"/repos/" + strings.Repeat("%25", 1500), 400, 400, 400, 400}, // too long to be sure of
+		{"/repos/" + strings.Repeat("%25", 1500), 200, 200, 200, 200}, // percent signs, and no encoding of anything
+		{"/repos/" + strings.Repeat("%25", 3000), 414, 414, 414, 414},
 	} {
 		for _, who := range []struct {
 			name, pass string
@@ -272,6 +311,54 @@ func TestDestination(t *testing.T) {
 				auth = "Authorization: " + basic(who.name, who.pass) + "\r\n"
 			}
 			got := status(t, s.raw(t, tc.method+" "+tc.path+" HTTP/1.1\r\nHost: h\r\nDestination: "+tc.destination+"\r\n"+auth+"Connection: close\r\n\r\n"))
+			if got != who.want {
+				t.Errorf("%s %s to %q by %q: %d, want %d", tc.method, tc.path, tc.destination, who.name, got, who.want)
+			}
+		}
+	}
+}
+
+// A WebDAV method takes along what is beneath a path, so it needs every rule there.
+func TestWebDAVTrees(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, gateway.Config{Rules: []gateway.Rule{
+		{Pattern: "/files/private/", Groups: []string{"ops"}}, {Pattern: "GET /reports/internal/", Groups: []string{"ops"}},
+		{Pattern: "DELETE /kept/{id}", Groups: []string{"ops"}}, {Pattern: "COPY /public/", Access: gateway.Public}, {Pattern: "/public/keys/", Groups: []string{"ops"}},
+	}}, nil)
+	for _, tc := range []struct {
+		method, path, destination string
+		header                    string
+		nobody, alice, root       int
+	}{
+		{"COPY", "/files/", "/copy/", "", 401, 403, 200},
+		{"COPY", "/Files", "/copy/", "", 401, 403, 200},
+		{"COPY", "/", "/copy/", "", 401, 403, 200},
+		{"MOVE", "/files/", "/copy/", "", 401, 403, 200},
+		{"MOVE", "/new/", "/files/", "", 401, 403, 200}, // would replace what is there
+		{"DELETE", "/files/", "", "", 401, 403, 200},
+		{"COPY", "/files/open/", "/copy/", "", 401, 200, 200},
+		{"COPY", "/reports/", "/copy/", "", 401, 403, 200}, // what may not be read may not be copied
+		{"DELETE", "/reports/", "", "", 401, 200, 200},
+		{"MOVE", "/kept/", "/copy/", "", 401, 403, 200},
+		{"COPY", "/kept/", "/copy/", "", 401, 200, 200},
+		{"PROPFIND", "/files/", "", "", 401, 403, 200}, // its depth is infinity
+		{"PROPFIND", "/files/", "", "Depth: infinity\r\n", 401, 403, 200},
+		{"PROPFIND", "/files/", "", "Depth: 1\r\n", 401, 200, 200},
+		{"COPY", "/public/", "/public/x", "", 401, 403, 200},
+		{"COPY", "/public/a", "/public/b", "", 401, 200, 200}, // public to copy, and not to put
+	} {
+		for _, who := range []struct {
+			name, pass string
+			want       int
+		}{{"", "", tc.nobody}, {"alice", "wonderland", tc.alice}, {"root", "toor", tc.root}} {
+			fields := tc.header
+			if who.name != "" {
+				fields += "Authorization: " + basic(who.name, who.pass) + "\r\n"
+			}
+			if tc.destination != "" {
+				fields += "Destination: " + tc.destination + "\r\n"
+			}
+			got := status(t, s.raw(t, tc.method+" "+tc.path+" HTTP/1.1\r\nHost: h\r\n"+fields+"Connection: close\r\n\r\n"))
 			if got != who.want {
 				t.Errorf("%s %s to %q by %q: %d, want %d", tc.method, tc.path, tc.destination, who.name, got, who.want)
 			}

@@ -143,7 +143,7 @@ func (s *signals) streamEnded(x *exchange) {
 	ctx := x.watched.ctx
 	s.streamsEnded.Add(ctx, 1)
 	s.emit(ctx, log.SeverityWarn, EventStreamEnded, "a stream was cut: its account may no longer have it",
-		semconv.HTTPRoute(x.decision.pattern), semconv.HTTPRequestHeader("x-request-id", x.id))
+		semconv.HTTPRoute(x.decision.Pattern), semconv.HTTPRequestHeader("x-request-id", x.id))
 }
 
 // unparsedTellAfter folds the events of one second.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/otelauth/otelauth-go/otelauth"
+	"github.com/otelauth/otelauth-go/otelauth/gateway/internal/policy"
 )
 
 // streams holds every exchange that goes on, in several lists so that requests do not wait for each other. An
@@ -68,7 +69,7 @@ func (s *streams) remove(x *exchange) {
 
 // watch has the keeper look after an exchange of an account.
 func (s *streams) watch(x *exchange, r *http.Request, now time.Time) {
-	if _, ok := otelauth.UserFromContext(r.Context()); !ok || x.decision.public {
+	if _, ok := otelauth.UserFromContext(r.Context()); !ok || x.decision.Public {
 		return
 	}
 	x.list.mu.Lock()
@@ -134,9 +135,9 @@ func (g *Gateway) sweep(period time.Duration) {
 		case err != nil: // nobody knows
 			ok = now.Sub(w.since) <= st.cfg.MaxStreamAge-period
 		case ok:
-			var d decision
-			st.policy.decide(&http.Request{Method: w.method, Host: w.host, URL: w.url}, &d)
-			ok = d.refusal.Status == 0 && d.allows(user)
+			var d policy.Decision
+			st.policy.Decide(&http.Request{Method: w.method, Host: w.host, URL: w.url}, &d)
+			ok = d.Refusal.Status == 0 && d.Allows(user)
 			w.since = now
 		}
 		if !ok {

@@ -211,6 +211,11 @@ func (f *gatewayFlags) rules(s *settings) ([]gateway.Rule, error) {
 			}
 		}
 	}
+	everything := make([]string, 0, len(f.DefaultGroups))
+	for _, names := range f.DefaultGroups {
+		everything = append(everything, "/="+names)
+	}
+	grant("default-groups", everything, func(r *gateway.Rule) *[]string { return &r.Groups })
 	grant("allow-groups", f.AllowGroups, func(r *gateway.Rule) *[]string { return &r.Groups })
 	grant("allow-accounts", f.AllowAccounts, func(r *gateway.Rule) *[]string { return &r.Accounts })
 	return rules, errors.Join(faults...)

@@ -25,11 +25,12 @@ type gatewayFlags struct {
 
 	Realm                       string   `default:"restricted" group:"Rules" help:"What browsers show in the prompt."`
 	Public                      []string `sep:"none" placeholder:"PATTERN" group:"Rules" help:"What needs no credentials, as a pattern of http.ServeMux: 'GET /static/'. What no pattern names needs them."`
+	DefaultGroups               []string `sep:"none" placeholder:"GROUP,…" group:"Rules" help:"Only members of these groups may call what no other rule names. Recommended: no spelling of a path then needs a rule. Default: every account may."`
 	Endpoint                    []string `sep:"none" placeholder:"PATTERN" group:"Rules" help:"What signals count as an endpoint of its own; it needs credentials like all else. Endpoints that another rule names need no mention."`
 	Sensitive                   []string `sep:"none" placeholder:"PATTERN" group:"Rules" help:"What deserves attention; changes no answer."`
 	AllowGroups                 []string `sep:"none" placeholder:"PATTERN=GROUP,…" mapping:"" group:"Rules" help:"What only members of these groups may call: '/admin/=ops,staff'."`
 	AllowAccounts               []string `sep:"none" placeholder:"PATTERN=NAME,…" mapping:"" group:"Rules" help:"What only these accounts, and the groups of --allow-groups, may call."`
-	AllowRawPath                []string `sep:"none" placeholder:"PATTERN" group:"Rules" help:"Paths that may come in another form than the normal one; never public. Default: none, they are answered 400."`
+	AllowRawPath                []string `sep:"none" placeholder:"PATTERN" group:"Rules" help:"A prefix such as /files/ beneath which paths may hold encoded slashes, semicolons and the like; never public. Default: none, such paths are answered 400."`
 	TrustedOrigin               []string `sep:"none" placeholder:"ORIGIN" group:"Rules" help:"Whence browsers may send unsafe requests, besides the gateway's own origin."`
 	DangerouslyAllowCrossOrigin []string `sep:"none" placeholder:"PATTERN" group:"Rules" help:"What any page may make browsers call."`
 

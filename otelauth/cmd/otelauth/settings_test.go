@@ -249,6 +249,7 @@ func TestRules(t *testing.T) {
 	f := gatewayFlags{
 		Public: []string{"GET /static/"}, Endpoint: []string{"/orders/", "/admin/"}, Sensitive: []string{"/admin/"},
 		AllowGroups: []string{"/admin/=ops, staff", "/a=b/=x"}, AllowAccounts: []string{"/admin/=alice"},
+		DefaultGroups: []string{"staff, ops"},
 	}
 	rules, err := f.rules(&settings{})
 	if err != nil {
@@ -258,6 +259,7 @@ func TestRules(t *testing.T) {
 		{Pattern: "GET /static/", Access: gateway.Public},
 		{Pattern: "/orders/"},
 		{Pattern: "/admin/", Sensitive: true, Groups: []string{"ops", "staff"}, Accounts: []string{"alice"}},
+		{Pattern: "/", Groups: []string{"staff", "ops"}},
 		{Pattern: "/a=b/", Groups: []string{"x"}},
 	}
 	if d := cmp.Diff(want, rules); d != "" {

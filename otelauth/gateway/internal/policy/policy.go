@@ -1,0 +1,307 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package policy decides who may make a request of the gateway, by its method, host and path.
+//
+//	p, problems := policy.New(rules, nil)
+//	...
+//	var d policy.Decision
+//	p.Decide(r, &d)
+//	switch {
+//	case d.Refusal.Status != 0: // the answer, whoever asks
+//	case d.Allows(user):
+//	}
+//
+// Which rule holds, in the words of package pathform: of the rules that the path as sent matches exactly, the most specific ones name
+// it. Every other rule that a server may take the path for restricts it too, unless a rule that names the path is an exception
+// from it. The path is public when a rule names it, all that name it are public, and nothing restricts it.
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/otelauth/otelauth-go/otelauth"
+	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/internal/pathform"
+)
+
+// Rule says who may call what matches a pattern of http.ServeMux. Without Accounts and Groups it requires credentials of any
+// account.
+type Rule struct {
+	Pattern   string
+	Public    bool // requires none
+	Sensitive bool
+	Accounts  []string // that may call
+	Groups    []string // whose members may call
+}
+
+// Problem is what is wrong with one field of the configuration.
+type Problem struct {
+	Field string // such as "Rules[2].Pattern"
+	Err   error
+}
+
+// Policy is a set of rules. It is immutable and safe for concurrent use. [New] makes one.
+type Policy struct {
+	rules []*rule
+	hosts []string            // that rules name
+	raw   []*pathform.Pattern // beneath which unusual paths are admitted
+}
+
+// rule is a Rule with its pattern parsed.
+type rule struct {
+	Rule
+	*pathform.Pattern
+}
+
+// allows reports whether u may call what is under r.
+func (r *rule) allows(u otelauth.User) bool {
+	if len(r.Accounts) == 0 && len(r.Groups) == 0 || slices.Contains(r.Accounts, u.Name) {
+		return true
+	}
+	return slices.ContainsFunc(r.Groups, u.In)
+}
+
+// New returns the policy of rules and everything that is wrong with them. Paths with encoded slashes and the like are refused unless
+// one of the patterns rawPaths matches them.
+func New(rules []Rule, rawPaths []string) (*Policy, []Problem) {
+	p := &Policy{}
+	var problems []Problem
+	report := func(field string, err error) { problems = append(problems, Problem{Field: field, Err: err}) }
+	for i := range rules {
+		field := fmt.Sprintf("Rules[%d]", i)
+		pattern, err := parse(rules[i].Pattern)
+		if err != nil {
+			report(field+".Pattern", fmt.Errorf("%q: %w", rules[i].Pattern, err))
+			continue
+		}
+		r := &rule{Rule: rules[i], Pattern: pattern}
+		r.Accounts, r.Groups = slices.Clone(r.Accounts), slices.Clone(r.Groups)
+		for j, other := range p.rules {
+			if r.IsWithin(other.Pattern) && other.IsWithin(r.Pattern) {
+				report(field+".Pattern", fmt.Errorf("%q: means the same as %q of an earlier rule (%d); make them one", r, other, j))
+			}
+		}
+		if err := r.check(); err != nil {
+			report(field, fmt.Errorf("%q: %w", r, err))
+		}
+		p.rules = append(p.rules, r)
+		if host := r.Host(); host != "" && !slices.Contains(p.hosts, host) {
+			p.hosts = append(p.hosts, host)
+		}
+	}
+	for i, text := range rawPaths {
+		pattern, err := parse(text)
+		if err != nil {
+			report(fmt.Sprintf("AllowRawPaths[%d]", i), fmt.Errorf("%q: %w", text, err))
+			continue
+		}
+		p.raw = append(p.raw, pattern)
+	}
+	return p, problems
+}
+
+func parse(text string) (*pathform.Pattern, error) {
+	if i := strings.IndexByte(text, '/'); i >= 0 && strings.ContainsRune(text[i:], '%') {
+		return nil, errors.New("a pattern is written without percent-encoding: write the characters themselves")
+	}
+	return pathform.ParsePattern(text)
+}
+
+func (r *rule) check() error {
+	switch {
+	case r.Public && (len(r.Accounts) > 0 || len(r.Groups) > 0):
+		return errors.New("a public rule lets everybody in; remove Accounts and Groups, or Access")
+	case r.Public && r.IsEverything() && r.Method() != http.MethodOptions:
+		return fmt.Errorf("opens every path; write %q for the root page", strings.TrimSuffix(r.String(), r.Route())+"/{$}")
+	case slices.Contains(r.Accounts, ""), slices.Contains(r.Groups, ""):
+		return errors.New("a name in Accounts or Groups is empty")
+	}
+	return nil
+}
+
+// Decision is what one request needs. [Policy.Decide] fills it.
+type Decision struct {
+	// Pattern is that of the rule which decided, "" when no rule did.
+	Pattern   string
+	Public    bool
+	Sensitive bool
+	// Unusual reports that the path was admitted by one of the patterns for such paths.
+	Unusual bool
+	// Refusal, when its Status is set, is the answer to every caller.
+	Refusal otelauth.Refusal
+
+	needs []*rule  // that the account must be allowed by, all of them
+	few   [4]*rule // where needs are kept, most often
+	named [4]*rule // where the rules that name the path are kept, most often
+}
+
+// Allows reports whether u may make the request. The zero User stands for a caller without credentials.
+func (d *Decision) Allows(u otelauth.User) bool {
+	if u.Name == "" {
+		return d.Public
+	}
+	for _, r := range d.needs {
+		if !r.allows(u) {
+			return false
+		}
+	}
+	return true
+}
+
+func (d *Decision) refuse(status int, reason attempt.Reason, detail string) {
+	d.Refusal = otelauth.Refusal{Status: status, Reason: reason, Detail: detail}
+}
+
+// Decide fills d with what r needs by its method, host and path, and by the destination of a WebDAV method.
+func (p *Policy) Decide(r *http.Request, d *Decision) {
+	if detail := refusedMethod(r.Method); detail != "" {
+		d.refuse(http.StatusBadRequest, attempt.ReasonMethodRefused, detail)
+		return
+	}
+	path := pathform.Get(r.URL)
+	defer path.Free()
+	if p.check(r, path, d); d.Refusal.Status != 0 {
+		return
+	}
+	q := query{policy: p, d: d, path: path, method: r.Method, host: p.host(r.Host)}
+	q.decide()
+	p.decideTree(r, &q)
+}
+
+// check refuses a path of r that cannot be compared.
+func (p *Policy) check(r *http.Request, path *pathform.Path, d *Decision) {
+	switch {
+	case path.TooLong:
+		d.refuse(http.StatusRequestURITooLong, attempt.ReasonRawPath, path.Refusal)
+	case path.Refusal != "":
+		d.refuse(http.StatusBadRequest, attempt.ReasonRawPath, path.Refusal)
+	case path.Unusual == "":
+	case p.admits(r):
+		d.Unusual = true
+	default:
+		d.refuse(http.StatusBadRequest, attempt.ReasonRawPath, "The path holds "+path.Unusual+", which servers read in different ways.")
+	}
+}
+
+// admits reports whether a pattern admits unusual paths there.
+func (p *Policy) admits(r *http.Request) bool {
+	if len(p.raw) == 0 {
+		return false
+	}
+	host, sent := pathform.CanonicalHost(r.Host), pathform.Sent(r.URL)
+	return slices.ContainsFunc(p.raw, func(raw *pathform.Pattern) bool {
+		return raw.MatchesMethod(r.Method) && (raw.Host() == "" || raw.Host() == host) && raw.MatchesSent(sent)
+	})
+}
+
+// host returns the host that rules are compared with; "" when no rule names one.
+func (p *Policy) host(field string) string {
+	if len(p.hosts) == 0 {
+		return ""
+	}
+	return pathform.CanonicalHost(field)
+}
+
+// refusedMethod returns why no rule can be about the method, "" when one can.
+func refusedMethod(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodPost, http.MethodHead:
+		return ""
+	case http.MethodConnect:
+		return "This is not a forward proxy."
+	case http.MethodTrace, "TRACK":
+		return "TRACE would show the headers that the gateway adds."
+	}
+	if strings.ToUpper(method) != method {
+		return "Methods are case-sensitive and written in upper case."
+	}
+	return ""
+}
+
+// query is one question to a Policy: what does a method need on a path?
+type query struct {
+	policy       *Policy
+	d            *Decision
+	path         *pathform.Path
+	method, host string
+}
+
+// decide fills the decision.
+func (q *query) decide() {
+	d := q.d
+	named := q.named(d.named[:0])
+	d.Public = len(named) > 0
+	for _, r := range named {
+		if len(r.Route()) > len(routeOf(d.Pattern)) {
+			d.Pattern = r.String() // where several name the path, the longest is its route
+		}
+		d.Sensitive = d.Sensitive || r.Sensitive
+		if !r.Public {
+			d.need(r)
+		}
+	}
+	q.restrict(named, (*pathform.Pattern).Restricts)
+}
+
+func routeOf(pattern string) string { return pattern[max(strings.IndexByte(pattern, '/'), 0):] }
+
+// named appends the most specific of the rules that the path matches exactly.
+func (q *query) named(found []*rule) []*rule {
+next:
+	for _, r := range q.policy.rules {
+		if !r.MatchesMethod(q.method) || r.Host() != "" && r.Host() != q.host || !r.Opens(q.path) {
+			continue
+		}
+		for _, other := range found {
+			if other.Precedes(r.Pattern) {
+				continue next
+			}
+		}
+		found = slices.DeleteFunc(found, func(other *rule) bool { return r.Precedes(other.Pattern) })
+		found = append(found, r)
+	}
+	return found
+}
+
+// restrict adds every rule that holds for the path and that no rule which names it is an exception from.
+func (q *query) restrict(named []*rule, holds func(*pathform.Pattern, *pathform.Path) bool) {
+	route := ""
+	for _, r := range q.policy.rules {
+		if r.Public || !r.MatchesMethod(q.method) || !q.mayBeHost(r.Host()) || !holds(r.Pattern, q.path) {
+			continue
+		}
+		if slices.ContainsFunc(named, func(e *rule) bool { return e.Lifts(r.Pattern) }) {
+			continue
+		}
+		q.d.need(r)
+		if len(named) == 0 && len(r.Route()) > len(routeOf(route)) {
+			route = r.String()
+		}
+	}
+	if q.d.Pattern == "" {
+		q.d.Pattern = route
+	}
+}
+
+// mayBeHost reports whether a server may take the request for one to host: it names no other host of the rules.
+func (q *query) mayBeHost(host string) bool {
+	return host == "" || host == q.host || !slices.Contains(q.policy.hosts, q.host)
+}
+
+// need has the account be one that r allows.
+func (d *Decision) need(r *rule) {
+	d.Public = false
+	d.Sensitive = d.Sensitive || r.Sensitive
+	if len(r.Accounts) == 0 && len(r.Groups) == 0 || slices.Contains(d.needs, r) {
+		return
+	}
+	if d.needs == nil {
+		d.needs = d.few[:0]
+	}
+	d.needs = append(d.needs, r)
+}

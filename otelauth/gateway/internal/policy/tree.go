@@ -1,0 +1,103 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"net/http"
+	"net/url"
+
+	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/internal/pathform"
+)
+
+// tree is what a WebDAV method (RFC 4918) does with a path and with all that is beneath it, in methods of HTTP.
+type tree struct {
+	method      string
+	source      []string
+	destination []string
+}
+
+var trees = []tree{
+	{method: "COPY", source: []string{"COPY", http.MethodGet}, destination: []string{"COPY", http.MethodPut, http.MethodDelete}},
+	{method: "MOVE", source: []string{"MOVE", http.MethodGet, http.MethodDelete}, destination: []string{"MOVE", http.MethodPut, http.MethodDelete}},
+	{method: http.MethodDelete, source: []string{http.MethodDelete}},
+	{method: "PROPFIND", source: []string{"PROPFIND", http.MethodGet}}, // with Depth: infinity
+}
+
+// decideTree adds to the decision what a method needs that works on a whole tree, and what the Destination field needs. A client
+// may send that field with any method; it is judged with all of them.
+func (p *Policy) decideTree(r *http.Request, q *query) {
+	d := q.d
+	fields := r.Header["Destination"]
+	t := treeOf(r)
+	if t == nil && fields == nil {
+		return
+	}
+	if t == nil {
+		t = &tree{destination: []string{r.Method, http.MethodPut}}
+	}
+	for _, q.method = range t.source {
+		q.tree()
+	}
+	if fields == nil {
+		return
+	}
+	there := destination(r, fields)
+	if there == nil {
+		d.refuse(http.StatusBadRequest, attempt.ReasonRawPath, "The Destination field is repeated or is not a URL.")
+		return
+	}
+	path := pathform.Get(there.URL)
+	defer path.Free()
+	for _, there.Method = range t.destination {
+		var other Decision
+		if p.check(there, path, &other); other.Refusal.Status != 0 {
+			d.Refusal = other.Refusal
+			return
+		}
+		at := query{policy: p, d: &other, path: path, method: there.Method, host: p.host(there.Host)}
+		at.decide()
+		if t.source != nil {
+			at.tree()
+		}
+		d.Public, d.Sensitive, d.Unusual = d.Public && other.Public, d.Sensitive || other.Sensitive, d.Unusual || other.Unusual
+		for _, rule := range other.needs {
+			d.need(rule)
+		}
+	}
+}
+
+// treeOf returns what r does with a tree, nil when it concerns one resource.
+func treeOf(r *http.Request) *tree {
+	for i := range trees {
+		if t := &trees[i]; t.method == r.Method {
+			if depth := r.Header.Get("Depth"); t.method == "PROPFIND" && (depth == "0" || depth == "1") {
+				return nil
+			}
+			return t
+		}
+	}
+	return nil
+}
+
+// tree adds every rule that holds for the path, or for something beneath it.
+func (q *query) tree() {
+	var buffer [4]*rule
+	q.restrict(q.named(buffer[:0]), (*pathform.Pattern).Restricts)
+	q.restrict(nil, (*pathform.Pattern).Beneath)
+}
+
+// destination returns the request that would write to where r copies or moves, nil when the field cannot be read.
+func destination(r *http.Request, fields []string) *http.Request {
+	// ParseRequestURI does not cut at "#".
+	u, err := url.ParseRequestURI(fields[0])
+	if err != nil || len(fields) > 1 {
+		return nil
+	}
+	there := &http.Request{URL: u, Host: u.Host}
+	if u.Host == "" {
+		there.Host = r.Host
+	}
+	return there
+}

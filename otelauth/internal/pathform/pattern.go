@@ -1,0 +1,296 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package pathform
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// Pattern is a pattern of http.ServeMux, [METHOD ][HOST]/[PATH]. It is immutable. [ParsePattern] makes one.
+type Pattern struct {
+	text     string
+	method   string // "": any
+	host     string // "": any
+	segments []literal
+	rest     bool // ends in "/" or "{name...}": one or more segments follow
+}
+
+// literal is one segment of a pattern.
+type literal struct {
+	any      bool   // {name}: one segment that is not empty
+	sent     string // the one spelling that opens
+	skeleton string
+}
+
+// ParsePattern returns the pattern that text is. It refuses what http.ServeMux refuses and paths that no request can have
+// which is let through.
+func ParsePattern(text string) (*Pattern, error) {
+	if err := register(text); err != nil {
+		return nil, err
+	}
+	p := &Pattern{text: text}
+	rest := text
+	if method, after, found := strings.Cut(text, " "); found {
+		p.method, rest = method, strings.TrimLeft(after, " \t")
+	}
+	if p.method != strings.ToUpper(p.method) {
+		return nil, fmt.Errorf("the method %s is written in lower case, and requests with such methods are refused", p.method)
+	}
+	slash := strings.IndexByte(rest, '/')
+	p.host = CanonicalHost(rest[:slash])
+	example := ""
+	for part := range strings.SplitSeq(rest[slash+1:], "/") {
+		switch {
+		case part == "{$}":
+			p.segments = append(p.segments, literal{})
+		case strings.HasPrefix(part, "{") && strings.HasSuffix(part, "...}"), part == "":
+			p.rest = true
+		case strings.HasPrefix(part, "{"):
+			p.segments = append(p.segments, literal{any: true})
+			example += "/x"
+		default:
+			decoded, err := url.PathUnescape(part)
+			if err != nil {
+				return nil, fmt.Errorf("not a pattern of http.ServeMux: %w", err)
+			}
+			l := literal{sent: canonical(decoded)}
+			p.segments = append(p.segments, l)
+			example += "/" + l.sent
+		}
+	}
+	return p, p.prepare(example)
+}
+
+// prepare fills the skeletons of p from a path that matches it.
+func (p *Pattern) prepare(example string) error {
+	u, err := url.ParseRequestURI("/" + strings.TrimPrefix(example, "/"))
+	if err != nil {
+		return fmt.Errorf("the path cannot be read: %w", err)
+	}
+	var path Path
+	path.Read(u)
+	switch {
+	case path.Refusal != "":
+		return errors.New("every request for it would be refused: " + path.Refusal)
+	case path.Unusual != "":
+		return errors.New("the path holds " + path.Unusual + ", so no request could match it")
+	case path.loose:
+		return errors.New("the path holds a sign that stands for a slash")
+	}
+	for i := range path.segments {
+		if !p.segments[i].any {
+			p.segments[i].skeleton = string(path.segments[i].text)
+		}
+	}
+	return nil
+}
+
+// register returns the error that http.ServeMux panics with.
+func register(pattern string) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("not a pattern of http.ServeMux: %v", p)
+		}
+	}()
+	http.NewServeMux().Handle(pattern, http.NotFoundHandler())
+	return nil
+}
+
+// canonical returns the one spelling of a segment that opens: unreserved characters and some signs as they are, all other
+// bytes percent-encoded in upper case.
+func canonical(segment string) string {
+	const digits = "0123456789ABCDEF"
+	var b strings.Builder
+	for _, c := range []byte(segment) {
+		if plain[c] {
+			b.WriteByte(c)
+		} else {
+			b.Write([]byte{'%', digits[c>>4], digits[c&0xf]})
+		}
+	}
+	return b.String()
+}
+
+// CanonicalHost returns a Host field without its port, a dot at its end and upper case. What is not a port stays.
+func CanonicalHost(host string) string {
+	if i := strings.LastIndexByte(host, ':'); i >= 0 && strings.Trim(host[i+1:], "0123456789") == "" {
+		host = host[:i]
+	}
+	return strings.ToLower(strings.TrimSuffix(host, "."))
+}
+
+// String returns the pattern as it was written.
+func (p *Pattern) String() string { return p.text }
+
+// Host returns the canonical host that p names, "" for any.
+func (p *Pattern) Host() string { return p.host }
+
+// Method returns the method that p names, "" for any.
+func (p *Pattern) Method() string { return p.method }
+
+// Route returns the path of p, without method and host.
+func (p *Pattern) Route() string { return p.text[strings.IndexByte(p.text, '/'):] }
+
+// IsEverything reports whether the path of p matches all paths.
+func (p *Pattern) IsEverything() bool { return p.rest && len(p.segments) == 0 }
+
+// MatchesMethod reports whether p holds for a method. GET includes HEAD.
+func (p *Pattern) MatchesMethod(method string) bool {
+	return p.method == "" || p.method == method || p.method == http.MethodGet && method == http.MethodHead
+}
+
+// Opens reports whether the path is exactly one of p, in the spelling that no server reads in another way. Method and host are
+// for the caller to compare.
+func (p *Pattern) Opens(path *Path) bool {
+	return path.exact && p.MatchesSent(path.sent) && path.script+1 < max(1, p.named())
+}
+
+// named returns how many segments at the begin of p are literal.
+func (p *Pattern) named() int {
+	for i := range p.segments {
+		if p.segments[i].any {
+			return i
+		}
+	}
+	return len(p.segments)
+}
+
+// MatchesSent reports whether the path as it was sent, see [Sent], is one of p, as http.ServeMux would match it without
+// decoding. It is quick and necessary for [Pattern.Opens].
+func (p *Pattern) MatchesSent(sent string) bool {
+	if sent == "" || sent[0] != '/' {
+		return false
+	}
+	rest, more := sent[1:], true
+	for i := range p.segments {
+		if !more {
+			return false
+		}
+		var segment string
+		segment, rest, more = strings.Cut(rest, "/")
+		if l := &p.segments[i]; l.any {
+			if segment == "" {
+				return false
+			}
+		} else if segment != l.sent {
+			return false
+		}
+	}
+	return more == p.rest
+}
+
+// Restricts reports whether a server may take the path for one of p. Method and host are for the caller to compare.
+func (p *Pattern) Restricts(path *Path) bool {
+	return p.restricts(path, path.segments) || len(path.dropped) > 0 && p.restricts(path, path.dropped)
+}
+
+func (p *Pattern) restricts(path *Path, segments []segment) bool {
+	if p.matches(segments, path.loose) {
+		return true
+	}
+	for i := range segments {
+		if segments[i].script && p.matches(segments[i+1:], path.loose) {
+			return true
+		}
+	}
+	return false
+}
+
+// matches compares p with the segments of a skeleton. Where a slash may be data, a wildcard stands for any number of segments and p for
+// all that is beneath it.
+func (p *Pattern) matches(segments []segment, loose bool) bool {
+	at, ended := 0, len(segments) == 0
+	stretch := false // a wildcard came before, and may take more segments
+	for i := range p.segments {
+		l := &p.segments[i]
+		switch {
+		case !l.any && l.skeleton == "": // {$}
+		case l.any && loose:
+			stretch = true
+			continue
+		case l.any:
+			if at == len(segments) {
+				return false
+			}
+			ended = segments[at].ends
+			at++
+		default:
+			for ; at < len(segments) && !segments[at].matches(l.skeleton); at++ {
+				if !stretch {
+					return false
+				}
+			}
+			if at == len(segments) {
+				return false
+			}
+			ended = segments[at].ends
+			at++
+			stretch = false
+		}
+	}
+	return p.rest || loose || ended || at == len(segments)
+}
+
+// Beneath reports whether p may name something beneath the path, so that a method that takes a whole tree concerns it.
+func (p *Pattern) Beneath(path *Path) bool {
+	return p.beneath(path, path.segments) || len(path.dropped) > 0 && p.beneath(path, path.dropped)
+}
+
+func (p *Pattern) beneath(path *Path, segments []segment) bool {
+	if p.continues(segments, path.loose) {
+		return true
+	}
+	for i := range segments {
+		if segments[i].script && p.continues(segments[i+1:], path.loose) {
+			return true
+		}
+	}
+	return false
+}
+
+// continues reports whether all segments match the first ones of p, and p has more.
+func (p *Pattern) continues(segments []segment, loose bool) bool {
+	for i := range segments {
+		if i == len(p.segments) {
+			return false
+		}
+		if l := &p.segments[i]; l.any && loose {
+			return true
+		} else if !l.any && !segments[i].matches(l.skeleton) {
+			return false
+		}
+		if segments[i].ends {
+			return true
+		}
+	}
+	return len(p.segments) > len(segments)
+}
+
+// matches reports whether a server may take the segment for a name: the name itself, or one that continues as the names of
+// variants, streams and parameters do.
+func (s *segment) matches(name string) bool {
+	at := 0
+	for i := range len(name) {
+		for at < len(s.text) && s.text[at] == control {
+			at++
+		}
+		if at == len(s.text) || s.text[at] != name[i] {
+			return false
+		}
+		at++
+	}
+	return name != "" && (at == len(s.text) || isContinuation(s.text[at]))
+}
+
+func isContinuation(c byte) bool {
+	switch c {
+	case '.', ';', '?', '#', '~', ':', '*', ',', ' ', control:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,303 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package pathform
+
+import (
+	"bytes"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+	"golang.org/x/text/unicode/rangetable"
+)
+
+// control stands for every control character in a skeleton. Some servers drop them, some end the path there.
+const control = '\x01'
+
+// maxGrowth bounds how much longer compatibility decomposition makes a text. One sign can become 18 letters.
+const maxGrowth = 3
+
+// ignorable are the characters that comparisons leave out: marks, which carry the accents after decomposition, and what is
+// invisible.
+var ignorable = rangetable.Merge(unicode.Mn, unicode.Me, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point)
+
+// plainLetters are Latin letters that have no decomposition and that accent-insensitive comparisons take for these.
+var plainLetters = map[rune]string{
+	'ß': "ss", 'æ': "ae", 'œ': "oe", 'ø': "o", 'đ': "d", 'ð': "d", 'ħ': "h", 'ı': "i", 'ȷ': "j", 'ĸ': "k", 'ł': "l", 'ŋ': "n",
+	'þ': "th", 'ŧ': "t", 'ƀ': "b", 'ƈ': "c", 'ȼ': "c", 'ɇ': "e", 'ǥ': "g", 'ɨ': "i", 'ɉ': "j", 'ƚ': "l", 'ɫ': "l", 'ɵ': "o",
+	'ᵽ': "p", 'ɍ': "r", 'ȿ': "s", 'ⱦ': "t", 'ʉ': "u", 'ʋ': "v", 'ɏ': "y", 'ƶ': "z", 'ɀ': "z", 'ⱥ': "a", 'ƒ': "f", 'ɓ': "b", 'ɗ': "d",
+}
+
+// scriptSuffixes are endings of segments that may be programs, to which a server hands the rest of the path.
+var scriptSuffixes = map[string]bool{
+	"php": true, "php3": true, "php4": true, "php5": true, "php7": true, "php8": true, "phtml": true, "phar": true, "cgi": true, "fcgi": true,
+	"pl": true, "py": true, "rb": true, "lua": true, "sh": true, "exe": true, "dll": true, "asp": true, "aspx": true, "ashx": true, "asmx": true,
+	"axd": true, "svc": true, "jsp": true, "jspx": true, "do": true, "action": true, "cfm": true, "cfc": true, "nsf": true,
+}
+
+const maxSuffixBytes = 6
+
+const (
+	refuseNameless   = "A segment of the path consists of dots, spaces or invisible characters."
+	refuseEmptyFirst = "The first segment of the path is empty."
+)
+
+// lower is ASCII without upper case.
+var lower = func() (table [256]byte) {
+	for c := range table {
+		table[c] = byte(unicode.ToLower(rune(c)))
+	}
+	return table
+}()
+
+// latin1 is what stands for the bytes from 0x80 in the reading of a server that takes them for ISO 8859-1.
+var latin1 = func() (table [128]string) {
+	for i := range table {
+		table[i] = string(appendFolded(nil, rune(utf8.RuneSelf+i)))
+	}
+	return table
+}()
+
+// fold fills p.skeleton from p.decoded and reports whether a byte in it is not UTF-8. Such bytes are read as Latin-1, or
+// left out.
+func (p *Path) fold(leaveOut bool) (invalid bool) {
+	out := p.skeleton
+	start, named := 0, false // of the segment
+	for i := 0; i <= len(p.decoded); {
+		for i < len(p.decoded) && plain[p.decoded[i]] {
+			out, named = append(out, lower[p.decoded[i]]), true
+			i++
+		}
+		if i == len(p.decoded) || p.decoded[i] == '/' || p.decoded[i] == '\\' {
+			if named && len(out) == start {
+				p.refuse(refuseNameless)
+			}
+			if i == len(p.decoded) {
+				break
+			}
+		}
+		before := len(out)
+		if c := p.decoded[i]; c < utf8.RuneSelf {
+			out = append(out, p.foldASCII(c))
+			i++
+		} else {
+			r, size := utf8.DecodeRune(p.decoded[i:])
+			if r == utf8.RuneError && size == 1 {
+				if isOverlong(p.decoded[i:]) {
+					p.refuse("The path holds an overlong UTF-8 encoding.")
+					return false
+				}
+				invalid = true
+				p.unusual("bytes that are not UTF-8")
+				if !leaveOut {
+					out = append(out, latin1[c-utf8.RuneSelf]...)
+				}
+			} else {
+				out = p.foldRune(out, r)
+			}
+			i += size
+		}
+		named = true
+		if len(out) > before && out[len(out)-1] == '/' {
+			start, named = len(out), false
+		}
+	}
+	p.checkSkeleton(out)
+	return invalid
+}
+
+// foldRune appends r and notes what is unusual about it.
+func (p *Path) foldRune(out []byte, r rune) []byte {
+	before := len(out)
+	out = appendFolded(out, r)
+	for _, c := range out[before:] {
+		switch c {
+		case '/':
+			p.exact, p.loose = false, true // it may be data
+		case control:
+			p.unusual("a control character")
+		}
+	}
+	return out
+}
+
+// foldASCII notes what is unusual about c and returns what stands for it in the skeleton.
+func (p *Path) foldASCII(c byte) byte {
+	switch {
+	case c >= 'A' && c <= 'Z':
+		return c | 0x20
+	case c == '\\':
+		p.unusual("a backslash")
+		p.loose = true
+		return '/'
+	case c == ';':
+		p.unusual("a semicolon")
+	case c == 0:
+		p.refuse("The path holds a NUL.")
+	case c < ' ' || c == 0x7f:
+		p.unusual("a control character")
+		return control
+	}
+	return c
+}
+
+// checkSkeleton refuses what decomposition has made incomparable.
+func (p *Path) checkSkeleton(out []byte) {
+	p.skeleton = out
+	if len(out) > maxGrowth*len(p.decoded) {
+		p.refuse("The path holds signs that stand for long texts.")
+	}
+	if holdsEscape(out) {
+		p.refuse("The path holds a sign that stands for a percent sign before two digits.")
+	}
+}
+
+// isOverlong reports whether b begins with a UTF-8 encoding that is longer than its character needs.
+func isOverlong(b []byte) bool {
+	switch {
+	case b[0] == 0xc0 || b[0] == 0xc1:
+		return true
+	case len(b) < 2:
+		return false
+	}
+	return b[0] == 0xe0 && b[1] >= 0x80 && b[1] < 0xa0 || b[0] == 0xf0 && b[1] >= 0x80 && b[1] < 0x90 || b[0] >= 0xf8 && b[1]&0xc0 == 0x80
+}
+
+// appendFolded appends r without accents, case and compatibility forms. It is bounded: no character has more than 18 parts.
+func appendFolded(out []byte, r rune) []byte {
+	switch {
+	case r < utf8.RuneSelf:
+		return appendPlain(out, r)
+	case r >= 0x3400 && r < 0xa000: // ideographs, which are themselves
+		return utf8.AppendRune(out, r)
+	case r >= hangulBase && r < hangulEnd:
+		return appendHangul(out, r)
+	}
+	var buffer [utf8.UTFMax]byte
+	parts := norm.NFKD.Properties(buffer[:utf8.EncodeRune(buffer[:], r)]).Decomposition()
+	if parts == nil {
+		return appendPlain(out, r)
+	}
+	for len(parts) > 0 {
+		part, size := utf8.DecodeRune(parts)
+		out = appendPlain(out, part)
+		parts = parts[size:]
+	}
+	return out
+}
+
+// appendPlain appends a character that has no decomposition.
+func appendPlain(out []byte, r rune) []byte {
+	switch {
+	case r == '\\':
+		return append(out, '/')
+	case r < ' ' || r >= 0x7f && r < 0xa0:
+		return append(out, control)
+	case r >= 'A' && r <= 'Z':
+		return append(out, byte(r)|0x20)
+	case r < utf8.RuneSelf:
+		return append(out, byte(r))
+	case r > 0x3040 && r < 0x3099 || r > 0x309a && r < 0x3100: // kana
+		return utf8.AppendRune(out, r)
+	case r == '\u0345': // the one mark that case folding makes a letter
+		return utf8.AppendRune(out, 'ι')
+	case unicode.Is(ignorable, r):
+		return out
+	case unicode.IsSpace(r):
+		return append(out, ' ')
+	}
+	r = unicode.ToLower(unicode.ToUpper(r))
+	if r < utf8.RuneSelf {
+		return append(out, byte(r))
+	}
+	if plain, found := plainLetters[r]; found {
+		return append(out, plain...)
+	}
+	return utf8.AppendRune(out, r)
+}
+
+// Hangul syllables are decomposed by arithmetic (Unicode, section 3.12).
+const (
+	hangulBase, hangulEnd        = 0xac00, 0xd7a4
+	leadBase, vowelBase, endBase = 0x1100, 0x1161, 0x11a7
+	vowels, ends                 = 21, 28
+)
+
+func appendHangul(out []byte, r rune) []byte {
+	r -= hangulBase
+	out = utf8.AppendRune(out, leadBase+r/(vowels*ends))
+	out = utf8.AppendRune(out, vowelBase+r/ends%vowels)
+	if end := r % ends; end > 0 {
+		out = utf8.AppendRune(out, endBase+end)
+	}
+	return out
+}
+
+// split appends the segments of p.skeleton to all.
+func (p *Path) split(all []segment) []segment {
+	if p.Refusal != "" {
+		return all
+	}
+	rest := p.skeleton[1:]
+	if len(rest) > 0 && rest[0] == '/' {
+		p.refuse(refuseEmptyFirst)
+		return all
+	}
+	scripts := 0
+	for len(rest) > 0 {
+		text, after, slash := bytes.Cut(rest, []byte{'/'})
+		rest = after
+		if len(text) == 0 {
+			p.unusual("an empty segment")
+			continue
+		}
+		s, named := newSegment(text)
+		switch {
+		case !named:
+			p.refuse(refuseNameless)
+			return all
+		case len(all) == maxSegments, s.script && scripts == maxScripts:
+			p.refuse("The path has too many segments.")
+			return all
+		}
+		if s.script {
+			scripts++
+			if slash {
+				p.script = len(all)
+			}
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+// newSegment reports named false when nothing but dots, spaces and controls is left of the segment for a server that cuts off
+// parameters, a query, a fragment or a stream.
+func newSegment(text []byte) (s segment, named bool) {
+	s.text = bytes.TrimLeft(text, " ")
+	cut := false
+	for i, c := range s.text {
+		switch c {
+		case '?', '#', ';', control:
+			s.ends, cut = true, true
+		case ':':
+			cut = true
+		case '.':
+			s.script = s.script || isScript(s.text[i:])
+		case ' ':
+		default:
+			named = named || !cut
+		}
+	}
+	return s, named
+}
+
+// isScript reports whether text begins with one of scriptSuffixes and no letter or digit after it.
+func isScript(text []byte) bool {
+	n := 1
+	for n < len(text) && n <= maxSuffixBytes && (text[n] >= 'a' && text[n] <= 'z' || text[n] >= '0' && text[n] <= '9') {
+		n++
+	}
+	return scriptSuffixes[string(text[1:n])]
+}
