@@ -157,6 +157,7 @@ func (g *Gateway) rewrite(pr *httputil.ProxyRequest) {
 		delete(header, "Upgrade")
 		delete(header, "Connection")
 	}
+	delete(header, "Http2-Settings") // belongs to an upgrade to h2c
 
 	values := x.values[:0]
 	set := func(name, value string) {

@@ -63,9 +63,18 @@ func (u *wireUpstream) seen() ([]wireRequest, []string) {
 	return append([]wireRequest(nil), u.requests...), append([]string(nil), u.faults...)
 }
 
+// take returns the requests and deviations since the last call.
+func (u *wireUpstream) take() (requests []wireRequest, faults []string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	requests, faults = u.requests, u.faults
+	u.requests, u.faults = nil, nil
+	return requests, faults
+}
+
 var (
 	requestLine = regexp.MustCompile(`^[!#$%&'*+.^_|~0-9A-Za-z-]+ (/[\x21-\x7e]*|\*) HTTP/1\.1$`)
-	fieldLine   = regexp.MustCompile(`^([0-9A-Za-z-]+): ?([\t\x20-\x7e\x80-\xff]*)$`)
+	fieldLine   = regexp.MustCompile(`^([0-9A-Za-z-]+): ?((?:[\t\x20-\x7e]|[^\x00-\x7f])*)$`)
 	chunkLine   = regexp.MustCompile(`^[0-9a-f]{1,8}$`)
 )
 
@@ -104,13 +113,13 @@ func (u *wireUpstream) one(in *bufio.Reader) bool {
 	complete := true
 	switch {
 	case len(lengths) == 1:
-		n, err := strconv.ParseUint(lengths[0], 10, 31)
+		n, err := strconv.ParseUint(lengths[0], 10, 63)
 		if err != nil {
 			return u.fault("%s: Content-Length %q", first, lengths)
 		}
-		body := make([]byte, n)
-		_, err = io.ReadFull(in, body)
-		r.body, complete = string(body), err == nil
+		var body strings.Builder
+		_, err = io.CopyN(&body, in, int64(n)) //nolint:gosec // 63 bits
+		r.body, complete = body.String(), err == nil
 	case len(codings) == 1:
 		r.body, complete = u.chunks(in)
 	}

@@ -61,3 +61,30 @@ func TestStreamsWithoutAWindowEnd(t *testing.T) {
 		t.Error("the upstream still writes")
 	}
 }
+
+// net/http answers an expectation that it does not know without any handler, and then reads the body. A client that sends none cannot
+// hold the connection.
+func TestExpectationWithoutABodyEnds(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, gateway.Config{StallTimeout: 100 * time.Millisecond}, nil)
+	answer := s.raw(t, "POST /x HTTP/1.1\r\nHost: h\r\nExpect: the-worst\r\nTransfer-Encoding: chunked\r\n\r\n")
+	if got := status(t, answer); got != http.StatusExpectationFailed {
+		t.Errorf("answered %d", got)
+	}
+}
+
+// The deadline of a head is none of the answer: a request without a body may take longer than StallTimeout.
+func TestAnswersMayTakeLongerThanStallTimeout(t *testing.T) {
+	t.Parallel()
+	const stall = 50 * time.Millisecond
+	s := newSite(t, gateway.Config{StallTimeout: stall}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-time.After(4 * stall):
+		case <-r.Context().Done(): // the gateway has given up
+		}
+		_, _ = io.WriteString(w, "late")
+	}))
+	if res, body := s.get(t, "/x", "alice", "wonderland"); res.StatusCode != http.StatusOK || body != "late" {
+		t.Errorf("%d %q", res.StatusCode, body)
+	}
+}
