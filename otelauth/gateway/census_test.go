@@ -151,7 +151,7 @@ func TestSeriesCensus(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			ended := make(chan error, 1)
 			go func() { ended <- gw.Serve(ctx, l) }()
-			t.Cleanup(func() { cancel(); <-ended; _ = gw.Shutdown(context.Background()) })
+			t.Cleanup(func() { cancel(); _, _ = <-ended, gw.Shutdown(context.Background()) })
 			dial := func() (net.Conn, error) {
 				return new(net.Dialer).DialContext(t.Context(), "tcp", l.Addr().String())
 			}

@@ -111,7 +111,7 @@ func (g *Gateway) watchState(nc net.Conn, state http.ConnState) {
 		c.unparsed.Store(true)
 		if c.stall > 0 && !c.isHTTP2(nc) {
 			// net/http may answer without a handler (an unknown Expect), and waits for the body before it closes. It
-			// has no deadline for that; a handler sets its own.
+			// has no deadline for that. It removes this one before it calls a handler.
 			_ = c.Conn.SetReadDeadline(time.Now().Add(c.stall))
 		}
 		return

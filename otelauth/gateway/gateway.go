@@ -215,8 +215,6 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// Before an answer net/http reads what is left of a body, also where nobody has asked for it: a denial, an upstream that is
 		// away. Each read of ours moves the deadline.
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(st.cfg.StallTimeout))
-	} else if !x.multiplexed && x.conn != nil {
-		_ = x.conn.SetReadDeadline(time.Time{}) // that of watchState
 	}
 	if x.multiplexed && st.cfg.StallTimeout > 0 {
 		own := &streamWriter{ResponseWriter: w, x: x, stall: st.cfg.StallTimeout}

@@ -89,7 +89,7 @@ func mutationGateway(t *testing.T) (upstream *wireUpstream, address string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- gw.Serve(ctx, outer) }()
-	t.Cleanup(func() { cancel(); <-ended; _ = gw.Shutdown(context.Background()) })
+	t.Cleanup(func() { cancel(); _, _ = <-ended, gw.Shutdown(context.Background()) })
 	return upstream, outer.Addr().String()
 }
 

@@ -72,19 +72,3 @@ func TestExpectationWithoutABodyEnds(t *testing.T) {
 		t.Errorf("answered %d", got)
 	}
 }
-
-// The deadline of a head is none of the answer: a request without a body may take longer than StallTimeout.
-func TestAnswersMayTakeLongerThanStallTimeout(t *testing.T) {
-	t.Parallel()
-	const stall = 50 * time.Millisecond
-	s := newSite(t, gateway.Config{StallTimeout: stall}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		select {
-		case <-time.After(4 * stall):
-		case <-r.Context().Done(): // the gateway has given up
-		}
-		_, _ = io.WriteString(w, "late")
-	}))
-	if res, body := s.get(t, "/x", "alice", "wonderland"); res.StatusCode != http.StatusOK || body != "late" {
-		t.Errorf("%d %q", res.StatusCode, body)
-	}
-}
