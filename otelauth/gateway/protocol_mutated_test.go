@@ -120,7 +120,7 @@ func TestProtocolMutations(t *testing.T) {
 	for lane := range lanes {
 		upstream, address := mutationGateway(t)
 		running.Go(func() {
-			random := rand.New(rand.NewPCG(*mutationSeed, uint64(lane))) //nolint:gosec // to be repeated
+			random := rand.New(rand.NewPCG(*mutationSeed, uint64(lane)))
 			allowed, served := 0, 0
 			for range *mutations / lanes {
 				input := mutate(random, cases, pieces())

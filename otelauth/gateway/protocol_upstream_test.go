@@ -118,7 +118,7 @@ func (u *wireUpstream) one(in *bufio.Reader) bool {
 			return u.fault("%s: Content-Length %q", first, lengths)
 		}
 		var body strings.Builder
-		_, err = io.CopyN(&body, in, int64(n)) //nolint:gosec // 63 bits
+		_, err = io.CopyN(&body, in, int64(n))
 		r.body, complete = body.String(), err == nil
 	case len(codings) == 1:
 		r.body, complete = u.chunks(in)
@@ -164,7 +164,7 @@ func (u *wireUpstream) chunks(in *bufio.Reader) (string, bool) {
 			_, ok := u.fields(in)
 			return body.String(), ok
 		}
-		if _, err := io.CopyN(&body, in, int64(n)); err != nil { //nolint:gosec // 32 bits
+		if _, err := io.CopyN(&body, in, int64(n)); err != nil {
 			return body.String(), false
 		}
 		if end, err := line(in); err != nil || end != "" {

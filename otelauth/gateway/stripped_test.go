@@ -70,7 +70,7 @@ func TestStrippedHeadersPage(t *testing.T) {
 		if !*update {
 			t.Fatalf("%s does not show the list; run this test with -update", strippedPage)
 		}
-		if err := os.WriteFile(strippedPage, []byte(intro+mark+want), 0o644); err != nil { //nolint:gosec // documentation
+		if err := os.WriteFile(strippedPage, []byte(intro+mark+want), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
