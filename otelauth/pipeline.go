@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strings"
 	"time"
 
@@ -74,7 +75,7 @@ func (c *core) receive(r *http.Request, req *attempt.Request) (a arrival) {
 		req.Method = http.MethodGet // as net/http means it
 	}
 	req.Route = routeOf(c.pattern(r, &a))
-	req.Path = attempt.Text(r.URL.EscapedPath(), attempt.MaxPathBytes)
+	req.Path = attempt.Text(escapedPath(r.URL), attempt.MaxPathBytes)
 	if agent := r.Header["User-Agent"]; len(agent) > 0 {
 		req.UserAgent = attempt.Text(agent[0], attempt.MaxUserAgentBytes)
 	}
@@ -88,6 +89,26 @@ func (c *core) receive(r *http.Request, req *attempt.Request) (a arrival) {
 		c.untrustedForwarded(client.Peer.Addr(), req.Time)
 	}
 	return a
+}
+
+// escapedPath returns the path as it was sent, or the begin of a long one: no client has more of it escaped than is recorded.
+func escapedPath(u *url.URL) string {
+	const enough = attempt.MaxPathBytes + len("%XX")
+	if len(u.Path) <= enough && len(u.RawPath) <= enough {
+		return u.EscapedPath()
+	}
+	if u.RawPath == "" {
+		return (&url.URL{Path: u.Path[:enough]}).EscapedPath()
+	}
+	begin := u.RawPath[:min(enough, len(u.RawPath))]
+	if i := strings.LastIndexByte(begin, '%'); i > len(begin)-len("%XX") {
+		begin = begin[:i]
+	}
+	path, err := url.PathUnescape(begin)
+	if err != nil {
+		return begin // cannot be: net/url has read the whole
+	}
+	return (&url.URL{Path: path, RawPath: begin}).EscapedPath()
 }
 
 // clientText spares the observers the formatting of an address that stands in RemoteAddr already.

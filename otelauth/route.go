@@ -89,15 +89,16 @@ func (c *core) isPublic(r *http.Request, a *arrival) bool {
 	if c.cfg.Endpoint != nil {
 		return a.endpoint.Public && a.endpoint.Refusal.Status == 0
 	}
-	sent := pathform.Sent(r.URL)
+	if len(c.public) == 0 {
+		return false
+	}
+	path := pathform.Get(r.URL)
+	defer path.Free()
 	for _, p := range c.public {
-		if !concerns(p, r) || !p.MatchesSent(sent) {
+		if !concerns(p, r) || !p.Opens(path) {
 			continue
 		}
-		path := pathform.Get(r.URL)
-		opens := p.Opens(path)
-		path.Free()
-		if route := c.pattern(r, a); opens && (route == "" || p.Covers(route)) {
+		if route := c.pattern(r, a); route == "" || p.Covers(route) {
 			return true
 		}
 	}

@@ -69,17 +69,17 @@ func census(t *testing.T, reader sdkmetric.Reader) []string {
 // censusMethods are the methods of the warm-up; every other method counts as _OTHER.
 var censusMethods = []string{"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH", "BREW"}
 
-// hostileRequest is the n-th request of the flood. What n leaves open is repeated by the warm-up; what it
+// censusRequest is the n-th request of the flood. What n leaves open is repeated by the warm-up; what it
 // numbers is the client's own invention.
-type hostileRequest struct{ method, path, host, version, agent, credentials string }
+type censusRequest struct{ method, path, host, version, agent, credentials string }
 
-func (h hostileRequest) bytes() string {
+func (h censusRequest) bytes() string {
 	return fmt.Sprintf("%s %s %s\r\nHost: %s\r\nUser-Agent: %s\r\nX-Forwarded-For: %s\r\nX-Forwarded-Proto: %s\r\n"+
 		"X-Forwarded-Host: %s\r\nForwarded: for=%s\r\n%s\r\n",
 		h.method, h.path, h.version, h.host, h.agent, h.agent, h.agent, h.host, h.agent, h.credentials)
 }
 
-func hostile(n int, invent bool) hostileRequest {
+func newCensusRequest(n int, invent bool) censusRequest {
 	i := 0
 	if invent {
 		i = n + 1
@@ -97,14 +97,14 @@ func hostile(n int, invent bool) hostileRequest {
 		version = fmt.Sprintf("HTTP/1.%d", 1+n%9)
 	}
 	path := paths[n/72%4]
-	return hostileRequest{
+	return censusRequest{
 		method: method, version: version, path: fmt.Sprintf(strings.Replace(path, "/%d", "/x%d", 1), i),
 		host: fmt.Sprintf(hosts[n%4], 1024+i), agent: fmt.Sprintf("agent/%d", i), credentials: kinds[n/18%4],
 	}
 }
 
 // send writes one request on a connection of its own and reads the answer.
-func (h hostileRequest) send(t *testing.T, dial func() (net.Conn, error)) {
+func (h censusRequest) send(t *testing.T, dial func() (net.Conn, error)) {
 	t.Helper()
 	conn, err := dial()
 	if err != nil {
@@ -157,7 +157,7 @@ func TestSeriesCensus(t *testing.T) {
 			}
 			const combinations, requests = 288, 3000
 			for n := range combinations {
-				hostile(n, false).send(t, dial)
+				newCensusRequest(n, false).send(t, dial)
 			}
 			settled := func() []string {
 				// The server span and metrics of a request end after its answer. Detections are
@@ -171,7 +171,7 @@ func TestSeriesCensus(t *testing.T) {
 				count = combinations
 			}
 			for n := range count {
-				hostile(n, true).send(t, dial)
+				newCensusRequest(n, true).send(t, dial)
 			}
 			eventually(t, "flood is counted", func() bool { return durations(t, reader) == uint64(combinations+count) })
 			equal(t, "series", settled(), before)

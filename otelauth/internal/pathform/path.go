@@ -4,6 +4,7 @@
 package pathform
 
 import (
+	"bytes"
 	"net/url"
 	"strings"
 	"sync"
@@ -28,23 +29,26 @@ type Path struct {
 	// is a path that every server splits into the same segments.
 	Unusual string
 
-	sent   string
-	exact  bool // the spelling in which a pattern may open it
-	loose  bool // a slash may be data, or an empty segment may be one
-	script int  // index of the last segment as sent that is a program with a path of its own behind it; -1 is none
+	sent   []byte // as the client sent it, as far as net/url keeps that
+	exact  bool   // the spelling in which a pattern may open it
+	loose  bool   // a slash may be data, or an empty segment may be one
+	script int    // index of the last segment as sent that is a program with a path of its own behind it; -1 is none
 
 	decoded  []byte    // percent-decoded until nothing is left to decode
 	skeleton []byte    // the texts of segments
 	segments []segment // without empty ones
-	// dropped are the segments in the reading of a server that leaves out what is not UTF-8. Empty without such bytes.
+	// dropped are the segments in the reading of a server that leaves out what is not UTF-8, and spare are their texts. Empty
+	// without such bytes.
 	dropped []segment
+	spare   []byte
 }
 
 // segment is one segment of a skeleton.
 type segment struct {
 	text   []byte
+	length int  // of the segment in the skeleton; text is without the spaces at its begin
 	ends   bool // a server may take the path to end in it
-	script bool // a program, to which a server may hand the rest of the path
+	script bool // a program, to which a server may hand the rest of the path; then it ends as well
 }
 
 // paths are reused, so that a request costs no allocation.
@@ -60,37 +64,31 @@ func Get(u *url.URL) *Path {
 // Free ends the use of p.
 func (p *Path) Free() { paths.Put(p) }
 
-// Sent returns the path of u as the client sent it, as far as net/url keeps it.
-func Sent(u *url.URL) string {
-	if u.RawPath != "" {
-		return u.RawPath
-	}
-	return u.EscapedPath()
-}
-
 // Read fills p with the path of u.
 func (p *Path) Read(u *url.URL) {
 	*p = Path{
-		sent: Sent(u), exact: true, script: -1,
-		decoded: p.decoded[:0], skeleton: p.skeleton[:0], segments: p.segments[:0], dropped: p.dropped[:0],
+		exact: true, script: -1, sent: p.sent[:0], decoded: p.decoded[:0],
+		skeleton: p.skeleton[:0], segments: p.segments[:0], dropped: p.dropped[:0], spare: p.spare[:0],
+	}
+	if len(u.RawPath) > MaxBytes || len(u.Path) > MaxBytes {
+		p.tooLong()
+		return
+	}
+	if u.RawPath != "" {
+		p.sent = append(p.sent, u.RawPath...)
+	} else {
+		p.sent = appendEscaped(p.sent, u.Path)
 	}
 	switch {
 	case len(p.sent) > MaxBytes:
-		p.refuse("The path is longer than 8192 bytes.")
-		p.TooLong = true
+		p.tooLong()
 		return
-	case p.sent == "" || p.sent[0] != '/':
+	case len(p.sent) == 0 || p.sent[0] != '/':
 		p.refuse("The request names no path that begins with a slash.")
 		return
 	}
-	// What net/url would write in another way is forwarded in another way.
-	rewritten := u.RawPath != "" && u.EscapedPath() != u.RawPath
-	if rewritten {
-		p.exact = false
-	}
-	p.checkSent()
-	encodedSlash := p.decode(u.Path)
-	if encodedSlash && rewritten {
+	rewritten := p.checkSent()
+	if p.decode() && rewritten {
 		p.refuse("The path holds an encoded slash beside characters that must be percent-encoded.")
 	}
 	if p.Refusal != "" {
@@ -99,10 +97,15 @@ func (p *Path) Read(u *url.URL) {
 	invalid := p.fold(false)
 	p.segments = p.split(p.segments)
 	if invalid && p.Refusal == "" {
-		p.skeleton = nil // the segments keep theirs
+		p.skeleton, p.spare = p.spare, p.skeleton
 		p.fold(true)
 		p.dropped = p.split(p.dropped)
 	}
+}
+
+func (p *Path) tooLong() {
+	p.refuse("The path is longer than 8192 bytes.")
+	p.TooLong = true
 }
 
 func (p *Path) refuse(sentence string) {
@@ -119,8 +122,9 @@ func (p *Path) unusual(what string) {
 	}
 }
 
-// checkSent looks at the bytes as they were sent.
-func (p *Path) checkSent() {
+// checkSent looks at the bytes as they were sent. It reports whether net/url would write them in another way, which is the way in
+// which they are forwarded.
+func (p *Path) checkSent() (rewritten bool) {
 	for i := 1; i < len(p.sent); i++ {
 		switch c := p.sent[i]; {
 		case plain[c]:
@@ -130,7 +134,7 @@ func (p *Path) checkSent() {
 			}
 			if i == 1 {
 				p.refuse(refuseEmptyFirst)
-				return
+				return false
 			}
 			p.unusual("an empty segment")
 			p.loose = true
@@ -140,62 +144,97 @@ func (p *Path) checkSent() {
 			}
 		default:
 			p.exact = false
+			rewritten = rewritten || c != ';'
 		}
 	}
+	return rewritten
 }
+
+// appendEscaped appends what net/url writes for a path of which it keeps no other encoding.
+func appendEscaped(sent []byte, path string) []byte {
+	plain := 0
+	for plain < len(path) && unescaped[path[plain]] {
+		plain++
+	}
+	sent = append(sent, path[:plain]...)
+	for _, c := range []byte(path[plain:]) {
+		if unescaped[c] {
+			sent = append(sent, c)
+		} else {
+			sent = append(sent, '%', upperHex[c>>4], upperHex[c&0xf])
+		}
+	}
+	return sent
+}
+
+// unescaped are the bytes of a path that net/url does not escape.
+var unescaped = table("$&+,/:;=@")
+
+// table returns the unreserved characters and signs.
+func table(signs string) (t [256]bool) {
+	for c := range t {
+		t[c] = isUnreserved(byte(c)) || strings.IndexByte(signs, byte(c)) >= 0
+	}
+	return t
+}
+
+const upperHex = "0123456789ABCDEF"
 
 // plain are the bytes that a pattern compares as themselves: the unreserved characters of RFC 3986 and some signs. A semicolon is
 // not among them: servlet containers cut segments at it.
-var plain = func() (table [256]bool) {
-	for c := range table {
-		table[c] = isUnreserved(byte(c)) || strings.IndexByte("!$&'()*+,=:@[]", byte(c)) >= 0
-	}
-	return table
-}()
+var plain = table("!$&'()*+,=:@[]")
 
 func isUnreserved(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '.' || c == '_' || c == '~'
 }
 
 // decode fills p.decoded: percent-encoding is removed until none is left, in one pass over a stack. It reports whether
-// there was an encoded slash or backslash. once is the path decoded one time.
-func (p *Path) decode(once string) (encodedSlash bool) {
-	if strings.IndexByte(p.sent, '%') < 0 {
+// there was an encoded slash or backslash.
+func (p *Path) decode() (encodedSlash bool) {
+	if bytes.IndexByte(p.sent, '%') < 0 {
 		p.decoded = append(p.decoded, p.sent...)
 		return false
 	}
 	out := p.decoded
-	afterSemicolon := false
-	for i := range len(p.sent) {
-		c := p.sent[i]
+	afterSemicolon, double := false, false
+	percent := -1 // where the last percent sign is that was not decoded: it was encoded, or net/url would have refused the path
+	for i := 0; i < len(p.sent); i++ {
+		c, encoded := p.sent[i], false
+		if c == '%' && i+2 < len(p.sent) && hex[p.sent[i+1]] && hex[p.sent[i+2]] {
+			c, encoded = unhex(p.sent[i+1])<<4|unhex(p.sent[i+2]), true
+			i += 2
+		}
 		out = append(out, c)
-		if c == '/' {
-			afterSemicolon = false
-			continue
-		}
-		if c == ';' {
-			afterSemicolon = true
-		}
-		for isHex(c) { // it may complete an escape, and what it completes may complete another one
+		// It may complete an escape, and what that stands for may complete another one.
+		for percent >= 0 && len(out)-percent <= longestEscape && hex[c] {
 			n, b, width := escapeAtEnd(out)
 			if n == 0 {
 				break
 			}
 			out = append(out[:len(out)-n], b[:width]...)
-			c = out[len(out)-1]
-			switch c {
-			case '/', '\\':
-				encodedSlash = true
-				if afterSemicolon {
-					p.refuse("The path holds an encoded slash behind a semicolon.")
-				}
-			case ';':
-				afterSemicolon = true
+			c, encoded, double = out[len(out)-1], true, true
+			before := max(0, len(out)-longestEscape) // no earlier one can be completed
+			percent = before + bytes.LastIndexByte(out[before:len(out)-1], '%')
+			if percent < before {
+				percent = -1
 			}
+		}
+		switch {
+		case c == '%':
+			percent = len(out) - 1
+		case c == ';':
+			afterSemicolon = true
+		case encoded && (c == '/' || c == '\\'):
+			encodedSlash = true
+			if afterSemicolon {
+				p.refuse("The path holds an encoded slash behind a semicolon.")
+			}
+		case c == '/':
+			afterSemicolon = false
 		}
 	}
 	p.decoded = out
-	if holdsEscape(once) {
+	if double {
 		p.unusual("double percent-encoding")
 	}
 	if encodedSlash {
@@ -205,12 +244,14 @@ func (p *Path) decode(once string) (encodedSlash bool) {
 	return encodedSlash
 }
 
+const longestEscape = len("%u0041")
+
 // escapeAtEnd returns the length of the percent-encoding at the end of out and what it stands for; 0 when there is none.
 func escapeAtEnd(out []byte) (n int, b [utf8.UTFMax]byte, width int) {
-	if l := len(out); l >= 3 && out[l-3] == '%' && isHex(out[l-2]) {
+	if l := len(out); l >= 3 && out[l-3] == '%' && hex[out[l-2]] {
 		b[0] = unhex(out[l-2])<<4 | unhex(out[l-1])
 		return 3, b, 1
-	} else if l >= 6 && out[l-6] == '%' && out[l-5]|0x20 == 'u' && isHex(out[l-4]) && isHex(out[l-3]) && isHex(out[l-2]) {
+	} else if l >= 6 && out[l-6] == '%' && out[l-5]|0x20 == 'u' && hex[out[l-4]] && hex[out[l-3]] && hex[out[l-2]] {
 		r := rune(unhex(out[l-4]))<<12 | rune(unhex(out[l-3]))<<8 | rune(unhex(out[l-2]))<<4 | rune(unhex(out[l-1]))
 		return 6, b, utf8.EncodeRune(b[:], r)
 	}
@@ -218,9 +259,9 @@ func escapeAtEnd(out []byte) (n int, b [utf8.UTFMax]byte, width int) {
 }
 
 // holdsEscape reports whether something in s is percent-encoded.
-func holdsEscape[S string | []byte](s S) bool {
-	for i := range len(s) {
-		if s[i] == '%' && isEscape(s[i:]) {
+func holdsEscape(s []byte) bool {
+	for i, c := range s {
+		if c == '%' && isEscape(s[i:]) {
 			return true
 		}
 	}
@@ -228,16 +269,20 @@ func holdsEscape[S string | []byte](s S) bool {
 }
 
 // isEscape reports whether s begins with a percent-encoding, that of IIS (%u0041) included.
-func isEscape[S string | []byte](s S) bool {
-	if len(s) >= 3 && isHex(s[1]) && isHex(s[2]) {
+func isEscape(s []byte) bool {
+	if len(s) >= 3 && hex[s[1]] && hex[s[2]] {
 		return true
 	}
-	return len(s) >= 6 && s[1]|0x20 == 'u' && isHex(s[2]) && isHex(s[3]) && isHex(s[4]) && isHex(s[5])
+	return len(s) >= 6 && s[1]|0x20 == 'u' && hex[s[2]] && hex[s[3]] && hex[s[4]] && hex[s[5]]
 }
 
-func isHex(c byte) bool {
-	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'
-}
+// hex are the hexadecimal digits.
+var hex = func() (table [256]bool) {
+	for _, c := range "0123456789abcdefABCDEF" {
+		table[c] = true
+	}
+	return table
+}()
 
 // unhex returns the value of a hexadecimal digit.
 func unhex(c byte) byte {

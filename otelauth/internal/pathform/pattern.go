@@ -4,6 +4,7 @@
 package pathform
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/http"
@@ -41,10 +42,10 @@ func ParsePattern(text string) (*Pattern, error) {
 	if p.method != strings.ToUpper(p.method) {
 		return nil, fmt.Errorf("the method %s is written in lower case, and requests with such methods are refused", p.method)
 	}
-	slash := strings.IndexByte(rest, '/')
-	p.host = CanonicalHost(rest[:slash])
+	host, parts, _ := strings.Cut(rest, "/")
+	p.host = CanonicalHost(host)
 	example := ""
-	for part := range strings.SplitSeq(rest[slash+1:], "/") {
+	for part := range strings.SplitSeq(parts, "/") {
 		switch {
 		case part == "{$}":
 			p.segments = append(p.segments, literal{})
@@ -104,13 +105,12 @@ func register(pattern string) (err error) {
 // canonical returns the one spelling of a segment that opens: unreserved characters and some signs as they are, all other
 // bytes percent-encoded in upper case.
 func canonical(segment string) string {
-	const digits = "0123456789ABCDEF"
 	var b strings.Builder
 	for _, c := range []byte(segment) {
 		if plain[c] {
 			b.WriteByte(c)
 		} else {
-			b.Write([]byte{'%', digits[c>>4], digits[c&0xf]})
+			b.Write([]byte{'%', upperHex[c>>4], upperHex[c&0xf]})
 		}
 	}
 	return b.String()
@@ -136,6 +136,45 @@ func (p *Pattern) Method() string { return p.method }
 // Route returns the path of p, without method and host.
 func (p *Pattern) Route() string { return p.text[strings.IndexByte(p.text, '/'):] }
 
+// Name returns what the first segment of p begins with, "" when that is a wildcard or p has none. p holds only for paths that
+// have the same name among their [Path.Names].
+func (p *Pattern) Name() string {
+	if len(p.segments) == 0 {
+		return ""
+	}
+	return string(nameOf([]byte(p.segments[0].skeleton)))
+}
+
+// maxName bounds the names by which patterns are found.
+const maxName = 16
+
+// nameOf returns what is before the first sign with which a name may continue.
+func nameOf(text []byte) []byte {
+	for i, c := range text {
+		if i == maxName || isContinuation(c) {
+			return text[:i]
+		}
+	}
+	return text
+}
+
+// Names appends the names with which the path may begin: the first one is that of its own begin, the others stand behind
+// programs. all reports that they cannot be told, so every pattern must be asked.
+func (p *Path) Names(names [][]byte) (_ [][]byte, all bool) {
+	for _, segments := range [...][]segment{p.segments, p.dropped} {
+		begins := true
+		for i := range segments {
+			if begins {
+				name := nameOf(segments[i].text)
+				all = all || len(name) < min(maxName, len(segments[i].text)) && segments[i].text[len(name)] == control
+				names = append(names, name)
+			}
+			begins = segments[i].script
+		}
+	}
+	return names, all
+}
+
 // IsEverything reports whether the path of p matches all paths.
 func (p *Pattern) IsEverything() bool { return p.rest && len(p.segments) == 0 }
 
@@ -147,7 +186,7 @@ func (p *Pattern) MatchesMethod(method string) bool {
 // Opens reports whether the path is exactly one of p, in the spelling that no server reads in another way. Method and host are
 // for the caller to compare.
 func (p *Pattern) Opens(path *Path) bool {
-	return path.exact && p.MatchesSent(path.sent) && path.script+1 < max(1, p.named())
+	return path.exact && p.MatchesSent(path) && path.script+1 < max(1, p.named())
 }
 
 // named returns how many segments at the begin of p are literal.
@@ -160,29 +199,30 @@ func (p *Pattern) named() int {
 	return len(p.segments)
 }
 
-// MatchesSent reports whether the path as it was sent, see [Sent], is one of p, as http.ServeMux would match it without
-// decoding. It is quick and necessary for [Pattern.Opens].
-func (p *Pattern) MatchesSent(sent string) bool {
-	if sent == "" || sent[0] != '/' {
+// MatchesSent reports whether the path as it was sent is one of p, as http.ServeMux would match it without decoding.
+func (p *Pattern) MatchesSent(path *Path) bool {
+	if len(path.sent) == 0 {
 		return false
 	}
-	rest, more := sent[1:], true
+	rest, more := path.sent[1:], true
 	for i := range p.segments {
 		if !more {
 			return false
 		}
-		var segment string
-		segment, rest, more = strings.Cut(rest, "/")
+		var segment []byte
+		segment, rest, more = bytes.Cut(rest, slash)
 		if l := &p.segments[i]; l.any {
-			if segment == "" {
+			if len(segment) == 0 {
 				return false
 			}
-		} else if segment != l.sent {
+		} else if string(segment) != l.sent {
 			return false
 		}
 	}
 	return more == p.rest
 }
+
+var slash = []byte{'/'}
 
 // Restricts reports whether a server may take the path for one of p. Method and host are for the caller to compare.
 func (p *Pattern) Restricts(path *Path) bool {

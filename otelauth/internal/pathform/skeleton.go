@@ -5,6 +5,8 @@ package pathform
 
 import (
 	"bytes"
+	"strings"
+	"sync/atomic"
 	"unicode"
 	"unicode/utf8"
 
@@ -17,6 +19,12 @@ const control = '\x01'
 
 // maxGrowth bounds how much longer compatibility decomposition makes a text. One sign can become 18 letters.
 const maxGrowth = 3
+
+// maxForeign bounds the characters beyond ASCII, which cost the most.
+const maxForeign = 512
+
+// maxInvalid bounds the bytes that are not UTF-8, which are read in two ways.
+const maxInvalid = 128
 
 // ignorable are the characters that comparisons leave out: marks, which carry the accents after decomposition, and what is
 // invisible.
@@ -51,20 +59,13 @@ var lower = func() (table [256]byte) {
 	return table
 }()
 
-// latin1 is what stands for the bytes from 0x80 in the reading of a server that takes them for ISO 8859-1.
-var latin1 = func() (table [128]string) {
-	for i := range table {
-		table[i] = string(appendFolded(nil, rune(utf8.RuneSelf+i)))
-	}
-	return table
-}()
-
 // fold fills p.skeleton from p.decoded and reports whether a byte in it is not UTF-8. Such bytes are read as Latin-1, or
 // left out.
-func (p *Path) fold(leaveOut bool) (invalid bool) {
+func (p *Path) fold(leaveOut bool) bool {
 	out := p.skeleton
 	start, named := 0, false // of the segment
-	for i := 0; i <= len(p.decoded); {
+	foreign, invalid := 0, 0
+	for i := 0; i <= len(p.decoded) && p.Refusal == ""; {
 		for i < len(p.decoded) && plain[p.decoded[i]] {
 			out, named = append(out, lower[p.decoded[i]]), true
 			i++
@@ -88,14 +89,18 @@ func (p *Path) fold(leaveOut bool) (invalid bool) {
 					p.refuse("The path holds an overlong UTF-8 encoding.")
 					return false
 				}
-				invalid = true
 				p.unusual("bytes that are not UTF-8")
-				if !leaveOut {
-					out = append(out, latin1[c-utf8.RuneSelf]...)
+				if invalid++; invalid > maxInvalid {
+					p.refuse("The path holds more than 128 bytes that are not UTF-8.")
 				}
-			} else {
-				out = p.foldRune(out, r)
+				if r = rune(c); leaveOut { // else as Latin-1
+					r = -1
+				}
 			}
+			if foreign++; foreign > maxForeign {
+				p.refuse("The path holds more than 512 characters beyond ASCII.")
+			}
+			out = p.appendFolded(out, r)
 			i += size
 		}
 		named = true
@@ -104,22 +109,25 @@ func (p *Path) fold(leaveOut bool) (invalid bool) {
 		}
 	}
 	p.checkSkeleton(out)
-	return invalid
+	return invalid > 0
 }
 
-// foldRune appends r and notes what is unusual about it.
-func (p *Path) foldRune(out []byte, r rune) []byte {
-	before := len(out)
-	out = appendFolded(out, r)
-	for _, c := range out[before:] {
-		switch c {
-		case '/':
-			p.exact, p.loose = false, true // it may be data
-		case control:
-			p.unusual("a control character")
-		}
+// appendFolded appends what stands for r, which is negative for nothing, and notes what is unusual about it.
+func (p *Path) appendFolded(out []byte, r rune) []byte {
+	if r < 0 {
+		return out
 	}
-	return out
+	f := folded(r)
+	if f.slash {
+		p.exact, p.loose = false, true // it may be data
+	}
+	if f.control {
+		p.unusual("a control character")
+	}
+	if len(out)+len(f.text) > min(maxGrowth*len(p.decoded), MaxBytes) {
+		p.refuse("The path holds signs that stand for long texts.")
+	}
+	return append(out, f.text...)
 }
 
 // foldASCII notes what is unusual about c and returns what stands for it in the skeleton.
@@ -145,9 +153,6 @@ func (p *Path) foldASCII(c byte) byte {
 // checkSkeleton refuses what decomposition has made incomparable.
 func (p *Path) checkSkeleton(out []byte) {
 	p.skeleton = out
-	if len(out) > maxGrowth*len(p.decoded) {
-		p.refuse("The path holds signs that stand for long texts.")
-	}
 	if holdsEscape(out) {
 		p.refuse("The path holds a sign that stands for a percent sign before two digits.")
 	}
@@ -164,14 +169,41 @@ func isOverlong(b []byte) bool {
 	return b[0] == 0xe0 && b[1] >= 0x80 && b[1] < 0xa0 || b[0] == 0xf0 && b[1] >= 0x80 && b[1] < 0x90 || b[0] >= 0xf8 && b[1]&0xc0 == 0x80
 }
 
-// appendFolded appends r without accents, case and compatibility forms. It is bounded: no character has more than 18 parts.
-func appendFolded(out []byte, r rune) []byte {
-	switch {
-	case r < utf8.RuneSelf:
-		return appendPlain(out, r)
-	case r >= 0x3400 && r < 0xa000: // ideographs, which are themselves
-		return utf8.AppendRune(out, r)
-	case r >= hangulBase && r < hangulEnd:
+// fold is what stands for one character in a skeleton: no accents, case or compatibility forms. It has 18 characters at most.
+type fold struct {
+	text           string
+	slash, control bool // what it holds
+}
+
+func newFold(r rune) fold {
+	text := string(appendDecomposed(nil, r))
+	return fold{text: text, slash: strings.IndexByte(text, '/') >= 0, control: strings.IndexByte(text, control) >= 0}
+}
+
+// pages are the folds of the planes that hold letters, 256 to a page, each made when it is first asked for: decomposition is
+// expensive. All pages together have 5 MiB.
+var pages [lettersEnd >> 8]atomic.Pointer[[256]fold]
+
+const lettersEnd = 0x30000
+
+func folded(r rune) *fold {
+	if r >= lettersEnd {
+		f := newFold(r)
+		return &f
+	}
+	page := pages[r>>8].Load()
+	if page == nil {
+		page = new([256]fold)
+		for i := range page {
+			page[i] = newFold(r&^0xff | rune(i))
+		}
+		pages[r>>8].Store(page) // that of another goroutine is the same
+	}
+	return &page[r&0xff]
+}
+
+func appendDecomposed(out []byte, r rune) []byte {
+	if r >= hangulBase && r < hangulEnd {
 		return appendHangul(out, r)
 	}
 	var buffer [utf8.UTFMax]byte
@@ -198,8 +230,6 @@ func appendPlain(out []byte, r rune) []byte {
 		return append(out, byte(r)|0x20)
 	case r < utf8.RuneSelf:
 		return append(out, byte(r))
-	case r > 0x3040 && r < 0x3099 || r > 0x309a && r < 0x3100: // kana
-		return utf8.AppendRune(out, r)
 	case r == '\u0345': // the one mark that case folding makes a letter
 		return utf8.AppendRune(out, 'ι')
 	case unicode.Is(ignorable, r):
@@ -246,13 +276,17 @@ func (p *Path) split(all []segment) []segment {
 	}
 	scripts := 0
 	for len(rest) > 0 {
-		text, after, slash := bytes.Cut(rest, []byte{'/'})
-		rest = after
-		if len(text) == 0 {
+		if rest[0] == '/' {
 			p.unusual("an empty segment")
+			rest = rest[1:]
 			continue
 		}
-		s, named := newSegment(text)
+		s, named := newSegment(rest)
+		rest = rest[s.length:]
+		more := len(rest) > 0
+		if more {
+			rest = rest[1:]
+		}
 		switch {
 		case !named:
 			p.refuse(refuseNameless)
@@ -263,7 +297,7 @@ func (p *Path) split(all []segment) []segment {
 		}
 		if s.script {
 			scripts++
-			if slash {
+			if more {
 				p.script = len(all)
 			}
 		}
@@ -272,32 +306,36 @@ func (p *Path) split(all []segment) []segment {
 	return all
 }
 
-// newSegment reports named false when nothing but dots, spaces and controls is left of the segment for a server that cuts off
-// parameters, a query, a fragment or a stream.
-func newSegment(text []byte) (s segment, named bool) {
-	s.text = bytes.TrimLeft(text, " ")
+// newSegment returns the segment with which a skeleton begins. It reports named false when nothing but dots, spaces and controls is
+// left of it for a server that cuts off parameters, a query, a fragment or a stream.
+func newSegment(skeleton []byte) (s segment, named bool) {
 	cut := false
-	for i, c := range s.text {
+	for s.length < len(skeleton) && skeleton[s.length] != '/' {
+		c := skeleton[s.length]
 		switch c {
 		case '?', '#', ';', control:
 			s.ends, cut = true, true
 		case ':':
 			cut = true
 		case '.':
-			s.script = s.script || isScript(s.text[i:])
+			if isScript(skeleton[s.length+1:]) {
+				s.script, s.ends = true, true
+			}
 		case ' ':
 		default:
 			named = named || !cut
 		}
+		s.length++
 	}
+	s.text = bytes.TrimLeft(skeleton[:s.length], " ")
 	return s, named
 }
 
 // isScript reports whether text begins with one of scriptSuffixes and no letter or digit after it.
 func isScript(text []byte) bool {
-	n := 1
+	n := 0
 	for n < len(text) && n <= maxSuffixBytes && (text[n] >= 'a' && text[n] <= 'z' || text[n] >= '0' && text[n] <= '9') {
 		n++
 	}
-	return scriptSuffixes[string(text[1:n])]
+	return n > 1 && n <= maxSuffixBytes && scriptSuffixes[string(text[:n])]
 }

@@ -20,6 +20,7 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"net/http"
 	"slices"
 	"strings"
@@ -48,6 +49,8 @@ type Problem struct {
 // Policy is a set of rules. It is immutable and safe for concurrent use. [New] makes one.
 type Policy struct {
 	rules []*rule
+	named map[string][]*rule  // by their Name, so that a long list costs no more than a short one
+	wild  []*rule             // without one
 	hosts []string            // that rules name
 	raw   []*pathform.Pattern // beneath which unusual paths are admitted
 }
@@ -69,7 +72,7 @@ func (r *rule) allows(u otelauth.User) bool {
 // New returns the policy of rules and everything that is wrong with them. Paths with encoded slashes and the like are refused unless
 // one of the patterns rawPaths matches them.
 func New(rules []Rule, rawPaths []string) (*Policy, []Problem) {
-	p := &Policy{}
+	p := &Policy{named: make(map[string][]*rule)}
 	var problems []Problem
 	report := func(field string, err error) { problems = append(problems, Problem{Field: field, Err: err}) }
 	for i := range rules {
@@ -90,6 +93,11 @@ func New(rules []Rule, rawPaths []string) (*Policy, []Problem) {
 			report(field, fmt.Errorf("%q: %w", r, err))
 		}
 		p.rules = append(p.rules, r)
+		if name := r.Name(); name != "" {
+			p.named[name] = append(p.named[name], r)
+		} else {
+			p.wild = append(p.wild, r)
+		}
 		if host := r.Host(); host != "" && !slices.Contains(p.hosts, host) {
 			p.hosts = append(p.hosts, host)
 		}
@@ -181,7 +189,7 @@ func (p *Policy) check(r *http.Request, path *pathform.Path, d *Decision) {
 	case path.Refusal != "":
 		d.refuse(http.StatusBadRequest, attempt.ReasonRawPath, path.Refusal)
 	case path.Unusual == "":
-	case p.admits(r):
+	case p.admits(r, path):
 		d.Unusual = true
 	default:
 		d.refuse(http.StatusBadRequest, attempt.ReasonRawPath, "The path holds "+path.Unusual+", which servers read in different ways.")
@@ -189,13 +197,13 @@ func (p *Policy) check(r *http.Request, path *pathform.Path, d *Decision) {
 }
 
 // admits reports whether a pattern admits unusual paths there.
-func (p *Policy) admits(r *http.Request) bool {
+func (p *Policy) admits(r *http.Request, path *pathform.Path) bool {
 	if len(p.raw) == 0 {
 		return false
 	}
-	host, sent := pathform.CanonicalHost(r.Host), pathform.Sent(r.URL)
+	host := pathform.CanonicalHost(r.Host)
 	return slices.ContainsFunc(p.raw, func(raw *pathform.Pattern) bool {
-		return raw.MatchesMethod(r.Method) && (raw.Host() == "" || raw.Host() == host) && raw.MatchesSent(sent)
+		return raw.MatchesMethod(r.Method) && (raw.Host() == "" || raw.Host() == host) && raw.MatchesSent(path)
 	})
 }
 
@@ -252,18 +260,20 @@ func routeOf(pattern string) string { return pattern[max(strings.IndexByte(patte
 
 // named appends the most specific of the rules that the path matches exactly.
 func (q *query) named(found []*rule) []*rule {
-next:
-	for _, r := range q.policy.rules {
-		if !r.MatchesMethod(q.method) || r.Host() != "" && r.Host() != q.host || !r.Opens(q.path) {
-			continue
-		}
-		for _, other := range found {
-			if other.Precedes(r.Pattern) {
-				continue next
+	for list := range q.candidates() {
+	next:
+		for _, r := range list {
+			if !r.MatchesMethod(q.method) || r.Host() != "" && r.Host() != q.host || !r.Opens(q.path) || slices.Contains(found, r) {
+				continue
 			}
+			for _, other := range found {
+				if other.Precedes(r.Pattern) {
+					continue next
+				}
+			}
+			found = slices.DeleteFunc(found, func(other *rule) bool { return r.Precedes(other.Pattern) })
+			found = append(found, r)
 		}
-		found = slices.DeleteFunc(found, func(other *rule) bool { return r.Precedes(other.Pattern) })
-		found = append(found, r)
 	}
 	return found
 }
@@ -271,20 +281,40 @@ next:
 // restrict adds every rule that holds for the path and that no rule which names it is an exception from.
 func (q *query) restrict(named []*rule, holds func(*pathform.Pattern, *pathform.Path) bool) {
 	route := ""
-	for _, r := range q.policy.rules {
-		if r.Public || !r.MatchesMethod(q.method) || !q.mayBeHost(r.Host()) || !holds(r.Pattern, q.path) {
-			continue
-		}
-		if slices.ContainsFunc(named, func(e *rule) bool { return e.Lifts(r.Pattern) }) {
-			continue
-		}
-		q.d.need(r)
-		if len(named) == 0 && len(r.Route()) > len(routeOf(route)) {
-			route = r.String()
+	for list := range q.candidates() {
+		for _, r := range list {
+			if r.Public || !r.MatchesMethod(q.method) || !q.mayBeHost(r.Host()) || !holds(r.Pattern, q.path) {
+				continue
+			}
+			if slices.ContainsFunc(named, func(e *rule) bool { return e.Lifts(r.Pattern) }) {
+				continue
+			}
+			q.d.need(r)
+			if len(r.Route()) > len(routeOf(route)) {
+				route = r.String()
+			}
 		}
 	}
 	if q.d.Pattern == "" {
 		q.d.Pattern = route
+	}
+}
+
+// candidates yields the rules that may hold for the path or for something beneath it.
+func (q *query) candidates() iter.Seq[[]*rule] {
+	return func(yield func([]*rule) bool) {
+		var buffer [8][]byte
+		names, all := q.path.Names(buffer[:0])
+		if all || len(names) == 0 {
+			yield(q.policy.rules)
+			return
+		}
+		for _, name := range names {
+			if list := q.policy.named[string(name)]; list != nil && !yield(list) {
+				return
+			}
+		}
+		yield(q.policy.wild)
 	}
 }
 

@@ -43,6 +43,10 @@ func (p *Policy) decideTree(r *http.Request, q *query) {
 	if fields == nil {
 		return
 	}
+	if len(fields[0])+len(r.URL.Path) > pathform.MaxBytes {
+		d.refuse(http.StatusRequestURITooLong, attempt.ReasonRawPath, "The path and the Destination field are longer than 8192 bytes together.")
+		return
+	}
 	there := destination(r, fields)
 	if there == nil {
 		d.refuse(http.StatusBadRequest, attempt.ReasonRawPath, "The Destination field is repeated or is not a URL.")
