@@ -154,3 +154,21 @@ func (p *Process) Err() error {
 	defer p.mu.Unlock()
 	return p.err
 }
+
+// aloneEnv names the test that a process of [Alone] runs.
+const aloneEnv = "OTELAUTH_TESTKIT_ALONE"
+
+// Alone reports whether the calling test has this process to itself. When it has not, Alone runs the test once
+// more in a process of its own and reports its failure; the caller then returns. What measures the heap needs it.
+func Alone(t *testing.T) bool {
+	t.Helper()
+	if os.Getenv(aloneEnv) == t.Name() {
+		return true
+	}
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.timeout=10m") //nolint:gosec // G204: this test binary
+	cmd.Env = append(os.Environ(), aloneEnv+"="+t.Name())
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("in a process of its own: %v\n%s", err, out)
+	}
+	return false
+}
