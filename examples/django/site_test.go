@@ -20,6 +20,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/otelauth/otelauth-go/internal/testkit"
 )
 
 // python is the one that Debian's Django and gunicorn belong to; another in the PATH knows neither.
@@ -159,7 +161,7 @@ func start(t *testing.T) *site {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
-	port := freePort(t)
+	port := testkit.FreePort(t)
 	s.metrics = "http://" + net.JoinHostPort("127.0.0.1", port) + "/metrics"
 	env = append(os.Environ(),
 		"OTELAUTH_SQL_DSN=file:"+database+"?mode=ro",
@@ -173,16 +175,6 @@ func start(t *testing.T) *site {
 	}
 	s.url = "http://" + listening.Address
 	return s
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }
 
 // answer is what a client got.

@@ -6,18 +6,12 @@ package gateway
 import (
 	"bufio"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -28,6 +22,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
@@ -100,30 +95,10 @@ func (s *site) ask(t *testing.T, name string) (address string) {
 // certificate writes the proxy's certificate and key.
 func (s *site) certificate(t *testing.T, dir string) (cert, key string) {
 	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "shop.example"}, DNSNames: []string{"shop.example"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	parsed, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.roots = x509.NewCertPool()
-	s.roots.AddCert(parsed)
-	secret, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert = write(t, dir, "shop.example.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
-	key = write(t, dir, "shop.example.key", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})))
+	certificate := testkit.NewCertificate(t, "shop.example")
+	s.roots = certificate.Pool()
+	cert = write(t, dir, "shop.example.pem", string(certificate.CertPEM))
+	key = write(t, dir, "shop.example.key", string(certificate.KeyPEM))
 	return cert, key
 }
 
@@ -200,7 +175,7 @@ func caddy(t *testing.T) *site {
 func (s *site) serve(t *testing.T, start func() *process) {
 	t.Helper()
 	for range 5 {
-		s.address = freeAddress(t)
+		s.address = testkit.FreeAddress(t)
 		s.proxy = start()
 		if s.up(t) {
 			return

@@ -108,3 +108,14 @@ func (c *Certificate) Write(t testing.TB, dir string) (certFile, keyFile string)
 	}
 	return certFile, keyFile
 }
+
+// WriteCA writes a certificate, such as that of an httptest.Server, into a temporary file and returns its name.
+func WriteCA(t testing.TB, certificate *x509.Certificate) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "ca.pem")
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw})
+	if err := os.WriteFile(name, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}

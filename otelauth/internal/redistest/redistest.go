@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/otelauth/otelauth-go/internal/testkit"
 )
 
 // Server is a redis-server of the test's own.
@@ -57,13 +59,7 @@ func (s *Server) Restart(t testing.TB) {
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.Now().Add(30 * time.Second)
-	for !s.Answers() {
-		if time.Now().After(deadline) {
-			t.Fatalf("redis-server on %s does not answer", s.Addr)
-		}
-		<-time.After(5 * time.Millisecond)
-	}
+	testkit.Eventually(t, "an answer of redis-server on "+s.Addr, s.Answers)
 }
 
 // Answers reports whether the server answers a PING within a second.
@@ -112,12 +108,10 @@ func (s *Server) Client(t testing.TB) *redis.Client {
 func freePort(t testing.TB) int {
 	t.Helper()
 	for range 100 {
-		l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+		port, err := strconv.Atoi(testkit.FreePort(t))
 		if err != nil {
 			t.Fatal(err)
 		}
-		port := l.Addr().(*net.TCPAddr).Port
-		_ = l.Close()
 		if port < 55000 {
 			return port
 		}
