@@ -9,14 +9,12 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"net"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/otelauth/otelauth-go/internal/testkit"
 )
@@ -113,8 +111,7 @@ type directory struct {
 	dir         string
 	ldaps, ldap string // addresses
 	roots       *x509.CertPool
-	cmd         *exec.Cmd
-	log         bytes.Buffer
+	slapd       *testkit.Process
 }
 
 func startDirectory(t *testing.T) *directory {
@@ -142,7 +139,6 @@ func startDirectory(t *testing.T) *directory {
 		t.Fatalf("slapadd: %v\n%s", err, out)
 	}
 	d.start(t)
-	t.Cleanup(d.kill)
 	return d
 }
 
@@ -172,45 +168,15 @@ func (d *directory) socket() string { return filepath.Join(d.dir, "sock") }
 func (d *directory) start(t *testing.T) {
 	t.Helper()
 	urls := fmt.Sprintf("ldaps://%s ldap://%s ldapi://%s", d.ldaps, d.ldap, url.PathEscape(d.socket()))
-	d.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), program("slapd"), "-d", "0", "-f", filepath.Join(d.dir, "slapd.conf"), "-h", urls)
-	d.cmd.Stdout, d.cmd.Stderr = &d.log, &d.log
-	if err := d.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	deadline := time.Now().Add(time.Minute)
-	for {
-		c, err := (&net.Dialer{Timeout: time.Second}).DialContext(t.Context(), "tcp", d.ldaps)
-		if err == nil {
-			_ = c.Close()
-			return
-		}
-		if time.Now().After(deadline) {
-			d.kill()
-			t.Fatalf("slapd does not answer: %v\n%s", err, d.log.Bytes())
-		}
-		<-time.After(10 * time.Millisecond)
-	}
-}
-
-func (d *directory) kill() {
-	if d.cmd != nil {
-		_ = d.cmd.Process.Kill()
-		_ = d.cmd.Wait()
-		d.cmd = nil
-	}
+	d.slapd = testkit.Start(t, exec.CommandContext(context.WithoutCancel(t.Context()), program("slapd"), "-d", "0", "-f", filepath.Join(d.dir, "slapd.conf"), "-h", urls))
+	d.slapd.WaitListening(t, "tcp", d.ldaps)
 }
 
 func (d *directory) signal(t *testing.T, sig syscall.Signal) {
 	t.Helper()
-	if err := d.cmd.Process.Signal(sig); err != nil {
-		t.Fatal(err)
-	}
-	deadline := time.Now().Add(time.Minute)
-	for sig == syscall.SIGSTOP && !stopped(d.cmd.Process.Pid) { // a thread may be busy still
-		if time.Now().After(deadline) {
-			t.Fatal("slapd does not stop within a minute")
-		}
-		<-time.After(time.Millisecond)
+	d.slapd.Signal(t, sig)
+	if sig == syscall.SIGSTOP { // a thread may be busy still
+		testkit.Eventually(t, "slapd stops", func() bool { return stopped(d.slapd.Pid()) })
 	}
 }
 

@@ -145,6 +145,28 @@ func (p *Process) Signal(t testing.TB, sig os.Signal) {
 // Stop terminates the process, kills it when that takes too long, and returns when it has ended.
 func (p *Process) Stop() { p.stop() }
 
+// Kill ends the process at once, as a power cut does, and returns when it has ended.
+func (p *Process) Kill() {
+	_ = p.cmd.Process.Kill()
+	<-p.ended
+}
+
+// Pid returns the number of the process.
+func (p *Process) Pid() int { return p.cmd.Process.Pid }
+
+// ExitCode waits for the end of the process and returns its exit code.
+func (p *Process) ExitCode(t testing.TB) int {
+	t.Helper()
+	limit := time.NewTimer(Patience)
+	defer limit.Stop()
+	select {
+	case <-p.ended:
+	case <-limit.C:
+		t.Fatalf("still running after %v:\n%s", Patience, p.Output())
+	}
+	return p.cmd.ProcessState.ExitCode()
+}
+
 // Ended is closed when the process has ended and all of its output is read.
 func (p *Process) Ended() <-chan struct{} { return p.ended }
 

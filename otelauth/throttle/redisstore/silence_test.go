@@ -11,6 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
 	"github.com/otelauth/otelauth-go/otelauth/throttle/redisstore"
 )
@@ -76,12 +77,12 @@ func frozen(t *testing.T) (s *redisstore.Store, thaw func()) {
 	s = newStore(t, redisstore.Config{Client: srv.Client(t), Timeout: 200 * time.Millisecond, ProbeEvery: 10 * time.Millisecond, Notice: n.add})
 	srv.Signal(t, syscall.SIGSTOP)
 	wrong(t, s, bill(9, 5), 1)
-	if lost := within(t, "the loss", n.c); lost.Err == nil {
+	if lost := testkit.Receive(t, "the loss", n.c); lost.Err == nil {
 		t.Fatal(lost)
 	}
 	return s, func() {
 		srv.Signal(t, syscall.SIGCONT)
-		if found := within(t, "the return", n.c); found.Err != nil {
+		if found := testkit.Receive(t, "the return", n.c); found.Err != nil {
 			t.Fatal(found)
 		}
 	}
