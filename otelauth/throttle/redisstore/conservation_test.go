@@ -128,6 +128,7 @@ func startFleet(t *testing.T, gateways int) *fleet {
 
 // guess tries one wrong password and reports whether the gateway judged it.
 func (f *fleet) guess(t *testing.T, gateway int, account string) bool {
+	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, f.urls[gateway], http.NoBody)
 	if err != nil {
 		t.Error(err)
@@ -214,6 +215,7 @@ var conservationCases = []struct {
 	{
 		"gateway stopped",
 		func(t *testing.T, f *fleet, _ int, _ string) int {
+			t.Helper()
 			f.gateways[0].Signal(t, syscall.SIGSTOP)
 			<-time.After(2 * redisstore.DefaultTimeout) // in the time of the operating system
 			f.gateways[0].Signal(t, syscall.SIGCONT)
@@ -224,6 +226,7 @@ var conservationCases = []struct {
 	{
 		"Redis frozen for a moment",
 		func(t *testing.T, f *fleet, _ int, _ string) int {
+			t.Helper()
 			f.redis.Signal(t, syscall.SIGSTOP)
 			<-time.After(redisstore.DefaultTimeout / 5) // in the time of the operating system
 			f.redis.Signal(t, syscall.SIGCONT)
@@ -234,6 +237,7 @@ var conservationCases = []struct {
 	{
 		"Redis frozen",
 		func(t *testing.T, f *fleet, round int, account string) int {
+			t.Helper()
 			f.redis.Signal(t, syscall.SIGSTOP)
 			judged := f.untilShared(t, false, 2*round+1, account)
 			judged += f.storm(t, account).end()
@@ -245,6 +249,7 @@ var conservationCases = []struct {
 	{
 		"Redis killed and restarted",
 		func(t *testing.T, f *fleet, round int, account string) int {
+			t.Helper()
 			f.redis.Kill()
 			judged := f.untilShared(t, false, 2*round+2, account)
 			judged += f.storm(t, account).end()
