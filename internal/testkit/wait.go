@@ -33,8 +33,8 @@ func Receive[T any](t testing.TB, what string, c <-chan T) T {
 	case v := <-c:
 		return v
 	case <-limit.C:
+		t.Fatalf("%s: not within %v", what, Patience)
 	}
-	t.Fatalf("%s: not within %v", what, Patience)
 	var none T
 	return none
 }
