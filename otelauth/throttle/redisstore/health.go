@@ -22,7 +22,9 @@ type health struct {
 	closed   atomic.Bool
 	failures atomic.Int32  // in a row
 	answered atomic.Uint64 // replies of any kind since the start
-	lost     chan struct{} // wakes the worker to probe
+	// unfinished is what a command counted that the client gave up before Redis was lost or answered.
+	unfinished atomic.Pointer[silence]
+	lost       chan struct{} // wakes the worker to probe
 
 	mu      sync.Mutex // orders the notices as the changes
 	foreign time.Time  // when a foreign value was reported last
@@ -96,13 +98,15 @@ func (s *Store) within(ctx context.Context, do func(context.Context) error, tooL
 			tooLate()
 		}
 	}()
-	quiet := silence{answered: s.health.answered.Load()}
+	quiet := s.health.silence()
 	step := time.NewTimer(s.cfg.Timeout / silenceSteps)
 	defer step.Stop()
 	for {
 		select {
 		case err := <-done:
 			if isOwnDelay(err) {
+				unfinished := quiet
+				s.health.unfinished.Store(&unfinished)
 				return fmt.Errorf("%w: %w", errBusy, err)
 			}
 			return err
@@ -126,6 +130,16 @@ func (s *Store) within(ctx context.Context, do func(context.Context) error, tooL
 type silence struct {
 	answered    uint64 // replies to this process, when they were looked at last
 	quiet, long int    // steps since the last reply, and since the beginning
+}
+
+// silence returns a new count. It continues that of a command which the client gave up, when Redis
+// has answered nothing since then: the client reads a clock, so on a busy CPU it gives up earlier.
+func (h *health) silence() silence {
+	q := silence{answered: h.answered.Load()}
+	if last := h.unfinished.Load(); last != nil && last.answered == q.answered {
+		q.quiet = last.quiet
+	}
+	return q
 }
 
 const (

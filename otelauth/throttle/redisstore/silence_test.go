@@ -69,6 +69,31 @@ func TestBusyProcessHoldsItsGuesses(t *testing.T) {
 	}
 }
 
+// TestSilenceOutlastsTheClient checks that a frozen Redis is lost also when the client gives up each command, by a
+// clock, before the silence is complete.
+func TestSilenceOutlastsTheClient(t *testing.T) {
+	t.Parallel()
+	srv := startRedis(t)
+	c := redis.NewClient(&redis.Options{Addr: srv.Addr, ReadTimeout: 100 * time.Millisecond})
+	t.Cleanup(func() { _ = c.Close() })
+	s := newStore(t, redisstore.Config{Client: c, Timeout: time.Second, ProbeEvery: time.Hour})
+	srv.Signal(t, syscall.SIGSTOP)
+	held := 0
+	testkit.Eventually(t, "the loss", func() bool {
+		a, err := s.Spend(ctx, bill(1, 1000))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a.Verdict == throttle.Held {
+			held++
+		}
+		return !s.Shared()
+	})
+	if held == 0 {
+		t.Error("the first command outlasted its timeout")
+	}
+}
+
 // frozen returns a store whose Redis is frozen, and what thaws it.
 func frozen(t *testing.T) (s *redisstore.Store, thaw func()) {
 	t.Helper()
