@@ -298,7 +298,7 @@ func TestGatewayGone(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := start(t)
-			s.gateway.stop()
+			s.gateway.Stop()
 			for _, target := range []string{"/orders", "/open/x"} {
 				if got := s.do(t, "late", "GET", target, alice); got.status < 500 {
 					t.Errorf("%s: %d", target, got.status)
