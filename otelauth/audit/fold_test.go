@@ -144,7 +144,7 @@ func TestFloodOfRefusals(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		perSecond := 50_000
-		if raceEnabled {
+		if testkit.Race {
 			perSecond = 5_000
 		}
 		const ticks, seconds = 20, 60
@@ -447,7 +447,7 @@ func TestRoomOfOthers(t *testing.T) {
 		return
 	}
 	networks := 1_000_000
-	if raceEnabled {
+	if testkit.Race {
 		networks = 100_000
 	}
 	y := newTally()

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
 )
 
@@ -243,7 +244,7 @@ func TestExhaustedAllocatesNothing(t *testing.T) {
 	if !th.Exhausted(owner) || th.Exhausted(stranger) {
 		t.Fatal("the test's premise")
 	}
-	if raced {
+	if testkit.Race {
 		return
 	}
 	if n := testing.AllocsPerRun(100, func() { th.Exhausted(owner); th.Exhausted(stranger) }); n != 0 {

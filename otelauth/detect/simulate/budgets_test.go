@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth/detect"
 	"github.com/otelauth/otelauth-go/otelauth/detect/simulate"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
@@ -28,7 +29,7 @@ func noRules() (off []string) {
 func TestHonestPeopleAreNotKeptOut(t *testing.T) {
 	t.Parallel()
 	s := simulate.Scenario{Seed: 13, Off: noRules(), Throttle: simulate.Budgets(throttle.Budgets{})}
-	if raceEnabled {
+	if testkit.Race {
 		s.Users, s.Days = 1500, 3
 	}
 	if r := run(t, s); r.KeptOut != 0 || r.KeptOutUsers != 0 || r.Guesses == 0 {
