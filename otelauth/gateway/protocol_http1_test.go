@@ -5,6 +5,7 @@ package gateway_test
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
