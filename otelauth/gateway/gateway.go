@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -198,7 +199,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.id = requestID(r.Header)
 	x.ids[0] = x.id
 	w.Header()["X-Request-Id"] = x.ids[:1:1]
-	if r.Header["Baggage"] != nil && g.mw.Untrusted(r) {
+	if baggage := r.Header["Baggage"]; baggage != nil && (isLongBaggage(baggage) || g.mw.Untrusted(r)) {
 		delete(r.Header, "Baggage") // before anybody extracts it
 	}
 	x.server, _ = r.Context().Value(http.ServerContextKey).(*http.Server)
@@ -223,6 +224,18 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w = &nginxWriter{ResponseWriter: w, x: x}
 	}
 	g.handler.ServeHTTP(w, st.original(r, x))
+}
+
+// The bounds of a Baggage field that is read: what W3C Baggage, section 3.3.2, demands that every implementation keeps is 64
+// members in 8192 bytes. Parsing costs too much beyond 2048 bytes.
+const (
+	maxBaggageMembers = 64
+	maxBaggageBytes   = 2 << 10
+)
+
+// isLongBaggage reports whether the lines of a Baggage field have more members or bytes than are read.
+func isLongBaggage(lines []string) bool {
+	return len(lines) > 1 || len(lines[0]) > maxBaggageBytes || strings.Count(lines[0], ",") >= maxBaggageMembers
 }
 
 // endpoint is otelauth's question about a request. The state that answers it stays with the request.

@@ -62,6 +62,9 @@ func Get(u *url.URL) *Path {
 	return p
 }
 
+// SentBytes returns the length of the path as it was sent.
+func (p *Path) SentBytes() int { return len(p.sent) }
+
 // Free ends the use of p.
 func (p *Path) Free() { paths.Put(p) }
 
