@@ -226,14 +226,14 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.handler.ServeHTTP(w, st.original(r, x))
 }
 
-// The bounds of a Baggage field that is read: what W3C Baggage, section 3.3.2, demands that every implementation keeps is 64
-// members in 8192 bytes. Parsing costs too much beyond 2048 bytes.
+// The bounds of a Baggage field that is read. W3C Baggage, section 3.3.2, asks for 64 members in 8192 bytes; reading so many bytes
+// costs more than a request without credentials may cost.
 const (
 	maxBaggageMembers = 64
-	maxBaggageBytes   = 2 << 10
+	maxBaggageBytes   = 1 << 10
 )
 
-// isLongBaggage reports whether the lines of a Baggage field have more members or bytes than are read.
+// isLongBaggage reports whether a Baggage field has more lines, members or bytes than are read. The gateway then removes it.
 func isLongBaggage(lines []string) bool {
 	return len(lines) > 1 || len(lines[0]) > maxBaggageBytes || strings.Count(lines[0], ",") >= maxBaggageMembers
 }

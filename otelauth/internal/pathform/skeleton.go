@@ -38,14 +38,11 @@ var plainLetters = map[rune]string{
 	'ᵽ': "p", 'ɍ': "r", 'ȿ': "s", 'ⱦ': "t", 'ʉ': "u", 'ʋ': "v", 'ɏ': "y", 'ƶ': "z", 'ɀ': "z", 'ⱥ': "a", 'ƒ': "f", 'ɓ': "b", 'ɗ': "d",
 }
 
-// isScriptSuffix reports whether segments with this ending may be programs, to which a server hands the rest of the path.
-func isScriptSuffix(s []byte) bool {
-	switch string(s) {
-	case "php", "php3", "php4", "php5", "php7", "php8", "phtml", "phar", "cgi", "fcgi", "pl", "py", "rb", "lua", "sh", "exe", "dll",
-		"asp", "aspx", "ashx", "asmx", "axd", "svc", "jsp", "jspx", "do", "action", "cfm", "cfc", "nsf":
-		return true
-	}
-	return false
+// scriptSuffixes are endings of segments that may be programs, to which a server hands the rest of the path.
+var scriptSuffixes = map[string]bool{
+	"php": true, "php3": true, "php4": true, "php5": true, "php7": true, "php8": true, "phtml": true, "phar": true, "cgi": true, "fcgi": true,
+	"pl": true, "py": true, "rb": true, "lua": true, "sh": true, "exe": true, "dll": true, "asp": true, "aspx": true, "ashx": true, "asmx": true,
+	"axd": true, "svc": true, "jsp": true, "jspx": true, "do": true, "action": true, "cfm": true, "cfc": true, "nsf": true,
 }
 
 const maxSuffixBytes = 6
@@ -332,12 +329,19 @@ const (
 	mayCut                // what follows may not belong to the name
 	noName                // does not make a name
 	isSpecial             // a slash, a dot or a percent sign
+	isBegin               // one of scriptSuffixes begins with it
 )
 
-var skeletonKinds = [256]byte{
-	'?': mayEnd | mayCut, '#': mayEnd | mayCut, ';': mayEnd | mayCut, control: mayEnd | mayCut, ':': mayCut,
-	' ': noName, '.': noName | isSpecial, '/': isSpecial | mayCut, '%': isSpecial,
-}
+var skeletonKinds = func() [256]byte {
+	kinds := [256]byte{
+		'?': mayEnd | mayCut, '#': mayEnd | mayCut, ';': mayEnd | mayCut, control: mayEnd | mayCut, ':': mayCut,
+		' ': noName, '.': noName | isSpecial, '/': isSpecial | mayCut, '%': isSpecial,
+	}
+	for suffix := range scriptSuffixes {
+		kinds[suffix[0]] |= isBegin
+	}
+	return kinds
+}()
 
 // newSegment returns the segment with which a skeleton begins. It refuses one of which nothing but dots, spaces and controls is
 // left for a server that cuts off parameters, a query, a fragment or a stream.
@@ -371,9 +375,12 @@ func newSegment(skeleton []byte) (s segment, refusal string) {
 
 // isScript reports whether text begins with a suffix of programs and no letter or digit after it.
 func isScript(text []byte) bool {
-	n := 0
+	if len(text) < 2 || skeletonKinds[text[0]]&isBegin == 0 {
+		return false
+	}
+	n := 1
 	for n < len(text) && n <= maxSuffixBytes && (text[n] >= 'a' && text[n] <= 'z' || text[n] >= '0' && text[n] <= '9') {
 		n++
 	}
-	return n > 1 && n <= maxSuffixBytes && isScriptSuffix(text[:n])
+	return n > 1 && n <= maxSuffixBytes && scriptSuffixes[string(text[:n])]
 }
