@@ -328,14 +328,15 @@ const (
 	mayEnd    = 1 << iota // a server may take the path to end here
 	mayCut                // what follows may not belong to the name
 	noName                // does not make a name
-	isSpecial             // a slash, a dot or a percent sign
+	isPercent             // a percent sign
 	isBegin               // one of scriptSuffixes begins with it
+	isDot                 // stands before such a suffix; the next bit after isBegin
 )
 
 var skeletonKinds = func() [256]byte {
 	kinds := [256]byte{
 		'?': mayEnd | mayCut, '#': mayEnd | mayCut, ';': mayEnd | mayCut, control: mayEnd | mayCut, ':': mayCut,
-		' ': noName, '.': noName | isSpecial, '/': isSpecial | mayCut, '%': isSpecial,
+		' ': noName, '.': noName | isDot, '/': mayCut, '%': isPercent,
 	}
 	for suffix := range scriptSuffixes {
 		kinds[suffix[0]] |= isBegin
@@ -353,19 +354,18 @@ func newSegment(skeleton []byte) (s segment, refusal string) {
 	if name == len(skeleton) || skeletonKinds[skeleton[name]]&mayCut != 0 {
 		return s, refuseNameless
 	}
-	seen, at := byte(0), 0
+	seen, before, at := byte(0), byte(0), 0
 	for ; at < len(skeleton) && skeleton[at] != '/'; at++ {
 		kind := skeletonKinds[skeleton[at]]
+		suffix := before >> 1 & kind & isBegin // behind a dot
+		before = kind
 		seen |= kind
-		if kind&isSpecial == 0 {
-			continue
-		}
-		if skeleton[at] == '%' {
-			if isEscape(skeleton[at:]) {
-				return s, "The path holds a sign that stands for a percent sign before two digits."
-			}
-		} else if !s.script {
-			s.script = isScript(skeleton[at+1:])
+		switch {
+		case kind&isPercent|suffix == 0:
+		case suffix != 0:
+			s.script = s.script || isScript(skeleton[at:])
+		case isEscape(skeleton[at:]):
+			return s, "The path holds a sign that stands for a percent sign before two digits."
 		}
 	}
 	s.length, s.ends = at, s.script || seen&mayEnd != 0
@@ -375,10 +375,7 @@ func newSegment(skeleton []byte) (s segment, refusal string) {
 
 // isScript reports whether text begins with a suffix of programs and no letter or digit after it.
 func isScript(text []byte) bool {
-	if len(text) < 2 || skeletonKinds[text[0]]&isBegin == 0 {
-		return false
-	}
-	n := 1
+	n := 0
 	for n < len(text) && n <= maxSuffixBytes && (text[n] >= 'a' && text[n] <= 'z' || text[n] >= '0' && text[n] <= '9') {
 		n++
 	}
