@@ -38,11 +38,14 @@ var plainLetters = map[rune]string{
 	'ᵽ': "p", 'ɍ': "r", 'ȿ': "s", 'ⱦ': "t", 'ʉ': "u", 'ʋ': "v", 'ɏ': "y", 'ƶ': "z", 'ɀ': "z", 'ⱥ': "a", 'ƒ': "f", 'ɓ': "b", 'ɗ': "d",
 }
 
-// scriptSuffixes are endings of segments that may be programs, to which a server hands the rest of the path.
-var scriptSuffixes = map[string]bool{
-	"php": true, "php3": true, "php4": true, "php5": true, "php7": true, "php8": true, "phtml": true, "phar": true, "cgi": true, "fcgi": true,
-	"pl": true, "py": true, "rb": true, "lua": true, "sh": true, "exe": true, "dll": true, "asp": true, "aspx": true, "ashx": true, "asmx": true,
-	"axd": true, "svc": true, "jsp": true, "jspx": true, "do": true, "action": true, "cfm": true, "cfc": true, "nsf": true,
+// isScriptSuffix reports whether segments with this ending may be programs, to which a server hands the rest of the path.
+func isScriptSuffix(s []byte) bool {
+	switch string(s) {
+	case "php", "php3", "php4", "php5", "php7", "php8", "phtml", "phar", "cgi", "fcgi", "pl", "py", "rb", "lua", "sh", "exe", "dll",
+		"asp", "aspx", "ashx", "asmx", "axd", "svc", "jsp", "jspx", "do", "action", "cfm", "cfc", "nsf":
+		return true
+	}
+	return false
 }
 
 const maxSuffixBytes = 6
@@ -329,7 +332,7 @@ const (
 	mayCut                // what follows may not belong to the name
 	noName                // does not make a name
 	isPercent             // a percent sign
-	isBegin               // one of scriptSuffixes begins with it
+	isBegin               // a suffix of programs begins with a letter
 	isDot                 // stands before such a suffix; the next bit after isBegin
 )
 
@@ -338,8 +341,8 @@ var skeletonKinds = func() [256]byte {
 		'?': mayEnd | mayCut, '#': mayEnd | mayCut, ';': mayEnd | mayCut, control: mayEnd | mayCut, ':': mayCut,
 		' ': noName, '.': noName | isDot, '/': mayCut, '%': isPercent,
 	}
-	for suffix := range scriptSuffixes {
-		kinds[suffix[0]] |= isBegin
+	for c := 'a'; c <= 'z'; c++ {
+		kinds[c] |= isBegin
 	}
 	return kinds
 }()
@@ -379,5 +382,5 @@ func isScript(text []byte) bool {
 	for n < len(text) && n <= maxSuffixBytes && (text[n] >= 'a' && text[n] <= 'z' || text[n] >= '0' && text[n] <= '9') {
 		n++
 	}
-	return n > 1 && n <= maxSuffixBytes && scriptSuffixes[string(text[:n])]
+	return n > 1 && n <= maxSuffixBytes && isScriptSuffix(text[:n])
 }
