@@ -5,14 +5,7 @@ package examples_test
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
-	"math/big"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,6 +15,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/otelauth/otelauth-go/examples/shop/pki"
 )
 
 // TestReadmeCommands: .ci/run takes the first command that begins with "go run" and the first that
@@ -40,7 +35,7 @@ func TestReadmeClone(t *testing.T) {
 	var edit string
 	for _, b := range blocks(file(t, "README.md"), "sh") {
 		if strings.HasPrefix(b, "go mod edit ") {
-			edit = strings.TrimSpace(b)
+			edit = strings.ReplaceAll(b, "\\\n", "")
 		}
 	}
 	clone, err := filepath.Abs(root)
@@ -133,24 +128,16 @@ func sandbox(t *testing.T, block string) string {
 	write(t, dir, "identity.key", "k1:"+strings.Repeat("0f", 32)+"\n")
 	write(t, dir, "redis.url", "redis://127.0.0.1:6379/0\n")
 
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	authority, err := pki.New(time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "orders.example"}, DNSNames: []string{"orders.example"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-	}
-	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	pair, err := authority.Issue("orders.example")
 	if err != nil {
 		t.Fatal(err)
 	}
-	encoded, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	write(t, dir, "tls.crt", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})))
-	write(t, dir, "tls.key", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: encoded})))
+	write(t, dir, "tls.crt", string(pair.Cert))
+	write(t, dir, "tls.key", string(pair.Key))
 	return dir
 }
 

@@ -86,7 +86,8 @@ func integrated(directory string, mux *http.ServeMux) (http.Handler, func()) {
 	check(err) // not in the README
 	mw, err := otelauth.New(otelauth.Config{Realm: "orders", Accounts: users, Routes: mux})
 	check(err) // not in the README
-	handler := otelhttp.NewHandler(mw.Wrap(mux), "orders", otelhttp.WithPublicEndpointFn(mw.Untrusted), otelhttp.WithServerName("orders.example:443"))
+	handler := otelhttp.NewHandler(mw.Wrap(mux), "orders",
+		otelhttp.WithPublicEndpointFn(mw.Untrusted), otelhttp.WithServerName("orders.example:443"))
 
 	return handler, func() { _, _ = mw.Close(), users.Close() }
 }
