@@ -113,6 +113,7 @@ func (d *traceData) readMetric(t *testing.T, text string) {
 	t.Helper()
 	var all struct {
 		ScopeMetrics []struct {
+			Scope   struct{ Name string }
 			Metrics []struct {
 				Name string
 				Data struct {
@@ -127,7 +128,11 @@ func (d *traceData) readMetric(t *testing.T, text string) {
 	if err := json.NewDecoder(strings.NewReader(text)).Decode(&all); err != nil {
 		t.Fatal(err)
 	}
-	first := all.ScopeMetrics[0].Metrics[0]
+	ours := 0 // the order of scopes varies
+	for !strings.HasSuffix(all.ScopeMetrics[ours].Scope.Name, "otelauth-go/metrics") {
+		ours++
+	}
+	first := all.ScopeMetrics[ours].Metrics[0]
 	d.Metric, d.Labels, d.Value = first.Name, first.Data.DataPoints[0].Attributes.attributes(), int(first.Data.DataPoints[0].Value)
 }
 
