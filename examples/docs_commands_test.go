@@ -14,16 +14,15 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
-	"github.com/otelauth/otelauth-go/examples/shop/pki"
+	"github.com/otelauth/otelauth-go/internal/testkit"
 )
 
 // TestReadmeCommands: .ci/run takes the first command that begins with "go run" and the first that
 // begins with "go test". It adds --once to the first.
 func TestReadmeCommands(t *testing.T) {
 	t.Parallel()
-	sh := blocks(file(t, "README.md"), "sh")
+	sh := blocks(fromRoot(t, "README.md"), "sh")
 	if len(sh) == 0 || sh[0] != "go run ./examples/quickstart\ngo test ./...\n" {
 		t.Errorf("the first sh block is %q", sh)
 	}
@@ -33,7 +32,7 @@ func TestReadmeCommands(t *testing.T) {
 func TestReadmeClone(t *testing.T) {
 	t.Parallel()
 	var edit string
-	for _, b := range blocks(file(t, "README.md"), "sh") {
+	for _, b := range blocks(fromRoot(t, "README.md"), "sh") {
 		if strings.HasPrefix(b, "go mod edit ") {
 			edit = strings.ReplaceAll(b, "\\\n", "")
 		}
@@ -49,7 +48,7 @@ func TestReadmeClone(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "go.mod", "module orders\n\ngo 1.26.0\n")
 	write(t, dir, "main.go", "package main\n\nimport _ \"github.com/otelauth/otelauth-go/otelauth\"\n\nfunc main() {}\n")
-	write(t, dir, "go.sum", file(t, "go.sum")) // as go mod tidy would write it
+	write(t, dir, "go.sum", fromRoot(t, "go.sum")) // as go mod tidy would write it
 	for _, args := range [][]string{args, {"go", "build", "-mod=mod", "-o", os.DevNull, "."}} {
 		cmd := exec.CommandContext(t.Context(), args[0], args[1:]...)
 		cmd.Dir = dir
@@ -128,16 +127,9 @@ func sandbox(t *testing.T, block string) string {
 	write(t, dir, "identity.key", "k1:"+strings.Repeat("0f", 32)+"\n")
 	write(t, dir, "redis.url", "redis://127.0.0.1:6379/0\n")
 
-	authority, err := pki.New(time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	pair, err := authority.Issue("orders.example")
-	if err != nil {
-		t.Fatal(err)
-	}
-	write(t, dir, "tls.crt", string(pair.Cert))
-	write(t, dir, "tls.key", string(pair.Key))
+	certificate := testkit.NewCertificate(t, "orders.example")
+	write(t, dir, "tls.crt", string(certificate.CertPEM))
+	write(t, dir, "tls.key", string(certificate.KeyPEM))
 	return dir
 }
 
@@ -211,9 +203,9 @@ func checkCommand(t *testing.T, here string, args []string) error {
 	t.Helper()
 	switch args[0] {
 	case ".ci/run", ".ci/full":
-		script := file(t, args[0])
+		script := fromRoot(t, args[0])
 		for _, step := range args[1:] {
-			if !strings.Contains(script, "\nstep_"+step+"()") && !strings.Contains(script, "\n"+step+")\n") {
+			if !strings.Contains(script, "\nstep_"+step+"()") && !strings.Contains(script, "\n"+step+"()") {
 				return fmt.Errorf("there is no step %q", step)
 			}
 		}
@@ -321,7 +313,7 @@ func TestDocsFlags(t *testing.T) {
 // TestDocsYAML: the gateway accepts the configuration file that the page shows.
 func TestDocsYAML(t *testing.T) {
 	t.Parallel()
-	yaml := blocks(file(t, "docs/configuration.md"), "yaml")
+	yaml := blocks(fromRoot(t, "docs/configuration.md"), "yaml")
 	if len(yaml) == 0 {
 		t.Fatal("docs/configuration.md shows no configuration file")
 	}

@@ -25,26 +25,32 @@ import (
 
 const root = ".."
 
-func file(t *testing.T, name string) string {
+func file(t *testing.T, path string) string {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(name)))
+	b, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return string(b)
 }
 
+// fromRoot returns the text of a file that is named by its path from the root, with slashes.
+func fromRoot(t *testing.T, name string) string {
+	t.Helper()
+	return file(t, filepath.Join(root, filepath.FromSlash(name)))
+}
+
 // pages returns README.md and the pages of docs, by their path from the root.
 func pages(t *testing.T) map[string]string {
 	t.Helper()
-	all := map[string]string{"README.md": file(t, "README.md")}
+	all := map[string]string{"README.md": fromRoot(t, "README.md")}
 	found, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
 	if err != nil || len(found) == 0 {
 		t.Fatal("no pages in docs: ", err)
 	}
 	for _, p := range found {
 		name := "docs/" + filepath.Base(p)
-		all[name] = file(t, name)
+		all[name] = fromRoot(t, name)
 	}
 	return all
 }
@@ -105,7 +111,7 @@ func TestDocsGoBlocks(t *testing.T) {
 		}
 		return strings.Join(lines, "\n") + "\n"
 	}
-	source := plain(file(t, "examples/readme_test.go"))
+	source := plain(fromRoot(t, "examples/readme_test.go"))
 	for name, text := range pages(t) {
 		for _, b := range blocks(text, "go") {
 			if !strings.Contains(source, "\n"+plain(b)) {
@@ -113,7 +119,7 @@ func TestDocsGoBlocks(t *testing.T) {
 			}
 		}
 	}
-	if len(blocks(file(t, "README.md"), "go")) == 0 {
+	if len(blocks(fromRoot(t, "README.md"), "go")) == 0 {
 		t.Error("README.md has no Go block")
 	}
 }
@@ -121,7 +127,7 @@ func TestDocsGoBlocks(t *testing.T) {
 // TestDocsSignals compares the tables of docs/signals.md with what is really emitted.
 func TestDocsSignals(t *testing.T) {
 	t.Parallel()
-	text, emitted := file(t, "docs/signals.md"), collect(t)
+	text, emitted := fromRoot(t, "docs/signals.md"), collect(t)
 
 	attributes := make(map[string][]string)
 	for _, row := range rows(t, text, "attribute", "on", "values") {
@@ -179,7 +185,7 @@ func TestDocsSignals(t *testing.T) {
 func TestDocsValues(t *testing.T) {
 	t.Parallel()
 	values := make(map[string]string)
-	for _, row := range rows(t, file(t, "docs/signals.md"), "attribute", "on", "values") {
+	for _, row := range rows(t, fromRoot(t, "docs/signals.md"), "attribute", "on", "values") {
 		values[quoted(row[0])[0]] = row[2]
 	}
 	var outcomes, errorTypes, caches []string
@@ -200,7 +206,7 @@ func TestDocsValues(t *testing.T) {
 	}
 
 	// What the page about failures calls recorded is an error type, an event, a metric or an attribute.
-	page := file(t, "docs/failure-modes.md")
+	page := fromRoot(t, "docs/failure-modes.md")
 	for _, row := range rows(t, page, "what breaks", "the request gets", "what is recorded") {
 		for _, q := range quoted(row[2]) {
 			if !strings.Contains(q, ".") && !slices.Contains(errorTypes, q) {
@@ -213,7 +219,7 @@ func TestDocsValues(t *testing.T) {
 // TestDocsNames: a signal that any page names is in the tables of docs/signals.md.
 func TestDocsNames(t *testing.T) {
 	t.Parallel()
-	signals := file(t, "docs/signals.md")
+	signals := fromRoot(t, "docs/signals.md")
 	known := make(map[string]bool)
 	for _, m := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\|").FindAllStringSubmatch(signals, -1) {
 		known[m[1]] = true
@@ -226,7 +232,7 @@ func TestDocsNames(t *testing.T) {
 			}
 		}
 	}
-	for _, row := range rows(t, file(t, "docs/privacy.md"), "data", "where", "how to avoid it") {
+	for _, row := range rows(t, fromRoot(t, "docs/privacy.md"), "data", "where", "how to avoid it") {
 		for _, q := range quoted(row[0]) {
 			if !known[q] {
 				t.Errorf("docs/privacy.md names %q, which is not in docs/signals.md", q)
@@ -238,7 +244,7 @@ func TestDocsNames(t *testing.T) {
 // TestDocsRules compares the rules and budgets of docs/attacks.md with the code.
 func TestDocsRules(t *testing.T) {
 	t.Parallel()
-	text := file(t, "docs/attacks.md")
+	text := fromRoot(t, "docs/attacks.md")
 	var want, got [][]string
 	for _, r := range detect.Rules() {
 		want = append(want, []string{"`" + r.Name + "`", r.Severity.String(), r.Technique})
@@ -267,7 +273,7 @@ func TestDocsRules(t *testing.T) {
 	}
 
 	// A test of package throttle measures what its doc comment promises.
-	documented := strings.Join(strings.Fields(file(t, "otelauth/throttle/defaults.go")), " ")
+	documented := strings.Join(strings.Fields(fromRoot(t, "otelauth/throttle/defaults.go")), " ")
 	for _, row := range rows(t, text, "from", "first day", "each further day") {
 		if line := strings.Join(row, " "); !strings.Contains(documented, " "+line+" ") {
 			t.Errorf("otelauth/throttle/defaults.go does not contain %q", line)
@@ -279,7 +285,7 @@ func TestDocsRules(t *testing.T) {
 func TestReadmePackages(t *testing.T) {
 	t.Parallel()
 	var listed []string
-	for _, m := range regexp.MustCompile(`(?m)^\| \[([a-z/]+)\]\(([a-z/]+)\) \|`).FindAllStringSubmatch(file(t, "README.md"), -1) {
+	for _, m := range regexp.MustCompile(`(?m)^\| \[([a-z/]+)\]\(([a-z/]+)\) \|`).FindAllStringSubmatch(fromRoot(t, "README.md"), -1) {
 		if m[1] != m[2] {
 			t.Errorf("[%s] leads to %s", m[1], m[2])
 		}
@@ -332,7 +338,7 @@ func TestDocsLinks(t *testing.T) {
 	all := pages(t)
 	for _, name := range []string{"examples/README.md", "examples/routers/README.md", "examples/shop/README.md", "examples/demo/README.md",
 		"examples/gateway/README.md", "examples/django/README.md", "collector-config/README.md"} {
-		all[name] = file(t, name)
+		all[name] = fromRoot(t, name)
 	}
 	for name, text := range all {
 		for _, m := range link.FindAllStringSubmatch(prose(text), -1) {
@@ -346,7 +352,7 @@ func TestDocsLinks(t *testing.T) {
 			}
 			if _, err := os.Stat(filepath.Join(root, filepath.FromSlash(target))); err != nil {
 				t.Errorf("%s links to %s: %v", name, m[1], err)
-			} else if fragment != "" && !slices.Contains(anchors(file(t, target)), fragment) {
+			} else if fragment != "" && !slices.Contains(anchors(fromRoot(t, target)), fragment) {
 				t.Errorf("%s links to %s: there is no such heading", name, m[1])
 			}
 		}

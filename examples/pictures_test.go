@@ -349,7 +349,7 @@ func golden(t *testing.T, name string, got []byte) {
 			t.Fatal(err)
 		}
 	}
-	if diff := cmp.Diff(file(t, "docs/images/"+name), string(got)); diff != "" {
+	if diff := cmp.Diff(fromRoot(t, "docs/images/"+name), string(got)); diff != "" {
 		t.Errorf("run go test ./examples -run TestPicture -update (-file +drawn):\n%s", diff)
 	}
 }
@@ -364,7 +364,7 @@ func TestPictureTrace(t *testing.T) {
 		write(t, "testdata", "trace.json", string(text)+"\n")
 	}
 	var data traceData
-	if err := json.Unmarshal([]byte(file(t, "examples/testdata/trace.json")), &data); err != nil {
+	if err := json.Unmarshal([]byte(fromRoot(t, "examples/testdata/trace.json")), &data); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "trace.svg", drawTrace(data))
@@ -384,11 +384,11 @@ func TestPictureTrace(t *testing.T) {
 func TestPictureDashboard(t *testing.T) {
 	t.Parallel()
 	var data dashboardData
-	if err := json.Unmarshal([]byte(file(t, "examples/testdata/dashboard.json")), &data); err != nil {
+	if err := json.Unmarshal([]byte(fromRoot(t, "examples/testdata/dashboard.json")), &data); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "dashboard.svg", drawDashboard(data))
-	board := file(t, "collector-config/dashboards/otelauth/overview.json")
+	board := fromRoot(t, "collector-config/dashboards/otelauth/overview.json")
 	for _, p := range data.Panels {
 		if !strings.Contains(board, `"title": "`+p.Title+`"`) {
 			t.Errorf("overview.json has no panel %q", p.Title)

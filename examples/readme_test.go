@@ -171,8 +171,8 @@ func TestReadmeTuned(t *testing.T) {
 	} // not in the README
 	users := &verify.Static{Hashes: map[string]string{"alice": wonderland}}
 
-	limit := throttle.Limit{Burst: 10, Every: 30 * time.Minute}
-	guesses, err := throttle.New(throttle.Config{Budgets: throttle.Budgets{NewPair: limit, KnownPair: limit, Account: limit}})
+	half, whole := throttle.Limit{Burst: 5, Every: time.Hour}, throttle.Limit{Burst: 10, Every: 30 * time.Minute}
+	guesses, err := throttle.New(throttle.Config{Budgets: throttle.Budgets{NewPair: half, KnownPair: half, Account: whole}})
 	check(err) // not in the README
 	mw, err := otelauth.New(otelauth.Config{
 		Accounts: users,

@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/otel/metric/noop"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 
+	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/metrics"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 )
@@ -23,7 +24,7 @@ func sdk() metric.MeterProvider {
 
 // Not parallel: AllocsPerRun counts the whole process.
 func TestAllocations(t *testing.T) {
-	if raceEnabled {
+	if testkit.Race {
 		return
 	}
 	ctx := context.Background()

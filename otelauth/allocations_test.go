@@ -10,6 +10,7 @@ import (
 
 	sdklog "go.opentelemetry.io/otel/sdk/log"
 
+	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/metrics"
 	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
@@ -20,7 +21,7 @@ import (
 // The ceilings are those of the README's table. Not parallel: AllocsPerRun counts the whole process.
 
 func TestAllocationsOfAuthenticate(t *testing.T) {
-	if raceEnabled {
+	if testkit.Race {
 		return
 	}
 	m, err := metrics.New(metrics.Config{MeterProvider: newBench(true).meters})
@@ -43,7 +44,7 @@ func TestAllocationsOfAuthenticate(t *testing.T) {
 }
 
 func TestAllocationsInsideOtelhttp(t *testing.T) {
-	if raceEnabled {
+	if testkit.Race {
 		return
 	}
 	for _, tc := range []struct {

@@ -7,7 +7,8 @@
 //
 //	users, err := htpasswd.Open(htpasswd.Config{Path: "users.htpasswd"})
 //	mw, err := otelauth.New(otelauth.Config{Realm: "orders", Accounts: users, Routes: mux})
-//	handler := otelhttp.NewHandler(mw.Wrap(mux), "orders", otelhttp.WithPublicEndpointFn(mw.Untrusted))
+//	handler := otelhttp.NewHandler(mw.Wrap(mux), "orders",
+//		otelhttp.WithPublicEndpointFn(mw.Untrusted), otelhttp.WithServerName("orders.example:443"))
 //	...
 //	err = mw.Close() // after the last request, before telemetry is shut down
 //
@@ -29,6 +30,23 @@
 // Stages 1 to 4 write neither HTTP nor telemetry. The verdict is an attempt.Result; observers (6 and 7) tell it, and one file
 // of this package turns it into an answer. Budgets, detection and the folding of events are on without a word
 // in the [Config]; Config.Throttle, Config.Detect and Config.Events change them.
+//
+// # Bounds of telemetry
+//
+// This module bounds every attribute that it writes. Two settings of the service bound what otelhttp writes:
+//
+//   - otelhttp.WithServerName with a port. Without the port, otelhttp copies server.port from the Host header,
+//     and each port that a client writes there is a new time series.
+//   - A limit on the length of span attribute values, and a limit on the spans in one export. The SDK has no
+//     limit on values by default: a User-Agent of 60 KB makes a span of 60 KB, and a collector refuses an
+//     export above 4 MiB together with the spans of all other clients.
+//
+// The SDK reads these limits from OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT and OTEL_BSP_MAX_EXPORT_BATCH_SIZE, or from code:
+//
+//	limits := sdktrace.NewSpanLimits()
+//	limits.AttributeValueLengthLimit = 512 // characters
+//	traces := sdktrace.NewTracerProvider(sdktrace.WithRawSpanLimits(limits),
+//		sdktrace.WithBatcher(exporter, sdktrace.WithMaxExportBatchSize(128)))
 //
 // # What it refuses to do
 //

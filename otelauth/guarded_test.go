@@ -197,3 +197,27 @@ func TestDetectionMarksTheTrace(t *testing.T) {
 	want[detect.SuccessAfterFailures] = 1
 	equal(t, "auth.detections by rule, and auth.detection.dropped", series, want)
 }
+
+// Config.Now is the clock of the budgets that the Middleware makes for itself, too.
+func TestTheInjectedClockReachesTheBudgets(t *testing.T) {
+	t.Parallel()
+	clock := otelauthtest.NewClock(time.Date(2031, 5, 1, 12, 0, 0, 0, time.UTC))
+	s := newService(t, otelauth.Config{Now: clock.Now}, nil)
+	const away = "198.51.100.9"
+	try := func(pass string) int { return s.do(from(t, away, "alice", pass)).Code }
+	for i := range throttle.DefaultBudgets().NewPair.Burst {
+		if code := try(fmt.Sprint("guess", i)); code != 401 {
+			t.Fatalf("guess %d: %d", i, code)
+		}
+	}
+	if code := try("more"); code != 429 {
+		t.Fatalf("beyond the budget: %d", code)
+	}
+	if l := s.mw.Budgets().List(); len(l) != 1 || !l[0].First.Equal(clock.Now()) {
+		t.Errorf("listed %+v, want a refusal at %v", l, clock.Now())
+	}
+	clock.Advance(time.Minute)
+	if code := try("a minute later"); code != 401 {
+		t.Errorf("a minute later: %d, want that one guess came back", code)
+	}
+}

@@ -109,7 +109,7 @@ func (m *Middleware) build(cfg Config) (*core, error) {
 	}
 	c.identify = key.Hash
 	if cfg.Throttle == nil {
-		if c.cfg.Throttle, err = m.ownBudgets(key); err != nil {
+		if c.cfg.Throttle, err = m.ownBudgets(key, cfg.Now); err != nil {
 			return nil, err
 		}
 	}
@@ -151,13 +151,17 @@ func (m *Middleware) build(cfg Config) (*core, error) {
 	return c, nil
 }
 
-// ownBudgets returns the guess budgets of a service that names none.
-func (m *Middleware) ownBudgets(key IdentityKey) (*throttle.Guesses, error) {
+// ownBudgets returns the guess budgets of a service that names none. They keep the clock with
+// which they were made.
+func (m *Middleware) ownBudgets(key IdentityKey, now func() time.Time) (*throttle.Guesses, error) {
 	if m.budgets != nil {
 		return m.budgets, nil
 	}
+	start := now()
 	budgets, err := throttle.New(throttle.Config{
-		Key: key.derive("throttle"),
+		Key:     key.derive("throttle"),
+		Now:     now,
+		Elapsed: func() time.Duration { return now().Sub(start) },
 		Identify: func(canonical string) string {
 			if c := m.current.Load(); c != nil {
 				return c.identify(canonical)

@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
 
+	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/spans"
 )
@@ -69,7 +70,7 @@ func observe(o *spans.Observer, st *state) func(context.Context) {
 
 // Not parallel: AllocsPerRun counts the whole process.
 func TestAllocations(t *testing.T) {
-	if raceEnabled {
+	if testkit.Race {
 		return
 	}
 	for _, tc := range []struct {

@@ -21,6 +21,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/otelauth/otelauth-go/collector-config/e2e/collectortest"
+	"github.com/otelauth/otelauth-go/internal/testkit"
 )
 
 // A kafkaBroker is franz-go's broker: a Go program that speaks Kafka's protocol, with TLS, SCRAM and ACLs, and keeps its
@@ -36,7 +37,7 @@ var kafkaTopics = []string{"otelauth_traces", "otelauth_metrics", "otelauth_logs
 // newKafka starts a broker with four partitions of each topic and two users with the rights that the overlays ask for and no other.
 func newKafka(t testing.TB) *kafkaBroker {
 	t.Helper()
-	certFile, keyFile := certificate(t)
+	certFile, keyFile := testkit.NewCertificate(t, "localhost", "127.0.0.1").Write(t, t.TempDir())
 	pair, err := tls.LoadX509KeyPair(certFile, keyFile)
 	if err != nil {
 		t.Fatal(err)

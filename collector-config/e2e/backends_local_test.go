@@ -6,13 +6,11 @@ package e2e
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"io/fs"
 	"maps"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -28,6 +26,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/otelauth/otelauth-go/collector-config/e2e/collectortest"
+	"github.com/otelauth/otelauth-go/internal/testkit"
 )
 
 // eventNames returns the event names of OTLP JSON lines.
@@ -127,21 +126,10 @@ func get(t testing.TB, url, accept string) string {
 	return string(b)
 }
 
-func freePort(t testing.TB) string {
-	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
-}
-
 // What Prometheus reads has the names of the rules, the labels job and instance, no scope labels, and the exemplar.
 func TestPrometheusScrapeOverlay(t *testing.T) {
 	t.Parallel()
-	port := freePort(t)
+	port := testkit.FreePort(t)
 	c := collectortest.Start(t, collectortest.Options{
 		Configs: []string{"base.yaml", "backends/prometheus-scrape.yaml"}, Env: map[string]string{"PROMETHEUS_SCRAPE_PORT": port},
 	})
@@ -282,7 +270,7 @@ func TestOverlaysTogether(t *testing.T) {
 	maps.Copy(env, broker.env(t, "KAFKA_", "producer"))
 	maps.Copy(env, broker.env(t, "SIEM_KAFKA_", "producer"))
 	maps.Copy(env, broker.env(t, "KAFKA_CONSUMER_", "consumer"))
-	dir, port := filepath.Join(t.TempDir(), "telemetry"), freePort(t)
+	dir, port := filepath.Join(t.TempDir(), "telemetry"), testkit.FreePort(t)
 	maps.Copy(env, map[string]string{
 		"FILE_DIR": dir, "PROMETHEUS_SCRAPE_PORT": port, "SPLUNK_INGEST_URL": ingest.url, "SPLUNK_HEC_URL": hec.url + "/services/collector",
 		"SIEM_SYSLOG_PORT": "9", "KAFKA_CONSUMER_TOPIC_PREFIX": "otelauth_other",

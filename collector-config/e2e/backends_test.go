@@ -21,6 +21,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/otelauth/otelauth-go/collector-config/e2e/collectortest"
+	"github.com/otelauth/otelauth-go/internal/testkit"
 )
 
 // What stands for every secret: nothing but the header that it belongs in may hold it.
@@ -580,8 +581,7 @@ func TestOverlayVerifiesTLS(t *testing.T) {
 	sink := collectortest.NewSink(t)
 	server := httptest.NewTLSServer(sink)
 	t.Cleanup(server.Close)
-	ca := filepath.Join(t.TempDir(), "ca.pem")
-	writePEM(t, ca, "CERTIFICATE", server.Certificate().Raw)
+	ca := testkit.WriteCA(t, server.Certificate())
 	o := collectortest.Options{
 		Configs: []string{"base.yaml", "backends/otlp.yaml"},
 		Env:     map[string]string{"OTLP_ENDPOINT": server.URL},

@@ -6,25 +6,18 @@ package e2e
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
-	"math/big"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
 
 	"github.com/otelauth/otelauth-go/collector-config/e2e/collectortest"
+	"github.com/otelauth/otelauth-go/internal/testkit"
 )
 
 func checkOverlays(t *testing.T, files ...string) (string, error) {
@@ -76,44 +69,13 @@ func TestCheckOverlaysPassesTheShippedFiles(t *testing.T) {
 	}
 }
 
-// selfSigned writes a certificate for the address and returns the files' names.
-func selfSigned(t *testing.T, address string) (cert, key string, pool *x509.CertPool) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
-		IPAddresses: []net.IP{net.ParseIP(address)}, IsCA: true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	certPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	if err := os.WriteFile(cert, certPEM, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	pool = x509.NewCertPool()
-	pool.AppendCertsFromPEM(certPEM)
-	return cert, key, pool
-}
-
 func TestTLSOverlay(t *testing.T) {
 	t.Parallel()
 	sink := collectortest.NewSink(t)
 	address := collectortest.LoopbackAddress(t, collectortest.PortGRPC, collectortest.PortHTTP, collectortest.PortHealth, collectortest.PortMetrics)
-	cert, key, pool := selfSigned(t, address)
+	certificate := testkit.NewCertificate(t, address)
+	cert, key := certificate.Write(t, t.TempDir())
+	pool := certificate.Pool()
 	c := collectortest.Start(t, collectortest.Options{
 		Configs: []string{"base.yaml", "tls.yaml", "backends/otlp.yaml"},
 		Address: address,

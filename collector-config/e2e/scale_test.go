@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/otelauth/otelauth-go/collector-config/e2e/collectortest"
+	"github.com/otelauth/otelauth-go/internal/testkit"
 )
 
 // A relay is a fixed address before a collector whose own is not known beforehand: it copies bytes.
@@ -90,7 +91,7 @@ type tiers struct {
 
 func startTiers(t testing.TB, samplePercent string) *tiers {
 	t.Helper()
-	certFile, keyFile := certificate(t)
+	certFile, keyFile := testkit.NewCertificate(t, "localhost", "127.0.0.1").Write(t, t.TempDir())
 	token := filepath.Join(t.TempDir(), "token")
 	if err := os.WriteFile(token, []byte(overlayToken), 0o600); err != nil {
 		t.Fatal(err)

@@ -5,7 +5,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/pem"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -13,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/otelauth/otelauth-go/internal/testkit"
 )
 
 func TestProbe(t *testing.T) {
@@ -99,10 +100,7 @@ func TestReturns(t *testing.T) {
 		}
 	}))
 	t.Cleanup(s.Close)
-	ca := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	ca := testkit.WriteCA(t, s.Certificate())
 	var stdout, stderr bytes.Buffer
 	if status := run(t.Context(), []string{"returns", "--target", s.URL, "--ca", ca, "--every", "0"}, &stdout, &stderr); status != 0 {
 		t.Fatalf("%d: %s", status, &stderr)

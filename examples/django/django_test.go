@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/otelauth/otelauth-go/internal/testkit"
 )
 
 // row is one request, what the client gets and what is told.
@@ -130,9 +132,9 @@ func TestTable(t *testing.T) {
 		line := fmt.Sprintf("INFO trace_id=%s user=%s shop.requests %s %s %d", e.TraceID, r.user, r.method, r.path, r.status)
 		logged := "–"
 		if r.django {
-			s.django.await(t, line)
+			s.django.WaitLine(t, line)
 			logged = "the same trace id, user " + r.user
-		} else if found := s.django.grep(e.TraceID); len(found) > 0 {
+		} else if found := s.django.Lines(e.TraceID); len(found) > 0 {
 			t.Errorf("%s: reached the site: %q", r.what, found)
 		}
 
@@ -178,8 +180,8 @@ func TestTable(t *testing.T) {
 	if info.Mode().Perm()&0o077 != 0 {
 		t.Errorf("the site's socket is %v", info.Mode())
 	}
-	for name, log := range map[string]*lines{"gateway": s.gateway, "site": s.django} {
-		for _, line := range log.grep() {
+	for name, log := range map[string]*testkit.Process{"gateway": s.gateway, "site": s.django} {
+		for _, line := range log.Lines() {
 			if passwords.MatchString(line) {
 				t.Errorf("the %s's log holds a password: %s", name, line)
 			}

@@ -4,7 +4,6 @@
 package django
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"io"
@@ -16,88 +15,21 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
+
+	"github.com/otelauth/otelauth-go/internal/testkit"
 )
 
 // python is the one that Debian's Django and gunicorn belong to; another in the PATH knows neither.
 const python = "/usr/bin/python3"
 
-// lines collects what a process writes, line by line.
-type lines struct {
-	mu  sync.Mutex
-	all []string
-}
-
-func (l *lines) read(r io.Reader) {
-	scanner := bufio.NewScanner(r)
-	scanner.Buffer(nil, 1<<20)
-	for scanner.Scan() {
-		l.mu.Lock()
-		l.all = append(l.all, scanner.Text())
-		l.mu.Unlock()
-	}
-}
-
-// grep returns the lines that hold every one of these.
-func (l *lines) grep(all ...string) (found []string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-next:
-	for _, line := range l.all {
-		for _, what := range all {
-			if !strings.Contains(line, what) {
-				continue next
-			}
-		}
-		found = append(found, line)
-	}
-	return found
-}
-
-// await waits for the first line that holds every one of these.
-func (l *lines) await(t *testing.T, all ...string) string {
-	t.Helper()
-	deadline := time.Now().Add(time.Minute)
-	for {
-		if found := l.grep(all...); len(found) > 0 {
-			return found[0]
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("no line with %q within a minute:\n%s", all, strings.Join(l.grep(), "\n"))
-		}
-		<-time.After(5 * time.Millisecond)
-	}
-}
-
-// run starts a process that ends with the test, and reads what it writes to standard error.
-func run(t *testing.T, env []string, name string, args ...string) *lines {
+// run starts a process that ends with the test.
+func run(t *testing.T, env []string, name string, args ...string) *testkit.Process {
 	t.Helper()
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), name, args...)
 	cmd.Env = env
-	out, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	said := new(lines)
-	read := make(chan struct{})
-	go func() {
-		said.read(out)
-		close(read)
-	}()
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		late := time.AfterFunc(20*time.Second, func() { _ = cmd.Process.Kill() })
-		<-read
-		_ = cmd.Wait()
-		late.Stop()
-	})
-	return said
+	return testkit.Start(t, cmd)
 }
 
 // site is the Django site behind the gateway.
@@ -105,8 +37,8 @@ type site struct {
 	dir       string
 	url       string
 	metrics   string
-	django    *lines
-	gateway   *lines
+	django    *testkit.Process
+	gateway   *testkit.Process
 	transport *http.Transport
 }
 
@@ -151,7 +83,7 @@ func start(t *testing.T) *site {
 	socket := filepath.Join(dir, "shop.sock")
 	s.django = run(t, env, gunicorn, "--bind", "unix:"+socket, "--umask", "0077", "--chdir", here,
 		"--worker-class", "gthread", "--threads", "4", "--worker-tmp-dir", dir, "shop.wsgi")
-	s.django.await(t, "Booting worker")
+	s.django.WaitLine(t, "Booting worker")
 
 	// The gateway as its operator starts it.
 	otelauth := filepath.Join(dir, "otelauth")
@@ -159,7 +91,7 @@ func start(t *testing.T) *site {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
-	port := freePort(t)
+	port := testkit.FreePort(t)
 	s.metrics = "http://" + net.JoinHostPort("127.0.0.1", port) + "/metrics"
 	env = append(os.Environ(),
 		"OTELAUTH_SQL_DSN=file:"+database+"?mode=ro",
@@ -168,21 +100,11 @@ func start(t *testing.T) *site {
 		"--sql-driver", "sqlite", "--django", "--public", "GET /health/",
 		"--endpoint", "/orders/", "--endpoint", "/reports/", "--endpoint", "/staff/", "--endpoint", "/legacy/", "--endpoint", "/export/")
 	var listening struct{ Address string }
-	if err := json.Unmarshal([]byte(s.gateway.await(t, "gateway.listening")), &listening); err != nil {
+	if err := json.Unmarshal([]byte(s.gateway.WaitLine(t, "gateway.listening")), &listening); err != nil {
 		t.Fatal(err)
 	}
 	s.url = "http://" + listening.Address
 	return s
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }
 
 // answer is what a client got.
@@ -233,11 +155,11 @@ type event struct {
 func (s *site) event(t *testing.T, agent string) event {
 	t.Helper()
 	var e event
-	line := s.gateway.await(t, `"msg":"auth.attempt"`, `"`+agent+`"`)
+	line := s.gateway.WaitLine(t, `"msg":"auth.attempt"`, `"`+agent+`"`)
 	if err := json.Unmarshal([]byte(line), &e); err != nil {
 		t.Fatalf("%v: %s", err, line)
 	}
-	if n := len(s.gateway.grep(`"msg":"auth.attempt"`, `"`+agent+`"`)); n != 1 {
+	if n := len(s.gateway.Lines(`"msg":"auth.attempt"`, `"`+agent+`"`)); n != 1 {
 		t.Errorf("%s has %d events", agent, n)
 	}
 	return e

@@ -5,6 +5,7 @@ package gateway
 
 import (
 	"bytes"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -15,11 +16,7 @@ import (
 // Traefik and Envoy are not run here. What their documentation says of the parts used is tested at the level of HTTP in
 // otelauth/gateway (TestForwardAuth and those after it); these tests hold the files to what that rests on.
 
-// claims are the headers by which a client could say who it is or what it asks for, besides those that the proxy itself overwrites.
-var claims = []string{
-	"remote-user", "x-forwarded-user", "x-auth-user", "x-remote-user", "x-auth-status", "x-real-ip", "x-original-uri", "x-original-url",
-	"x-original-method", "x-original-host", "x-rewrite-url", "x-http-method", "x-http-method-override", "x-method-override", "forwarded", "baggage",
-}
+// Which headers they strip is TestStripLists's.
 
 func TestTraefik(t *testing.T) {
 	t.Parallel()
@@ -65,9 +62,18 @@ func TestTraefik(t *testing.T) {
 		t.Errorf("the chain is %q", got)
 	}
 	ask := all["otelauth-ask"].ForwardAuth
-	if ask.TrustForwardHeader == nil || *ask.TrustForwardHeader || ask.AuthResponseHeadersRegex != "_" ||
+	if ask.TrustForwardHeader == nil || *ask.TrustForwardHeader ||
 		!slices.Equal(ask.AuthResponseHeaders, []string{"Remote-User", "X-Forwarded-User", "X-Request-Id", "Traceparent", "Tracestate"}) {
 		t.Errorf("forwardAuth: %+v", ask)
+	}
+	odd := regexp.MustCompile(ask.AuthResponseHeadersRegex)
+	for name, stripped := range map[string]bool{
+		"Remote_User": true, "X_forwarded-User": true, "Remote.User": true, "Remote-Anything": true, "X-Consumer-Anything": true, "Sm-Anything": true,
+		"X-Forwarded-For": false, "X-Forwarded-Host": false, "X-Forwarded-Proto": false, "X-Real-Ip": false, "Accept": false, "Cookie": false, "X-Api-Key": false,
+	} {
+		if odd.MatchString(name) != stripped {
+			t.Errorf("authResponseHeadersRegex matches %s: %v", name, !stripped)
+		}
 	}
 	// An empty value removes a header; anything else would set it.
 	removes := func(name string) (names []string) {
@@ -80,12 +86,7 @@ func TestTraefik(t *testing.T) {
 		return names
 	}
 	strip := removes("otelauth-strip")
-	for _, claim := range claims {
-		if !slices.Contains(strip, claim) {
-			t.Errorf("a client's %s stays", claim)
-		}
-	}
-	if slices.Contains(strip, "authorization") {
+	if len(strip) < 200 || slices.Contains(strip, "authorization") {
 		t.Error("the gateway is asked without credentials")
 	}
 	if got := removes("otelauth-drop"); !slices.Equal(got, []string{"authorization"}) {
@@ -161,10 +162,8 @@ func TestEnvoy(t *testing.T) {
 		return all
 	}
 	strip := removes(0)
-	for _, claim := range claims {
-		if !slices.Contains(strip, claim) {
-			t.Errorf("a client's %s stays", claim)
-		}
+	if len(strip) < 200 || slices.Contains(strip, "authorization") {
+		t.Error("the gateway is asked without credentials, or with what a client says about itself")
 	}
 	if got := removes(2); !slices.Equal(got, []string{"authorization"}) {
 		t.Errorf("dropped: %q", got)

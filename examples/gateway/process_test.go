@@ -4,116 +4,28 @@
 package gateway
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
-	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
-	"time"
+
+	"github.com/otelauth/otelauth-go/internal/testkit"
 )
 
-// patience is how long a test waits for what must happen.
-const patience = 60 * time.Second
-
-// lines collects what a process writes, line by line.
-type lines struct {
-	mu  sync.Mutex
-	all []string
-}
-
-func (l *lines) read(r io.Reader) {
-	scanner := bufio.NewScanner(r)
-	scanner.Buffer(nil, 1<<20)
-	for scanner.Scan() {
-		l.mu.Lock()
-		l.all = append(l.all, scanner.Text())
-		l.mu.Unlock()
-	}
-}
-
-// grep returns the lines that hold every one of these.
-func (l *lines) grep(all ...string) (found []string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-next:
-	for _, line := range l.all {
-		for _, what := range all {
-			if !strings.Contains(line, what) {
-				continue next
-			}
-		}
-		found = append(found, line)
-	}
-	return found
-}
-
-// await waits for the first line that holds every one of these.
-func (l *lines) await(t *testing.T, all ...string) string {
-	t.Helper()
-	var found []string
-	eventually(t, "a line with "+strings.Join(all, " and "), l, func() bool {
-		found = l.grep(all...)
-		return len(found) > 0
-	})
-	return found[0]
-}
-
-// eventually waits until ok.
-func eventually(t *testing.T, what string, said *lines, ok func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(patience)
-	for !ok() {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within %v:\n%s", what, patience, strings.Join(said.grep(), "\n"))
-		}
-		<-time.After(5 * time.Millisecond)
-	}
-}
-
-// process is a program that runs until the test ends.
-type process struct {
-	said  *lines
-	stop  func()          // returns when it has ended
-	ended <-chan struct{} // closed when it writes no more
-}
-
 // run starts a program. Where the tests run as root it is nobody's: the shipped files must not need more.
-func run(t *testing.T, env []string, name string, args ...string) *process {
+func run(t *testing.T, env []string, name string, args ...string) *testkit.Process {
 	t.Helper()
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), name, args...)
 	cmd.Env = env
 	if os.Geteuid() == 0 {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	}
-	out, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	said, read := new(lines), make(chan struct{})
-	go func() {
-		said.read(out)
-		close(read)
-	}()
-	stop := sync.OnceFunc(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		late := time.AfterFunc(patience/2, func() { _ = cmd.Process.Kill() })
-		<-read
-		_ = cmd.Wait()
-		late.Stop()
-	})
-	t.Cleanup(stop)
-	return &process{said, stop, read}
+	return testkit.Start(t, cmd)
 }
 
 // nobody is the unprivileged user and group of Debian.
@@ -162,17 +74,6 @@ func isProgram(path string) bool {
 	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
 }
 
-// freeAddress is one on loopback where nobody listens yet.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return net.JoinHostPort("127.0.0.1", strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
-}
-
 // otelauth is the command, built once.
 func otelauth(t *testing.T) string {
 	t.Helper()
@@ -207,11 +108,11 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// listening is where the gateway says that it listens.
-func (p *process) listening(t *testing.T, msg string) string {
+// listening returns the address that a gateway reports to listen at.
+func listening(t *testing.T, p *testkit.Process, msg string) string {
 	t.Helper()
 	var e struct{ Address string }
-	if err := json.Unmarshal([]byte(p.said.await(t, `"`+msg+`"`)), &e); err != nil {
+	if err := json.Unmarshal([]byte(p.WaitLine(t, `"`+msg+`"`)), &e); err != nil {
 		t.Fatal(err)
 	}
 	return e.Address

@@ -185,6 +185,9 @@ func TestEvasions(t *testing.T) {
 				"X-Forwarded-Uri: /open/x", "X-Forwarded-Method: OPTIONS", "X-Forwarded-Host: x", "X-Forwarded-Proto: http", "X-Forwarded-For: 198.51.100.9",
 				"Forwarded: for=198.51.100.9;proto=http", "X-Rewrite-URL: /open/x", "X-HTTP-Method-Override: OPTIONS", "X-Real-IP: 198.51.100.9",
 			}
+			for _, name := range exactNames() {
+				spoofed = append(spoofed, name+": root", strings.ReplaceAll(name, "-", "_")+": root")
+			}
 			for i, tt := range []struct {
 				target, account string
 				status          int
@@ -245,6 +248,49 @@ func TestEvasions(t *testing.T) {
 	}
 }
 
+// A client names headers in Connection: none that the gateway or the proxy has added is removed.
+func TestConnectionRemovesNothing(t *testing.T) {
+	t.Parallel()
+	for name, start := range proxies {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := start(t)
+			const named = "Remote-User, X-Forwarded-User, Traceparent, Tracestate, X-Request-Id, X-Forwarded-For, X-Forwarded-Proto, " +
+				"X-Forwarded-Host, X-Forwarded-Uri, X-Forwarded-Method, X-Original-Uri, X-Original-Method, Authorization, Host"
+			for i, lines := range [][]string{
+				{"Connection: " + named},
+				{"Connection: " + strings.ToLower(named)},
+				{"Connection: keep-alive", "Connection: Remote-User", "connection: x-forwarded-user,traceparent"},
+				{"Connection: Upgrade, " + named, "Upgrade: websocket", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13"},
+				{"Connection: Upgrade", "Upgrade: WebSocket", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13"},
+				{"Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA"},
+			} {
+				if got := s.do(t, fmt.Sprintf("connection/%d", i), "GET", "/orders", alice, lines...); got.status != 200 {
+					t.Fatalf("%q: %d", lines, got.status)
+				}
+				seen := s.reached()[i]
+				for header, want := range map[string]string{
+					"Remote-User": "alice", "X-Forwarded-User": "alice", "X-Forwarded-For": "127.0.0.1", "X-Forwarded-Proto": "https",
+				} {
+					if got := strings.Join(seen.Header[header], ","); got != want {
+						t.Errorf("%q: %s is %q", lines, header, got)
+					}
+				}
+				for _, header := range []string{"Traceparent", "X-Request-Id", "X-Forwarded-Host"} {
+					if seen.Header.Get(header) == "" {
+						t.Errorf("%q: %s is gone", lines, header)
+					}
+				}
+				upgrade := seen.Header.Get("Upgrade")
+				if want := i == 3 || i == 4; want != strings.EqualFold(upgrade, "websocket") || !want && upgrade != "" ||
+					want != strings.EqualFold(seen.Header.Get("Connection"), "upgrade") {
+					t.Errorf("%q: Upgrade %q, Connection %q", lines, upgrade, seen.Header.Get("Connection"))
+				}
+			}
+		})
+	}
+}
+
 // Without the gateway nobody gets in.
 func TestGatewayGone(t *testing.T) {
 	t.Parallel()
@@ -252,7 +298,7 @@ func TestGatewayGone(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := start(t)
-			s.gateway.stop()
+			s.gateway.Stop()
 			for _, target := range []string{"/orders", "/open/x"} {
 				if got := s.do(t, "late", "GET", target, alice); got.status < 500 {
 					t.Errorf("%s: %d", target, got.status)

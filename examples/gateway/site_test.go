@@ -6,18 +6,12 @@ package gateway
 import (
 	"bufio"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -28,6 +22,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
@@ -40,7 +35,7 @@ const (
 
 // site is a proxy, the gateway that it asks, and the application behind it.
 type site struct {
-	proxy, gateway *process
+	proxy, gateway *testkit.Process
 	address        string // of the proxy, which speaks TLS
 	roots          *x509.CertPool
 
@@ -94,36 +89,16 @@ func (s *site) ask(t *testing.T, name string) (address string) {
 		"gateway", "--forward-auth", name, "--listen", "127.0.0.1:0", "--trusted-proxy", "127.0.0.1",
 		"--users", write(t, dir, "users.htpasswd", users.String()), "--groups", write(t, dir, "groups", "ops: root\n"),
 	}, rules...)...)
-	return s.gateway.listening(t, "gateway.listening")
+	return listening(t, s.gateway, "gateway.listening")
 }
 
 // certificate writes the proxy's certificate and key.
 func (s *site) certificate(t *testing.T, dir string) (cert, key string) {
 	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "shop.example"}, DNSNames: []string{"shop.example"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	parsed, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.roots = x509.NewCertPool()
-	s.roots.AddCert(parsed)
-	secret, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert = write(t, dir, "shop.example.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
-	key = write(t, dir, "shop.example.key", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})))
+	certificate := testkit.NewCertificate(t, "shop.example")
+	s.roots = certificate.Pool()
+	cert = write(t, dir, "shop.example.pem", string(certificate.CertPEM))
+	key = write(t, dir, "shop.example.key", string(certificate.KeyPEM))
 	return cert, key
 }
 
@@ -151,7 +126,7 @@ func nginx(t *testing.T) *site {
 	dir := directory(t)
 	cert, key := s.certificate(t, dir)
 	asked, application := s.ask(t, "nginx"), s.application(t)
-	s.serve(t, func() *process {
+	s.serve(t, func() *testkit.Process {
 		conf := shipped(t, "nginx.conf",
 			"pid /run/nginx.pid;", "pid "+dir+"/nginx.pid; daemon off;",
 			"worker_processes auto;", "worker_processes 1;",
@@ -182,7 +157,7 @@ func caddy(t *testing.T) *site {
 	dir := directory(t)
 	cert, key := s.certificate(t, dir)
 	asked, application := s.ask(t, "caddy"), s.application(t)
-	s.serve(t, func() *process {
+	s.serve(t, func() *testkit.Process {
 		_, port, _ := net.SplitHostPort(s.address)
 		conf := shipped(t, "Caddyfile",
 			"\tadmin off\n", "\tadmin off\n\thttps_port "+port+"\n\tdefault_bind 127.0.0.1\n\tauto_https disable_redirects\n",
@@ -197,24 +172,24 @@ func caddy(t *testing.T) *site {
 }
 
 // serve starts the proxy on an address of its own, and returns when it serves. Somebody else may have taken the address meanwhile.
-func (s *site) serve(t *testing.T, start func() *process) {
+func (s *site) serve(t *testing.T, start func() *testkit.Process) {
 	t.Helper()
 	for range 5 {
-		s.address = freeAddress(t)
+		s.address = testkit.FreeAddress(t)
 		s.proxy = start()
 		if s.up(t) {
 			return
 		}
 	}
-	t.Fatalf("the proxy ends by itself:\n%s", strings.Join(s.proxy.said.grep(), "\n"))
+	t.Fatalf("the proxy ends by itself:\n%s", s.proxy.Output())
 }
 
 // up waits until the proxy serves, or has ended.
 func (s *site) up(t *testing.T) (up bool) {
 	t.Helper()
-	eventually(t, "the proxy listens", s.proxy.said, func() bool {
+	testkit.Eventually(t, "the proxy listens", func() bool {
 		select {
-		case <-s.proxy.ended:
+		case <-s.proxy.Ended():
 			return true
 		default:
 		}
@@ -230,10 +205,10 @@ func (s *site) up(t *testing.T) (up bool) {
 		return false
 	}
 	t.Cleanup(func() {
-		s.proxy.stop()
-		s.gateway.stop()
-		for _, p := range []*process{s.proxy, s.gateway} {
-			for _, line := range p.said.grep("canary") {
+		s.proxy.Stop()
+		s.gateway.Stop()
+		for _, p := range []*testkit.Process{s.proxy, s.gateway} {
+			for _, line := range p.Lines("canary") {
 				t.Errorf("a password is in the output: %s", line)
 			}
 		}
@@ -265,7 +240,7 @@ func (s *site) do(t *testing.T, agent, method, target, account string, header ..
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close() }()
-	_ = conn.SetDeadline(time.Now().Add(patience)) // a hung proxy fails this test, not the run
+	_ = conn.SetDeadline(time.Now().Add(testkit.Patience)) // a hung proxy fails this test, not the run
 	var b strings.Builder
 	_, port, _ := net.SplitHostPort(s.address)
 	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: shop.example:%s\r\nUser-Agent: %s\r\nConnection: close\r\n", method, target, port, agent)
@@ -308,11 +283,11 @@ type event struct {
 // event waits for the event of the request with this user agent, of which there is one.
 func (s *site) event(t *testing.T, agent string) (e event) {
 	t.Helper()
-	line := s.gateway.said.await(t, `"msg":"auth.attempt"`, `"`+agent+`"`)
+	line := s.gateway.WaitLine(t, `"msg":"auth.attempt"`, `"`+agent+`"`)
 	if err := json.Unmarshal([]byte(line), &e); err != nil {
 		t.Fatalf("%v: %s", err, line)
 	}
-	if n := len(s.gateway.said.grep(`"msg":"auth.attempt"`, `"`+agent+`"`)); n != 1 {
+	if n := len(s.gateway.Lines(`"msg":"auth.attempt"`, `"`+agent+`"`)); n != 1 {
 		t.Errorf("%s has %d events", agent, n)
 	}
 	return e

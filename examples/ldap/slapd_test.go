@@ -6,23 +6,17 @@ package ldap
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
-	"math/big"
-	"net"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
-	"time"
+
+	"github.com/otelauth/otelauth-go/internal/testkit"
 )
 
 // people is the directory. The passwords are wonderland, builder, and for the others what is not to be guessed.
@@ -117,8 +111,7 @@ type directory struct {
 	dir         string
 	ldaps, ldap string // addresses
 	roots       *x509.CertPool
-	cmd         *exec.Cmd
-	log         bytes.Buffer
+	slapd       *testkit.Process
 }
 
 func startDirectory(t *testing.T) *directory {
@@ -131,7 +124,7 @@ func startDirectory(t *testing.T) *directory {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	d := &directory{dir: dir, ldaps: freeAddress(t), ldap: freeAddress(t)}
+	d := &directory{dir: dir, ldaps: testkit.FreeAddress(t), ldap: testkit.FreeAddress(t)}
 	d.certificate(t)
 	if err := os.Mkdir(filepath.Join(dir, "data"), 0o700); err != nil {
 		t.Fatal(err)
@@ -146,7 +139,6 @@ func startDirectory(t *testing.T) *directory {
 		t.Fatalf("slapadd: %v\n%s", err, out)
 	}
 	d.start(t)
-	t.Cleanup(d.kill)
 	return d
 }
 
@@ -160,46 +152,11 @@ func program(name string) string {
 	return ""
 }
 
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
-}
-
 func (d *directory) certificate(t *testing.T) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "ldap.example.com"}, DNSNames: []string{"ldap.example.com"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, IsCA: true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, block := range map[string]*pem.Block{"cert.pem": {Type: "CERTIFICATE", Bytes: der}, "key.pem": {Type: "PRIVATE KEY", Bytes: keyDER}} {
-		if err := os.WriteFile(filepath.Join(d.dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d.roots = x509.NewCertPool()
-	d.roots.AddCert(cert)
+	certificate := testkit.NewCertificate(t, "ldap.example.com")
+	certificate.Write(t, d.dir)
+	d.roots = certificate.Pool()
 }
 
 func (d *directory) tls() *tls.Config {
@@ -211,45 +168,15 @@ func (d *directory) socket() string { return filepath.Join(d.dir, "sock") }
 func (d *directory) start(t *testing.T) {
 	t.Helper()
 	urls := fmt.Sprintf("ldaps://%s ldap://%s ldapi://%s", d.ldaps, d.ldap, url.PathEscape(d.socket()))
-	d.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), program("slapd"), "-d", "0", "-f", filepath.Join(d.dir, "slapd.conf"), "-h", urls)
-	d.cmd.Stdout, d.cmd.Stderr = &d.log, &d.log
-	if err := d.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	deadline := time.Now().Add(time.Minute)
-	for {
-		c, err := (&net.Dialer{Timeout: time.Second}).DialContext(t.Context(), "tcp", d.ldaps)
-		if err == nil {
-			_ = c.Close()
-			return
-		}
-		if time.Now().After(deadline) {
-			d.kill()
-			t.Fatalf("slapd does not answer: %v\n%s", err, d.log.Bytes())
-		}
-		<-time.After(10 * time.Millisecond)
-	}
-}
-
-func (d *directory) kill() {
-	if d.cmd != nil {
-		_ = d.cmd.Process.Kill()
-		_ = d.cmd.Wait()
-		d.cmd = nil
-	}
+	d.slapd = testkit.Start(t, exec.CommandContext(context.WithoutCancel(t.Context()), program("slapd"), "-d", "0", "-f", filepath.Join(d.dir, "slapd.conf"), "-h", urls))
+	d.slapd.WaitListening(t, "tcp", d.ldaps)
 }
 
 func (d *directory) signal(t *testing.T, sig syscall.Signal) {
 	t.Helper()
-	if err := d.cmd.Process.Signal(sig); err != nil {
-		t.Fatal(err)
-	}
-	deadline := time.Now().Add(time.Minute)
-	for sig == syscall.SIGSTOP && !stopped(d.cmd.Process.Pid) { // a thread may be busy still
-		if time.Now().After(deadline) {
-			t.Fatal("slapd does not stop within a minute")
-		}
-		<-time.After(time.Millisecond)
+	d.slapd.Signal(t, sig)
+	if sig == syscall.SIGSTOP { // a thread may be busy still
+		testkit.Eventually(t, "slapd stops", func() bool { return stopped(d.slapd.Pid()) })
 	}
 }
 

@@ -210,7 +210,7 @@ func TestDown(t *testing.T) {
 	status("frozen", "bob", "builder", 503)
 	d.signal(t, syscall.SIGCONT)
 	status("thawed", "bob", "builder", 200)
-	d.kill()
+	d.slapd.Kill()
 	status("killed", "bob", "builder", 200)
 	status("killed", "mallory", "canary-of-mallory", 503)
 	d.start(t)

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"strconv"
 	"strings"
 
 	"go.opentelemetry.io/contrib/exporters/autoexport"
@@ -67,8 +68,10 @@ func toConsole(_ context.Context, tell func(story)) (providers, error) {
 		return providers{}, err
 	}
 	res := resource.NewSchemaless(semconv.ServiceName("quickstart"))
+	limits, _ := boundedSpans()
 	return providers{
-		traces: sdktrace.NewTracerProvider(sdktrace.WithResource(res), sdktrace.WithSampler(sdktrace.AlwaysSample()), sdktrace.WithSyncer(console)),
+		traces: sdktrace.NewTracerProvider(sdktrace.WithResource(res), sdktrace.WithRawSpanLimits(limits),
+			sdktrace.WithSampler(sdktrace.AlwaysSample()), sdktrace.WithSyncer(console)),
 		meters: sdkmetric.NewMeterProvider(sdkmetric.WithResource(res), sdkmetric.WithReader(reader)),
 		logs:   newLogs(res, sdklog.NewSimpleProcessor(console)),
 	}, nil
@@ -85,11 +88,28 @@ func toEnvironment(ctx context.Context, tell func(story)) (providers, error) {
 	if err := errors.Join(errSpans, errMetrics, errLogs); err != nil {
 		return providers{}, err
 	}
+	limits, batch := boundedSpans()
 	return providers{
-		traces: sdktrace.NewTracerProvider(sdktrace.WithResource(res), sdktrace.WithBatcher(spans)),
+		traces: sdktrace.NewTracerProvider(sdktrace.WithResource(res), sdktrace.WithRawSpanLimits(limits),
+			sdktrace.WithBatcher(spans, sdktrace.WithMaxExportBatchSize(batch))),
 		meters: sdkmetric.NewMeterProvider(sdkmetric.WithResource(res), sdkmetric.WithReader(metrics)),
 		logs:   newLogs(res, sdklog.NewBatchProcessor(logs), sdklog.NewSimpleProcessor(rows(tell))),
 	}, nil
+}
+
+// boundedSpans returns the limits of a span and how many spans one export holds, so that no client can make an export
+// larger than a collector accepts (4 MiB): it would refuse the spans of all other clients too. What the OTEL_
+// variables say takes precedence. See docs/telemetry-limits.md.
+func boundedSpans() (limits sdktrace.SpanLimits, batch int) {
+	limits = sdktrace.NewSpanLimits() // reads the environment
+	if os.Getenv("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT") == "" && os.Getenv("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT") == "" {
+		limits.AttributeValueLengthLimit = 512 // characters
+	}
+	batch, err := strconv.Atoi(os.Getenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE"))
+	if err != nil || batch <= 0 {
+		batch = 128
+	}
+	return limits, batch
 }
 
 // newLogs returns a LoggerProvider that does not look for duplicate keys: it costs a quarter of the log pipeline's time,

@@ -24,6 +24,7 @@ import (
 
 	"github.com/otelauth/otelauth-go/examples/shop/otlpview"
 	"github.com/otelauth/otelauth-go/examples/traffic/load"
+	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
 )
 
@@ -335,18 +336,9 @@ func startRedis(t *testing.T, conf string) (addr string, ask func(...string) str
 	if errServer != nil || errCLI != nil {
 		t.Skip("no redis-server: apt-get install redis-server")
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
-	_ = l.Close()
+	port := testkit.FreePort(t)
 	ctx := context.WithoutCancel(t.Context())
-	cmd := exec.CommandContext(ctx, server, conf, "--port", port, "--bind", "127.0.0.1", "--dir", t.TempDir())
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _, _ = cmd.Process.Kill(), cmd.Wait() })
+	process := testkit.Start(t, exec.CommandContext(ctx, server, conf, "--port", port, "--bind", "127.0.0.1", "--dir", t.TempDir()))
 	_, secret, _ := strings.Cut(strings.Split(string(mustRead(t, conf)), "\n")[0], " ")
 	ask = func(args ...string) string {
 		c := exec.CommandContext(ctx, cli, append([]string{"-p", port}, args...)...)
@@ -354,12 +346,6 @@ func startRedis(t *testing.T, conf string) (addr string, ask func(...string) str
 		out, _ := c.CombinedOutput()
 		return string(out)
 	}
-	deadline := time.Now().Add(30 * time.Second)
-	for !strings.Contains(ask("ping"), "PONG") {
-		if time.Now().After(deadline) {
-			t.Fatal("redis-server does not answer")
-		}
-		<-time.After(20 * time.Millisecond)
-	}
+	process.Await(t, "an answer of redis-server", func() bool { return strings.Contains(ask("ping"), "PONG") })
 	return net.JoinHostPort("127.0.0.1", port), ask
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -72,7 +73,8 @@ func toEnvironment(ctx context.Context) (d destination, err error) {
 	if err := errors.Join(errTraces, errMetrics, errLogs); err != nil {
 		return d, err
 	}
-	return destination{sdktrace.NewBatchSpanProcessor(traces), metrics, sdklog.NewBatchProcessor(logs)}, nil
+	_, batch := boundedSpans()
+	return destination{sdktrace.NewBatchSpanProcessor(traces, sdktrace.WithMaxExportBatchSize(batch)), metrics, sdklog.NewBatchProcessor(logs)}, nil
 }
 
 // toView exports over OTLP/HTTP to the receiver at endpoint, which is in this process.
@@ -84,8 +86,9 @@ func toView(ctx context.Context, endpoint string) (d destination, err error) {
 		return d, err
 	}
 	const soon = 200 * time.Millisecond // somebody is watching
+	_, batch := boundedSpans()
 	return destination{
-		sdktrace.NewBatchSpanProcessor(traces, sdktrace.WithBatchTimeout(soon)),
+		sdktrace.NewBatchSpanProcessor(traces, sdktrace.WithBatchTimeout(soon), sdktrace.WithMaxExportBatchSize(batch)),
 		sdkmetric.NewPeriodicReader(metrics, sdkmetric.WithInterval(5*time.Second)),
 		sdklog.NewBatchProcessor(logs, sdklog.WithExportInterval(soon)),
 	}, nil
@@ -105,7 +108,8 @@ func newTelemetry(ctx context.Context, name string, alone bool, to ...destinatio
 	if err != nil {
 		return nil, err
 	}
-	traces := []sdktrace.TracerProviderOption{sdktrace.WithResource(res)}
+	limits, _ := boundedSpans()
+	traces := []sdktrace.TracerProviderOption{sdktrace.WithResource(res), sdktrace.WithRawSpanLimits(limits)}
 	meters := []sdkmetric.Option{sdkmetric.WithResource(res)}
 	logs := []sdklog.LoggerProviderOption{sdklog.WithResource(res), sdklog.WithAllowKeyDuplication()} // the keys of the events are unique
 	for _, d := range to {
@@ -114,6 +118,21 @@ func newTelemetry(ctx context.Context, name string, alone bool, to ...destinatio
 		logs = append(logs, sdklog.WithProcessor(d.logs))
 	}
 	return &telemetry{sdktrace.NewTracerProvider(traces...), sdkmetric.NewMeterProvider(meters...), sdklog.NewLoggerProvider(logs...)}, nil
+}
+
+// boundedSpans returns the limits of a span and how many spans one export holds, so that no client can make an export
+// larger than a collector accepts (4 MiB): it would refuse the spans of all other clients too. What the OTEL_
+// variables say takes precedence. See docs/telemetry-limits.md.
+func boundedSpans() (limits sdktrace.SpanLimits, batch int) {
+	limits = sdktrace.NewSpanLimits() // reads the environment
+	if os.Getenv("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT") == "" && os.Getenv("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT") == "" {
+		limits.AttributeValueLengthLimit = 512 // characters
+	}
+	batch, err := strconv.Atoi(os.Getenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE"))
+	if err != nil || batch <= 0 {
+		batch = 128
+	}
+	return limits, batch
 }
 
 // abandon ends the providers without waiting for a collector: nothing has happened yet.

@@ -5,13 +5,14 @@ package main
 
 import (
 	"bytes"
-	"encoding/pem"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/otelauth/otelauth-go/internal/testkit"
 )
 
 func TestTable(t *testing.T) {
@@ -22,10 +23,7 @@ func TestTable(t *testing.T) {
 		}
 	}))
 	defer shop.Close()
-	ca := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: shop.Certificate().Raw}), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	ca := testkit.WriteCA(t, shop.Certificate())
 	args := []string{"--target", shop.URL, "--attack", "spray", "--duration", "500ms", "--rate", "40", "--from", "127.0.0.5"}
 	var stdout, stderr bytes.Buffer
 	if status := run(t.Context(), append(args, "--ca", ca), &stdout, &stderr); status != 0 {

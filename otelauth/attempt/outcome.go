@@ -119,6 +119,7 @@ const (
 
 	ReasonRawPath       Reason = "raw_path"
 	ReasonMethodRefused Reason = "method_refused"
+	ReasonInvalidHost   Reason = "invalid_host"
 
 	ReasonUntrustedProxy   Reason = "untrusted_proxy"
 	ReasonForwardedRequest Reason = "forwarded_request"

@@ -15,6 +15,7 @@ import (
 	"go.opentelemetry.io/otel/log/noop"
 	sdklog "go.opentelemetry.io/otel/sdk/log"
 
+	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/audit"
 )
@@ -42,7 +43,7 @@ func direct() (*attempt.Request, *attempt.Result, *attempt.Response) {
 
 // Not parallel: AllocsPerRun counts the whole process.
 func TestAllocations(t *testing.T) {
-	if raceEnabled {
+	if testkit.Race {
 		return
 	}
 	ctx := context.Background()
@@ -69,7 +70,7 @@ func TestAllocations(t *testing.T) {
 
 // TestSuppressedAllocations: an event that is folded costs no allocation, wherever it is folded. Not parallel.
 func TestSuppressedAllocations(t *testing.T) {
-	if raceEnabled {
+	if testkit.Race {
 		return
 	}
 	for name, f := range floods(t) {

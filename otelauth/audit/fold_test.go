@@ -25,6 +25,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.opentelemetry.io/otel/log"
 
+	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/audit"
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
@@ -143,7 +144,7 @@ func TestFloodOfRefusals(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		perSecond := 50_000
-		if raceEnabled {
+		if testkit.Race {
 			perSecond = 5_000
 		}
 		const ticks, seconds = 20, 60
@@ -439,10 +440,14 @@ func TestRollUp(t *testing.T) {
 }
 
 // TestRoomOfOthers: a million hostile networks neither push out the count of a flood that is under way, nor are
-// they told one by one, nor do they take more memory than Events promises. Not parallel: it reads the heap.
+// they told one by one, nor do they take more memory than Events promises.
 func TestRoomOfOthers(t *testing.T) {
+	t.Parallel()
+	if !testkit.Alone(t) { // it reads the heap
+		return
+	}
 	networks := 1_000_000
-	if raceEnabled {
+	if testkit.Race {
 		networks = 100_000
 	}
 	y := newTally()
@@ -483,12 +488,14 @@ func TestRoomOfOthers(t *testing.T) {
 	runtime.KeepAlive(o)
 }
 
-// TestEveryEntryTaken is the most memory there can be: something is folded into every entry.
+// TestEveryEntryTaken checks the most memory that an observer can take: something is folded into every entry.
 func TestEveryEntryTaken(t *testing.T) {
-	var before, after runtime.MemStats
-	for range 3 { // what other tests left in pools takes more than one collection
-		runtime.GC()
+	t.Parallel()
+	if !testkit.Alone(t) { // it reads the heap
+		return
 	}
+	var before, after runtime.MemStats
+	runtime.GC()
 	runtime.ReadMemStats(&before)
 	o := slogObserver(t, enabled{slog.DiscardHandler}, audit.Events{Success: audit.FirstSuccess, Burst: 1, Every: time.Hour})
 	for i := range 100_000 {

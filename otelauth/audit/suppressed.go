@@ -132,6 +132,7 @@ var reasons = [...]attempt.Reason{
 	attempt.ReasonDuplicateHeader, attempt.ReasonMultipleSchemes, attempt.ReasonHeaderTooLong,
 	attempt.ReasonEmptyCredentials, attempt.ReasonInvalidBase64, attempt.ReasonNoColon, attempt.ReasonControlCharacter,
 	attempt.ReasonRawPath, attempt.ReasonMethodRefused, attempt.ReasonUntrustedProxy, attempt.ReasonForwardedRequest,
+	attempt.ReasonInvalidHost,
 }
 
 const otherReason = uint8(len(reasons))

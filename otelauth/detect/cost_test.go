@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/detect"
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
@@ -24,7 +25,7 @@ const stated = 33 << 20
 
 // TestFloodKeepsMemoryAndEvidence: BenchmarkFlood is the same with ten million.
 func TestFloodKeepsMemoryAndEvidence(t *testing.T) {
-	if raceEnabled {
+	if testkit.Race {
 		flood(t, 50_000)
 		return
 	}
@@ -109,7 +110,7 @@ func heap() uint64 {
 
 // TestDecideDoesNotAllocate: neither a success nor a guess, nor when the queue is full.
 func TestDecideDoesNotAllocate(t *testing.T) {
-	if raceEnabled {
+	if testkit.Race {
 		return // the race detector allocates
 	}
 	w := newWatch(t, func(cfg *detect.Config) { cfg.Queue = 1024 })

@@ -97,8 +97,9 @@ type Config struct {
 	// DrainTimeout is how long requests may go on after [Gateway.Serve] was told to end; what is left then is cut. Default: 30 s.
 	DrainTimeout time.Duration
 
-	// ServerName is server.address of the server spans and metrics: the Host header would let clients make up time series.
-	// Default: "otelauth-gateway". Read by New only.
+	// ServerName is server.address of the server spans and metrics, and server.port if it has a port, such as
+	// "shop.example:8443". The Host header is not used, because each value would be a time series of the
+	// client's choice. Default: "otelauth-gateway". Read by New only.
 	ServerName string
 	// Propagators read and write the trace context. Default: W3C Trace Context and Baggage; baggage of untrusted callers is
 	// dropped. Read by New only.

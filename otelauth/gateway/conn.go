@@ -92,6 +92,12 @@ func connOf(c net.Conn) *conn {
 	return own
 }
 
+// isHTTP2 reports whether nc, which is c or TLS over it, speaks HTTP/2.
+func (c *conn) isHTTP2(nc net.Conn) bool {
+	t, ok := nc.(*tls.Conn)
+	return c.h2c.Load() || ok && t.ConnectionState().NegotiatedProtocol == "h2"
+}
+
 // watchState is http.Server.ConnState.
 func (g *Gateway) watchState(nc net.Conn, state http.ConnState) {
 	if state != http.StateActive && state != http.StateClosed {
@@ -103,12 +109,14 @@ func (g *Gateway) watchState(nc net.Conn, state http.ConnState) {
 	}
 	if state == http.StateActive {
 		c.unparsed.Store(true)
+		if c.stall > 0 && !c.isHTTP2(nc) {
+			// net/http may answer without a handler (an unknown Expect), and waits for the body before it closes. It
+			// has no deadline for that. It removes this one before it calls a handler.
+			_ = c.Conn.SetReadDeadline(time.Now().Add(c.stall))
+		}
 		return
 	}
-	if !c.unparsed.Swap(false) || c.h2c.Load() {
-		return
-	}
-	if t, ok := nc.(*tls.Conn); ok && t.ConnectionState().NegotiatedProtocol == "h2" {
+	if !c.unparsed.Swap(false) || c.isHTTP2(nc) {
 		return
 	}
 	peer := ""

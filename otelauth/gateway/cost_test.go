@@ -30,6 +30,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"golang.org/x/sys/unix"
 
+	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/gateway"
 )
@@ -192,7 +193,7 @@ func invent(rng *rand.Rand) []byte {
 // A request without credentials costs five plain 401s at most, whatever its path and its headers hold. The stored requests are the
 // most expensive ones that a search has found; a search goes on for -cost.
 func TestCostBeforeAuthentication(t *testing.T) {
-	if raceEnabled {
+	if testkit.Race {
 		t.Log("CPU time means nothing under the race detector: the search runs without it")
 		return
 	}

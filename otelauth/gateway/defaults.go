@@ -6,8 +6,11 @@ package gateway
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/propagation"
@@ -71,6 +74,11 @@ func (cfg *Config) check(fault func(field string, err error)) {
 	if cfg.Auth.RequestID != nil {
 		fault("Auth.RequestID", errors.New("belongs to the gateway; leave it unset"))
 	}
+	if host, port, err := net.SplitHostPort(cfg.ServerName); err == nil {
+		if _, err := strconv.ParseUint(port, 10, 16); err != nil || host == "" {
+			fault("ServerName", errors.New("is not a host, or host:port with a port number, such as shop.example:443"))
+		}
+	}
 	negative := errors.New("is negative; leave it 0 for the default")
 	for _, d := range []struct {
 		field string
@@ -87,6 +95,15 @@ func (cfg *Config) check(fault func(field string, err error)) {
 			fault(d.field, negative)
 		}
 	}
+}
+
+// serverName returns name with a port, as otelhttp needs it. Without one, otelhttp takes server.port from
+// the Host header, so that a client creates a time series for each port that it writes there. Port 0 is not recorded.
+func serverName(name string) string {
+	if _, _, err := net.SplitHostPort(name); err == nil {
+		return name
+	}
+	return net.JoinHostPort(strings.Trim(name, "[]"), "0")
 }
 
 // policyRules returns the rules in the form in which they are compared.

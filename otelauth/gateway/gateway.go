@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -81,7 +82,7 @@ func New(cfg Config) (*Gateway, error) {
 	g.handler = mw.Wrap(http.HandlerFunc(g.serve))
 	if !g.blind {
 		options := []otelhttp.Option{
-			otelhttp.WithPublicEndpointFn(mw.Untrusted), otelhttp.WithServerName(cfg.ServerName), otelhttp.WithPropagators(g.propagators),
+			otelhttp.WithPublicEndpointFn(mw.Untrusted), otelhttp.WithServerName(serverName(cfg.ServerName)), otelhttp.WithPropagators(g.propagators),
 		}
 		if cfg.Auth.TracerProvider != nil {
 			options = append(options, otelhttp.WithTracerProvider(cfg.Auth.TracerProvider))
@@ -198,6 +199,11 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.id = requestID(r.Header)
 	x.ids[0] = x.id
 	w.Header()["X-Request-Id"] = x.ids[:1:1]
+	if r.ProtoMajor == 1 && r.ProtoMinor > 1 {
+		// RFC 9110, section 2.5: a higher minor version is processed as the highest that the recipient
+		// supports. Otherwise network.protocol.version would take ten values of the client's choice.
+		r.Proto, r.ProtoMinor = "HTTP/1.1", 1
+	}
 	if r.Header["Baggage"] != nil && g.mw.Untrusted(r) {
 		delete(r.Header, "Baggage") // before anybody extracts it
 	}
@@ -234,6 +240,12 @@ func (st *state) endpoint(r *http.Request) otelauth.Endpoint {
 	x.state = st
 	x.trace = trace.SpanContextFromContext(r.Context()).TraceID()
 	d := &x.decision
+	if x.refused.Status == 0 && !isHost(r.Host) {
+		x.refused = otelauth.Refusal{
+			Status: http.StatusBadRequest, Reason: attempt.ReasonInvalidHost,
+			Detail: "The host of the request has characters that no host name has.",
+		}
+	}
 	if d.Refusal = x.refused; d.Refusal.Status == 0 {
 		st.policy.Decide(r, d)
 	}
@@ -244,6 +256,18 @@ func (st *state) endpoint(r *http.Request) otelauth.Endpoint {
 		Pattern: d.Pattern, Public: d.Public, Sensitive: d.Sensitive, Refusal: d.Refusal,
 		AnsweredElsewhere: st.cfg.ForwardAuth != NoForwardAuth,
 	}
+}
+
+// isHost reports whether host has the characters of a host and port only (RFC 3986, section 3.2.2), or is empty. net/http
+// checks Host of HTTP/1, but neither :authority of HTTP/2 nor what a proxy says. Otherwise rules for
+// a host would be judged by another one than the upstream gets: net/http sends it an empty Host.
+func isHost(host string) bool {
+	for _, c := range []byte(host) {
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("-._~%!$&'()*+,;=:[]", rune(c)) {
+			return false
+		}
+	}
+	return true
 }
 
 // unnamed is the route of what no rule names.

@@ -14,26 +14,6 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth"
 )
 
-// DefaultStripHeaders returns the request headers that never reach the upstream from a client: what some server or framework takes
-// for the caller's identity or address, or for another host, path or method than those that were judged. A "*" at the end stands
-// for any rest.
-func DefaultStripHeaders() []string {
-	return []string{
-		// Identity.
-		"Remote-*", "X-Remote-*", "X-Auth-Request-*", "X-Auth-User", "X-Auth-Username", "X-Auth-Groups", "X-Authenticated-*",
-		"X-Webauth-*", "Client-Cert", "Client-Cert-Chain", "X-Client-Cert*", "X-Client-Verify", "X-Client-Dn", "X-Ssl-Client-*", "Ssl-Client-*",
-		// Address, scheme and host. X-Forwarded-* covers -User, -For, -Host, -Prefix, -Path, -Uri, -Method and all the others.
-		"Forwarded", "X-Forwarded", "X-Forwarded-*", "X-Real-Ip", "X-Client-Ip", "X-Cluster-Client-Ip", "X-Originating-Ip", "True-Client-Ip",
-		"Cf-Connecting-Ip", "Fastly-Client-Ip", "X-Envoy-External-Address", "X-Host", "X-Http-Host-Override", "X-Url-Scheme", "Front-End-Https",
-		// Path and method.
-		"X-Original-*", "X-Rewrite-*", "X-Envoy-Original-Path", "X-Script-Name", "X-Http-Method", "X-Http-Method-*", "X-Method-Override",
-		// What a proxy may tell of files (Rack, CVE-2025-61780), and what makes Next.js skip its own rules (CVE-2025-29927).
-		"X-Sendfile-Type", "X-Accel-*", "X-Middleware-Subrequest*",
-		// httpoxy, CVE-2016-5385.
-		"Proxy",
-	}
-}
-
 // identityFields bounds Config.IdentityHeaders, so that their values need no allocation of their own.
 const identityFields = 4
 
@@ -163,6 +143,10 @@ func (g *Gateway) rewrite(pr *httputil.ProxyRequest) {
 			delete(header, name)
 		}
 	}
+	if credentials := in.Header["Authorization"]; credentials != nil && st.headers.pass {
+		// Connection may have named it, and removed it from out.
+		header["Authorization"] = credentials
+	}
 	for name := range out.Trailer {
 		if st.headers.drops(name) || ours(name) {
 			delete(out.Trailer, name)
@@ -173,6 +157,7 @@ func (g *Gateway) rewrite(pr *httputil.ProxyRequest) {
 		delete(header, "Upgrade")
 		delete(header, "Connection")
 	}
+	delete(header, "Http2-Settings") // belongs to an upgrade to h2c
 
 	values := x.values[:0]
 	set := func(name, value string) {

@@ -200,6 +200,7 @@ func TestAuthorization(t *testing.T) {
 		s := newSite(t, gateway.Config{PassAuthorization: pass}, nil)
 		r := s.request(t, "GET", "/x", "alice", "wonderland", nil)
 		r.Header.Set("Proxy-Authorization", basic("alice", "wonderland"))
+		r.Header.Set("Connection", "Authorization, Remote-User")
 		s.do(t, r)
 		got := s.last(t).Header
 		var want []string
@@ -210,6 +211,52 @@ func TestAuthorization(t *testing.T) {
 		if got["Proxy-Authorization"] != nil {
 			t.Error("Proxy-Authorization reached the upstream")
 		}
+	}
+}
+
+// Every header of the list is removed, in every spelling that CGI or WSGI take for it, and in trailers.
+func TestDefaultStripHeaders(t *testing.T) {
+	t.Parallel()
+	var trailer http.Header
+	proxies := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")} // an X-Forwarded-For of another peer is refused
+	s := newSite(t, gateway.Config{Auth: otelauth.Config{TrustedProxies: proxies}}, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		trailer = r.Trailer
+	}))
+	// What the issue names, beside the list itself.
+	names := []string{
+		"Client-Ip", "Forwarded-For", "Wl-Proxy-Client-Ip", "X-Scheme", "Sm-User", "Iv-User", "Oidc-Claim-Sub", "OIDC_CLAIM_sub",
+		"X-Consumer-Username", "Tailscale-User-Login", "X-WebAuth-User", "X-Authenticated-User", "X-Client-Cert", "X-SSL-Client-Verify",
+		"Cf-Access-Jwt-Assertion", "X-Goog-Authenticated-User-Email", "X-Amzn-Oidc-Identity", "X-MS-CLIENT-PRINCIPAL-NAME", "True-Client-IP",
+		"X-Remote-Extra-Scopes", "X-Forwarded-Anything", "X-Original-Anything", "Remote-Anything",
+	}
+	for _, name := range gateway.DefaultStripHeaders() {
+		if plain, isPattern := strings.CutSuffix(name, "*"); isPattern {
+			name = plain + "Zz"
+		}
+		names = append(names, name, strings.ReplaceAll(name, "-", "_"), strings.ToUpper(name), strings.Replace(name, "-", "_", 1))
+	}
+	// In portions: net/http reads trailers of 4 KiB at most.
+	for portion := range slices.Chunk(names, 60) {
+		var head, tail strings.Builder
+		for _, name := range portion {
+			if !strings.EqualFold(name, "X-Forwarded-Proto") { // the trusted proxy's: root is no protocol
+				head.WriteString(name + ": root\r\n")
+			}
+			tail.WriteString(name + ": root\r\n")
+		}
+		answer := s.raw(t, "POST /x HTTP/1.1\r\nHost: h\r\nX-Forwarded-Proto: https\r\nX-Kept: 1\r\nConnection: close\r\nAuthorization: "+basic("alice", "wonderland")+"\r\n"+head.String()+
+			"Transfer-Encoding: chunked\r\nTrailer: X-Checksum, "+strings.Join(portion, ", ")+"\r\n\r\n1\r\nx\r\n0\r\nX-Checksum: 7\r\n"+tail.String()+"\r\n")
+		if status(t, answer) != http.StatusOK {
+			t.Fatalf("%.300q", answer)
+		}
+		for name, values := range s.last(t).Header {
+			if slices.Contains(values, "root") {
+				t.Errorf("%s reached the upstream", name)
+			}
+		}
+		equal(t, "X-Kept", s.last(t).Header["X-Kept"], []string{"1"})
+		equal(t, "trailers", trailer, http.Header{"X-Checksum": {"7"}})
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth/gateway"
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
 )
@@ -276,7 +277,7 @@ func TestGRPC(t *testing.T) {
 		case "https":
 			upstream.EnableHTTP2 = true
 			upstream.StartTLS()
-			cfg.Upstream, cfg.UpstreamCAFile = upstream.URL, writePEM(t, upstream.Certificate())
+			cfg.Upstream, cfg.UpstreamCAFile = upstream.URL, testkit.WriteCA(t, upstream.Certificate())
 		default:
 			upstream.Config.Protocols = new(http.Protocols)
 			upstream.Config.Protocols.SetHTTP1(true)

@@ -14,23 +14,6 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/gateway"
 )
 
-// The frames of RFC 9113 section 6 that the test speaks.
-const (
-	frameHeaders   = 1
-	frameRSTStream = 3
-	frameSettings  = 4
-	endStream      = 1
-	endHeaders     = 4
-)
-
-func frame(kind, flags byte, stream uint32, payload string) string {
-	head := make([]byte, 9)
-	binary.BigEndian.PutUint32(head, uint32(len(payload))<<8)
-	head[3], head[4] = kind, flags
-	binary.BigEndian.PutUint32(head[5:], stream)
-	return string(head) + payload
-}
-
 // A client that opens no window for its streams cannot hold them, nor what the upstream has for it: not the body of an
 // endpoint, and not the body of a refusal.
 func TestStreamsWithoutAWindowEnd(t *testing.T) {
@@ -51,8 +34,8 @@ func TestStreamsWithoutAWindowEnd(t *testing.T) {
 		conn := s.dial(t)
 		noWindow := "\x00\x04\x00\x00\x00\x00"                              // SETTINGS_INITIAL_WINDOW_SIZE
 		request := "\x82\x86\x01\x01h\x04" + string(rune(len(path))) + path // RFC 7541: GET, http, h, path
-		if _, err := io.WriteString(conn, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"+frame(frameSettings, 0, 0, noWindow)+
-			frame(frameHeaders, endStream|endHeaders, 1, request)); err != nil {
+		if _, err := io.WriteString(conn, preface+frame(frameSettings, 0, 0, noWindow)+
+			frame(frameHeaders, flagEndStream|flagEndHeaders, 1, request)); err != nil {
 			t.Fatal(err)
 		}
 		answered := false
@@ -64,7 +47,7 @@ func TestStreamsWithoutAWindowEnd(t *testing.T) {
 				t.Fatal(err)
 			}
 			answered = answered || head[3] == frameHeaders
-			if head[3] == frameRSTStream {
+			if head[3] == frameReset {
 				break
 			}
 		}
@@ -76,5 +59,16 @@ func TestStreamsWithoutAWindowEnd(t *testing.T) {
 	case <-ended:
 	case <-time.After(patience):
 		t.Error("the upstream still writes")
+	}
+}
+
+// net/http answers an expectation that it does not know without any handler, and then reads the body. A client that sends none cannot
+// hold the connection.
+func TestExpectationWithoutABodyEnds(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, gateway.Config{StallTimeout: 100 * time.Millisecond}, nil)
+	answer := s.raw(t, "POST /x HTTP/1.1\r\nHost: h\r\nExpect: the-worst\r\nTransfer-Encoding: chunked\r\n\r\n")
+	if got := status(t, answer); got != http.StatusExpectationFailed {
+		t.Errorf("answered %d", got)
 	}
 }

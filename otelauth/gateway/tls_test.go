@@ -5,15 +5,9 @@ package gateway_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
-	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -22,8 +16,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
+	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/gateway"
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
@@ -40,41 +34,10 @@ func newCertificate(t testing.TB) (certFile, keyFile string, roots *x509.CertPoo
 // renew replaces the files, the certificate first.
 func renew(t testing.TB, certFile, keyFile string) *x509.CertPool {
 	t.Helper()
-	certPEM, keyPEM, cert := makePair(t)
-	write(t, certFile, certPEM)
-	write(t, keyFile, keyPEM)
-	roots := x509.NewCertPool()
-	roots.AddCert(cert)
-	return roots
-}
-
-func makePair(t testing.TB) (certPEM, keyPEM []byte, cert *x509.Certificate) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: serial, Subject: pkix.Name{CommonName: "127.0.0.1"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if cert, err = x509.ParseCertificate(der); err != nil {
-		t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), cert
+	c := testkit.NewCertificate(t, "127.0.0.1")
+	write(t, certFile, c.CertPEM)
+	write(t, keyFile, c.KeyPEM)
+	return c.Pool()
 }
 
 // write replaces a file as a whole.
@@ -86,13 +49,6 @@ func write(t testing.TB, name string, content []byte) {
 	if err := os.Rename(name+".new", name); err != nil {
 		t.Fatal(err)
 	}
-}
-
-func writePEM(t testing.TB, cert *x509.Certificate) string {
-	t.Helper()
-	name := filepath.Join(t.TempDir(), "ca.pem")
-	write(t, name, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw}))
-	return name
 }
 
 // served returns the serial number of the certificate that a new connection is shown.
@@ -117,8 +73,8 @@ func TestCertificateReload(t *testing.T) {
 	s.start(t, cfg)
 	first := s.served(t)
 
-	certPEM, keyPEM, cert := makePair(t)
-	write(t, certFile, certPEM) // without its key yet
+	renewed := testkit.NewCertificate(t, "127.0.0.1")
+	write(t, certFile, renewed.CertPEM) // without its key yet
 	eventually(t, "event of a pair that does not match", func() bool {
 		if got := s.served(t); got != first {
 			t.Fatalf("serves %s", got)
@@ -128,20 +84,20 @@ func TestCertificateReload(t *testing.T) {
 	if text := s.named(gateway.EventCertificate)[0].Attributes().Map(); len(text) == 0 {
 		t.Error("the event says nothing")
 	}
-	write(t, keyFile, keyPEM)
-	eventually(t, "the new certificate", func() bool { return s.served(t) == cert.SerialNumber.String() })
+	write(t, keyFile, renewed.KeyPEM)
+	eventually(t, "the new certificate", func() bool { return s.served(t) == renewed.X509.SerialNumber.String() })
 	eventually(t, "its event", func() bool { return len(s.named(gateway.EventCertificate)) == 2 })
 
 	write(t, certFile, []byte("-----BEGIN CERT"))
 	if err := s.gw.Reconfigure(s.own(t, cfg)); err == nil || !strings.Contains(err.Error(), certFile) {
 		t.Errorf("Reconfigure with a broken certificate: %v", err)
 	}
-	equal(t, "certificate", s.served(t), cert.SerialNumber.String())
+	equal(t, "certificate", s.served(t), renewed.X509.SerialNumber.String())
 	renew(t, certFile, keyFile)
 	if err := s.gw.Reconfigure(s.own(t, cfg)); err != nil {
 		t.Fatal(err)
 	}
-	if s.served(t) == cert.SerialNumber.String() {
+	if s.served(t) == renewed.X509.SerialNumber.String() {
 		t.Error("Reconfigure did not read the certificate again")
 	}
 }

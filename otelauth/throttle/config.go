@@ -24,7 +24,8 @@ type Config struct {
 
 	// Budgets are the limits. Default: [DefaultBudgets].
 	Budgets Budgets
-	// Remember is how long a success makes an (account, network) pair known. Default: 30 days.
+	// Remember is how long a success makes an (account, network) pair, and the network, known.
+	// Default: 30 days.
 	Remember time.Duration
 	// Lease is the time after which, within twice of it, a guess that nobody settled is charged: longer than any wait for a
 	// hash and the hash. Default: 1 min.
@@ -77,7 +78,6 @@ func (cfg Config) withDefaults() (Config, error) {
 			narrower, wider Limit
 			why             string
 		}{
-			{"NewPair", "KnownPair", have.NewPair, have.KnownPair, "who succeeded would be trusted less than a stranger"},
 			{"NewPair", "Account", have.NewPair, have.Account, "one stranger would use up more than all strangers have"},
 			{"NewPair", "Network", have.NewPair, have.Network, "one account would use up more than the network has"},
 			{"Network", "Site", have.Network, have.Site, "one network would use up more than its site has"},

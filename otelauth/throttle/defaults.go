@@ -7,14 +7,20 @@ import "time"
 
 // Budgets are the limits of a [Config], in wrong guesses. A zero Limit is the default of that budget.
 type Budgets struct {
-	// NewPair is the budget of an (account, network) pair that never succeeded, or not for long. Default: 10, then 1 a minute.
+	// NewPair is the budget of an (account, network) pair, whether or not it ever succeeded and
+	// whether or not there is such an account. Default: 10, then 1 a minute.
 	NewPair Limit
-	// KnownPair is the budget of a pair that succeeded in the last Config.Remember. It is its only one: known pairs are neither charged to
-	// nor refused by the others. Default: 100, then 1 each 30 s.
+	// KnownPair is the reserve of a pair beyond all other budgets: a pair that succeeded in the
+	// last Config.Remember is verified within it when the others are empty, its owner's right
+	// password passes, and every other answer is a refusal. In networks from which some account
+	// has succeeded, every name has such a reserve, so that the time of a refusal does not show
+	// which names are accounts. Default: 90, then 1 a minute.
 	KnownPair Limit
-	// Account is the budget of one account from all networks together that are not known for it. Default: 50, then 1 a minute.
+	// Account is the budget of one account from all networks together. Default: 50, then 1 a
+	// minute.
 	Account Limit
-	// Network is the budget of one network, an IPv4 address or an IPv6 /64. Default: 300, then 1 a second.
+	// Network is the budget of one network, an IPv4 address or an IPv6 /64. It is also the reserve
+	// of the network for all names together, beside KnownPair. Default: 300, then 1 a second.
 	Network Limit
 	// Site is the budget of one site, an IPv4 /24 or an IPv6 /48. Default: 1200, then 1 each 250 ms, which is 4 networks' worth.
 	Site Limit
@@ -25,12 +31,14 @@ type Budgets struct {
 
 // DefaultBudgets returns the budgets that the zero [Budgets] means.
 //
-// NIST SP 800-63B-4, section 3.2.2, wants at most 100 consecutive failed attempts on one account, and lets a verifier treat addresses
-// that succeeded before apart from others: 100 is the burst of a known pair. OWASP's analysis of device cookies ("Slow Down Online
-// Guessing Attacks with Device Cookies") gives each known device, and all unknown ones together, a budget of their own, so that guessing
-// from unknown places never locks the owner out of his own: that is KnownPair beside Account. PCI DSS 4.0.1, 8.3.4, locks an account after at most
-// 10 attempts for at least 30 minutes: 10 is the burst of a new pair. Where it binds, set NewPair, KnownPair and Account
-// to {10, 30 min}.
+// NIST SP 800-63B-4, section 3.2.2, wants at most 100 consecutive failed attempts on one account,
+// and lets a verifier treat addresses that succeeded before apart from others: 100 is the burst of
+// a known pair, 10 of NewPair and 90 of its reserve. OWASP's analysis of device cookies ("Slow
+// Down Online Guessing Attacks with Device Cookies") gives each known device, and all unknown ones
+// together, a budget of their own, so that guessing from unknown places never locks the owner out
+// of his own: that is KnownPair beside Account. PCI DSS 4.0.1, 8.3.4, locks an account after at
+// most 10 attempts for at least 30 minutes. Where it binds, set NewPair and KnownPair to {5, 1 h},
+// which together are 10 attempts and 1 more each 30 minutes, and Account to {10, 30 min}.
 //
 // What they leave an attacker, in wrong guesses at one account:
 //
@@ -40,12 +48,14 @@ type Budgets struct {
 //	a botnet of 100,000 hosts                    1490               1440
 //	the network that the owner uses              2980               2880
 //
-// The last is one budget for the owner and a guesser who sit behind one address; no guess from elsewhere touches it. At all
-// accounts together, one host has 86,700 guesses in the first day and a /24 has 346,800.
+// The last is one budget for the owner and a guesser who sit behind one address; no guess from
+// elsewhere touches its reserve. At all accounts together, one host has 86,700 guesses in the
+// first day and a /24 has 346,800. A network from which some account has succeeded has as many
+// again that are hashed and refused; they find no password but that of a pair that is known there.
 func DefaultBudgets() Budgets {
 	return Budgets{
 		NewPair:   Limit{Burst: 10, Every: time.Minute},
-		KnownPair: Limit{Burst: 100, Every: 30 * time.Second},
+		KnownPair: Limit{Burst: 90, Every: time.Minute},
 		Account:   Limit{Burst: 50, Every: time.Minute},
 		Network:   Limit{Burst: 300, Every: time.Second},
 		Site:      Limit{Burst: siteNetworks * 300, Every: time.Second / siteNetworks},

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
 )
 
@@ -97,7 +98,7 @@ func TestAFloodOfNamesForgetsNobody(t *testing.T) {
 	m := newMemory(t, throttle.MemoryConfig{Bytes: throttle.MinMemoryBytes, Elapsed: c.Elapsed, Now: c.Now})
 	th := newGuesses(t, throttle.Config{Store: m, Elapsed: c.Elapsed, Now: c.Now})
 	n := 100_000 // four budgets each, in a table of 13,107
-	if raced {
+	if testkit.Race {
 		n /= 4
 	}
 	flood(t, th, c, n)

@@ -14,13 +14,17 @@ import (
 
 // Guesses is the [Throttle] over a [Store] of budgets. Make one with [New]. It is safe for concurrent use.
 //
-// Each wrong guess is charged to the budgets of its (account, network) pair, of its account, of its network and of its site; see [Budgets] for
-// what they hold and for pairs that are known. The same wrong password, sent again or by many at once, is one guess: the
-// last 3 of an account are recognised, by fingerprints that are keyed and stay in this process. A right password
-// gives its price back, and makes its pair known, with a full budget if it was not known before; no other budget is
-// touched, so that nobody clears a block with an account of his own.
+// Each wrong guess is charged to the budgets of its (account, network) pair, of its account, of
+// its network and of its site, whether the pair is known or not; see [Budgets] for what they hold
+// and for the reserve beyond them. One wrong password that several networks send is charged to its
+// account once: the last 3 of an account are recognised, by fingerprints that are keyed and stay
+// in this process. A right password gives its price back and makes its pair known; it fills no
+// budget, so that no client clears a block with an account of its own, and none sees by its budget
+// that the owner has come by.
 //
-// A budget is 40 bytes in the Store, and up to five times as many with the room that a [Memory] has just made for more. Beside it a Guesses holds 3 MB, and some hundred bytes for each guess on its way.
+// A budget is 40 bytes in the Store, and up to five times as many with the room that a [Memory]
+// has just made for more. Beside it a Guesses holds 3 MB, and some hundred bytes for each guess
+// under way.
 type Guesses struct {
 	cfg     Config
 	store   Store
@@ -67,8 +71,8 @@ func New(cfg Config) (*Guesses, error) {
 // Len implements [Throttle].
 func (t *Guesses) Len() int { return t.store.Len() }
 
-// Exhausted implements [Throttle]. It allocates nothing. A pair whose budget another process emptied in a shared store is
-// known here after the first refusal.
+// Exhausted implements [Throttle]. It allocates nothing. A pair whose reserve another process
+// emptied in a shared store is noticed here after the first refusal.
 func (t *Guesses) Exhausted(g Guess) bool {
 	if rules := t.rules.load(); rules != nil {
 		if rule := rules.find(&g, t.cfg.Elapsed()); rule != nil {
@@ -82,12 +86,13 @@ func (t *Guesses) Exhausted(g Guess) bool {
 	return until != 0 && until > t.cfg.Elapsed()
 }
 
-// bill is what a guess costs.
+// bill is what a guess costs. Its pair is never made known, so known pairs have the budgets of all
+// others.
 func (t *Guesses) bill(g *Guess) Bill {
 	have := &t.cfg.Budgets
-	b := Bill{KnownPair: have.KnownPair, Remember: t.cfg.Remember, Lease: t.cfg.Lease}
+	b := t.blank(have.NewPair)
 	account := t.keys.account(g.Account)
-	b.Charges[Pair] = Charge{t.keys.network(Pair, account, g.Network), have.NewPair}
+	b.Charges[Pair] = Charge{t.keys.network(pairGuesses, account, g.Network), have.NewPair}
 	b.Charges[Account] = Charge{account, have.Account}
 	b.Charges[Network] = Charge{t.keys.network(Network, Key{}, g.Network), have.Network}
 	if g.Network.IsValid() {
@@ -96,78 +101,168 @@ func (t *Guesses) bill(g *Guess) Bill {
 	return b
 }
 
-// Spend implements [Throttle]. It asks the store once.
+func (t *Guesses) blank(pair Limit) Bill {
+	return Bill{KnownPair: pair, Remember: t.cfg.Remember, Lease: t.cfg.Lease}
+}
+
+// Spend implements [Throttle]. It asks the store once, and up to three times more when a budget is
+// empty.
 func (t *Guesses) Spend(ctx context.Context, g Guess) (Decision, error) {
 	b := t.bill(&g)
-	k := flightKey{b.Charges[Account].Key, g.Fingerprint}
+	k := flightKey{b.Charges[Pair].Key, g.Fingerprint}
 	if rules := t.rules.load(); rules != nil {
 		now := t.cfg.Elapsed()
 		if rule := rules.find(&g, now); rule != nil && rule.Denied {
 			return Decision{Verdict: Refused, RetryAfter: rule.left(now)}, nil
 		} else if rule != nil {
-			t.flights.join(&k, &t.repeats, true)
+			if !g.Repeat {
+				t.flights.join(&k, true)
+			}
 			return Decision{Verdict: Granted}, nil
 		}
 	}
-	seen := t.waiters.settled.Load()
-	mine, leader := t.flights.join(&k, &t.repeats, false)
-	if !leader {
+	if g.Repeat {
 		b.Mode = Check
+		if a, err := t.store.Spend(ctx, b); err != nil || a.Verdict == Granted {
+			return Decision{Verdict: a.Verdict}, err
+		}
+		b.Mode = Hold
+	}
+	d, mine, leader := t.flights.join(&k, false)
+	if !leader {
+		return d, nil
+	}
+	p, err := t.pay(ctx, &g, b)
+	if err != nil {
+		p.decision = Decision{}
+	}
+	t.flights.land(&k, mine, &p)
+	return p.decision, err
+}
+
+// pay asks the store for a flight.
+func (t *Guesses) pay(ctx context.Context, g *Guess, b Bill) (p payment, err error) {
+	seen := t.waiters.settled.Load()
+	p.bill = b
+	if p.answer, err = t.store.Spend(ctx, b); err != nil {
+		return p, err
+	}
+	p.decision.Verdict = p.answer.Verdict
+	if p.answer.Verdict == Refused || p.answer.Verdict == Held && g.Returning {
+		if reserved, err := t.reserve(ctx, g, &p); err != nil || reserved {
+			return p, err
+		}
+	}
+	switch p.decision.Verdict {
+	case Refused:
+		p.decision.RetryAfter = p.answer.RetryAfter
+		t.cases.note(t, g, &b, &p.answer)
+	case Held:
+		p.decision.Changed = t.waiters.wait(b.Charges[p.answer.Budget].Key, seen, p.answer.RetryAfter)
+	}
+	return p, nil
+}
+
+// reserve pays for a guess whose budgets are empty from the reserve of its pair and its network,
+// where some account has succeeded from that network lately. Which account that was plays no part,
+// up to the very end of the guess: every name is hashed alike, and refused alike. It reports
+// whether p has its decision.
+func (t *Guesses) reserve(ctx context.Context, g *Guess, p *payment) (decided bool, err error) {
+	if known, err := t.known(ctx, t.keys.network(networkKnown, Key{}, g.Network)); err != nil || !known {
+		return false, err
+	}
+	seen := t.waiters.settled.Load()
+	account := t.keys.account(g.Account)
+	b := t.blank(t.cfg.Budgets.KnownPair)
+	b.Charges[Pair] = Charge{t.keys.network(pairReserve, account, g.Network), t.cfg.Budgets.KnownPair}
+	if !g.Returning {
+		b.Charges[Network] = Charge{t.keys.network(networkReserve, Key{}, g.Network), t.cfg.Budgets.Network}
 	}
 	a, err := t.store.Spend(ctx, b)
-	switch {
-	case leader && err != nil:
-		t.flights.paid(&k, mine, nil, nil, g.Network)
-	case leader:
-		t.flights.paid(&k, mine, &b, &a, g.Network)
-	case err != nil || a.Verdict != Granted:
-		t.Settle(ctx, g, Unjudged)
-	}
 	if err != nil {
-		return Decision{}, err
+		return false, err
 	}
-	d := Decision{Verdict: a.Verdict}
-	switch a.Verdict {
-	case Refused:
-		d.RetryAfter = a.RetryAfter
-		if a.PairLeft == 0 {
-			t.mirrorEmpty(&g, &a)
+	if a.Known, err = t.known(ctx, t.keys.network(Pair, account, g.Network)); err != nil {
+		if a.Verdict == Granted {
+			t.store.Settle(ctx, b, a.Receipt, Unjudged)
 		}
-		t.cases.note(t, &g, &b, &a)
-	case Held:
-		d.Changed = t.waiters.wait(b.Charges[a.Budget].Key, seen, a.RetryAfter)
+		return false, err
 	}
-	return d, nil
+	switch a.Verdict {
+	case Granted:
+		p.refused, p.bill, p.answer = p.answer, b, a
+		p.decision = Decision{Verdict: Granted, RetryAfter: p.refused.RetryAfter, Reserve: true, Known: a.Known}
+	case Held:
+		p.decision = Decision{Verdict: Held, Changed: t.waiters.wait(b.Charges[a.Budget].Key, seen, a.RetryAfter)}
+	default:
+		if a.PairLeft == 0 {
+			t.mirrorEmpty(g, &a)
+		}
+		return false, nil
+	}
+	return true, nil
+}
+
+// known reports whether a key has succeeded lately. Nothing is held or charged.
+func (t *Guesses) known(ctx context.Context, k Key) (bool, error) {
+	b := t.blank(t.cfg.Budgets.KnownPair)
+	b.Mode = Check
+	b.Charges[Pair] = Charge{k, t.cfg.Budgets.KnownPair}
+	a, err := t.store.Spend(ctx, b)
+	return a.Known, err
 }
 
 // Settle implements [Throttle].
 func (t *Guesses) Settle(ctx context.Context, g Guess, s Settlement) {
 	account := t.keys.account(g.Account)
-	k := flightKey{account, g.Fingerprint}
-	mine, due, learn := t.flights.leave(&k, &t.repeats, s, g.Network)
-	if due {
-		how := s
-		if s == Right && mine.network != g.Network {
-			how = Unjudged // another network's pair has paid; ours is learned below
-		}
-		t.store.Settle(ctx, mine.bill, mine.answer.Receipt, how)
-		if how == Right {
-			learn = false
-		}
-		if s == Wrong && mine.answer.PairLeft == 0 {
-			t.mirrorEmpty(&Guess{Account: g.Account, Network: mine.network}, &mine.answer)
-		}
-		t.waiters.wake(&mine.bill)
-	}
-	if s == Right {
+	k := flightKey{t.keys.network(pairGuesses, account, g.Network), g.Fingerprint}
+	paid, due, learn := t.flights.leave(&k, s)
+	again := false
+	switch s {
+	case Wrong:
+		again = t.repeats.note(&account, &g.Fingerprint)
+	case Right:
 		t.repeats.forget(&account, &g.Fingerprint)
 	}
+	if due {
+		t.settle(ctx, &g, &paid, s, again)
+		t.waiters.wake(&paid.bill)
+	}
 	if learn {
-		t.store.Settle(ctx, t.bill(&g), Receipt{}, Right)
+		for _, k := range [...]Key{t.keys.network(Pair, account, g.Network), t.keys.network(networkKnown, Key{}, g.Network)} {
+			b := t.blank(t.cfg.Budgets.KnownPair)
+			b.Charges[Pair] = Charge{k, t.cfg.Budgets.KnownPair}
+			t.store.Settle(ctx, b, Receipt{}, Right)
+		}
 	}
 }
 
-// mirrorEmpty notes that a pair's budget is empty.
+// settle ends what a flight holds. Right is Unjudged to the store here: it gives the price back,
+// and what becomes known has keys of its own.
+func (t *Guesses) settle(ctx context.Context, g *Guess, p *payment, s Settlement, again bool) {
+	b, r := p.bill, p.answer.Receipt
+	if s != Wrong {
+		t.store.Settle(ctx, b, r, Unjudged)
+		return
+	}
+	if again { // the account has paid for this password
+		spared := r
+		spared.Held, spared.Second.Held = r.Held&(1<<Account), r.Second.Held&(1<<Account)
+		t.store.Settle(ctx, b, spared, Unjudged)
+		r.Held, r.Second.Held = r.Held&^(1<<Account), r.Second.Held&^(1<<Account)
+		b.Charges[Account] = Charge{}
+	}
+	t.store.Settle(ctx, b, r, Wrong)
+	if p.decision.Reserve {
+		if p.answer.PairLeft == 0 {
+			t.mirrorEmpty(g, &p.answer)
+		}
+		b := t.bill(g)
+		t.cases.note(t, g, &b, &p.refused)
+	}
+}
+
+// mirrorEmpty notes that a pair's reserve is empty.
 func (t *Guesses) mirrorEmpty(g *Guess, a *Answer) {
 	now := t.cfg.Elapsed()
 	wait := a.PairWait

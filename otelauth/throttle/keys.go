@@ -20,6 +20,15 @@ type keys struct {
 	local  maphash.Seed
 }
 
+// What is kept under keys of their own, beside the budgets that [Budget] numbers. The key of
+// [Pair] itself says which pairs are known and holds no debt.
+const (
+	pairGuesses    Budget = 16 + iota // the budget of a pair, known or not
+	pairReserve                       // the reserve of a pair
+	networkReserve                    // the reserve of a network, all names together
+	networkKnown                      // whether any account has succeeded from the network
+)
+
 func newKeys(secret []byte) keys {
 	k := keys{local: maphash.MakeSeed()}
 	sum := sha256.Sum256(append([]byte("otelauth throttle keys\x00"), secret...))

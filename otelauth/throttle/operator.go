@@ -163,13 +163,19 @@ func (t *Guesses) Clear(ctx context.Context, s Subject, a Act) error {
 	if err := t.store.Clear(ctx, k, b); err != nil {
 		return fmt.Errorf("throttle: the budget is not cleared: %w", err)
 	}
-	if b == Pair {
+	switch b {
+	case Pair:
+		if err := t.store.Clear(ctx, t.keys.network(pairReserve, t.keys.account(s.Account), s.Network), Pair); err != nil {
+			return fmt.Errorf("throttle: the reserve of the pair is not cleared: %w", err)
+		}
 		t.mirror.forget(t.keys.quick(&Guess{Account: s.Account, Network: s.Network}))
-	}
-	if b == Network {
+	case Network:
 		r := t.keys.network(Requests, Key{}, s.Network)
-		if err := t.store.Clear(ctx, r, Requests); err != nil {
-			return fmt.Errorf("throttle: the request budget is not cleared: %w", err)
+		if err := errors.Join(
+			t.store.Clear(ctx, t.keys.network(networkReserve, Key{}, s.Network), Network),
+			t.store.Clear(ctx, r, Requests),
+		); err != nil {
+			return fmt.Errorf("throttle: the reserve and the request budget are not cleared: %w", err)
 		}
 		t.cases.forget(r)
 	}
@@ -186,7 +192,7 @@ func (t *Guesses) budgetOf(s Subject) (Key, Budget, error) {
 	case s.Account != "" && !s.Network.IsValid():
 		return t.keys.account(s.Account), Account, nil
 	case s.Account != "" && isNetwork:
-		return t.keys.network(Pair, t.keys.account(s.Account), s.Network), Pair, nil
+		return t.keys.network(pairGuesses, t.keys.account(s.Account), s.Network), Pair, nil
 	case s.Account == "" && isNetwork:
 		return t.keys.network(Network, Key{}, s.Network), Network, nil
 	case s.Account == "" && s.Network == clientip.Site(s.Network.Addr()):
@@ -221,8 +227,11 @@ type Explanation struct {
 	Subject Subject
 	// Rule is what an operator decided about it; nil when nothing.
 	Rule *Rule
-	// Known says that the pair has succeeded lately: only its own budget counts.
+	// Known reports that the pair has succeeded lately: its right password passes beyond the
+	// budgets, while the reserve lasts.
 	Known bool
+	// Reserve is what is left beyond the budgets; only when Known.
+	Reserve BudgetView
 	// Refuses is the budget that refuses it for the longest time; only when Refused.
 	Refused bool
 	Refuses Budget
@@ -255,7 +264,11 @@ func (e Explanation) String() string {
 	case e.Refused:
 		for _, s := range e.Budgets {
 			if s.Budget == e.Refuses {
-				return fmt.Sprintf("refused by the %v budget (%v)%s", e.Refuses, s.Limit, until)
+				text := fmt.Sprintf("refused by the %v budget (%v)%s", e.Refuses, s.Limit, until)
+				if e.Known && e.Reserve.Left > 0 {
+					text += "; the pair is known, its right password passes"
+				}
+				return text
 			}
 		}
 	case e.Known:
@@ -293,10 +306,14 @@ func (t *Guesses) Explain(ctx context.Context, s Subject) (Explanation, error) {
 	if err != nil {
 		return e, fmt.Errorf("throttle: the budgets cannot be read: %w", err)
 	}
-	e.Known = v.Known
+	if b.Charges[Pair] != (Charge{}) {
+		if e.Known, e.Reserve, err = t.reserveOf(ctx, &g); err != nil {
+			return e, err
+		}
+	}
 	var longest time.Duration
 	for i := range numBudgets {
-		l := b.limitOf(i, v.Known)
+		l := b.Charges[i].Limit
 		if l == (Limit{}) {
 			continue
 		}
@@ -314,4 +331,22 @@ func (t *Guesses) Explain(ctx context.Context, s Subject) (Explanation, error) {
 		}
 	}
 	return e, nil
+}
+
+// reserveOf reports whether a pair is known, and what is left of its reserve then.
+func (t *Guesses) reserveOf(ctx context.Context, g *Guess) (known bool, left BudgetView, err error) {
+	account := t.keys.account(g.Account)
+	for _, k := range [...]Key{t.keys.network(Pair, account, g.Network), t.keys.network(pairReserve, account, g.Network)} {
+		b := t.blank(t.cfg.Budgets.KnownPair)
+		b.Charges[Pair] = Charge{k, t.cfg.Budgets.KnownPair}
+		v, err := t.store.Look(ctx, b)
+		if err != nil {
+			return false, left, fmt.Errorf("throttle: the budgets cannot be read: %w", err)
+		}
+		if known = known || v.Known; !known {
+			return false, left, nil
+		}
+		left = v.Budgets[Pair]
+	}
+	return known, left, nil
 }

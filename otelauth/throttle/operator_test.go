@@ -80,8 +80,14 @@ func TestListAndExplain(t *testing.T) {
 		t.Errorf("nothing spent: %+v", e)
 	}
 	settle(t, th, guess("dora", "right", "203.0.113.1/32"), throttle.Right)
-	if e, _ := th.Explain(t.Context(), subject("dora", "203.0.113.1/32")); len(e.Budgets) != 1 || e.String() != "not refused; the pair is known" {
+	if e, _ := th.Explain(t.Context(), subject("dora", "203.0.113.1/32")); len(e.Budgets) != 4 || !e.Budgets[0].Full || e.Reserve.Left != 90 || e.String() != "not refused; the pair is known" {
 		t.Errorf("known: %+v", e)
+	}
+	for i := range 10 {
+		wrong(t, th, guess("dora", fmt.Sprint(i), "203.0.113.1/32"))
+	}
+	if e, _ := th.Explain(t.Context(), subject("dora", "203.0.113.1/32")); e.String() != "refused by the pair budget (10, then 1 each 1m0s) until 2026-01-01T00:01:00Z; the pair is known, its right password passes" {
+		t.Errorf("known and beyond its budget: %v", e)
 	}
 	c.Advance(time.Hour)
 	if l := th.List(); len(l) != 0 {

@@ -8,9 +8,12 @@ import (
 	"sync"
 )
 
-// repeats remembers the last wrong fingerprints of each account, so that a stale client that sends one wrong password all
-// day is charged for one guess. They are keyed with a key of this process and never leave it. It is bounded: 65,536 accounts of 40 bytes.
-// An account whose wrong password came again and again keeps its place when a flood of names comes by.
+// repeats remembers the last wrong fingerprints of each account, so that a fleet of clients with
+// one stale password, each in a network of its own, is charged to its account's budget once. Each
+// network pays from its own budgets all the same: what it is answered does not depend on the
+// fleet. The fingerprints are keyed with a key of this process and never leave it. The set is
+// bounded: 65,536 accounts of 40 bytes. An account whose wrong password came again and again keeps
+// its place when a flood of names comes by.
 type repeats struct {
 	stripes [64]struct {
 		sync.Mutex
@@ -19,7 +22,7 @@ type repeats struct {
 }
 
 // wrongs are the last wrong fingerprints of one account, newest first. 64 bits of a keyed hash are enough: a false match, one in
-// 2^62, makes one wrong guess free.
+// 2^62, spares one wrong guess the account's budget.
 type wrongs struct {
 	account uint64
 	prints  [rememberedWrongs]uint64
@@ -40,46 +43,15 @@ func (r *repeats) at(account *Key) (lock *sync.Mutex, bucket *[8]wrongs, tag uin
 	return &s.Mutex, &s.buckets[h/64%128], binary.LittleEndian.Uint64(account[8:]) | 1
 }
 
-// has reports whether this wrong password is one of the account's last.
-func (r *repeats) has(account *Key, fingerprint *[16]byte) bool {
-	mu, b, tag := r.at(account)
-	mu.Lock()
-	defer mu.Unlock()
-	for i := range b {
-		w := &b[i]
-		if w.account != tag {
-			continue
-		}
-		for j, p := range w.prints {
-			if p == print64(fingerprint) && p != 0 {
-				copy(w.prints[1:j+1], w.prints[:j])
-				w.prints[0] = p
-				w.warm = warmest
-				return true
-			}
-		}
-		return false
-	}
-	return false
-}
-
-// note remembers a wrong password.
-func (r *repeats) note(account *Key, fingerprint *[16]byte) {
+// note remembers a wrong password and reports whether it was one of the account's last already.
+func (r *repeats) note(account *Key, fingerprint *[16]byte) (again bool) {
 	mu, b, tag := r.at(account)
 	mu.Lock()
 	defer mu.Unlock()
 	coldest := 0
 	for i := range b {
 		if b[i].account == tag {
-			w := &b[i]
-			for _, p := range w.prints {
-				if p == print64(fingerprint) {
-					return
-				}
-			}
-			copy(w.prints[1:], w.prints[:])
-			w.prints[0] = print64(fingerprint)
-			return
+			return b[i].note(print64(fingerprint))
 		}
 		if b[i].account == 0 {
 			coldest = i
@@ -93,6 +65,22 @@ func (r *repeats) note(account *Key, fingerprint *[16]byte) {
 		}
 	}
 	b[coldest] = wrongs{account: tag, prints: [rememberedWrongs]uint64{print64(fingerprint)}, warm: 1}
+	return false
+}
+
+// note puts a fingerprint first, and reports whether it was there before.
+func (w *wrongs) note(latest uint64) (again bool) {
+	last := len(w.prints) - 1
+	for i, p := range w.prints {
+		if p == latest && p != 0 {
+			last, again = i, true
+			w.warm = warmest
+			break
+		}
+	}
+	copy(w.prints[1:last+1], w.prints[:last])
+	w.prints[0] = latest
+	return again
 }
 
 // forget ends what note began: the password has turned out right.

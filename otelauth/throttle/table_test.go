@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
 	"github.com/otelauth/otelauth-go/otelauth/throttle/throttletest"
@@ -120,7 +121,7 @@ func TestGrowthLosesNothing(t *testing.T) {
 		return got.Receipt
 	}
 	n := 20_000 // 4 budgets each
-	if raced {
+	if testkit.Race {
 		n /= 4
 	}
 	for i := range n {

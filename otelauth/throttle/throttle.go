@@ -12,9 +12,17 @@
 //	th, err := throttle.New(throttle.Config{})
 //	mw, err := otelauth.New(otelauth.Config{Accounts: users, Throttle: th})
 //
-// It refuses to judge passwords and sees none: a credential reaches it as a keyed fingerprint, and a store learns
-// neither names nor addresses. It refuses to lock anybody out for what others do: a pair that has
-// succeeded lately has a budget of its own. It bans nobody: budgets fill by themselves as time passes.
+// It judges no passwords and sees none: a credential reaches it as a keyed fingerprint, and a
+// store learns neither names nor addresses. It bans no client: budgets fill by themselves as time
+// passes.
+//
+// A wrong guess meets the same budgets for every name, whether or not there is such an account,
+// and whether or not it has ever succeeded from that network: otherwise the 429s would show which
+// names are accounts. Guesses from elsewhere do not lock the owner out all the same. From a
+// network where an account has succeeded lately, a guess beyond the budgets is still verified, for
+// every name alike and within a reserve; unless it is the right password of a pair that has
+// succeeded lately, the answer is the refusal that the budgets gave. See [Decision] and
+// docs/enumeration.md.
 //
 // What it does not stop: the owner's own network is one budget for the owner and whoever shares it with him; an attacker with the
 // right password needs one guess; and who has a hundred thousand addresses tries each of as many accounts fifty times.
@@ -37,6 +45,14 @@ type Guess struct {
 	// Fingerprint is a keyed hash of the credential, the same for the same name and
 	// password within one process and of no use outside of it.
 	Fingerprint [16]byte
+	// Repeat reports that the verifier remembers this credential as wrong from this network and
+	// will not hash it again. It is refused like any guess, costs nothing when Granted, and needs
+	// no Settle then.
+	Repeat bool
+	// Returning reports that this very credential has been right from this network before, in this
+	// process. Only a caller with a right password can set it, so what it is spared shows nothing
+	// to a guesser.
+	Returning bool
 }
 
 // Verdict is what a [Throttle] says to a guess. The zero Verdict refuses.
@@ -54,8 +70,16 @@ const (
 // Decision is the answer to one [Throttle.Spend].
 type Decision struct {
 	Verdict Verdict
-	// RetryAfter is set when Refused: the time until the budget holds one guess again.
+	// RetryAfter is set when Refused, and with Reserve: the time until the budget holds one guess
+	// again.
 	RetryAfter time.Duration
+	// Reserve is set when a budget is empty and the guess is Granted nevertheless, paid from the
+	// reserve of its network. It must be hashed whatever a cache knows. Unless the password is
+	// right and Known is set, it is settled as Wrong, and the caller gets the answer of a refusal
+	// with RetryAfter.
+	Reserve bool
+	// Known is set with Reserve when the pair has succeeded lately.
+	Known bool
 	// Changed is set when Held: it is closed when a guess on the same budget has settled.
 	Changed <-chan struct{}
 }
@@ -74,14 +98,15 @@ const (
 
 // Throttle keeps guess budgets. Implementations are safe for concurrent use.
 type Throttle interface {
-	// Exhausted reports whether the (account, network) pair's own budget is empty. It is asked on
+	// Exhausted reports whether the (account, network) pair may not be recognised from a cache:
+	// its reserve is empty, so a right password would stand out among refusals. It is asked on
 	// every recognised credential, so it does no I/O and takes no lock that all callers share.
 	Exhausted(g Guess) bool
 	// Spend pays for one guess before its hash runs. An error means that the store of budgets
 	// failed; the caller denies.
 	Spend(ctx context.Context, g Guess) (Decision, error)
-	// Settle ends a granted guess. It is called exactly once for each grant, also when the
-	// caller is gone: ctx carries no cancellation.
+	// Settle ends a granted guess. It is called exactly once for each grant but that of a Repeat
+	// without Reserve, also when the caller is gone: ctx carries no cancellation.
 	Settle(ctx context.Context, g Guess, s Settlement)
 	// Len is the number of budgets held.
 	Len() int

@@ -14,7 +14,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 )
 
-// entry is one judged credential. It is immutable but for networks.
+// entry is one judged credential. It is immutable but for networks and asked.
 type entry struct {
 	mac   mac
 	until time.Duration // on the Engine's monotonic clock
@@ -27,6 +27,9 @@ type entry struct {
 	former          bool     // the password is the account's former one; set before the entry is shared
 	reason          attempt.Reason
 	fingerprint     uint64 // attempt.Result.PasswordFingerprint, where the credential is wrong
+	// asked is when the store was last asked about a wrong credential, on the Engine's monotonic
+	// clock.
+	asked atomic.Int64
 
 	// networks are those from which a right credential has come, newest last, at
 	// most maxNetworks; a slice is never changed once it is stored.

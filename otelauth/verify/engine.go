@@ -166,32 +166,42 @@ func (e *Engine) Entries() int { return e.right.len() + e.wrong.len() }
 // up its place when ctx ends before its turn. For a credential that is recognised, from a network that it has come from
 // before, it neither blocks nor allocates.
 func (e *Engine) Verify(ctx context.Context, at time.Time, field credential.Field, network netip.Prefix, res *attempt.Result) *Account {
-	c := check{e: e, network: network, res: res}
-	c.mac = e.mac(field.Token)
+	c := check{e: e, network: network, res: res, mac: e.mac(field.Token)}
 	now := at.Sub(e.base)
 	if seen := e.right.get(&c.mac, now); seen != nil {
-		account, err := e.recall(ctx, seen.name, seen.account)
-		switch {
-		case err != nil:
-			c.claims(seen)
-			return c.unavailable(err)
-		case account != nil && seen.account.same(account) && account.accepts(seen.former, at) == "":
-			return c.recognised(ctx, seen, account)
+		account, done := c.recognised(ctx, at, seen)
+		if done {
+			return account
 		}
-		e.right.remove(seen)
 	}
-	if seen := e.wrong.get(&c.mac, now); seen != nil {
-		if c.repeated(ctx, at, field, seen) {
+	c.own = e.from(&c.mac, network)
+	if !c.owing {
+		if seen := e.wrong.get(&c.own, now); seen != nil && c.repeated(ctx, at, field, seen) {
 			return nil
 		}
-		e.wrong.remove(seen)
 	}
 	return c.judge(ctx, at, field)
 }
 
-func (e *Engine) mac(token string) (m mac) {
+func (e *Engine) mac(token string) mac {
 	var stack [128]byte // spares all tokens but the longest an allocation
-	octets := append(stack[:0], token...)
+	return e.sum(append(stack[:0], token...))
+}
+
+// from is the MAC of a credential from one network. What is remembered or hashed for a caller with
+// a wrong password goes by it, so that no answer depends on what another network has sent.
+func (e *Engine) from(m *mac, network netip.Prefix) mac {
+	var buf [len(mac{}) + 16 + 1]byte
+	n := copy(buf[:], m[:])
+	if network.IsValid() {
+		addr := network.Addr().As16()
+		copy(buf[n:], addr[:])
+	}
+	buf[len(buf)-1] = byte(network.Bits()) // 255 for the zero Prefix
+	return e.sum(buf[:])
+}
+
+func (e *Engine) sum(octets []byte) (m mac) {
 	lo, hi := siphash.Hash128(e.key[0], e.key[1], octets)
 	binary.LittleEndian.PutUint64(m[:8], lo)
 	binary.LittleEndian.PutUint64(m[8:], hi)
@@ -270,65 +280,99 @@ func (a *Account) accepts(former bool, at time.Time) attempt.Reason {
 
 // check is one call of Verify.
 type check struct {
-	e       *Engine
-	network netip.Prefix
-	res     *attempt.Result
-	mac     mac
-	owing   bool // a guess was granted and is not settled
+	e        *Engine
+	network  netip.Prefix
+	res      *attempt.Result
+	mac, own mac // of the credential; of the credential from this network
+
+	guess throttle.Guess
+	grant throttle.Decision // of guess
+	owing bool              // guess was granted and is not settled
 }
 
-func (c *check) guess(canonical string) throttle.Guess {
-	g := throttle.Guess{Account: canonical, Network: c.network}
-	copy(g.Fingerprint[:], c.mac[:])
-	return g
-}
-
-// recognised answers a credential known to be right. From a network that it has come from before, and with the pair's
-// own budget not empty, that costs nothing. From anywhere else it is charged like any guess and only not hashed
-// again; with the budget empty it is refused like any guess, or the cache would tell a throttled attacker at
-// the speed of memory which of his guesses is right.
-func (c *check) recognised(ctx context.Context, seen *entry, account *Account) *Account {
-	g := c.guess(seen.canonical)
+// recognised answers a credential known to be right. From a network that it has come from before,
+// and with the pair's reserve not empty, that costs nothing. From anywhere else it is charged like
+// any guess and only not hashed again; with the budget empty it is refused like any guess, or the
+// cache would show a throttled attacker at the speed of memory which of his guesses is right. It
+// reports false when the credential must be judged: its account has changed, or the guess is paid
+// from the reserve and its pair is not known, so that it must take the time of a wrong one.
+func (c *check) recognised(ctx context.Context, at time.Time, seen *entry) (a *Account, done bool) {
+	c.guess = c.newGuess(seen.canonical)
+	if !seen.knows(c.network) || c.e.cfg.Throttle.Exhausted(c.guess) {
+		c.res.Cache = attempt.Hit
+		c.claims(seen)
+		if !c.spend(ctx) {
+			return nil, true
+		}
+		if c.grant.Reserve && !c.grant.Known {
+			return nil, false
+		}
+		defer c.settleUnjudged(ctx)
+	}
+	account, err := c.e.recall(ctx, seen.name, seen.account)
+	if err != nil {
+		c.claims(seen)
+		c.res.Cache = attempt.NotLooked
+		return c.unavailable(err), true
+	}
+	if account == nil || !seen.account.same(account) || account.accepts(seen.former, at) != "" {
+		c.e.right.remove(seen)
+		return nil, false
+	}
 	c.res.Cache = attempt.Hit
 	c.claims(seen)
-	if !seen.knows(c.network) || c.e.cfg.Throttle.Exhausted(g) {
-		if !c.spend(ctx, g) {
-			return nil
-		}
-		c.settle(ctx, g, throttle.Right)
+	if c.owing {
+		c.settle(ctx, throttle.Right)
 		seen.learn(c.network)
+		c.own = c.e.from(&c.mac, c.network)
+		c.e.cfg.Gate.returning.learn(&c.own, at)
 	}
-	return c.success(seen, account)
+	return c.success(seen, account), true
 }
 
-// repeated answers a credential known to be wrong: charged like any guess, not hashed again. It reports false, and has
-// done nothing, when the account has changed since.
+// repeated answers a credential known to be wrong from this network: refused like any guess, not
+// hashed again, and so not charged again. It reports false when it must be judged: the account has
+// changed since, or the guess is paid from the reserve, where every guess takes the time of a
+// hash.
 func (c *check) repeated(ctx context.Context, at time.Time, field credential.Field, seen *entry) bool {
 	basic, _ := field.Decode() // it could be decoded when it was judged
 	clear(basic.Password.Expose())
-	account, err := c.e.current(ctx, basic.Name, seen.account)
-	if err != nil {
-		c.claims(seen)
-		c.unavailable(err)
-		return true
-	}
-	if !seen.account.same(account) || account != nil && account.accepts(seen.former, at) != seen.account.accepts(seen.former, at) {
-		return false
-	}
-	g := c.guess(c.e.canonical(basic.Name))
+	c.guess = c.newGuess(c.e.canonical(basic.Name))
+	c.guess.Repeat = true
 	c.res.Cache = attempt.Hit
 	c.res.PasswordFingerprint = seen.fingerprint
 	c.claims(seen)
-	if c.spend(ctx, g) {
-		c.settle(ctx, g, throttle.Wrong)
-		c.failure(seen, seen.reason)
+	if !c.spend(ctx) {
+		return true
 	}
+	c.guess.Repeat = false
+	if c.grant.Reserve {
+		return false
+	}
+	c.owing = false
+	account := seen.account
+	if now := at.Sub(c.e.base); c.e.recaller == nil || now-time.Duration(seen.asked.Load()) >= c.e.recaller.Staleness() {
+		var err error
+		if account, err = c.e.current(ctx, basic.Name, seen.account); err != nil {
+			c.res.Cache = attempt.NotLooked
+			c.unavailable(err)
+			return true
+		}
+		seen.asked.Store(int64(now))
+	}
+	if !seen.account.same(account) || account != nil && account.accepts(seen.former, at) != seen.account.accepts(seen.former, at) {
+		c.e.wrong.remove(seen)
+		return false
+	}
+	c.failure(seen, seen.reason)
 	return true
 }
 
-// judge decodes, pays, hashes.
+// judge decodes, pays unless that is done, asks the store and hashes, in this order: a guess that
+// is refused costs no query.
 func (c *check) judge(ctx context.Context, at time.Time, field credential.Field) *Account {
 	e, res := c.e, c.res
+	defer c.settleUnjudged(ctx)
 	basic, fault := field.Decode()
 	if fault != credential.NoFault {
 		res.Outcome, res.ErrorType, res.Reason = attempt.Malformed, attempt.MalformedCredentials, fault.Reason()
@@ -338,35 +382,38 @@ func (c *check) judge(ctx context.Context, at time.Time, field credential.Field)
 	seen := &entry{mac: c.mac, name: basic.Name, canonical: e.canonical(basic.Name)}
 	seen.userHash = e.cfg.Identify(seen.canonical)
 	seen.fingerprint = e.fingerprint(basic.Password.Expose())
-	res.PasswordFingerprint = seen.fingerprint
+	res.PasswordFingerprint, res.Cache = seen.fingerprint, attempt.Miss
+	res.UserName, res.UserHash = "", seen.userHash
+	returning := e.cfg.Gate.returning.has(&c.own, at)
+	if !c.owing {
+		c.guess = c.newGuess(seen.canonical)
+		c.guess.Returning = returning
+		if !c.spend(ctx) {
+			c.peek(seen.name)
+			return nil
+		}
+	}
 	if e.cfg.Accounts != nil {
 		account, err := e.cfg.Accounts.Lookup(ctx, seen.name)
 		if err != nil {
-			c.claims(seen)
+			res.Cache = attempt.NotLooked
 			return c.unavailable(err)
 		}
 		seen.account = account
+		seen.asked.Store(int64(at.Sub(e.base)))
 	}
-	res.Cache = attempt.Miss
 	c.claims(seen)
-
-	g := c.guess(seen.canonical)
-	if !c.spend(ctx, g) {
+	j, shared := c.hash(ctx, returning, func() *job { return e.job(ctx, seen, c.own, basic.Password, c.grant.Reserve) })
+	if j == nil {
 		return nil
 	}
-	defer func() {
-		if c.owing { // a store has panicked
-			c.settle(ctx, g, throttle.Unjudged)
-		}
-	}()
-	var pairHash uint64
-	h := e.cfg.Gate.known.hash(seen.canonical, c.network)
-	if e.cfg.Gate.known.known(h, at) {
-		pairHash = h
-	}
-	j, t, shared, refused := e.cfg.Gate.enter(c.mac, c.network, pairHash, func() *job {
-		return e.job(ctx, seen, basic.Password)
-	})
+	return c.verdict(ctx, at, seen, j, shared)
+}
+
+// hash has a job judged and returns it, or nil with the verdict written when it was not.
+func (c *check) hash(ctx context.Context, returning bool, create func() *job) (j *job, shared bool) {
+	res := c.res
+	j, t, shared, refused := c.e.cfg.Gate.enter(c.own, c.network, returning, create)
 	if shared {
 		res.Cache = attempt.Coalesced
 	}
@@ -374,34 +421,47 @@ func (c *check) judge(ctx context.Context, at time.Time, field credential.Field)
 	if refused == nil {
 		refused, gone = c.await(ctx, j, t)
 	}
-	if refused != nil {
-		if gone {
-			c.settle(ctx, g, throttle.Wrong)
-			res.Outcome, res.ErrorType = attempt.Error, departure(ctx)
-			return nil
-		}
-		c.settle(ctx, g, throttle.Unjudged)
+	switch {
+	case gone:
+		c.settle(ctx, throttle.Wrong)
+		res.Outcome, res.ErrorType = attempt.Error, departure(ctx)
+		return nil, shared
+	case refused != nil:
 		res.Outcome, res.ErrorType, res.Reason = attempt.Error, attempt.Overloaded, refused.reason
 		res.RetryAfter = refused.retryAfter
-		return nil
+		return nil, shared
 	}
+	return j, shared
+}
 
-	judged := &j.judgement
-	if !shared {
+// verdict answers what a job has found out, and settles.
+func (c *check) verdict(ctx context.Context, at time.Time, seen *entry, j *job, shared bool) *Account {
+	judged, res := &j.judgement, c.res
+	switch {
+	case judged.recalled:
+		res.Cache = attempt.Coalesced
+	case !shared:
 		res.Hash = judged.hash
 	}
 	if judged.err != nil {
-		c.settle(ctx, g, throttle.Unjudged)
 		return c.unavailable(judged.err)
 	}
-	account, err := e.current(ctx, seen.name, judged.entry.account)
-	switch {
-	case err != nil:
-		c.settle(ctx, g, throttle.Unjudged)
-		return c.unavailable(err)
-	case judged.reason != "" || !judged.entry.account.same(account) || account.accepts(judged.entry.former, at) != "":
+	var account *Account
+	right := judged.reason == "" && (!c.grant.Reserve || c.grant.Known)
+	if right {
 		// The account may have changed while the hash ran: what was right of the earlier one is wrong now.
-		c.settle(ctx, g, throttle.Wrong)
+		var err error
+		if account, err = c.e.recall(ctx, seen.name, judged.entry.account); err != nil {
+			return c.unavailable(err)
+		}
+		right = account != nil && judged.entry.account.same(account) && account.accepts(judged.entry.former, at) == ""
+	}
+	if !right {
+		c.settle(ctx, throttle.Wrong)
+		if c.grant.Reserve {
+			c.throttled(c.grant.RetryAfter)
+			return nil
+		}
 		reason := judged.reason
 		if reason == "" {
 			reason = attempt.ReasonWrongPassword
@@ -412,9 +472,9 @@ func (c *check) judge(ctx context.Context, at time.Time, field credential.Field)
 		}
 		return nil
 	}
-	c.settle(ctx, g, throttle.Right)
+	c.settle(ctx, throttle.Right)
 	judged.entry.learn(c.network)
-	e.cfg.Gate.known.learn(h, at)
+	c.e.cfg.Gate.returning.learn(&c.own, at)
 	c.claims(judged.entry)
 	return c.success(judged.entry, account)
 }
@@ -446,25 +506,47 @@ type judgement struct {
 	reason attempt.Reason // "" when the credential is right
 	hash   attempt.HashRun
 	err    error
+	// recalled reports that nothing was hashed, because the credential had proved right meanwhile.
+	recalled bool
 }
 
-// job returns the work of judging one credential. It keeps its own copy of the password, because the caller who asked
-// first may leave before the hash runs.
-func (e *Engine) job(ctx context.Context, seen *entry, secret credential.Secret) *job {
+// job returns the work of judging one credential from one network, whose MAC is key. It keeps its
+// own copy of the password, because the caller who asked first may leave before the hash runs. A
+// credential that another network has proved right while the job waited is not hashed again,
+// unless always is set.
+func (e *Engine) job(ctx context.Context, seen *entry, key mac, secret credential.Secret, always bool) *job {
 	own := credential.NewSecret(string(secret.Expose()))
-	j := &job{key: seen.mac, done: make(chan struct{})}
+	j := &job{key: key, done: make(chan struct{})}
+	judge := e.judging(ctx, j, seen, own)
+	j.judge = func() judgement {
+		defer clear(own.Expose())
+		now := e.cfg.Now()
+		if have := e.right.get(&seen.mac, now.Sub(e.base)); have != nil && !always {
+			account := have.account
+			if e.cfg.Accounts != nil {
+				account = seen.account
+			}
+			if account != nil && have.account.same(account) && account.accepts(have.former, now) == "" {
+				return judgement{entry: have, recalled: true}
+			}
+		}
+		return judge()
+	}
+	return j
+}
+
+// judging returns the hash of a job, or the question to the Verifier.
+func (e *Engine) judging(ctx context.Context, j *job, seen *entry, own credential.Secret) func() judgement {
 	if e.cfg.Verifier != nil {
 		ctx = context.WithoutCancel(ctx)
-		j.judge = func() judgement { return e.ask(ctx, seen, own) }
-		return j
+		return func() judgement { return e.ask(ctx, seen, own, j.key) }
 	}
 	hash := e.cfg.Accounts.Decoy(e.decoyKey(seen.canonical))
 	if seen.account != nil && seen.account.Password != nil {
 		hash = seen.account.Password
 	}
 	j.memory = hash.MemoryBytes()
-	j.judge = func() judgement {
-		defer clear(own.Expose())
+	return func() judgement {
 		start := e.cfg.Now()
 		v := hash.Verify(own.Expose())
 		end := e.cfg.Now()
@@ -487,16 +569,14 @@ func (e *Engine) job(ctx context.Context, seen *entry, secret credential.Secret)
 			seen.former = v.Former
 			out.hash.Outcome = attempt.Success
 		}
-		e.remember(&out, end)
+		e.remember(&out, j.key, end)
 		return out
 	}
-	return j
 }
 
 // ask puts the question to the Verifier.
-func (e *Engine) ask(ctx context.Context, seen *entry, own credential.Secret) (out judgement) {
+func (e *Engine) ask(ctx context.Context, seen *entry, own credential.Secret, key mac) (out judgement) {
 	out.entry = seen
-	defer clear(own.Expose())
 	ctx, cancel := context.WithTimeout(ctx, e.cfg.Gate.maxWait())
 	defer cancel()
 	account, err := e.cfg.Verifier.Verify(ctx, seen.name, own)
@@ -510,7 +590,7 @@ func (e *Engine) ask(ctx context.Context, seen *entry, own credential.Secret) (o
 		out.reason = account.usable(now)
 	default:
 		seen.account = account
-		e.remember(&out, now)
+		e.remember(&out, key, now)
 	}
 	return out
 }
@@ -533,7 +613,9 @@ type scrubbed struct {
 func (s scrubbed) Error() string        { return s.text }
 func (s scrubbed) Is(target error) bool { return errors.Is(s.err, target) }
 
-func (e *Engine) remember(j *judgement, at time.Time) {
+// remember keeps a judgement: a right credential by its own MAC, a wrong one by the MAC of the
+// network that sent it.
+func (e *Engine) remember(j *judgement, from mac, at time.Time) {
 	now := at.Sub(e.base)
 	j.entry.until = now + e.cfg.TTL
 	if j.reason == "" {
@@ -541,25 +623,33 @@ func (e *Engine) remember(j *judgement, at time.Time) {
 		return
 	}
 	nameless := &entry{
-		mac: j.entry.mac, until: j.entry.until, userHash: j.entry.userHash, account: j.entry.account,
+		mac: from, until: j.entry.until, userHash: j.entry.userHash, account: j.entry.account,
 		former: j.entry.former, reason: j.reason, fingerprint: j.entry.fingerprint,
 	}
+	nameless.asked.Store(j.entry.asked.Load())
 	e.wrong.put(nameless, now)
 }
 
-// spend pays for a guess, waiting while unsettled guesses hold its budget. It reports false, with the
-// verdict written, when there is nothing to be had.
-func (c *check) spend(ctx context.Context, g throttle.Guess) bool {
+// newGuess returns the guess of this check.
+func (c *check) newGuess(canonical string) throttle.Guess {
+	g := throttle.Guess{Account: canonical, Network: c.network}
+	copy(g.Fingerprint[:], c.mac[:])
+	return g
+}
+
+// spend pays for the guess, waiting while unsettled guesses hold its budget. It reports false,
+// with the verdict written, when there is nothing to be had.
+func (c *check) spend(ctx context.Context) bool {
 	var limit *time.Timer
 	for {
-		d, err := c.e.cfg.Throttle.Spend(ctx, g)
+		d, err := c.e.cfg.Throttle.Spend(ctx, c.guess)
 		if err != nil {
 			c.unavailable(err)
 			return false
 		}
 		switch d.Verdict {
 		case throttle.Granted:
-			c.owing = true
+			c.grant, c.owing = d, true
 			return true
 		case throttle.Held:
 			if limit == nil {
@@ -581,16 +671,32 @@ func (c *check) spend(ctx context.Context, g throttle.Guess) bool {
 				return false
 			}
 		default:
-			c.res.Outcome, c.res.ErrorType = attempt.Throttled, attempt.RateLimited
-			c.res.Reason, c.res.RetryAfter = attempt.ReasonBudgetEmpty, d.RetryAfter
+			c.throttled(d.RetryAfter)
 			return false
 		}
 	}
 }
 
-func (c *check) settle(ctx context.Context, g throttle.Guess, s throttle.Settlement) {
+func (c *check) settle(ctx context.Context, s throttle.Settlement) {
 	c.owing = false
-	c.e.cfg.Throttle.Settle(context.WithoutCancel(ctx), g, s)
+	c.e.cfg.Throttle.Settle(context.WithoutCancel(ctx), c.guess, s)
+}
+
+// settleUnjudged gives back the price of a guess that was not judged, also when a store has
+// panicked.
+func (c *check) settleUnjudged(ctx context.Context) {
+	if c.owing {
+		c.settle(ctx, throttle.Unjudged)
+	}
+}
+
+// peek notes whose credential a refused guess is, as far as the store knows without asking.
+func (c *check) peek(name string) {
+	if p, ok := c.e.cfg.Accounts.(Peeker); ok {
+		if account := p.Peek(name); account != nil {
+			c.res.UserName = account.Name
+		}
+	}
 }
 
 // claims notes whose credential this is. The name of no account is never told: people type
@@ -613,6 +719,11 @@ func (c *check) success(seen *entry, account *Account) *Account {
 func (c *check) failure(seen *entry, reason attempt.Reason) {
 	c.res.Outcome, c.res.ErrorType, c.res.Reason = attempt.Failure, attempt.InvalidCredentials, reason
 	c.res.FormerCredential = seen.former
+}
+
+func (c *check) throttled(retryAfter time.Duration) {
+	c.res.Outcome, c.res.ErrorType = attempt.Throttled, attempt.RateLimited
+	c.res.Reason, c.res.RetryAfter = attempt.ReasonBudgetEmpty, retryAfter
 }
 
 func (c *check) overloaded(reason attempt.Reason) {

@@ -461,16 +461,22 @@ func TestWhatAGuessCosts(t *testing.T) {
 	e := newEngine(t, verify.Config{
 		Accounts: newStore(&verify.Account{Name: "alice", Password: hashed(t, cheap, "wonderland")}), Throttle: th,
 	})
-	for range 2 { // hashed, then repeated
+	for _, c := range []struct {
+		repeat  bool
+		settled []throttle.Settlement
+	}{
+		{false, []throttle.Settlement{throttle.Wrong}},
+		{true, nil}, // what is not hashed is not charged
+	} {
 		try(t, e, field(t, "ALICE", "wrong"), home)
 		th.mu.Lock()
 		g := th.spent[0]
 		th.mu.Unlock()
-		if g.Account != "alice" || g.Network != home || g.Fingerprint == [16]byte{} {
-			t.Errorf("guess %+v, want the canonical name, the network and a fingerprint", g)
+		if g.Account != "alice" || g.Network != home || g.Fingerprint == [16]byte{} || g.Repeat != c.repeat || g.Returning {
+			t.Errorf("guess %+v, want the canonical name, the network, a fingerprint and Repeat %t", g, c.repeat)
 		}
-		if n, settled := th.taken(); n != 1 || !slices.Equal(settled, []throttle.Settlement{throttle.Wrong}) {
-			t.Errorf("%d guesses settled %v, want one Wrong", n, settled)
+		if n, settled := th.taken(); n != 1 || !slices.Equal(settled, c.settled) {
+			t.Errorf("%d guesses settled %v, want one %v", n, settled, c.settled)
 		}
 	}
 	f, _ := credential.Split(http.Header{"Authorization": {"Basic bm8tY29sb24="}}, 0)

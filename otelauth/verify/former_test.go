@@ -102,12 +102,12 @@ func TestFormerPassword(t *testing.T) {
 	expect("during", "new", attempt.Success, "", attempt.Miss, false, throttle.Right)
 	expect("during", "new", attempt.Success, "", attempt.Hit, false, free)
 	expect("during", "bad", attempt.Failure, attempt.ReasonWrongPassword, attempt.Miss, false, throttle.Wrong)
-	expect("during", "bad", attempt.Failure, attempt.ReasonWrongPassword, attempt.Hit, false, throttle.Wrong)
+	expect("during", "bad", attempt.Failure, attempt.ReasonWrongPassword, attempt.Hit, false, free)
 	clock.add(2 * time.Minute) // the entries live on: their TTL is five minutes
 	expect("at its end", "old", attempt.Failure, attempt.ReasonCredentialsExpired, attempt.Miss, true, throttle.Wrong)
-	expect("after", "old", attempt.Failure, attempt.ReasonCredentialsExpired, attempt.Hit, true, throttle.Wrong)
+	expect("after", "old", attempt.Failure, attempt.ReasonCredentialsExpired, attempt.Hit, true, free)
 	expect("after", "new", attempt.Success, "", attempt.Hit, false, free)
-	expect("after", "bad", attempt.Failure, attempt.ReasonWrongPassword, attempt.Hit, false, throttle.Wrong)
+	expect("after", "bad", attempt.Failure, attempt.ReasonWrongPassword, attempt.Hit, false, free)
 }
 
 // TestFormerPasswordRevoked: whatever an operator does to the account ends or brings back what is remembered of its

@@ -57,15 +57,16 @@ func (l Limits) withDefaults() Limits {
 // Gate admits hash functions to the processor. Several Engines may share one, and should: the
 // processor is shared too. It is safe for concurrent use.
 //
-// The same credential, tried by many at once, is hashed once. Whether it is known plays no part in that
-// (CVE-2026-88010).
+// The same credential, tried by many at once from one network, is hashed once. Whether it is known
+// plays no part in that (CVE-2026-88010). Networks share no hash: the time of an answer would show
+// what another network sends.
 //
 // Waiting attempts stand in one queue for each client network, and the networks take turns; so
-// whoever sends the most waits the longest, and somebody new waits one round at most. A right credential
-// gives the turn back to its network, as the budget gives its guess back: otherwise a hundred colleagues who log in
-// through one address would each wait a round of a flood's networks. (account, network)
-// pairs that succeeded before, at most two of their attempts at a time, have a lane of their own that
-// gets three turns of four. When all places are taken, the longest queue gives one up.
+// whoever sends the most waits the longest, and somebody new waits one round at most. A right
+// credential gives the turn back to its network, as the budget gives its guess back: otherwise a
+// hundred colleagues who log in through one address would each wait a round of a flood's networks.
+// Credentials that were right from their network before have a lane of their own that gets three
+// turns of four. When all places are taken, the longest queue gives one up.
 //
 // A Gate holds at most Limits.Queued waiting attempts, and one queue for each network among them.
 type Gate struct {
@@ -77,16 +78,15 @@ type Gate struct {
 	holding int // attempts that wait for a guess budget, not for a slot
 	lanes   [2]lane
 	turn    int
-	jobs    map[mac]*job   // waiting or running, by the credential that they judge
-	pairs   map[uint64]int // tickets of known pairs, waiting or running
-	typical time.Duration  // moving average of a hash's time
+	jobs    map[mac]*job  // waiting or running, by the credential and network that they judge
+	typical time.Duration // moving average of a hash's time
 
-	known *pairs // not under mu
+	returning *returning // not under mu
 }
 
 // NewGate returns a Gate with these limits.
 func NewGate(limits Limits) *Gate {
-	return &Gate{limits: limits.withDefaults(), jobs: make(map[mac]*job), pairs: make(map[uint64]int), known: newPairs()}
+	return &Gate{limits: limits.withDefaults(), jobs: make(map[mac]*job), returning: new(returning)}
 }
 
 // SetLimits changes the limits. What runs or waits goes on; new limits bind what comes after.
@@ -112,10 +112,9 @@ const (
 const (
 	favouredTurns = 3 // of favouredRound turns, when both lanes wait
 	favouredRound = 4
-	pairInFlight  = 2 // attempts of one known pair that may use the favoured lane at a time
 )
 
-// job judges one credential for all who wait for it.
+// job judges one credential for all who wait for it in one network.
 type job struct {
 	key    mac
 	memory int64
@@ -128,16 +127,13 @@ type job struct {
 
 	// The rest belongs to the Gate's lock.
 	started bool
-	tickets []*ticket
+	ticket  *ticket
 }
 
-// ticket is a job's place in one network's queue. A job that callers of several networks wait for stands in
-// each of their queues, and the first to be called runs it: nobody's place gets worse because
-// a stranger tries the same credential.
+// ticket is a job's place in its network's queue.
 type ticket struct {
 	job     *job
 	flow    *flow
-	pair    uint64 // counted in Gate.pairs; 0 in the ordinary lane
 	waiters int
 	gone    bool // called, left or shed
 }
@@ -164,39 +160,32 @@ type refusal struct {
 }
 
 // enter joins the job of this key, or queues the one that create returns. The ticket is nil when
-// the job has run, or runs already. shared says that somebody else had asked for it before.
+// the job has run, or runs already. shared reports that another caller had asked for it before.
 //
 // A job that finds a free slot runs here and now: to wake another processor for it costs more than everything
 // else that the Gate does.
-func (g *Gate) enter(key mac, network netip.Prefix, pairHash uint64, create func() *job) (j *job, t *ticket, shared bool, r *refusal) {
-	j, t, shared, r, here := g.queue(key, network, pairHash, create)
+func (g *Gate) enter(key mac, network netip.Prefix, favour bool, create func() *job) (j *job, t *ticket, shared bool, r *refusal) {
+	j, t, shared, r, here := g.queue(key, network, favour, create)
 	if here {
 		g.run(j)
 	}
 	return j, t, shared, r
 }
 
-// queue is enter under the lock; here tells its caller to run the job.
-func (g *Gate) queue(key mac, network netip.Prefix, pairHash uint64, create func() *job) (j *job, t *ticket, shared bool, r *refusal, here bool) {
+// queue is enter under the lock; here has its caller run the job.
+func (g *Gate) queue(key mac, network netip.Prefix, favour bool, create func() *job) (j *job, t *ticket, shared bool, r *refusal, here bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	j, shared = g.jobs[key]
-	if shared {
+	if j = g.jobs[key]; j != nil {
 		if j.started {
 			return j, nil, true, nil, false
 		}
-		for _, t := range j.tickets {
-			if t.flow.network == network {
-				t.waiters++
-				return j, t, true, nil, false
-			}
-		}
+		j.ticket.waiters++
+		return j, j.ticket, true, nil, false
 	}
 	l := &g.lanes[ordinary]
-	if pairHash != 0 && g.pairs[pairHash] < pairInFlight {
+	if favour {
 		l = &g.lanes[favoured]
-	} else {
-		pairHash = 0
 	}
 	mine := 0
 	if f := l.flows[network]; f != nil {
@@ -209,25 +198,16 @@ func (g *Gate) queue(key mac, network netip.Prefix, pairHash uint64, create func
 	if g.queued >= g.limits.Queued && !g.shed(mine) {
 		return nil, nil, false, &refusal{attempt.ReasonQueueFull, wait}, false
 	}
-	if shared && j.refusal != nil {
-		// Making room has just shed the very job that this caller wanted to join.
-		shared = false
-	}
-	if !shared {
-		j = create()
-		g.jobs[key] = j
-	}
-	t = &ticket{job: j, pair: pairHash, waiters: 1}
-	if pairHash != 0 {
-		g.pairs[pairHash]++
-	}
+	j = create()
+	g.jobs[key] = j
+	t = &ticket{job: j, waiters: 1}
 	l.push(network, t)
-	j.tickets = append(j.tickets, t)
+	j.ticket = t
 	g.queued++
 	if here = g.dispatch(j); here || j.started {
 		t = nil
 	}
-	return j, t, shared, nil, here
+	return j, t, false, nil, here
 }
 
 // leave takes a caller who has gone, or waited too long, out of the queue. It reports false when
@@ -305,17 +285,13 @@ func (g *Gate) shed(mine int) bool {
 	return true
 }
 
-// drop takes a waiting ticket out of its queue; a job without tickets is refused.
+// drop takes a waiting ticket out of its queue and refuses its job.
 func (g *Gate) drop(t *ticket, r *refusal) {
 	g.unqueue(t)
-	g.forgetPair(t.pair)
 	j := t.job
-	j.tickets = slices.DeleteFunc(j.tickets, func(other *ticket) bool { return other == t })
-	if len(j.tickets) == 0 {
-		delete(g.jobs, j.key)
-		j.refusal = r
-		close(j.done)
-	}
+	delete(g.jobs, j.key)
+	j.refusal = r
+	close(j.done)
 }
 
 func (g *Gate) unqueue(t *ticket) {
@@ -327,15 +303,6 @@ func (g *Gate) unqueue(t *ticket) {
 	g.queued--
 	if len(f.tickets) == 0 {
 		f.lane.remove(f)
-	}
-}
-
-func (g *Gate) forgetPair(pairHash uint64) {
-	if pairHash == 0 {
-		return
-	}
-	if g.pairs[pairHash]--; g.pairs[pairHash] == 0 {
-		delete(g.pairs, pairHash)
 	}
 }
 
@@ -354,9 +321,7 @@ func (g *Gate) dispatch(own *job) (here bool) {
 		}
 		g.turn = (g.turn + 1) % favouredRound
 		l.turn = l.turn.next
-		for _, t := range j.tickets {
-			g.unqueue(t)
-		}
+		g.unqueue(j.ticket)
 		j.started = true
 		g.running++
 		g.memory += j.memory
@@ -392,11 +357,8 @@ func (g *Gate) run(j *job) {
 	close(j.done)
 	g.running--
 	g.memory -= j.memory
-	for _, t := range j.tickets {
-		g.forgetPair(t.pair)
-		if j.judgement.reason == "" && j.judgement.err == nil {
-			t.flow.lane.giveBack(t.flow)
-		}
+	if j.judgement.reason == "" && j.judgement.err == nil {
+		j.ticket.flow.lane.giveBack(j.ticket.flow)
 	}
 	if g.typical == 0 {
 		g.typical = took

@@ -53,6 +53,7 @@ type Validator interface {
 var (
 	_ Accounts  = (*Static)(nil)
 	_ Validator = (*Static)(nil)
+	_ Peeker    = (*Static)(nil)
 )
 
 // Validate returns every fault of the store at once, in the order of the names, or nil. It names accounts
@@ -70,6 +71,12 @@ func (s *Static) Lookup(_ context.Context, name string) (*Account, error) {
 		return nil, s.err
 	}
 	return s.accounts[name], nil
+}
+
+// Peek is Lookup; nil where there is an error.
+func (s *Static) Peek(name string) *Account {
+	account, _ := s.Lookup(context.Background(), name)
+	return account
 }
 
 // Canonical returns name: no two spellings are one account.

@@ -63,8 +63,11 @@ func startTelemetry(cfg Config, b *books) (*telemetry, error) {
 	if err != nil {
 		return nil, errors.Join(err, t.meters.Shutdown(ctx))
 	}
+	limits := sdktrace.NewSpanLimits()
+	limits.AttributeValueLengthLimit = 512 // as docs/telemetry-limits.md has it
 	t.traces = sdktrace.NewTracerProvider(sdktrace.WithResource(res), sdktrace.WithSampler(sdktrace.AlwaysSample()),
-		sdktrace.WithBatcher(spans, sdktrace.WithMaxQueueSize(cfg.Queue), sdktrace.WithBatchTimeout(cfg.Delay)))
+		sdktrace.WithRawSpanLimits(limits), sdktrace.WithBatcher(spans, sdktrace.WithMaxExportBatchSize(128),
+			sdktrace.WithMaxQueueSize(cfg.Queue), sdktrace.WithBatchTimeout(cfg.Delay)))
 
 	logs, err := otlploghttp.New(ctx, otlploghttp.WithEndpointURL(cfg.Collector+"/v1/logs"), otlploghttp.WithHeaders(header),
 		otlploghttp.WithTimeout(timeout), otlploghttp.WithCompression(otlploghttp.GzipCompression),

@@ -10,13 +10,14 @@ import (
 	_ "embed"
 	"fmt"
 	"io"
-	"net"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/otelauth/otelauth-go/internal/testkit"
 )
 
 //go:embed fail2ban.py
@@ -158,7 +159,7 @@ func (p *replay) crowdsec(ctx context.Context) (findings, error) {
 			return findings{}, err
 		}
 	}
-	api, err := freePort()
+	api, err := testkit.FindAddress(ctx)
 	if err != nil {
 		return findings{}, err
 	}
@@ -227,12 +228,4 @@ prometheus:
 func (p *replay) copyTree(ctx context.Context, from, to string) error {
 	_, err := p.command(ctx, "/bin/cp", "-a", from, to)
 	return err
-}
-
-func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
 }

@@ -32,7 +32,10 @@ func NewTelemetry(sampled bool) *Telemetry {
 	if sampled {
 		sampler = sdktrace.AlwaysSample()
 	}
-	t.Tracers = sdktrace.NewTracerProvider(sdktrace.WithSampler(sampler), sdktrace.WithBatcher(spanCounter{t.Spans}))
+	limits := sdktrace.NewSpanLimits()
+	limits.AttributeValueLengthLimit = 512 // as docs/telemetry-limits.md has it
+	t.Tracers = sdktrace.NewTracerProvider(sdktrace.WithSampler(sampler), sdktrace.WithRawSpanLimits(limits),
+		sdktrace.WithBatcher(spanCounter{t.Spans}, sdktrace.WithMaxExportBatchSize(128)))
 	t.Meters = sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewManualReader()))
 	// Without AllowKeyDuplication the SDK looks for duplicate keys in every record, although ours are unique.
 	t.Loggers = sdklog.NewLoggerProvider(sdklog.WithAllowKeyDuplication(),
@@ -42,7 +45,9 @@ func NewTelemetry(sampled bool) *Telemetry {
 
 // OTelHTTP is otelhttp's options for this SDK.
 func (t *Telemetry) OTelHTTP() []otelhttp.Option {
-	return []otelhttp.Option{otelhttp.WithTracerProvider(t.Tracers), otelhttp.WithMeterProvider(t.Meters)}
+	return []otelhttp.Option{
+		otelhttp.WithTracerProvider(t.Tracers), otelhttp.WithMeterProvider(t.Meters), otelhttp.WithServerName("compare.example:443"),
+	}
 }
 
 // Flush waits until everything has reached the exporters.

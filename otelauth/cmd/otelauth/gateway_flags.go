@@ -49,7 +49,7 @@ type gatewayFlags struct {
 	GeoIPDatabase   string        `name:"geoip-database" placeholder:"FILE" group:"Signals" help:"A database of cities in MaxMind's format (GeoLite2 City, DB-IP City), for the detection of impossible travel; read at the start. Default: none, and that is not detected."`
 	UserNames       string        `enum:"plain,hash" default:"plain" group:"Signals" help:"Whether signals tell names (plain) or only their hashes (hash)."`
 	Successes       string        `enum:"every,first" default:"every" group:"Signals" help:"Which successes are told one by one: every, or the first of an account from a network in a minute."`
-	ServerName      string        `default:"otelauth-gateway" group:"Signals" help:"server.address of spans and metrics."`
+	ServerName      string        `default:"otelauth-gateway" group:"Signals" help:"server.address of spans and metrics, with server.port if it has a port (shop.example:8443)."`
 	CacheTTL        time.Duration `name:"cache-ttl" default:"5m" group:"Limits" help:"How long a verified credential is recognised without hashing. Default: 5m."`
 	CacheEntries    int           `default:"65536" group:"Limits" help:"How many are remembered. Default: 65536."`
 

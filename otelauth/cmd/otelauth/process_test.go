@@ -4,8 +4,6 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"crypto/pbkdf2"
 	"crypto/sha256"
@@ -17,12 +15,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth/verify/htpasswd"
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
@@ -72,91 +71,36 @@ func usersFile(t testing.TB) string {
 
 // running is an otelauth process.
 type running struct {
-	t    testing.TB
-	cmd  *exec.Cmd
-	done chan struct{} // closed when it has ended
-	err  error
-
-	mu    sync.Mutex
-	cond  *sync.Cond
-	lines []string
+	*testkit.Process
+	t testing.TB
 }
 
 // start starts the command; it is killed at the end of the test if it still runs.
 func start(t testing.TB, env []string, args ...string) *running {
 	t.Helper()
-	p := &running{t: t, done: make(chan struct{})}
-	p.cond = sync.NewCond(&p.mu)
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.cmd = exec.Command(exe)
-	p.cmd.Args = append([]string{"otelauth"}, args...)
-	p.cmd.Env = append(os.Environ(), env...)
-	stderr, err := p.cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var stdout bytes.Buffer
-	p.cmd.Stdout = &stdout
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		lines := bufio.NewScanner(stderr)
-		lines.Buffer(nil, 1<<20)
-		for lines.Scan() {
-			p.mu.Lock()
-			p.lines = append(p.lines, lines.Text())
-			p.mu.Unlock()
-			p.cond.Broadcast()
-		}
-		p.err = p.cmd.Wait()
-		close(p.done)
-		p.cond.Broadcast()
-	}()
+	cmd := exec.Command(exe)
+	cmd.Args = append([]string{"otelauth"}, args...)
+	cmd.Env = append(os.Environ(), env...)
+	p := &running{testkit.Start(t, cmd), t}
 	t.Cleanup(func() {
-		_ = p.cmd.Process.Kill()
-		<-p.done
-		if text := stdout.String() + p.output(); strings.Contains(text, "canary") {
-			t.Errorf("a secret is in the output:\n%s", text)
+		p.Kill()
+		for _, line := range p.Lines("canary") {
+			t.Errorf("a secret is in the output: %s", line)
 		}
 	})
 	return p
 }
 
-func (p *running) output() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return strings.Join(p.lines, "\n")
-}
+func (p *running) output() string { return p.Output() }
 
 // line waits for a line for which pass holds.
 func (p *running) line(what string, pass func(string) bool) {
 	p.t.Helper()
-	late := time.AfterFunc(patience, func() { p.cond.Broadcast() })
-	defer late.Stop()
-	deadline := time.Now().Add(patience)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for n := 0; ; {
-		for ; n < len(p.lines); n++ {
-			if pass(p.lines[n]) {
-				return
-			}
-		}
-		ended := false
-		select {
-		case <-p.done:
-			ended = true
-		default:
-		}
-		if ended || time.Now().After(deadline) {
-			p.t.Fatalf("no %s in:\n%s", what, strings.Join(p.lines, "\n"))
-		}
-		p.cond.Wait()
-	}
+	p.Await(p.t, what, func() bool { return slices.ContainsFunc(p.Lines(), pass) })
 }
 
 // event waits for a line of JSON with these values.
@@ -187,20 +131,13 @@ func (p *running) address(event string) string {
 
 func (p *running) signal(s syscall.Signal) {
 	p.t.Helper()
-	if err := p.cmd.Process.Signal(s); err != nil {
-		p.t.Fatal(err)
-	}
+	p.Signal(p.t, s)
 }
 
 // ended waits for the end and returns the exit code.
 func (p *running) ended() int {
 	p.t.Helper()
-	select {
-	case <-p.done:
-	case <-time.After(patience):
-		p.t.Fatalf("still running:\n%s", p.output())
-	}
-	return p.cmd.ProcessState.ExitCode()
+	return p.ExitCode(p.t)
 }
 
 // upstream is a service that tells what it was sent.

@@ -28,7 +28,7 @@ import (
 type redisFlags struct {
 	RedisURLFile string        `name:"redis-url-file" placeholder:"FILE" help:"Gateways that name the same Redis or Valkey share guess budgets and detection: a file that holds its URL on its first line, redis://name:password@host:6379/0 or rediss://. It takes --identity-key-file, the same for all. Default: each gateway has its own."`
 	RedisPrefix  string        `default:"otelauth" placeholder:"NAME" help:"What begins each key there. Gateways of different services need different ones. Default: otelauth."`
-	RedisTimeout time.Duration `default:"5ms" help:"The longest that a guess waits for Redis, 100µs to 1s, before this gateway judges by itself. Default: 5ms."`
+	RedisTimeout time.Duration `default:"500ms" help:"How long Redis may answer nothing, 50ms to 10s, before this gateway judges from its own memory. Time in which the gateway itself gets no CPU is not counted. Default: 500ms."`
 }
 
 // detectSuffix keeps what is detected apart from budgets.

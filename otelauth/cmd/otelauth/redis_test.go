@@ -15,6 +15,7 @@ import (
 
 	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/internal/redistest"
+	"github.com/otelauth/otelauth-go/otelauth/throttle/redisstore"
 )
 
 func fileOf(t *testing.T, name, text string) string {
@@ -57,7 +58,6 @@ func TestGatewaysShare(t *testing.T) {
 	up, users := newUpstream(t, nil), usersFile(t)
 	args := gatewayArgs(up.url, users,
 		"--redis-url-file", fileOf(t, "redis", "redis://gateway:canary-redis@"+server.Addr+"/0\n"), "--redis-prefix", "shop",
-		"--redis-timeout", "1s", // the default is for machines that do nothing else
 		"--identity-key-file", fileOf(t, "key", "k1:"+strings.Repeat("5f", 32)+"\n"))
 	var both [2]*running
 	var urls [2]string
@@ -78,8 +78,8 @@ func TestGatewaysShare(t *testing.T) {
 			taken++
 		}
 	}
-	if taken > 3 { // a machine under load may leave one unanswered within a second, which a gateway then judges by itself
-		t.Errorf("of eight more guesses %d are taken", taken)
+	if taken > 0 {
+		t.Errorf("%d guesses more than the budget are judged", taken)
 	}
 	// Each sees fewer names than the rule takes.
 	for i := range 24 {
@@ -136,8 +136,8 @@ func TestRedisFaults(t *testing.T) {
 		want  string
 	}{
 		"none":        {redisFlags{}, otelauth.IdentityKey{}, ""},
-		"good":        {redisFlags{good, "shop", time.Millisecond}, key, ""},
-		"no key":      {redisFlags{good, "shop", time.Millisecond}, otelauth.IdentityKey{}, "--redis-url-file: without a key"},
+		"good":        {redisFlags{good, "shop", redisstore.DefaultTimeout}, key, ""},
+		"no key":      {redisFlags{good, "shop", redisstore.DefaultTimeout}, otelauth.IdentityKey{}, "--redis-url-file: without a key"},
 		"a URL":       {redisFlags{"redis://u:canary@h", "shop", 0}, key, "--redis-url-file: a URL itself (not shown)"},
 		"no file":     {redisFlags{"missing", "shop", 0}, key, "--redis-url-file: stat missing"},
 		"no URL":      {redisFlags{fileOf(t, "bad", "u:canary@h"), "shop", 0}, key, "--redis-url-file: "},

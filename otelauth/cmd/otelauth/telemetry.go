@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -81,12 +82,38 @@ type signals struct {
 	logger      log.LoggerProvider
 	propagators propagation.TextMapPropagator
 	stops       []func(context.Context) error
+	getenv      func(string) string
+}
+
+// Without limits one User-Agent of 60 KB makes a span of that size, and a batch of such spans exceeds the
+// 4 MiB that a collector accepts: it refuses the batch with the spans of every other client in it. A batch of
+// maxSpanBatch spans stays below 4 MiB even if each has a tracestate of 16 KB, which no span limit covers.
+const (
+	maxSpanValue = 512 // characters
+	maxSpanBatch = 128
+)
+
+// spanLimits returns the SDK's limits, with a bound on the length of values if the environment sets none.
+func spanLimits(getenv func(string) string) sdktrace.SpanLimits {
+	limits := sdktrace.NewSpanLimits() // reads the environment; 128 attributes, events and links by default
+	if getenv("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT") == "" && getenv("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT") == "" {
+		limits.AttributeValueLengthLimit = maxSpanValue
+	}
+	return limits
+}
+
+// spanBatch returns how many spans one export holds at most.
+func spanBatch(getenv func(string) string) int {
+	if n, err := strconv.Atoi(getenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE")); err == nil && n > 0 {
+		return n
+	}
+	return maxSpanBatch
 }
 
 // newSignals follows the OTEL_ variables. A signal for which they name no exporter is: spans, made with their ids
 // but not exported, so that an event and the upstream's own log share a trace id; metrics, none; events, JSON lines on w.
 func newSignals(ctx context.Context, getenv func(string) string, w io.Writer) (*signals, error) {
-	s := &signals{disabled: strings.EqualFold(getenv("OTEL_SDK_DISABLED"), "true")}
+	s := &signals{disabled: strings.EqualFold(getenv("OTEL_SDK_DISABLED"), "true"), getenv: getenv}
 	var err error
 	if s.propagators, err = propagators(getenv("OTEL_PROPAGATORS")); err != nil {
 		return nil, usageError{err}
@@ -126,7 +153,8 @@ func (s *signals) traces(ctx context.Context, res *resource.Resource, configured
 	if err != nil {
 		return err
 	}
-	p := sdktrace.NewTracerProvider(sdktrace.WithResource(res), sdktrace.WithBatcher(exporter))
+	p := sdktrace.NewTracerProvider(sdktrace.WithResource(res), sdktrace.WithRawSpanLimits(spanLimits(s.getenv)),
+		sdktrace.WithBatcher(exporter, sdktrace.WithMaxExportBatchSize(spanBatch(s.getenv))))
 	s.tracer, s.stops = p, append(s.stops, p.Shutdown)
 	return nil
 }

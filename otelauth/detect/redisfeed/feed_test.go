@@ -17,6 +17,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth/detect"
 	"github.com/otelauth/otelauth-go/otelauth/detect/redisfeed"
 )
@@ -164,7 +165,7 @@ func outage(t *testing.T, srv server, away, back func()) {
 	f.spread("carol", 300, 6)
 
 	away()
-	until(t, "both notice", func() bool { f.drain(); return !f[0].feed.Shared() && !f[1].feed.Shared() })
+	testkit.Eventually(t, "both notice", func() bool { f.drain(); return !f[0].feed.Shared() && !f[1].feed.Shared() })
 	for i := range plenty {
 		f[0].guess("bob", 100+i, uint64(i+1))
 	}
@@ -174,7 +175,7 @@ func outage(t *testing.T, srv server, away, back func()) {
 	}
 
 	back()
-	until(t, "both are back", func() bool { f.drain(); return f[0].feed.Shared() && f[1].feed.Shared() })
+	testkit.Eventually(t, "both are back", func() bool { f.drain(); return f[0].feed.Shared() && f[1].feed.Shared() })
 	f.drain()
 	f.spread("bob", 400, 24) // told while alone
 	f.spread("alice", 500, 24)
@@ -225,7 +226,7 @@ func TestForeign(t *testing.T) {
 	})
 	f.spread("alice", 0, 4)
 	stream := "{otelauth-detect}:attempts"
-	until(t, "four are sent", func() bool { f.drain(); return c.XLen(ctx, stream).Val() >= 4 })
+	testkit.Eventually(t, "four are sent", func() bool { f.drain(); return c.XLen(ctx, stream).Val() >= 4 })
 	entries, err := c.XRange(ctx, stream, "-", "+").Result()
 	if err != nil {
 		t.Fatal(err)
@@ -252,7 +253,7 @@ func TestForeign(t *testing.T) {
 	if err := c.Set(ctx, "{otelauth-detect}:told", strings.Repeat("\xff", 32), 0).Err(); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "9 of the test's and 15 of another key are rejected", func() bool { f.drain(); return f[0].feed.Rejected()-before >= 9+15 })
+	testkit.Eventually(t, "9 of the test's and 15 of another key are rejected", func() bool { f.drain(); return f[0].feed.Rejected()-before >= 9+15 })
 	if n := arrived.Load(); n > 1<<20 {
 		t.Errorf("%d bytes arrived: an entry of 32 MiB is no reason to read it", n)
 	}
@@ -313,13 +314,13 @@ func TestLate(t *testing.T) {
 	c := srv.Client(t)
 	p := newProcess(t, srv)
 	p.guess("alice", 1, 1)
-	until(t, "the first is sent", func() bool { p.drain(); return c.XLen(ctx, "{otelauth-detect}:attempts").Val() == 1 })
+	testkit.Eventually(t, "the first is sent", func() bool { p.drain(); return c.XLen(ctx, "{otelauth-detect}:attempts").Val() == 1 })
 	srv.Signal(t, syscall.SIGSTOP)
 	p.guess("alice", 2, 2)
-	until(t, "given up", func() bool { p.drain(); return !p.feed.Shared() })
+	testkit.Eventually(t, "given up", func() bool { p.drain(); return !p.feed.Shared() })
 	<-time.After(200 * time.Millisecond) // Timeout is over; this is more than what is granted on top
 	srv.Signal(t, syscall.SIGCONT)
-	until(t, "thawed", srv.Answers)
+	testkit.Eventually(t, "thawed", srv.Answers)
 	if n := c.XLen(ctx, "{otelauth-detect}:attempts").Val(); n != 1 {
 		t.Errorf("%d entries; want that of before", n)
 	}

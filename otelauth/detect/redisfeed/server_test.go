@@ -63,13 +63,3 @@ func (s server) monitor(t testing.TB) func() string {
 		return string(all)
 	}
 }
-
-// until asks again until done, for so long that a machine under load is no failure.
-func until(t testing.TB, what string, done func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !done(); <-time.After(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within 30 s", what)
-		}
-	}
-}

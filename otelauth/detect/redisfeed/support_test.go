@@ -15,6 +15,7 @@ import (
 	lognoop "go.opentelemetry.io/otel/log/noop"
 	metricnoop "go.opentelemetry.io/otel/metric/noop"
 
+	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/detect"
 	"github.com/otelauth/otelauth-go/otelauth/detect/redisfeed"
@@ -157,7 +158,7 @@ func (f fleet) count(phase detect.Phase) int {
 func (f fleet) starts(what string, want int) {
 	t := f[0].t
 	t.Helper()
-	until(t, what, func() bool { f.drain(); return f.count(detect.Start) >= want })
+	testkit.Eventually(t, what, func() bool { f.drain(); return f.count(detect.Start) >= want })
 	f.drain()
 	f.drain()
 	if n := f.count(detect.Start); n != want {

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/detect"
 	"github.com/otelauth/otelauth-go/otelauth/detect/simulate"
@@ -36,14 +37,14 @@ func run(t testing.TB, s simulate.Scenario) *simulate.Report {
 
 // The race detector looks at one run of each kind: more of them show no other race, and take minutes.
 func seeds(all ...uint64) []uint64 {
-	if raceEnabled {
+	if testkit.Race {
 		return all[:1]
 	}
 	return all
 }
 
 func speeds() []float64 {
-	if raceEnabled {
+	if testkit.Race {
 		return []float64{1}
 	}
 	return []float64{10, 1, 0.1}
@@ -91,7 +92,7 @@ func TestHonest(t *testing.T) {
 	t.Parallel()
 	for _, seed := range seeds(8, 9) {
 		s := simulate.Scenario{Seed: seed, Users: 1500, Throttle: simulate.Budgets(throttle.Budgets{})}
-		if raceEnabled {
+		if testkit.Race {
 			s.Days = 3
 		}
 		r := run(t, s)

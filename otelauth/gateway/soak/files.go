@@ -4,20 +4,13 @@
 package main
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
-	"math/big"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
+	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
@@ -47,15 +40,13 @@ const forged = "forged"
 type files struct {
 	dir     string
 	hashes  map[string]string
-	ca      *x509.Certificate
-	caKey   *ecdsa.PrivateKey
+	ca      *testkit.Certificate
 	roots   *x509.CertPool
-	serial  int64
 	changes int
 }
 
 func newFiles(dir string) (*files, error) {
-	f := &files{dir: dir, hashes: make(map[string]string), roots: x509.NewCertPool()}
+	f := &files{dir: dir, hashes: make(map[string]string)}
 	for _, a := range []login{alice, root, temp, victim} {
 		h, err := password.Params{Scheme: "bcrypt", BcryptCost: 4}.Hash([]byte(a.password), nil)
 		if err != nil {
@@ -64,19 +55,10 @@ func newFiles(dir string) (*files, error) {
 		f.hashes[a.name] = h
 	}
 	var err error
-	if f.caKey, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
+	if f.ca, err = testkit.SelfSigned("soak CA"); err != nil {
 		return nil, fmt.Errorf("soak: %w", err)
 	}
-	template := f.template("soak CA")
-	template.IsCA, template.BasicConstraintsValid, template.KeyUsage = true, true, x509.KeyUsageCertSign
-	der, err := x509.CreateCertificate(rand.Reader, template, template, f.caKey.Public(), f.caKey)
-	if err != nil {
-		return nil, fmt.Errorf("soak: %w", err)
-	}
-	if f.ca, err = x509.ParseCertificate(der); err != nil {
-		return nil, fmt.Errorf("soak: %w", err)
-	}
-	f.roots.AddCert(f.ca)
+	f.roots = f.ca.Pool()
 	if err := f.replace(groupsFile, []byte("ops: "+root.name+"\n")); err != nil {
 		return nil, err
 	}
@@ -86,33 +68,16 @@ func newFiles(dir string) (*files, error) {
 	return f, f.certificate()
 }
 
-func (f *files) template(name string) *x509.Certificate {
-	f.serial++
-	return &x509.Certificate{
-		SerialNumber: big.NewInt(f.serial), Subject: pkix.Name{CommonName: name},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-	}
-}
-
 // certificate writes a new one. Between its two files the pair does not match.
 func (f *files) certificate() error {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	c, err := f.ca.Issue("127.0.0.1")
 	if err != nil {
 		return fmt.Errorf("soak: %w", err)
 	}
-	der, err := x509.CreateCertificate(rand.Reader, f.template("soak"), f.ca, key.Public(), f.caKey)
-	if err != nil {
-		return fmt.Errorf("soak: %w", err)
-	}
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return fmt.Errorf("soak: %w", err)
-	}
-	if err := f.replace(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})); err != nil {
+	if err := f.replace(keyFile, c.KeyPEM); err != nil {
 		return err
 	}
-	return f.replace(certFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	return f.replace(certFile, c.CertPEM)
 }
 
 // accounts writes them, temp only when it has an account, and always something new.

@@ -16,13 +16,15 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/otelauth/otelauth-go/internal/testkit"
 )
 
 // Server is a redis-server of the test's own.
 type Server struct {
-	Addr string // host and port
-	args []string
-	cmd  *exec.Cmd
+	Addr    string // host and port
+	args    []string
+	process *testkit.Process
 }
 
 // Start starts a server with these further arguments. Without redis-server or valkey-server the test is skipped.
@@ -53,17 +55,8 @@ func Start(t testing.TB, args ...string) *Server {
 func (s *Server) Restart(t testing.TB) {
 	t.Helper()
 	// Not the test's own context: cleanups, which run after its end, still ask the server.
-	s.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), s.args[0], s.args[1:]...) //nolint:gosec // G204: the test's own arguments
-	if err := s.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	deadline := time.Now().Add(30 * time.Second)
-	for !s.Answers() {
-		if time.Now().After(deadline) {
-			t.Fatalf("redis-server on %s does not answer", s.Addr)
-		}
-		<-time.After(5 * time.Millisecond)
-	}
+	s.process = testkit.Start(t, exec.CommandContext(context.WithoutCancel(t.Context()), s.args[0], s.args[1:]...)) //nolint:gosec // G204: the test's own arguments
+	s.process.Await(t, "an answer of redis-server on "+s.Addr, s.Answers)
 }
 
 // Answers reports whether the server answers a PING within a second.
@@ -84,20 +77,12 @@ func (s *Server) Answers() bool {
 }
 
 // Kill ends the server at once, as a power cut does.
-func (s *Server) Kill() {
-	if s.cmd != nil {
-		_ = s.cmd.Process.Kill()
-		_ = s.cmd.Wait()
-		s.cmd = nil
-	}
-}
+func (s *Server) Kill() { s.process.Kill() }
 
 // Signal sends a signal to the server, such as SIGSTOP.
 func (s *Server) Signal(t testing.TB, sig syscall.Signal) {
 	t.Helper()
-	if err := s.cmd.Process.Signal(sig); err != nil {
-		t.Fatal(err)
-	}
+	s.process.Signal(t, sig)
 }
 
 // Client returns a client of the test itself, with the library's defaults.
@@ -112,12 +97,10 @@ func (s *Server) Client(t testing.TB) *redis.Client {
 func freePort(t testing.TB) int {
 	t.Helper()
 	for range 100 {
-		l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+		port, err := strconv.Atoi(testkit.FreePort(t))
 		if err != nil {
 			t.Fatal(err)
 		}
-		port := l.Addr().(*net.TCPAddr).Port
-		_ = l.Close()
 		if port < 55000 {
 			return port
 		}

@@ -4,6 +4,7 @@
 package redisstore
 
 import (
+	"errors"
 	"time"
 
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
@@ -29,3 +30,20 @@ func (s *Store) Local() throttle.Store { return s.local }
 
 // Warm waits for the first connection.
 func (s *Store) Warm() { <-s.warm }
+
+// The steps in which silence is measured.
+const (
+	SilenceSteps = silenceSteps
+	Patience     = patience
+)
+
+// CountSilence returns after how many steps a guess stops waiting when replies returns the number of
+// replies at each, and whether Redis is lost then.
+func CountSilence(replies func(step int) uint64) (steps int, lost bool) {
+	quiet := silence{answered: replies(0)}
+	for steps = 1; ; steps++ {
+		if err := quiet.step(replies(steps)); err != nil {
+			return steps, errors.Is(err, errSilent)
+		}
+	}
+}

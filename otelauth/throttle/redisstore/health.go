@@ -21,10 +21,13 @@ type health struct {
 	down     atomic.Bool
 	closed   atomic.Bool
 	failures atomic.Int32  // in a row
-	lost     chan struct{} // tells the worker to probe
+	answered atomic.Uint64 // replies of any kind since the start
+	// unfinished is what a command counted that the client gave up before Redis was lost or answered.
+	unfinished atomic.Pointer[silence]
+	lost       chan struct{} // wakes the worker to probe
 
 	mu      sync.Mutex // orders the notices as the changes
-	foreign time.Time  // when a foreign value was told last
+	foreign time.Time  // when a foreign value was reported last
 }
 
 func (h *health) usable() bool { return !h.down.Load() && !h.closed.Load() }
@@ -37,15 +40,18 @@ const (
 )
 
 var (
-	errTimeout = errors.New("redisstore: Redis did not answer in time")
+	errSilent  = errors.New("redisstore: Redis answers nothing")
+	errBusy    = errors.New("redisstore: this process is too busy to ask Redis")
 	errReply   = errors.New("redisstore: Redis gave a reply that the script does not give")
-	errLate    = errors.New("redisstore: Redis took a guess for too late; its clock has jumped")
+	errLate    = errors.New("redisstore: a command reached Redis after its deadline")
 	errForeign = errors.New("redisstore: Redis holds a value that is not ours")
 )
 
-// ask runs the script once, within the timeout, whatever client it is: not every client is configured to heed
-// a context. The caller's cancellation does not count, for a client that disconnects does not get its guess
-// back. tooLate, when set, is given the reply that nobody waited for any more.
+// ask runs the script once and waits for its reply, however the client is configured. The caller's
+// cancellation does not count: a client that disconnects does not get its guess back. tooLate, when
+// set, receives a reply that arrives after ask has returned.
+//
+// The error is errBusy when this process could not ask, which says nothing about Redis.
 func (s *Store) ask(ctx context.Context, c *call, tooLate func([]int64)) ([]int64, error) {
 	cmd := s.command(c, false)
 	err := s.send(ctx, cmd, tooLate)
@@ -53,10 +59,12 @@ func (s *Store) ask(ctx context.Context, c *call, tooLate func([]int64)) ([]int6
 		cmd = s.command(c, true)
 		err = s.send(ctx, cmd, tooLate)
 	}
-	if err == nil {
+	switch {
+	case err == nil:
 		return s.reply(c, cmd)
-	}
-	if !errors.Is(err, errTimeout) {
+	case errors.Is(err, errBusy):
+		return nil, err
+	case !errors.Is(err, errSilent):
 		err = fmt.Errorf("redisstore: %w", err)
 	}
 	s.failed(err)
@@ -64,40 +72,112 @@ func (s *Store) ask(ctx context.Context, c *call, tooLate func([]int64)) ([]int6
 }
 
 func (s *Store) send(ctx context.Context, cmd once, tooLate func([]int64)) error {
-	return s.within(ctx, s.cfg.Timeout, func(ctx context.Context) error { return s.client.Process(ctx, cmd) }, func() {
+	return s.within(ctx, func(ctx context.Context) error { return s.client.Process(ctx, cmd) }, func() {
 		if values, err := cmd.Int64Slice(); err == nil && tooLate != nil {
 			tooLate(values)
 		}
 	})
 }
 
-// within waits for do no longer than timeout. do itself goes on for up to patience, so that a connection that
-// takes longer than a guess may wait is made and kept all the same; tooLate is then called at its end,
-// instead of the return.
-func (s *Store) within(ctx context.Context, timeout time.Duration, do func(context.Context) error, tooLate func()) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+// within runs do and waits for it until Redis is silent. do itself may continue for up to patience,
+// so that a connection that takes longer is made and kept all the same; tooLate, when set, is then
+// called at its end.
+func (s *Store) within(ctx context.Context, do func(context.Context) error, tooLate func()) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience*s.cfg.Timeout)
 	done := make(chan error, 1)
 	var over atomic.Bool
 	go func() {
 		defer cancel()
 		err := do(ctx)
+		if isReply(err) {
+			s.health.answered.Add(1)
+		}
 		if over.CompareAndSwap(false, true) {
 			done <- err
 		} else if tooLate != nil {
 			tooLate()
 		}
 	}()
-	limit := time.NewTimer(timeout)
-	defer limit.Stop()
-	select {
-	case err := <-done:
-		return err
-	case <-limit.C:
+	quiet := s.health.silence()
+	step := time.NewTimer(s.cfg.Timeout / silenceSteps)
+	defer step.Stop()
+	for {
+		select {
+		case err := <-done:
+			if isOwnDelay(err) {
+				unfinished := quiet
+				s.health.unfinished.Store(&unfinished)
+				return fmt.Errorf("%w: %w", errBusy, err)
+			}
+			return err
+		case <-step.C:
+		}
+		err := quiet.step(s.health.answered.Load())
+		if err != nil && over.CompareAndSwap(false, true) {
+			return err
+		}
+		step.Reset(s.cfg.Timeout / silenceSteps)
 	}
-	if over.CompareAndSwap(false, true) {
-		return errTimeout
+}
+
+// silence measures how long a guess has waited for a Redis that answers nothing at all.
+//
+// It counts steps of which each began when the one before was counted, and never looks at a clock.
+// While the process has no CPU, is stopped, or is throttled by its cgroup, no step is counted, and
+// the stall as a whole counts as one. A reply that waits in the socket is read between two steps:
+// the runtime polls the network at least once each 10 ms. A reply to any other command, for which a
+// pool with too few connections waits too, begins the count anew.
+type silence struct {
+	answered    uint64 // replies to this process, when they were looked at last
+	quiet, long int    // steps since the last reply, and since the beginning
+}
+
+// silence returns a new count. It continues that of a command which the client gave up, when Redis
+// has answered nothing since then: the client reads a clock, so on a busy CPU it gives up earlier.
+func (h *health) silence() silence {
+	q := silence{answered: h.answered.Load()}
+	if last := h.unfinished.Load(); last != nil && last.answered == q.answered {
+		q.quiet = last.quiet
 	}
-	return <-done
+	return q
+}
+
+const (
+	// silenceSteps is how many steps make a Config.Timeout.
+	silenceSteps = 20
+	// patience is how many times Config.Timeout a command is waited for while Redis answers others.
+	patience = 4
+)
+
+// step counts one step. It returns errSilent when Redis is lost, errBusy when the wait is too long
+// although Redis answers other commands, and nil when the wait continues.
+func (q *silence) step(answered uint64) error {
+	q.long++
+	q.quiet++
+	if answered != q.answered {
+		q.answered, q.quiet = answered, 0
+	}
+	switch {
+	case q.quiet >= silenceSteps:
+		return errSilent
+	case q.long >= patience*silenceSteps:
+		return errBusy
+	}
+	return nil
+}
+
+// isReply reports whether a command ended with a reply of Redis, an error reply included.
+func isReply(err error) bool {
+	var refusal redis.Error
+	return err == nil || errors.As(err, &refusal)
+}
+
+// isOwnDelay reports whether a command ended because time passed here: in the queue for a connection
+// or on a clock that the client reads. Only [silence] decides whether Redis was silent meanwhile.
+func isOwnDelay(err error) bool {
+	var timeout interface{ Timeout() bool }
+	return errors.Is(err, redis.ErrPoolTimeout) || errors.Is(err, context.DeadlineExceeded) ||
+		errors.As(err, &timeout) && timeout.Timeout()
 }
 
 // reply reads what the script returned.
@@ -123,17 +203,17 @@ func (s *Store) reply(c *call, cmd once) ([]int64, error) {
 func (s *Store) learn(server int64) { s.ahead.Store(server - time.Since(s.start).Microseconds()) }
 
 // deadline is when what is sent now is void, in the server's microseconds; 0 while its clock is not known.
-func (s *Store) deadline(timeout time.Duration) int64 {
+func (s *Store) deadline() int64 {
 	ahead := s.ahead.Load()
 	if ahead == 0 {
 		return 0
 	}
-	return ahead + (time.Since(s.start) + timeout + late).Microseconds()
+	return ahead + (time.Since(s.start) + s.cfg.Timeout + late).Microseconds()
 }
 
-// failed counts a failure, and takes Redis as lost when there were enough.
+// failed counts a failure. Redis is lost when it is silent, or after enough failures in a row.
 func (s *Store) failed(err error) {
-	if s.health.failures.Add(1) < enough {
+	if s.health.failures.Add(1) < enough && !errors.Is(err, errSilent) {
 		return
 	}
 	s.health.mu.Lock()
@@ -148,7 +228,7 @@ func (s *Store) failed(err error) {
 	}
 }
 
-// recovered takes Redis as found.
+// recovered sends guesses to Redis again.
 func (s *Store) recovered() {
 	s.health.mu.Lock()
 	defer s.health.mu.Unlock()

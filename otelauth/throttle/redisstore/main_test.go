@@ -6,6 +6,7 @@ package redisstore_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -33,14 +34,13 @@ func (silence) Printf(context.Context, string, ...any) {}
 
 func TestMain(m *testing.M) {
 	redis.SetLogger(silence{})
-	if addr := os.Getenv(stormEnv); addr != "" {
-		if err := guess(addr); err != nil {
-			fmt.Println(err)
-			os.Exit(1)
-		}
-		return
+	switch err := runChild(); {
+	case errors.Is(err, errNoChild):
+		os.Exit(m.Run())
+	case err != nil:
+		fmt.Println(err)
+		os.Exit(1)
 	}
-	os.Exit(m.Run())
 }
 
 // guess is one process of the storm. It says when it is ready, and how many of its guesses reached the hash.

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,38 +16,55 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
 )
 
-// pending is what Redis must still be told, some 250 bytes.
+// pending is a settlement or a charge that Redis does not have yet, some 250 bytes.
 type pending struct {
+	id      int64 // counts from 1
 	bill    throttle.Bill
 	receipt throttle.Receipt
 	how     throttle.Settlement
-	take    bool // charge at once: the guess was held by the fallback
+	take    bool // charge at once: the fallback granted the guess
 }
 
 // queue holds at most maxPending. What does not fit is lost: a hold is then charged when its lease ends, and
-// what happened while Redis was away stays in the memory of this process alone.
+// what the fallback granted stays in the memory of this process alone.
 type queue struct {
 	mu    sync.Mutex
 	items []pending
+	last  int64 // the id given last
 	wake  chan struct{}
 }
 
 const (
 	maxPending = 8192 // 2 MB
 	maxBatch   = 128
-	// batchTimeout is how long the worker, for whom nobody waits, gives a batch.
-	batchTimeout = 250 * time.Millisecond
-	// patience is how long a command is on its way at most, when the client heeds a context.
-	patience = time.Second
 )
 
-func (q *queue) push(p pending) {
+// push appends an item and returns its number. An item that had a number before keeps it.
+func (q *queue) push(p pending) (id int64) {
 	q.mu.Lock()
+	if p.id == 0 {
+		q.last++
+		p.id = q.last
+	}
 	if len(q.items) < maxPending {
 		q.items = append(q.items, p)
 	}
 	q.mu.Unlock()
 	q.ring()
+	return p.id
+}
+
+// remove takes an item out and reports whether it was still there.
+func (q *queue) remove(id int64) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i := len(q.items) - 1; i >= 0; i-- { // most are recent
+		if q.items[i].id == id {
+			q.items = slices.Delete(q.items, i, i+1)
+			return true
+		}
+	}
+	return false
 }
 
 // ring wakes the worker.
@@ -109,16 +127,16 @@ func (s *Store) work() {
 	}
 }
 
-// probe asks whether the script can write and whether the answer comes in time. It tells Redis what it missed
-// before anybody is sent there again.
+// probe asks whether the script can write and whether Redis answers. Redis executes what it missed
+// before it is asked about a guess again.
 func (s *Store) probe() {
-	// The first makes a connection, which may take longer than a guess would wait; only one is on its way at
-	// a time, so that a frozen server holds one connection and not one for each probe.
+	// The first call makes a connection. Only one is under way at a time, so that a frozen server
+	// holds one connection and not one for each probe.
 	if !s.probing.CompareAndSwap(false, true) {
 		return
 	}
 	first := s.command(s.probeCall(), true)
-	err := s.within(context.Background(), batchTimeout, func(ctx context.Context) error {
+	err := s.within(context.Background(), func(ctx context.Context) error {
 		defer s.probing.Store(false)
 		return s.client.Process(ctx, first)
 	}, nil)
@@ -128,18 +146,22 @@ func (s *Store) probe() {
 	if _, err := s.ask(context.Background(), s.probeCall(), nil); err != nil {
 		return
 	}
-	if s.flush() {
+	if !s.flush() {
+		return
+	}
+	s.away.Lock()
+	defer s.away.Unlock()
+	if s.flush() { // what the fallback granted meanwhile
 		s.recovered()
-		s.flush() // what came meanwhile
 	}
 }
 
-// flush sends what is pending now. It reports whether all of that was sent.
+// flush sends what is pending now. It reports whether all of that was executed.
 func (s *Store) flush() bool {
 	s.flushing.Lock()
 	defer s.flushing.Unlock()
 	var batch []pending
-	// Not what comes meanwhile: that may come faster than it can be sent.
+	// Not what is added meanwhile: that may be added faster than it can be sent.
 	for rest := s.queue.len(); rest > 0; rest -= len(batch) {
 		batch = s.queue.take(batch)
 		if len(batch) == 0 {
@@ -152,68 +174,79 @@ func (s *Store) flush() bool {
 	return true
 }
 
-// sendBatch sends settlements in one round trip. Of a batch that failed nobody knows how much was executed.
-// Kept of it is that a pair succeeded, which may be said twice, and wrong guesses that Redis has not heard
-// of, which a frozen server takes for too late when it thaws. A hold that stays is charged when its lease
-// ends.
+// sendBatch sends settlements in one round trip and reports whether all were executed. Whether an
+// item whose reply is missing was executed is not known. Kept of those are successes of pairs, which
+// may be repeated, and charges of the fallback, which a server that thaws finds to be late. Any other
+// hold is charged when its lease ends.
 func (s *Store) sendBatch(batch []pending) bool {
-	calls := make([]*call, len(batch))
-	for i := range batch {
-		calls[i] = s.pendingCall(&batch[i])
+	results := s.pipeline(batch, false)
+	var missed []pending
+	var at []int
+	for i, err := range results {
+		if redis.HasErrorPrefix(err, "NOSCRIPT") {
+			missed, at = append(missed, batch[i]), append(at, i)
+		}
 	}
-	missed, err := s.pipeline(calls, false)
-	if err == nil && len(missed) > 0 {
-		_, err = s.pipeline(missed, true)
+	if len(missed) > 0 {
+		for i, err := range s.pipeline(missed, true) {
+			results[at[i]] = err
+		}
 	}
-	if err == nil {
-		return true
-	}
-	for _, p := range batch {
-		if p.take || p.how == throttle.Right {
+	var failure error
+	all := true
+	for i, err := range results {
+		if err == nil {
+			continue
+		}
+		all = false
+		if p := batch[i]; p.take || p.how == throttle.Right {
 			p.receipt = throttle.Receipt{}
 			s.queue.push(p)
 		}
+		if failure == nil && !errors.Is(err, errLate) && !errors.Is(err, errBusy) {
+			failure = err
+		}
 	}
-	s.failed(err)
-	return false
+	if failure != nil {
+		s.failed(failure)
+	}
+	return all
 }
 
 func (s *Store) pendingCall(p *pending) *call {
 	if p.take {
-		return s.spendCall(&p.bill, s.deadline(batchTimeout))
+		return s.spendCall(&p.bill, s.deadline())
 	}
 	return s.settleCall(&p.bill, p.receipt, p.how)
 }
 
-// pipeline sends calls in one round trip. It returns those whose script the server does not know, and what
-// kept the others from being executed.
-func (s *Store) pipeline(calls []*call, full bool) (missed []*call, err error) {
-	cmds := make([]once, len(calls))
+// pipeline sends a batch in one round trip. It returns one result for each item; nil says that Redis
+// has executed it.
+func (s *Store) pipeline(batch []pending, full bool) []error {
+	cmds := make([]once, len(batch))
+	results := make([]error, len(batch))
 	pipe := s.client.Pipeline()
-	for i, c := range calls {
-		cmds[i] = s.command(c, full)
+	for i := range batch {
+		cmds[i] = s.command(s.pendingCall(&batch[i]), full)
 		_ = pipe.Process(context.Background(), cmds[i]) // only queues it
 	}
-	err = s.within(context.Background(), batchTimeout, func(ctx context.Context) error {
+	err := s.within(context.Background(), func(ctx context.Context) error {
 		_, err := pipe.Exec(ctx)
 		return err
 	}, nil)
-	if errors.Is(err, errTimeout) {
-		return nil, err
+	if errors.Is(err, errSilent) || errors.Is(err, errBusy) {
+		for i := range results {
+			results[i] = err // the commands may still be under way
+		}
+		return results
 	}
-	err = nil
 	for i := range cmds {
-		switch e := cmds[i].Err(); {
-		case e == nil:
-			if v, bad := cmds[i].Int64Slice(); bad == nil && len(v) > 1 && v[0] == replyLate {
-				s.learn(v[1])
-				err = errLate
-			}
-		case redis.HasErrorPrefix(e, "NOSCRIPT"):
-			missed = append(missed, calls[i])
-		case err == nil:
-			err = fmt.Errorf("redisstore: %w", e)
+		if err := cmds[i].Err(); err != nil {
+			results[i] = fmt.Errorf("redisstore: %w", err)
+		} else if v, bad := cmds[i].Int64Slice(); bad == nil && len(v) > 1 && v[0] == replyLate {
+			s.learn(v[1])
+			results[i] = errLate
 		}
 	}
-	return missed, err
+	return results
 }

@@ -8,7 +8,6 @@ import (
 	"net"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/otelauth/otelauth-go/otelauth/internal/redistest"
 )
@@ -141,18 +140,6 @@ func (p *proxy) requests() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.sent
-}
-
-// within waits for a value, for so long that a machine under load is no failure.
-func within[T any](t testing.TB, what string, c <-chan T) T {
-	t.Helper()
-	select {
-	case v := <-c:
-		return v
-	case <-time.After(30 * time.Second):
-		t.Fatalf("%s: nothing after 30 s", what)
-		panic("unreachable")
-	}
 }
 
 var ctx = context.Background()

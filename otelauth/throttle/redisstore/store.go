@@ -4,11 +4,31 @@
 // Package redisstore keeps guess budgets in Redis or Valkey, so that the processes of a service share them: an
 // attacker who spreads his guesses over ten replicas has one budget, not ten.
 //
-// Each guess costs one round trip before its hash, one atomic script on the server's clock. What it ends with
-// is sent later, in the background, many at once. When Redis does not answer within [Config.Timeout], the
-// guess is judged by this process's memory, which has been kept in step; after three such failures in a row
-// nobody waits for Redis any more until a probe succeeds. No user sees an error, and an operator sees one
-// notice for each change.
+// Each guess costs one round trip before its hash: one atomic script on the server's clock. How the
+// guess ended is sent later, in the background, many at once.
+//
+// # When Redis does not answer
+//
+// Redis is lost when it answers nothing for [Config.Timeout], or after three failed commands in a
+// row, such as refused connections. Then this process judges from its own memory, which holds what
+// the process has judged before; no guess waits for Redis any more until a probe succeeds. No user
+// sees an error, and the operator gets one notice for each change.
+//
+// The timeout counts only while this process runs. A process whose CPU is busy hashing, that is
+// stopped, or that its cgroup throttles, does not take its own delay for silence: its guesses wait.
+// When it cannot ask at all, for instance because every connection is in use, a guess is held and
+// asked again.
+//
+// What the memory grants is charged to Redis before Redis is asked again. So for n processes and a
+// budget of b guesses, beside what comes back with time:
+//
+//   - While Redis answers, however busy the processes are, at most b wrong guesses are judged.
+//   - When Redis is lost for some time and keeps its data (frozen, or cut off), at most n×b are
+//     judged in total: each process has one budget, less what it judged before.
+//   - Each time that Redis loses its data (a restart without persistence) adds at most b.
+//   - A connection that breaks in mid-command, while Redis is not lost, leaves that one guess to
+//     the memory of the process; the bounds above include it.
+//   - Charges for Redis wait in a queue of 8192. What does not fit stays in the memory of one process.
 //
 // It refuses to learn anything about anybody: keys are keyed hashes, values are times and counts. It neither
 // overwrites nor deletes a value that it did not write.
@@ -48,7 +68,7 @@ import (
 type Config struct {
 	// Client is any client of go-redis: one server, Sentinel, Cluster. It is used as it is configured, only
 	// that no command is sent twice, and it is not closed. With its ContextTimeoutEnabled a command that
-	// nobody waits for any more ends after a second instead of its ReadTimeout.
+	// no guess waits for ends after four times Timeout instead of the client's ReadTimeout.
 	Client redis.UniversalClient
 	// Fallback judges while Redis does not, and mirrors it while it does. nil: a throttle.Memory of 64 MiB.
 	Fallback throttle.Store
@@ -56,7 +76,9 @@ type Config struct {
 	// throttle.Config.Key, share budgets. 1 to 64 letters, digits and "._-:". Default: "otelauth". A key
 	// takes about 150 bytes of Redis and expires when it says no more than that a budget is full.
 	Prefix string
-	// Timeout is the longest that a guess waits for Redis, 100 µs to 1 s. Default: 5 ms.
+	// Timeout is how long Redis may answer nothing before it is lost, 50 ms to 10 s; time in which
+	// this process does not run is not counted. The guesses under way wait that long, once; no
+	// guess after them does. Default: 500 ms.
 	Timeout time.Duration
 	// ProbeEvery is the time between two looks at a Redis that does not answer, at least 1 ms. Default: 1 s.
 	ProbeEvery time.Duration
@@ -69,11 +91,13 @@ type Config struct {
 	wall func() time.Time // the server's clock, in tests; nil: its own
 }
 
-// The defaults of [Config].
+// The defaults and bounds of [Config].
 const (
 	DefaultPrefix     = "otelauth"
-	DefaultTimeout    = 5 * time.Millisecond
+	DefaultTimeout    = 500 * time.Millisecond
 	DefaultProbeEvery = time.Second
+	MinTimeout        = 50 * time.Millisecond
+	MaxTimeout        = 10 * time.Second
 )
 
 const (
@@ -104,7 +128,10 @@ type Store struct {
 
 	queue    queue
 	flushing sync.Mutex
-	probing  atomic.Bool
+	// away is read-locked while the fallback judges, and locked when Redis takes over again, after
+	// it has executed every charge of the fallback.
+	away    sync.RWMutex
+	probing atomic.Bool
 
 	warm   chan struct{} // closed when there is a connection, or none to be had
 	quit   chan struct{}
@@ -132,8 +159,8 @@ func New(cfg Config) (*Store, error) {
 	if cfg.Timeout == 0 {
 		cfg.Timeout = DefaultTimeout
 	}
-	if cfg.Timeout < 100*time.Microsecond || cfg.Timeout > time.Second {
-		faults = append(faults, fmt.Errorf("redisstore: Config.Timeout is %v; use 100µs to 1s: every guess may wait as long", cfg.Timeout))
+	if cfg.Timeout < MinTimeout || cfg.Timeout > MaxTimeout {
+		faults = append(faults, fmt.Errorf("redisstore: Config.Timeout is %v; use %v to %v", cfg.Timeout, MinTimeout, MaxTimeout))
 	}
 	if cfg.ProbeEvery == 0 {
 		cfg.ProbeEvery = DefaultProbeEvery
@@ -183,41 +210,61 @@ func (s *Store) Close() error {
 }
 
 // Spend implements [throttle.Store]. It returns no error that the fallback does not return.
+//
+// The fallback judges only after Redis was lost or has failed this guess. While this process is too
+// busy to ask, the guess is Held.
 func (s *Store) Spend(ctx context.Context, b throttle.Bill) (throttle.Answer, error) {
-	if s.health.usable() {
-		if a, ok := s.shared(ctx, &b); ok {
+	for s.health.usable() {
+		a, err := s.shared(ctx, &b)
+		switch {
+		case err == nil:
 			return s.mirror(ctx, b, a)
+		case errors.Is(err, errBusy) && b.Mode != throttle.Take:
+			return throttle.Answer{Verdict: throttle.Held, RetryAfter: again}, nil
+		case !errors.Is(err, errSilent):
+			return s.alone(ctx, b)
 		}
+		// Redis is lost now, unless a probe has found it again meanwhile.
 	}
+	return s.alone(ctx, b)
+}
+
+// alone lets the fallback judge, and charges to Redis what it grants. The charge is queued before
+// the guess is hashed, so that Redis knows of it before it is asked about another one.
+func (s *Store) alone(ctx context.Context, b throttle.Bill) (throttle.Answer, error) {
+	s.away.RLock()
+	defer s.away.RUnlock()
 	a, err := s.local.Spend(ctx, b)
 	a.Receipt.Second.Held, a.Receipt.Second.Epoch = a.Receipt.Held, a.Receipt.Epoch
 	a.Receipt.Held, a.Receipt.Epoch = 0, 0
-	if err == nil && a.Verdict == throttle.Granted && b.Mode == throttle.Take {
-		s.queue.push(pending{bill: b, take: true})
+	if err == nil && a.Verdict == throttle.Granted && b.Mode != throttle.Check {
+		b.Mode = throttle.Take
+		a.Receipt.Epoch = s.queue.push(pending{bill: b, take: true})
 	}
 	return a, err
 }
 
-// shared asks Redis. It reports false when there is no answer.
-func (s *Store) shared(ctx context.Context, b *throttle.Bill) (a throttle.Answer, ok bool) {
-	// A frozen server executes what it finds in its sockets when it thaws, long after those who asked have
-	// gone to the fallback. So a guess says when it is void, in the server's time; when that clock has
-	// jumped, the answer tells where to.
+// shared asks Redis.
+func (s *Store) shared(ctx context.Context, b *throttle.Bill) (a throttle.Answer, err error) {
+	// A frozen server executes what it finds in its sockets when it thaws, long after the callers
+	// were judged by the fallback. So a guess carries a deadline, in the server's time. A reply
+	// that it has passed, because that clock has jumped or this process was slow to send, also
+	// says what the time is now.
 	for range 2 {
-		reply, err := s.ask(ctx, s.spendCall(b, s.deadline(s.cfg.Timeout)), func(reply []int64) {
+		reply, err := s.ask(ctx, s.spendCall(b, s.deadline()), func(reply []int64) {
 			if len(reply) >= 10 && reply[0] == replyOK && reply[8] != 0 {
 				r := throttle.Receipt{Held: uint8(reply[8]), Epoch: reply[9]}
 				s.queue.push(pending{bill: *b, receipt: r, how: throttle.Unjudged})
 			}
 		})
 		if err != nil {
-			return a, false
+			return a, err
 		}
 		if reply[0] == replyLate {
 			continue
 		}
 		if len(reply) < 10 {
-			return a, false
+			return a, errReply
 		}
 		a.Verdict = throttle.Verdict(reply[2])
 		a.Budget = throttle.Budget(reply[3])
@@ -230,9 +277,9 @@ func (s *Store) shared(ctx context.Context, b *throttle.Bill) (a throttle.Answer
 		if a.Verdict == throttle.Held {
 			a.RetryAfter = again
 		}
-		return a, true
+		return a, nil
 	}
-	return a, false
+	return a, errBusy
 }
 
 // mirror keeps the fallback in step with what Redis said.
@@ -240,7 +287,7 @@ func (s *Store) mirror(ctx context.Context, b throttle.Bill, a throttle.Answer) 
 	if a.Verdict == throttle.Refused {
 		s.empty(ctx, &b, &a)
 	}
-	if a.Verdict != throttle.Granted || b.Mode == throttle.Check {
+	if a.Verdict != throttle.Granted || b.Mode == throttle.Check && !a.Known {
 		return a, nil
 	}
 	own, err := s.local.Spend(ctx, b)
@@ -272,15 +319,18 @@ func (s *Store) empty(ctx context.Context, b *throttle.Bill, a *throttle.Answer)
 
 // Settle implements [throttle.Store]. It does not wait for Redis.
 func (s *Store) Settle(ctx context.Context, b throttle.Bill, r throttle.Receipt, how throttle.Settlement) {
-	own := throttle.Receipt{Held: r.Second.Held, Epoch: r.Second.Epoch}
-	s.local.Settle(ctx, b, own, how)
+	s.local.Settle(ctx, b, throttle.Receipt{Held: r.Second.Held, Epoch: r.Second.Epoch}, how)
 	p := pending{bill: b, receipt: throttle.Receipt{Held: r.Held, Epoch: r.Epoch}, how: how}
-	if r.Held == 0 && own.Held != 0 {
-		// Granted while Redis was away: what it must still be told is the wrong guess itself.
-		p.take = how == throttle.Wrong
-		p.bill.Mode = throttle.Take
+	if r.Held == 0 && r.Epoch != 0 {
+		// The fallback granted it, and a charge was queued under the number r.Epoch.
+		p.receipt = throttle.Receipt{}
+		if how != throttle.Wrong && !s.queue.remove(r.Epoch) {
+			// Redis has charged it. What it charged beside the pair depends on whether it knew the
+			// pair, so only the pair's guess is given back.
+			p.receipt.Held = 1 << throttle.Pair
+		}
 	}
-	if p.take || p.receipt.Held != 0 || how == throttle.Right {
+	if p.receipt.Held != 0 || how == throttle.Right {
 		s.queue.push(p)
 	}
 }

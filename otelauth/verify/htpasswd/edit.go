@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/otelauth/otelauth-go/otelauth/verify"
+	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
 // Errors of an [Edit]; test for them with errors.Is.
@@ -28,6 +29,8 @@ var (
 	ErrUnknown = errors.New("there is no such account")
 	// ErrLastAccount: nobody would be left, and a file of nobody is not served; see [ErrNoAccounts].
 	ErrLastAccount = errors.New("it is the last account of the file, and a file without accounts is not served: disable it instead")
+	// ErrForeign: the file is not an htpasswd file, or has a line that is none of its lines; see [Edit].
+	ErrForeign = errors.New("not an htpasswd file, and it is not changed: correct or remove this line with an editor if it is one")
 	// ErrLocked: somebody else was editing the file until the context ended.
 	ErrLocked = errors.New("another process is editing it")
 )
@@ -92,8 +95,8 @@ func (l *Line) encode() (string, error) {
 	return text, nil
 }
 
-// Content is the text of a file while it is edited: lines that are not changed keep every octet, comments, blank lines and
-// lines that [Parse] refuses among them. It is not safe for concurrent use.
+// Content is the text of a file while it is edited: lines that are not changed keep every byte, comments and blank
+// lines included. It is not safe for concurrent use.
 type Content struct {
 	path    string
 	lines   []string // with their ends
@@ -262,8 +265,24 @@ func (c *Content) lineEnd() string {
 	return "\n"
 }
 
-// ReadContent reads a file for looking at its lines. [fs.ErrNotExist] when it is missing.
+// ReadContent reads a file for looking at its lines, also those that [Parse] refuses. [fs.ErrNotExist] when it is missing.
 func ReadContent(path string) (*Content, error) {
+	content, err := read(path)
+	if err != nil {
+		return nil, err
+	}
+	return newContent(path, content), nil
+}
+
+func newContent(path string, content []byte) *Content {
+	c := &Content{path: path}
+	for line := range strings.Lines(string(content)) {
+		c.lines = append(c.lines, line)
+	}
+	return c
+}
+
+func read(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("htpasswd: %w", err)
@@ -286,11 +305,35 @@ func ReadContent(path string) (*Content, error) {
 	if bytes.HasPrefix(content, []byte("\xff\xfe")) || bytes.HasPrefix(content, []byte("\xfe\xff")) {
 		return nil, fmt.Errorf("htpasswd: %s: UTF-16: save it as UTF-8", path)
 	}
-	c := &Content{path: path}
-	for line := range strings.Lines(string(content)) {
-		c.lines = append(c.lines, line)
+	return content, nil
+}
+
+// readOurs reads a file that may be edited: every line is blank, a comment, or an account with a password hash. Hashes that are too
+// weak or too expensive to be served count as well, because an edit is how they are replaced. Through a symbolic
+// link, the file must hold an account already: a link may point to any file, and an empty one gives no sign of what it is for.
+func readOurs(path string, linked bool) (*Content, error) {
+	content, err := read(path)
+	if err != nil {
+		return nil, err
 	}
-	return c, nil
+	accounts, bad := 0, faults{file: path}
+	err = eachLine(content, path, &bad, func(_ int, line []byte) error {
+		accounts++
+		_, err := parseAccount(line, password.Policy{DangerouslyAllowLegacy: true})
+		if errors.Is(err, password.ErrOutOfBounds) || errors.Is(err, password.ErrUnusable) {
+			return nil
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case len(bad.errs) > 0:
+		return nil, fmt.Errorf("%w: %w", bad.errs[0], ErrForeign)
+	case linked && accounts == 0:
+		return nil, fmt.Errorf("htpasswd: %s: a symbolic link to a file without accounts: %w", path, ErrForeign)
+	}
+	return newContent(path, content), nil
 }
 
 // Edit changes a file as one step: change gets its content, and what it makes of it replaces the file at once, or
@@ -301,20 +344,27 @@ func ReadContent(path string) (*Content, error) {
 // htpasswd for instance, are not excluded.
 //
 // The file is made with mode 0600 when it is missing. Otherwise it keeps mode, owner and group, and an error says so when
-// this process may not give them; access control lists and extended attributes are not kept. A symbolic link stays one, and what
-// it points to is edited. The new file and its directory are synced to disk before Edit returns. Where the
-// system has no flock(2), the error is [errors.ErrUnsupported].
+// this process may not give them; access control lists and extended attributes are not kept. The new file and its directory
+// are synced to disk before Edit returns. Where the system has no flock(2), the error is [errors.ErrUnsupported].
+//
+// A file with a line that is neither blank, a comment nor an account with a password hash is refused with
+// [ErrForeign] before anything is written, the lock included: the path may be wrong, or a symbolic link to another
+// program's file such as /etc/passwd. A symbolic link to an htpasswd file stays one, and the file that it points to is edited.
 func Edit(ctx context.Context, path string, change func(*Content) error) error {
-	target, err := resolve(path)
+	target, linked, err := resolve(path)
 	if err != nil {
 		return fmt.Errorf("htpasswd: %w", err)
+	}
+	// Before the lock: a lock file beside another program's file may have a meaning there (/etc/passwd.lock has).
+	if _, err := readOurs(target, linked); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
 	unlock, err := lock(ctx, target+".lock")
 	if err != nil {
 		return fmt.Errorf("htpasswd: %s: %w", path, err)
 	}
 	defer unlock()
-	c, err := ReadContent(target)
+	c, err := readOurs(target, linked)
 	missing := errors.Is(err, fs.ErrNotExist)
 	switch {
 	case missing:
@@ -332,20 +382,24 @@ func Edit(ctx context.Context, path string, change func(*Content) error) error {
 	return nil
 }
 
-// resolve follows symbolic links, also to a file that does not exist yet in a directory that does.
-func resolve(path string) (string, error) {
-	target, err := filepath.EvalSymlinks(path)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return target, err
+// resolve follows symbolic links, also to a file that does not exist yet in a directory that does. linked reports
+// whether path itself is a link.
+func resolve(path string) (target string, linked bool, err error) {
+	if info, err := os.Lstat(path); err == nil {
+		linked = info.Mode()&fs.ModeSymlink != 0
 	}
-	if _, err := os.Lstat(path); err == nil {
-		return "", fmt.Errorf("%s: a symbolic link to a file that is missing: make that file, or remove the link", path)
+	target, err = filepath.EvalSymlinks(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return target, linked, err
+	}
+	if linked {
+		return "", true, fmt.Errorf("%s: a symbolic link to a file that is missing: make that file, or remove the link", path)
 	}
 	dir, err := filepath.EvalSymlinks(filepath.Dir(path))
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
-	return filepath.Join(dir, filepath.Base(path)), nil
+	return filepath.Join(dir, filepath.Base(path)), false, nil
 }
 
 // overwrite writes content beside target and renames it over it.

@@ -84,6 +84,7 @@ type File struct {
 
 var (
 	_ verify.Accounts = (*File)(nil)
+	_ verify.Peeker   = (*File)(nil)
 	_ verify.Reloader = (*File)(nil)
 )
 
@@ -155,6 +156,12 @@ func (f *File) Lookup(_ context.Context, name string) (*verify.Account, error) {
 		return nil, nil
 	}
 	return s.accounts[name], nil
+}
+
+// Peek is Lookup without the error.
+func (f *File) Peek(name string) *verify.Account {
+	account, _ := f.Lookup(context.Background(), name)
+	return account
 }
 
 // Canonical returns name: no two spellings are one account.

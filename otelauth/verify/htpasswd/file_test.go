@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
 
@@ -290,7 +291,7 @@ func TestLookupDoesNotAllocate(t *testing.T) {
 		_, _ = store.Lookup(ctx, "nobody")
 		_ = store.Canonical("carol")
 	})
-	if !raceEnabled && allocs != 0 {
+	if !testkit.Race && allocs != 0 {
 		t.Errorf("%v allocations", allocs)
 	}
 }

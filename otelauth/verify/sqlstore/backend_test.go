@@ -112,6 +112,15 @@ func lookup(t testing.TB, s *Store, name string) *verify.Account {
 	return a
 }
 
+func recall(t testing.TB, s *Store, name string) *verify.Account {
+	t.Helper()
+	a, err := s.Recall(t.Context(), name)
+	if err != nil {
+		t.Fatalf("Recall(%q) = %v", name, err)
+	}
+	return a
+}
+
 // ticker is a clock that tests move.
 type ticker struct{ ns atomic.Int64 }
 

@@ -20,7 +20,7 @@ const (
 	DefaultTimeout     = time.Second
 	DefaultSampleEvery = 10 * time.Minute
 	DefaultMaxAccounts = 1 << 16
-	DefaultMaxUnknown  = 1 << 14
+	DefaultMaxGuessed  = 1 << 14
 	DefaultMaxQueries  = 4
 )
 
@@ -59,10 +59,13 @@ type Config struct {
 	// SampleEvery is how often Passwords is asked. Default: 10 min; at least 1 s.
 	SampleEvery time.Duration
 
-	// MaxAccounts and MaxUnknown bound the accounts and the names that are none which are remembered, about 700 and
-	// 300 bytes each and the name. The one that was not asked for longest, nearly, makes room. Defaults: 65,536 and 16,384.
+	// MaxAccounts bounds the accounts that are remembered for credentials that were verified
+	// before, MaxGuessed the names, of accounts or not, of which the last reading for another
+	// attempt is kept in case the credential proves right: about 700 bytes each for an account,
+	// 300 for another name, and the name. The one that was not asked for longest, nearly, makes
+	// room. Defaults: 65,536 and 16,384.
 	MaxAccounts int
-	MaxUnknown  int
+	MaxGuessed  int
 	// MaxQueries bounds the queries that run at once for strangers, and again for credentials that were verified before.
 	// One more may ask whether the database is up, and one for Passwords. Default: 4.
 	MaxQueries int
@@ -122,7 +125,7 @@ func (c Config) withDefaults() (Config, error) {
 		}
 	}
 	size("MaxAccounts", &c.MaxAccounts, DefaultMaxAccounts)
-	size("MaxUnknown", &c.MaxUnknown, DefaultMaxUnknown)
+	size("MaxGuessed", &c.MaxGuessed, DefaultMaxGuessed)
 	size("MaxQueries", &c.MaxQueries, DefaultMaxQueries)
 	return c, errors.Join(faults...)
 }

@@ -112,8 +112,8 @@ func changes(t *testing.T, b backend) {
 		t.Errorf("the defaults are TTL %v and Timeout %v", s.cfg.TTL, s.cfg.Timeout)
 	}
 	s.cfg.Timeout = 30 * time.Second // for a busy machine
-	alice, bob := lookup(t, s, "alice"), lookup(t, s, "bob")
-	if alice == nil || bob == nil || lookup(t, s, "dave") != nil {
+	alice, bob := recall(t, s, "alice"), recall(t, s, "bob")
+	if alice == nil || bob == nil || recall(t, s, "dave") != nil {
 		t.Fatal("the accounts are not what they are")
 	}
 	exec(t, db, "UPDATE users SET locked = TRUE WHERE login = 'alice'")
@@ -121,29 +121,29 @@ func changes(t *testing.T, b backend) {
 	b.insert(t, db, "dave", bcryptHash)
 
 	clock.Advance(DefaultTTL/2 - time.Nanosecond)
-	if lookup(t, s, "alice") != alice || lookup(t, s, "bob") != bob || lookup(t, s, "dave") != nil {
+	if recall(t, s, "alice") != alice || recall(t, s, "bob") != bob || recall(t, s, "dave") != nil {
 		t.Error("what was read is not kept for half of TTL")
 	}
 	clock.Advance(DefaultTTL / 2)
 	clock.Advance(time.Nanosecond)
-	if a := lookup(t, s, "alice"); a == nil || !a.Disabled {
+	if a := recall(t, s, "alice"); a == nil || !a.Disabled {
 		t.Error("alice is not disabled after TTL")
 	}
-	if lookup(t, s, "bob") != nil {
+	if recall(t, s, "bob") != nil {
 		t.Error("bob is still there after TTL")
 	}
-	if lookup(t, s, "dave") == nil {
+	if recall(t, s, "dave") == nil {
 		t.Error("dave is not there after TTL")
 	}
 
 	// An account in use is read again beside the requests, before TTL is over.
-	dave := lookup(t, s, "dave")
+	dave := recall(t, s, "dave")
 	exec(t, db, "UPDATE users SET locked = TRUE WHERE login = 'dave'")
 	clock.Advance(DefaultTTL / 2)
-	if lookup(t, s, "dave") != dave {
+	if recall(t, s, "dave") != dave {
 		t.Error("a request waited for a refresh that was not due")
 	}
-	eventually(t, "a refresh beside the requests", func() bool { return lookup(t, s, "dave").Disabled })
+	eventually(t, "a refresh beside the requests", func() bool { return recall(t, s, "dave").Disabled })
 }
 
 func samePointer(t *testing.T, b backend) {
@@ -226,26 +226,26 @@ func flood(t *testing.T, b backend) {
 	t.Helper()
 	db := b.tables(t)
 	cfg := b.config(db)
-	cfg.MaxAccounts, cfg.MaxUnknown, cfg.TTL = 64, 64, time.Hour
+	cfg.MaxAccounts, cfg.MaxGuessed, cfg.TTL = 64, 64, time.Hour
 	for i := range 20 {
 		b.insert(t, db, fmt.Sprint("user", i), bcryptHash)
 	}
 	s := open(t, cfg)
 	accounts := make([]*verify.Account, 20)
 	for i := range accounts {
-		accounts[i] = lookup(t, s, fmt.Sprint("user", i))
+		accounts[i] = recall(t, s, fmt.Sprint("user", i))
 	}
 	for i := range 2000 {
 		if lookup(t, s, fmt.Sprint("nobody", i)) != nil {
 			t.Fatal("nobody is somebody")
 		}
 	}
-	if n := s.unknown.len(); n > 64 {
-		t.Errorf("%d names that are none are remembered, above 64", n)
+	if n := s.read[strangers].len(); n > 64 {
+		t.Errorf("%d names that were guessed are remembered, above 64", n)
 	}
 	exec(t, db, "DELETE FROM users") // whoever is asked for again is gone
 	for i, want := range accounts {
-		if lookup(t, s, fmt.Sprint("user", i)) != want {
+		if want == nil || recall(t, s, fmt.Sprint("user", i)) != want {
 			t.Errorf("user%d was forgotten", i)
 		}
 	}
@@ -359,7 +359,7 @@ func spellings(t *testing.T, b backend) {
 	if a := lookup(t, s, "aLICE"); a == nil || a.Name != "Alice" || a != lookup(t, s, "ALICE") || s.Canonical("ALICE") != "alice" {
 		t.Errorf("with Canonical: %+v", a)
 	}
-	if n := s.known.len(); n != 1 {
+	if n := s.read[strangers].len(); n != 1 {
 		t.Errorf("two spellings of one account are remembered %d times", n)
 	}
 }
@@ -439,7 +439,7 @@ func concurrent(t *testing.T, b backend) {
 		b.insert(t, db, fmt.Sprint("user", i), bcryptHash)
 	}
 	cfg := b.config(db)
-	cfg.MaxAccounts, cfg.MaxUnknown = 32, 32
+	cfg.MaxAccounts, cfg.MaxGuessed = 32, 32
 	cfg.TTL, cfg.Timeout = time.Minute, time.Minute
 	clock := new(ticker)
 	cfg.Now = clock.Now

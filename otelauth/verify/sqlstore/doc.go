@@ -1,9 +1,9 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package sqlstore is a store of accounts in any database that database/sql speaks to: one query finds an account by its
-// name. Accounts that it has read are kept in memory for a stated time, so that recognised credentials cost no query and a
-// revoked one ends within that time.
+// Package sqlstore is a store of accounts in any database that database/sql speaks to: one query
+// finds an account by its name. Accounts of verified credentials are kept in memory for a stated
+// time, so that recognised credentials cost no query and a revoked one ends within that time.
 //
 //	db, err := sql.Open("pgx", "postgres://otelauth@/orders")
 //	users, err := sqlstore.Open(ctx, sqlstore.Config{
@@ -57,9 +57,14 @@
 //
 // # Under attack
 //
-// Accounts and names that are none are remembered in spaces of their own, each bounded, so no flood of invented names
-// makes the store forget an account. Concurrent questions for one name are one query. At most [Config.MaxQueries] queries
-// run at once for strangers, and as many for credentials that were verified before, so a flood of names
-// neither takes the database down nor stands before those who are known. Finding a row takes the database some tens of
-// microseconds longer than finding none; that is the whole difference between an account and no account, once in TTL for a name.
+// A guess is one query, in its request, for every name alike, whether it is an account or not and
+// whether its owner is at work: only credentials that were verified before are answered from
+// memory, and a wrong one that a network sends again is asked about once in [Config.TTL]. An
+// attempt that the guess budgets refuse asks nothing. What is remembered is bounded, for verified
+// credentials apart from all others, so no flood of invented names makes the store forget an
+// account in use. Concurrent questions for one name are one query. At most [Config.MaxQueries]
+// queries run at once for strangers, and as many for credentials that were verified before, so a
+// flood of names neither takes the database down nor stands before those who are known. Finding a
+// row takes the database some tens of microseconds longer than finding none; that is the whole
+// difference between an account and no account.
 package sqlstore

@@ -28,8 +28,8 @@ type flight struct {
 	err  error
 }
 
-// read asks the database for the name, or joins those who do. It ends with ctx; the query goes on.
-func (s *Store) read(ctx context.Context, name string, l lane) (*reading, error) {
+// ask asks the database for the name, or joins those who do. It ends with ctx; the query goes on.
+func (s *Store) ask(ctx context.Context, name string, l lane) (*reading, error) {
 	f, err := s.depart(name, l)
 	if err != nil {
 		return nil, err
@@ -85,24 +85,8 @@ func (s *Store) turn(name string, l lane) (*reading, error) {
 		s.doubt()
 		return nil, s.unreadable(err, name)
 	}
-	s.remember(name, r)
+	s.read[l].put(name, r)
 	return r, nil
-}
-
-// remember keeps r unless a later reading is there, of an account or of none: a stranger's question and a verified one's may be on
-// their way at once, and the older be answered last.
-func (s *Store) remember(name string, r *reading) {
-	in, other := s.unknown, s.known
-	if r.account != nil {
-		in, other = other, in
-	}
-	// Put first: who puts a later reading into the other one meanwhile then finds this one to remove.
-	in.put(name, r)
-	if later := other.get(name); later != nil && later.at > r.at {
-		in.remove(name, r.at)
-		return
-	}
-	other.remove(name, r.at)
 }
 
 func (s *Store) busy() error { return fmt.Errorf("sqlstore: %s: %w", s.cfg.Source, ErrBusy) }

@@ -131,7 +131,7 @@ func (s *Store) watch() {
 func (s *Store) probe(limit time.Duration) error {
 	nobody := s.cfg.Canonical("otelauth-probe-" + rand.Text())
 	err := s.within(limit, func(ctx context.Context) error {
-		a, fault, err := s.ask(ctx, nobody)
+		a, fault, err := s.query(ctx, nobody)
 		if a != nil || fault != nil {
 			return errors.New("Config.Query finds an account for a name that nobody has: it must select by its one parameter")
 		}

@@ -61,7 +61,7 @@ func layoutOf(names []string) (l layout, err error) {
 // find asks for the account of a name, given as Canonical spells it. An error means that the database or its schema is at fault; what is
 // wrong with one account lets nobody in and is told.
 func (s *Store) find(ctx context.Context, name string) (*verify.Account, error) {
-	found, fault, err := s.ask(ctx, name)
+	found, fault, err := s.query(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -79,8 +79,8 @@ func (s *Store) find(ctx context.Context, name string) (*verify.Account, error) 
 	return found, nil
 }
 
-// ask returns the account that the query finds, and what is wrong with its rows.
-func (s *Store) ask(ctx context.Context, name string) (found *verify.Account, fault, err error) {
+// query returns the account that the query finds, and what is wrong with its rows.
+func (s *Store) query(ctx context.Context, name string) (found *verify.Account, fault, err error) {
 	rows, err := s.cfg.DB.QueryContext(ctx, s.cfg.Query, name)
 	if err != nil {
 		return nil, nil, s.queryError(err)

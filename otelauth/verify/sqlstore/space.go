@@ -110,29 +110,6 @@ func (s *space) put(name string, r *reading) {
 	p.of[name] = at
 }
 
-// remove forgets name unless a later reading than at is there.
-func (s *space) remove(name string, at time.Duration) {
-	p := s.shard(name)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	gone := p.of[name]
-	if gone == nil || gone.now.Load().at > at {
-		return
-	}
-	delete(p.of, name)
-	for i := range p.ring {
-		if p.ring[i] == gone {
-			last := len(p.ring) - 1
-			p.ring[i], p.ring[last] = p.ring[last], nil
-			p.ring = p.ring[:last]
-			break
-		}
-	}
-	if p.hand >= len(p.ring) {
-		p.hand = 0
-	}
-}
-
 func (s *space) len() int {
 	n := 0
 	for i := range s.parts {

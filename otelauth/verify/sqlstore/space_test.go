@@ -23,18 +23,9 @@ func TestOlderReadingReplacesNone(t *testing.T) {
 		if r := s.get("alice"); r.at != 2 || r.account != alice {
 			t.Errorf("%s: an older reading has replaced a newer one: %+v", name, r.at)
 		}
-		s.remove("alice", 1)
-		if s.get("alice") == nil {
-			t.Errorf("%s: an older reading has removed a newer one", name)
-		}
 		s.put("alice", &reading{at: 2})
 		if r := s.get("alice"); r.account != nil {
 			t.Errorf("%s: of two readings of one moment the later put does not count", name)
-		}
-		s.put("alice", &reading{account: alice, at: 3})
-		s.remove("alice", 3)
-		if s.get("alice") != nil {
-			t.Errorf("%s: what was read at the same moment elsewhere does not remove", name)
 		}
 	}
 }
@@ -74,7 +65,7 @@ func TestLateAnswerGivesNothingBack(t *testing.T) {
 	cfg := b.config(db)
 	cfg.Now = clock.Now
 	s := open(t, cfg)
-	alice := lookup(t, s, "alice")
+	alice := recall(t, s, "alice")
 	if alice == nil {
 		t.Fatal("no alice")
 	}
@@ -84,16 +75,45 @@ func TestLateAnswerGivesNothingBack(t *testing.T) {
 		older := &reading{account: alice, at: s.now()}
 		clock.Advance(1)
 		newer := &reading{account: after, at: s.now()}
-		s.remember("alice", newer)
-		s.remember("alice", older)
-		if a := lookup(t, s, "alice"); a != nil && !a.Disabled {
+		s.read[verified].put("alice", newer)
+		s.read[verified].put("alice", older)
+		if a := recall(t, s, "alice"); a != nil && !a.Disabled {
 			t.Errorf("%s: an answer from before has brought her back", name)
 		}
 		clock.Advance(1)
-		s.remember("alice", &reading{account: alice, at: s.now()})
-		s.remember("alice", newer)
-		if a := lookup(t, s, "alice"); a == nil || a.Disabled {
+		s.read[verified].put("alice", &reading{account: alice, at: s.now()})
+		s.read[verified].put("alice", newer)
+		if a := recall(t, s, "alice"); a == nil || a.Disabled {
 			t.Errorf("%s: given back, and an answer from before has taken her away", name)
+		}
+	}
+}
+
+// Accounts and names that are none take the same way: a guess at either is one query, in its
+// request, also while the owner is at work and whatever was read before. Only a verified
+// credential is answered from memory.
+func TestAccountsAndOtherNamesTakeTheSameWay(t *testing.T) {
+	t.Parallel()
+	b := sqlite(t)
+	db := b.tables(t)
+	b.insert(t, db, "alice", bcryptHash)
+	clock := new(ticker)
+	cfg := b.config(db)
+	cfg.Now = clock.Now
+	s := open(t, cfg)
+	for _, step := range []time.Duration{1, ttl/2 - 1, ttl / 2, ttl, 2 * ttl} {
+		clock.Advance(step)
+		if a, err := s.Recall(t.Context(), "alice"); a == nil || err != nil {
+			t.Fatal(a, err)
+		}
+		for _, name := range []string{"alice", "nobody"} {
+			for range 3 {
+				clock.Advance(1)
+				lookup(t, s, name)
+				if r := s.read[strangers].get(name); r == nil || r.at != s.now() {
+					t.Errorf("%s: a guess was answered from memory", name)
+				}
+			}
 		}
 	}
 }

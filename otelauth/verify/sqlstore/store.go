@@ -29,7 +29,8 @@ type Store struct {
 	cfg  Config
 	base time.Time
 
-	known, unknown *space
+	// read holds what was read for each lane. It answers verified credentials alone.
+	read [lanes]*space
 	// notBefore is when Reload was called last: what was read earlier is not fresh.
 	notBefore atomic.Int64
 
@@ -56,6 +57,7 @@ type Store struct {
 var (
 	_ verify.Accounts  = (*Store)(nil)
 	_ verify.Recaller  = (*Store)(nil)
+	_ verify.Peeker    = (*Store)(nil)
 	_ verify.Reloader  = (*Store)(nil)
 	_ verify.Validator = (*Store)(nil)
 )
@@ -70,7 +72,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	s := &Store{
 		cfg: cfg, base: cfg.Now(),
-		known: newSpace(cfg.MaxAccounts), unknown: newSpace(cfg.MaxUnknown),
+		read:   [lanes]*space{strangers: newSpace(cfg.MaxGuessed), verified: newSpace(cfg.MaxAccounts)},
 		wanted: make(chan struct{}, 1), doubts: make(chan struct{}, 1),
 		listeners: make(map[*func(verify.Reload)]struct{}),
 		faults:    make(map[string]time.Time),
@@ -119,33 +121,35 @@ func (s *Store) Validate() error {
 	return nil
 }
 
-// Lookup returns the account of a name, as it was at most [Config.TTL] ago, or nil when there is none. It answers from memory when it can
-// and then takes no lock but a shard's, for reading, and allocates nothing; otherwise it asks the database, for at most twice [Config.Timeout]. An
-// error is [ErrDown], [ErrBusy], [ErrClosed] or ctx's.
+// Lookup asks the database for the account of a name, for at most twice [Config.Timeout], and
+// returns nil when there is none. It answers no guess from memory: the time of an answer would
+// show which names have been asked for, by their owners above all. An error is [ErrDown],
+// [ErrBusy], [ErrClosed] or ctx's.
 func (s *Store) Lookup(ctx context.Context, name string) (*verify.Account, error) {
-	return s.answer(ctx, name, strangers)
+	if err := s.Validate(); err != nil {
+		return nil, err
+	}
+	if name = s.cfg.Canonical(name); !possible(name) {
+		return nil, nil
+	}
+	return s.asked(ctx, name, strangers)
 }
 
-// Recall is [Store.Lookup] for a credential that was verified before: it does not wait behind strangers, and while the
+// Recall returns the account of a credential that was verified before, as it was at most
+// [Config.TTL] ago. It answers from memory when it can and then takes no lock but a shard's, for
+// reading, and allocates nothing; otherwise it asks, and does not wait behind strangers. While the
 // database is down it answers with what was read at most [Config.StaleIfDown] ago.
 func (s *Store) Recall(ctx context.Context, name string) (*verify.Account, error) {
-	return s.answer(ctx, name, verified)
-}
-
-func (s *Store) answer(ctx context.Context, name string, l lane) (*verify.Account, error) {
 	if err := s.Validate(); err != nil {
 		return nil, err
 	}
 	name = s.cfg.Canonical(name)
 	now := s.now()
-	r := s.known.get(name)
-	if r == nil {
-		r = s.unknown.get(name)
-	}
+	r := s.remembered(name, now)
 	switch {
 	case r != nil && s.fresh(r, now):
 		if r.account != nil && now-r.at >= s.cfg.TTL/2 && s.down() == nil && r.renewed.CompareAndSwap(false, true) {
-			if _, err := s.depart(name, l); err != nil {
+			if _, err := s.depart(name, verified); err != nil {
 				r.renewed.Store(false)
 			}
 		}
@@ -153,24 +157,61 @@ func (s *Store) answer(ctx context.Context, name string, l lane) (*verify.Accoun
 	case r == nil && !possible(name):
 		return nil, nil
 	}
+	a, err := s.asked(ctx, name, verified)
+	if r != nil && r.account != nil && now-r.at < s.cfg.StaleIfDown && errors.Is(err, ErrDown) {
+		return r.account, nil
+	}
+	return a, err
+}
+
+// asked asks the database.
+func (s *Store) asked(ctx context.Context, name string, l lane) (*verify.Account, error) {
+	now := s.now()
 	err := s.down()
-	for range 2 { // the first may have been on its way for too long; the second was not before we came
+	for range 2 { // the first may have been under way for too long; the second was not before we came
 		if err != nil {
-			break
+			return nil, err
 		}
 		var read *reading
-		if read, err = s.read(ctx, name, l); err == nil && (read.at >= now || s.fresh(read, s.now())) {
+		if read, err = s.ask(ctx, name, l); err == nil && (read.at >= now || s.fresh(read, s.now())) {
 			return read.account, nil
 		}
 	}
 	if err == nil { // a clock that steps back
 		err = s.busy()
 	}
-	if l == verified && r != nil && r.account != nil && now-r.at < s.cfg.StaleIfDown && errors.Is(err, ErrDown) {
-		return r.account, nil
-	}
 	return nil, err
 }
+
+// remembered returns what was read of a name for verified credentials, nil when nothing was. A
+// credential that has just been verified goes on with what its login has read.
+func (s *Store) remembered(name string, now time.Duration) *reading {
+	r := s.read[verified].get(name)
+	if r == nil || !s.fresh(r, now) {
+		if login := s.read[strangers].get(name); login != nil && (r == nil || login.at > r.at) {
+			r = &reading{account: login.account, at: login.at}
+			s.read[verified].put(name, r)
+		}
+	}
+	return r
+}
+
+// Peek implements [verify.Peeker].
+func (s *Store) Peek(name string) *verify.Account {
+	if s.Validate() != nil {
+		return nil
+	}
+	name = s.cfg.Canonical(name)
+	for _, l := range [...]lane{verified, strangers} {
+		if r := s.read[l].get(name); r != nil {
+			return r.account
+		}
+	}
+	return nil
+}
+
+// Staleness is [Config.TTL].
+func (s *Store) Staleness() time.Duration { return s.cfg.TTL }
 
 // possible reports whether an account can have the name: databases answer some others with an error.
 func possible(name string) bool { return len(name) <= MaxNameBytes && verify.ValidName(name) == nil }

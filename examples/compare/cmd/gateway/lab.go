@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/otelauth/otelauth-go/examples/compare/measure"
+	"github.com/otelauth/otelauth-go/internal/testkit"
 )
 
 // lab is what all measurements share.
@@ -119,7 +120,7 @@ func (l *lab) launch(ctx context.Context, x *proxy, users string) (*running, err
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
-	address, err := freeAddress()
+	address, err := testkit.FindAddress(ctx)
 	if err != nil {
 		return nil, err
 	}

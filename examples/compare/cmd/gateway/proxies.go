@@ -7,11 +7,12 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"github.com/otelauth/otelauth-go/internal/testkit"
 )
 
 // proxy is one of those that stand before the upstream.
@@ -205,7 +206,7 @@ func gateway(env string, flags ...string) func(context.Context, *lab, string, st
 
 // forwardAuth starts the process that a proxy asks.
 func forwardAuth(ctx context.Context, l *lab, dir, users, kind string) (*process, string, error) {
-	address, err := freeAddress()
+	address, err := testkit.FindAddress(ctx)
 	if err != nil {
 		return nil, "", err
 	}
@@ -263,13 +264,4 @@ func forwardCaddy(ctx context.Context, l *lab, dir, address, users string) ([]*p
 		return nil, err
 	}
 	return []*process{front, auth}, nil
-}
-
-// freeAddress is a port that nobody has at this moment.
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("gateway: %w", err)
-	}
-	return l.Addr().String(), l.Close()
 }

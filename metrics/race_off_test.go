@@ -1,9 +1,0 @@
-// Copyright The otelauth Authors
-// SPDX-License-Identifier: Apache-2.0
-
-//go:build !race
-
-package metrics_test
-
-// raceEnabled says that the race detector is on.
-const raceEnabled = false

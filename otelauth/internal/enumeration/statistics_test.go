@@ -1,0 +1,119 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package enumeration
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+// sample is measurements of one class.
+type sample []float64
+
+// alpha is the p-value below which two samples count as told apart: a false alarm is rarer than
+// one in a million for a hundred comparisons together.
+const alpha = 1e-8
+
+// comparison is what the test says of two samples.
+type comparison struct {
+	p     float64 // of the Mann-Whitney test, two-sided
+	shift float64 // the median of the second against that of the first, minus 1
+}
+
+func (c comparison) String() string { return fmt.Sprintf("%+.2f %%, p = %.2g", 100*c.shift, c.p) }
+
+// compare is the Mann-Whitney U test (Mann and Whitney 1947) by its normal approximation, with the
+// correction for ties; each sample has 20 values at least. It asks nothing of the distribution,
+// which for times is skewed.
+func compare(a, b sample) comparison {
+	type value struct {
+		v     float64
+		first bool
+	}
+	all := make([]value, 0, len(a)+len(b))
+	for _, v := range a {
+		all = append(all, value{v, true})
+	}
+	for _, v := range b {
+		all = append(all, value{v, false})
+	}
+	slices.SortFunc(all, func(x, y value) int { return cmp.Compare(x.v, y.v) })
+	var ranks, ties float64
+	for i := 0; i < len(all); {
+		j := i
+		for j < len(all) && all[j].v == all[i].v {
+			j++
+		}
+		same := float64(j - i)
+		ties += same*same*same - same
+		for ; i < j; i++ {
+			if all[i].first {
+				ranks += float64(j) - (same-1)/2
+			}
+		}
+	}
+	n, m := float64(len(a)), float64(len(b))
+	u := ranks - n*(n+1)/2
+	variance := n * m / 12 * (n + m + 1 - ties/((n+m)*(n+m-1)))
+	c := comparison{p: 1, shift: median(b)/median(a) - 1}
+	if variance > 0 {
+		c.p = math.Erfc(math.Abs(u-n*m/2) / math.Sqrt(2*variance))
+	}
+	return c
+}
+
+func median(s sample) float64 {
+	sorted := slices.Sorted(slices.Values(s))
+	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
+}
+
+// drawn is a sample of n times like those of a hash: about 1, skewed by spread, scaled.
+func drawn(r *rand.Rand, n int, spread, scale float64) (s sample) {
+	for range n {
+		s = append(s, scale*math.Exp(spread*math.Abs(r.NormFloat64())))
+	}
+	return s
+}
+
+// The test finds 5 % in noise that is twice as wide, with as many samples as are taken, and cries
+// no wolf.
+func TestThePlantedDifferenceIsFound(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(200) {
+		r := rand.New(rand.NewPCG(seed, 7))
+		known := drawn(r, samples, 0.1, 1)
+		if c := compare(known, drawn(r, samples, 0.1, 1.05)); c.p >= alpha {
+			t.Errorf("seed %d: a difference of 5 %% was not found: %v", seed, c)
+		}
+		if c := compare(known, drawn(r, samples, 0.1, 1)); c.p < 1e-6 {
+			t.Errorf("seed %d: a difference was found that is none: %v", seed, c)
+		}
+	}
+}
+
+// samples is how many measurements a class has.
+const samples = 300
+
+// The p-value is that of tables: for samples of 20 without ties and U = 0 the approximation is
+// 6.3e-8.
+func TestMannWhitney(t *testing.T) {
+	t.Parallel()
+	var low, high, same sample
+	for i := range 20 {
+		low, high, same = append(low, float64(i)), append(high, float64(100+i)), append(same, 5)
+	}
+	if c := compare(low, high); math.Abs(c.p-6.3e-8) > 1e-9 {
+		t.Errorf("apart: %v", c)
+	}
+	if c := compare(low, low); c.p != 1 {
+		t.Errorf("equal: %v", c)
+	}
+	if c := compare(same, same); c.p != 1 || c.shift != 0 {
+		t.Errorf("all one value: %v", c)
+	}
+}
