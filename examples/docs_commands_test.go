@@ -5,6 +5,7 @@ package examples_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -68,39 +69,37 @@ func write(t *testing.T, dir, name, text string) string {
 	return p
 }
 
-var built struct {
-	sync.Once
-	path string
-	err  error
+// binaries is where the command is built.
+var binaries string
+
+func TestMain(m *testing.M) {
+	var err error
+	if binaries, err = os.MkdirTemp("", "otelauth"); err != nil {
+		panic(err)
+	}
+	status := m.Run()
+	_ = os.RemoveAll(binaries)
+	os.Exit(status)
 }
+
+// build builds the command once.
+var build = sync.OnceValues(func() (string, error) {
+	path := filepath.Join(binaries, "otelauth")
+	out, err := exec.CommandContext(context.Background(), "go", "build", "-o", path, "../otelauth/cmd/otelauth").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return path, nil
+})
 
 // otelauthCommand returns the path of the command, which the first caller builds.
 func otelauthCommand(t *testing.T) string {
 	t.Helper()
-	built.Do(func() {
-		dir, err := os.MkdirTemp("", "otelauth")
-		if err != nil {
-			built.err = err
-			return
-		}
-		built.path = filepath.Join(dir, "otelauth")
-		out, err := exec.Command("go", "build", "-o", built.path, "../otelauth/cmd/otelauth").CombinedOutput()
-		if err != nil {
-			built.err = fmt.Errorf("%w\n%s", err, out)
-		}
-	})
-	if built.err != nil {
-		t.Fatal(built.err)
+	path, err := build()
+	if err != nil {
+		t.Fatal(err)
 	}
-	return built.path
-}
-
-func TestMain(m *testing.M) {
-	status := m.Run()
-	if built.path != "" {
-		_ = os.RemoveAll(filepath.Dir(built.path))
-	}
-	os.Exit(status)
+	return path
 }
 
 // words splits a line as a shell does, for lines with simple quotes.
@@ -115,8 +114,8 @@ func words(line string) (all []string) {
 	return all
 }
 
-// sandbox returns a directory with the files that command lines of the documentation name. There is an
-// accounts file unless the block makes one.
+// sandbox returns a directory with the files that command lines of the documentation name. There
+// is an accounts file unless the block makes one.
 func sandbox(t *testing.T, block string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -153,8 +152,8 @@ func runOtelauth(t *testing.T, where, dir string, args []string) {
 	}
 }
 
-// TestDocsCommands runs or checks every line of every sh block. A line of a kind that this test does not
-// know is an error.
+// TestDocsCommands runs or checks every line of every sh block. A line of a kind that this test
+// does not know is an error.
 func TestDocsCommands(t *testing.T) {
 	t.Parallel()
 	for name, text := range pages(t) {
@@ -224,8 +223,8 @@ func checkCommand(t *testing.T, here string, args []string) error {
 	return checkGo(here, args[1:])
 }
 
-// checkGo checks "run" and "test": the package exists, its flags are defined, and a pattern of -run or -bench
-// matches a function.
+// checkGo checks "run" and "test": the package exists, its flags are defined, and a pattern of
+// -run or -bench matches a function.
 func checkGo(here string, args []string) error {
 	var dir string
 	var flags, patterns []string
@@ -239,13 +238,16 @@ func checkGo(here string, args []string) error {
 			flags = append(flags, strings.TrimLeft(arg, "-"))
 		}
 	}
-	sources, err := filepath.Glob(filepath.Join(dir, "*.go"))
 	if strings.HasSuffix(args[len(args)-1], "...") {
-		_, err = os.Stat(dir)
+		_, err := os.Stat(dir)
 		return err
 	}
-	if err != nil || len(sources) == 0 {
-		return fmt.Errorf("there is no package in %s: %w", dir, err)
+	sources, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	if err != nil {
+		return err
+	}
+	if len(sources) == 0 {
+		return fmt.Errorf("there is no package in %s", dir)
 	}
 	var text strings.Builder
 	for _, s := range sources {

@@ -205,7 +205,8 @@ func TestDocsValues(t *testing.T) {
 		}
 	}
 
-	// What the page about failures calls recorded is an error type, an event, a metric or an attribute.
+	// What the page about failures calls recorded is an error type, an event, a metric or an
+	// attribute.
 	page := fromRoot(t, "docs/failure-modes.md")
 	for _, row := range rows(t, page, "what breaks", "the request gets", "what is recorded") {
 		for _, q := range quoted(row[2]) {
@@ -388,7 +389,8 @@ func TestDocsForm(t *testing.T) {
 // because the field has another word.
 var dialect = regexp.MustCompile(`(?i)\b(?:(?:is|are|was|were|be|been) told|tells|nobody(?:'s)?|whoever|whence|former|faults?|octets?|speaks?|hears)\b`)
 
-// TestDocsLanguage: the pages use plain technical English. Names in backquotes and links are not prose.
+// TestDocsLanguage: the pages use plain technical English. Names in backquotes and links are not
+// prose.
 func TestDocsLanguage(t *testing.T) {
 	t.Parallel()
 	for name, text := range pages(t) {

@@ -25,8 +25,9 @@ import (
 //
 //	go test ./examples -run TestPicture -update    runs the quickstart again and draws both pictures
 //
-// testdata/dashboard.json holds results of the queries of the overview dashboard, from a Prometheus that scraped the
-// quickstart for seven minutes: two honest clients, and three minutes of guessing at alice and at names of a list.
+// testdata/dashboard.json holds results of the queries of the overview dashboard, from a
+// Prometheus that scraped the quickstart for seven minutes: two honest clients, and three minutes
+// of guessing at alice and at names of a list.
 var update = flag.Bool("update", false, "run the quickstart and draw the pictures of the README again")
 
 type (
@@ -345,7 +346,7 @@ func golden(t *testing.T, name string, got []byte) {
 	t.Helper()
 	p := filepath.Join(root, "docs", "images", name)
 	if *update {
-		if err := os.WriteFile(p, got, 0o644); err != nil { //nolint:gosec // everybody may read a picture
+		if err := os.WriteFile(p, got, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -36,8 +36,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify/htpasswd"
 )
 
-// The Go blocks of README.md and docs, compiled and run. A block is a sequence of lines of this file.
-// Blank lines and indentation do not count, nor do lines that end in "// not in the README".
+// The Go blocks of README.md and docs, compiled and run. A block is a sequence of lines of this
+// file. Blank lines and indentation do not count, nor do lines that end in "// not in the README".
 
 func Example_integration() {
 	mux := http.NewServeMux()
