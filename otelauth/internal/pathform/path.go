@@ -30,10 +30,11 @@ type Path struct {
 	// is a path that every server splits into the same segments.
 	Unusual string
 
-	sent   []byte // as the client sent it, as far as net/url keeps that
-	exact  bool   // the spelling in which a pattern may open it
-	loose  bool   // a slash may be data, or an empty segment may be one
-	script int    // index of the last segment as sent that is a program with a path of its own behind it; -1 is none
+	sent      []byte // as the client sent it, as far as net/url keeps that
+	exact     bool   // the spelling in which a pattern may open it
+	loose     bool   // a slash may be data, or an empty segment may be one
+	signSlash bool   // a character beyond ASCII stands for a slash
+	script    int    // index of the last segment as sent that is a program with a path of its own behind it; -1 is none
 
 	decoded  []byte    // percent-decoded until nothing is left to decode
 	skeleton []byte    // the texts of segments

@@ -151,6 +151,9 @@ func (p *Path) noteASCII(seen uint16) {
 	}
 	if seen&isSemicolon != 0 {
 		p.unusual("a semicolon")
+		if p.signSlash || seen&isBackslash != 0 {
+			p.refuse("The path holds a semicolon and a sign that stands for a slash.")
+		}
 	}
 	if seen&isControl != 0 {
 		p.unusual("a control character")
@@ -170,7 +173,7 @@ func (p *Path) appendFolded(out []byte, r rune) []byte {
 	}
 	f := folded(r)
 	if f.slash {
-		p.exact, p.loose = false, true // it may be data
+		p.exact, p.loose, p.signSlash = false, true, true // it may be data
 	}
 	if f.control {
 		p.unusual("a control character")
@@ -354,7 +357,7 @@ func newSegment(skeleton []byte) (s segment, refusal string) {
 	for name < len(skeleton) && skeletonKinds[skeleton[name]]&noName != 0 {
 		name++
 	}
-	if name == len(skeleton) || skeletonKinds[skeleton[name]]&mayCut != 0 {
+	if name == len(skeleton) || skeletonKinds[skeleton[name]]&mayCut != 0 || name > 0 && isSuffix(skeleton[name]) {
 		return s, refuseNameless
 	}
 	seen, before, at := byte(0), byte(0), 0
@@ -375,6 +378,10 @@ func newSegment(skeleton []byte) (s segment, refusal string) {
 	s.text = bytes.TrimLeft(skeleton[:at], " ")
 	return s, ""
 }
+
+// isSuffix reports whether a server may drop the sign at the end of a name, as that of a backup or a variant. At the begin of a
+// segment it is a name: "/~alice/".
+func isSuffix(c byte) bool { return c == '~' || c == '*' || c == ',' }
 
 // isScript reports whether text begins with a suffix of programs and no letter or digit after it.
 func isScript(text []byte) bool {
