@@ -4,6 +4,7 @@
 package detect
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 
@@ -46,7 +47,7 @@ type episodes [ruleCount]map[uint64]*episode
 type finding struct {
 	rule     ruleID
 	key      uint64
-	keys     keyKind // what key is, for the rule that has several kinds
+	keys     keyKind // the subject, where it is not the one in the row of the rule
 	first    uint32  // of the evidence
 	attempts uint64  // that the evidence rests on
 	accounts int
@@ -75,12 +76,8 @@ func (e *engine) found(s *moment, f finding) {
 			id: e.key.pair(key^uint64(f.rule)<<56, uint64(e.now)), first: f.first, folded: key == 0, alone: e.alone, attempts: max(f.attempts, 1),
 			km: f.km, kmh: f.kmh,
 		}
-		if !ep.folded && recalls(f.rule) {
-			keys := rules[f.rule].keys
-			if f.rule == scheduledGuessing {
-				keys = f.keys
-			}
-			e.recent.recall(ep, keys, s, f.key)
+		if !ep.folded && rules[f.rule].recalls {
+			e.recent.recall(ep, cmp.Or(f.keys, rules[f.rule].keys), s, f.key)
 		}
 		all[key] = ep
 		ep.join(s, f)
@@ -101,15 +98,6 @@ func (e *engine) found(s *moment, f finding) {
 		ep.next = 2 * ep.attempts
 		e.say(f.rule, ep, Update)
 	}
-}
-
-// recalls reports whether the guesses before are the evidence of a rule.
-func recalls(rule ruleID) bool {
-	switch rule {
-	case newNetwork, impossibleTravel, concurrentNetworks, unusualHour, unusableAccount:
-		return false
-	}
-	return true
 }
 
 // join adds to the bounded lists what this attempt brings.
@@ -141,10 +129,8 @@ func (ep *episode) mention(name string, site netip.Prefix, id trace.TraceID) {
 }
 
 func (e *engine) say(rule ruleID, ep *episode, phase Phase) {
-	r := rules[rule]
-	r.id = rule
 	e.tell(&Detection{
-		Rule: r, Phase: phase, Episode: ep.id, Time: e.wall(e.now),
+		Rule: described[rule], Phase: phase, Episode: ep.id, Time: e.wall(e.now),
 		First: e.wall(ep.first), Last: e.wall(ep.last), Attempts: ep.attempts,
 		Accounts: slices.Clone(ep.accounts), AccountCount: ep.accountCount,
 		Networks: slices.Clone(ep.networks), NetworkCount: ep.networkCount,
@@ -213,7 +199,7 @@ func (r *recent) recall(ep *episode, keys keyKind, m *moment, key uint64) {
 			match = g.account == key
 		case byPassword:
 			match = g.password == key
-		case byRoute:
+		case byRoute, byRule:
 			return
 		}
 		if match {

@@ -17,7 +17,7 @@ import (
 // (What is counted by sketches is off by a few per cent.)
 func TestThresholds(t *testing.T) {
 	t.Parallel()
-	d := detect.DefaultThresholds()
+	d := detect.DefaultThresholds(t)
 	for _, tc := range []struct {
 		rule  string
 		n     int

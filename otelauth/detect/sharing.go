@@ -284,7 +284,7 @@ func (s *sharing) read(b []byte, own *outgoing, at time.Time) {
 // hear is told what the engine finds.
 func (s *sharing) hear(d *Detection) {
 	switch {
-	case s.alone, d.Rule.id == samePassword: // which each process finds of its own attempts only
+	case s.alone, rules[d.Rule.id].local:
 		s.say(d)
 	case s.sweeping && s.lead:
 		s.say(d)
@@ -341,7 +341,7 @@ func (s *sharing) announce() {
 	b := outgoing{}
 	for rule, all := range s.engine.episodes {
 		for key, ep := range all {
-			if !ep.alone || ep.folded || ruleID(rule) == samePassword {
+			if !ep.alone || ep.folded || rules[rule].local {
 				continue
 			}
 			ep.alone = false

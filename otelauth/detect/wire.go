@@ -195,7 +195,7 @@ func (r *reader) episodes() (all []adoptable, err error) {
 			*v = r.uint(8)
 		}
 		a.accounts, a.networks = a.networks>>32, a.networks&math.MaxUint32
-		if r.torn || a.rule >= ruleCount || a.rule == samePassword || a.key == 0 {
+		if r.torn || a.rule >= ruleCount || rules[a.rule].local || a.key == 0 {
 			return nil, errWire
 		}
 		all = append(all, a)

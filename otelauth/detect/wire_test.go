@@ -5,7 +5,10 @@ package detect
 
 import (
 	"bytes"
+	"encoding/hex"
+	"fmt"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -15,7 +18,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-var wireSamplesOfTest = []relayed{
+var samplesOfTest = []relayed{
 	{sample: sample{
 		at: time.UnixMilli(1772438400123), client: netip.MustParseAddr("192.0.2.0"), hash: "k:alice", route: "/orders/{id}",
 		fingerprint: 1 << 63, trace: trace.TraceID{1, 15: 2}, kind: guessed, sensitive: true, proven: true,
@@ -36,7 +39,7 @@ func batchOf(samples []relayed) []byte {
 
 func TestWire(t *testing.T) {
 	t.Parallel()
-	in := append([]relayed{}, wireSamplesOfTest...)
+	in := append([]relayed{}, samplesOfTest...)
 	in[0].name, in[0].client = "Alice", netip.MustParseAddr("::ffff:192.0.2.77")
 	in[0].span = spanRef{trace.SpanID{9}, trace.FlagsSampled} // which nobody else needs
 	in[1].client, in[1].lat = netip.MustParseAddr("2001:db8:1:2:3::4"), -33.8688
@@ -52,7 +55,7 @@ func TestWire(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff(wireSamplesOfTest, out, cmp.AllowUnexported(relayed{}, sample{}, spanRef{}), cmpopts.EquateComparable(netip.Addr{})); d != "" {
+	if d := cmp.Diff(samplesOfTest, out, cmp.AllowUnexported(relayed{}, sample{}, spanRef{}), cmpopts.EquateComparable(netip.Addr{})); d != "" {
 		t.Error(d)
 	}
 
@@ -74,7 +77,7 @@ func TestWire(t *testing.T) {
 
 // FuzzWire: whatever arrives is read as a whole or not at all, and what is read is written as it was.
 func FuzzWire(f *testing.F) {
-	f.Add(batchOf(wireSamplesOfTest))
+	f.Add(batchOf(samplesOfTest))
 	ep := &episode{id: 7, first: epoch, last: epoch + 1, attempts: 9, next: 18}
 	f.Add(appendEpisode([]byte{wireVersion, byte(wireEpisodes)}, lowAndSlow, 5, ep, func(uint32) time.Time { return time.Unix(1, 0) }))
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -128,5 +131,52 @@ func TestTokens(t *testing.T) {
 	}
 	if tk.token("k:alice", 7, epoch) == a {
 		t.Error("more than four are remembered")
+	}
+}
+
+// TestGoldenWire holds the wire format of version 1: processes of several versions share a feed.
+// testdata/wire.golden has one line for each sample and each rule. go generate adds missing lines
+// and never changes one.
+func TestGoldenWire(t *testing.T) {
+	t.Parallel()
+	const file = "testdata/wire.golden"
+	golden, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	recorded := map[string]string{}
+	for line := range strings.Lines(string(golden)) {
+		name, bytes, _ := strings.Cut(strings.TrimSpace(line), " ")
+		recorded[name] = bytes
+	}
+	check := func(name string, b []byte) {
+		got := hex.EncodeToString(b)
+		switch want, ok := recorded[name]; {
+		case ok && got != want:
+			t.Errorf("%s: the wire format has changed; a new format needs a new wireVersion\n got %s\nwant %s", name, got, want)
+		case !ok && *update:
+			golden = fmt.Appendf(golden, "%s %s\n", name, got)
+		case !ok:
+			t.Errorf("%s has no line %q; run go generate ./otelauth/detect", file, name)
+		}
+		delete(recorded, name)
+	}
+	for i := range samplesOfTest {
+		check(fmt.Sprint("sample/", i), batchOf(samplesOfTest[i:i+1]))
+	}
+	ep := &episode{id: 7, first: epoch, last: epoch + 60, attempts: 9, next: 18, accountCount: 1, networkCount: 10}
+	wall := func(s uint32) time.Time { return time.Unix(1772438400+int64(s)-epoch, 0) }
+	for id, r := range rules {
+		if !r.local {
+			check("episode/"+r.Name, appendEpisode([]byte{wireVersion, byte(wireEpisodes)}, ruleID(id), 5, ep, wall))
+		}
+	}
+	for name := range recorded {
+		t.Errorf("%s has a line %q that nothing produces; a wire number must not be removed", file, name)
+	}
+	if *update {
+		if err := os.WriteFile(file, golden, 0o644); err != nil { //nolint:gosec // test data
+			t.Fatal(err)
+		}
 	}
 }
