@@ -16,58 +16,62 @@ import (
 	"go.opentelemetry.io/otel/log"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/otelauth/otelauth-go/otelauth/detect/internal/feed"
 )
 
-// Config is how a [Detector] works. Its zero value is a good one: every rule, at its default, told through the global
-// providers.
+// Config configures a [Detector]. The zero value enables every rule with its default thresholds and
+// reports through the global providers.
 type Config struct {
-	// LoggerProvider emits the events auth.detection; nil means that of [otel.GetLoggerProvider].
+	// LoggerProvider emits the events auth.detection. Default: [otel.GetLoggerProvider].
 	LoggerProvider log.LoggerProvider
-	// MeterProvider makes the counters; nil means [otel.GetMeterProvider].
+	// MeterProvider creates the counters. Default: [otel.GetMeterProvider].
 	MeterProvider metric.MeterProvider
-	// TracerProvider makes the spans auth.detection; nil means [otel.GetTracerProvider].
+	// TracerProvider creates the spans auth.detection. Default: [otel.GetTracerProvider].
 	TracerProvider trace.TracerProvider
-	// OnDetection is told what the events tell, by the goroutine that runs [Detector.Run] or Drain; it must not
-	// block. nil: nobody.
+	// OnDetection, if not nil, gets each detection that is emitted as an event. The goroutine of
+	// [Detector.Run] or [Detector.Drain] calls it, so it must not block.
 	OnDetection func(Detection)
 
-	// Thresholds are when the rules speak.
+	// Thresholds decide when the rules fire.
 	Thresholds Thresholds
-	// Off names rules that stay silent. Default: none.
+	// Off has the names of rules that never fire. Default: none.
 	Off []string
-	// Locator tells where an address is, for the rule impossible_travel, which is silent without it.
+	// Locator returns the place of an address. Without it, impossible_travel never fires.
 	Locator Locator
 
-	// Feed shares attempts with other processes, see the chapter Sharing; nil: this process adds up its own alone.
-	Feed Feed
+	// Feed shares attempts with other processes; see the section Sharing. Package redisfeed has one.
+	// Default: this process evaluates its own attempts only.
+	Feed feed.Feed
 
-	// Entries bounds each of the tables of evidence, and of what is usual for an account; rounded up to a power of two.
-	// Default: 16,384. At the default a Detector takes 33 MiB at most, whatever its clients send; it grows in proportion.
+	// Entries is the size of each table of evidence and of habits, at most 2^24, rounded up to a power
+	// of two. Memory is in proportion: at most 33 MiB at the default. Default: 16,384.
 	Entries int
-	// Queue is how many attempts may wait to be added up, rounded up to a power of two. What comes on top is dropped
-	// and counted. Default: 8,192, of 144 bytes each.
+	// Queue is the number of attempts that can wait for evaluation, at most 2^20, rounded up to a
+	// power of two. Further ones are dropped and counted. Default: 8,192, of 144 bytes each.
 	Queue int
 
-	// Now is the clock of [Detector.Run], of attempts that do not say when they began, and of the ends of spans. Default: time.Now.
+	// Now is the clock of [Detector.Run], of attempts without a time, and of the ends of spans.
+	// Default: time.Now.
 	Now func() time.Time
-	// Rand is the source of the key that makes places in tables unforeseeable. Default: crypto/rand.Reader.
+	// Rand is the source of the key that makes places in tables unpredictable.
+	// Default: crypto/rand.Reader.
 	Rand io.Reader
 }
 
-// The deproblems of [Config].
 const (
-	DefaultEntries = 1 << 14
-	DefaultQueue   = 1 << 13
+	defaultEntries = 1 << 14
+	defaultQueue   = 1 << 13
 )
 
-// Locator tells where an address is. Package geoip has one for databases in MaxMind's format.
+// Locator returns the place of an address. Package geoip has one for databases in MaxMind's format.
 type Locator interface {
-	// Locate returns latitude and longitude in degrees, and false when it does not know. It is asked off the path of
-	// requests, and does no I/O on a network.
+	// Locate returns latitude and longitude in degrees, and false if the place is unknown. No request
+	// waits for it, but it must not use the network.
 	Locate(addr netip.Addr) (latitude, longitude float64, ok bool)
 }
 
-// complete fills in the deproblems and returns every fault at once.
+// complete sets the defaults and returns one error that lists every problem.
 func (cfg *Config) complete() error {
 	problems := cfg.Thresholds.complete()
 	for _, name := range cfg.Off {
@@ -80,14 +84,15 @@ func (cfg *Config) complete() error {
 		value          *int
 		byDefault, top int
 	}{
-		{"Entries", &cfg.Entries, DefaultEntries, 1 << 24},
-		{"Queue", &cfg.Queue, DefaultQueue, 1 << 20},
+		{"Entries", &cfg.Entries, defaultEntries, 1 << 24},
+		{"Queue", &cfg.Queue, defaultQueue, 1 << 20},
 	} {
 		if *f.value == 0 {
 			*f.value = f.byDefault
 		}
 		if *f.value < 0 || *f.value > f.top {
-			problems = append(problems, fmt.Errorf("detect: Config.%s is %d; choose 1 to %d, or 0 for %d", f.name, *f.value, f.top, f.byDefault))
+			problems = append(problems, fmt.Errorf("detect: Config.%s is %d; choose 1 to %d, or 0 for %d",
+				f.name, *f.value, f.top, f.byDefault))
 		}
 	}
 	if cfg.LoggerProvider == nil {

@@ -140,7 +140,7 @@ func sampleAttempt(o attempt.Outcome) (*attempt.Request, *attempt.Result) {
 func TestFullQueue(t *testing.T) {
 	t.Parallel()
 	rec := otelauthtest.NewRecorder(t)
-	w := newWatch(t, telling(rec.LoggerProvider(), rec.MeterProvider()), func(cfg *detect.Config) { cfg.Queue = 100 })
+	w := newWatch(t, reportingTo(rec.LoggerProvider(), rec.MeterProvider()), func(cfg *detect.Config) { cfg.Queue = 100 })
 	req, res := sampleAttempt(attempt.Success)
 	for range 200 {
 		_ = w.d.Decide(req.Context, req, res)

@@ -27,7 +27,7 @@ import (
 func TestEpisode(t *testing.T) {
 	t.Parallel()
 	rec := otelauthtest.NewRecorder(t)
-	w := newWatch(t, telling(rec.LoggerProvider(), rec.MeterProvider()), func(cfg *detect.Config) {
+	w := newWatch(t, reportingTo(rec.LoggerProvider(), rec.MeterProvider()), func(cfg *detect.Config) {
 		cfg.Off = []string{detect.LowAndSlow, detect.ScheduledGuessing}
 	})
 	for i := range 500 {
@@ -84,7 +84,7 @@ func TestEpisode(t *testing.T) {
 func TestEvent(t *testing.T) {
 	t.Parallel()
 	rec := otelauthtest.NewRecorder(t)
-	w := newWatch(t, telling(rec.LoggerProvider(), rec.MeterProvider()), func(cfg *detect.Config) {
+	w := newWatch(t, reportingTo(rec.LoggerProvider(), rec.MeterProvider()), func(cfg *detect.Config) {
 		for _, r := range detect.Rules() {
 			if r.Name != detect.PasswordSpray {
 				cfg.Off = append(cfg.Off, r.Name)
@@ -175,7 +175,7 @@ func TestNoObserverExportsFingerprints(t *testing.T) {
 	t.Parallel()
 	const fingerprint = 0xf1e2d3c4b5a69788
 	rec := otelauthtest.NewRecorder(t)
-	w := newWatch(t, telling(rec.LoggerProvider(), rec.MeterProvider()))
+	w := newWatch(t, reportingTo(rec.LoggerProvider(), rec.MeterProvider()))
 	obs := attempt.Join(rec.Observers(""), w.d)
 	for i := range 60 {
 		req := attempt.Request{Context: context.Background(), Time: w.now, Scheme: attempt.SchemeBasic, Client: netip.MustParseAddr(network(i)), Route: "/orders"}

@@ -5,9 +5,9 @@ package detect
 
 import "math/bits"
 
-// pairs remembers which accounts have succeeded from which networks within 30 days. Only right credentials write
-// here. It is bounded: 8 bytes a pair, of which 16 for each of Config.Entries. A place holds 40 bits of the keyed hash and
-// the hour of the last success; one in 2^37 pairs is wrongly believed to be known.
+// pairs records which accounts have succeeded from which networks within 30 days. Only successes write
+// to it. It holds 16 pairs for each of Config.Entries, at 8 bytes a pair: 40 bits of the keyed hash and
+// the hour of the last success. One of 2^37 unknown pairs is taken as known.
 type pairs struct {
 	places [][ways]uint64
 }

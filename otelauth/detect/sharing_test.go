@@ -14,18 +14,19 @@ import (
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/detect"
+	"github.com/otelauth/otelauth-go/otelauth/detect/internal/feed"
 )
 
 // hub is what feeds of one test share; package redisfeed tests the real one.
 type hub struct {
-	batches []detect.Batch
-	told    detect.Position
-	leader  *feed
-	now     func() time.Time
-	skew    time.Duration // of the hub's clock
+	batches  []feed.Batch
+	reported feed.Position
+	leader   *testFeed
+	now      func() time.Time
+	skew     time.Duration // of the hub's clock
 }
 
-type feed struct {
+type testFeed struct {
 	hub    *hub
 	id     uint64
 	next   int
@@ -35,23 +36,23 @@ type feed struct {
 	seen   map[uint64]uint64
 }
 
-func (*feed) Key() (k [16]byte) { return k }
+func (*testFeed) Key() (k [16]byte) { return k }
 
-func (f *feed) Exchange(_ context.Context, out []detect.Outgoing, told detect.Position) (x detect.Exchanged, err error) {
+func (f *testFeed) Exchange(_ context.Context, out []feed.Outgoing, reported feed.Position) (x feed.Exchanged, err error) {
 	if f.alone {
-		return detect.Exchanged{Alone: true}, nil
+		return feed.Exchanged{Alone: true}, nil
 	}
 	for _, o := range out {
-		f.hub.batches = append(f.hub.batches, detect.Batch{
-			Position: detect.Position{Major: uint64(len(f.hub.batches) + 1)}, Time: f.hub.now().Add(f.hub.skew), Sender: f.id, Number: o.Number,
+		f.hub.batches = append(f.hub.batches, feed.Batch{
+			Position: feed.Position{Major: uint64(len(f.hub.batches) + 1)}, Time: f.hub.now().Add(f.hub.skew), Sender: f.id, Number: o.Number,
 			Data: o.Data,
 		})
 	}
 	if f.failed {
 		return x, errors.New("the answer is lost")
 	}
-	if f.hub.leader == f && told.Compare(f.hub.told) > 0 {
-		f.hub.told = told
+	if f.hub.leader == f && reported.Compare(f.hub.reported) > 0 {
+		f.hub.reported = reported
 	}
 	for ; !f.deaf && f.next < len(f.hub.batches); f.next++ {
 		b := f.hub.batches[f.next]
@@ -60,7 +61,7 @@ func (f *feed) Exchange(_ context.Context, out []detect.Outgoing, told detect.Po
 			x.Batches = append(x.Batches, b)
 		}
 	}
-	x.Told, x.Lead = f.hub.told, f.hub.leader == f
+	x.Reported, x.Leads = f.hub.reported, f.hub.leader == f
 	return x, nil
 }
 
@@ -75,13 +76,13 @@ func (d dice) Read(b []byte) (int, error) {
 }
 
 // newFleet makes n processes, of which the first leads. They share a clock.
-func newFleet(t testing.TB, n int, change ...func(*detect.Config)) (*hub, []*feed, []*watch) {
+func newFleet(t testing.TB, n int, change ...func(*detect.Config)) (*hub, []*testFeed, []*watch) {
 	t.Helper()
 	h := &hub{}
-	feeds := make([]*feed, n)
+	feeds := make([]*testFeed, n)
 	fleet := make([]*watch, n)
 	for i := range fleet {
-		feeds[i] = &feed{hub: h, id: uint64(i + 1), seen: map[uint64]uint64{}}
+		feeds[i] = &testFeed{hub: h, id: uint64(i + 1), seen: map[uint64]uint64{}}
 		fleet[i] = newWatch(t, append(change, func(cfg *detect.Config) { cfg.Feed, cfg.Rand = feeds[i], dice(i+1) })...)
 	}
 	h.leader, h.now = feeds[0], func() time.Time { return fleet[0].now }
@@ -102,7 +103,7 @@ func distribute(fleet []*watch, name string, from, n int) {
 	}
 }
 
-func told(fleet []*watch, rule string, phase detect.Phase) (n int) {
+func reported(fleet []*watch, rule string, phase detect.Phase) (n int) {
 	for _, w := range fleet {
 		for _, d := range w.found {
 			if d.Rule.Name == rule && d.Phase == phase {
@@ -113,9 +114,9 @@ func told(fleet []*watch, rule string, phase detect.Phase) (n int) {
 	return n
 }
 
-func wantTold(t *testing.T, what string, fleet []*watch, phase detect.Phase, want int) {
+func wantReported(t *testing.T, what string, fleet []*watch, phase detect.Phase, want int) {
 	t.Helper()
-	if n := told(fleet, detect.DistributedGuessing, phase); n != want {
+	if n := reported(fleet, detect.DistributedGuessing, phase); n != want {
 		t.Errorf("%s: %s told %d times; want %d", what, phase, n, want)
 	}
 }
@@ -125,21 +126,21 @@ func TestSharedEpisode(t *testing.T) {
 	t.Parallel()
 	h, feeds, fleet := newFleet(t, 3)
 	distribute(fleet, "alice", 0, 15)
-	wantTold(t, "by the leader", fleet[:1], detect.Start, 1)
-	wantTold(t, "by all", fleet, detect.Start, 1)
+	wantReported(t, "by the leader", fleet[:1], detect.Start, 1)
+	wantReported(t, "by all", fleet, detect.Start, 1)
 
 	h.leader = nil // it hangs; what comes now is held
 	distribute(fleet, "bob", 100, 15)
-	wantTold(t, "without a leader", fleet, detect.Start, 1)
+	wantReported(t, "without a leader", fleet, detect.Start, 1)
 	h.leader = feeds[1]
 	pass(fleet, time.Second)
-	wantTold(t, "by the next leader", fleet[1:2], detect.Start, 1)
-	wantTold(t, "by all", fleet, detect.Start, 2)
+	wantReported(t, "by the next leader", fleet[1:2], detect.Start, 1)
+	wantReported(t, "by all", fleet, detect.Start, 2)
 
 	pass(fleet, 6*24*time.Hour)
-	wantTold(t, "at the end", fleet, detect.End, 2)
+	wantReported(t, "at the end", fleet, detect.End, 2)
 	pass(fleet, time.Minute)
-	wantTold(t, "after the end", fleet, detect.End, 2)
+	wantReported(t, "after the end", fleet, detect.End, 2)
 }
 
 // TestLostAnswer: what is handed over again counts once.
@@ -154,7 +155,7 @@ func TestLostAnswer(t *testing.T) {
 		pass(fleet, 0)
 	}
 	distribute(fleet, "alice", 50, 15)
-	wantTold(t, "once", fleet, detect.Start, 1)
+	wantReported(t, "once", fleet, detect.Start, 1)
 	for _, d := range fleet[0].found {
 		if d.Phase == detect.Start && d.Attempts != 11 { // one more than alone: there are two processes
 			t.Errorf("rests on %d attempts; want 11", d.Attempts)
@@ -170,21 +171,21 @@ func TestAlone(t *testing.T) {
 	distribute(fleet, "carol", 50, 8)
 	feeds[1].alone = true
 	distribute(fleet[1:], "bob", 100, 15)
-	wantTold(t, "alone", fleet[1:], detect.Start, 1)
+	wantReported(t, "alone", fleet[1:], detect.Start, 1)
 	distribute(fleet[1:], "carol", 150, 4) // with what it knew of before
-	wantTold(t, "alone", fleet[1:], detect.Start, 2)
+	wantReported(t, "alone", fleet[1:], detect.Start, 2)
 	feeds[1].alone = false
 	pass(fleet, 0)
 	pass(fleet, 0)
 	distribute(fleet, "bob", 200, 30)
 	distribute(fleet, "alice", 300, 30)
 	distribute(fleet, "carol", 400, 30)
-	wantTold(t, "together again", fleet, detect.Start, 3)
-	if told(fleet[:1], detect.DistributedGuessing, detect.Update) == 0 {
+	wantReported(t, "together again", fleet, detect.Start, 3)
+	if reported(fleet[:1], detect.DistributedGuessing, detect.Update) == 0 {
 		t.Error("what was told alone does not go on")
 	}
 	pass(fleet, 6*24*time.Hour)
-	wantTold(t, "each once", fleet, detect.End, 3)
+	wantReported(t, "each once", fleet, detect.End, 3)
 }
 
 // TestNotBack: what was published and did not come back is added up alone, once.
@@ -196,9 +197,9 @@ func TestNotBack(t *testing.T) {
 	distribute(fleet[1:], "alice", 0, 9)
 	feeds[1].alone, feeds[1].deaf = true, false
 	distribute(fleet[1:], "alice", 9, 1)
-	wantTold(t, "ten, of two processes", fleet, detect.Start, 0)
+	wantReported(t, "ten, of two processes", fleet, detect.Start, 0)
 	distribute(fleet[1:], "alice", 10, 1)
-	wantTold(t, "eleven", fleet, detect.Start, 1)
+	wantReported(t, "eleven", fleet, detect.Start, 1)
 	feeds[1].alone = false
 	pass(fleet, 0)
 	if f := fleet[1].found; len(f) != 1 || f[0].Attempts != 11 {
@@ -325,7 +326,7 @@ func TestSharedClocks(t *testing.T) {
 				t.Errorf("skew %v: from %v to %v", skew, d.First, d.Last)
 			}
 		}
-		wantTold(t, skew.String(), fleet[:1], detect.Start, 2)
+		wantReported(t, skew.String(), fleet[:1], detect.Start, 2)
 	}
 }
 
@@ -334,8 +335,8 @@ func TestUnread(t *testing.T) {
 	t.Parallel()
 	h, _, fleet := newFleet(t, 2)
 	for i, data := range []string{"", "\x02\x01", "\x01\x09", "\x01\x01torn", "\x01\x02torn"} {
-		h.batches = append(h.batches, detect.Batch{
-			Position: detect.Position{Major: uint64(i + 1)}, Time: monday, Sender: 9, Number: uint64(i + 1), Data: []byte(data),
+		h.batches = append(h.batches, feed.Batch{
+			Position: feed.Position{Major: uint64(i + 1)}, Time: monday, Sender: 9, Number: uint64(i + 1), Data: []byte(data),
 		})
 	}
 	pass(fleet, 0)

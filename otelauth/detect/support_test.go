@@ -58,7 +58,7 @@ func newWatch(t testing.TB, change ...func(*detect.Config)) *watch {
 	return w
 }
 
-func telling(lp log.LoggerProvider, mp metric.MeterProvider) func(*detect.Config) {
+func reportingTo(lp log.LoggerProvider, mp metric.MeterProvider) func(*detect.Config) {
 	return func(cfg *detect.Config) { cfg.LoggerProvider, cfg.MeterProvider = lp, mp }
 }
 

@@ -16,6 +16,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/otelauth/otelauth-go/otelauth/detect/internal/feed"
 )
 
 var samplesOfTest = []relayed{
@@ -47,7 +49,7 @@ func TestWire(t *testing.T) {
 	if bytes.Contains(b, []byte("Alice")) || bytes.Contains(b, []byte{192, 0, 2, 77}) {
 		t.Error("a name or an address leaves the process")
 	}
-	r, kind, err := begun(b)
+	r, kind, err := readHeader(b)
 	if err != nil || kind != wireSamples {
 		t.Fatal(kind, err)
 	}
@@ -66,10 +68,10 @@ func TestWire(t *testing.T) {
 		t.Errorf("a sample takes %d bytes; want at most %d", n, wireSampleMax)
 	}
 	for n := range b {
-		if r, _, err := begun(b[:n]); err == nil {
+		if r, _, err := readHeader(b[:n]); err == nil {
 			_, err = r.samples()
 			if err == nil && n != 2 && n != len(batchOf(in[:1])) && n != len(batchOf(in[:2])) {
-				t.Errorf("a batch torn at %d is read", n)
+				t.Errorf("a batch truncated at %d is read", n)
 			}
 		}
 	}
@@ -81,7 +83,7 @@ func FuzzWire(f *testing.F) {
 	ep := &episode{id: 7, first: epoch, last: epoch + 1, attempts: 9, next: 18}
 	f.Add(appendEpisode([]byte{wireVersion, byte(wireEpisodes)}, lowAndSlow, 5, ep, func(uint32) time.Time { return time.Unix(1, 0) }))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		r, kind, err := begun(b)
+		r, kind, err := readHeader(b)
 		if err != nil {
 			return
 		}
@@ -96,8 +98,8 @@ func FuzzWire(f *testing.F) {
 			return
 		}
 		again := batchOf(all)
-		r, _, err = begun(again)
-		if err != nil && len(again) <= MaxBatchBytes {
+		r, _, err = readHeader(again)
+		if err != nil && len(again) <= feed.MaxBatchBytes {
 			t.Fatal(err)
 		} else if err != nil {
 			return
