@@ -14,7 +14,7 @@ import (
 	"os"
 	"os/signal"
 
-	"github.com/otelauth/otelauth-go/otelauth/detect/simulate"
+	"github.com/otelauth/otelauth-go/internal/simulate"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
 )
 

@@ -14,9 +14,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/otelauth/otelauth-go/internal/simulate"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/detect"
-	"github.com/otelauth/otelauth-go/otelauth/detect/simulate"
 )
 
 var (

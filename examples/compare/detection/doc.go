@@ -1,7 +1,7 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package detection plays one recording of honest and hostile attempts, of otelauth/detect/simulate, to otelauth and to
+// Package detection plays one recording of honest and hostile attempts, of internal/simulate, to otelauth and to
 // django-axes, fail2ban and CrowdSec as Debian packages and configures them, and says what each of them noticed, how much
 // of each attack it refused, and which honest people it locked out.
 //

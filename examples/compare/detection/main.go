@@ -17,7 +17,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/otelauth/otelauth-go/otelauth/detect/simulate"
+	"github.com/otelauth/otelauth-go/internal/simulate"
 )
 
 // Main is the command. It returns the exit status.

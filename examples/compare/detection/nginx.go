@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/otelauth/otelauth-go/internal/simulate"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
-	"github.com/otelauth/otelauth-go/otelauth/detect/simulate"
 )
 
 // errorLine is what nginx's auth_basic writes to the error log at its default level, "error", in UTC. A request without

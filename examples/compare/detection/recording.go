@@ -12,8 +12,8 @@ import (
 	"os"
 	"time"
 
+	"github.com/otelauth/otelauth-go/internal/simulate"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
-	"github.com/otelauth/otelauth-go/otelauth/detect/simulate"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
 )
 

@@ -12,8 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/otelauth/otelauth-go/internal/simulate"
 	"github.com/otelauth/otelauth-go/otelauth/detect"
-	"github.com/otelauth/otelauth-go/otelauth/detect/simulate"
 )
 
 // column is what one program made of it.
