@@ -18,11 +18,13 @@ type Attack struct {
 	Rule string
 	// Speed multiplies the default rate of the attack. Default: 1.
 	Speed float64
-	// Every is the mean time between two attempts. It overrides Speed. Default: that of the attack.
+	// Every is the mean time between two attempts. It overrides Speed. Default: that of the
+	// attack.
 	Every time.Duration
 	// Networks is the number of /24s of a distributed attack. Default: 1,000.
 	Networks int
-	// Begin is the day on which the attack begins. Default: 15, because rules learn habits for 14 days.
+	// Begin is the day on which the attack begins. Default: 15, because rules learn habits for 14
+	// days.
 	Begin int
 }
 
@@ -94,8 +96,8 @@ func newAttacker(a Attack, index int, w *world, rng *rand.Rand) (*attacker, erro
 	return t, nil
 }
 
-// choose returns a victim. The victim of a stolen credential is present and keeps to its networks and
-// hours: the rules cannot tell other users from an intruder, and do not claim to.
+// choose returns a victim. The victim of a stolen credential is present and keeps to its networks
+// and hours: the rules cannot tell other users from an intruder, and do not claim to.
 func (t *attacker) choose() int {
 	for i := t.index; ; i += 100 {
 		u := &t.world.users[i%len(t.world.users)]
@@ -118,7 +120,8 @@ func (t *attacker) from(n int) netip.Addr {
 
 // owns reports whether d detects this attack.
 func (t *attacker) owns(d *detect.Detection, start time.Time) bool {
-	if d.Time.Before(start.Add(t.begin).Truncate(time.Second)) { // a Detector truncates times to seconds
+	// A Detector truncates times to seconds.
+	if d.Time.Before(start.Add(t.begin).Truncate(time.Second)) {
 		return false
 	}
 	if t.kind.owns != nil && d.Rule.Name == t.attack.Rule && t.kind.owns(t, d) {

@@ -23,8 +23,8 @@ func noRules() (off []string) {
 	return off
 }
 
-// TestHonestPeopleAreNotKeptOut: the default budgets keep out no honest user. The full test plays 10,000
-// users for 30 days.
+// TestHonestPeopleAreNotKeptOut: the default budgets keep out no honest user. The full test plays
+// 10,000 users for 30 days.
 func TestHonestPeopleAreNotKeptOut(t *testing.T) {
 	t.Parallel()
 	s := simulate.Scenario{
@@ -35,7 +35,8 @@ func TestHonestPeopleAreNotKeptOut(t *testing.T) {
 	}
 }
 
-// TestSharedAddressesAreShared: a budget that suffices for one user does not suffice for an office.
+// TestSharedAddressesAreShared: a budget that suffices for one user does not suffice for an
+// office.
 func TestSharedAddressesAreShared(t *testing.T) {
 	t.Parallel()
 	one := throttle.Limit{Burst: 4, Every: 24 * time.Hour}

@@ -13,15 +13,20 @@ import (
 
 // kind is what an attacker does.
 type kind struct {
-	every     time.Duration                               // mean time between attempts at speed 1
-	isRegular bool                                        // attempts come at equal intervals
-	isStolen  bool                                        // the attacker has the right password
-	offset    time.Duration                               // of a stolen credential's first use from the start of the victim's working day
-	try       func(t *attacker, ev *event)                // completes an attempt at the victim
-	owns      func(t *attacker, d *detect.Detection) bool // also reports whether a detection of the attack's rule is about it; nil: by network only
+	every     time.Duration // mean time between attempts at speed 1
+	isRegular bool          // attempts come at equal intervals
+	isStolen  bool          // the attacker has the right password
+	// offset is the first use of a stolen credential after the start of the victim's working day.
+	offset time.Duration
+	// try completes an attempt at the victim.
+	try func(t *attacker, ev *event)
+	// owns reports whether a detection by the rule is about the attack, beside those from its
+	// networks.
+	owns func(t *attacker, d *detect.Detection) bool
 }
 
-// kinds has one attack for each rule of detect. The tests play each one and expect its rule to fire.
+// kinds has one attack for each rule of detect. The tests play each one and expect its rule to
+// fire.
 var kinds = map[string]kind{
 	detect.BruteForce: {every: time.Minute, try: guess},
 	detect.PasswordSpray: {every: time.Minute, try: func(t *attacker, ev *event) {

@@ -25,8 +25,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
 )
 
-// Scenario describes a simulation. The zero value is 10,000 honest users for 30 days, a fifth of them
-// behind shared addresses, and no attack.
+// Scenario describes a simulation. The zero value is 10,000 honest users for 30 days, a fifth of
+// them behind shared addresses, and no attack.
 type Scenario struct {
 	// Seed determines the run: the same Scenario with the same Seed gives the same run.
 	Seed uint64
@@ -50,8 +50,8 @@ type Scenario struct {
 	// Throttle returns the throttle of the simulated service, on the virtual clock; see [Budgets].
 	// Default: no guess is refused.
 	Throttle func(now func() time.Time) (throttle.Throttle, error)
-	// OnAttempt, if not nil, gets each attempt after its verdict, in the order of time, on the goroutine
-	// of [Run].
+	// OnAttempt, if not nil, gets each attempt after its verdict, in the order of time, on the
+	// goroutine of [Run].
 	OnAttempt func(Attempt)
 }
 
@@ -76,14 +76,16 @@ const (
 
 // Report is the result of a [Scenario].
 type Report struct {
-	// Attempts is the number of attempts with and without credentials; Guesses is the number of wrong ones.
+	// Attempts is the number of attempts with and without credentials; Guesses is the number of
+	// wrong ones.
 	Attempts, Guesses int
 	// UserDays is users × days.
 	UserDays int
-	// Dropped is the number of attempts that the Detector dropped. Above 0, the other fields are invalid.
+	// Dropped is the number of attempts that the Detector dropped. Above 0, the other fields are
+	// invalid.
 	Dropped uint64
-	// KeptOut is the number of right credentials of honest users that the Throttle refused; KeptOutUsers
-	// is the number of these users.
+	// KeptOut is the number of right credentials of honest users that the Throttle refused;
+	// KeptOutUsers is the number of these users.
 	KeptOut, KeptOutUsers int
 	// Attacks has the result of each attack, in the order of the Scenario.
 	Attacks []AttackReport
@@ -109,8 +111,8 @@ type AttackReport struct {
 	Attack Attack
 	// Tries is the number of its attempts.
 	Tries int
-	// Detected reports whether its rule has fired for it. Attempts and After are the attempts and the
-	// time until then.
+	// Detected reports whether its rule has fired for it. Attempts and After are the attempts and
+	// the time until then.
 	Detected bool
 	Attempts int
 	After    time.Duration
@@ -202,7 +204,8 @@ type pairKey struct {
 
 func (p *play) rng(stream uint64) *rand.Rand { return rand.New(rand.NewPCG(p.s.Seed, stream)) }
 
-// seeded is the source of randomness of the Detector, so that its tables are the same in each run of a seed.
+// seeded is the source of randomness of the Detector, so that its tables are the same in each run
+// of a seed.
 type seeded struct{ rng *rand.Rand }
 
 func (s seeded) Read(b []byte) (int, error) {
@@ -247,7 +250,8 @@ type event struct {
 
 const drainEvery = 1024
 
-// cacheTTL is how long a right credential is recognised without a budget: the default of package verify.
+// cacheTTL is how long a right credential is recognised without a budget: the default of package
+// verify.
 const cacheTTL = 5 * time.Minute
 
 func (p *play) play(ev *event) {

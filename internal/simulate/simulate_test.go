@@ -66,8 +66,8 @@ func TestEveryAttackIsDetected(t *testing.T) {
 	}
 }
 
-// TestReach: one guess an hour is detected within a day; a thousand networks with one guess a day each
-// are detected within three days.
+// TestReach: one guess an hour is detected within a day; a thousand networks with one guess a day
+// each are detected within three days.
 func TestReach(t *testing.T) {
 	t.Parallel()
 	for _, seed := range reachSeeds {
@@ -83,8 +83,8 @@ func TestReach(t *testing.T) {
 	}
 }
 
-// TestHonest: no honest user is kept out, and at most one false episode has high severity. The full test
-// TestHonestPeopleAreNotKeptOut and BenchmarkHonest play 10,000 users.
+// TestHonest: no honest user is kept out, and at most one false episode has high severity. The
+// full test TestHonestPeopleAreNotKeptOut and BenchmarkHonest play 10,000 users.
 func TestHonest(t *testing.T) {
 	t.Parallel()
 	for _, seed := range honestSeeds {

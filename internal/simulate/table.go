@@ -13,9 +13,9 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/detect"
 )
 
-// WriteTable writes reports as text: for each rule, the result of its attack in each of the attacks
-// reports and the false episodes of honest per 10,000 user-days; then the users that the Throttle kept
-// out. The attacks reports come from runs with [Attacks].
+// WriteTable writes reports as text: for each rule, the result of its attack in each of the
+// attacks reports and the false episodes of honest per 10,000 user-days; then the users that the
+// Throttle kept out. The attacks reports come from runs with [Attacks].
 func WriteTable(w io.Writer, honest *Report, attacks ...*Report) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "rule\tseverity\tone try every\tdetected\ttries\tafter\tby\tfirst\tfalse/10,000 user-days")

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// The rates of honest traffic: guesses about a company whose users have browsers, phones and scripts. No
-// rate was chosen to suit a rule.
+// The rates of honest traffic: guesses about a company whose users have browsers, phones and
+// scripts. No rate was chosen to suit a rule.
 const (
 	officeSize        = 200  // users behind one shared address
 	carrierSites      = 300  // /24s of mobile carriers, in all regions

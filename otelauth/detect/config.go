@@ -20,8 +20,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/detect/internal/feed"
 )
 
-// Config configures a [Detector]. The zero value enables every rule with its default thresholds and
-// reports through the global providers.
+// Config configures a [Detector]. The zero value enables every rule with its default thresholds
+// and reports through the global providers.
 type Config struct {
 	// LoggerProvider emits the events auth.detection. Default: [otel.GetLoggerProvider].
 	LoggerProvider log.LoggerProvider
@@ -40,12 +40,12 @@ type Config struct {
 	// Locator returns the place of an address. Without it, impossible_travel never fires.
 	Locator Locator
 
-	// Feed shares attempts with other processes; see the section Sharing. Package redisfeed has one.
-	// Default: this process evaluates its own attempts only.
+	// Feed shares attempts with other processes; see the section Sharing. Package redisfeed has
+	// one. Default: this process evaluates its own attempts only.
 	Feed feed.Feed
 
-	// Entries is the size of each table of evidence and of habits, at most 2^24, rounded up to a power
-	// of two. Memory is in proportion: at most 33 MiB at the default. Default: 16,384.
+	// Entries is the size of each table of evidence and of habits, at most 2^24, rounded up to a
+	// power of two. Memory is in proportion: at most 33 MiB at the default. Default: 16,384.
 	Entries int
 	// Queue is the number of attempts that can wait for evaluation, at most 2^20, rounded up to a
 	// power of two. Further ones are dropped and counted. Default: 8,192, of 144 bytes each.
@@ -64,10 +64,11 @@ const (
 	defaultQueue   = 1 << 13
 )
 
-// Locator returns the place of an address. Package geoip has one for databases in MaxMind's format.
+// Locator returns the place of an address. Package geoip has one for databases in MaxMind's
+// format.
 type Locator interface {
-	// Locate returns latitude and longitude in degrees, and false if the place is unknown. No request
-	// waits for it, but it must not use the network.
+	// Locate returns latitude and longitude in degrees, and false if the place is unknown. No
+	// request waits for it, but it must not use the network.
 	Locate(addr netip.Addr) (latitude, longitude float64, ok bool)
 }
 

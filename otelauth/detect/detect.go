@@ -29,8 +29,8 @@ const ScopeName = "github.com/otelauth/otelauth-go/otelauth/detect"
 
 // Detector evaluates attempts. Create it with [New]. It is safe for concurrent use.
 //
-// As an [attempt.Observer] it queues each verdict in Decide and never blocks. [Detector.Run] evaluates
-// the queue; without it the Detector detects nothing.
+// As an [attempt.Observer] it queues each verdict in Decide and never blocks. [Detector.Run]
+// evaluates the queue; without it the Detector detects nothing.
 type Detector struct {
 	queue   *queue
 	dropped atomic.Uint64
@@ -112,8 +112,8 @@ func (d *Detector) Begin(ctx context.Context, _ *attempt.Request) context.Contex
 // End does nothing.
 func (d *Detector) End(context.Context, *attempt.Request, *attempt.Result, *attempt.Response) {}
 
-// Decide queues a success or a guess and returns nil. It neither blocks nor allocates. If the queue
-// is full, it drops the attempt and counts it in auth.detection.dropped.
+// Decide queues a success or a guess and returns nil. It neither blocks nor allocates. If the
+// queue is full, it drops the attempt and counts it in auth.detection.dropped.
 //
 // Requests without credentials are ignored: browsers and curl send one first. So are credentials
 // that were not verified: malformed, sent in plaintext, or shed under load.
@@ -162,8 +162,8 @@ func (d *Detector) Decide(ctx context.Context, req *attempt.Request, res *attemp
 // pace is the interval of Run, unless the queue fills earlier. A detection is at most this late.
 const pace = 100 * time.Millisecond
 
-// Run evaluates queued attempts until ctx ends, then returns nil. It reports each detection at most
-// 100 ms late. It reports no end for episodes that are open when ctx ends.
+// Run evaluates queued attempts until ctx ends, then returns nil. It reports each detection at
+// most 100 ms late. It reports no end for episodes that are open when ctx ends.
 func (d *Detector) Run(ctx context.Context) error {
 	t := time.NewTicker(pace)
 	defer t.Stop()
@@ -210,8 +210,8 @@ func (d *Detector) drain(ctx context.Context, now time.Time) {
 	}
 }
 
-// Unread returns the number of batches of a Feed that this Detector could not read and ignored, for
-// example those of a newer version.
+// Unread returns the number of batches of a Feed that this Detector could not read and ignored,
+// for example those of a newer version.
 func (d *Detector) Unread() uint64 {
 	if d.shared == nil {
 		return 0
@@ -247,7 +247,8 @@ func newReporter(cfg *Config) (t reporter, err error) {
 	if err := errors.Join(errs[:]...); err != nil {
 		return t, fmt.Errorf("detect: the MeterProvider refused an instrument; check its views: %w", err)
 	}
-	// rate() and increase() cannot see an increment that begins a series, so each series begins at 0.
+	// rate() and increase() cannot see an increment that begins a series, so each series begins
+	// at 0.
 	ctx := context.Background()
 	t.dropped.Add(ctx, 0)
 	for id := range rules {

@@ -14,14 +14,15 @@
 //
 //	d, err := detect.New(detect.Config{})
 //	go d.Run(ctx)
-//	mw, err := otelauth.New(otelauth.Config{Accounts: users, Observers: []attempt.Observer{spans, metrics, events, d}})
+//	observers := []attempt.Observer{spans, metrics, events, d}
+//	mw, err := otelauth.New(otelauth.Config{Accounts: users, Observers: observers})
 //
 // # Rules
 //
 // A network is a /24 of IPv4 or a /48 of IPv6. A network is unknown to an account that has not
-// succeeded from it within 30 days. Except for brute_force and endpoint_failure_ratio, rules count
-// guesses from unknown networks only. Counts of different things are estimates: a few per cent off,
-// and rarely two or three short of ten. The numbers are the defaults of [Thresholds]:
+// succeeded from it within 30 days. Except for brute_force and endpoint_failure_ratio, rules
+// count guesses from unknown networks only. Counts of different things are estimates: a few per
+// cent off, and rarely two or three short of ten. The numbers are the defaults of [Thresholds]:
 //
 //	brute_force             high    T1110.001
 //	    30 different wrong passwords for one account from one network within a day
@@ -70,7 +71,7 @@
 //   - A right guess at the first try, from a network that other accounts use.
 //   - One guess for each name and network, too slow to change the failure ratio of an endpoint.
 //   - Attempts before the process started, and attempts at other processes. Without a Feed each
-//     process evaluates its own attempts, so thresholds apply to each process behind a load balancer.
+//     process behind a load balancer evaluates its own attempts, and thresholds apply to each.
 //
 // Without attempt.Result.PasswordFingerprint each wrong password counts as a new one, and
 // same_password does not fire.
@@ -90,16 +91,17 @@
 // # Sharing
 //
 // With Config.Feed, for example of package redisfeed, every process evaluates the attempts of all
-// processes in one order, and detects the same. One process at a time is the leader and reports. A
-// new leader has the same evidence, and continues where the previous one ended. A process that
-// starts reads what the feed has kept. Evidence about accounts is kept by user.hash, so only services
-// that share an IdentityKey share it.
+// processes in one order, and detects the same. One process at a time is the leader and reports.
+// A new leader has the same evidence, and continues where the previous one ended. A process that
+// starts reads what the feed has kept. Evidence about accounts is kept by user.hash, so only
+// services that share an IdentityKey share it.
 //
 // A process sends of each attempt: the time, user.hash, the network (/24 or /48), the route, the
-// trace id, whether it succeeded, whether the account exists and is usable, and whether the endpoint
-// is sensitive. With a Locator it sends the place of a success to a tenth of a degree. It sends no
-// name, so episodes list user.hash. It sends nothing computed from a password: a random number
-// identifies each of the last four wrong passwords of an account at a process. The cost:
+// trace id, whether it succeeded, whether the account exists and is usable, and whether the
+// endpoint is sensitive. With a Locator it sends the place of a success to a tenth of a degree.
+// It sends no name, so episodes list user.hash. It sends nothing computed from a password: a
+// random number identifies each of the last four wrong passwords of an account at a process. The
+// cost:
 //
 //   - Each process detects same_password in its own attempts only, and reports it.
 //   - One stale password counts once for each process. So brute_force, distributed_guessing and
@@ -111,15 +113,15 @@
 // The time of an attempt is the sender's, limited to the minute before the feed's time.
 //
 // While the feed is down, each process evaluates and reports its own attempts, on top of all that
-// it has received. These attempts stay with the process. It announces its episodes when the feed is
-// up again, and the others do not report them again.
+// it has received. These attempts stay with the process. It announces its episodes when the feed
+// is up again, and the others do not report them again.
 //
 // Each episode is reported at least once, and normally once. It is reported twice with the same
-// auth.detection.episode if the leader or the feed fails between the report and its confirmation, or
-// if the lead changes within ten seconds of the end of the episode. It is reported under different
-// values if several processes without a feed detect it, if guesses arrive before the announcement
-// after an outage, or if the leader started after the feed had dropped the evidence. If no leader
-// reports a detection for 30 s, every process that has it does.
+// auth.detection.episode if the leader or the feed fails between the report and its confirmation,
+// or if the lead changes within ten seconds of the end of the episode. It is reported under
+// different values if several processes without a feed detect it, if guesses arrive before the
+// announcement after an outage, or if the leader started after the feed had dropped the evidence.
+// If no leader reports a detection for 30 s, every process that has it does.
 //
 // Each process does the work of all: 1 or 2 µs for each attempt of the fleet, and at most 7 MiB
 // beyond the memory above.
@@ -128,20 +130,22 @@
 //
 // auth.detection has the attributes security_rule.name, .uuid, .category, .description and
 // .ruleset.name of the semantic conventions, the attributes of the constants Key…, and http.route
-// for endpoint_failure_ratio. Its severity is ERROR for high, WARN for medium, and INFO for low and
-// for each end. auth.detections counts the starts by security_rule.name, from 0 for each enabled rule.
+// for endpoint_failure_ratio. Its severity is ERROR for high, WARN for medium, and INFO for low
+// and for each end. auth.detections counts the starts by security_rule.name, from 0 for each
+// enabled rule.
 //
 // # Spans
 //
 // To a sampler of traces, a success that completes an attack looks like any other. A detection
-// therefore adds a span auth.detection to the trace of its attempt: INTERNAL, a child of the server
-// span, from the verdict to the detection. It has security_rule.name, auth.detection.severity and
-// auth.detection.episode, but no name and no address. The attempt that starts an episode gets one,
-// and each success for which a rule fires. The process that saw the attempt makes the span, even if
-// another process reports the episode.
+// therefore adds a span auth.detection to the trace of its attempt: INTERNAL, a child of the
+// server span, from the verdict to the detection. It has security_rule.name,
+// auth.detection.severity and auth.detection.episode, but no name and no address. The attempt
+// that starts an episode gets one, and each success for which a rule fires. The process that saw
+// the attempt makes the span, even if another process reports the episode.
 //
-// If the server span is not sampled, the sampler drops the child too, unless it ignores both parents
-// and trace ids. Traces of earlier attempts, such as the first half of an impossible journey, get none.
+// If the server span is not sampled, the sampler drops the child too, unless it ignores both
+// parents and trace ids. Traces of earlier attempts, such as the first half of an impossible
+// journey, get none.
 package detect
 
 //go:generate go test -count=1 -run ^Test(Generated|GoldenWire)$ -update

@@ -12,8 +12,8 @@ import (
 // registered patterns, so clients cannot fill it.
 const maxEndpoints = 1024
 
-// endpoint is the ratio of failing names to attempts at one endpoint, in this hour and usually. The
-// usual ratio has a half-life of 3 days.
+// endpoint is the ratio of failing names to attempts at one endpoint, in this hour and usually.
+// The usual ratio has a half-life of 3 days.
 type endpoint struct {
 	names    [endpointWords]uint64 // that failed within this hour; a bit each
 	attempts uint32                // within this hour
@@ -30,7 +30,8 @@ const (
 	learnedHours  = 48
 )
 
-// endpoint returns the endpoint of a route, advanced to the current hour; nil if there are too many.
+// endpoint returns the endpoint of a route, advanced to the current hour; nil if there are too
+// many.
 func (e *engine) endpoint(route string) *endpoint {
 	p := e.endpoints[route]
 	if p == nil {

@@ -21,11 +21,11 @@ const (
 	day    = 24 * hour
 )
 
-// engine evaluates attempts one after the other. Its only clock is the times of the attempts, and it
-// never moves backwards: after a step back it waits until the time has caught up.
+// engine evaluates attempts one after the other. Its only clock is the times of the attempts, and
+// it never moves backwards: after a step back it waits until the time has caught up.
 //
-// Successes and failures write to separate tables. Only successes write pairs, habits and crowds, so
-// a flood of guesses cannot erase which networks an account uses.
+// Successes and failures write to separate tables. Only successes write pairs, habits and crowds,
+// so a flood of guesses cannot erase which networks an account uses.
 type engine struct {
 	key      sip
 	th       Thresholds
@@ -84,8 +84,8 @@ type target struct {
 	unusableAt uint32
 }
 
-// source is the evidence about one network, from accounts that it is unknown to. 272 bytes with its
-// place.
+// source is the evidence about one network, from accounts that it is unknown to. 272 bytes with
+// its place.
 type source struct {
 	first     uint32
 	count     uint32
@@ -175,7 +175,8 @@ func (e *engine) add(m *moment) {
 		m.name = s.hash
 	}
 	if len(m.name) > maxNameBytes {
-		m.name = strings.Clone(attempt.Text(m.name, maxNameBytes)) // a list must not keep a long string alive
+		// Cloned, because a list must not keep a long string alive.
+		m.name = strings.Clone(attempt.Text(m.name, maxNameBytes))
 	}
 	m.pair = e.key.pair(m.account, m.network) | 1
 	m.known = m.account != 0 && e.pairs.known(m.pair, e.now)
@@ -216,8 +217,9 @@ func (e *engine) sweep(now time.Time) {
 }
 
 // site returns the network that evidence is kept for: the /24 of IPv4 or the /48 of IPv6. One
-// subscriber or site commonly has that many addresses (RFC 6177), so changing the address within them
-// does not help an attacker. The zero Addr has the zero Prefix: unknown addresses are one network.
+// subscriber or site commonly has that many addresses (RFC 6177), so changing the address within
+// them does not help an attacker. The zero Addr has the zero Prefix: unknown addresses are one
+// network.
 func site(addr netip.Addr) netip.Prefix {
 	addr = addr.Unmap()
 	bits := 48

@@ -11,8 +11,9 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// MaxEpisodes is the number of episodes that one rule has at a time, of at most 3 KiB each. Further
-// ones are folded into one, so that a flood of episodes neither hides the first ones nor fills a disk.
+// MaxEpisodes is the number of episodes that one rule has at a time, of at most 3 KiB each.
+// Further ones are folded into one, so that a flood of episodes neither hides the first ones nor
+// fills a disk.
 const MaxEpisodes = 128
 
 // An episode is over if nothing is added for this number of its mean intervals, within bounds.
@@ -88,7 +89,8 @@ func (e *engine) fire(m *moment, f firing) {
 		return
 	}
 	if m.sample.kind == succeeded {
-		// Each success gets a span, not only the first: nothing else in its trace makes a sampler keep it.
+		// Each success gets a span, not only the first: nothing else in its trace makes a sampler
+		// keep it.
 		e.mark(f.rule, ep.id, m.sample)
 	}
 	ep.attempts++

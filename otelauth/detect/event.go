@@ -22,11 +22,11 @@ const (
 	EventName = attempt.Prefix + "detection"
 
 	KeyPhase        = EventName + ".phase"         // start, update, end
-	KeyEpisode      = EventName + ".episode"       // 16 hex digits, the same in every event of one episode
+	KeyEpisode      = EventName + ".episode"       // 16 hex digits
 	KeySeverity     = EventName + ".severity"      // low, medium, high
 	KeyTechnique    = EventName + ".technique"     // MITRE ATT&CK
 	KeyAttempts     = EventName + ".attempts"      // that are evidence
-	KeyAccounts     = EventName + ".accounts"      // at most 8 names, or user.hash of names that are not accounts
+	KeyAccounts     = EventName + ".accounts"      // at most 8; user.hash if not an account
 	KeyAccountCount = EventName + ".account_count" // estimated from below
 	KeyNetworks     = EventName + ".networks"      // at most 8
 	KeyNetworkCount = EventName + ".network_count" // estimated from below
@@ -35,7 +35,7 @@ const (
 	KeyTraces       = EventName + ".trace_ids"     // at most 4
 	KeyDistance     = EventName + ".distance_km"
 	KeySpeed        = EventName + ".speed_kmh"
-	KeyFolded       = EventName + ".folded" // true: stands for all episodes of the rule beyond MaxEpisodes
+	KeyFolded       = EventName + ".folded" // true if it stands for further episodes
 
 	MetricDetections = attempt.Prefix + "detections"
 	MetricDropped    = EventName + ".dropped"
@@ -61,8 +61,8 @@ const (
 	Start Phase = iota
 	// Update is the phase of further events: the attempts have doubled since the previous event.
 	Update
-	// End is the phase of the last event: no attempt was added for eight times the mean interval, but
-	// at least an hour and at most five days.
+	// End is the phase of the last event: no attempt was added for eight times the mean interval,
+	// but at least an hour and at most five days.
 	End
 )
 
@@ -87,7 +87,8 @@ type Detection struct {
 	First, Last time.Time
 	// Attempts is the number of attempts that are evidence.
 	Attempts uint64
-	// Accounts has at most 8 of the names. A name that is not an account is listed as its user.hash.
+	// Accounts has at most 8 of the names. A name that is not an account is listed as its
+	// user.hash.
 	Accounts []string
 	// AccountCount is an estimate of the number of names; Accounts may have fewer.
 	AccountCount int

@@ -13,7 +13,8 @@ import (
 
 var update = flag.Bool("update", false, "write the parts of documents that the table of rules determines")
 
-// generated are the documents that list the rules. Only what is between begin and end is generated.
+// generated are the documents that list the rules. Only what is between begin and end is
+// generated.
 var generated = []struct {
 	name, file, begin, end string
 	render                 func() string
@@ -78,7 +79,8 @@ func TestGenerated(t *testing.T) {
 			if !*update {
 				t.Fatalf("%s does not list the rules of rule.go; run go generate ./otelauth/detect to write:\n%s", g.file, want)
 			}
-			if err := os.WriteFile(g.file, []byte(head+g.begin+want+g.end+tail), 0o644); err != nil { //nolint:gosec // a document
+			written := []byte(head + g.begin + want + g.end + tail)
+			if err := os.WriteFile(g.file, written, 0o644); err != nil { //nolint:gosec // a document
 				t.Fatal(err)
 			}
 		})

@@ -5,9 +5,9 @@ package detect
 
 // guess evaluates a wrong or refused credential.
 //
-// A client that repeats a wrong password has an old one and does not guess. So only a password that is
-// new to the account and network is evidence. Most rules about networks and accounts ignore networks
-// that the account uses, because users mistype.
+// A client that repeats a wrong password has an old one and does not guess. So only a password
+// that is new to the account and network is evidence. Most rules about networks and accounts
+// ignore networks that the account uses, because users mistype.
 func (e *engine) guess(m *moment) {
 	s := m.sample
 	fresh := true
@@ -55,7 +55,8 @@ func (e *engine) guess(m *moment) {
 	}
 }
 
-// countAttempt counts an attempt. If the window holds no earlier evidence (live is 0), it starts at 1.
+// countAttempt counts an attempt. If the window holds no earlier evidence (live is 0), it starts
+// at 1.
 func countAttempt(first, count *uint32, now uint32, live int) {
 	if live == 0 {
 		*first, *count = now, 0

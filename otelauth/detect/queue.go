@@ -31,8 +31,8 @@ func newQueue(size int) *queue {
 	return q
 }
 
-// claim returns a free place, which the caller fills and publishes with seq.Store(pos+1). It returns
-// nil if the queue is full.
+// claim returns a free place, which the caller fills and publishes with seq.Store(pos+1). It
+// returns nil if the queue is full.
 func (q *queue) claim() (p *queued, pos uint64) {
 	pos = q.tail.Load()
 	for {

@@ -235,17 +235,18 @@ type Thresholds struct {
 	SprayAccounts int
 	// StuffingNames is the number of names from one network within 3 days. Default: 20.
 	StuffingNames int
-	// CrowdPercent raises SprayAccounts and StuffingNames to at least this percentage of the accounts
-	// that succeed from the network, so that a shared address is not one attacker. Default: 20.
+	// CrowdPercent raises SprayAccounts and StuffingNames to at least this percentage of the
+	// accounts that succeed from the network, so that a shared address is not one attacker.
+	// Default: 20.
 	CrowdPercent int
-	// SamePasswordAccounts is the number of names that one wrong password is tried on within 3 days.
-	// Default: 10.
+	// SamePasswordAccounts is the number of names that one wrong password is tried on within 3
+	// days. Default: 10.
 	SamePasswordAccounts int
-	// SamePasswordNetworks is the number of networks that try one wrong password on at least 3 names
-	// within 3 days. Default: 20.
+	// SamePasswordNetworks is the number of networks that try one wrong password on at least 3
+	// names within 3 days. Default: 20.
 	SamePasswordNetworks int
-	// DistributedNetworks is the number of networks, and of different wrong passwords, within 3 days.
-	// Default: 10.
+	// DistributedNetworks is the number of networks, and of different wrong passwords, within 3
+	// days. Default: 10.
 	DistributedNetworks int
 	// SlowTenMinutes is the number of ten-minute windows of one day. Default: 24.
 	SlowTenMinutes int
@@ -282,7 +283,8 @@ type Thresholds struct {
 type Rule struct {
 	// Name is the attribute security_rule.name of events, spans and metrics.
 	Name string
-	// UUID is the attribute security_rule.uuid. It changes only if the meaning of the rule changes.
+	// UUID is the attribute security_rule.uuid. It changes only if the meaning of the rule
+	// changes.
 	UUID string
 	// Severity is the attribute auth.detection.severity.
 	Severity Severity
@@ -322,9 +324,9 @@ func (s Severity) String() string {
 type definition struct {
 	Rule
 	keys       keyKind     // what an episode of the rule is about
-	recalls    bool        // an episode starts with the names, networks and traces of earlier guesses
+	recalls    bool        // an episode starts with the lists of earlier guesses
 	local      bool        // its evidence never leaves a process, so each process detects it alone
-	thresholds []threshold // the fields of Thresholds that this row declares; other rows may use them too
+	thresholds []threshold // that this row declares; other rows may use them too
 }
 
 // keyKind is the subject of an episode.

@@ -21,7 +21,8 @@ func defaultThresholds(t *testing.T) (th Thresholds) {
 	return th
 }
 
-// TestTableOfRules compares the parts of the table with each other: no row may be missing or incomplete.
+// TestTableOfRules compares the parts of the table with each other: no row may be missing or
+// incomplete.
 func TestTableOfRules(t *testing.T) {
 	t.Parallel()
 	uuid := regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-5[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
@@ -48,8 +49,8 @@ func TestTableOfRules(t *testing.T) {
 	}
 }
 
-// TestThresholdsAreDeclared: each field of Thresholds is declared by one row, within its own bounds,
-// and its comment states the default of that row.
+// TestThresholdsAreDeclared: each field of Thresholds is declared by one row, within its own
+// bounds, and its comment states the default of that row.
 func TestThresholdsAreDeclared(t *testing.T) {
 	t.Parallel()
 	comments := commentsOf(t, "rule.go", "Thresholds")

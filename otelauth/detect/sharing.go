@@ -13,22 +13,22 @@ import (
 )
 
 const (
-	// maxOut is the number of batches that wait for publication; maxUnseen is the number of published
-	// batches that have not come back. Together they take at most 5 MiB.
+	// maxOut is the number of batches that wait for publication; maxUnseen is the number of
+	// published batches that have not come back. Together they take at most 5 MiB.
 	maxOut    = 16
 	maxUnseen = 256
 	// maxHeld is the number of detections that wait for a leader, of about 1 KiB each.
 	maxHeld = 1024
-	// endsKept is how long a process that does not lead keeps the ends of episodes, in case that no
-	// leader has reported them.
+	// endsKept is how long a process that does not lead keeps the ends of episodes, in case that
+	// no leader has reported them.
 	endsKept = 10 * time.Second
-	// overdue is the age at which every process reports a detection, because the leader does not: it
-	// hangs, or an attacker has forged the lease.
+	// overdue is the age at which every process reports a detection, because the leader does not:
+	// it hangs, or an attacker has forged the lease.
 	overdue = 30 * time.Second
 	// rounds is the number of exchanges of one step.
 	rounds = 32
-	// maxSenders is the number of other processes that are counted; senderLife is how long a process
-	// without a batch counts.
+	// maxSenders is the number of other processes that are counted; senderLife is how long a
+	// process without a batch counts.
 	maxSenders = 1024
 	senderLife = time.Hour
 	// maxLag is the longest time between an attempt and its publication.
@@ -38,9 +38,9 @@ const (
 // sharedBase is the time 0 of all engines with a feed, so that they agree on windows and ids.
 var sharedBase = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// sharing connects an engine to a feed. Every process evaluates the attempts of all processes in one
-// order, so all detect the same, and the leader reports it. The others hold detections until the leader
-// has confirmed them. A new leader therefore continues where the previous one ended.
+// sharing connects an engine to a feed. Every process evaluates the attempts of all processes in
+// one order, so all detect the same, and the leader reports it. The others hold detections until
+// the leader has confirmed them. A new leader therefore continues where the previous one ended.
 type sharing struct {
 	feed   feed.Feed
 	engine *engine
@@ -180,8 +180,8 @@ func (s *sharing) published() {
 	}
 }
 
-// runAlone evaluates the batches that have not come back, and reports their detections and those that
-// no leader has confirmed.
+// runAlone evaluates the batches that have not come back, and reports their detections and those
+// that no leader has confirmed.
 func (s *sharing) runAlone() {
 	s.settle(s.reported, true)
 	s.alone, s.engine.alone = true, true
@@ -218,8 +218,8 @@ func (s *sharing) take(b *feed.Batch) {
 	}
 }
 
-// sender counts the other processes. One stale password counts once for each of them, so thresholds of
-// wrong passwords rise with their number.
+// sender counts the other processes. One stale password counts once for each of them, so
+// thresholds of wrong passwords rise with their number.
 func (s *sharing) sender(b *feed.Batch) {
 	if b.Time.After(s.newest) {
 		s.newest = b.Time
@@ -235,8 +235,8 @@ func (s *sharing) sender(b *feed.Batch) {
 	s.engine.spread = max(len(s.senders)-1, 0)
 }
 
-// read evaluates the content of a batch. own is the batch if this process has sent it, else nil. at is the
-// time of publication, zero if the batch was not published.
+// read evaluates the content of a batch. own is the batch if this process has sent it, else nil.
+// at is the time of publication, zero if the batch was not published.
 func (s *sharing) read(b []byte, own *outgoing, at time.Time) {
 	r, kind, err := readHeader(b)
 	if err == nil && kind == wireEpisodes {
@@ -309,8 +309,9 @@ func (s *sharing) hold(h held) {
 	s.held = append(s.held, h)
 }
 
-// settle reports held detections if this process leads or they are overdue, and drops those that a leader
-// has reported. It returns whether it has reported any, so that the caller confirms at once.
+// settle reports held detections if this process leads or they are overdue, and drops those that
+// a leader has reported. It returns whether it has reported any, so that the caller confirms at
+// once.
 func (s *sharing) settle(reported feed.Position, lead bool) (again bool) {
 	s.lead = lead
 	if reported.Compare(s.reported) > 0 {
@@ -335,7 +336,8 @@ func (s *sharing) settle(reported feed.Position, lead bool) (again bool) {
 	return again
 }
 
-// restart resets the positions after the feed has begun a new order. Held detections precede all of it.
+// restart resets the positions after the feed has begun a new order. Held detections precede all
+// of it.
 func (s *sharing) restart() {
 	s.at, s.reported = feed.Position{}, feed.Position{}
 	for i := range s.held {
@@ -343,8 +345,8 @@ func (s *sharing) restart() {
 	}
 }
 
-// announce publishes the episodes that were reported while the feed was down, so that no other process
-// reports them again.
+// announce publishes the episodes that were reported while the feed was down, so that no other
+// process reports them again.
 func (s *sharing) announce() {
 	b := outgoing{}
 	for rule, all := range s.engine.episodes {

@@ -17,7 +17,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/detect/internal/feed"
 )
 
-// hub is what feeds of one test share; package redisfeed tests the real one.
+// hub is the state that the feeds of one test share. Package redisfeed tests the real one.
 type hub struct {
 	batches  []feed.Batch
 	reported feed.Position
@@ -31,8 +31,8 @@ type testFeed struct {
 	id     uint64
 	next   int
 	alone  bool
-	deaf   bool // what is published does not come back yet
-	failed bool // an exchange does its work and its answer is lost
+	deaf   bool // published batches do not come back yet
+	failed bool // an exchange publishes, but its reply is lost
 	seen   map[uint64]uint64
 }
 
@@ -49,7 +49,7 @@ func (f *testFeed) Exchange(_ context.Context, out []feed.Outgoing, reported fee
 		})
 	}
 	if f.failed {
-		return x, errors.New("the answer is lost")
+		return x, errors.New("the reply is lost")
 	}
 	if f.hub.leader == f && reported.Compare(f.hub.reported) > 0 {
 		f.hub.reported = reported
@@ -65,7 +65,7 @@ func (f *testFeed) Exchange(_ context.Context, out []feed.Outgoing, reported fee
 	return x, nil
 }
 
-// dice is randomness that differs between processes and not between runs.
+// dice is a source of randomness that differs between processes but not between runs.
 type dice byte
 
 func (d dice) Read(b []byte) (int, error) {
@@ -75,7 +75,7 @@ func (d dice) Read(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// newFleet makes n processes, of which the first leads. They share a clock.
+// newFleet returns n processes that share a clock. The first one is the leader.
 func newFleet(t testing.TB, n int, change ...func(*detect.Config)) (*hub, []*testFeed, []*watch) {
 	t.Helper()
 	h := &hub{}
@@ -95,7 +95,7 @@ func pass(fleet []*watch, d time.Duration) {
 	}
 }
 
-// distribute guesses for a name round robin, each guess from a network of its own.
+// distribute sends guesses for a name round robin, each from its own network.
 func distribute(fleet []*watch, name string, from, n int) {
 	for i := from; i < from+n; i++ {
 		fleet[i%len(fleet)].try(try{name: name, from: network(i), password: uint64(1000 + i)})
@@ -117,11 +117,12 @@ func reported(fleet []*watch, rule string, phase detect.Phase) (n int) {
 func wantReported(t *testing.T, what string, fleet []*watch, phase detect.Phase, want int) {
 	t.Helper()
 	if n := reported(fleet, detect.DistributedGuessing, phase); n != want {
-		t.Errorf("%s: %s told %d times; want %d", what, phase, n, want)
+		t.Errorf("%s: %s reported %d times; want %d", what, phase, n, want)
 	}
 }
 
-// TestSharedEpisode: found by all, told by the one who leads, through a change of leaders, until its end.
+// TestSharedEpisode: every process detects an episode and the leader reports it, also after a
+// change of the leader, until its end.
 func TestSharedEpisode(t *testing.T) {
 	t.Parallel()
 	h, feeds, fleet := newFleet(t, 3)
@@ -129,7 +130,7 @@ func TestSharedEpisode(t *testing.T) {
 	wantReported(t, "by the leader", fleet[:1], detect.Start, 1)
 	wantReported(t, "by all", fleet, detect.Start, 1)
 
-	h.leader = nil // it hangs; what comes now is held
+	h.leader = nil // the leader hangs, so detections are held
 	distribute(fleet, "bob", 100, 15)
 	wantReported(t, "without a leader", fleet, detect.Start, 1)
 	h.leader = feeds[1]
@@ -143,7 +144,7 @@ func TestSharedEpisode(t *testing.T) {
 	wantReported(t, "after the end", fleet, detect.End, 2)
 }
 
-// TestLostAnswer: what is handed over again counts once.
+// TestLostAnswer: a batch that is passed again counts once.
 func TestLostAnswer(t *testing.T) {
 	t.Parallel()
 	_, feeds, fleet := newFleet(t, 2)
@@ -157,13 +158,14 @@ func TestLostAnswer(t *testing.T) {
 	distribute(fleet, "alice", 50, 15)
 	wantReported(t, "once", fleet, detect.Start, 1)
 	for _, d := range fleet[0].found {
-		if d.Phase == detect.Start && d.Attempts != 11 { // one more than alone: there are two processes
-			t.Errorf("rests on %d attempts; want 11", d.Attempts)
+		if d.Phase == detect.Start && d.Attempts != 11 { // 10, and one for the other process
+			t.Errorf("%d attempts are evidence; want 11", d.Attempts)
 		}
 	}
 }
 
-// TestAlone: a process without the others tells what it finds, nobody tells it again, and it tells nothing of theirs again.
+// TestAlone: a process without the feed reports its own detections. Afterwards no process reports
+// them again, and it does not report those of the others again.
 func TestAlone(t *testing.T) {
 	t.Parallel()
 	_, feeds, fleet := newFleet(t, 2)
@@ -172,7 +174,7 @@ func TestAlone(t *testing.T) {
 	feeds[1].alone = true
 	distribute(fleet[1:], "bob", 100, 15)
 	wantReported(t, "alone", fleet[1:], detect.Start, 1)
-	distribute(fleet[1:], "carol", 150, 4) // with what it knew of before
+	distribute(fleet[1:], "carol", 150, 4) // with the evidence from before
 	wantReported(t, "alone", fleet[1:], detect.Start, 2)
 	feeds[1].alone = false
 	pass(fleet, 0)
@@ -182,13 +184,13 @@ func TestAlone(t *testing.T) {
 	distribute(fleet, "carol", 400, 30)
 	wantReported(t, "together again", fleet, detect.Start, 3)
 	if reported(fleet[:1], detect.DistributedGuessing, detect.Update) == 0 {
-		t.Error("what was told alone does not go on")
+		t.Error("an episode that was reported alone does not continue")
 	}
 	pass(fleet, 6*24*time.Hour)
 	wantReported(t, "each once", fleet, detect.End, 3)
 }
 
-// TestNotBack: what was published and did not come back is added up alone, once.
+// TestNotBack: a batch that was published and did not come back is evaluated alone, once.
 func TestNotBack(t *testing.T) {
 	t.Parallel()
 	_, feeds, fleet := newFleet(t, 2)
@@ -203,14 +205,14 @@ func TestNotBack(t *testing.T) {
 	feeds[1].alone = false
 	pass(fleet, 0)
 	if f := fleet[1].found; len(f) != 1 || f[0].Attempts != 11 {
-		t.Errorf("told %v; want one that rests on 11 attempts", f)
+		t.Errorf("reported %v; want one detection of 11 attempts", f)
 	}
 	if n := fleet[1].d.Dropped(); n != 0 {
 		t.Errorf("%d dropped", n)
 	}
 }
 
-// TestNothingLeaves: what a feed is handed holds no name, no address and no fingerprint.
+// TestNothingLeaves: a feed gets no name, no address and no fingerprint.
 func TestNothingLeaves(t *testing.T) {
 	t.Parallel()
 	const fingerprint = 0xf1e2d3c4b5a69788
@@ -225,7 +227,7 @@ func TestNothingLeaves(t *testing.T) {
 	}
 	for _, b := range h.batches {
 		if !bytes.Contains(b.Data, []byte("k:1")) || !bytes.Contains(b.Data, []byte{198, 51, 100}) {
-			t.Error("neither hash nor network: the test would prove nothing")
+			t.Error("the batch has neither hash nor network, so the test proves nothing")
 		}
 		for what, form := range map[string][]byte{
 			"name": []byte("canary"), "address": {198, 51, 100, 231}, "fingerprint": binary.BigEndian.AppendUint64(nil, fingerprint),
@@ -238,7 +240,8 @@ func TestNothingLeaves(t *testing.T) {
 	}
 }
 
-// BenchmarkShared is what an attempt of the fleet costs each process: decoding and adding up.
+// BenchmarkShared measures the cost of an attempt of the fleet for each process: decoding and
+// evaluation.
 func BenchmarkShared(b *testing.B) {
 	_, _, fleet := newFleet(b, 1)
 	req, res := sampleAttempt(attempt.Failure)
@@ -255,7 +258,7 @@ func BenchmarkShared(b *testing.B) {
 	}
 }
 
-// TestStaleThroughAll: one stale password that meets each of twelve processes is not twelve guesses.
+// TestStaleThroughAll: one old password at each of twelve processes is not twelve guesses.
 func TestStaleThroughAll(t *testing.T) {
 	t.Parallel()
 	_, _, fleet := newFleet(t, 12)
@@ -268,7 +271,8 @@ func TestStaleThroughAll(t *testing.T) {
 	}
 }
 
-// TestSamePasswordOfOne: it stays with the process that has the fingerprints, and is told by it, whoever leads.
+// TestSamePasswordOfOne: the process that has the fingerprints detects and reports same_password,
+// even if another one leads.
 func TestSamePasswordOfOne(t *testing.T) {
 	t.Parallel()
 	_, _, fleet := newFleet(t, 2)
@@ -277,7 +281,7 @@ func TestSamePasswordOfOne(t *testing.T) {
 		pass(fleet, 0)
 	}
 	if a, b := fleet[0].starts(detect.SamePassword), fleet[1].starts(detect.SamePassword); a != 0 || b != 1 {
-		t.Errorf("told by %d and %d; want by the second only", a, b)
+		t.Errorf("reported by %d and %d; want by the second only", a, b)
 	}
 }
 
@@ -285,7 +289,7 @@ type compass struct{ t *testing.T }
 
 func (c compass) Locate(addr netip.Addr) (float64, float64, bool) {
 	if addr.Unmap().As4()[3] == 0 {
-		c.t.Errorf("asked for %v: the sender must be asked, who knows the address", addr)
+		c.t.Errorf("located %v; the sender must locate it, because it has the whole address", addr)
 	}
 	if addr.As4()[0] == 203 {
 		return 35.6, 139.7, true
@@ -293,7 +297,7 @@ func (c compass) Locate(addr netip.Addr) (float64, float64, bool) {
 	return 52.5, 13.4, true
 }
 
-// TestSharedTravel: a place is told by the process that knows the address.
+// TestSharedTravel: the process that has the address locates it.
 func TestSharedTravel(t *testing.T) {
 	t.Parallel()
 	_, _, fleet := newFleet(t, 2, func(cfg *detect.Config) { cfg.Locator = compass{t} })
@@ -306,7 +310,7 @@ func TestSharedTravel(t *testing.T) {
 	}
 }
 
-// TestSharedClocks: neither a sender's clock nor the feed's leads evidence astray by more than a minute.
+// TestSharedClocks: wrong clocks of a sender or the feed shift evidence by at most a minute.
 func TestSharedClocks(t *testing.T) {
 	t.Parallel()
 	for _, skew := range []time.Duration{-400 * 24 * time.Hour, 400 * 24 * time.Hour} {
@@ -319,7 +323,7 @@ func TestSharedClocks(t *testing.T) {
 			}
 			fleet[1].decide(&req, &res)
 		}
-		h.skew = max(skew, 0) // a feed may lead, as a stream that somebody has written to
+		h.skew = max(skew, 0) // the clock of a feed may be ahead, for example after a forged entry
 		distribute(fleet[:1], "bob", 100, 15)
 		for _, d := range fleet[0].found {
 			if d.Phase == detect.Start && (d.First.Before(monday.Add(-time.Minute)) || d.Last.After(monday.Add(time.Second))) {
@@ -330,11 +334,11 @@ func TestSharedClocks(t *testing.T) {
 	}
 }
 
-// TestUnread: a batch of another version is let be, and counted.
+// TestUnread: a batch of another version is ignored and counted.
 func TestUnread(t *testing.T) {
 	t.Parallel()
 	h, _, fleet := newFleet(t, 2)
-	for i, data := range []string{"", "\x02\x01", "\x01\x09", "\x01\x01torn", "\x01\x02torn"} {
+	for i, data := range []string{"", "\x02\x01", "\x01\x09", "\x01\x01cut", "\x01\x02cut"} {
 		h.batches = append(h.batches, feed.Batch{
 			Position: feed.Position{Major: uint64(i + 1)}, Time: monday, Sender: 9, Number: uint64(i + 1), Data: []byte(data),
 		})
@@ -343,5 +347,5 @@ func TestUnread(t *testing.T) {
 	if n := fleet[0].d.Unread(); n != 5 {
 		t.Errorf("%d unread; want 5", n)
 	}
-	fleet[0].none("rubbish")
+	fleet[0].none("unreadable batches")
 }

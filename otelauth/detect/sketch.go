@@ -9,9 +9,9 @@ import (
 )
 
 // distinct estimates the number of different values within a window by linear counting (Whang,
-// Vander-Zanden and Taylor, 1990), on 256 bits in two generations. Values of the last window count,
-// values older than two windows do not. The error is a few per cent up to 200; the estimate saturates
-// at about 1,400. 72 bytes.
+// Vander-Zanden and Taylor, 1990), on 256 bits in two generations. Values of the last window
+// count, values older than two windows do not. The error is a few per cent up to 200; the
+// estimate saturates at about 1,400. 72 bytes.
 type distinct struct {
 	cur, prev [distinctWords]uint64
 	epoch     uint32
@@ -37,7 +37,8 @@ func (d *distinct) roll(epoch uint32) {
 	d.epoch = epoch
 }
 
-// add adds h and reports whether it is new. With n values added, n/256 of new values are taken as known.
+// add adds h and reports whether it is new. With n values added, n/256 of new values are taken as
+// known.
 func (d *distinct) add(h uint64, epoch uint32) bool {
 	d.roll(epoch)
 	// The top bits: keys of tables are odd.

@@ -18,15 +18,16 @@ import (
 // SpanName is the name of the span that a detection adds to the trace of its attempt.
 const SpanName = EventName
 
-// spanRef identifies a span of this process, as the parent of another. It has no trace state, because a
-// client may have chosen that, at any length.
+// spanRef identifies a span of this process, as the parent of another. It has no trace state,
+// because a client may have chosen that, at any length.
 type spanRef struct {
 	id    trace.SpanID
 	flags trace.TraceFlags
 }
 
-// spanOf returns the trace of an attempt and its server span, or else the span of the attempt itself.
-// If there is only the client's span, ref is zero: a client must not choose the parent of our spans.
+// spanOf returns the trace of an attempt and its server span, or else the span of the attempt
+// itself. If there is only the client's span, ref is zero: a client must not choose the parent of
+// our spans.
 func spanOf(ctx context.Context, req *attempt.Request) (id trace.TraceID, ref spanRef) {
 	var sc trace.SpanContext
 	if req.Context != nil {
@@ -59,13 +60,15 @@ func newMarker(cfg *Config) (m marker) {
 	return m
 }
 
-// mark creates a span from the attempt to now, for samplers that look at whole traces. The provider's
-// sampler sees whether the parent was sampled. If it was not, most samplers drop its children too.
+// mark creates a span from the attempt to now, for samplers that look at whole traces. The
+// provider's sampler sees whether the parent was sampled. If it was not, most samplers drop its
+// children too.
 func (m *marker) mark(rule ruleID, episode uint64, s *sample) {
 	if m.tracer == nil || !s.trace.IsValid() || !s.span.id.IsValid() {
 		return
 	}
-	// The parent is not remote: samplers and backends take the child of a remote span as an entry point.
+	// The parent is not remote: samplers and backends take the child of a remote span as an entry
+	// point.
 	ctx := trace.ContextWithSpanContext(context.Background(), trace.NewSpanContext(trace.SpanContextConfig{
 		TraceID: s.trace, SpanID: s.span.id, TraceFlags: s.span.flags,
 	}))

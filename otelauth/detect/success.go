@@ -8,7 +8,8 @@ import (
 	"net/netip"
 )
 
-// habit is the usual behaviour of an account. Only successes write to it. 120 bytes with its place.
+// habit is the usual behaviour of an account. Only successes write to it. 120 bytes with its
+// place.
 type habit struct {
 	first          uint32 // the first success
 	lastDay        uint32
@@ -35,8 +36,8 @@ const learnedDays = 10
 // roams is the number of recent new networks above which another one is normal.
 const roams = 3
 
-// familiar is the number of accounts that make a network normal: an office, a VPN, a carrier. Rules
-// that compare with it do not detect an intruder inside such a network.
+// familiar is the number of accounts that make a network normal: an office, a VPN, a carrier.
+// Rules that compare with it do not detect an intruder inside such a network.
 const familiar = 10
 
 // success evaluates a right credential.
@@ -72,7 +73,8 @@ func (e *engine) onGuessedSuccess(m *moment, h *habit) {
 	}
 	switch {
 	case passwords >= e.th.BruteForcePasswords+e.spread,
-		// Every network is new to an account without a success, and after a start that is every account.
+		// Every network is new to an account without a success, and after a start that is every
+		// account.
 		!m.known && h.first != 0 && passwords >= e.th.RunBeforeSuccess+e.spread,
 		!m.known && (e.open(distributedGuessing, m.account) || e.open(lowAndSlow, m.account)),
 		// In a network of many accounts, a new one is suspect only after a guess at it from there.
@@ -137,7 +139,8 @@ func (e *engine) onTravel(m *moment, h *habit) {
 	if !ok {
 		return
 	}
-	// The network of an intruder soon becomes known, so it counts as new for 3 days, and fires once.
+	// The network of an intruder soon becomes known, so it counts as new for 3 days, and fires
+	// once.
 	young := h.newSite == m.network || h.newSite == h.lastSite
 	if h.placed && young && !h.travelReported && e.now-h.newAt < 3*day {
 		km := distance(float64(h.lat), float64(h.lon), lat, lon)
@@ -161,7 +164,8 @@ func locate(l Locator, addr netip.Addr) (lat, lon float64, ok bool) {
 	return lat, lon, ok && math.Abs(lat) <= 90 && math.Abs(lon) <= 180 // and so no NaN
 }
 
-// distance returns the distance of two points in km, on a sphere of the Earth's mean radius (haversine).
+// distance returns the distance of two points in km, on a sphere of the Earth's mean radius
+// (haversine).
 func distance(lat1, lon1, lat2, lon2 float64) float64 {
 	const radius, rad = 6371.0, math.Pi / 180
 	sLat, sLon := math.Sin((lat2-lat1)*rad/2), math.Sin((lon2-lon1)*rad/2)

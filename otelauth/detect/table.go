@@ -8,10 +8,11 @@ import "math/bits"
 // ways is the number of entries in a bucket.
 const ways = 8
 
-// table is a bounded map from keyed hashes to evidence. The key selects the bucket of an entry, and the
-// key of the hash is secret, so an attacker cannot choose a bucket. A full bucket evicts its weakest
-// entry: the one with the least weight, halved for each halfLife without evidence, and among equals the
-// oldest. So names and networks that appear once evict each other, and gathered evidence stays.
+// table is a bounded map from keyed hashes to evidence. The key selects the bucket of an entry,
+// and the key of the hash is secret, so an attacker cannot choose a bucket. A full bucket evicts
+// its weakest entry: the one with the least weight, halved for each halfLife without evidence,
+// and among equals the oldest. So names and networks that appear once evict each other, and
+// gathered evidence stays.
 type table[E any] struct {
 	buckets  [][ways]place[E]
 	halfLife uint32 // seconds
@@ -44,7 +45,8 @@ func (t *table[E]) get(key uint64) *place[E] {
 	return nil
 }
 
-// touch adds weight to the entry of key and returns it. A new entry replaces the weakest of its bucket.
+// touch adds weight to the entry of key and returns it. A new entry replaces the weakest of its
+// bucket.
 func (t *table[E]) touch(key uint64, now, weight uint32) *place[E] {
 	b := t.bucket(key)
 	weakest := 0

@@ -3,8 +3,8 @@
 
 package detect
 
-// tokens replaces fingerprints of wrong passwords outside of the process. A token is random. It shows
-// only that this process has seen one of the last four wrong passwords of an account again.
+// tokens replaces fingerprints of wrong passwords outside of the process. A token is random. It
+// shows only that this process has seen one of the last four wrong passwords of an account again.
 type tokens struct {
 	key   sip
 	of    *table[lately]

@@ -14,8 +14,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/detect/internal/feed"
 )
 
-// A batch is a version, a kind and entries. It has no field for what must not leave a process: names,
-// addresses finer than a network, passwords, and values computed from passwords.
+// A batch is a version, a kind and entries. It has no field for what must not leave a process:
+// names, addresses finer than a network, passwords, and values computed from passwords.
 // testdata/wire.golden holds the format.
 const wireVersion = 1
 
@@ -49,8 +49,9 @@ const (
 
 var errWire = errors.New("detect: a batch of the feed has another version or is damaged; update all processes")
 
-// relayed is a sample that passes through a feed. Its name is empty, its client is the first address of
-// a network, and its fingerprint is a random token for one wrong password of one account at one process.
+// relayed is a sample that passes through a feed. Its name is empty, its client is the first
+// address of a network, and its fingerprint is a random token for one wrong password of one
+// account at one process.
 type relayed struct {
 	sample
 	lat, lon float64

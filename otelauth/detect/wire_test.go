@@ -43,7 +43,7 @@ func TestWire(t *testing.T) {
 	t.Parallel()
 	in := append([]relayed{}, samplesOfTest...)
 	in[0].name, in[0].client = "Alice", netip.MustParseAddr("::ffff:192.0.2.77")
-	in[0].span = spanRef{trace.SpanID{9}, trace.FlagsSampled} // which nobody else needs
+	in[0].span = spanRef{trace.SpanID{9}, trace.FlagsSampled} // not sent
 	in[1].client, in[1].lat = netip.MustParseAddr("2001:db8:1:2:3::4"), -33.8688
 	b := batchOf(in)
 	if bytes.Contains(b, []byte("Alice")) || bytes.Contains(b, []byte{192, 0, 2, 77}) {
@@ -77,7 +77,8 @@ func TestWire(t *testing.T) {
 	}
 }
 
-// FuzzWire: whatever arrives is read as a whole or not at all, and what is read is written as it was.
+// FuzzWire: a batch is read completely or not at all, and writing what was read gives the same
+// bytes.
 func FuzzWire(f *testing.F) {
 	f.Add(batchOf(samplesOfTest))
 	ep := &episode{id: 7, first: epoch, last: epoch + 1, attempts: 9, next: 18}
@@ -109,7 +110,7 @@ func FuzzWire(f *testing.F) {
 			t.Fatalf("%d samples become %d: %v", len(all), len(twice), err)
 		}
 		if !bytes.Equal(batchOf(twice), again) {
-			t.Error("a batch changes on its way")
+			t.Error("a batch changes when it is read and written again")
 		}
 	})
 }
@@ -122,17 +123,17 @@ func TestTokens(t *testing.T) {
 		t.Error("the same password of the same account has another token")
 	}
 	if tk.token("k:bob", 7, epoch) == a || tk.token("k:alice", 8, epoch) == a {
-		t.Error("a token tells more than that one account's password comes again")
+		t.Error("two accounts or two passwords have the same token")
 	}
 	other := tokens{key: sip{3, 4}, of: newTable[lately](64, day)}
 	if other.token("k:alice", 7, epoch) == a {
-		t.Error("a token means something in another process")
+		t.Error("another process has the same token")
 	}
 	for fp := range uint64(4) {
 		tk.token("k:alice", 100+fp, epoch)
 	}
 	if tk.token("k:alice", 7, epoch) == a {
-		t.Error("more than four are remembered")
+		t.Error("more than four tokens of an account are kept")
 	}
 }
 

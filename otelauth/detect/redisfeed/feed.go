@@ -1,17 +1,18 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package redisfeed shares attempts through Redis or Valkey, so that all processes of a service detect
-// the same attacks: guesses over ten replicas count as if there were one, and one process reports.
+// Package redisfeed shares attempts through Redis or Valkey, so that all processes of a service
+// detect the same attacks: guesses over ten replicas count as if there were one, and one process
+// reports.
 //
-// Each process runs a script ten times a second that sends its attempts and receives those of all. One
-// process at a time holds a lease and reports; if it fails, another one continues within
-// [Config.Lease]. While Redis does not answer, each process evaluates and reports its own attempts, and
-// one notice is recorded for each change.
+// Each process runs a script ten times a second that sends its attempts and receives those of
+// all. One process at a time holds a lease and reports; if it fails, another one continues within
+// [Config.Lease]. While Redis does not answer, each process evaluates and reports its own
+// attempts, and one notice is recorded for each change.
 //
-// Everything in Redis is encrypted and authenticated with [Config.Key]. Not even the other processes
-// learn names, addresses within a network, or values computed from passwords; see section Sharing of
-// package detect.
+// Everything in Redis is encrypted and authenticated with [Config.Key]. Not even the other
+// processes learn names, addresses within a network, or values computed from passwords; see
+// section Sharing of package detect.
 //
 //	feed, err := redisfeed.New(redisfeed.Config{
 //		Client: redis.NewUniversalClient(&redis.UniversalOptions{Addrs: []string{"redis:6379"}}),
@@ -21,11 +22,11 @@
 //
 // It needs Redis 6 or later, or any Valkey. On a cluster one node serves a [Config.Prefix].
 //
-// An attacker who can write to Redis but has no key cannot add attempts: foreign entries are ignored
-// and counted by [Feed.Rejected]. The attacker can delete entries. Holding the lease delays detections
-// by 30 s, and then every process reports them. An old batch can be repeated if no newer batch of the
-// same process is left. Use TLS, and a Redis user that may run only EVAL, EVALSHA, TIME, GET, SET, DEL,
-// STRLEN, PEXPIRE, XADD, XRANGE and XREVRANGE on the prefix.
+// An attacker who can write to Redis but has no key cannot add attempts: foreign entries are
+// ignored and counted by [Feed.Rejected]. The attacker can delete entries. Holding the lease
+// delays detections by 30 s, and then every process reports them. An old batch can be repeated if
+// no newer batch of the same process is left. Use TLS, and a Redis user that may run only EVAL,
+// EVALSHA, TIME, GET, SET, DEL, STRLEN, PEXPIRE, XADD, XRANGE and XREVRANGE on the prefix.
 package redisfeed
 
 import (
@@ -46,30 +47,34 @@ import (
 
 // Config configures a [Feed]. Client and Key are required; every other field has a default.
 type Config struct {
-	// Client is any client of go-redis: one server, Sentinel or Cluster. The Feed uses its settings,
-	// except that it never retries a command, and does not close it. With ContextTimeoutEnabled, a
-	// command that has timed out ends after a second instead of ReadTimeout.
+	// Client is any client of go-redis: one server, Sentinel or Cluster. The Feed uses its
+	// settings, except that it never retries a command, and does not close it. With
+	// ContextTimeoutEnabled, a command that has timed out ends after a second instead of
+	// ReadTimeout.
 	Client redis.UniversalClient
-	// Key is a secret of at least 32 random bytes, the same in all processes that share. It must not be
-	// a password.
+	// Key is a secret of at least 32 random bytes, the same in all processes that share. It must
+	// not be a password.
 	Key []byte
 	// Prefix is the part in braces of three Redis keys: "{otelauth-detect}:attempts", ":lead" and
 	// ":reported". It has 1 to 64 letters, digits and "._-:". Default: "otelauth-detect".
 	Prefix string
-	// Timeout is how long the detector waits for Redis, 1 ms to 1 s. No request waits. Default: 100 ms.
+	// Timeout is how long the detector waits for Redis, 1 ms to 1 s. No request waits. Default:
+	// 100 ms.
 	Timeout time.Duration
-	// ProbeEvery is the interval between attempts to reach a Redis that does not answer, 1 ms to 1 h.
-	// Default: 1 s.
+	// ProbeEvery is the interval between attempts to reach a Redis that does not answer, 1 ms to
+	// 1 h. Default: 1 s.
 	ProbeEvery time.Duration
-	// Lease is how long a process remains the leader without renewing it, 100 ms to 10 s. Default: 3 s.
+	// Lease is how long a process remains the leader without renewing it, 100 ms to 10 s.
+	// Default: 3 s.
 	Lease time.Duration
-	// MaxBytes is the approximate size of the attempts that Redis keeps for processes that start later,
-	// 1 MiB to 4 GiB. An attempt takes about 100 bytes. Default: 64 MiB.
+	// MaxBytes is the approximate size of the attempts that Redis keeps for processes that start
+	// later, 1 MiB to 4 GiB. An attempt takes about 100 bytes. Default: 64 MiB.
 	MaxBytes int
-	// Keep is how long Redis keeps attempts if none is added, 1 minute to 365 days. Default: 14 days.
+	// Keep is how long Redis keeps attempts if none is added, 1 minute to 365 days. Default: 14
+	// days.
 	Keep time.Duration
-	// Notice, if not nil, is called when sharing stops and when it resumes, and for foreign entries at
-	// most once an hour. It must not block.
+	// Notice, if not nil, is called when sharing stops and when it resumes, and for foreign
+	// entries at most once an hour. It must not block.
 	Notice func(context.Context, attempt.Notice)
 	// Now is the clock of notices. Default: time.Now.
 	Now func() time.Time
@@ -88,9 +93,9 @@ const (
 	minKeyBytes = 32
 )
 
-// Feed shares attempts through Redis, as the field Feed of one detect.Config. Create it with [New], and
-// call Close after Run of the Detector has returned. Exchange is for one goroutine at a time; all other
-// methods are safe for concurrent use.
+// Feed shares attempts through Redis, as the field Feed of one detect.Config. Create it with
+// [New], and call Close after Run of the Detector has returned. Exchange is for one goroutine at
+// a time; all other methods are safe for concurrent use.
 type Feed struct {
 	cfg                    Config
 	stream, lead, reported string // Redis keys
@@ -182,13 +187,13 @@ func (f *Feed) Key() [16]byte { return f.keys.tables }
 // Shared reports whether attempts are shared now, which means that Redis answers.
 func (f *Feed) Shared() bool { return !f.health.down.Load() }
 
-// Rejected returns the number of values in Redis that were ignored, because no process with the key has
-// written them or because they were repeated.
+// Rejected returns the number of values in Redis that were ignored, because no process with the
+// key has written them or because they were repeated.
 func (f *Feed) Rejected() uint64 { return f.rejected.Load() }
 
-// Close releases the lease, so that the next leader need not wait for its end. It does not close the
-// client. It returns an error if Redis does not answer, and nil if Redis was down before; the lease then
-// ends by itself.
+// Close releases the lease, so that the next leader need not wait for its end. It does not close
+// the client. It returns an error if Redis does not answer, and nil if Redis was down before; the
+// lease then ends by itself.
 func (f *Feed) Close() error {
 	if f.health.down.Load() {
 		return nil

@@ -61,7 +61,8 @@ func TestSplit(t *testing.T) {
 	}
 }
 
-// TestStaleEverywhere: one old password from many unknown networks through many processes is not guessing.
+// TestStaleEverywhere: one old password from many unknown networks through many processes is not
+// guessing.
 func TestStaleEverywhere(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, startRedis(t), 12)
@@ -81,7 +82,8 @@ func TestStaleEverywhere(t *testing.T) {
 	}
 }
 
-// TestTakeover: when the leader is killed, another process continues within the lease. It repeats and misses nothing.
+// TestTakeover: when the leader is killed, another process continues within the lease. It repeats
+// and misses nothing.
 func TestTakeover(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, startRedis(t), 3)
@@ -136,7 +138,8 @@ func TestHandover(t *testing.T) {
 	}
 }
 
-// TestNewcomer: a process that starts later has the evidence of the others, and does not report it again.
+// TestNewcomer: a process that starts later has the evidence of the others, and does not report
+// it again.
 func TestNewcomer(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
@@ -308,7 +311,8 @@ func TestForgedPosition(t *testing.T) {
 	}
 }
 
-// TestLate: a server that was paused ignores what it finds in its sockets: the sender has evaluated it alone.
+// TestLate: a server that was paused ignores what it finds in its sockets: the sender has
+// evaluated it alone.
 func TestLate(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
@@ -364,7 +368,8 @@ func TestUsurper(t *testing.T) {
 	}
 }
 
-// TestRevealsNothing: neither the connection nor Redis has a name, a user.hash, an address, a route or a fingerprint.
+// TestRevealsNothing: neither the connection nor Redis has a name, a user.hash, an address, a
+// route or a fingerprint.
 func TestRevealsNothing(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)

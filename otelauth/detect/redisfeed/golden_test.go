@@ -15,8 +15,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/detect/internal/feed"
 )
 
-// TestGoldenEntry holds the format of entries and of the reported position, and the derivation of keys:
-// processes of several versions share a Redis. A new format needs a new entryVersion.
+// TestGoldenEntry holds the format of entries and of the reported position, and the derivation of
+// keys: processes of several versions share a Redis. A new format needs a new entryVersion.
 func TestGoldenEntry(t *testing.T) {
 	t.Parallel()
 	client := redis.NewClient(&redis.Options{})

@@ -12,8 +12,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 )
 
-// enough is the number of failures in a row after which Redis counts as down. A single one may be a fork
-// of the server or a lost packet.
+// enough is the number of failures in a row after which Redis counts as down. A single one may be
+// a fork of the server or a lost packet.
 const enough = 3
 
 // health records whether Redis answers.

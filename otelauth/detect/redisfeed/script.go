@@ -18,11 +18,12 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/detect/internal/feed"
 )
 
-// exchange publishes, renews the lease and receives, in one step. It does not return entries that are too
-// long or have other fields, so the reply is bounded.
+// exchange publishes, renews the lease and receives, in one step. It does not return entries that
+// are too long or have other fields, so the reply is bounded.
 //
-// KEYS: stream, lead, reported. ARGV: id, lease in ms (0: do not lead), reported ("": unchanged), first id,
-// count, longest value, deadline in ms (0: none), entries to keep, keep in ms, values to add…
+// KEYS: stream, lead, reported. ARGV: id, lease in ms (0: do not lead), reported ("": unchanged),
+// first id, count, longest value, deadline in ms (0: none), entries to keep, keep in ms, values
+// to add…
 const exchange = `
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
@@ -114,8 +115,9 @@ func (f *Feed) run(ctx context.Context, c command) (any, error) {
 	return v, err
 }
 
-// within waits for a command at most Config.Timeout, even if the client does not obey contexts. The command
-// continues in the background for up to patience, so that a slow connection is established in the end.
+// within waits for a command at most Config.Timeout, even if the client does not obey contexts.
+// The command continues in the background for up to patience, so that a slow connection is
+// established in the end.
 func (f *Feed) within(ctx context.Context, cmd once) (any, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	type result struct {

@@ -18,10 +18,10 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/detect/internal/feed"
 )
 
-// An entry is a version, a sender, a number, and the batch under AES-256-GCM with everything before it as
-// additional data. Each sender has a random id, from which its key is derived, and its numbers are the
-// nonces (NIST SP 800-38D, section 8.2.1), so no nonce is used for two contents.
-// testdata/entry.golden holds the format.
+// An entry is a version, a sender, a number, and the batch under AES-256-GCM with everything
+// before it as additional data. Each sender has a random id, from which its key is derived, and
+// its numbers are the nonces (NIST SP 800-38D, section 8.2.1), so no nonce is used for two
+// contents. testdata/entry.golden holds the format.
 const (
 	entryVersion  = 1
 	headerBytes   = 1 + len(sender{}) + 8
@@ -93,8 +93,8 @@ type sealed struct {
 	entry  []byte
 }
 
-// seal encrypts the new batches of out. A batch that is passed again is sent as it was sealed before, so
-// that no nonce is used twice.
+// seal encrypts the new batches of out. A batch that is passed again is sent as it was sealed
+// before, so that no nonce is used twice.
 func (f *Feed) seal(out []feed.Outgoing) error {
 	previous := f.sealed
 	f.sealed = make([]sealed, 0, len(out))
@@ -176,7 +176,8 @@ func (f *Feed) open(e entry) (b feed.Batch, isRepeated, ok bool) {
 	}, false, true
 }
 
-// received stores a peer that has the key. If there are too many, it replaces the one with the oldest batch.
+// received stores a peer that has the key. If there are too many, it replaces the one with the
+// oldest batch.
 func (ps *peers) received(s sender, p *peer) {
 	ps.tick++
 	p.received = ps.tick

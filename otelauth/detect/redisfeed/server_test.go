@@ -35,7 +35,8 @@ func startRedis(t testing.TB) server {
 	return server{redistest.Start(t)}
 }
 
-// monitor returns a function that returns the commands that the server has got since the call of monitor.
+// monitor returns a function that returns the commands that the server has got since the call of
+// monitor.
 func (s server) monitor(t testing.TB) func() string {
 	t.Helper()
 	c, err := net.Dial("tcp", s.Addr)

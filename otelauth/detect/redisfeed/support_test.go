@@ -23,13 +23,15 @@ import (
 
 var ctx = context.Background()
 
-// plenty is enough guesses for distributed_guessing, which requires 10 and one for each other process. The
-// estimate of a count is up to a few short with random keys; 15 would fail one run in a thousand.
+// plenty is enough guesses for distributed_guessing, which requires 10 and one for each other
+// process. The estimate of a count is up to a few short with random keys; 15 would fail one run
+// in a thousand.
 const plenty = 21
 
 var secret = bytes.Repeat([]byte("k"), 32)
 
-// process is a Detector with its own Feed, like a process of a fleet. Tests evaluate attempts with drain.
+// process is a Detector with its own Feed, like a process of a fleet. Tests evaluate attempts
+// with drain.
 type process struct {
 	t    testing.TB
 	feed *redisfeed.Feed
