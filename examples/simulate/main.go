@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command simulate plays weeks of honest and hostile traffic to package detect on a virtual
-// clock, and prints what it found.
+// clock, and prints the detections.
 //
 //	go run ./examples/simulate -seed 1
 package main

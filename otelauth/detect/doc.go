@@ -44,7 +44,8 @@
 //	    within a tenth
 //	success_after_failures  high    T1110
 //	    a success after 20 different wrong passwords from a network new to the account, after
-//	    30 from any network, or from a new network during its own attack
+//	    30 from any network, or from a new network during an attack on the account or from the
+//	    network
 //	new_network             low     T1078
 //	    a success from a network new to an account that is known for 7 days and seldom changes
 //	    networks; fewer than 10 accounts use the network

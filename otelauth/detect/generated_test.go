@@ -27,6 +27,11 @@ var generated = []struct {
 		name: "alerting rules", file: "../../collector-config/alerts/rules/detection.yaml",
 		begin: "      # begin: generated\n", end: "      # end: generated\n", render: alertingRules,
 	},
+	{
+		name: "page of attacks", file: "../../docs/attacks.md",
+		begin: "| rule | severity | ATT&CK | fires at |\n| --- | --- | --- | --- |\n",
+		end:   "\n## What a flood records\n", render: attacksTable,
+	},
 }
 
 func packageComment() string {
@@ -52,6 +57,14 @@ func alertingRules() string {
 	for _, r := range Rules() {
 		fmt.Fprintf(&b, "      - record: otelauth:security_rule:severity\n        expr: vector(1)\n"+
 			"        labels: {security_rule_name: %s, security_rule_severity: %s}\n", r.Name, r.Severity)
+	}
+	return b.String()
+}
+
+func attacksTable() string {
+	var b strings.Builder
+	for _, r := range Rules() {
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", r.Name, r.Severity, r.Technique, r.Default)
 	}
 	return b.String()
 }

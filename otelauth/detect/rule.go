@@ -141,7 +141,7 @@ var rules = [...]definition{
 			Name: SuccessAfterFailures, UUID: "36ad329c-b073-573d-b972-ca3aa17f9e0a",
 			Severity: High, Technique: "T1110",
 			Default: "a success after {RunBeforeSuccess} different wrong passwords from a network new to the account, " +
-				"after {BruteForcePasswords} from any network, or from a new network during its own attack",
+				"after {BruteForcePasswords} from any network, or from a new network during an attack on the account or from the network",
 			Summary: "a success follows so many wrong passwords that it may be a guess",
 		},
 		keys: byAccount, recalls: true,
