@@ -93,7 +93,7 @@ func TestGenerated(t *testing.T) {
 				t.Fatalf("%s does not list the rules of rule.go; run go generate ./otelauth/detect to write:\n%s", g.file, want)
 			}
 			written := []byte(head + g.begin + want + g.end + tail)
-			if err := os.WriteFile(g.file, written, 0o644); err != nil { //nolint:gosec // a document
+			if err := os.WriteFile(g.file, written, 0o644); err != nil {
 				t.Fatal(err)
 			}
 		})

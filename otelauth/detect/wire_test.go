@@ -178,7 +178,7 @@ func TestGoldenWire(t *testing.T) {
 		t.Errorf("%s has a line %q that nothing produces; a wire number must not be removed", file, name)
 	}
 	if *update {
-		if err := os.WriteFile(file, golden, 0o644); err != nil { //nolint:gosec // test data
+		if err := os.WriteFile(file, golden, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
