@@ -76,7 +76,7 @@ func New(cfg Config) (*Detector, error) {
 	problems := []error{cfg.complete()}
 	var key [16]byte
 	if _, err := io.ReadFull(cfg.Rand, key[:]); err != nil {
-		problems = append(problems, fmt.Errorf("detect: Config.Rand gave no key for the tables; use crypto/rand.Reader: %w", err))
+		problems = append(problems, fmt.Errorf("detect: no randomness for the key of the tables; use crypto/rand.Reader as Config.Rand: %w", err))
 	}
 	rep, err := newReporter(&cfg)
 	if err := errors.Join(append(problems, err)...); err != nil {

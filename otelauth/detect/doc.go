@@ -130,10 +130,9 @@
 // # Events
 //
 // auth.detection has the attributes security_rule.name, .uuid, .category, .description and
-// .ruleset.name of the semantic conventions, the attributes of the constants Key…, and http.route
-// for endpoint_failure_ratio. Its severity is ERROR for high, WARN for medium, and INFO for low
-// and for each end. auth.detections counts the starts by security_rule.name, from 0 for each
-// enabled rule.
+// .ruleset.name of the semantic conventions, further attributes auth.detection.*, and http.route for
+// endpoint_failure_ratio. Its severity is ERROR for high, WARN for medium, and INFO for low and for
+// each end. auth.detections counts the starts by security_rule.name, from 0 for each enabled rule.
 //
 // # Spans
 //
