@@ -252,7 +252,7 @@ func ask(policy http.Handler, in input, who account) int {
 	}
 	var w capture
 	policy.ServeHTTP(&w, question)
-	if status, err := strconv.Atoi(w.Header().Get(gateway.HeaderStatus)); err == nil {
+	if status, err := strconv.Atoi(w.Header().Get("X-Auth-Status")); err == nil {
 		return status
 	}
 	return w.status

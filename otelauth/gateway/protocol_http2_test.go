@@ -23,7 +23,7 @@ const (
 
 const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
-// frame returns one frame as bytes. It checks nothing: the corpus is made of wrong ones.
+// frame returns one frame as bytes. It checks nothing, because the corpus consists of invalid ones.
 func frame(kind, flags byte, stream uint32, payload string) string {
 	head := binary.BigEndian.AppendUint32(nil, uint32(len(payload))<<8|uint32(kind))
 	return string(binary.BigEndian.AppendUint32(append(head, flags), stream)) + payload
@@ -56,8 +56,8 @@ func hpackLength(n int) string {
 
 var h2Auth = "authorization: " + strings.TrimSpace(strings.TrimPrefix(wireAuth, "Authorization: "))
 
-// h2Request returns the fields of a right request, changed: a field replaces that of the same name, "-name" removes it, and
-// others are added.
+// h2Request returns the fields of a valid request with changes: a field replaces the one of the same name, "-name" removes
+// it, and others are added.
 func h2Request(change ...string) []string {
 	fields := []string{":method: GET", ":scheme: http", ":path: /seen", ":authority: h", h2Auth}
 	for _, c := range change {
@@ -75,7 +75,7 @@ func h2Request(change ...string) []string {
 	return fields
 }
 
-// atMostOne is the verdict where the gateway may begin the request before it sees what is wrong.
+// atMostOne is the verdict where the gateway may begin the request before it detects the error.
 const atMostOne = -1
 
 // h2Get is one whole request on a stream.
@@ -237,7 +237,7 @@ func readFrame(conn net.Conn) (kind, flags byte, stream uint32, payload []byte, 
 	return head[3], head[4], binary.BigEndian.Uint32(head[5:]) &^ (1 << 31), payload, err
 }
 
-// The HTTP/2 part of the protocol corpus. After each entry another client is served as ever.
+// The HTTP/2 part of the protocol corpus. After each entry another client is served normally.
 func TestProtocolHTTP2(t *testing.T) {
 	t.Parallel()
 	for _, c := range http2Cases() {
@@ -245,8 +245,8 @@ func TestProtocolHTTP2(t *testing.T) {
 			t.Parallel()
 			s := newWireSite(t)
 			s.sendFrames(t, c.bytes)
-			requests, faults := s.upstream.take()
-			checkWire(t, requests, faults)
+			requests, deviations := s.upstream.take()
+			checkWire(t, requests, deviations)
 			if got := len(requests); got != c.reached && (c.reached != atMostOne || got > 1) {
 				t.Errorf("%d requests reached the service, want %d: %+v", got, c.reached, requests)
 			}

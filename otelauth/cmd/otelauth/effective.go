@@ -25,7 +25,7 @@ func effective(w io.Writer, flags []*kong.Flag, s *settings) error {
 		}
 		value := flag.Target.Interface()
 		if flag.Name == "identity-header" && flag.Target.Len() == 0 {
-			value = gateway.DefaultIdentityHeaders()
+			value = gateway.Defaults().IdentityHeaders
 		}
 		text, err := settingText(value)
 		if err != nil {

@@ -246,7 +246,7 @@ func (l *loaded) unchanged(next *loaded) *htpasswd.File {
 }
 
 func (l *loaded) drainTimeout() time.Duration {
-	return cmp.Or(l.flags.DrainTimeout, gateway.DefaultDrainTimeout)
+	return cmp.Or(l.flags.DrainTimeout, gateway.Defaults().DrainTimeout)
 }
 
 func (l *loaded) close() { _ = l.accounts.Close() }

@@ -133,17 +133,17 @@ func TestPrecedence(t *testing.T) {
 // TestDefaults holds the defaults of the flags against those that the packages document.
 func TestDefaults(t *testing.T) {
 	t.Parallel()
-	f := loadFlags(t, nil, nil)
+	f, d := loadFlags(t, nil, nil), gateway.Defaults()
 	for name, pair := range map[string][2]any{
-		"max-stream-age":          {f.MaxStreamAge, gateway.DefaultMaxStreamAge},
-		"read-header-timeout":     {f.ReadHeaderTimeout, gateway.DefaultReadHeaderTimeout},
-		"idle-timeout":            {f.IdleTimeout, gateway.DefaultIdleTimeout},
-		"stall-timeout":           {f.StallTimeout, gateway.DefaultStallTimeout},
-		"max-header-bytes":        {f.MaxHeaderBytes, gateway.DefaultMaxHeaderBytes},
-		"dial-timeout":            {f.DialTimeout, gateway.DefaultDialTimeout},
-		"response-header-timeout": {f.ResponseHeaderTimeout, gateway.DefaultResponseHeaderTimeout},
-		"drain-timeout":           {f.DrainTimeout, gateway.DefaultDrainTimeout},
-		"server-name":             {f.ServerName, gateway.DefaultServerName},
+		"max-stream-age":          {f.MaxStreamAge, d.MaxStreamAge},
+		"read-header-timeout":     {f.ReadHeaderTimeout, d.ReadHeaderTimeout},
+		"idle-timeout":            {f.IdleTimeout, d.IdleTimeout},
+		"stall-timeout":           {f.StallTimeout, d.StallTimeout},
+		"max-header-bytes":        {f.MaxHeaderBytes, d.MaxHeaderBytes},
+		"dial-timeout":            {f.DialTimeout, d.DialTimeout},
+		"response-header-timeout": {f.ResponseHeaderTimeout, d.ResponseHeaderTimeout},
+		"drain-timeout":           {f.DrainTimeout, d.DrainTimeout},
+		"server-name":             {f.ServerName, d.ServerName},
 		"realm":                   {f.Realm, otelauth.DefaultRealm},
 		"cache-ttl":               {f.CacheTTL, verify.DefaultTTL},
 		"cache-entries":           {f.CacheEntries, verify.DefaultVerifiedEntries},
@@ -152,7 +152,7 @@ func TestDefaults(t *testing.T) {
 			t.Errorf("--%s is %v, documented %v", name, pair[0], pair[1])
 		}
 	}
-	if got := gateway.DefaultIdentityHeaders(); !reflect.DeepEqual(got, []string{"Remote-User", "X-Forwarded-User"}) {
+	if got := gateway.Defaults().IdentityHeaders; !reflect.DeepEqual(got, []string{"Remote-User", "X-Forwarded-User"}) {
 		t.Errorf("the help of --identity-header is out of date: %v", got)
 	}
 }
@@ -235,7 +235,7 @@ func TestEffective(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
 	want := c.gatewayFlags
-	want.IdentityHeader = gateway.DefaultIdentityHeaders() // told, because it is in force
+	want.IdentityHeader = gateway.Defaults().IdentityHeaders // told, because it is in force
 	if d := cmp.Diff(want, again.gatewayFlags, cmp.AllowUnexported(gatewayFlags{})); d != "" {
 		t.Errorf("(-said +read again):\n%s\n%s", d, out.String())
 	}
