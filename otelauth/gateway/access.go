@@ -11,8 +11,8 @@ type Access uint8
 const (
 	// Required endpoints need the credentials of an account.
 	Required Access = iota
-	// Public endpoints need no credentials. Credentials that are sent to them are verified and recorded; wrong
-	// credentials make the caller anonymous.
+	// Public endpoints need no credentials. Credentials that are sent to them are verified and
+	// recorded; wrong credentials make the caller anonymous.
 	Public
 )
 

@@ -13,14 +13,16 @@ import (
 	"time"
 )
 
-// Admin returns the handler of the operator's two health endpoints. They show nothing about accounts and require no
-// credentials. Serve them on a separate listener that clients cannot reach.
+// Admin returns the handler of the operator's two health endpoints. They show nothing about
+// accounts and require no credentials. Serve them on a separate listener that clients cannot
+// reach.
 //
 //	GET /-/healthz   200 while the process answers
-//	GET /-/readyz    200 when the account store answers and the upstream accepts connections; otherwise, and while the
-//	                 gateway drains, 503 with the reason
+//	GET /-/readyz    200 when the account store answers and the upstream accepts connections;
+//	                 otherwise, and while the gateway drains, 503 with the reason
 //
-// The state of the upstream is cached for a second, so probes open at most one connection a second to it.
+// The state of the upstream is cached for a second, so probes open at most one connection a
+// second to it.
 func (g *Gateway) Admin() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /-/healthz", func(w http.ResponseWriter, _ *http.Request) {

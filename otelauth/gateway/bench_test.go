@@ -23,8 +23,9 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/gateway"
 )
 
-// BenchmarkProxy compares a bare httputil.ReverseProxy with the gateway, in front of the same upstream, in one process over
-// loopback. The difference is the cost of the gateway. Run each with -cpu 1 in a separate process.
+// BenchmarkProxy compares a bare httputil.ReverseProxy with the gateway, in front of the same
+// upstream, in one process over loopback. The difference is the cost of the gateway. Run each
+// with -cpu 1 in a separate process.
 func BenchmarkProxy(b *testing.B) {
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello, world") }))
 	defer upstream.Close()

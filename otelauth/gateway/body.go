@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// body is the body of a client's request. Each read has its own deadline, so a body may be slow but must not stop. At its
-// end it copies the trailers.
+// body is the body of a client's request. Each read has its own deadline, so a body may be slow
+// but must not stop. At its end it copies the trailers.
 type body struct {
 	io.ReadCloser
 	stall time.Duration
@@ -42,7 +42,8 @@ func (b *body) wrap(x *exchange, r *http.Request) {
 	r.Body = b
 }
 
-// mayBeSilent reports whether the client may send nothing for a long time: gRPC streams messages in both directions.
+// mayBeSilent reports whether the client may send nothing for a long time: gRPC streams messages
+// in both directions.
 func mayBeSilent(r *http.Request) bool {
 	return r.ProtoMajor >= 2 && strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc")
 }
@@ -96,7 +97,8 @@ func (b *body) Close() error {
 	return err
 }
 
-// clearDeadline removes the deadline, because the server continues to read to detect whether the client is connected.
+// clearDeadline removes the deadline, because the server continues to read to detect whether the
+// client is connected.
 func (b *body) clearDeadline() {
 	b.mu.Lock()
 	defer b.mu.Unlock()

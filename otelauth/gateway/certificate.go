@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// certificate is a pair of files that is read again when it changes. Handshakes check for a change, at most once per
-// certificateInterval, so there is no goroutine to start or stop.
+// certificate is a pair of files that is read again when it changes. Handshakes check for a
+// change, at most once per certificateInterval, so there is no goroutine to start or stop.
 type certificate struct {
 	certFile, keyFile string
 	signals           *signals
@@ -32,8 +32,8 @@ type certificate struct {
 // certificateInterval is how often the files are checked for a change.
 const certificateInterval = time.Second
 
-// digests identify a version of the files. Size and time do not: two certificates can have the same size, and both can be
-// written within one tick of a file system's clock.
+// digests identify a version of the files. Size and time do not: two certificates can have the
+// same size, and both can be written within one tick of a file system's clock.
 type digests [2][sha256.Size]byte
 
 // newCertificate returns nil if cfg names no files.
@@ -85,8 +85,8 @@ func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return c.current.Load(), nil
 }
 
-// reload reads the files again if they have changed. A pair that cannot be loaded, such as two files of which only one is
-// new yet, is reported once and tried again when it changes.
+// reload reads the files again if they have changed. A pair that cannot be loaded, such as two
+// files of which only one is new yet, is reported once and tried again when it changes.
 func (c *certificate) reload() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

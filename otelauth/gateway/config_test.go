@@ -152,8 +152,8 @@ func TestAccessText(t *testing.T) {
 	}
 }
 
-// Under load each request is judged and served by one configuration, never by parts of two: an account of one
-// configuration never meets the rules or the upstream of the other.
+// Under load each request is judged and served by one configuration, never by parts of two: an
+// account of one configuration never meets the rules or the upstream of the other.
 func TestReconfigureIsAtomic(t *testing.T) {
 	t.Parallel()
 	var cfgs [2]gateway.Config

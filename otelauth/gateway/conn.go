@@ -12,8 +12,9 @@ import (
 	"time"
 )
 
-// conn is a client's connection. Each write has its own deadline. It also records whether the received bytes became a
-// request, because net/http answers bytes that it cannot parse without calling a handler.
+// conn is a client's connection. Each write has its own deadline. It also records whether the
+// received bytes became a request, because net/http answers bytes that it cannot parse without
+// calling a handler.
 type conn struct {
 	net.Conn
 	stall time.Duration // 0: writes have no deadline
@@ -110,8 +111,8 @@ func (g *Gateway) watchState(nc net.Conn, state http.ConnState) {
 	if state == http.StateActive {
 		c.unparsed.Store(true)
 		if c.stall > 0 && !c.isHTTP2(nc) {
-			// net/http may answer without a handler (an unknown Expect) and then waits for the body without a
-			// deadline. It removes this deadline before it calls a handler.
+			// net/http may answer without a handler (an unknown Expect) and then waits for the
+			// body without a deadline. It removes this deadline before it calls a handler.
 			_ = c.Conn.SetReadDeadline(time.Now().Add(c.stall))
 		}
 		return

@@ -43,7 +43,8 @@ var (
 	costSave = flag.Bool("cost-save", false, "TestCostBeforeAuthentication keeps the most expensive request in testdata/cost")
 )
 
-// meter measures what a gateway spends on one request, all signals included. What net/http itself parses is not counted.
+// meter measures what a gateway spends on one request, all signals included. What net/http
+// itself parses is not counted.
 type meter struct {
 	gw    *gateway.Gateway
 	plain *http.Request
@@ -190,8 +191,9 @@ func invent(rng *rand.Rand) []byte {
 	return []byte(raw + "\r\n")
 }
 
-// A request without credentials costs five plain 401s at most, whatever its path and its headers hold. The stored requests are the
-// most expensive ones that a search has found; a search goes on for -cost.
+// A request without credentials costs five plain 401s at most, whatever its path and its headers
+// hold. The stored requests are the most expensive ones that a search has found; a search goes
+// on for -cost.
 func TestCostBeforeAuthentication(t *testing.T) {
 	if testkit.Race {
 		t.Log("CPU time means nothing under the race detector: the search runs without it")
@@ -230,8 +232,8 @@ func TestCostBeforeAuthentication(t *testing.T) {
 	}
 }
 
-// check reports whether the request keeps the bound. Other load on the machine can only make it look expensive, so it is measured
-// again before it fails.
+// check reports whether the request keeps the bound. Other load on the machine can only make it
+// look expensive, so it is measured again before it fails.
 func (m *meter) check(t *testing.T, name string, raw []byte) bool {
 	t.Helper()
 	least := 0.0

@@ -22,8 +22,8 @@ import (
 // verifierMaxStreamAge is the default of Config.MaxStreamAge with a Verifier.
 const verifierMaxStreamAge = time.Hour
 
-// Defaults returns a Config whose fields hold their defaults. Use it to show the settings in force; [New] does not need
-// it, because zero fields mean the same.
+// Defaults returns a Config whose fields hold their defaults. Use it to show the settings in
+// force; [New] does not need it, because zero fields mean the same.
 func Defaults() Config {
 	return Config{
 		IdentityHeaders:       []string{"Remote-User", "X-Forwarded-User"},
@@ -40,7 +40,8 @@ func Defaults() Config {
 	}
 }
 
-// withDefaults returns a copy of cfg with every default filled in, which shares no slice of rules with the caller.
+// withDefaults returns a copy of cfg with every default filled in, which shares no slice of
+// rules with the caller.
 func (cfg Config) withDefaults() Config {
 	d := Defaults()
 	if cfg.Auth.Verifier != nil {
@@ -117,8 +118,8 @@ func (cfg *Config) checkSigns(report report) {
 	}
 }
 
-// serverName returns name with a port, because otelhttp otherwise takes server.port from the Host header, and a client
-// could create a time series with each port. Port 0 is not recorded.
+// serverName returns name with a port, because otelhttp otherwise takes server.port from the
+// Host header, and a client could create a time series with each port. Port 0 is not recorded.
 func serverName(name string) string {
 	if _, _, err := net.SplitHostPort(name); err == nil {
 		return name

@@ -3,8 +3,8 @@
 
 package gateway
 
-// ConfigError is one problem of a [Config]. [New] and [Gateway.Reconfigure] join all of them. Problems of Config.Auth are
-// reported by package otelauth.
+// ConfigError is one problem of a [Config]. [New] and [Gateway.Reconfigure] join all of them.
+// Problems of Config.Auth are reported by package otelauth.
 type ConfigError struct {
 	// Field is the path of the field, such as "Rules[2].Pattern".
 	Field string

@@ -15,7 +15,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/gateway/internal/policy"
 )
 
-// exchange is one request and its answer. It is also the request's context, and it is never reused.
+// exchange is one request and its answer. It is also the request's context, and it is never
+// reused.
 type exchange struct {
 	context.Context //nolint:containedctx // it is one
 	cancel          context.CancelFunc
@@ -71,7 +72,8 @@ func exchangeOf(ctx context.Context) *exchange {
 	return x
 }
 
-// isPermitted reports whether the request may pass. If the account or the origin may not make it, isPermitted answers 403.
+// isPermitted reports whether the request may pass. If the account or the origin may not make
+// it, isPermitted answers 403.
 func (x *exchange) isPermitted(w http.ResponseWriter, r *http.Request) bool {
 	user, _ := otelauth.UserFromContext(r.Context())
 	detail := ""
@@ -90,7 +92,8 @@ func (x *exchange) isPermitted(w http.ResponseWriter, r *http.Request) bool {
 	return false
 }
 
-// abort ends an exchange, whatever it waits for. While the lock is held it cannot end by itself, so its writer is valid.
+// abort ends an exchange, whatever it waits for. While the lock is held it cannot end by itself,
+// so its writer is valid.
 func (x *exchange) abort() {
 	x.cut.Store(true)
 	x.cancel()

@@ -14,40 +14,43 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/clientip"
 )
 
-// ForwardAuth is the proxy that asks this gateway whether to let a request pass. The zero ForwardAuth is [NoForwardAuth].
+// ForwardAuth is the proxy that asks this gateway whether to let a request pass. The zero
+// ForwardAuth is [NoForwardAuth].
 //
-// Such a proxy sends a subrequest that describes the client's request. The description is accepted only from
-// Auth.TrustedProxies, and each part of it must be present exactly once; otherwise the answer is 403. The rules of the
-// [Config], the check of the path's form and the check of the origin apply to the described request:
+// Such a proxy sends a subrequest that describes the client's request. The description is
+// accepted only from Auth.TrustedProxies, and each part of it must be present exactly once;
+// otherwise the answer is 403. The rules of the [Config], the check of the path's form and the
+// check of the origin apply to the described request:
 //
 //	            Nginx               Traefik, Caddy       Envoy
 //	method      X-Original-Method   X-Forwarded-Method   the subrequest's own
-//	URI         X-Original-Uri      X-Forwarded-Uri      the subrequest's own, after the prefix "/otelauth"
+//	URI         X-Original-Uri      X-Forwarded-Uri      the subrequest's own, after "/otelauth"
 //	host        X-Original-Host     X-Forwarded-Host     the subrequest's own
 //	scheme      X-Forwarded-Proto
 //	client      X-Forwarded-For, the right-most address that is not a trusted proxy
 //
-// The answer is 200 when the proxy may let the request pass. It carries the identity headers, the traceparent of the
-// gateway's span, and X-Request-Id. For an anonymous caller of a public endpoint the identity headers are absent (for Caddy,
-// empty). The proxy must replace the client's identity headers with those of the answer, or remove them. Any other status
-// is the answer for the client, with its challenge and Retry-After. Bodies are not read.
+// The answer is 200 when the proxy may let the request pass. It carries the identity headers,
+// the traceparent of the gateway's span, and X-Request-Id. For an anonymous caller of a public
+// endpoint the identity headers are absent (for Caddy, empty). The proxy must replace the
+// client's identity headers with those of the answer, or remove them. Any other status is the
+// answer for the client, with its challenge and Retry-After. Bodies are not read.
 //
-// The gateway does not see the answer of the service behind the proxy. The event of a success therefore has
-// auth.response.elsewhere instead of http.response.status_code.
+// The gateway does not see the answer of the service behind the proxy. The event of a success
+// therefore has auth.response.elsewhere instead of http.response.status_code.
 type ForwardAuth uint8
 
 const (
 	// NoForwardAuth means that the gateway is the proxy and forwards to Config.Upstream.
 	NoForwardAuth ForwardAuth = iota
-	// Nginx is ngx_http_auth_request_module. It accepts only 2xx, 401 and 403, so every other denial becomes a 403. The
-	// original status is in X-Auth-Status, Retry-After in X-Auth-Retry-After and the trace id in X-Auth-Trace-Id; an
-	// error_page can restore them.
+	// Nginx is ngx_http_auth_request_module. It accepts only 2xx, 401 and 403, so every other
+	// denial becomes a 403. The original status is in X-Auth-Status, Retry-After in
+	// X-Auth-Retry-After and the trace id in X-Auth-Trace-Id; an error_page can restore them.
 	Nginx
 	// Traefik is Traefik's ForwardAuth middleware, without trustForwardHeader.
 	Traefik
-	// Caddy is Caddy's forward_auth directive. Absent headers of the answer are sent empty, because copy_headers of older
-	// versions (2.6, for example) copies the name of its placeholder for an absent header, and the service would take that
-	// name for an account.
+	// Caddy is Caddy's forward_auth directive. Absent headers of the answer are sent empty,
+	// because copy_headers of older versions (2.6, for example) copies the name of its
+	// placeholder for an absent header, and the service would take that name for an account.
 	Caddy
 	// Envoy is Envoy's ext_authz filter with an HTTP service whose path_prefix is "/otelauth".
 	Envoy
@@ -91,7 +94,8 @@ func (f *ForwardAuth) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// checkForwardAuth reports fields that a gateway without an upstream does not use, and those that it needs.
+// checkForwardAuth reports fields that a gateway without an upstream does not use, and those
+// that it needs.
 func (cfg *Config) checkForwardAuth(report report) {
 	if cfg.ForwardAuth == NoForwardAuth {
 		return
@@ -127,7 +131,8 @@ func reservedAnswerHeader(name string) error {
 	return fmt.Errorf("%q: this header has another meaning in the answer to the proxy; choose another", name)
 }
 
-// isAnswerHeader reports whether the answer to a proxy uses the header for another purpose than identity.
+// isAnswerHeader reports whether the answer to a proxy uses the header for another purpose than
+// identity.
 func isAnswerHeader(canonical string) bool {
 	switch canonical {
 	case headerStatus, headerRetryAfter, headerTraceID, "Www-Authenticate", "Retry-After", "Cache-Control", "Content-Type",
@@ -163,7 +168,8 @@ func (g *Gateway) allow(w http.ResponseWriter, r *http.Request, x *exchange) {
 	w.WriteHeader(http.StatusOK)
 }
 
-// carrier writes the trace context into response headers, without baggage, whose size has no limit.
+// carrier writes the trace context into response headers, without baggage, whose size has no
+// limit.
 type carrier http.Header
 
 func (c carrier) Get(key string) string { return http.Header(c).Get(key) }

@@ -8,8 +8,9 @@ import (
 	"strconv"
 )
 
-// nginxWriter maps every denial to 401 or 403, because nginx's auth_request turns any other status into a 500. It wraps
-// the instrumented handler, so telemetry still records the original status.
+// nginxWriter maps every denial to 401 or 403, because nginx's auth_request turns any other
+// status into a 500. It wraps the instrumented handler, so telemetry still records the original
+// status.
 type nginxWriter struct {
 	http.ResponseWriter
 	x       *exchange

@@ -13,9 +13,10 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 )
 
-// described returns the request that the subrequest r describes. If the description is refused, x holds the refusal and
-// the result is r itself, without its body. The result keeps the header of r, because the client's own header is in it
-// and otelauth resolves the client's address from it.
+// described returns the request that the subrequest r describes. If the description is refused,
+// x holds the refusal and the result is r itself, without its body. The result keeps the header
+// of r, because the client's own header is in it and otelauth resolves the client's address from
+// it.
 func (st *state) described(r *http.Request, x *exchange) *http.Request {
 	out := r.WithContext(x)
 	out.Body, out.ContentLength, out.TransferEncoding = http.NoBody, 0, nil
@@ -51,7 +52,8 @@ func (st *state) described(r *http.Request, x *exchange) *http.Request {
 	return out
 }
 
-// describe returns the parts of the description in r, and the first part that is missing or invalid.
+// describe returns the parts of the description in r, and the first part that is missing or
+// invalid.
 func (st *state) describe(r *http.Request) (method, target, host, missing string) {
 	d := description{header: r.Header}
 	switch st.cfg.ForwardAuth {
@@ -99,7 +101,8 @@ func (d *description) single(name string) string {
 	return values[0]
 }
 
-// endsWithAddress reports whether the right-most entry of X-Forwarded-For, which the proxy itself wrote, is an address.
+// endsWithAddress reports whether the right-most entry of X-Forwarded-For, which the proxy
+// itself wrote, is an address.
 func endsWithAddress(list string) bool {
 	last := strings.Trim(list[strings.LastIndexByte(list, ',')+1:], " \t")
 	if _, err := netip.ParseAddrPort(last); err == nil {

@@ -44,7 +44,8 @@ func asks(t testing.TB, f gateway.ForwardAuth, change func(*gateway.Config)) *si
 	return s
 }
 
-// ask returns the subrequest of proxy f about method and target, as its documentation describes it.
+// ask returns the subrequest of proxy f about method and target, as its documentation describes
+// it.
 func (s *site) ask(t testing.TB, f gateway.ForwardAuth, method, target, name, pass string) *http.Request {
 	t.Helper()
 	own, path := http.MethodGet, "/auth"
@@ -266,7 +267,8 @@ func TestForwardAuthForeignHeaders(t *testing.T) {
 	}
 }
 
-// nginx receives 403 and the original status in a header; the other proxies receive the original status.
+// nginx receives 403 and the original status in a header; the other proxies receive the original
+// status.
 func TestForwardAuthThrottled(t *testing.T) {
 	t.Parallel()
 	for _, f := range proxies {

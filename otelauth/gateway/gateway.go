@@ -23,8 +23,9 @@ import (
 // ScopeName is the import path of this package, the instrumentation scope of its own signals.
 const ScopeName = "github.com/otelauth/otelauth-go/otelauth/gateway"
 
-// Gateway authenticates requests and forwards them to one upstream. It is an http.Handler; [Gateway.Serve] serves it with
-// the limits of its [Config]. Use [New]. It is safe for concurrent use.
+// Gateway authenticates requests and forwards them to one upstream. It is an http.Handler;
+// [Gateway.Serve] serves it with the limits of its [Config]. Use [New]. It is safe for
+// concurrent use.
 type Gateway struct {
 	mw             *otelauth.Middleware
 	handler        http.Handler
@@ -44,8 +45,9 @@ type Gateway struct {
 	watching chan struct{} // closed when watchStreams has returned
 }
 
-// New returns a Gateway for cfg, or all problems of cfg at once: a [*ConfigError] for each of its own fields. It reads the
-// certificate files. It opens no socket and does not call the upstream. [Gateway.Shutdown] stops what New started.
+// New returns a Gateway for cfg, or all problems of cfg at once: a [*ConfigError] for each of
+// its own fields. It reads the certificate files. It opens no socket and does not call the
+// upstream. [Gateway.Shutdown] stops what New started.
 func New(cfg Config) (*Gateway, error) {
 	cfg = cfg.withDefaults()
 	g := &Gateway{
@@ -95,11 +97,12 @@ func Check(cfg Config) error {
 	return g.Shutdown(context.Background())
 }
 
-// Reconfigure replaces the configuration as a whole, under load: certificate, rules, accounts and upstream. Requests that
-// have begun end under the previous one, except that [Config.MaxStreamAge] of the new one applies to them. With an error
-// nothing changes. ReadHeaderTimeout, IdleTimeout, StallTimeout and MaxHeaderBytes apply to listeners that are served
-// afterwards. It is an error to remove the certificate of a listener that is served, or the field that allows its
-// plaintext.
+// Reconfigure replaces the configuration as a whole, under load: certificate, rules, accounts
+// and upstream. Requests that have begun end under the previous one, except that
+// [Config.MaxStreamAge] of the new one applies to them. With an error nothing changes.
+// ReadHeaderTimeout, IdleTimeout, StallTimeout and MaxHeaderBytes apply to listeners that are
+// served afterwards. It is an error to remove the certificate of a listener that is served, or
+// the field that allows its plaintext.
 func (g *Gateway) Reconfigure(cfg Config) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -135,8 +138,8 @@ func (g *Gateway) Reconfigure(cfg Config) error {
 	return nil
 }
 
-// Middleware returns the middleware in use, whose budgets an operator may inspect. It belongs to the Gateway: do not close
-// it.
+// Middleware returns the middleware in use, whose budgets an operator may inspect. It belongs to
+// the Gateway: do not close it.
 func (g *Gateway) Middleware() *otelauth.Middleware { return g.mw }
 
 // ServeHTTP authenticates r. Then it forwards r to the upstream, or answers the proxy that asks.
@@ -144,8 +147,8 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := newExchange(w, r)
 	defer x.cancel()
 	if r.ProtoMajor == 1 && r.ProtoMinor > 1 {
-		// RFC 9110, section 2.5: a higher minor version is processed as the highest that the recipient
-		// supports. Otherwise a client could give network.protocol.version ten values.
+		// RFC 9110, section 2.5: a higher minor version is processed as the highest that the
+		// recipient supports. Otherwise a client could give network.protocol.version ten values.
 		r.Proto, r.ProtoMinor = "HTTP/1.1", 1
 	}
 	if r.Header["Baggage"] != nil && g.mw.Untrusted(r) {
@@ -155,8 +158,8 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer g.streams.remove(x)
 	st := g.latest.Load()
 	if !x.multiplexed && st.cfg.StallTimeout > 0 && r.ContentLength != 0 {
-		// Before an answer, net/http reads the rest of a body even if no handler has read it, for example after a
-		// denial. The gateway's own reads move this deadline.
+		// Before an answer, net/http reads the rest of a body even if no handler has read it,
+		// for example after a denial. The gateway's own reads move this deadline.
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(st.cfg.StallTimeout))
 	}
 	if x.multiplexed && st.cfg.StallTimeout > 0 {
@@ -201,10 +204,10 @@ func (st *state) endpoint(r *http.Request) otelauth.Endpoint {
 	}
 }
 
-// isHost reports whether host is empty or holds only the characters of a host and port (RFC 3986, section 3.2.2).
-// net/http checks Host of HTTP/1, but neither :authority of HTTP/2 nor the host in a proxy's description. Without this
-// check the rules would be applied to another host than the upstream receives, because net/http sends an invalid Host as
-// an empty one.
+// isHost reports whether host is empty or holds only the characters of a host and port (RFC
+// 3986, section 3.2.2). net/http checks Host of HTTP/1, but neither :authority of HTTP/2 nor the
+// host in a proxy's description. Without this check the rules would be applied to another host
+// than the upstream receives, because net/http sends an invalid Host as an empty one.
 func isHost(host string) bool {
 	for _, c := range []byte(host) {
 		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("-._~%!$&'()*+,;=:[]", rune(c)) {

@@ -115,8 +115,8 @@ func (h *headers) drops(name string) bool {
 	return false
 }
 
-// isPlainName reports whether every upstream reads the name as the same name. Letter case does not matter, because
-// net/http has made it uniform.
+// isPlainName reports whether every upstream reads the name as the same name. Letter case does
+// not matter, because net/http has made it uniform.
 func isPlainName(name string) bool {
 	for _, c := range []byte(name) {
 		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' {
@@ -126,8 +126,9 @@ func isPlainName(name string) bool {
 	return name != ""
 }
 
-// rewrite turns the client's request into the upstream's. ReverseProxy has removed hop-by-hop headers and those that
-// Connection names before, so a client cannot remove the gateway's headers with Connection.
+// rewrite turns the client's request into the upstream's. ReverseProxy has removed hop-by-hop
+// headers and those that Connection names before, so a client cannot remove the gateway's
+// headers with Connection.
 func (g *Gateway) rewrite(pr *httputil.ProxyRequest) {
 	in, out := pr.In, pr.Out
 	x := exchangeOf(in.Context())
@@ -197,8 +198,8 @@ func (x *exchange) setHeaders(in, out *http.Request) {
 	header["X-Request-Id"] = x.ids[:1:1]
 }
 
-// passTrace removes the client's trace context, because the client span writes its own. Without instrumentation the
-// context of a trusted caller passes unchanged.
+// passTrace removes the client's trace context, because the client span writes its own. Without
+// instrumentation the context of a trusted caller passes unchanged.
 func (g *Gateway) passTrace(in, out *http.Request) {
 	if g.uninstrumented && !g.mw.Untrusted(in) {
 		return
@@ -214,8 +215,8 @@ func (g *Gateway) passTrace(in, out *http.Request) {
 	}
 }
 
-// isHeaderSafe reports whether a header transmits name unchanged. Spaces at its ends would be lost in transit, which could
-// make it another account's name.
+// isHeaderSafe reports whether a header transmits name unchanged. Spaces at its ends would be
+// lost in transit, which could make it another account's name.
 func isHeaderSafe(name string) bool {
 	for _, c := range []byte(name) {
 		if c < ' ' && c != '\t' || c == 0x7f {
@@ -225,7 +226,8 @@ func isHeaderSafe(name string) bool {
 	return strings.Trim(name, " \t") == name
 }
 
-// joinGroups joins the names by commas. It leaves out names that the upstream could read as two groups or as another one.
+// joinGroups joins the names by commas. It leaves out names that the upstream could read as two
+// groups or as another one.
 func joinGroups(groups []string) string {
 	var b strings.Builder
 	for _, group := range groups {

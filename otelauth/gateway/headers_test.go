@@ -23,8 +23,8 @@ func basic(name, pass string) string {
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte(name+":"+pass))
 }
 
-// Clients cannot set the identity of the caller: not in another spelling, not in a trailer, and not by naming the gateway's
-// header in Connection.
+// Clients cannot set the identity of the caller: not in another spelling, not in a trailer, and
+// not by naming the gateway's header in Connection.
 func TestIdentityCannotBeForged(t *testing.T) {
 	t.Parallel()
 	var trailer http.Header
@@ -119,7 +119,8 @@ func TestIdentityHeadersAreConfigurable(t *testing.T) {
 	}
 }
 
-// Headers that show the upstream another path, host, method or client than the gateway judged do not reach it.
+// Headers that show the upstream another path, host, method or client than the gateway judged do
+// not reach it.
 func TestOverrideHeadersAreStripped(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, gateway.Config{Auth: otelauth.Config{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}}, nil)
@@ -151,7 +152,8 @@ func TestOverrideHeadersAreStripped(t *testing.T) {
 	equal(t, "X-Forwarded-Host", got["X-Forwarded-Host"], []string{s.addr})
 }
 
-// X-Forwarded-* carry what the gateway knows about the client; behind a trusted proxy, what the proxy reports.
+// X-Forwarded-* carry what the gateway knows about the client; behind a trusted proxy, what the
+// proxy reports.
 func TestForwardedHeaders(t *testing.T) {
 	t.Parallel()
 	loopback := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
@@ -214,7 +216,8 @@ func TestAuthorization(t *testing.T) {
 	}
 }
 
-// Every header of the list is removed, in every spelling that CGI or WSGI read as the same, and in trailers.
+// Every header of the list is removed, in every spelling that CGI or WSGI read as the same, and
+// in trailers.
 func TestDefaultStripHeaders(t *testing.T) {
 	t.Parallel()
 	var trailer http.Header

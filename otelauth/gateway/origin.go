@@ -12,8 +12,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/internal/pathform"
 )
 
-// origins refuses unsafe requests that a page of another origin makes a browser send. The browser adds the Basic
-// credentials automatically.
+// origins refuses unsafe requests that a page of another origin makes a browser send. The
+// browser adds the Basic credentials automatically.
 type origins struct {
 	protection http.CrossOriginProtection
 	exempt     []*pathform.Pattern
@@ -37,8 +37,8 @@ func newOrigins(cfg *Config, report report) *origins {
 	return o
 }
 
-// permit reports whether r may pass. A WebSocket handshake is a GET but opens a channel for any message, so it counts as
-// unsafe, and as a POST for patterns with a method.
+// permit reports whether r may pass. A WebSocket handshake is a GET but opens a channel for any
+// message, so it counts as unsafe, and as a POST for patterns with a method.
 func (o *origins) permit(r *http.Request) bool {
 	if isWebSocket(r.Header) && r.Method == http.MethodGet {
 		if r.Header["Origin"] == nil && r.Header["Sec-Fetch-Site"] == nil {

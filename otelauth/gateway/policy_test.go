@@ -166,7 +166,8 @@ func TestPublicIsExact(t *testing.T) {
 	}
 }
 
-// A rule for "/" restricts everything that no other rule names exactly, so no spelling needs to be foreseen.
+// A rule for "/" restricts everything that no other rule names exactly, so no spelling needs to
+// be foreseen.
 func TestDefaultRule(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, gateway.Config{Rules: []gateway.Rule{
@@ -366,8 +367,8 @@ func TestWebDAVTrees(t *testing.T) {
 	}
 }
 
-// A rule with a host applies to all spellings of the host, and to hosts that no rule names: only the upstream knows which
-// site it serves for them.
+// A rule with a host applies to all spellings of the host, and to hosts that no rule names: only
+// the upstream knows which site it serves for them.
 func TestHosts(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, gateway.Config{Rules: []gateway.Rule{

@@ -12,9 +12,9 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/gateway"
 )
 
-// wireCase is one entry of the protocol corpus: bytes on a connection, and how many requests of them reach the service.
-// 0: the answer is one refusal, after which the connection ends. Each entry that hides a second request
-// hides one without credentials, to /hidden.
+// wireCase is one entry of the protocol corpus: bytes on a connection, and how many requests of
+// them reach the service. 0: the answer is one refusal, after which the connection ends. Each
+// entry that hides a second request hides one without credentials, to /hidden.
 type wireCase struct {
 	name    string
 	bytes   string
@@ -102,7 +102,8 @@ func refusedOnTheWire() []wireCase {
 	return cases
 }
 
-// rewrittenOnTheWire are bytes that one parser reads leniently. The service receives only the strict form.
+// rewrittenOnTheWire are bytes that one parser reads leniently. The service receives only the
+// strict form.
 func rewrittenOnTheWire() []wireCase {
 	const chunked = "Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
 	return []wireCase{

@@ -70,7 +70,8 @@ func mutate(random *rand.Rand, cases []wireCase, insert []string) []byte {
 	return input
 }
 
-// mutationGateway is a gateway with short timeouts. It uses unix sockets, because a long run would use up all ports.
+// mutationGateway is a gateway with short timeouts. It uses unix sockets, because a long run
+// would use up all ports.
 func mutationGateway(t *testing.T) (upstream *wireUpstream, address string) {
 	t.Helper()
 	upstream = &wireUpstream{}
@@ -103,8 +104,8 @@ func unixListener(t testing.TB) net.Listener {
 	return l
 }
 
-// For every mutation of the corpus, each request that reaches the service is strict HTTP/1.1, carries the account's name,
-// and is one of those with credentials.
+// For every mutation of the corpus, each request that reaches the service is strict HTTP/1.1,
+// carries the account's name, and is one of those with credentials.
 func TestProtocolMutations(t *testing.T) {
 	t.Parallel()
 	var cases []wireCase

@@ -14,8 +14,8 @@ import (
 	"sync"
 )
 
-// wireUpstream is a service that reads HTTP/1.1 byte by byte according to RFC 9112 and records deviations. net/http would
-// accept bytes that another server reads as two requests.
+// wireUpstream is a service that reads HTTP/1.1 byte by byte according to RFC 9112 and records
+// deviations. net/http would accept bytes that another server reads as two requests.
 type wireUpstream struct {
 	mu         sync.Mutex
 	requests   []wireRequest
@@ -148,7 +148,8 @@ func (u *wireUpstream) fields(in *bufio.Reader) (map[string][]string, bool) {
 	}
 }
 
-// chunks reads a chunked body. A body that breaks off is not a deviation: the client may have disconnected.
+// chunks reads a chunked body. A body that breaks off is not a deviation: the client may have
+// disconnected.
 func (u *wireUpstream) chunks(in *bufio.Reader) (string, bool) {
 	var body strings.Builder
 	for {

@@ -34,8 +34,8 @@ func (g *Gateway) newProxy(st *state) http.Handler {
 	}
 }
 
-// modifyResponse makes sure that the response has exactly one X-Request-Id. The one in net/http's writer may be missing,
-// because a 1xx response clears it.
+// modifyResponse makes sure that the response has exactly one X-Request-Id. The one in
+// net/http's writer may be missing, because a 1xx response clears it.
 func modifyResponse(res *http.Response) error {
 	x := exchangeOf(res.Request.Context())
 	delete(x.writer.Header(), "X-Request-Id")
@@ -43,7 +43,8 @@ func modifyResponse(res *http.Response) error {
 	return nil
 }
 
-// transport sends a request to the upstream inside a client span. Unlike otelhttp's, the span does not record the query.
+// transport sends a request to the upstream inside a client span. Unlike otelhttp's, the span
+// does not record the query.
 type transport struct {
 	g        *Gateway
 	upstream *upstream
@@ -99,8 +100,8 @@ type callAttributes [5]attribute.KeyValue
 
 var callPool = sync.Pool{New: func() any { return new(callAttributes) }}
 
-// setAttributes sets all attributes of the call at once, including result, because the SDK copies its attributes with every
-// call.
+// setAttributes sets all attributes of the call at once, including result, because the SDK
+// copies its attributes with every call.
 func (t *transport) setAttributes(span trace.Span, r *http.Request, result attribute.KeyValue) {
 	if !span.IsRecording() {
 		return
@@ -117,7 +118,8 @@ func (t *transport) setAttributes(span trace.Span, r *http.Request, result attri
 	callPool.Put(all)
 }
 
-// responseBody ends the client span at the end of the body, and detects an upstream that fails within the body.
+// responseBody ends the client span at the end of the body, and detects an upstream that fails
+// within the body.
 type responseBody struct {
 	io.ReadCloser
 	g    *Gateway
@@ -193,11 +195,12 @@ func failureOf(ctx context.Context, x *exchange, err error) failure {
 	return unreachable
 }
 
-// statusClientClosedRequest is the status that signals record when the client disconnects before an answer. No client
-// receives it. The number is nginx's.
+// statusClientClosedRequest is the status that signals record when the client disconnects before
+// an answer. No client receives it. The number is nginx's.
 const statusClientClosedRequest = 499
 
-// upstreamFailed answers in place of the upstream. The answer does not contain err, which may name hosts.
+// upstreamFailed answers in place of the upstream. The answer does not contain err, which may
+// name hosts.
 func (g *Gateway) upstreamFailed(w http.ResponseWriter, r *http.Request, err error) {
 	x := exchangeOf(r.Context())
 	delete(x.writer.Header(), "X-Request-Id")

@@ -53,8 +53,8 @@ func TestStreaming(t *testing.T) {
 	}
 }
 
-// A body of any size is streamed: the upstream has its first part before the last is sent, and the gateway holds only
-// buffers. Not parallel, because it measures the heap of the process.
+// A body of any size is streamed: the upstream has its first part before the last is sent, and
+// the gateway holds only buffers. Not parallel, because it measures the heap of the process.
 func TestBodiesAreNotBuffered(t *testing.T) {
 	const size = 96 << 20
 	arrived := make(chan struct{})
@@ -135,7 +135,8 @@ func (s *site) upgrade(t testing.TB, protocol, header string) (int, net.Conn, *b
 
 func authorization(name, pass string) string { return "Authorization: " + basic(name, pass) + "\r\n" }
 
-// A WebSocket is a tunnel after a handshake that was judged. Any other protocol would be a tunnel that bypasses the rules.
+// A WebSocket is a tunnel after a handshake that was judged. Any other protocol would be a
+// tunnel that bypasses the rules.
 func TestWebSocket(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, gateway.Config{}, http.HandlerFunc(echo))
@@ -174,7 +175,8 @@ func TestUnaskedUpgrade(t *testing.T) {
 	equal(t, "status", res.StatusCode, http.StatusBadGateway)
 }
 
-// With 100-continue a refused request is answered before its body is sent, and any other is asked for its body.
+// With 100-continue a refused request is answered before its body is sent, and any other is
+// asked for its body.
 func TestExpectContinue(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, gateway.Config{}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -256,7 +258,8 @@ func grpcLike(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Grpc-Status", "0")
 }
 
-// HTTP/2 on both sides, with messages in both directions at once and the status in a trailer, as in gRPC.
+// HTTP/2 on both sides, with messages in both directions at once and the status in a trailer, as
+// in gRPC.
 func TestGRPC(t *testing.T) {
 	t.Parallel()
 	for _, network := range []string{"h2c", "unix+h2c", "https"} {
@@ -346,7 +349,8 @@ func TestUnixUpstream(t *testing.T) {
 	equal(t, "Host", s.last(t).Host, s.addr)
 }
 
-// An upstream that is unreachable, slow or dies leads to 502 or 504 with an event, never to a response that looks complete.
+// An upstream that is unreachable, slow or dies leads to 502 or 504 with an event, never to a
+// response that looks complete.
 func TestUpstreamFailures(t *testing.T) {
 	t.Parallel()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -448,7 +452,8 @@ func TestDeniedWithABodyThatStops(t *testing.T) {
 	}
 }
 
-// A client that stalls within its body does not hold the upstream. A client that disconnects is not an upstream failure.
+// A client that stalls within its body does not hold the upstream. A client that disconnects is
+// not an upstream failure.
 func TestSlowAndLeavingClients(t *testing.T) {
 	t.Parallel()
 	var ended atomic.Int32

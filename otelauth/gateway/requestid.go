@@ -13,8 +13,9 @@ import (
 // maxRequestIDBytes is the longest X-Request-Id of a caller that is kept.
 const maxRequestIDBytes = 128
 
-// requestID returns the caller's X-Request-Id if it is one field of letters, digits and "-_.:/+=@", and otherwise a new
-// one of 32 hexadecimal digits. It identifies only a request, so its randomness need not be secret.
+// requestID returns the caller's X-Request-Id if it is one field of letters, digits and
+// "-_.:/+=@", and otherwise a new one of 32 hexadecimal digits. It identifies only a request, so
+// its randomness need not be secret.
 func requestID(h http.Header) string {
 	if ids := h["X-Request-Id"]; len(ids) == 1 && isRequestID(ids[0]) {
 		return ids[0]

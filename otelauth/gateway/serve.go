@@ -23,9 +23,10 @@ type server struct {
 	ended chan struct{}
 }
 
-// Serve serves l until ctx ends. Then it drains: it waits for the requests in progress, for Config.DrainTimeout at most.
-// It returns nil, or an error with the number of requests that were cut. It refuses plaintext that the Config does not
-// allow. It closes l. A Gateway can serve several listeners at once.
+// Serve serves l until ctx ends. Then it drains: it waits for the requests in progress, for
+// Config.DrainTimeout at most. It returns nil, or an error with the number of requests that were
+// cut. It refuses plaintext that the Config does not allow. It closes l. A Gateway can serve
+// several listeners at once.
 func (g *Gateway) Serve(ctx context.Context, l net.Listener) error {
 	s, err := g.register(l)
 	if err != nil {
@@ -127,7 +128,8 @@ func (st *state) canServe(s *server) error {
 			"set CertFile and KeyFile, or name the proxies that terminate TLS in Auth.TrustedProxies, or listen on loopback", s.addr)}
 }
 
-// canServeAll returns why a server in use must not be served under st, or nil. The caller holds the lock.
+// canServeAll returns why a server in use must not be served under st, or nil. The caller holds
+// the lock.
 func (g *Gateway) canServeAll(st *state) error {
 	var problems []error
 	for s := range g.serving {
@@ -180,9 +182,10 @@ func (g *Gateway) await(ctx context.Context, match func(*exchange) bool) {
 	}
 }
 
-// Shutdown ends every Serve, which drains and returns its own error. It then stops what [New] started and closes the
-// middleware, which flushes its folded events. It waits until all of that is done or ctx ends. It may be called more than
-// once. Call it before the telemetry providers are shut down, even if Serve has returned.
+// Shutdown ends every Serve, which drains and returns its own error. It then stops what [New]
+// started and closes the middleware, which flushes its folded events. It waits until all of that
+// is done or ctx ends. It may be called more than once. Call it before the telemetry providers
+// are shut down, even if Serve has returned.
 func (g *Gateway) Shutdown(ctx context.Context) error {
 	g.mu.Lock()
 	if !g.closed {

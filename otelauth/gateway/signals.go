@@ -25,13 +25,13 @@ import (
 
 // The gateway's own events. Package audit emits those of attempts.
 const (
-	// EventUpstream is emitted when the upstream begins to fail and when it answers again. The spans and events of the
-	// requests record which of them failed.
+	// EventUpstream is emitted when the upstream begins to fail and when it answers again. The
+	// spans and events of the requests record which of them failed.
 	EventUpstream = attempt.Prefix + "gateway.upstream"
 	// EventStreamEnded is emitted when a stream is cut because its account lost its access.
 	EventStreamEnded = attempt.Prefix + "gateway.stream.ended"
-	// EventUnparsed is emitted, at most once a second and with their number, when connections end without a request that
-	// net/http can parse.
+	// EventUnparsed is emitted, at most once a second and with their number, when connections
+	// end without a request that net/http can parse.
 	EventUnparsed = attempt.Prefix + "gateway.unparsed"
 	// EventCertificate is emitted when the certificate is reloaded, and when the reload fails.
 	EventCertificate = attempt.Prefix + "gateway.certificate"
@@ -113,8 +113,9 @@ func (s *signals) emit(ctx context.Context, severity log.Severity, name, body st
 	s.logger.Emit(ctx, rec)
 }
 
-// minUpstreamInterval is the shortest time between two events about a failing upstream, so that an upstream that answers
-// every other request does not fill a disk. The metric counts every failure.
+// minUpstreamInterval is the shortest time between two events about a failing upstream, so that
+// an upstream that answers every other request does not fill a disk. The metric counts every
+// failure.
 const minUpstreamInterval = time.Second
 
 func (s *signals) upstreamFailed(ctx context.Context, kind failure) {

@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// streamWriter gives each write to an HTTP/2 stream its own deadline, as conn does for connections. A client that grants no
-// flow-control window would otherwise block the stream, and its connection to the upstream, for ever.
+// streamWriter gives each write to an HTTP/2 stream its own deadline, as conn does for
+// connections. A client that grants no flow-control window would otherwise block the stream, and
+// its connection to the upstream, for ever.
 type streamWriter struct {
 	http.ResponseWriter
 	x     *exchange

@@ -14,8 +14,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/gateway"
 )
 
-// A client that grants no flow-control window cannot hold its streams or the upstream: neither with the response of an
-// endpoint nor with a refusal.
+// A client that grants no flow-control window cannot hold its streams or the upstream: neither
+// with the response of an endpoint nor with a refusal.
 func TestStreamsWithoutAWindowEnd(t *testing.T) {
 	t.Parallel()
 	ended := make(chan struct{}, 1)
@@ -62,8 +62,8 @@ func TestStreamsWithoutAWindowEnd(t *testing.T) {
 	}
 }
 
-// net/http answers an unknown expectation without a handler and then reads the body. A client that sends no body cannot
-// hold the connection.
+// net/http answers an unknown expectation without a handler and then reads the body. A client
+// that sends no body cannot hold the connection.
 func TestExpectationWithoutABodyEnds(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, gateway.Config{StallTimeout: 100 * time.Millisecond}, nil)

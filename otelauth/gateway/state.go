@@ -14,8 +14,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/gateway/internal/policy"
 )
 
-// state is one compiled Config. A request is handled by the state under which its credentials were verified, from the
-// rules to the upstream.
+// state is one compiled Config. A request is handled by the state under which its credentials
+// were verified, from the rules to the upstream.
 type state struct {
 	cfg      Config
 	policy   *policy.Policy
@@ -27,7 +27,8 @@ type state struct {
 	proxy    http.Handler // nil with ForwardAuth
 }
 
-// compile checks cfg as a whole. With an error only auth is usable, to find the problems that otelauth reports.
+// compile checks cfg as a whole. With an error only auth is usable, to find the problems that
+// otelauth reports.
 func (g *Gateway) compile(cfg *Config, previous *state) (st *state, auth otelauth.Config, err error) {
 	st = &state{cfg: *cfg}
 	var problems []error
@@ -67,7 +68,8 @@ func (g *Gateway) compile(cfg *Config, previous *state) (st *state, auth otelaut
 	return st, auth, nil
 }
 
-// authConfig returns the configuration of the middleware. The fields that cfg.check reports are cleared.
+// authConfig returns the configuration of the middleware. The fields that cfg.check reports are
+// cleared.
 func (g *Gateway) authConfig(st *state) otelauth.Config {
 	auth := st.cfg.Auth
 	auth.Endpoint, auth.RequestID = st.endpoint, requestIDOf

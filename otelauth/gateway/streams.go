@@ -15,8 +15,9 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/gateway/internal/policy"
 )
 
-// streams holds every exchange in progress, in several lists so that requests do not wait for each other's lock. An exchange
-// is its own list node. Their number is bounded by the number of connections and HTTP/2 streams.
+// streams holds every exchange in progress, in several lists so that requests do not wait for
+// each other's lock. An exchange is its own list node. Their number is bounded by the number of
+// connections and HTTP/2 streams.
 type streams struct {
 	lists [16]streamList
 }
@@ -92,7 +93,8 @@ func (s *streams) find(match func(*exchange) bool) (found []*exchange) {
 	return found
 }
 
-// watchStreams judges every stream sweepsPerAge times within Config.MaxStreamAge, until the Gateway is shut down.
+// watchStreams judges every stream sweepsPerAge times within Config.MaxStreamAge, until the
+// Gateway is shut down.
 func (g *Gateway) watchStreams() {
 	defer close(g.watching)
 	for {
@@ -111,16 +113,17 @@ func (g *Gateway) watchStreams() {
 	}
 }
 
-// sweepsPerAge is how often a stream is judged within Config.MaxStreamAge. A revocation may come right after a sweep, and
-// the stream needs time to end.
+// sweepsPerAge is how often a stream is judged within Config.MaxStreamAge. A revocation may come
+// right after a sweep, and the stream needs time to end.
 const sweepsPerAge = 3
 
 func (g *Gateway) sweepPeriod() time.Duration {
 	return max(g.latest.Load().cfg.MaxStreamAge/sweepsPerAge, time.Millisecond)
 }
 
-// sweep aborts the streams whose account lost its access. Exchanges that began within the period are left to the next sweep,
-// so requests that are in progress during a Reconfigure are answered.
+// sweep aborts the streams whose account lost its access. Exchanges that began within the period
+// are left to the next sweep, so requests that are in progress during a Reconfigure are
+// answered.
 func (g *Gateway) sweep(period time.Duration) {
 	st := g.latest.Load()
 	now := st.cfg.Auth.Now()

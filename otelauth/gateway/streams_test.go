@@ -36,7 +36,8 @@ func endless(w http.ResponseWriter, r *http.Request) {
 	<-r.Context().Done()
 }
 
-// stream begins one exchange of each kind for an account. Each function returned waits for its end.
+// stream begins one exchange of each kind for an account. Each function returned waits for its
+// end.
 func (s *site) stream(t *testing.T, name, pass string) (ends []func()) {
 	t.Helper()
 	res, err := client(t).Do(s.request(t, "GET", "/admin/stream", name, pass, nil))
@@ -71,7 +72,8 @@ func (s *site) stream(t *testing.T, name, pass string) (ends []func()) {
 	return []func(){drain("the stream", lines), drain("the WebSocket", r), drain("the upload", upload), drain("the answer that does not come", silent)}
 }
 
-// Streams, uploads and WebSockets end when their account loses access, for any reason; others continue.
+// Streams, uploads and WebSockets end when their account loses access, for any reason; others
+// continue.
 func TestStreamsEndWithTheirAccount(t *testing.T) {
 	t.Parallel()
 	rules := []gateway.Rule{{Pattern: "/admin/", Groups: []string{"ops"}}, {Pattern: "/ws", Groups: []string{"ops"}}}
@@ -143,7 +145,8 @@ func (everybody) Verify(_ context.Context, name string, _ credential.Secret) (*v
 	return &verify.Account{Name: name}, nil
 }
 
-// A drain accepts no new connections, waits for requests in progress, and cuts those that last too long.
+// A drain accepts no new connections, waits for requests in progress, and cuts those that last
+// too long.
 func TestDrain(t *testing.T) {
 	t.Parallel()
 	release, begun := make(chan struct{}), make(chan struct{}, 1)

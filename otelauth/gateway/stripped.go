@@ -3,20 +3,21 @@
 
 package gateway
 
-// strippedGroup is a set of request headers that some products accept from a proxy in front of them. Clients must not be
-// able to set them.
+// strippedGroup is a set of request headers that some products accept from a proxy in front of
+// them. Clients must not be able to set them.
 type strippedGroup struct {
 	title      string
 	believedBy string // products
 	names      []string
 }
 
-// stripped is the single list of request headers that the gateway removes. A "*" at the end of a name matches any rest.
-// Well-known names that such a pattern covers are listed too, for proxies that support only exact names.
-// docs/stripped-headers.md and the strip lists of examples/gateway are generated from it.
+// stripped is the single list of request headers that the gateway removes. A "*" at the end of a
+// name matches any rest. Well-known names that such a pattern covers are listed too, for proxies
+// that support only exact names. docs/stripped-headers.md and the strip lists of
+// examples/gateway are generated from it.
 //
-// The list holds no credentials (X-Api-Key, X-Auth-Token, Impersonate-User), because the service checks those itself, and
-// no choice of a tenant (X-Scope-OrgID), which is the client's.
+// The list holds no credentials (X-Api-Key, X-Auth-Token, Impersonate-User), because the service
+// checks those itself, and no choice of a tenant (X-Scope-OrgID), which is the client's.
 var stripped = []strippedGroup{
 	{"Identity: any application", "forward authentication in general (Authelia, oauth2-proxy, Grafana, Gitea, Jenkins, CloudBeaver)", []string{
 		"Remote-*", "Remote-User", "Remote-Groups", "Remote-Name", "Remote-Email", "Remote-Addr", "Remote-Host",
@@ -105,11 +106,12 @@ var stripped = []strippedGroup{
 	}},
 }
 
-// DefaultStripHeaders returns the request headers of clients that the gateway always removes: those from which a server or
-// framework takes the caller's identity or address, or another host, path or method than the gateway judged. A "*" at the
-// end matches any rest; well-known names that such a pattern covers are in the list too. docs/stripped-headers.md lists
-// which products accept them. The gateway also removes every header whose name has characters other than letters, digits
-// and "-", because CGI and WSGI read X_Forwarded_User as X-Forwarded-User.
+// DefaultStripHeaders returns the request headers of clients that the gateway always removes:
+// those from which a server or framework takes the caller's identity or address, or another
+// host, path or method than the gateway judged. A "*" at the end matches any rest; well-known
+// names that such a pattern covers are in the list too. docs/stripped-headers.md lists which
+// products accept them. The gateway also removes every header whose name has characters other
+// than letters, digits and "-", because CGI and WSGI read X_Forwarded_User as X-Forwarded-User.
 func DefaultStripHeaders() []string {
 	var all []string
 	for _, group := range stripped {

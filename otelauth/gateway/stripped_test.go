@@ -54,7 +54,8 @@ func beneath(patterns []string, name string) bool {
 	})
 }
 
-// docs/stripped-headers.md shows the list. After a change run: go test ./otelauth/gateway -run TestStrippedHeadersPage -update.
+// docs/stripped-headers.md shows the list. After a change run: go test ./otelauth/gateway -run
+// TestStrippedHeadersPage -update.
 func TestStrippedHeadersPage(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile(strippedPage)
@@ -76,7 +77,8 @@ func TestStrippedHeadersPage(t *testing.T) {
 	}
 }
 
-// The list uses canonical names, holds no name twice, and no header that services need from clients.
+// The list uses canonical names, holds no name twice, and no header that services need from
+// clients.
 func TestStrippedHeadersAreWellFormed(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}

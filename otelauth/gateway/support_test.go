@@ -91,7 +91,8 @@ func (m *mutable) set(a verify.Accounts, err error) {
 
 var errStore = errors.New("store: connection refused")
 
-// site is a gateway on a real listener, with recorded telemetry, in front of an upstream that records its requests.
+// site is a gateway on a real listener, with recorded telemetry, in front of an upstream that
+// records its requests.
 type site struct {
 	*otelauthtest.Recorder
 	gw   *gateway.Gateway
@@ -224,7 +225,8 @@ func (s *site) get(t testing.TB, path, name, pass string) (*http.Response, strin
 	return s.do(t, s.request(t, http.MethodGet, path, name, pass, nil))
 }
 
-// raw sends bytes on a new connection and returns everything that the gateway sends until it closes.
+// raw sends bytes on a new connection and returns everything that the gateway sends until it
+// closes.
 func (s *site) raw(t testing.TB, bytes string) string {
 	t.Helper()
 	conn := s.dial(t)

@@ -24,8 +24,9 @@ const (
 	foreignParent = "00-" + foreignTrace + "-b7ad6b7169203331-01"
 )
 
-// With a trusted caller one trace leads from the caller to the upstream. With an untrusted caller the gateway starts a new
-// trace with a link, and no part of the caller's trace context passes.
+// With a trusted caller one trace leads from the caller to the upstream. With an untrusted
+// caller the gateway starts a new trace with a link, and no part of the caller's trace context
+// passes.
 func TestTraceContext(t *testing.T) {
 	t.Parallel()
 	for _, trusted := range []bool{true, false} {
@@ -142,7 +143,8 @@ func TestNothingSecretIsTold(t *testing.T) {
 	otelauthtest.NoSecrets(t, s.Recorder, secrets...)
 }
 
-// A public endpoint's answer to an anonymous caller is counted for its route; an answer to an account is an attempt.
+// A public endpoint's answer to an anonymous caller is counted for its route; an answer to an
+// account is an attempt.
 func TestPublicEndpoints(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, gateway.Config{Rules: siteRules}, nil)

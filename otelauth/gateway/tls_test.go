@@ -62,7 +62,8 @@ func (s *site) served(t testing.TB) string {
 	return conn.ConnectionState().PeerCertificates[0].SerialNumber.String()
 }
 
-// A new certificate is served soon after it is written. An incomplete or mismatched pair leaves the last good one in use.
+// A new certificate is served soon after it is written. An incomplete or mismatched pair leaves
+// the last good one in use.
 func TestCertificateReload(t *testing.T) {
 	t.Parallel()
 	certFile, keyFile, _ := newCertificate(t)

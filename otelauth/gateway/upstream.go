@@ -34,7 +34,8 @@ const (
 	continueTimeout     = time.Second
 )
 
-// newUpstream returns the upstream of cfg: that of the previous state if no setting of it has changed.
+// newUpstream returns the upstream of cfg: that of the previous state if no setting of it has
+// changed.
 func newUpstream(cfg *Config, previous *state) (*upstream, error) {
 	problem := func(field string, err error) error { return &ConfigError{Field: field, Err: err} }
 	u, network, address, err := parseUpstream(cfg.Upstream)
@@ -94,7 +95,8 @@ func newUpstream(cfg *Config, previous *state) (*upstream, error) {
 	return up, nil
 }
 
-// parseUpstream returns the scheme (http, https or h2c) and host of an upstream, and the network and address to dial.
+// parseUpstream returns the scheme (http, https or h2c) and host of an upstream, and the network
+// and address to dial.
 func parseUpstream(text string) (u *url.URL, network, address string, err error) {
 	const forms = "write http://host:port, https://host, h2c://host:port, unix:/path or unix+h2c:/path"
 	if text == "" {
@@ -136,7 +138,8 @@ func (up *upstream) RoundTrip(r *http.Request) (*http.Response, error) {
 	return up.transport.RoundTrip(r)
 }
 
-// close closes idle connections; requests in progress end normally. A nil upstream, as with ForwardAuth, does nothing.
+// close closes idle connections; requests in progress end normally. A nil upstream, as with
+// ForwardAuth, does nothing.
 func (up *upstream) close() {
 	if up == nil {
 		return

@@ -12,9 +12,10 @@
 //	case d.Allows(user):
 //	}
 //
-// In the terms of package pathform: of the rules that the path as sent matches exactly, the most specific ones name it. Every
-// other rule that a server may apply to the path restricts it too, unless a rule that names the path is an exception from
-// it. The path is public if at least one rule names it, all rules that name it are public, and no rule restricts it.
+// In the terms of package pathform: of the rules that the path as sent matches exactly, the most
+// specific ones name it. Every other rule that a server may apply to the path restricts it too,
+// unless a rule that names the path is an exception from it. The path is public if at least one
+// rule names it, all rules that name it are public, and no rule restricts it.
 package policy
 
 import (
@@ -30,7 +31,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/internal/pathform"
 )
 
-// Rule is who may call paths that match a pattern. Without Accounts and Groups it requires the credentials of any account.
+// Rule is who may call paths that match a pattern. Without Accounts and Groups it requires the
+// credentials of any account.
 type Rule struct {
 	Pattern   string // in the syntax of http.ServeMux
 	Public    bool   // requires no credentials
@@ -68,8 +70,8 @@ func (r *rule) allows(u otelauth.User) bool {
 	return slices.ContainsFunc(r.Groups, u.In)
 }
 
-// New returns the policy of the rules and all their problems. Paths with encoded slashes and the like are refused unless one
-// of the patterns rawPaths matches them.
+// New returns the policy of the rules and all their problems. Paths with encoded slashes and the
+// like are refused unless one of the patterns rawPaths matches them.
 func New(rules []Rule, rawPaths []string) (*Policy, []Problem) {
 	p := &Policy{named: make(map[string][]*rule)}
 	var problems []Problem
@@ -164,7 +166,8 @@ func (d *Decision) refuse(status int, reason attempt.Reason, detail string) {
 	d.Refusal = otelauth.Refusal{Status: status, Reason: reason, Detail: detail}
 }
 
-// Decide fills d with what r requires by its method, host and path, and by the destination of a WebDAV method.
+// Decide fills d with what r requires by its method, host and path, and by the destination of a
+// WebDAV method.
 func (p *Policy) Decide(r *http.Request, d *Decision) {
 	if detail := refusedMethod(r.Method); detail != "" {
 		d.refuse(http.StatusBadRequest, attempt.ReasonMethodRefused, detail)
@@ -277,7 +280,8 @@ func (q *query) named(found []*rule) []*rule {
 	return found
 }
 
-// restrict adds every rule that applies to the path, except those from which a rule that names the path is an exception.
+// restrict adds every rule that applies to the path, except those from which a rule that names
+// the path is an exception.
 func (q *query) restrict(named []*rule, applies func(*pathform.Pattern, *pathform.Path) bool) {
 	route := ""
 	for list := range q.candidates() {
@@ -317,7 +321,8 @@ func (q *query) candidates() iter.Seq[[]*rule] {
 	}
 }
 
-// mayBeHost reports whether a server may serve the request as one to host: it does not name another host of the rules.
+// mayBeHost reports whether a server may serve the request as one to host: it does not name
+// another host of the rules.
 func (q *query) mayBeHost(host string) bool {
 	return host == "" || host == q.host || !slices.Contains(q.policy.hosts, q.host)
 }

@@ -120,8 +120,8 @@ var upstreams = map[string]func(string) string{
 	"APPEND_SLASH": func(s string) string { return strings.TrimSuffix(s, "/") + "/" },
 }
 
-// chains visits every order of at most three transformations. After a final one (letter case, spaces, the last slash) no
-// decoding follows.
+// chains visits every order of at most three transformations. After a final one (letter case,
+// spaces, the last slash) no decoding follows.
 func chains(start string, visit func(how, s string)) {
 	final := map[string]bool{"lower": true, "Windows": true, "no slash at the end": true, "APPEND_SLASH": true}
 	var walk func(how, s string, depth int, ended bool)
@@ -142,8 +142,8 @@ func chains(start string, visit func(how, s string)) {
 	walk("as sent", start, 3, false)
 }
 
-// restricted returns the rules that a ServeMux applies to the path that the upstream has read. The public help inside the
-// restricted area is the only exception.
+// restricted returns the rules that a ServeMux applies to the path that the upstream has read.
+// The public help inside the restricted area is the only exception.
 func restricted(method, p string) (under []*policy.Rule) {
 	if !strings.HasPrefix(p, "/") || path.Clean(p) != p && path.Clean(p)+"/" != p || strings.ContainsAny(p, "%\\;") {
 		return nil // not read to its end
@@ -179,7 +179,8 @@ func parseTarget(raw string) *url.URL {
 	return u
 }
 
-// FuzzPolicy checks that the caller of a permitted request satisfies the rule of every path that an upstream may read.
+// FuzzPolicy checks that the caller of a permitted request satisfies the rule of every path that
+// an upstream may read.
 func FuzzPolicy(f *testing.F) {
 	for _, seed := range []string{
 		"/admin/x", "/Admin/x", "/admin%2fx", "/%2e/admin/x", "/admin;/x", "/x/../admin/", "/public/..%2fadmin/", "/public/..;/admin/",
@@ -242,7 +243,8 @@ func allows(r *policy.Rule, u otelauth.User) bool {
 	return len(r.Accounts)+len(r.Groups) == 0 || slices.Contains(r.Accounts, u.Name) || slices.ContainsFunc(r.Groups, u.In)
 }
 
-// FuzzPattern checks that the canonical spelling of a path opens a pattern exactly if http.ServeMux would choose it.
+// FuzzPattern checks that the canonical spelling of a path opens a pattern exactly if
+// http.ServeMux would choose it.
 func FuzzPattern(f *testing.F) {
 	for _, seed := range []string{"/", "/a", "/a/", "/a/b", "/a/b/", "/a/b/c", "/a/x/c", "/b/", "/b/{x}", "/%C3%A9", "/a/b/c/d"} {
 		f.Add(seed)

@@ -11,7 +11,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/internal/pathform"
 )
 
-// tree is what a WebDAV method (RFC 4918) does with a path and everything beneath it, as HTTP methods.
+// tree is what a WebDAV method (RFC 4918) does with a path and everything beneath it, as HTTP
+// methods.
 type tree struct {
 	method      string
 	source      []string
@@ -25,8 +26,9 @@ var trees = []tree{
 	{method: "PROPFIND", source: []string{"PROPFIND", http.MethodGet}}, // with Depth: infinity
 }
 
-// decideTree adds what a method requires that acts on a whole tree, and what the Destination field requires. A client may
-// send that field with any method, so it is judged with every method.
+// decideTree adds what a method requires that acts on a whole tree, and what the Destination
+// field requires. A client may send that field with any method, so it is judged with every
+// method.
 func (p *Policy) decideTree(r *http.Request, q *query) {
 	d := q.d
 	fields := r.Header["Destination"]
@@ -92,7 +94,8 @@ func (q *query) tree() {
 	q.restrict(nil, (*pathform.Pattern).Beneath)
 }
 
-// destination returns the request that would write to the Destination of r, or nil if the field is invalid.
+// destination returns the request that would write to the Destination of r, or nil if the field
+// is invalid.
 func destination(r *http.Request, fields []string) *http.Request {
 	// ParseRequestURI does not cut at "#".
 	u, err := url.ParseRequestURI(fields[0])

@@ -24,7 +24,8 @@ import (
 // patience is how long a client waits for an expected event.
 const patience = 60 * time.Second
 
-// counts are the observations of all clients. A client that has read a status knows that the attempt was recorded.
+// counts are the observations of all clients. A client that has read a status knows that the
+// attempt was recorded.
 type counts struct {
 	attempts, public atomic.Int64 // requests that are attempts, and anonymous requests to public endpoints
 	unparsed         atomic.Int64 // connections that sent no valid request
@@ -34,7 +35,8 @@ type counts struct {
 	right            atomic.Int64 // right credentials
 }
 
-// wire is one HTTP/1.1 connection without the retries of http.Client, so that requests can be counted.
+// wire is one HTTP/1.1 connection without the retries of http.Client, so that requests can be
+// counted.
 type wire struct {
 	net.Conn
 	in *bufio.Reader
@@ -356,8 +358,8 @@ func (s *soak) gone(ctx context.Context, n int) {
 	}
 }
 
-// halfAnswer makes the upstream abort within its response. The connection ends then, with or without the head of the
-// response. The response must not look complete.
+// halfAnswer makes the upstream abort within its response. The connection ends then, with or
+// without the head of the response. The response must not look complete.
 func (s *soak) halfAnswer(w *wire, id string) {
 	res, err := w.send(request(http.MethodGet, "/private/die", &alice, "X-Request-Id: "+id))
 	_, arrived := s.upstream.hanging.LoadAndDelete(id)
@@ -376,7 +378,8 @@ func (s *soak) halfAnswer(w *wire, id string) {
 	}
 }
 
-// hangUp disconnects when the request has reached the upstream. While the upstream is down, the gateway answers instead.
+// hangUp disconnects when the request has reached the upstream. While the upstream is down, the
+// gateway answers instead.
 func (s *soak) hangUp(ctx context.Context, w *wire, id string) {
 	if _, err := w.Write(request(http.MethodGet, "/private/hang", &alice, "X-Request-Id: "+id)); err != nil {
 		s.violations.add("gone: %v", err)

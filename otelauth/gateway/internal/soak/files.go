@@ -29,7 +29,8 @@ var (
 	root  = login{"root", "toor and more"}
 	// temp is revoked repeatedly.
 	temp = login{"temp", "for the time being"}
-	// victim is the account whose password the bad clients guess, so that no other account is throttled.
+	// victim is the account whose password the bad clients guess, so that no other account is
+	// throttled.
 	victim = login{"victim", "never guessed"}
 )
 
@@ -80,7 +81,8 @@ func (f *files) certificate() error {
 	return f.replace(certFile, c.CertPEM)
 }
 
-// accounts writes the accounts, temp only with withTemp. The content always differs from the previous one.
+// accounts writes the accounts, temp only with withTemp. The content always differs from the
+// previous one.
 func (f *files) accounts(withTemp bool) error {
 	f.changes++
 	var b strings.Builder

@@ -1,9 +1,9 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command soak runs a gateway under mixed load: good, bad, slow and disconnecting clients at once, while accounts,
-// configuration and certificate change every second, accounts are revoked, and the upstream dies and comes back. It exits
-// with status 1 if
+// Command soak runs a gateway under mixed load: good, bad, slow and disconnecting clients at
+// once, while accounts, configuration and certificate change every second, accounts are revoked,
+// and the upstream dies and comes back. It exits with status 1 if
 //   - a request has no answer or no event,
 //   - a request reaches a protected path without right credentials,
 //   - a stream outlives its account, or

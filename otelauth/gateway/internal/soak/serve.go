@@ -34,7 +34,8 @@ import (
 type state struct {
 	Goroutines, Descriptors int
 	HeapBytes               uint64 // after a collection
-	// Events counts attempt events, and PublicEvents those of public responses. A folded event counts for all it covers.
+	// Events counts attempt events, and PublicEvents those of public responses. A folded event
+	// counts for all it covers.
 	Events, PublicEvents int64
 	// Attempts and Public are the metrics, Spans the number of server spans.
 	Attempts, Public, Spans          int64
@@ -176,7 +177,8 @@ func (s *service) config(users *htpasswd.File) gateway.Config {
 	}
 }
 
-// reload alternates between reloading the accounts and replacing the configuration with another store.
+// reload alternates between reloading the accounts and replacing the configuration with another
+// store.
 func (s *service) reload() error {
 	s.reloads++
 	if s.reloads%2 == 1 {

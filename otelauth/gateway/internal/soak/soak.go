@@ -49,7 +49,8 @@ func (f *violations) err() error {
 	return errors.Join(all...)
 }
 
-// soak is the process of the clients and the upstream. The gateway runs in another, so that its resources can be counted.
+// soak is the process of the clients and the upstream. The gateway runs in another, so that its
+// resources can be counted.
 type soak struct {
 	stderr     io.Writer
 	dir        string
@@ -142,7 +143,8 @@ func (s *soak) command(name string) (st state, err error) {
 	return st, nil
 }
 
-// run compares two idle moments: one after a first part of the load, which fills caches and pools, and one at the end.
+// run compares two idle moments: one after a first part of the load, which fills caches and
+// pools, and one at the end.
 func (s *soak) run(ctx context.Context, d time.Duration, each int, stdout io.Writer) error {
 	first := min(d/3, 10*time.Second)
 	if err := s.load(ctx, first, each); err != nil {
@@ -246,7 +248,8 @@ func (s *soak) mortality(ctx context.Context) {
 	}
 }
 
-// The allowed growth between two idle moments: a running sweep or timer, and tables that are not full yet.
+// The allowed growth between two idle moments: a running sweep or timer, and tables that are not
+// full yet.
 const (
 	moreGoroutines  = 5
 	moreDescriptors = 5
@@ -284,8 +287,8 @@ func (s *soak) quiet(ctx context.Context, before *state) (state, error) {
 	}
 }
 
-// overloadedShare is the percentage of right credentials that may be answered 503. The machine may be small, and after every
-// change of the configuration all passwords are hashed again.
+// overloadedShare is the percentage of right credentials that may be answered 503. The machine
+// may be small, and after every change of the configuration all passwords are hashed again.
 const overloadedShare = 5
 
 // judge compares the recorded signals with the requests that were made.

@@ -19,7 +19,8 @@ import (
 	"time"
 )
 
-// upstream is the service behind the gateway. It restarts repeatedly, and checks every request that reaches it.
+// upstream is the service behind the gateway. It restarts repeatedly, and checks every request
+// that reaches it.
 type upstream struct {
 	address    string
 	violations *violations
@@ -136,7 +137,8 @@ func (u *upstream) stream(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// socket switches protocols according to RFC 6455 and then echoes bytes, because the gateway does not read the tunnel.
+// socket switches protocols according to RFC 6455 and then echoes bytes, because the gateway
+// does not read the tunnel.
 func (u *upstream) socket(w http.ResponseWriter, r *http.Request) {
 	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
 		http.Error(w, "no handshake", http.StatusBadRequest)
