@@ -151,7 +151,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// recipient supports. Otherwise a client could give network.protocol.version ten values.
 		r.Proto, r.ProtoMinor = "HTTP/1.1", 1
 	}
-	if r.Header["Baggage"] != nil && g.mw.Untrusted(r) {
+	if baggage := r.Header["Baggage"]; baggage != nil && (isLongBaggage(baggage) || g.mw.Untrusted(r)) {
 		delete(r.Header, "Baggage") // before it is extracted
 	}
 	g.streams.add(x)

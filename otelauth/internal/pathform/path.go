@@ -4,41 +4,45 @@
 package pathform
 
 import (
-	"bytes"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"unicode/utf8"
 )
 
-// The bounds of a path. What is beyond them cannot be compared in the time that a request without credentials may cost.
+// The limits of a path. Longer paths cannot be compared in the time that a request without
+// credentials may cost.
 const (
-	MaxBytes    = 8 << 10 // of the path as it was sent
-	maxSegments = 256
-	maxScripts  = 3 // segments such as "index.php"; patterns begin anew behind each of them
+	MaxBytes    = 8 << 10 // length of the path as it was sent
+	maxSegments = 256     // empty ones included
+	maxRepeated = 256     // characters that are percent-encoded more than once
+	maxScripts  = 3       // segments such as "index.php"; patterns may begin again after each of them
 )
 
-// Path is the path of one request, in the forms in which patterns are compared with it. The zero Path is empty;
-// [Path.Read] fills it. It may be read again, which reuses its memory (64 KiB at most). It is not safe for concurrent use.
+// Path is the path of one request in the forms that patterns are compared with. The zero Path is
+// empty; [Path.Read] fills it and may be called again, which reuses its memory (64 KiB at most).
+// It is not safe for concurrent use.
 type Path struct {
-	// Refusal says why the path cannot be compared, as a sentence for the caller. "" is a path that can be.
+	// Refusal is why the path cannot be compared, as a sentence for the caller, or "" if it can
+	// be.
 	Refusal string
-	// TooLong reports that Refusal is about the length of the path.
+	// TooLong reports whether the path was refused because of its length.
 	TooLong bool
-	// Unusual names what servers are known to disagree about, such as "an encoded slash". Such a path opens nothing. ""
-	// is a path that every server splits into the same segments.
+	// Unusual names a part of the path about which servers disagree, such as "an encoded slash";
+	// such a path opens nothing. "" is a path that every server splits into the same segments.
 	Unusual string
 
-	sent   []byte // as the client sent it, as far as net/url keeps that
-	exact  bool   // the spelling in which a pattern may open it
-	loose  bool   // a slash may be data, or an empty segment may be one
-	script int    // index of the last segment as sent that is a program with a path of its own behind it; -1 is none
+	sent   []byte // as the client sent it, as far as net/url preserves it
+	exact  bool   // the path has the spelling in which a pattern may open it
+	loose  bool   // a slash may be data, or an empty segment may count as one
+	script int    // index of the last script segment with a path after it, or -1
 
-	decoded  []byte    // percent-decoded until nothing is left to decode
-	skeleton []byte    // the texts of segments
+	decoded  []byte    // percent-decoded repeatedly until no encoding is left
+	skeleton []byte    // holds the texts of segments
 	segments []segment // without empty ones
-	// dropped are the segments in the reading of a server that leaves out what is not UTF-8, and spare are their texts. Empty
-	// without such bytes.
+	// dropped are the segments for a server that drops bytes that are not UTF-8, and spare holds
+	// their texts. Both are empty without such bytes.
 	dropped []segment
 	spare   []byte
 }
@@ -46,22 +50,25 @@ type Path struct {
 // segment is one segment of a skeleton.
 type segment struct {
 	text   []byte
-	length int  // of the segment in the skeleton; text is without the spaces at its begin
-	ends   bool // a server may take the path to end in it
-	script bool // a program, to which a server may hand the rest of the path; then it ends as well
+	length int  // of the segment in the skeleton; text has no leading spaces
+	ends   bool // a server may end the path within it
+	script bool // a script to which a server may pass the rest of the path; implies ends
 }
 
-// paths are reused, so that a request costs no allocation.
+// paths holds unused Paths, so that a request needs no allocation.
 var paths = sync.Pool{New: func() any { return new(Path) }}
 
-// Get returns the path of u. [Path.Free] gives its memory back.
+// Get returns the path of u. Call [Path.Free] after use.
 func Get(u *url.URL) *Path {
 	p := paths.Get().(*Path)
 	p.Read(u)
 	return p
 }
 
-// Free ends the use of p.
+// SentBytes returns the length of the path as it was sent.
+func (p *Path) SentBytes() int { return len(p.sent) }
+
+// Free returns p for reuse. Do not use p afterwards.
 func (p *Path) Free() { paths.Put(p) }
 
 // Read fills p with the path of u.
@@ -84,13 +91,10 @@ func (p *Path) Read(u *url.URL) {
 		p.tooLong()
 		return
 	case len(p.sent) == 0 || p.sent[0] != '/':
-		p.refuse("The request names no path that begins with a slash.")
+		p.refuse("The path of the request does not begin with a slash.")
 		return
 	}
-	rewritten := p.checkSent()
-	if p.decode() && rewritten {
-		p.refuse("The path holds an encoded slash beside characters that must be percent-encoded.")
-	}
+	p.decode()
 	if p.Refusal != "" {
 		return
 	}
@@ -122,172 +126,213 @@ func (p *Path) unusual(what string) {
 	}
 }
 
-// checkSent looks at the bytes as they were sent. It reports whether net/url would write them in another way, which is the way in
-// which they are forwarded.
-func (p *Path) checkSent() (rewritten bool) {
-	for i := 1; i < len(p.sent); i++ {
-		switch c := p.sent[i]; {
-		case plain[c]:
-		case c == '/':
-			if p.sent[i-1] != '/' {
-				continue
-			}
-			if i == 1 {
-				p.refuse(refuseEmptyFirst)
-				return false
-			}
-			p.unusual("an empty segment")
-			p.loose = true
-		case c == '%':
-			if i+2 < len(p.sent) && isUnreserved(unhex(p.sent[i+1])<<4|unhex(p.sent[i+2])) {
-				p.exact = false
-			}
-		default:
-			p.exact = false
-			rewritten = rewritten || c != ';'
-		}
-	}
-	return rewritten
-}
-
-// appendEscaped appends what net/url writes for a path of which it keeps no other encoding.
+// appendEscaped appends the encoding that net/url writes for a path without a RawPath.
 func appendEscaped(sent []byte, path string) []byte {
-	plain := 0
-	for plain < len(path) && unescaped[path[plain]] {
-		plain++
-	}
-	sent = append(sent, path[:plain]...)
-	for _, c := range []byte(path[plain:]) {
-		if unescaped[c] {
-			sent = append(sent, c)
-		} else {
+	done := 0
+	for i := range len(path) {
+		if c := path[i]; !unescaped[c] {
+			sent = append(sent, path[done:i]...)
 			sent = append(sent, '%', upperHex[c>>4], upperHex[c&0xf])
+			done = i + 1
 		}
 	}
-	return sent
+	return append(sent, path[done:]...)
 }
 
 // unescaped are the bytes of a path that net/url does not escape.
 var unescaped = table("$&+,/:;=@")
 
-// table returns the unreserved characters and signs.
-func table(signs string) (t [256]bool) {
+// table returns the set of the unreserved characters and extra.
+func table(extra string) (t [256]bool) {
 	for c := range t {
-		t[c] = isUnreserved(byte(c)) || strings.IndexByte(signs, byte(c)) >= 0
+		t[c] = isUnreserved(byte(c)) || strings.IndexByte(extra, byte(c)) >= 0
 	}
 	return t
 }
 
 const upperHex = "0123456789ABCDEF"
 
-// plain are the bytes that a pattern compares as themselves: the unreserved characters of RFC 3986 and some signs. A semicolon is
-// not among them: servlet containers cut segments at it.
+// plain are the bytes that the canonical spelling does not encode: the unreserved characters of
+// RFC 3986 and some others. The semicolon is not among them, because servlet containers cut
+// segments at it.
 var plain = table("!$&'()*+,=:@[]")
 
 func isUnreserved(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '.' || c == '_' || c == '~'
 }
 
-// decode fills p.decoded: percent-encoding is removed until none is left, in one pass over a stack. It reports whether
-// there was an encoded slash or backslash.
-func (p *Path) decode() (encodedSlash bool) {
-	if bytes.IndexByte(p.sent, '%') < 0 {
-		p.decoded = append(p.decoded, p.sent...)
-		return false
+// The meanings of a byte of a path during decoding.
+const (
+	isOdd       = 1 << iota // a path with it opens nothing
+	isRewritten             // net/url forwards it in another encoding
+	isSlash                 // encoded slash or backslash
+	isRepeated              // was encoded more than once
+	isEmpty                 // ends an empty segment
+	isMark                  // needs further checks
+)
+
+// sentKinds are the meanings of bytes as sent, encodedKinds those of percent-encoded bytes.
+var sentKinds, encodedKinds = func() (sent, encoded [256]byte) {
+	for i := range sent {
+		switch c := byte(i); {
+		case c == '/', c == '%':
+			sent[i] = isMark
+		case c == ';':
+			sent[i] = isMark | isOdd
+		case !plain[c]:
+			sent[i] = isOdd | isRewritten
+		}
+		switch c := byte(i); {
+		case c == '/', c == '\\':
+			encoded[i] = isMark | isSlash
+		case c == '%', c == ';':
+			encoded[i] = isMark
+		case isUnreserved(c):
+			encoded[i] = isOdd
+		}
 	}
-	out := p.decoded
-	afterSemicolon, double := false, false
-	percent := -1 // where the last percent sign is that was not decoded: it was encoded, or net/url would have refused the path
-	for i := 0; i < len(p.sent); i++ {
-		c, encoded := p.sent[i], false
-		if c == '%' && i+2 < len(p.sent) && hex[p.sent[i+1]] && hex[p.sent[i+2]] {
-			c, encoded = unhex(p.sent[i+1])<<4|unhex(p.sent[i+2]), true
+	return sent, encoded
+}()
+
+// decode checks the bytes as sent and fills p.decoded. One pass with a stack removes
+// percent-encoding until none is left.
+func (p *Path) decode() {
+	sent, seen := p.sent, byte(0)
+	out := slices.Grow(p.decoded, len(sent))[:len(sent)]
+	n, slashes, repeated := 0, 0, 0
+	hasSemicolon := false // in this segment
+	percent := -1         // index of the last percent sign that may begin an encoding
+	for i := 0; i < len(sent); i++ {
+		c := sent[i]
+		kind := sentKinds[c]
+		switch {
+		case kind&isMark == 0:
+		case c == '/':
+			hasSemicolon = false
+			if slashes++; slashes > maxSegments+1 {
+				p.refuse(refuseSegments)
+				return
+			}
+			if i > 0 && sent[i-1] == '/' {
+				kind |= isEmpty
+			}
+			if i == 1 {
+				p.refuse(refuseEmptyFirst)
+				return
+			}
+		case c == '%' && i+2 < len(sent) && nibbles[sent[i+1]]|nibbles[sent[i+2]] < 16:
+			c = nibbles[sent[i+1]]<<4 | nibbles[sent[i+2]]
+			kind = encodedKinds[c]
 			i += 2
 		}
-		out = append(out, c)
-		// It may complete an escape, and what that stands for may complete another one.
-		for percent >= 0 && len(out)-percent <= longestEscape && hex[c] {
-			n, b, width := escapeAtEnd(out)
-			if n == 0 {
-				break
+		out[n] = c
+		n++
+		seen |= kind
+		if percent >= 0 {
+			var done int
+			if n, percent, done = collapse(out[:n], percent); done > 0 {
+				c = out[n-1]
+				kind = encodedKinds[c] | isRepeated
+				if repeated += done; repeated > maxRepeated {
+					p.refuse("The path holds more than 256 characters that are percent-encoded more than once.")
+					return
+				}
+				seen |= kind
 			}
-			out = append(out[:len(out)-n], b[:width]...)
-			c, encoded, double = out[len(out)-1], true, true
-			before := max(0, len(out)-longestEscape) // no earlier one can be completed
-			percent = before + bytes.LastIndexByte(out[before:len(out)-1], '%')
-			if percent < before {
-				percent = -1
-			}
+		}
+		if kind&isMark == 0 {
+			continue
 		}
 		switch {
 		case c == '%':
-			percent = len(out) - 1
+			percent = n - 1
 		case c == ';':
-			afterSemicolon = true
-		case encoded && (c == '/' || c == '\\'):
-			encodedSlash = true
-			if afterSemicolon {
-				p.refuse("The path holds an encoded slash behind a semicolon.")
-			}
-		case c == '/':
-			afterSemicolon = false
+			hasSemicolon = true
+		case kind&isSlash != 0 && hasSemicolon:
+			p.refuse("The path holds an encoded slash after a semicolon.")
+			return
 		}
 	}
-	p.decoded = out
-	if double {
-		p.unusual("double percent-encoding")
+	p.decoded = out[:n]
+	p.note(seen)
+}
+
+// note records the consequences of the meanings of all bytes.
+func (p *Path) note(seen byte) {
+	if seen&isOdd != 0 {
+		p.exact = false
 	}
-	if encodedSlash {
-		p.unusual("an encoded slash or backslash")
+	if seen&isEmpty != 0 {
+		p.unusual("an empty segment")
 		p.loose = true
 	}
-	return encodedSlash
+	if seen&isRepeated != 0 {
+		p.unusual("double percent-encoding")
+	}
+	if seen&isSlash != 0 {
+		p.unusual("an encoded slash or backslash")
+		p.loose = true
+		if seen&isRewritten != 0 {
+			p.refuse("The path holds an encoded slash and characters that must be percent-encoded.")
+		}
+	}
+}
+
+// collapse decodes the percent-encoding that the last byte of out completes, and repeats that
+// for the decoded byte. percent is the index of the last percent sign before that byte. It
+// returns the length of out, the index of the last percent sign that may still begin an encoding
+// (or -1), and the number of encodings that it decoded.
+func collapse(out []byte, percent int) (n, _, done int) {
+	n = len(out)
+	for percent >= 0 && nibbles[out[n-1]] < 16 {
+		size, b, width := escapeAtEnd(out[:n])
+		if size == 0 {
+			break
+		}
+		n += copy(out[n-size:], b[:width]) - size
+		done++
+		for percent = n - 2; percent >= 0 && out[percent] != '%'; percent-- {
+			if percent <= n-longestEscape {
+				return n, -1, done
+			}
+		}
+	}
+	if n-percent >= longestEscape {
+		percent = -1
+	}
+	return n, percent, done
 }
 
 const longestEscape = len("%u0041")
 
-// escapeAtEnd returns the length of the percent-encoding at the end of out and what it stands for; 0 when there is none.
+// escapeAtEnd returns the length of the percent-encoding at the end of out, or 0, and the
+// decoded bytes.
 func escapeAtEnd(out []byte) (n int, b [utf8.UTFMax]byte, width int) {
-	if l := len(out); l >= 3 && out[l-3] == '%' && hex[out[l-2]] {
-		b[0] = unhex(out[l-2])<<4 | unhex(out[l-1])
+	if l := len(out); l >= 3 && out[l-3] == '%' && nibbles[out[l-2]] < 16 {
+		b[0] = nibbles[out[l-2]]<<4 | nibbles[out[l-1]]
 		return 3, b, 1
-	} else if l >= 6 && out[l-6] == '%' && out[l-5]|0x20 == 'u' && hex[out[l-4]] && hex[out[l-3]] && hex[out[l-2]] {
-		r := rune(unhex(out[l-4]))<<12 | rune(unhex(out[l-3]))<<8 | rune(unhex(out[l-2]))<<4 | rune(unhex(out[l-1]))
+	} else if l >= 6 && out[l-6] == '%' && out[l-5]|0x20 == 'u' && nibbles[out[l-4]] < 16 && nibbles[out[l-3]] < 16 && nibbles[out[l-2]] < 16 {
+		r := rune(nibbles[out[l-4]])<<12 | rune(nibbles[out[l-3]])<<8 | rune(nibbles[out[l-2]])<<4 | rune(nibbles[out[l-1]])
 		return 6, b, utf8.EncodeRune(b[:], r)
 	}
 	return 0, b, 0
 }
 
-// holdsEscape reports whether something in s is percent-encoded.
-func holdsEscape(s []byte) bool {
-	for i, c := range s {
-		if c == '%' && isEscape(s[i:]) {
-			return true
-		}
-	}
-	return false
-}
-
-// isEscape reports whether s begins with a percent-encoding, that of IIS (%u0041) included.
+// isEscape reports whether s begins with a percent-encoding, including that of IIS (%u0041).
 func isEscape(s []byte) bool {
-	if len(s) >= 3 && hex[s[1]] && hex[s[2]] {
+	if len(s) >= 3 && nibbles[s[1]] < 16 && nibbles[s[2]] < 16 {
 		return true
 	}
-	return len(s) >= 6 && s[1]|0x20 == 'u' && hex[s[2]] && hex[s[3]] && hex[s[4]] && hex[s[5]]
+	return len(s) >= 6 && s[1]|0x20 == 'u' && nibbles[s[2]] < 16 && nibbles[s[3]] < 16 && nibbles[s[4]] < 16 && nibbles[s[5]] < 16
 }
 
-// hex are the hexadecimal digits.
-var hex = func() (table [256]bool) {
-	for _, c := range "0123456789abcdefABCDEF" {
-		table[c] = true
+// nibbles are the values of hexadecimal digits; other bytes have 255.
+var nibbles = func() (table [256]byte) {
+	for i := range table {
+		table[i] = 255
+	}
+	for v, c := range []byte(upperHex) {
+		table[c], table[c|0x20] = byte(v), byte(v)
 	}
 	return table
 }()
-
-// unhex returns the value of a hexadecimal digit.
-func unhex(c byte) byte {
-	if c <= '9' {
-		return c - '0'
-	}
-	return c&0xf + 9
-}

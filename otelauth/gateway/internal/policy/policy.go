@@ -125,10 +125,10 @@ func (r *rule) check() error {
 	switch {
 	case r.Public && (len(r.Accounts) > 0 || len(r.Groups) > 0):
 		return errors.New("a public rule admits every caller; remove Accounts and Groups, or Access")
-	case r.Public && r.IsEverything() && r.Method() != http.MethodOptions:
-		return fmt.Errorf("opens every path; write %q for the root page", strings.TrimSuffix(r.String(), r.Route())+"/{$}")
 	case slices.Contains(r.Accounts, ""), slices.Contains(r.Groups, ""):
 		return errors.New("a name in Accounts or Groups is empty; remove it")
+	case r.Public:
+		return r.CheckPublic()
 	}
 	return nil
 }
