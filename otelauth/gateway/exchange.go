@@ -76,7 +76,7 @@ func exchangeOf(ctx context.Context) *exchange {
 // it, isPermitted answers 403.
 func (x *exchange) isPermitted(w http.ResponseWriter, r *http.Request) bool {
 	user, _ := otelauth.UserFromContext(r.Context())
-	detail := ""
+	var detail string
 	switch {
 	case !x.decision.Allows(user):
 		detail = "This account may not do this."

@@ -28,5 +28,5 @@ func Write(w http.ResponseWriter, status int, detail, traceID string) {
 	if err != nil {
 		return // strings and an int always marshal
 	}
-	_, _ = w.Write(append(body, '\n')) //nolint:gosec // G705: JSON with its own media type, not HTML
+	_, _ = w.Write(append(body, '\n'))
 }
