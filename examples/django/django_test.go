@@ -18,7 +18,7 @@ import (
 	"github.com/otelauth/otelauth-go/internal/testkit"
 )
 
-// row is one request, what the client gets and what is told.
+// row is one request, the response, and the recorded event.
 type row struct {
 	what         string
 	method, path string
@@ -58,14 +58,14 @@ var rows = []row{
 	{"authenticated, 200 of the REST framework", "GET", "/reports/", basic("alice", "wonderland"), nil, 200, "success", "", "alice", true},
 	{"authenticated, 403 from a permission", "GET", "/staff/", basic("alice", "wonderland"), nil, 403, "success", "", "alice", true},
 	{"the same for staff", "GET", "/staff/", basic("bob", "builder"), nil, 200, "success", "", "bob", true},
-	{"a client that says it is somebody else", "GET", "/staff/", basic("alice", "wonderland"),
+	{"a client that claims another identity", "GET", "/staff/", basic("alice", "wonderland"),
 		http.Header{"Remote-User": {"bob"}, "Remote_user": {"bob"}, "X-Forwarded-User": {"bob"}}, 403, "success", "", "alice", true},
 	{"the view's own 401", "GET", "/legacy/", basic("alice", "wonderland"), nil, 401, "success", "", "alice", true},
 	{"the same with its key", "GET", "/legacy/", basic("alice", "wonderland"), http.Header{"X-Legacy-Key": {"opensesame"}}, 200, "success", "", "alice", true},
-	{"unprotected view, nobody", "GET", "/export/", nobody, nil, 401, "missing", "", "", false},
+	{"unprotected view, anonymous", "GET", "/export/", nobody, nil, 401, "missing", "", "", false},
 	{"unprotected view, wrong password", "POST", "/export/", basic("bob", "wonderland"), nil, 401, "failure", "wrong_password", "bob", false},
-	{"unprotected view, somebody", "GET", "/export/", basic("alice", "wonderland"), nil, 200, "success", "", "alice", true},
-	{"a path that nobody named", "GET", "/nowhere/", basic("alice", "wonderland"), nil, 404, "success", "", "alice", true},
+	{"unprotected view, right password", "GET", "/export/", basic("alice", "wonderland"), nil, 200, "success", "", "alice", true},
+	{"a path without a rule", "GET", "/nowhere/", basic("alice", "wonderland"), nil, 404, "success", "", "alice", true},
 }
 
 func (r *row) route() string {
@@ -125,10 +125,10 @@ func TestTable(t *testing.T) {
 			t.Errorf("%s: trace id %q, request ids %q", r.what, e.TraceID, e.RequestID)
 		}
 		if !r.django && !strings.Contains(got.body, e.TraceID) {
-			t.Errorf("%s: the denial does not say its trace id: %s", r.what, got.body)
+			t.Errorf("%s: the denial has no trace id: %s", r.what, got.body)
 		}
 
-		// The site's own line has the trace id of the event, and what did not get through has none.
+		// The site's own line has the trace id of the event. A denied request has no line.
 		line := fmt.Sprintf("INFO trace_id=%s user=%s shop.requests %s %s %d", e.TraceID, r.user, r.method, r.path, r.status)
 		logged := "–"
 		if r.django {
@@ -158,7 +158,7 @@ func TestTable(t *testing.T) {
 		table = append(table, fmt.Sprintf("| %s | %s %s | %d | %s | %s | %s | %s | %s |", r.what, r.method, r.path, e.Status, e.Outcome, reason, e.Route, user, logged))
 	}
 
-	// An endpoint that is public by rule is no attempt, and counted.
+	// A request to a public endpoint is not an attempt, but it is counted.
 	if got := s.do(t, http.MethodGet, "/health/", http.Header{"User-Agent": {"prober"}}); got.status != http.StatusOK {
 		t.Errorf("/health/ is %d", got.status)
 	}
@@ -172,7 +172,7 @@ func TestTable(t *testing.T) {
 		t.Errorf("answers of public endpoints (-want +got):\n%s", diff)
 	}
 
-	// Nobody else opens the way round the gateway.
+	// Only the owner of the socket can bypass the gateway.
 	info, err := os.Stat(filepath.Join(s.dir, "shop.sock"))
 	if err != nil {
 		t.Fatal(err)
@@ -199,7 +199,7 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// What the site's owner does in Django's admin is seen within five seconds, and a restart of nothing.
+// A change in Django's admin takes effect within five seconds, without a restart.
 func TestRevocation(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -221,6 +221,6 @@ func TestRevocation(t *testing.T) {
 	}
 	s.await(t, "the new password is right", func() bool { return s.do(t, http.MethodGet, "/export/", changed()).status == http.StatusOK })
 	if got := s.do(t, http.MethodGet, "/export/", header()); got.status != http.StatusUnauthorized {
-		t.Errorf("the former password gets %d", got.status)
+		t.Errorf("the previous password gets %d", got.status)
 	}
 }
