@@ -28,7 +28,7 @@ type row struct {
 	status  int
 	outcome string
 	reason  string // "" for success; else auth.reason, or error.type where there is no finer one
-	user    string // user.name; "hash": only user.hash, because the name is no account; "": nobody
+	user    string // user.name; "hash": only user.hash, because the name is not an account; "": anonymous
 	django  bool   // the request reached the site
 }
 
@@ -42,7 +42,7 @@ func field(value string) func(http.Header) {
 	return func(h http.Header) { h.Set("Authorization", value) }
 }
 
-func nobody(http.Header) {}
+func anonymous(http.Header) {}
 
 var rows = []row{
 	{"success", "GET", "/orders/", basic("alice", "wonderland"), nil, 200, "success", "", "alice", true},
@@ -51,7 +51,7 @@ var rows = []row{
 	{"unknown user", "GET", "/orders/", basic("mallory", "wonderland"), nil, 401, "failure", "unknown_user", "hash", false},
 	{"inactive user", "GET", "/orders/", basic("carol", "wonderland"), nil, 401, "failure", "account_disabled", "carol", false},
 	{"unusable password", "GET", "/orders/", basic("deploy", "!"), nil, 401, "failure", "account_disabled", "deploy", false},
-	{"missing header", "GET", "/orders/", nobody, nil, 401, "missing", "", "", false},
+	{"missing header", "GET", "/orders/", anonymous, nil, 401, "missing", "", "", false},
 	{"bad base64", "GET", "/orders/", field("Basic YWxpY2U6d29uZGVybGFuZA=!"), nil, 400, "malformed", "invalid_base64", "", false},
 	{"no colon", "GET", "/orders/", field("Basic " + base64.StdEncoding.EncodeToString([]byte("alice"))), nil, 400, "malformed", "no_colon", "", false},
 	{"another scheme", "GET", "/orders/", field("Bearer abc"), nil, 401, "missing", "unsupported_scheme", "", false},
@@ -62,7 +62,7 @@ var rows = []row{
 		http.Header{"Remote-User": {"bob"}, "Remote_user": {"bob"}, "X-Forwarded-User": {"bob"}}, 403, "success", "", "alice", true},
 	{"the view's own 401", "GET", "/legacy/", basic("alice", "wonderland"), nil, 401, "success", "", "alice", true},
 	{"the same with its key", "GET", "/legacy/", basic("alice", "wonderland"), http.Header{"X-Legacy-Key": {"opensesame"}}, 200, "success", "", "alice", true},
-	{"unprotected view, anonymous", "GET", "/export/", nobody, nil, 401, "missing", "", "", false},
+	{"unprotected view, anonymous", "GET", "/export/", anonymous, nil, 401, "missing", "", "", false},
 	{"unprotected view, wrong password", "POST", "/export/", basic("bob", "wonderland"), nil, 401, "failure", "wrong_password", "bob", false},
 	{"unprotected view, right password", "GET", "/export/", basic("alice", "wonderland"), nil, 200, "success", "", "alice", true},
 	{"a path without a rule", "GET", "/nowhere/", basic("alice", "wonderland"), nil, 404, "success", "", "alice", true},
@@ -103,9 +103,9 @@ func TestTable(t *testing.T) {
 		if r.user == "hash" {
 			want.User = ""
 		}
-		told := e
-		told.TraceID, told.UserHash, told.ErrorType, told.Reason, told.RequestID = "", "", "", "", nil
-		if diff := cmp.Diff(want, told); diff != "" {
+		recorded := e
+		recorded.TraceID, recorded.UserHash, recorded.ErrorType, recorded.Reason, recorded.RequestID = "", "", "", "", nil
+		if diff := cmp.Diff(want, recorded); diff != "" {
 			t.Errorf("%s: the event (-want +got):\n%s", r.what, diff)
 		}
 		if got.status != r.status {

@@ -32,7 +32,7 @@ func TestProxies(t *testing.T) {
 			}{
 				{"success", "GET", "/orders?q=a%2fb", alice, 200, "alice", "/", ""},
 				{"a method", "DELETE", "/orders/7", alice, 200, "alice", "/", ""},
-				{"nobody", "GET", "/orders", "", 401, "-", "/", ""},
+				{"anonymous", "GET", "/orders", "", 401, "-", "/", ""},
 				{"wrong", "GET", "/orders", wrong, 401, "-", "/", "wrong_password"},
 				{"not of the group", "GET", "/admin/x", alice, 403, "-", "/admin/", ""},
 				{"of the group", "GET", "/admin/x", root, 200, "root", "/admin/", ""},
@@ -82,7 +82,7 @@ func TestProxies(t *testing.T) {
 				if e.Method != tt.method || e.Path != path || e.Client != "127.0.0.1" || e.Route != tt.route || e.Reason != tt.reason {
 					t.Errorf("%s: event %+v", tt.what, e)
 				}
-				if told := e.Status != 0; told == e.Elsewhere || told != (tt.user == "-") || told && e.Status != tt.status {
+				if recorded := e.Status != 0; recorded == e.Elsewhere || recorded != (tt.user == "-") || recorded && e.Status != tt.status {
 					t.Errorf("%s: status %d, elsewhere %v", tt.what, e.Status, e.Elsewhere)
 				}
 				if seen == nil {

@@ -167,7 +167,7 @@ func TestReconfigureIsAtomic(t *testing.T) {
 			}},
 			GroupsHeader: "X-Groups",
 			// Each configuration forbids what the other allows.
-			Rules: []gateway.Rule{{Pattern: "/" + group + "/", Groups: []string{group}}, {Pattern: "/", Accounts: []string{"nobody"}}},
+			Rules: []gateway.Rule{{Pattern: "/" + group + "/", Groups: []string{group}}, {Pattern: "/", Accounts: []string{"other"}}},
 		}
 	}
 	s := newSite(t, cfgs[0], nil)

@@ -21,7 +21,7 @@ const strippedPage = "../../docs/stripped-headers.md"
 func strippedTable() string {
 	var b strings.Builder
 	for _, group := range stripped {
-		fmt.Fprintf(&b, "\n## %s\n\nBelieved by %s.\n\n| removed | of these, well known |\n| --- | --- |\n", group.title, group.believedBy)
+		fmt.Fprintf(&b, "\n## %s\n\nAccepted by %s.\n\n| removed | of these, well known |\n| --- | --- |\n", group.title, group.believedBy)
 		var exact []string
 		for _, name := range group.names {
 			prefix, isPattern := strings.CutSuffix(name, "*")
