@@ -14,9 +14,9 @@ var (
 )
 
 const (
-	attackedUsers  = 150
+	attackedUsers  = 150 // fewer have no victim for every attack
 	honestUsers    = 400
-	honestDays     = 14
-	throttledUsers = 1500
-	throttledDays  = 7
+	honestDays     = 7
+	throttledUsers = 1000
+	throttledDays  = 4
 )
