@@ -26,6 +26,7 @@ import (
 	"github.com/otelauth/otelauth-go/metrics"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
+	"github.com/otelauth/otelauth-go/otelauth/semconv"
 )
 
 func newObserver(t testing.TB, cfg metrics.Config) *metrics.Observer {
@@ -56,7 +57,7 @@ func feed(t *testing.T, o *metrics.Observer) {
 			Hash: attempt.HashRun{Scheme: "bcrypt", Start: time.Now(), Duration: 61 * time.Millisecond, Outcome: attempt.Failure},
 		},
 		{Outcome: attempt.Error, ErrorType: attempt.Overloaded, Reason: attempt.ReasonQueueFull, Cache: attempt.Miss},
-		{Outcome: attempt.Success, Cache: attempt.Hit, UserName: "alice", FormerCredential: true},
+		{Outcome: attempt.Success, Cache: attempt.Hit, UserName: "alice", PreviousCredential: true},
 	} {
 		if err := o.Decide(ctx, &req, &res); err != nil {
 			t.Fatal(err)
@@ -65,7 +66,7 @@ func feed(t *testing.T, o *metrics.Observer) {
 	}
 	o.Anonymous(ctx, &req, &attempt.Response{Status: 200, Handler: true})
 	o.Notice(ctx, attempt.Notice{Kind: attempt.AccountReload})
-	o.Suppressed(ctx, attempt.Suppression{Event: attempt.EventAttempt, Outcome: attempt.Failure, Count: 7})
+	o.Suppressed(ctx, attempt.Suppression{Event: semconv.EventAttempt, Outcome: attempt.Failure, Count: 7})
 	if _, err := o.Watch(func() attempt.State {
 		return attempt.State{Accounts: 1, CacheEntries: 2, ThrottleEntries: 3, HashesActive: 4, HashesQueued: 5}
 	}); err != nil {
@@ -110,21 +111,21 @@ func TestInstruments(t *testing.T) {
 	}
 	const route, status = "http.route", "http.response.status_code"
 	want := map[string]instrument{
-		"auth.attempts":                 {"counter", "{attempt}", []string{"auth.outcome", "auth.scheme", "error.type", "http.request.method", route}},
-		"auth.attempt.duration":         {"histogram", "s", []string{"auth.cache.result", "auth.outcome", "auth.scheme"}},
-		"auth.password.verify.duration": {"histogram", "s", []string{"auth.outcome", "auth.password.scheme"}},
-		"auth.password.verify.active":   {"updowncounter", "{verification}", nil},
-		"auth.password.verify.queued":   {"updowncounter", "{verification}", nil},
-		"auth.password.verify.rejected": {"counter", "{verification}", []string{"error.type"}},
-		"auth.cache.lookups":            {"counter", "{lookup}", []string{"auth.cache.result"}},
-		"auth.cache.entry.count":        {"updowncounter", "{entry}", nil},
-		"auth.throttle.entry.count":     {"updowncounter", "{entry}", nil},
-		"auth.account.count":            {"updowncounter", "{account}", nil},
-		"auth.account.reloads":          {"counter", "{reload}", nil},
-		"auth.public.responses":         {"counter", "{response}", []string{status, route}},
-		"auth.responses.denied":         {"counter", "{response}", []string{status, route}},
-		"auth.former_credentials.uses":  {"counter", "{attempt}", []string{route}},
-		"auth.events.suppressed":        {"counter", "{event}", []string{"auth.outcome"}},
+		"auth.attempts":                  {"counter", "{attempt}", []string{"auth.outcome", "auth.scheme", "error.type", "http.request.method", route}},
+		"auth.attempt.duration":          {"histogram", "s", []string{"auth.cache.result", "auth.outcome", "auth.scheme"}},
+		"auth.password.verify.duration":  {"histogram", "s", []string{"auth.outcome", "auth.password.scheme"}},
+		"auth.password.verify.active":    {"updowncounter", "{verification}", nil},
+		"auth.password.verify.queued":    {"updowncounter", "{verification}", nil},
+		"auth.password.verify.rejected":  {"counter", "{verification}", []string{"error.type"}},
+		"auth.cache.lookups":             {"counter", "{lookup}", []string{"auth.cache.result"}},
+		"auth.cache.entry.count":         {"updowncounter", "{entry}", nil},
+		"auth.throttle.entry.count":      {"updowncounter", "{entry}", nil},
+		"auth.account.count":             {"updowncounter", "{account}", nil},
+		"auth.account.reloads":           {"counter", "{reload}", nil},
+		"auth.public.responses":          {"counter", "{response}", []string{status, route}},
+		"auth.responses.denied":          {"counter", "{response}", []string{status, route}},
+		"auth.previous_credentials.uses": {"counter", "{attempt}", []string{route}},
+		"auth.events.suppressed":         {"counter", "{event}", []string{"auth.outcome"}},
 	}
 	got := map[string]instrument{}
 	for _, p := range rec.Metrics() {
@@ -161,7 +162,8 @@ func TestBoundaries(t *testing.T) {
 	}
 }
 
-// TestAttempts holds every outcome, error type and cache result against the points that must come of it.
+// TestAttempts holds every outcome, error type and cache result against the points that must come
+// of it.
 func TestAttempts(t *testing.T) {
 	t.Parallel()
 	for _, out := range attempt.Outcomes() {
@@ -332,10 +334,10 @@ func TestSuppressed(t *testing.T) {
 	rec := otelauthtest.NewRecorder(t)
 	o := newObserver(t, metrics.Config{MeterProvider: rec.MeterProvider()})
 	for i, s := range []attempt.Suppression{
-		{Event: attempt.EventAttempt, Outcome: attempt.Failure},
-		{Event: attempt.EventAttempt, Outcome: attempt.Failure},
-		{Event: attempt.EventAttempt, Outcome: 99},
-		{Event: attempt.EventPublicResponse, Outcome: attempt.Failure},
+		{Event: semconv.EventAttempt, Outcome: attempt.Failure},
+		{Event: semconv.EventAttempt, Outcome: attempt.Failure},
+		{Event: semconv.EventAttempt, Outcome: 99},
+		{Event: semconv.EventPublicResponse, Outcome: attempt.Failure},
 	} {
 		s.Count = 1 << i
 		o.Suppressed(context.Background(), s)
@@ -352,22 +354,22 @@ func TestSuppressed(t *testing.T) {
 	}
 }
 
-// TestFormerCredentials: a former password that is accepted no longer moves no counter of its own.
-func TestFormerCredentials(t *testing.T) {
+// TestPreviousCredentials: an expired previous password has no counter of its own.
+func TestPreviousCredentials(t *testing.T) {
 	t.Parallel()
 	rec := otelauthtest.NewRecorder(t)
 	o := newObserver(t, metrics.Config{MeterProvider: rec.MeterProvider()})
 	for _, res := range []attempt.Result{
-		{Outcome: attempt.Success, FormerCredential: true},
-		{Outcome: attempt.Success, FormerCredential: true},
+		{Outcome: attempt.Success, PreviousCredential: true},
+		{Outcome: attempt.Success, PreviousCredential: true},
 		{Outcome: attempt.Success},
-		{Outcome: attempt.Failure, ErrorType: attempt.InvalidCredentials, Reason: attempt.ReasonCredentialsExpired, FormerCredential: true},
+		{Outcome: attempt.Failure, ErrorType: attempt.InvalidCredentials, Reason: attempt.ReasonCredentialsExpired, PreviousCredential: true},
 	} {
 		req := request()
 		_ = o.Decide(context.Background(), &req, &res)
 	}
-	if got := rec.Sum("auth.former_credentials.uses", attribute.String("http.route", "/orders/{id}")); got != 2 {
-		t.Errorf("auth.former_credentials.uses = %v, want the 2 successes", got)
+	if got := rec.Sum("auth.previous_credentials.uses", attribute.String("http.route", "/orders/{id}")); got != 2 {
+		t.Errorf("auth.previous_credentials.uses = %v, want the 2 successes", got)
 	}
 }
 
@@ -443,8 +445,8 @@ func TestExemplars(t *testing.T) {
 	}
 }
 
-// TestCardinality: nothing that a client sends mints a series, even where a service passes it on as route, method or
-// scheme.
+// TestCardinality: nothing that a client sends mints a series, even where a service passes it on
+// as route, method or scheme.
 func TestCardinality(t *testing.T) {
 	t.Parallel()
 	rec := otelauthtest.NewRecorder(t)
@@ -548,7 +550,8 @@ func TestNoReason(t *testing.T) {
 	}
 }
 
-// TestLabelHTTP: otelhttp's own metrics get outcome and route, without a second http.route where the mux knows it.
+// TestLabelHTTP: otelhttp's own metrics get outcome and route, without a second http.route where
+// the mux knows it.
 func TestLabelHTTP(t *testing.T) {
 	t.Parallel()
 	for _, label := range []bool{false, true} {

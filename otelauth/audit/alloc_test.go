@@ -33,7 +33,8 @@ func batched(t testing.TB, opts ...sdklog.LoggerProviderOption) *sdklog.LoggerPr
 	return lp
 }
 
-// direct is the event of a caller without a proxy whose credential was recognised: the most frequent one.
+// direct is the event of a caller without a proxy whose credential was recognised: the most
+// frequent one.
 func direct() (*attempt.Request, *attempt.Result, *attempt.Response) {
 	req := request()
 	req.ClientText, req.Peer = "192.0.2.7", netip.MustParseAddrPort("192.0.2.7:4711")
@@ -54,8 +55,8 @@ func TestAllocations(t *testing.T) {
 	}{
 		"no-op":        {noop.NewLoggerProvider(), "curl/8", 0},
 		"no processor": {sdklog.NewLoggerProvider(), "curl/8", 0},
-		// One is ours; the SDK makes its record, a copy for the queue, and grows its list one attribute at a time: thirteen
-		// take four steps, the fourteenth needs a fifth.
+		// One is ours; the SDK makes its record, a copy for the queue, and grows its list one
+		// attribute at a time: thirteen take four steps, the fourteenth needs a fifth.
 		"13 attributes": {batched(t, sdklog.WithAllowKeyDuplication()), "", 7},
 		"14 attributes": {batched(t, sdklog.WithAllowKeyDuplication()), "curl/8", 8},
 	} {
@@ -68,7 +69,8 @@ func TestAllocations(t *testing.T) {
 	}
 }
 
-// TestSuppressedAllocations: an event that is folded costs no allocation, wherever it is folded. Not parallel.
+// TestSuppressedAllocations: an event that is folded costs no allocation, wherever it is folded.
+// Not parallel.
 func TestSuppressedAllocations(t *testing.T) {
 	if testkit.Race {
 		return

@@ -16,6 +16,7 @@ import (
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/audit"
+	"github.com/otelauth/otelauth-go/otelauth/semconv"
 )
 
 // A service without an OpenTelemetry log pipeline writes the events to its slog handler.
@@ -94,7 +95,7 @@ type countAttempts struct {
 }
 
 func (h countAttempts) Handle(ctx context.Context, r slog.Record) error {
-	if r.Message == attempt.EventAttempt {
+	if r.Message == semconv.EventAttempt {
 		*h.told++
 		return nil
 	}

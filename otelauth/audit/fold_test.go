@@ -29,9 +29,11 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/audit"
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
+	"github.com/otelauth/otelauth-go/otelauth/semconv"
 )
 
-// tally is a handler that adds up what it is given: events told one by one, and the counts of folded ones.
+// tally is a handler that adds up what it is given: events told one by one, and the counts of
+// folded ones.
 type tally struct {
 	mu      sync.Mutex
 	records int
@@ -63,10 +65,10 @@ func (y *tally) Handle(_ context.Context, r slog.Record) error {
 		y.byNet[rule(prefixOf(kv["client.address"].String()), kv)]++
 		return nil
 	}
-	n := kv[attempt.KeySuppressedCount].Int64()
-	y.folded[name(kv[attempt.KeySuppressedEvent].String(), kv["auth.outcome"])] += n
-	y.byNet[rule(kv[attempt.KeySuppressedNetwork].String(), kv)]++
-	if counts, ok := kv[attempt.KeySuppressedRouteCounts]; ok {
+	n := kv[semconv.KeyEventsSuppressedCount].Int64()
+	y.folded[name(kv[semconv.KeyEventsSuppressedEvent].String(), kv["auth.outcome"])] += n
+	y.byNet[rule(kv[semconv.KeyEventsSuppressedNetwork].String(), kv)]++
+	if counts, ok := kv[semconv.KeyEventsSuppressedRouteCounts]; ok {
 		for _, c := range counts.Any().([]int64) {
 			n -= c
 		}
@@ -138,8 +140,8 @@ func v4(n uint32) netip.Addr {
 	return netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, 0x0b000000+n)))
 }
 
-// TestFloodOfRefusals is the figure of the README: 50,000 refused attempts a second for a minute are at most 60 events
-// for each network and rule, and every attempt is in one of them.
+// TestFloodOfRefusals is the figure of the README: 50,000 refused attempts a second for a minute
+// are at most 60 events for each network and rule, and every attempt is in one of them.
 func TestFloodOfRefusals(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -184,8 +186,8 @@ func TestFloodOfRefusals(t *testing.T) {
 		// Both observers fold by the same code.
 		var viaOTel int64
 		for _, e := range rec.Events() {
-			if e.Name() == attempt.EventSuppressed {
-				viaOTel += e.Attributes().Get(attempt.KeySuppressedCount).AsInt64()
+			if e.Name() == semconv.EventEventsSuppressed {
+				viaOTel += e.Attributes().Get(semconv.KeyEventsSuppressedCount).AsInt64()
 				continue
 			}
 			viaOTel++
@@ -196,8 +198,8 @@ func TestFloodOfRefusals(t *testing.T) {
 	})
 }
 
-// TestExact: whatever the networks, the room, the clock and the concurrency, the events told and the counts of the folded
-// ones add up to the attempts, and the hook is told the same.
+// TestExact: whatever the networks, the room, the clock and the concurrency, the events told and
+// the counts of the folded ones add up to the attempts, and the hook is told the same.
 func TestExact(t *testing.T) {
 	t.Parallel()
 	for _, success := range []audit.Successes{audit.EverySuccess, audit.FirstSuccess} {
@@ -212,7 +214,7 @@ func TestExact(t *testing.T) {
 					mu.Lock()
 					defer mu.Unlock()
 					n := s.Event
-					if n == attempt.EventAttempt {
+					if n == semconv.EventAttempt {
 						n = s.Outcome.String()
 					}
 					hook[n] += s.Count
@@ -425,13 +427,13 @@ func TestRollUp(t *testing.T) {
 			if e.Severity() != log.SeverityError {
 				t.Errorf("%s: severity %v", tc.name, e.Severity())
 			}
-			if e.Name() != attempt.EventSuppressed {
+			if e.Name() != semconv.EventEventsSuppressed {
 				sum++
 				continue
 			}
-			n := e.Attributes().Get(attempt.KeySuppressedCount).AsInt64()
+			n := e.Attributes().Get(semconv.KeyEventsSuppressedCount).AsInt64()
 			sum, biggest = sum+n, max(biggest, n)
-			networks = append(networks, e.Attribute(attempt.KeySuppressedNetwork))
+			networks = append(networks, e.Attribute(semconv.KeyEventsSuppressedNetwork))
 		}
 		if sum != attempts || len(networks) != 1 || networks[0] != tc.want {
 			t.Errorf("%s: %d of %d attempts, folded for %v, want %s", tc.name, sum, attempts, networks, tc.want)
@@ -439,8 +441,8 @@ func TestRollUp(t *testing.T) {
 	}
 }
 
-// TestRoomOfOthers: a million hostile networks neither push out the count of a flood that is under way, nor are
-// they told one by one, nor do they take more memory than Events promises.
+// TestRoomOfOthers: a million hostile networks neither push out the count of a flood that is
+// under way, nor are they told one by one, nor do they take more memory than Events promises.
 func TestRoomOfOthers(t *testing.T) {
 	t.Parallel()
 	if !testkit.Alone(t) { // it reads the heap
@@ -488,7 +490,8 @@ func TestRoomOfOthers(t *testing.T) {
 	runtime.KeepAlive(o)
 }
 
-// TestEveryEntryTaken checks the most memory that an observer can take: something is folded into every entry.
+// TestEveryEntryTaken checks the most memory that an observer can take: something is folded into
+// every entry.
 func TestEveryEntryTaken(t *testing.T) {
 	t.Parallel()
 	if !testkit.Alone(t) { // it reads the heap
@@ -515,7 +518,8 @@ func TestEveryEntryTaken(t *testing.T) {
 	runtime.KeepAlive(o)
 }
 
-// TestFirstSuccess: the first of an account from a network on a route, then an exact count at the end of the period.
+// TestFirstSuccess: the first of an account from a network on a route, then an exact count at the
+// end of the period.
 func TestFirstSuccess(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -547,8 +551,8 @@ func TestFirstSuccess(t *testing.T) {
 			got = got[:0]
 			for _, e := range rec.Events() {
 				line := fmt.Sprintf("%3.0fs %s %s %s %s%s", e.Timestamp().Sub(start).Seconds(), e.Name(), e.Attribute("user.name"),
-					e.Attribute("http.route"), e.Attribute("client.address"), e.Attribute(attempt.KeySuppressedNetwork))
-				if n := e.Attribute(attempt.KeySuppressedCount); n != "" {
+					e.Attribute("http.route"), e.Attribute("client.address"), e.Attribute(semconv.KeyEventsSuppressedNetwork))
+				if n := e.Attribute(semconv.KeyEventsSuppressedCount); n != "" {
 					line += " " + n
 				}
 				got = append(got, line)
@@ -577,7 +581,7 @@ func TestFirstSuccess(t *testing.T) {
 		}
 		forbidden := 0
 		for _, e := range rec.Events()[len(want):] {
-			if e.Attribute(attempt.KeySuppressedCount) != "9" || e.Attribute("user.hash") == "" {
+			if e.Attribute(semconv.KeyEventsSuppressedCount) != "9" || e.Attribute("user.hash") == "" {
 				t.Errorf("%v", e.Attributes())
 			}
 			if e.Attribute("http.response.status_code") == "403" {
@@ -590,8 +594,8 @@ func TestFirstSuccess(t *testing.T) {
 	})
 }
 
-// TestTimer: one timer serves folds with long and short periods, each told in time, and there is none while
-// nothing is folded.
+// TestTimer: one timer serves folds with long and short periods, each told in time, and there is
+// none while nothing is folded.
 func TestTimer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -652,8 +656,8 @@ func TestNeverFolded(t *testing.T) {
 	}
 }
 
-// TestFoldClock: the clock jumps an hour both ways, and what is folded is neither forgotten nor kept for an hour, and
-// nobody who comes later is silenced.
+// TestFoldClock: the clock jumps an hour both ways, and what is folded is neither forgotten nor
+// kept for an hour, and nobody who comes later is silenced.
 func TestFoldClock(t *testing.T) {
 	t.Parallel()
 	for _, jump := range []time.Duration{-time.Hour, time.Hour} {
@@ -718,7 +722,8 @@ func TestEventsValidate(t *testing.T) {
 	}
 }
 
-// TestEventsDefaults holds the sentence of Events against the code: 56 events in the first minute, 36 in each further one.
+// TestEventsDefaults holds the sentence of Events against the code: 56 events in the first
+// minute, 36 in each further one.
 func TestEventsDefaults(t *testing.T) {
 	t.Parallel()
 	y := newTally()

@@ -23,6 +23,7 @@ import (
 	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth/gateway"
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
+	"github.com/otelauth/otelauth-go/otelauth/semconv"
 )
 
 // A stream arrives piece by piece, with or without the type of server-sent events.
@@ -402,8 +403,8 @@ func TestUpstreamFailures(t *testing.T) {
 			}
 			eventually(t, "event of the attempt", func() bool { return len(s.attempts()) == 1 })
 			equal(t, "its status", s.attempts()[0].Attribute("http.response.status_code"), fmt.Sprint(tc.status))
-			eventually(t, "event of the upstream", func() bool { return len(s.named(gateway.EventUpstream)) == 1 })
-			equal(t, "error.type", s.named(gateway.EventUpstream)[0].Attribute("error.type"), tc.kind)
+			eventually(t, "event of the upstream", func() bool { return len(s.named(semconv.EventGatewayUpstream)) == 1 })
+			equal(t, "error.type", s.named(semconv.EventGatewayUpstream)[0].Attribute("error.type"), tc.kind)
 			eventually(t, "client span", func() bool {
 				for _, span := range s.Spans() {
 					if span.Attribute("error.type") == tc.kind {
@@ -429,10 +430,10 @@ func TestUpstreamRecovers(t *testing.T) {
 	for range 3 {
 		s.get(t, "/x", "alice", "wonderland")
 	}
-	equal(t, "events while it is down", len(s.named(gateway.EventUpstream)), 1)
+	equal(t, "events while it is down", len(s.named(semconv.EventGatewayUpstream)), 1)
 	down.Store(false)
 	s.get(t, "/x", "alice", "wonderland")
-	equal(t, "events after", len(s.named(gateway.EventUpstream)), 2)
+	equal(t, "events after", len(s.named(semconv.EventGatewayUpstream)), 2)
 }
 
 // A denial is said although net/http would first read a body that does not come.
@@ -463,7 +464,7 @@ func TestSlowAndLeavingClients(t *testing.T) {
 	}
 	// The head of a request has its own time, and a connection that wastes it is counted.
 	s.raw(t, "GET / HTTP/1.1\r\nHost: h\r\nX-Slow")
-	eventually(t, "event of what was no request", func() bool { return len(s.named(gateway.EventUnparsed)) > 0 })
+	eventually(t, "event of what was no request", func() bool { return len(s.named(semconv.EventGatewayUnparsed)) > 0 })
 
 	conn := s.dial(t)
 	_, _ = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: h\r\n"+authorization("alice", "wonderland")+"Content-Length: 10\r\n\r\n1")
@@ -472,7 +473,7 @@ func TestSlowAndLeavingClients(t *testing.T) {
 	_ = conn.Close()
 	eventually(t, "the event", func() bool { return len(s.attempts()) > before })
 	eventually(t, "the upstream is let go", func() bool { return ended.Load() == 3 })
-	if told := s.named(gateway.EventUpstream); len(told) > 0 {
+	if told := s.named(semconv.EventGatewayUpstream); len(told) > 0 {
 		t.Errorf("the upstream is blamed: %v", told[0].Attributes().Map())
 	}
 }

@@ -21,30 +21,8 @@ import (
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	authconv "github.com/otelauth/otelauth-go/otelauth/semconv"
 )
-
-// The gateway's own events. Attempts are told by otelauth.
-const (
-	// EventUpstream: the upstream has begun to fail, or answers again. Which requests it failed is said by their spans and events.
-	EventUpstream = attempt.Prefix + "gateway.upstream"
-	// EventStreamEnded: a stream was cut because its account may no longer have it.
-	EventStreamEnded = attempt.Prefix + "gateway.stream.ended"
-	// EventUnparsed: connections sent what net/http could not make a request of; at most one event a second, with their number.
-	EventUnparsed = attempt.Prefix + "gateway.unparsed"
-	// EventCertificate: the certificate was read again, or could not be.
-	EventCertificate = attempt.Prefix + "gateway.certificate"
-)
-
-// The gateway's own instruments, counters with error.type where something failed.
-const (
-	MetricUpstreamErrors = attempt.Prefix + "gateway.upstream.errors"
-	MetricStreamsEnded   = attempt.Prefix + "gateway.streams.ended"
-	MetricUnparsed       = attempt.Prefix + "gateway.unparsed"
-	MetricCertificates   = attempt.Prefix + "gateway.certificate.reloads"
-)
-
-// keyUnparsedCount is how many an EventUnparsed stands for.
-const keyUnparsedCount = attempt.Prefix + "gateway.unparsed.count"
 
 // signals is what the gateway tells beside what otelauth tells.
 type signals struct {
@@ -80,21 +58,22 @@ func newSignals(cfg *Config) (*signals, error) {
 		}
 	}
 	s := &signals{
-		tracer: traces.Tracer(ScopeName, trace.WithSchemaURL(semconv.SchemaURL)),
-		logger: loggers.Logger(ScopeName, log.WithSchemaURL(semconv.SchemaURL)),
+		tracer: traces.Tracer(ScopeName, trace.WithSchemaURL(authconv.SchemaURL), trace.WithInstrumentationVersion(authconv.Version())),
+		logger: loggers.Logger(ScopeName, log.WithSchemaURL(authconv.SchemaURL), log.WithInstrumentationVersion(authconv.Version())),
 		now:    cfg.Auth.Now,
 	}
-	meter := meters.Meter(ScopeName, metric.WithSchemaURL(semconv.SchemaURL))
-	var errs [4]error
-	s.upstreamErrors, errs[0] = meter.Int64Counter(MetricUpstreamErrors, metric.WithUnit("{error}"),
-		metric.WithDescription("Requests that the upstream did not answer, or not to the end."))
-	s.streamsEnded, errs[1] = meter.Int64Counter(MetricStreamsEnded, metric.WithUnit("{stream}"),
-		metric.WithDescription("Streams that were cut because their account may no longer have them."))
-	s.unparsedCount, errs[2] = meter.Int64Counter(MetricUnparsed, metric.WithUnit("{connection}"),
-		metric.WithDescription("Connections that sent what could not be made a request of."))
-	s.certificates, errs[3] = meter.Int64Counter(MetricCertificates, metric.WithUnit("{reload}"),
-		metric.WithDescription("Times the certificate was read again."))
-	return s, errors.Join(errs[:]...)
+	meter := meters.Meter(ScopeName, metric.WithSchemaURL(authconv.SchemaURL), metric.WithInstrumentationVersion(authconv.Version()))
+	var errs []error
+	counter := func(name string) metric.Int64Counter {
+		c, err := meter.Int64Counter(name, metric.WithUnit(authconv.Unit(name)), metric.WithDescription(authconv.Description(name)))
+		errs = append(errs, err)
+		return c
+	}
+	s.upstreamErrors = counter(authconv.MetricGatewayUpstreamErrors)
+	s.streamsEnded = counter(authconv.MetricGatewayStreamsEnded)
+	s.unparsedCount = counter(authconv.MetricGatewayUnparsed)
+	s.certificates = counter(authconv.MetricGatewayCertificateReloads)
+	return s, errors.Join(errs...)
 }
 
 func (s *signals) emit(ctx context.Context, severity log.Severity, name, body string, kv ...attribute.KeyValue) {
@@ -128,21 +107,21 @@ func (s *signals) upstreamFailed(ctx context.Context, kind failure) {
 	}
 	s.mu.Unlock()
 	if !told {
-		s.emit(ctx, log.SeverityError, EventUpstream, "the upstream fails; see whether the service behind the gateway runs, and Config.Upstream",
+		s.emit(ctx, log.SeverityError, authconv.EventGatewayUpstream, "the upstream fails; see whether the service behind the gateway runs, and Config.Upstream",
 			semconv.ErrorTypeKey.String(string(kind)))
 	}
 }
 
 func (s *signals) upstreamAnswered(ctx context.Context) {
 	if s.failing.Load() && s.failing.CompareAndSwap(true, false) {
-		s.emit(ctx, log.SeverityInfo, EventUpstream, "the upstream answers again")
+		s.emit(ctx, log.SeverityInfo, authconv.EventGatewayUpstream, "the upstream answers again")
 	}
 }
 
 func (s *signals) streamEnded(x *exchange) {
 	ctx := x.watched.ctx
 	s.streamsEnded.Add(ctx, 1)
-	s.emit(ctx, log.SeverityWarn, EventStreamEnded, "a stream was cut: its account may no longer have it",
+	s.emit(ctx, log.SeverityWarn, authconv.EventGatewayStreamEnded, "a stream was cut: its account may no longer have it",
 		semconv.HTTPRoute(x.decision.Pattern), semconv.HTTPRequestHeader("x-request-id", x.id))
 }
 
@@ -173,18 +152,18 @@ func (s *signals) flush() {
 	}
 	s.mu.Unlock()
 	if n > 0 {
-		s.emit(context.Background(), log.SeverityWarn, EventUnparsed, "what connections sent was no request, or ended before it was one",
-			semconv.NetworkPeerAddress(peer), attribute.Int(keyUnparsedCount, n))
+		s.emit(context.Background(), log.SeverityWarn, authconv.EventGatewayUnparsed, "what connections sent was no request, or ended before it was one",
+			semconv.NetworkPeerAddress(peer), attribute.Int(authconv.KeyGatewayUnparsedCount, n))
 	}
 }
 
 func (s *signals) certificateRead(err error) {
 	if err == nil {
 		s.certificates.Add(context.Background(), 1)
-		s.emit(context.Background(), log.SeverityInfo, EventCertificate, "the certificate was read again")
+		s.emit(context.Background(), log.SeverityInfo, authconv.EventGatewayCertificate, "the certificate was read again")
 		return
 	}
 	s.certificates.Add(context.Background(), 1, metric.WithAttributes(semconv.ErrorTypeOther))
-	s.emit(context.Background(), log.SeverityError, EventCertificate, attempt.Text("the certificate could not be read, the former one is still served: "+err.Error(), 512),
+	s.emit(context.Background(), log.SeverityError, authconv.EventGatewayCertificate, attempt.Text("the certificate could not be read, the former one is still served: "+err.Error(), 512),
 		semconv.ErrorTypeOther)
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/credential"
 	"github.com/otelauth/otelauth-go/otelauth/gateway"
+	"github.com/otelauth/otelauth-go/otelauth/semconv"
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
 
@@ -110,7 +111,7 @@ func TestStreamsEndWithTheirAccount(t *testing.T) {
 			ends := s.stream(t, "root", "toor")
 			before := m.lookups()
 			eventually(t, "each was looked at, more than once", func() bool { return m.lookups() >= before+3*len(ends) })
-			if told := s.named(gateway.EventStreamEnded); len(told) > 0 {
+			if told := s.named(semconv.EventGatewayStreamEnded); len(told) > 0 {
 				t.Fatalf("%d ended before anything changed", len(told))
 			}
 			if err := change(s, m, cfg); err != nil {
@@ -119,8 +120,8 @@ func TestStreamsEndWithTheirAccount(t *testing.T) {
 			for _, end := range ends {
 				end()
 			}
-			eventually(t, "an event for each", func() bool { return len(s.named(gateway.EventStreamEnded)) == len(ends) })
-			e := s.named(gateway.EventStreamEnded)[0]
+			eventually(t, "an event for each", func() bool { return len(s.named(semconv.EventGatewayStreamEnded)) == len(ends) })
+			e := s.named(semconv.EventGatewayStreamEnded)[0]
 			if e.Attribute("http.route") == "" || !e.Record.TraceID().IsValid() {
 				t.Errorf("the event says %v", e.Attributes().Map())
 			}

@@ -5,6 +5,7 @@ package semconv_test
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -121,14 +122,28 @@ func TestEnumerations(t *testing.T) {
 	}
 }
 
-// texts returns the texts of values, without that of "left out".
-func texts[T interface{ String() string }](values []T) (all []string) {
+// texts returns the texts of values, without "", which leaves an attribute out.
+func texts[T any](values []T) (all []string) {
 	for _, v := range values {
-		if s := v.String(); s != "" {
+		if s := fmt.Sprint(v); s != "" {
 			all = append(all, s)
 		}
 	}
 	return all
+}
+
+// Each notice becomes an event that the registry declares.
+func TestNoticeKindsAreEvents(t *testing.T) {
+	t.Parallel()
+	var declared []string
+	for _, g := range open(t).Of("event") {
+		declared = append(declared, g.EventName)
+	}
+	for _, kind := range attempt.NoticeKinds() {
+		if !slices.Contains(declared, string(kind)) {
+			t.Errorf("no event %s in otelauth/semconv/registry; add it", kind)
+		}
+	}
 }
 
 func TestUnitAndDescription(t *testing.T) {

@@ -10,8 +10,9 @@ import (
 
 const module = "github.com/otelauth/otelauth-go"
 
-// Version returns the version of the otelauth module in this program, the version of its instrumentation scopes. It
-// is "(devel)" for a build from a source tree without version information, such as a test.
+// Version returns the version of the otelauth module in this program, the version of its
+// instrumentation scopes. It is "(devel)" for a build from a source tree without version
+// information, such as a test.
 func Version() string { return version() }
 
 var version = sync.OnceValue(func() string {

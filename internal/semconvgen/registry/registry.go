@@ -1,8 +1,8 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package registry reads otelauth/semconv/registry, the declaration of every signal that otelauth emits.
-// It is for go generate and for tests; no package that users build imports it.
+// Package registry reads otelauth/semconv/registry, the declaration of every signal that otelauth
+// emits. It is for go generate and for tests; no package that users build imports it.
 package registry
 
 import (
@@ -47,7 +47,8 @@ type Dependency struct {
 	RegistryPath string `yaml:"registry_path"`
 }
 
-// OfficialVersion returns the version of OpenTelemetry's own registry, such as "1.43.0"; "" when the manifest has none.
+// OfficialVersion returns the version of OpenTelemetry's own registry, such as "1.43.0"; "" when
+// the manifest has none.
 func (m *Manifest) OfficialVersion() string {
 	for _, d := range m.Dependencies {
 		_, tag, ok := strings.Cut(d.RegistryPath, "/tags/v")
@@ -162,7 +163,8 @@ func (r *Requirement) UnmarshalYAML(node *yaml.Node) error {
 	return nil
 }
 
-// Dir returns the directory of the registry in the source tree that this package was compiled from.
+// Dir returns the directory of the registry in the source tree that this package was compiled
+// from.
 func Dir() string { return filepath.Join(Root(), "otelauth", "semconv", "registry") }
 
 // Root returns the root of the source tree that this package was compiled from.
@@ -174,7 +176,8 @@ func Root() string {
 // Open reads the registry in [Dir].
 func Open() (*Registry, error) { return Load(os.DirFS(Dir())) }
 
-// Load reads and checks a registry: its manifest and every other *.yaml. It returns all errors, joined; unknown keys are errors.
+// Load reads and checks a registry: its manifest and every other *.yaml. It returns all errors,
+// joined; unknown keys are errors.
 func Load(fsys fs.FS) (*Registry, error) {
 	r := &Registry{byID: map[string]*Group{}, attributes: map[string]*Attribute{}}
 	if err := decode(fsys, manifestFile, &r.Manifest); err != nil {
@@ -227,11 +230,12 @@ func (r *Registry) Of(groupType string) []*Group {
 	return all
 }
 
-// Own returns the definition of an attribute of otelauth; nil for an attribute of OpenTelemetry's registry.
+// Own returns the definition of an attribute of otelauth; nil for an attribute of OpenTelemetry's
+// registry.
 func (r *Registry) Own(key string) *Attribute { return r.attributes[key] }
 
-// Resolved returns the attributes of g, those that it extends first. Text that a reference leaves out is that of
-// the definition, or of the first reference that has it.
+// Resolved returns the attributes of g, those that it extends first. Text that a reference leaves
+// out is that of the definition, or of the first reference that has it.
 func (r *Registry) Resolved(g *Group) []Attribute {
 	var all []Attribute
 	if base := r.byID[g.Extends]; base != nil {
@@ -261,7 +265,8 @@ func (r *Registry) describe(key string) Attribute {
 	return Attribute{}
 }
 
-// Name returns the name of the signal that g declares; "" for an attribute group and for a span whose name varies.
+// Name returns the name of the signal that g declares; "" for an attribute group and for a span
+// whose name varies.
 func (g *Group) Name() string { return g.MetricName + g.EventName + g.Annotations.Otelauth.Name }
 
 // Keys returns the key of every attribute that the registry defines or refers to, sorted.
