@@ -436,64 +436,6 @@ func quoted(cell string) []string {
 	return all
 }
 
-func TestReadmeTables(t *testing.T) {
-	t.Parallel()
-	text, emitted := readme(t), collect(t)
-
-	attributes := make(map[string][]string)
-	for _, row := range rows(t, text, "attribute", "on", "values") {
-		on := strings.Split(row[1], ", ")
-		slices.Sort(on)
-		attributes[quoted(row[0])[0]] = slices.DeleteFunc(on, func(s string) bool { return s == "" })
-	}
-	if diff := cmp.Diff(emitted.attributes, attributes); diff != "" {
-		t.Errorf("attributes (-emitted +README):\n%s", diff)
-	}
-
-	metrics := make(map[string]metric)
-	for _, row := range rows(t, text, "metric", "kind", "unit", "attributes") {
-		metrics[quoted(row[0])[0]] = metric{row[1], quoted(row[2])[0], quoted(row[3])}
-	}
-	if diff := cmp.Diff(emitted.metrics, metrics, cmp.AllowUnexported(metric{})); diff != "" {
-		t.Errorf("metrics (-emitted +README):\n%s", diff)
-	}
-
-	events := make(map[string][]string)
-	for _, row := range rows(t, text, "event", "severity", "told") {
-		severities := strings.Fields(row[1])
-		slices.Sort(severities)
-		events[quoted(row[0])[0]] = severities
-	}
-	if diff := cmp.Diff(emitted.events, events); diff != "" {
-		t.Errorf("events (-emitted +README):\n%s", diff)
-	}
-}
-
-// TestReadmeValues: the closed sets stand in the README as they are.
-func TestReadmeValues(t *testing.T) {
-	t.Parallel()
-	values := make(map[string]string)
-	for _, row := range rows(t, readme(t), "attribute", "on", "values") {
-		values[quoted(row[0])[0]] = row[2]
-	}
-	var outcomes, errorTypes, caches []string
-	for _, o := range attempt.Outcomes() {
-		outcomes = append(outcomes, o.String())
-	}
-	for _, e := range attempt.ErrorTypes()[1:] {
-		errorTypes = append(errorTypes, e.String())
-	}
-	for _, c := range attempt.CacheResults()[1:] {
-		caches = append(caches, c.String())
-	}
-	for key, want := range map[string][]string{"auth.outcome": outcomes, "error.type": errorTypes, "auth.cache.result": caches} {
-		slices.Sort(want)
-		if diff := cmp.Diff(want, quoted(values[key])); diff != "" {
-			t.Errorf("%s (-code +README):\n%s", key, diff)
-		}
-	}
-}
-
 // TestReadmeRules: the rules and budgets of the README are those of the code.
 func TestReadmeRules(t *testing.T) {
 	t.Parallel()
@@ -554,7 +496,7 @@ func TestReadmePackages(t *testing.T) {
 			if err != nil || !d.IsDir() {
 				return err
 			}
-			if d.Name() == "internal" { // nobody outside can import it
+			if d.Name() == "internal" { // no user can import it
 				return filepath.SkipDir
 			}
 			sources, err := filepath.Glob(filepath.Join(path, "*.go"))
