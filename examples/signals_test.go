@@ -80,20 +80,25 @@ func (f *fakeRedis) DialHook(redis.DialHook) redis.DialHook {
 	return func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("no route to Redis") }
 }
 
-func (f *fakeRedis) ProcessHook(redis.ProcessHook) redis.ProcessHook {
-	return func(_ context.Context, cmd redis.Cmder) error {
-		if script, ok := cmd.(interface{ SetVal(any) }); ok && f.up.Load() {
-			script.SetVal([]any{int64(0), int64(1)})
-			return nil
-		}
-		err := errors.New("no route to Redis")
-		cmd.SetErr(err)
-		return err
+func (f *fakeRedis) ProcessHook(redis.ProcessHook) redis.ProcessHook { return f.answer }
+
+func (f *fakeRedis) answer(_ context.Context, cmd redis.Cmder) error {
+	if script, ok := cmd.(interface{ SetVal(any) }); ok && f.up.Load() {
+		script.SetVal([]any{int64(0), int64(1)})
+		return nil
 	}
+	err := errors.New("no route to Redis")
+	cmd.SetErr(err)
+	return err
 }
 
-func (f *fakeRedis) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return next
+func (f *fakeRedis) ProcessPipelineHook(redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) (err error) {
+		for _, cmd := range cmds {
+			err = errors.Join(err, f.answer(ctx, cmd))
+		}
+		return err
+	}
 }
 
 // globe places every address on the equator, an IPv4 address by its first number.

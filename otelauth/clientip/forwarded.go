@@ -33,6 +33,7 @@ func lastUnquotedComma(s string) (int, bool) {
 
 // escaped reports whether what follows before is escaped: an odd number of backslashes.
 func escaped(before string) bool {
+	before = before[max(0, len(before)-maxElementBytes):]
 	return (len(before)-len(strings.TrimRight(before, `\`)))%2 == 1
 }
 

@@ -24,7 +24,7 @@ type list struct {
 // the first; a Forwarded element may hold the host that a client asked for.
 const (
 	maxEntryBytes   = 128
-	maxElementBytes = 8 << 10
+	maxElementBytes = 1 << 10
 )
 
 // previous returns the next element to the left. One that cannot be read is the zero element, after which previous
@@ -76,12 +76,13 @@ func lastComma(s string) (int, bool) {
 	return -1, true
 }
 
-// lastValue is the last value of a list header, "" when there is none.
+// lastValue is the last value of a list header, "" when there is none. One that is too long is cut at its begin.
 func lastValue(lines []string) string {
 	if len(lines) == 0 {
 		return ""
 	}
 	last := lines[len(lines)-1]
+	last = last[max(0, len(last)-maxEntryBytes):]
 	return trimSpace(last[strings.LastIndexByte(last, ',')+1:])
 }
 

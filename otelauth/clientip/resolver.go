@@ -54,7 +54,7 @@ const MaxHops = 32
 // trusted hop to its right, which could not or would not say who called, stands for the client. Going on to the
 // left would take the word of somebody who has no address. Clients behind such a hop share one address, which
 // is true and can be throttled; the alternative is an address that a client chooses. So does an entry
-// longer than 128 bytes, 8 KiB for Forwarded, and a Forwarded element that breaks the grammar of RFC 7239.
+// longer than 128 bytes, 1 KiB for Forwarded, and a Forwarded element that breaks the grammar of RFC 7239.
 //
 // Secure is decided by the first of these rules that fits:
 //

@@ -223,6 +223,18 @@ func TestForwardedFor(t *testing.T) {
 	}
 }
 
+// A long element of Forwarded cannot be read: its trusted sender stands for the client.
+func TestLongElementIsNotRead(t *testing.T) {
+	t.Parallel()
+	r := resolver(t, trusting(clientip.Forwarded))
+	for host, want := range map[int]string{900: "203.0.113.9", 1100: "10.0.0.1"} {
+		field := "Forwarded: for=203.0.113.9;host=" + strings.Repeat("h", host)
+		if got := r.Resolve(request("10.0.0.1:1", field)).Addr.String(); got != want {
+			t.Errorf("a host of %d bytes: %s, want %s", host, got, want)
+		}
+	}
+}
+
 // A client that reaches the service directly, or through a proxy that nobody named, is what its
 // connection says. otelhttp, django-axes and several helpers believe the left-most entry instead (flaw 9 of the known ones).
 func TestHeaderOfUntrustedPeerIsNotBelieved(t *testing.T) {

@@ -160,8 +160,16 @@ func TestPublicIsExact(t *testing.T) {
 		"/wiki/" + strings.Repeat("a", 8<<10-len("/wiki/")):   200,
 		"/wiki/" + strings.Repeat("a", 8<<10-len("/wiki/")+1): 414,
 	} {
+		before := len(s.attempts())
 		if got := status(t, s.raw(t, "GET "+path+" HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")); got != want {
 			t.Errorf("%.60s: %d, want %d", path, got, want)
+		}
+		if want != http.StatusOK {
+			attempts := s.attempts()[before:]
+			if len(attempts) != 1 {
+				t.Fatalf("%.60s: %d events of a refusal", path, len(attempts))
+			}
+			equal(t, "status of the event", attempts[0].Attribute("http.response.status_code"), fmt.Sprint(want))
 		}
 	}
 }
@@ -301,6 +309,7 @@ func TestDestination(t *testing.T) {
 		{"MOVE", "/files/a", "http:admin/x", 400, 400, 400, 400},
 		{"MOVE", "/files/a", "", 400, 400, 400, 400},
 		{"MOVE", "/files/a", "/files/b\r\nDestination: /admin/x", 400, 400, 400, 400},
+		{"MOVE", "/files/a" + strings.Repeat("%20", 2000), "/files/" + strings.Repeat("b", 2500), 414, 414, 414, 414},
 	} {
 		for _, who := range []struct {
 			name, pass string

@@ -7,7 +7,7 @@ package semconv
 
 // The names of the metrics. See [Unit] and [Description].
 const (
-	// MetricAccountCount is a updowncounter in {account}. Accounts served.
+	// MetricAccountCount is an updowncounter in {account}. Accounts served.
 	MetricAccountCount = "auth.account.count"
 	// MetricAccountReloads is a counter in {reload}. Reloads of the accounts, failed ones
 	// included.
@@ -42,11 +42,11 @@ const (
 	MetricGatewayCertificateReloads = "auth.gateway.certificate.reloads"
 	// MetricPasswordVerifyDuration is a histogram in s. Time that one password hash took.
 	MetricPasswordVerifyDuration = "auth.password.verify.duration"
-	// MetricPasswordVerifyActive is a updowncounter in {verification}. Password hashes that run
-	// now.
+	// MetricPasswordVerifyActive is an updowncounter in {verification}. Password hashes that
+	// run now.
 	MetricPasswordVerifyActive = "auth.password.verify.active"
-	// MetricPasswordVerifyQueued is a updowncounter in {verification}. Attempts that wait for a
-	// password hash.
+	// MetricPasswordVerifyQueued is an updowncounter in {verification}. Attempts that wait for
+	// a password hash.
 	MetricPasswordVerifyQueued = "auth.password.verify.queued"
 	// MetricPasswordVerifyRejected is a counter in {verification}. Attempts that needed a
 	// password hash and got none.
@@ -54,7 +54,7 @@ const (
 	// MetricCacheLookups is a counter in {lookup}. Lookups in the cache of verified
 	// credentials.
 	MetricCacheLookups = "auth.cache.lookups"
-	// MetricCacheEntryCount is a updowncounter in {entry}. Entries in the cache of verified
+	// MetricCacheEntryCount is an updowncounter in {entry}. Entries in the cache of verified
 	// credentials.
 	MetricCacheEntryCount = "auth.cache.entry.count"
 	// MetricPreviousCredentialsUses is a counter in {attempt}. Successes with the previous
@@ -62,7 +62,7 @@ const (
 	MetricPreviousCredentialsUses = "auth.previous_credentials.uses"
 	// MetricEventsSuppressed is a counter in {event}. Events that were folded.
 	MetricEventsSuppressed = "auth.events.suppressed"
-	// MetricThrottleEntryCount is a updowncounter in {entry}. Guess budgets in memory.
+	// MetricThrottleEntryCount is an updowncounter in {entry}. Guess budgets in memory.
 	MetricThrottleEntryCount = "auth.throttle.entry.count"
 )
 

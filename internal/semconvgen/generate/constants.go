@@ -73,17 +73,22 @@ func attributes(r *registry.Registry) []byte {
 }
 
 func kind(t registry.Type) string {
-	switch t.Name {
-	case "enum":
+	if t.Name == "enum" {
 		values := make([]string, len(t.Members))
 		for i, m := range t.Members {
 			values[i] = m.Value
 		}
 		return "one of: " + strings.Join(values, ", ")
-	case "int":
-		return "an int"
 	}
-	return "a " + t.Name
+	return article(t.Name)
+}
+
+// article returns noun with its indefinite article.
+func article(noun string) string {
+	if noun == "updowncounter" || noun == "int" {
+		return "an " + noun
+	}
+	return "a " + noun
 }
 
 // plain returns a sentence of Markdown as text of a Go comment.
@@ -108,7 +113,7 @@ func signals(r *registry.Registry) []byte {
 	b.WriteString(header + "package semconv\n\n// The names of the metrics. See [Unit] and [Description].\nconst (\n")
 	for _, g := range r.Of("metric") {
 		name := "Metric" + identifier(g.MetricName)
-		comment(&b, name, "is a "+g.Instrument+" in "+g.Unit+". "+plain(g.Brief))
+		comment(&b, name, "is "+article(g.Instrument)+" in "+g.Unit+". "+plain(g.Brief))
 		fmt.Fprintf(&b, "%s = %q\n", name, g.MetricName)
 		fmt.Fprintf(&units, "case %s: return %q\n", name, g.Unit)
 		fmt.Fprintf(&descriptions, "case %s: return %q\n", name, plain(g.Brief))
