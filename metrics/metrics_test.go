@@ -45,7 +45,7 @@ func request() attempt.Request {
 	}
 }
 
-// feed makes every instrument have a point.
+// feed records a point of every instrument.
 func feed(t *testing.T, o *metrics.Observer) {
 	t.Helper()
 	ctx := context.Background()
@@ -74,12 +74,12 @@ func feed(t *testing.T, o *metrics.Observer) {
 	}
 }
 
-// moved returns the points that something was counted or timed in: some counters begin at 0.
+// moved returns the points that are not 0, because some counters start at 0.
 func moved(rec *otelauthtest.Recorder) []otelauthtest.Point {
 	return slices.DeleteFunc(rec.Metrics(), func(p otelauthtest.Point) bool { return p.Kind == "counter" && p.Value == 0 })
 }
 
-// TestBeginAtZero: what is counted seldom has a series before, so that rate() sees the first time.
+// TestBeginAtZero: counters of rare events start at 0, so rate() sees the first increment.
 func TestBeginAtZero(t *testing.T) {
 	t.Parallel()
 	rec := otelauthtest.NewRecorder(t)
@@ -87,7 +87,7 @@ func TestBeginAtZero(t *testing.T) {
 	got := map[string]map[string]any{}
 	for _, p := range rec.Metrics() {
 		if p.Kind != "counter" || p.Value != 0 || len(p.Exemplars) != 0 {
-			t.Errorf("%s begins as a %s at %v", p.Name, p.Kind, p.Value)
+			t.Errorf("%s starts as a %s at %v", p.Name, p.Kind, p.Value)
 		}
 		got[p.Name] = p.Attributes.Map()
 	}
@@ -100,7 +100,7 @@ func TestBeginAtZero(t *testing.T) {
 	}
 }
 
-// TestInstruments holds names, kinds, units and attribute keys against the design's table.
+// TestInstruments checks names, kinds, units and attribute keys of all instruments.
 func TestInstruments(t *testing.T) {
 	t.Parallel()
 	rec := otelauthtest.NewRecorder(t)
@@ -162,8 +162,7 @@ func TestBoundaries(t *testing.T) {
 	}
 }
 
-// TestAttempts holds every outcome, error type and cache result against the points that must come
-// of it.
+// TestAttempts checks the points of every outcome, error type and cache result.
 func TestAttempts(t *testing.T) {
 	t.Parallel()
 	for _, out := range attempt.Outcomes() {
@@ -232,7 +231,7 @@ func TestUnknownIsLeftOut(t *testing.T) {
 	}
 }
 
-// A value outside of the constants must neither panic nor mint a series.
+// A value outside the constants must neither panic nor create a series.
 func TestOutOfRange(t *testing.T) {
 	t.Parallel()
 	rec := otelauthtest.NewRecorder(t)
@@ -258,15 +257,15 @@ func TestRejected(t *testing.T) {
 		res  attempt.Result
 		want float64
 	}{
-		"queue full":                {attempt.Result{ErrorType: attempt.Overloaded, Cache: attempt.Miss}, 1},
-		"gave up in the queue":      {attempt.Result{ErrorType: attempt.Canceled, Cache: attempt.Miss}, 1},
-		"gave up coalesced":         {attempt.Result{ErrorType: attempt.Canceled, Cache: attempt.Coalesced}, 1},
-		"deadline in the queue":     {attempt.Result{ErrorType: attempt.Timeout, Cache: attempt.Miss}, 1},
-		"gone before":               {attempt.Result{ErrorType: attempt.Canceled}, 0},
-		"remote verifier too slow":  {attempt.Result{ErrorType: attempt.Timeout, Cache: attempt.Miss, Reason: attempt.ReasonVerifierFailed}, 0},
-		"no hash wanted":            {attempt.Result{ErrorType: attempt.AccountsUnavailable, Cache: attempt.Miss}, 0},
-		"gone, but the hash ran":    {attempt.Result{ErrorType: attempt.Canceled, Cache: attempt.Miss, Hash: attempt.HashRun{Scheme: "bcrypt"}}, 0},
-		"throttled is not rejected": {attempt.Result{Outcome: attempt.Throttled, ErrorType: attempt.RateLimited, Cache: attempt.Miss}, 0},
+		"queue full":                 {attempt.Result{ErrorType: attempt.Overloaded, Cache: attempt.Miss}, 1},
+		"canceled in the queue":      {attempt.Result{ErrorType: attempt.Canceled, Cache: attempt.Miss}, 1},
+		"canceled while coalesced":   {attempt.Result{ErrorType: attempt.Canceled, Cache: attempt.Coalesced}, 1},
+		"deadline in the queue":      {attempt.Result{ErrorType: attempt.Timeout, Cache: attempt.Miss}, 1},
+		"canceled before the lookup": {attempt.Result{ErrorType: attempt.Canceled}, 0},
+		"remote verifier too slow":   {attempt.Result{ErrorType: attempt.Timeout, Cache: attempt.Miss, Reason: attempt.ReasonVerifierFailed}, 0},
+		"no hash needed":             {attempt.Result{ErrorType: attempt.AccountsUnavailable, Cache: attempt.Miss}, 0},
+		"canceled, but the hash ran": {attempt.Result{ErrorType: attempt.Canceled, Cache: attempt.Miss, Hash: attempt.HashRun{Scheme: "bcrypt"}}, 0},
+		"throttled is not rejected":  {attempt.Result{Outcome: attempt.Throttled, ErrorType: attempt.RateLimited, Cache: attempt.Miss}, 0},
 	} {
 		rec := otelauthtest.NewRecorder(t)
 		req := request()
@@ -328,7 +327,7 @@ func TestReloads(t *testing.T) {
 	}
 }
 
-// TestSuppressed: by outcome, and without one for what is no attempt.
+// TestSuppressed: attempts are counted by outcome, other events without one.
 func TestSuppressed(t *testing.T) {
 	t.Parallel()
 	rec := otelauthtest.NewRecorder(t)
@@ -373,7 +372,7 @@ func TestPreviousCredentials(t *testing.T) {
 	}
 }
 
-// TestWatch: two verifiers add up, and one that was replaced is gone.
+// TestWatch: two verifiers add up, and a verifier that was replaced is no longer counted.
 func TestWatch(t *testing.T) {
 	t.Parallel()
 	rec := otelauthtest.NewRecorder(t)
@@ -445,8 +444,8 @@ func TestExemplars(t *testing.T) {
 	}
 }
 
-// TestCardinality: nothing that a client sends mints a series, even where a service passes it on
-// as route, method or scheme.
+// TestCardinality: nothing that a client sends creates a series, even if a service passes it on as
+// route, method or scheme.
 func TestCardinality(t *testing.T) {
 	t.Parallel()
 	rec := otelauthtest.NewRecorder(t)
@@ -486,7 +485,7 @@ func TestCardinality(t *testing.T) {
 		t.Errorf("%d routes, want at most %d", len(routes), metrics.MaxRoutes+1)
 	}
 	for name, limit := range map[string]int{
-		// Each of the bounded routes may have met one of the schemes of its own and "other".
+		// Each bounded route may have one of the schemes with series of their own, and "other".
 		"auth.attempts":                 metrics.MaxRoutes + metrics.MaxSchemes + 2,
 		"auth.attempt.duration":         metrics.MaxSchemes + 1,
 		"auth.password.verify.duration": metrics.MaxSchemes + 1,
@@ -534,7 +533,7 @@ func TestLongRoute(t *testing.T) {
 	}
 }
 
-// TestNoReason: a public /metrics page must not tell an unknown user from a wrong password.
+// TestNoReason: a public /metrics page must not separate an unknown user from a wrong password.
 func TestNoReason(t *testing.T) {
 	t.Parallel()
 	rec := otelauthtest.NewRecorder(t)
@@ -550,8 +549,8 @@ func TestNoReason(t *testing.T) {
 	}
 }
 
-// TestLabelHTTP: otelhttp's own metrics get outcome and route, without a second http.route where
-// the mux knows it.
+// TestLabelHTTP: the metrics of otelhttp get outcome and route, without a second http.route if
+// the mux has set it.
 func TestLabelHTTP(t *testing.T) {
 	t.Parallel()
 	for _, label := range []bool{false, true} {
@@ -588,7 +587,7 @@ func TestLabelHTTP(t *testing.T) {
 			}
 		}
 	}
-	// Outside of otelhttp there is no Labeler, and none is needed.
+	// Outside of otelhttp there is no Labeler, which is not an error.
 	o := newObserver(t, metrics.Config{MeterProvider: noop.NewMeterProvider(), LabelHTTP: true})
 	req := request()
 	_ = o.Decide(context.Background(), &req, &attempt.Result{})

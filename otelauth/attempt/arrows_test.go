@@ -88,7 +88,8 @@ var (
 	}, api...)
 )
 
-// mayHaveSDK reports whether pkg is a program, an example or a test helper. Only these choose an SDK.
+// mayHaveSDK reports whether pkg is a program, an example or a test helper. Only these choose an
+// SDK.
 func mayHaveSDK(pkg string) bool {
 	for _, p := range []string{"otelauth/otelauthtest", "otelauth/gateway", "otelauth/cmd", "examples", "collector-config", "internal/semconvgen"} {
 		if pkg == p || strings.HasPrefix(pkg, p+"/") {

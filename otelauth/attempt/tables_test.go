@@ -52,7 +52,8 @@ func constants(t *testing.T) map[string]map[string]string {
 	return all
 }
 
-// Each constant of an enumeration has a place in its table, so observers that iterate over the table have a place for it.
+// Each constant of an enumeration has a place in its table, so observers that iterate over the
+// table have a place for it.
 func TestTablesAreComplete(t *testing.T) {
 	t.Parallel()
 	declared := constants(t)

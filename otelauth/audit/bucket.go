@@ -44,12 +44,12 @@ type scope uint8
 const (
 	host scope = iota // IPv4 /32, IPv6 /64: what one customer of a provider has
 	site              // /24, /48
-	everybody
+	allNetworks
 )
 
 const (
-	siteTimes      = 8
-	everybodyTimes = 100
+	siteTimes        = 8
+	allNetworksTimes = 100
 )
 
 const (

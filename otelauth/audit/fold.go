@@ -100,9 +100,10 @@ type folder struct {
 	hosts, sites, successes           *table
 	hostLimit, siteLimit, successOnce limit
 
-	// everybody has a bucket for each outcome and one for public responses, so it always has room.
-	everybodyLimit limit
-	everybody      [attempt.OutcomeCount + 1]struct {
+	// allNetworks has a bucket for each outcome and one for public responses, so it always has
+	// room.
+	allNetworksLimit limit
+	allNetworks      [attempt.OutcomeCount + 1]struct {
 		sync.Mutex
 		bucket
 	}
@@ -124,13 +125,13 @@ func newFolder(e Events, emit func(*fold, time.Time)) (*folder, error) {
 	seed := maphash.MakeSeed()
 	f := &folder{
 		events: e, emit: emit, base: e.Now(), seed: seed,
-		hosts:          newTable(seed, e.Entries),
-		sites:          newTable(seed, (e.Entries+3)/4),
-		successes:      newTable(seed, e.Entries*4),
-		hostLimit:      newLimit(e.Burst, e.Every, e.Period, 1),
-		siteLimit:      newLimit(e.Burst, e.Every, e.Period, siteTimes),
-		everybodyLimit: newLimit(e.Burst, e.Every, e.Period, everybodyTimes),
-		successOnce:    newLimit(1, e.SuccessPeriod, e.SuccessPeriod, 1),
+		hosts:            newTable(seed, e.Entries),
+		sites:            newTable(seed, (e.Entries+3)/4),
+		successes:        newTable(seed, e.Entries*4),
+		hostLimit:        newLimit(e.Burst, e.Every, e.Period, 1),
+		siteLimit:        newLimit(e.Burst, e.Every, e.Period, siteTimes),
+		allNetworksLimit: newLimit(e.Burst, e.Every, e.Period, allNetworksTimes),
+		successOnce:      newLimit(1, e.SuccessPeriod, e.SuccessPeriod, 1),
 	}
 	f.successOnce.once = true
 	f.longest = e.Period
@@ -208,13 +209,13 @@ func (f *folder) denial(e *candidate) bool {
 	if f.take(f.sites, e.key.atSite(), &f.siteLimit, e) == folded {
 		return false
 	}
-	all := &f.everybody[attempt.OutcomeCount]
+	all := &f.allNetworks[attempt.OutcomeCount]
 	if e.key.kind == ofAttempt {
-		all = &f.everybody[e.key.outcome]
+		all = &f.allNetworks[e.key.outcome]
 	}
 	all.Lock()
-	all.key = key{scope: everybody, kind: e.key.kind, outcome: e.key.outcome}
-	v, done, opened := f.decide(&all.bucket, &f.everybodyLimit, e)
+	all.key = key{scope: allNetworks, kind: e.key.kind, outcome: e.key.outcome}
+	v, done, opened := f.decide(&all.bucket, &f.allNetworksLimit, e)
 	all.Unlock()
 	f.after(done, opened, e.now)
 	return v != folded
@@ -324,10 +325,10 @@ func (f *folder) sweep(now int64, all bool) (next int64) {
 	if f.events.Success == FirstSuccess {
 		next = min(next, f.successes.sweep(now, f.successOnce.period, all, f.close))
 	}
-	for i := range f.everybody {
-		b := &f.everybody[i]
+	for i := range f.allNetworks {
+		b := &f.allNetworks[i]
 		b.Lock()
-		done := b.expired(now, f.everybodyLimit.period)
+		done := b.expired(now, f.allNetworksLimit.period)
 		if done == nil && all {
 			done, b.open = b.open, nil
 		}

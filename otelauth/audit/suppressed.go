@@ -47,7 +47,7 @@ func (a *attributes) suppressed(f *fold) {
 	if k.kind == ofAttempt {
 		a.str(semconv.KeyOutcome, k.outcome.String(), maxNameBytes)
 	}
-	if k.scope != everybody {
+	if k.scope != allNetworks {
 		if k.kind == ofAttempt {
 			a.str(semconv.KeyScheme, f.scheme.String(), maxNameBytes)
 		}
@@ -83,7 +83,7 @@ func (a *attributes) network(k *key) {
 	p := k.network()
 	text := networkUnknown
 	switch {
-	case k.scope == everybody:
+	case k.scope == allNetworks:
 		text = networkOther
 	case p.IsValid():
 		text = p.String()

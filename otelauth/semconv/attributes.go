@@ -5,7 +5,8 @@
 
 package semconv
 
-// SchemaURL is the schema URL of every scope: that of the semantic conventions whose attributes otelauth uses.
+// SchemaURL is the schema URL of every scope: that of the semantic conventions whose
+// attributes otelauth uses.
 const SchemaURL = "https://opentelemetry.io/schemas/1.43.0"
 
 // The attribute keys that otelauth defines.

@@ -20,8 +20,9 @@ var (
 	underscoredName = regexp.MustCompile(`[a-z0-9_:]+`)
 )
 
-// TestNamesInTheTree: every name of a signal in dashboards, alerts, queries, the collector's configuration and the
-// documentation is declared. The tests of collector-config/e2e compare the labels and values with real series too.
+// TestNamesInTheTree: every name of a signal in dashboards, alerts, queries, the collector's
+// configuration and the documentation is declared. The tests of collector-config/e2e compare the
+// labels and values with real series too.
 func TestNamesInTheTree(t *testing.T) {
 	t.Parallel()
 	r := open(t)

@@ -46,7 +46,8 @@ func TestGeneratedFilesAreCurrent(t *testing.T) {
 	}
 }
 
-// The generated file official_test.go does not compile when OpenTelemetry's package lacks an attribute.
+// The generated file official_test.go does not compile when OpenTelemetry's package lacks an
+// attribute.
 func TestOfficialKeys(t *testing.T) {
 	t.Parallel()
 	for _, keys := range officialKeys {
@@ -59,7 +60,8 @@ func TestOfficialKeys(t *testing.T) {
 	}
 }
 
-// The registry refers to the newest semantic conventions that the OpenTelemetry module in go.mod has.
+// The registry refers to the newest semantic conventions that the OpenTelemetry module in go.mod
+// has.
 func TestOfficialVersionIsTheNewest(t *testing.T) {
 	t.Parallel()
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "go.opentelemetry.io/otel").Output()

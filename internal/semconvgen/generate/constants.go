@@ -65,7 +65,7 @@ func attributes(r *registry.Registry) []byte {
 	}
 	var b bytes.Buffer
 	b.WriteString(header + "package semconv\n\n")
-	b.WriteString("// SchemaURL is the schema URL of every scope: that of the semantic conventions whose attributes otelauth uses.\n")
+	comment(&b, "SchemaURL", "is the schema URL of every scope: that of the semantic conventions whose attributes otelauth uses.")
 	fmt.Fprintf(&b, "const SchemaURL = \"https://opentelemetry.io/schemas/%s\"\n\n", r.Manifest.OfficialVersion())
 	fmt.Fprintf(&b, "// The attribute keys that otelauth defines.\nconst (\n%s)\n\n", own.String())
 	fmt.Fprintf(&b, "// The attribute keys of OpenTelemetry's semantic conventions that otelauth uses.\nconst (\n%s)\n", others.String())

@@ -1,7 +1,8 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package recorded compares what an otelauthtest.Recorder holds with the registry of signals, for tests.
+// Package recorded compares what an otelauthtest.Recorder holds with the registry of signals, for
+// tests.
 package recorded
 
 import (
@@ -38,8 +39,9 @@ func Signals(rec *otelauthtest.Recorder) (all []registry.Observed) {
 	return all
 }
 
-// Check fails t for everything that rec holds and the registry does not declare, and for a scope of otelauth without the
-// version of the module and the schema URL. It returns the registry and everything that rec holds.
+// Check fails t for everything that rec holds and the registry does not declare, and for a scope
+// of otelauth without the version of the module and the schema URL. It returns the registry and
+// everything that rec holds.
 func Check(t testing.TB, rec *otelauthtest.Recorder) (*registry.Registry, []registry.Observed) {
 	t.Helper()
 	r, err := registry.Open()

@@ -48,8 +48,8 @@ func (r *Registry) Find(o Observed) *Group {
 	return varies
 }
 
-// Check returns what o has and the registry does not declare. Of a signal of another instrumentation it checks only the
-// attributes that otelauth defines.
+// Check returns what o has and the registry does not declare. Of a signal of another
+// instrumentation it checks only the attributes that otelauth defines.
 func (r *Registry) Check(o Observed) (problems []string) {
 	if !o.Own && o.Type != "span" {
 		return nil
@@ -104,8 +104,9 @@ func (t Type) accepts(observed string) bool {
 	return t.Name == observed || t.Name == "enum" && observed == "string"
 }
 
-// Unseen returns what the registry declares and all lacks. Groups for which skip returns true need not be there. An
-// attribute of a span or metric must be on that span or metric, an attribute of an event on any event.
+// Unseen returns what the registry declares and all lacks. Groups for which skip returns true
+// need not be there. An attribute of a span or metric must be on that span or metric, an
+// attribute of an event on any event.
 func (r *Registry) Unseen(all []Observed, skip func(*Group) bool) (problems []string) {
 	type place struct{ group, key string }
 	groups, seen, severities := map[string]bool{}, map[place]bool{}, map[place]bool{}
