@@ -21,6 +21,9 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/metric/noop"
+	"go.opentelemetry.io/otel/sdk/instrumentation"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/otelauth/otelauth-go/metrics"
@@ -613,4 +616,21 @@ type brokenMeter struct{ noop.Meter }
 
 func (brokenMeter) Float64Histogram(string, ...metric.Float64HistogramOption) (metric.Float64Histogram, error) {
 	return nil, errBroken
+}
+
+// The scope has the version of the module and the schema URL.
+func TestScope(t *testing.T) {
+	t.Parallel()
+	reader := sdkmetric.NewManualReader()
+	o := newObserver(t, metrics.Config{MeterProvider: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))})
+	req := request()
+	_ = o.Decide(t.Context(), &req, &attempt.Result{})
+	var all metricdata.ResourceMetrics
+	if err := reader.Collect(t.Context(), &all); err != nil {
+		t.Fatal(err)
+	}
+	want := instrumentation.Scope{Name: metrics.ScopeName, Version: semconv.Version(), SchemaURL: semconv.SchemaURL}
+	if got := all.ScopeMetrics[0].Scope; got != want {
+		t.Errorf("scope %v, want %v", got, want)
+	}
 }
