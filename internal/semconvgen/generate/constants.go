@@ -40,8 +40,8 @@ func All(r *registry.Registry) (map[string][]byte, error) {
 // initialisms are the parts of names that Go writes in capitals.
 var initialisms = map[string]string{"http": "HTTP", "id": "ID", "ids": "IDs", "url": "URL", "uuid": "UUID"}
 
-// identifier returns a name without its prefix "auth." in Go's spelling.
-func identifier(name string) string {
+// Identifier returns a name without its prefix "auth." in Go's spelling.
+func Identifier(name string) string {
 	var b strings.Builder
 	for part := range strings.FieldsFuncSeq(strings.TrimPrefix(name, registry.Prefix), func(r rune) bool { return strings.ContainsRune("._ ", r) }) {
 		if capitals, ok := initialisms[part]; ok {
@@ -57,10 +57,10 @@ func attributes(r *registry.Registry) []byte {
 	var own, others bytes.Buffer
 	for _, key := range r.Keys() {
 		if a := r.Own(key); a != nil {
-			comment(&own, "Key"+identifier(key), "is "+kind(a.Type)+". "+plain(a.Brief))
-			fmt.Fprintf(&own, "Key%s = %q\n", identifier(key), key)
+			comment(&own, "Key"+Identifier(key), "is "+kind(a.Type)+". "+plain(a.Brief))
+			fmt.Fprintf(&own, "Key%s = %q\n", Identifier(key), key)
 		} else {
-			fmt.Fprintf(&others, "Key%s = %q\n", identifier(key), key)
+			fmt.Fprintf(&others, "Key%s = %q\n", Identifier(key), key)
 		}
 	}
 	var b bytes.Buffer
@@ -112,7 +112,7 @@ func signals(r *registry.Registry) []byte {
 	var b, units, descriptions bytes.Buffer
 	b.WriteString(header + "package semconv\n\n// The names of the metrics. See [Unit] and [Description].\nconst (\n")
 	for _, g := range r.Of("metric") {
-		name := "Metric" + identifier(g.MetricName)
+		name := "Metric" + Identifier(g.MetricName)
 		comment(&b, name, "is "+article(g.Instrument)+" in "+g.Unit+". "+plain(g.Brief))
 		fmt.Fprintf(&b, "%s = %q\n", name, g.MetricName)
 		fmt.Fprintf(&units, "case %s: return %q\n", name, g.Unit)
@@ -120,7 +120,7 @@ func signals(r *registry.Registry) []byte {
 	}
 	b.WriteString(")\n\n// The names of the events.\nconst (\n")
 	for _, g := range r.Of("event") {
-		name := "Event" + identifier(g.EventName)
+		name := "Event" + Identifier(g.EventName)
 		comment(&b, name, "is an event. "+plain(g.Brief))
 		fmt.Fprintf(&b, "%s = %q\n", name, g.EventName)
 	}
@@ -128,9 +128,9 @@ func signals(r *registry.Registry) []byte {
 	for _, g := range r.Of("span") {
 		annotated := g.Annotations.Otelauth
 		if text := annotated.Prefix; text != "" {
-			fmt.Fprintf(&b, "Span%s = %q\n", identifier(text), text)
+			fmt.Fprintf(&b, "Span%s = %q\n", Identifier(text), text)
 		} else if text := annotated.Name; text != "" {
-			fmt.Fprintf(&b, "Span%s = %q\n", identifier(text), text)
+			fmt.Fprintf(&b, "Span%s = %q\n", Identifier(text), text)
 		}
 	}
 	fmt.Fprintf(&b, ")\n\n// Unit returns the unit of a metric of otelauth, in UCUM; \"\" for any other name.\n"+
@@ -149,7 +149,7 @@ func official(r *registry.Registry) []byte {
 	fmt.Fprintf(&b, "const (\nofficialVersion = %q\nofficialSchemaURL = official.SchemaURL\n)\n\n", version)
 	b.WriteString("// officialKeys has the key of each attribute that the registry refers to, from both packages.\nvar officialKeys = [][2]string{\n")
 	for _, key := range r.Keys() {
-		name := identifier(key)
+		name := Identifier(key)
 		switch {
 		case r.Own(key) != nil:
 		case key == "http.request.header": // a template: the official package has a function
