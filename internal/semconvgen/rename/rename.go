@@ -47,8 +47,8 @@ func replacements(r *registry.Registry, before, after string) ([]replacement, er
 	}, nil
 }
 
-// Tree renames before to after in every source, configuration and document below root, except the
-// changelog, which is history. It returns the files that it changed.
+// Tree renames before to after in every source, configuration and document below root, except
+// this program and the changelog, which is history. It returns the files that it changed.
 func Tree(r *registry.Registry, root, before, after string) (changed []string, err error) {
 	all, err := replacements(r, before, after)
 	if err != nil {
@@ -58,7 +58,7 @@ func Tree(r *registry.Registry, root, before, after string) (changed []string, e
 		if err != nil {
 			return err
 		}
-		if d.IsDir() && d.Name() == ".git" {
+		if d.IsDir() && (d.Name() == ".git" || d.Name() == "semconvgen") {
 			return filepath.SkipDir
 		}
 		kinds := []string{".go", ".yaml", ".yml", ".json", ".md", ".txtar", ".sh"}
