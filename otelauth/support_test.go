@@ -26,6 +26,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/credential"
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
+	"github.com/otelauth/otelauth-go/otelauth/semconv"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
@@ -310,7 +311,7 @@ func tlsServer(t testing.TB, h http.Handler) *httptest.Server {
 }
 
 // told is how many attempts have ended, each with an event.
-func (s *service) told() int { return len(s.eventsNamed(attempt.EventAttempt)) }
+func (s *service) told() int { return len(s.eventsNamed(semconv.EventAttempt)) }
 
 // panicking is a store with a bug, which tells what it was asked.
 type panicking struct{ *verify.Static }

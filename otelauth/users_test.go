@@ -18,6 +18,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
+	"github.com/otelauth/otelauth-go/otelauth/semconv"
 )
 
 // With HashedNames no signal has a name; the handler has it all the same.
@@ -145,7 +146,7 @@ func TestRequireGroup(t *testing.T) {
 	if w := s.do(request(t, "GET", "/ops", "", "")); w.Code != 401 {
 		t.Errorf("nobody: %d", w.Code)
 	}
-	if w := s.do(request(t, "GET", "/public", "", "")); w.Code != 403 || len(s.eventsNamed(attempt.EventPublicResponse)) != 1 {
+	if w := s.do(request(t, "GET", "/public", "", "")); w.Code != 403 || len(s.eventsNamed(semconv.EventPublicResponse)) != 1 {
 		t.Errorf("nobody at a public endpoint: %d", w.Code)
 	}
 	// A user with wrong credentials is nobody there, and no denied user.
