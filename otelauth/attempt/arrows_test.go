@@ -70,7 +70,7 @@ var backwards = []struct {
 	{
 		pkg:   "otelauth",
 		never: []string{"otelauth/otelauthtest", "otelauth/gateway", "otelauth/probe", "otelauth/console"},
-		but:   []string{"otelauth/cmd/otelauth", "otelauth/gateway", "otelauth/gateway/soak", "otelauth/probe", "otelauth/console"},
+		but:   []string{"otelauth/cmd/otelauth", "otelauth/gateway", "otelauth/gateway/internal/soak", "otelauth/probe", "otelauth/console"},
 	},
 }
 

@@ -8,7 +8,7 @@
 //
 // It measures no speed, and everything stays on the loopback.
 //
-//	go run ./otelauth/gateway/soak -duration 60s
+//	go run ./otelauth/gateway/internal/soak -duration 60s
 package main
 
 import (
