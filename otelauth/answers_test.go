@@ -49,7 +49,7 @@ func basic(name, pass string) func(*http.Request) {
 	return func(r *http.Request) { r.SetBasicAuth(name, pass) }
 }
 
-func token(octets string) string { return "Basic " + base64.StdEncoding.EncodeToString([]byte(octets)) }
+func token(raw string) string { return "Basic " + base64.StdEncoding.EncodeToString([]byte(raw)) }
 
 func fromPlaintext(credentials func(*http.Request)) func(*http.Request) {
 	return func(r *http.Request) {
@@ -199,11 +199,11 @@ func TestAnswers(t *testing.T) {
 
 func dump(t *testing.T, w *httptest.ResponseRecorder) string {
 	t.Helper()
-	octets, err := httputil.DumpResponse(w.Result(), true)
+	raw, err := httputil.DumpResponse(w.Result(), true)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(octets)
+	return string(raw)
 }
 
 // Without a span there is no id to quote, and none is made up.
@@ -365,7 +365,7 @@ func TestDenyThatPanics(t *testing.T) {
 
 var traceIDs = regexp.MustCompile(`"trace_id":"[0-9a-f]{32}"|Date: [^\r]*`)
 
-// Whoever is refused cannot tell why, octet by octet, over a real connection: at the first try and at a repeat.
+// Whoever is refused cannot tell why, byte by byte, over a real connection: at the first try and at a repeat.
 func TestRefusalsAreIndistinguishable(t *testing.T) {
 	t.Parallel()
 	cfg := otelauth.Config{Accounts: closedAccounts{accounts(t)}}
@@ -384,12 +384,12 @@ func TestRefusalsAreIndistinguishable(t *testing.T) {
 		} {
 			resp, body := exchangeRaw(t, "tcp", srv.Listener.Addr().String(), "GET /orders HTTP/1.1\r\nHost: h\r\nConnection: close\r\n"+
 				"Authorization: "+token(name+":"+pass)+"\r\n\r\n")
-			octets, err := httputil.DumpResponse(resp, false)
+			raw, err := httputil.DumpResponse(resp, false)
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := traceIDs.ReplaceAllString(string(octets)+body, "")
-			if got == string(octets)+body {
+			got := traceIDs.ReplaceAllString(string(raw)+body, "")
+			if got == string(raw)+body {
 				t.Fatalf("no trace id in %q", got)
 			}
 			if want == "" {

@@ -207,7 +207,7 @@ func ExampleMiddleware_Reconfigure() {
 
 // Hash and Matches look a name up that events tell as user.hash only.
 func ExampleIdentityKey_Matches() {
-	key := otelauth.IdentityKey{ID: "2026-01", Secret: []byte("thirty-two octets from a CSPRNG.")}
+	key := otelauth.IdentityKey{ID: "2026-01", Secret: []byte("thirty-two bytes from a CSPRNG.")}
 	seen := key.Hash("mallory")
 	fmt.Println(strings.HasPrefix(seen, "2026-01:"), key.Matches(seen, "mallory"), key.Matches(seen, "alice"))
 	// Output: true true false

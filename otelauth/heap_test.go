@@ -189,7 +189,7 @@ func TestHeapHoldsNoSecrets(t *testing.T) {
 	}
 	// A dump without what the process does hold would prove nothing.
 	if leaks, err := otelauthtest.Leaks(dump, marker); err != nil || len(leaks) == 0 {
-		t.Fatalf("the dump of %d octets does not hold the path that it was written to: %v", len(dump), err)
+		t.Fatalf("the dump of %d bytes does not hold the path that it was written to: %v", len(dump), err)
 	}
 	otelauthtest.NoSecretsIn(t, "the heap", dump, right, wrong, unknown, long, malformed, control, other, twice, plain, asName)
 }

@@ -44,18 +44,18 @@ func TestRawRequests(t *testing.T) {
 		{name: "NUL in the password", head: "Authorization: " + token("alice:wonder\x00land") + "\r\n", status: 400, reason: attempt.ReasonControlCharacter},
 		{name: "a folded field", head: "Authorization: Basic\r\n YWxpY2U6d29uZGVybGFuZA==\r\n", status: 200}, // obs-fold, RFC 9112 section 5.2: net/http joins it
 		{name: "a space before the colon", head: "Authorization : " + token("alice:wonderland") + "\r\n", status: 400, early: true},
-		{name: "octets above ASCII", head: "Authorization: Basic \xff\xfe\r\n", status: 400, reason: attempt.ReasonInvalidBase64},
+		{name: "bytes above ASCII", head: "Authorization: Basic \xff\xfe\r\n", status: 400, reason: attempt.ReasonInvalidBase64},
 		{name: "no Host", head: "\x01", status: 400, early: true},
 		{name: "two lengths", head: right + "Content-Length: 1\r\nContent-Length: 2\r\n", status: 400, early: true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			s := newService(t, otelauth.Config{}, nil)
-			octets := "GET /orders HTTP/1.1\r\nHost: h\r\nConnection: close\r\n" + tc.head + "\r\n"
+			raw := "GET /orders HTTP/1.1\r\nHost: h\r\nConnection: close\r\n" + tc.head + "\r\n"
 			if tc.head == "\x01" {
-				octets = "GET /orders HTTP/1.1\r\nConnection: close\r\n\r\n"
+				raw = "GET /orders HTTP/1.1\r\nConnection: close\r\n\r\n"
 			}
-			resp, body := exchangeRaw(t, "tcp", listen(t, s.handler).Listener.Addr().String(), octets)
+			resp, body := exchangeRaw(t, "tcp", listen(t, s.handler).Listener.Addr().String(), raw)
 			if resp.StatusCode != tc.status {
 				t.Errorf("status %d, want %d: %s", resp.StatusCode, tc.status, body)
 			}

@@ -279,7 +279,7 @@ func TestConfigFaults(t *testing.T) {
 		ForwardedHeader:               clientip.Header(9),
 		TrustedCallers:                []netip.Prefix{prefix},
 		DangerouslyAllowPlaintextFrom: []netip.Prefix{prefix},
-		IdentityKey:                   otelauth.IdentityKey{ID: "A!", Secret: secret, Former: []otelauth.IdentityKey{{ID: "A!", Secret: secret}}},
+		IdentityKey:                   otelauth.IdentityKey{ID: "A!", Secret: secret, Previous: []otelauth.IdentityKey{{ID: "A!", Secret: secret}}},
 		UserNames:                     7,
 		CacheTTL:                      -1,
 		CacheEntries:                  -1,
@@ -292,8 +292,8 @@ func TestConfigFaults(t *testing.T) {
 	for _, fault := range []string{
 		"Config.Realm", "neither Config.Accounts nor Config.Verifier", `Config.Public[0] "/"`, `Config.Public[1] "nonsense"`,
 		`Config.Public[2] "GET /{x"`, `Config.Sensitive[0] "GET"`, "TrustedProxies[0]", "TrustedProxies[1]", "Header(9)", "Config.TrustedCallers[0]",
-		"Config.DangerouslyAllowPlaintextFrom[0]", "Config.IdentityKey.Secret", "Config.IdentityKey.ID", "Config.IdentityKey.Former[0].Secret",
-		"Config.IdentityKey.Former[0].ID is not", "Config.IdentityKey.Former[0].ID is used twice", "Config.UserNames", "Config.CacheTTL",
+		"Config.DangerouslyAllowPlaintextFrom[0]", "Config.IdentityKey.Secret", "Config.IdentityKey.ID", "Config.IdentityKey.Previous[0].Secret",
+		"Config.IdentityKey.Previous[0].ID is invalid", "Config.IdentityKey.Previous[0].ID is used twice", "Config.UserNames", "Config.CacheTTL",
 		"Config.CacheEntries", "Config.MaxHeaderBytes", "Config.Observers[0]",
 	} {
 		if !strings.Contains(err.Error(), fault) {

@@ -180,9 +180,9 @@ func listen(t testing.TB, h http.Handler) *httptest.Server {
 	return srv
 }
 
-// exchangeRaw sends octets over a connection of their own and returns the first response to them, its body read. A request
+// exchangeRaw sends bytes over a connection of their own and returns the first response to them, its body read. A request
 // with the method HEAD says so.
-func exchangeRaw(t testing.TB, network, addr, octets string) (*http.Response, string) {
+func exchangeRaw(t testing.TB, network, addr, raw string) (*http.Response, string) {
 	t.Helper()
 	conn, err := (&net.Dialer{}).DialContext(t.Context(), network, addr)
 	if err != nil {
@@ -190,11 +190,11 @@ func exchangeRaw(t testing.TB, network, addr, octets string) (*http.Response, st
 	}
 	defer func() { _ = conn.Close() }()
 	_ = conn.SetDeadline(time.Now().Add(20 * time.Second)) // a hung server fails this test, not the run
-	go func() { _, _ = io.WriteString(conn, octets) }()    // it may answer, and close, before it has read everything
-	method, _, _ := strings.Cut(octets, " ")
+	go func() { _, _ = io.WriteString(conn, raw) }()       // it may answer, and close, before it has read everything
+	method, _, _ := strings.Cut(raw, " ")
 	resp, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: method})
 	if err != nil {
-		t.Fatalf("no response to %.60q: %v", octets, err)
+		t.Fatalf("no response to %.60q: %v", raw, err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	var body []byte

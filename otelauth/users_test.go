@@ -30,11 +30,11 @@ func TestHashedNames(t *testing.T) {
 		}
 	}
 	s.do(request(t, "GET", "/orders", "alice", "looking-glass"))
-	octets, err := s.OTLP()
+	raw, err := s.OTLP()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if bytes.Contains(octets, []byte("alice")) {
+	if bytes.Contains(raw, []byte("alice")) {
 		t.Error("the name is exported")
 	}
 	for _, a := range s.Attempts() {
@@ -52,11 +52,11 @@ func TestUnknownNamesAreNotTold(t *testing.T) {
 	for range 2 {
 		s.do(request(t, "GET", "/orders", typed, "x"))
 	}
-	octets, err := s.OTLP()
+	raw, err := s.OTLP()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if bytes.Contains(octets, []byte(typed)) || !bytes.Contains(octets, []byte(testKey.Hash(typed))) {
+	if bytes.Contains(raw, []byte(typed)) || !bytes.Contains(raw, []byte(testKey.Hash(typed))) {
 		t.Error("the name is exported, or its hash is not")
 	}
 }
@@ -64,7 +64,7 @@ func TestUnknownNamesAreNotTold(t *testing.T) {
 func TestIdentityKey(t *testing.T) {
 	t.Parallel()
 	former := otelauth.IdentityKey{ID: "2025", Secret: bytes.Repeat([]byte("f"), 32)}
-	key := otelauth.IdentityKey{ID: "2026", Secret: bytes.Repeat([]byte("s"), 32), Former: []otelauth.IdentityKey{former}}
+	key := otelauth.IdentityKey{ID: "2026", Secret: bytes.Repeat([]byte("s"), 32), Previous: []otelauth.IdentityKey{former}}
 	alice := key.Hash("alice")
 	if id, hex, _ := strings.Cut(alice, ":"); id != "2026" || len(hex) != 32 {
 		t.Errorf("Hash = %q", alice)

@@ -355,25 +355,25 @@ func TestReadFrom(t *testing.T) {
 	got, _ := io.ReadAll(resp.Body)
 	_ = resp.Body.Close()
 	if string(got) != content || s.last(t).Status != 200 {
-		t.Errorf("%d of %d octets, told %+v", len(got), len(content), s.last(t))
+		t.Errorf("%d of %d bytes, told %+v", len(got), len(content), s.last(t))
 	}
 
 	asked := &readsFrom{ResponseWriter: httptest.NewRecorder()}
 	s.mw.Wrap(mux).ServeHTTP(asked, request(t, "GET", "/", "alice", "wonderland"))
-	if asked.octets != int64(len(content)) {
-		t.Errorf("ReadFrom was given %d octets", asked.octets)
+	if asked.raw != int64(len(content)) {
+		t.Errorf("ReadFrom was given %d bytes", asked.raw)
 	}
 }
 
 type readsFrom struct {
 	http.ResponseWriter
 
-	octets int64
+	raw int64
 }
 
 func (r *readsFrom) ReadFrom(src io.Reader) (n int64, err error) {
 	n, err = io.Copy(io.Discard, src)
-	r.octets += n
+	r.raw += n
 	return n, err
 }
 

@@ -33,8 +33,8 @@ func BenchmarkSplit(b *testing.B) {
 	r := browserRequest()
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, fault := credential.Split(r.Header, 0); fault != credential.NoFault {
-			b.Fatal(fault)
+		if _, defect := credential.Split(r.Header, 0); defect != credential.NoDefect {
+			b.Fatal(defect)
 		}
 	}
 }
@@ -43,8 +43,8 @@ func BenchmarkDecode(b *testing.B) {
 	field, _ := credential.Split(browserRequest().Header, 0)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, fault := field.Decode(); fault != credential.NoFault {
-			b.Fatal(fault)
+		if _, defect := field.Decode(); defect != credential.NoDefect {
+			b.Fatal(defect)
 		}
 	}
 }
@@ -55,8 +55,8 @@ func BenchmarkSplitDecode(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		field, _ := credential.Split(r.Header, 0)
-		if _, fault := field.Decode(); fault != credential.NoFault {
-			b.Fatal(fault)
+		if _, defect := field.Decode(); defect != credential.NoDefect {
+			b.Fatal(defect)
 		}
 	}
 }

@@ -62,9 +62,9 @@ type unexported struct {
 // shapes are the ways in which a Secret ends up in front of a printer.
 func shapes() map[string]any {
 	s := credential.NewSecret(canary)
-	field, fault := credential.Split(header("Basic "+b64("alice:"+canary)), 0)
-	if fault != credential.NoFault {
-		panic(fault)
+	field, defect := credential.Split(header("Basic "+b64("alice:"+canary)), 0)
+	if defect != credential.NoDefect {
+		panic(defect)
 	}
 	b, _ := field.Decode()
 	hidden := unexported{s, &s, b}
@@ -214,13 +214,13 @@ func TestSecretHoldsWhatItIsGiven(t *testing.T) {
 	for _, password := range []string{"", "a", canary, "\x00\xff", strings.Repeat("long", 4096)} {
 		s := credential.NewSecret(password)
 		if string(s.Expose()) != password || s.Len() != len(password) {
-			t.Errorf("%d octets became %d", len(password), s.Len())
+			t.Errorf("%d bytes became %d", len(password), s.Len())
 		}
 		if !s.Equal(credential.NewSecret(password)) || s.Equal(credential.NewSecret(password+"x")) {
-			t.Errorf("Equal is wrong for %d octets", len(password))
+			t.Errorf("Equal is wrong for %d bytes", len(password))
 		}
 		if e := s.Expose(); cap(e) != len(e) {
-			t.Errorf("room for %d octets after the password", cap(e)-len(e))
+			t.Errorf("room for %d bytes after the password", cap(e)-len(e))
 		}
 	}
 	var zero credential.Secret

@@ -15,7 +15,6 @@ import (
 	"github.com/alecthomas/kong"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/cmd/otelauth/internal/flagfile"
 	"github.com/otelauth/otelauth-go/otelauth/gateway"
 	"github.com/otelauth/otelauth-go/otelauth/verify"
@@ -144,7 +143,7 @@ func TestDefaults(t *testing.T) {
 		"response-header-timeout": {f.ResponseHeaderTimeout, gateway.DefaultResponseHeaderTimeout},
 		"drain-timeout":           {f.DrainTimeout, gateway.DefaultDrainTimeout},
 		"server-name":             {f.ServerName, gateway.DefaultServerName},
-		"realm":                   {f.Realm, otelauth.DefaultRealm},
+		"realm":                   {f.Realm, "restricted"},
 		"cache-ttl":               {f.CacheTTL, verify.DefaultTTL},
 		"cache-entries":           {f.CacheEntries, verify.DefaultVerifiedEntries},
 	} {
