@@ -11,8 +11,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 )
 
-// What no client library would send, over a real connection. Some of it net/http answers before any handler; the rest
-// is ours, and told.
+// Requests that no client library sends, over a real connection. net/http answers some of them before
+// any handler; the Middleware answers and records the rest.
 func TestRawRequests(t *testing.T) {
 	t.Parallel()
 	right := "Authorization: " + token("alice:wonderland") + "\r\n"
@@ -21,7 +21,7 @@ func TestRawRequests(t *testing.T) {
 		head   string // after the request line and Host
 		status int
 		reason attempt.Reason
-		early  bool // net/http's own answer: no attempt
+		early  bool // answered by net/http: no attempt
 	}{
 		{name: "right", head: right, status: 200},
 		{name: "spelled otherwise", head: "aUTHORIZATION:bAsIc    " + strings.TrimPrefix(token("alice:wonderland"), "Basic ") + "   \r\n", status: 200},
@@ -61,16 +61,16 @@ func TestRawRequests(t *testing.T) {
 			}
 			if tc.early {
 				if n := len(s.Attempts()); n != 0 || strings.Contains(body, "trace_id") {
-					t.Errorf("%d attempts were told; net/http used to answer this: %s", n, body)
+					t.Errorf("%d attempts were recorded; net/http should answer this: %s", n, body)
 				}
 				return
 			}
 			got := s.last(t)
-			if got.Status != tc.status || got.Reason != tc.reason || s.told() != 1 {
-				t.Errorf("told %+v", got)
+			if got.Status != tc.status || got.Reason != tc.reason || s.recorded() != 1 {
+				t.Errorf("recorded %+v", got)
 			}
 			if (got.Outcome == attempt.Success) != (tc.status == 200) || (got.Outcome == attempt.Malformed) != (tc.status == 400) {
-				t.Errorf("told %+v", got)
+				t.Errorf("recorded %+v", got)
 			}
 			if tc.status == 400 && problemOf(t, body).TraceID != got.TraceID.String() {
 				t.Errorf("answer %s", body)

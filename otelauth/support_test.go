@@ -31,7 +31,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
-// hash is a cheap hash of the password, made once for each.
+// hash returns a cheap hash of pass, computed once for each password.
 func hash(t testing.TB, pass string) string {
 	t.Helper()
 	if h, ok := hashes.Load(pass); ok {
@@ -55,7 +55,7 @@ func accounts(t testing.TB) *verify.Static {
 	}
 }
 
-// newMiddleware fills in the accounts where cfg has none.
+// newMiddleware returns a Middleware for cfg, with default accounts.
 func newMiddleware(t testing.TB, cfg otelauth.Config) *otelauth.Middleware {
 	t.Helper()
 	if cfg.Accounts == nil && cfg.Verifier == nil {
@@ -69,7 +69,7 @@ func newMiddleware(t testing.TB, cfg otelauth.Config) *otelauth.Middleware {
 	return mw
 }
 
-// request comes from loopback; with a name it carries credentials.
+// request returns a request from loopback; with a name it has credentials.
 func request(t testing.TB, method, target, name, pass string) *http.Request {
 	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), method, target, nil)
@@ -96,7 +96,7 @@ func ordersMux() *http.ServeMux {
 	return mux
 }
 
-// service is a Middleware between otelhttp and a handler, its telemetry recorded.
+// service is a Middleware between otelhttp and a handler, with recorded telemetry.
 type service struct {
 	*otelauthtest.Recorder
 	mw      *otelauth.Middleware
@@ -108,7 +108,7 @@ const serverName = "orders.example:8443"
 
 var testKey = otelauth.IdentityKey{ID: "k1", Secret: []byte(strings.Repeat("K", 32))}
 
-// newService wires cfg to a Recorder. Routes and handler are ordersMux unless next is given.
+// newService connects cfg to a Recorder. Routes and handler are ordersMux unless next is set.
 func newService(t testing.TB, cfg otelauth.Config, next http.Handler) *service {
 	t.Helper()
 	s := &service{Recorder: otelauthtest.NewRecorder(t)}
@@ -140,12 +140,12 @@ func (s *service) do(r *http.Request) *httptest.ResponseRecorder {
 	return w
 }
 
-// last returns the attempt that was told last.
+// last returns the last recorded attempt.
 func (s *service) last(t testing.TB) otelauthtest.Attempt {
 	t.Helper()
 	all := s.Attempts()
 	if len(all) == 0 {
-		t.Fatal("no attempt was told")
+		t.Fatal("no attempt was recorded")
 	}
 	return all[len(all)-1]
 }
@@ -180,8 +180,7 @@ func listen(t testing.TB, h http.Handler) *httptest.Server {
 	return srv
 }
 
-// exchangeRaw sends bytes over a connection of their own and returns the first response to them, its body read. A request
-// with the method HEAD says so.
+// exchangeRaw sends bytes over a new connection and returns the first response with its body.
 func exchangeRaw(t testing.TB, network, addr, raw string) (*http.Response, string) {
 	t.Helper()
 	conn, err := (&net.Dialer{}).DialContext(t.Context(), network, addr)
@@ -190,7 +189,7 @@ func exchangeRaw(t testing.TB, network, addr, raw string) (*http.Response, strin
 	}
 	defer func() { _ = conn.Close() }()
 	_ = conn.SetDeadline(time.Now().Add(20 * time.Second)) // a hung server fails this test, not the run
-	go func() { _, _ = io.WriteString(conn, raw) }()       // it may answer, and close, before it has read everything
+	go func() { _, _ = io.WriteString(conn, raw) }()       // the server may answer and close before it has read everything
 	method, _, _ := strings.Cut(raw, " ")
 	resp, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: method})
 	if err != nil {
@@ -222,7 +221,7 @@ func problemOf(t testing.TB, body string) (p problem) {
 	return p
 }
 
-// instant is a Verifier that takes no time: every password but "wrong" is right.
+// instant is a Verifier that accepts every password except "wrong" at once.
 type instant struct{}
 
 func (instant) Verify(_ context.Context, name string, secret credential.Secret) (*verify.Account, error) {
@@ -232,7 +231,7 @@ func (instant) Verify(_ context.Context, name string, secret credential.Secret) 
 	return &verify.Account{Name: name}, nil
 }
 
-// scripted is a Throttle that says what it was told to say.
+// scripted is a Throttle with fixed decisions.
 type scripted struct {
 	throttle.DangerouslyNone
 
@@ -247,7 +246,7 @@ func (scripted) Exhausted(throttle.Guess) bool { return true }
 
 var errStore = errors.New("store: connection refused")
 
-// down is a store of accounts that does not answer.
+// down is an account store that does not answer.
 type down struct{ *verify.Static }
 
 func (down) Lookup(context.Context, string) (*verify.Account, error) { return nil, errStore }
@@ -281,7 +280,7 @@ func (c closedAccounts) Lookup(ctx context.Context, name string) (*verify.Accoun
 	return &b, err
 }
 
-// busy is a Verifier that answers when it is let.
+// busy is a Verifier that answers when it is released.
 type busy struct{ release chan struct{} }
 
 func (b busy) Verify(ctx context.Context, name string, _ credential.Secret) (*verify.Account, error) {
@@ -309,10 +308,10 @@ func tlsServer(t testing.TB, h http.Handler) *httptest.Server {
 	return srv
 }
 
-// told is how many attempts have ended, each with an event.
-func (s *service) told() int { return len(s.eventsNamed(attempt.EventAttempt)) }
+// recorded returns how many attempts have ended, each with an event.
+func (s *service) recorded() int { return len(s.eventsNamed(attempt.EventAttempt)) }
 
-// panicking is a store with a bug, which tells what it was asked.
+// panicking is a store that panics with the name.
 type panicking struct{ *verify.Static }
 
 func (panicking) Lookup(_ context.Context, name string) (*verify.Account, error) {

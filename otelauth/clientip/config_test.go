@@ -32,17 +32,17 @@ func TestNewReportsEveryProblem(t *testing.T) {
 	problems := strings.Split(err.Error(), "\n")
 	wants := []string{
 		"TrustedProxies[1]: the prefix is not valid",
-		"TrustedProxies[2]: 0.0.0.0/0 trusts everyone",
+		"TrustedProxies[2]: 0.0.0.0/0 trusts every client",
 		"TrustedProxies[3]: 10.1.2.3/8 has host bits; write 10.0.0.0/8 for the network or 10.1.2.3/32",
 		"TrustedProxies[4]: ::ffff:10.0.0.0/104 is an IPv4-mapped prefix",
-		"TrustedProxies[5]: ::/0 trusts everyone",
-		"Header: Header(7) is none",
+		"TrustedProxies[5]: ::/0 trusts every client",
+		"Header: Header(7) is unknown",
 	}
-	if len(faults) != len(wants) {
+	if len(problems) != len(wants) {
 		t.Fatalf("%d problems, want %d: %v", len(problems), len(wants), err)
 	}
 	for i, want := range wants {
-		if !strings.HasPrefix(faults[i], "clientip: "+want) {
+		if !strings.HasPrefix(problems[i], "clientip: "+want) {
 			t.Errorf("%s, want clientip: %s", problems[i], want)
 		}
 	}

@@ -11,8 +11,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/credential"
 )
 
-// browserRequest carries the fields that a browser sends, because looking a field up in a map of one
-// flatters everybody.
+// browserRequest returns a request with the fields of a browser, because a lookup in a map of one field
+// is too fast to compare.
 func browserRequest() *http.Request {
 	r := httptest.NewRequest(http.MethodGet, "/orders", nil)
 	r.Header.Set("Accept", "text/html,application/xhtml+xml")
@@ -49,7 +49,7 @@ func BenchmarkDecode(b *testing.B) {
 	}
 }
 
-// BenchmarkSplitDecode does what BenchmarkBasicAuth does.
+// BenchmarkSplitDecode does the same work as BenchmarkBasicAuth.
 func BenchmarkSplitDecode(b *testing.B) {
 	r := browserRequest()
 	b.ReportAllocs()

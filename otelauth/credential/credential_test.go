@@ -14,7 +14,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/credential"
 )
 
-// read is Split and Decode, as the pipeline calls them.
+// read calls Split and Decode as the pipeline does.
 func read(h http.Header) (credential.Field, credential.Basic, credential.Defect) {
 	field, defect := credential.Split(h, 0)
 	if defect != credential.NoDefect || field.Scheme != attempt.SchemeBasic {
@@ -24,8 +24,7 @@ func read(h http.Header) (credential.Field, credential.Basic, credential.Defect)
 	return field, b, defect
 }
 
-// TestVectors also holds the table in the package comment to account: what net/http does is asserted beside
-// what we do. Flaw 16 of the known ones (the first of two fields, CR and NUL in names) is among the vectors.
+// TestVectors also checks the table in the package comment: it asserts what net/http does.
 func TestVectors(t *testing.T) {
 	t.Parallel()
 	for _, v := range vectors() {
@@ -57,7 +56,7 @@ func TestVectors(t *testing.T) {
 	}
 }
 
-func TestFaultLeavesNothing(t *testing.T) {
+func TestDefectLeavesNothing(t *testing.T) {
 	t.Parallel()
 	for _, v := range vectors() {
 		field, defect := credential.Split(header(v.values...), 0)
@@ -99,8 +98,8 @@ func TestZeroFieldDecodes(t *testing.T) {
 	}
 }
 
-// Every way of cutting the same bytes in two is another token: a cache keyed with the token cannot be made to
-// confuse name and password (CVE-2022-46146, GHSA-6765-c87h-8mrf).
+// Each split of the same bytes into name and password has a different token, so a cache with the token
+// as key cannot confuse them (CVE-2022-46146, GHSA-6765-c87h-8mrf).
 func TestTokenIsInjective(t *testing.T) {
 	t.Parallel()
 	tokens := map[string][2]string{}
@@ -135,7 +134,7 @@ func TestNameSharesNoMemoryWithThePassword(t *testing.T) {
 	}
 }
 
-func TestFaults(t *testing.T) {
+func TestDefects(t *testing.T) {
 	t.Parallel()
 	if credential.NoDefect != 0 || credential.NoDefect.Reason() != "" {
 		t.Error("the zero Defect is not NoDefect")
@@ -148,7 +147,7 @@ func TestFaults(t *testing.T) {
 		seen[f.Reason()] = true
 	}
 	if got := credential.Defect(200); got.Reason() != "" || got.String() != "no_defect" {
-		t.Errorf("a defect outside the constants: %q", got)
+		t.Errorf("an unknown defect: %q", got)
 	}
 }
 

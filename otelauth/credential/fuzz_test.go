@@ -15,7 +15,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/credential"
 )
 
-// FuzzParse reads one field, or two, with Split and Decode and with net/http.
+// FuzzParse parses one field, or two, with Split and Decode and with net/http.
 func FuzzParse(f *testing.F) {
 	for _, v := range vectors() {
 		switch len(v.values) {
@@ -60,17 +60,17 @@ func FuzzParse(f *testing.F) {
 
 		switch {
 		case ok && (name != rawName || password != rawPassword):
-			t.Fatalf("net/http reads %q %q, we %q", name, password, raw)
+			t.Fatalf("net/http reads %q %q, Decode %q", name, password, raw)
 		case !ok && !strings.HasPrefix(first[len("Basic"):], "  "):
-			t.Fatalf("we accept %q and net/http does not", first)
+			t.Fatalf("Decode accepts %q and net/http does not", first)
 		}
 
 		value, err := credential.Encode(b.Name, b.Password)
 		if err != nil {
-			t.Fatalf("what was read cannot be sent: %v", err)
+			t.Fatalf("the decoded credentials cannot be encoded: %v", err)
 		}
 		_, again, defect := read(header(value))
-		if defect == credential.TooLong { // ISO-8859-1 read, so the name has grown
+		if defect == credential.TooLong { // decoded from ISO-8859-1, so the name has grown
 			return
 		}
 		if defect != credential.NoDefect || again.Name != b.Name || !again.Password.Equal(b.Password) {
@@ -82,7 +82,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// FuzzEncode holds Encode to what Split and Decode read.
+// FuzzEncode checks that Split and Decode read what Encode writes.
 func FuzzEncode(f *testing.F) {
 	f.Add("alice", "wonderland")
 	f.Add("", "")

@@ -12,8 +12,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/credential"
 )
 
-// vector is one Authorization field, or several, and what it means. The table tests read them all
-// and they seed the fuzzer.
+// vector is one Authorization field, or several, and the expected result. The vectors are test cases
+// and seeds of the fuzzer.
 type vector struct {
 	what     string
 	values   []string
@@ -21,7 +21,7 @@ type vector struct {
 	name     string
 	password string
 	defect   credential.Defect
-	// basicAuth is what net/http says: does it accept, and the same name and password?
+	// basicAuth is how net/http reads the field.
 	basicAuth verdict
 }
 
@@ -44,7 +44,7 @@ const (
 func vectors() []vector {
 	one := func(value string) []string { return []string{value} }
 	return []vector{
-		// What RFC 7617 itself shows.
+		// The examples of RFC 7617.
 		{"RFC 7617, section 2", one("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="), basic, "Aladdin", "open sesame", 0, agrees},
 		{"RFC 7617, section 2.1", one("Basic dGVzdDoxMjPCow=="), basic, "test", "123£", 0, agrees},
 
@@ -125,7 +125,7 @@ func vectors() []vector {
 	}
 }
 
-// header builds the map as it stands, because http.Header.Add could not.
+// header returns a map that http.Header.Add cannot build.
 func header(values ...string) http.Header {
 	if len(values) == 0 {
 		return http.Header{}
