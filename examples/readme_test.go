@@ -1,31 +1,28 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package examples_test holds the README together with the code.
+// Package examples_test compares README.md and the pages of docs with the code.
 package examples_test
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/redis/go-redis/v9"
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	sdklog "go.opentelemetry.io/otel/sdk/log"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
@@ -39,33 +36,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify/htpasswd"
 )
 
-const root = ".."
-
-func file(t *testing.T, path string) string {
-	t.Helper()
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
-}
-
-func readme(t *testing.T) string {
-	t.Helper()
-	return file(t, filepath.Join(root, "README.md"))
-}
-
-// blocks returns the fenced blocks of a language.
-func blocks(text, language string) []string {
-	var all []string
-	for _, m := range regexp.MustCompile("(?ms)^```"+language+"\n(.*?)^```$").FindAllStringSubmatch(text, -1) {
-		all = append(all, m[1])
-	}
-	return all
-}
-
-// The Go blocks of the README, compiled and run. A block is a run of lines of this file; blank lines, indentation and
-// what only a test needs (a statement that ends in "// not in the README") do not count.
+// The Go blocks of README.md and docs, compiled and run. A block is a sequence of lines of this
+// file. Blank lines and indentation do not count, nor do lines that end in "// not in the README".
 
 func Example_integration() {
 	mux := http.NewServeMux()
@@ -114,15 +86,16 @@ func integrated(directory string, mux *http.ServeMux) (http.Handler, func()) {
 	check(err) // not in the README
 	mw, err := otelauth.New(otelauth.Config{Realm: "orders", Accounts: users, Routes: mux})
 	check(err) // not in the README
-	handler := otelhttp.NewHandler(mw.Wrap(mux), "orders", otelhttp.WithPublicEndpointFn(mw.Untrusted), otelhttp.WithServerName("orders.example:443"))
+	handler := otelhttp.NewHandler(mw.Wrap(mux), "orders",
+		otelhttp.WithPublicEndpointFn(mw.Untrusted), otelhttp.WithServerName("orders.example:443"))
 
 	return handler, func() { _, _ = mw.Close(), users.Close() }
 }
 
-// wonderland is a hash of that word, as cheap as only a test may have it.
+// wonderland is a bcrypt hash of that word with the lowest cost, for fast tests.
 const wonderland = "$2y$04$sW65/0lcGVKlAH4F55lS2OJnUXYQZJn0Wy8QvO0e47nojfb5NefFC"
 
-// forgetful is a log exporter.
+// forgetful is a log exporter that drops everything.
 type forgetful struct{}
 
 func (forgetful) Export(context.Context, []sdklog.Record) error { return nil }
@@ -217,7 +190,7 @@ func TestReadmeTuned(t *testing.T) {
 	}
 }
 
-// TestReadmeShared: budgets work while there is no Redis.
+// TestReadmeShared: budgets work without Redis.
 func TestReadmeShared(t *testing.T) {
 	t.Parallel()
 	check := func(err error) { // not in the README
@@ -248,19 +221,20 @@ func TestReadmeShared(t *testing.T) {
 
 	t.Cleanup(func() {
 		check(mw.Close())
-		_ = feed.Close() // it says that Redis is away
+		_ = feed.Close() // returns an error: there is no Redis
 		check(errors.Join(store.Close(), client.Close()))
 	})
 	if code := guess(t, mw, 11); code != http.StatusTooManyRequests {
 		t.Errorf("the eleventh guess got %d", code)
 	}
-	var told []string
+	var recorded []string
 	for _, e := range rec.Events() {
-		told = append(told, e.Name())
+		recorded = append(recorded, e.Name())
 	}
-	told = slices.DeleteFunc(told, func(name string) bool { return name == string(attempt.DetectionFeed) }) // when it comes, it comes
-	if !slices.Equal(told, []string{string(attempt.ThrottleStore)}) {
-		t.Errorf("told %q", told)
+	// The event of the feed comes at a time of its own.
+	recorded = slices.DeleteFunc(recorded, func(name string) bool { return name == string(attempt.DetectionFeed) })
+	if !slices.Equal(recorded, []string{string(attempt.ThrottleStore)}) {
+		t.Errorf("recorded %q", recorded)
 	}
 	who := throttle.Subject{Account: "alice", Network: netip.MustParsePrefix("192.0.2.7/32")}
 	if err := guesses.Allow(t.Context(), who, throttle.Act{By: "carol", Why: "test"}); err != nil {
@@ -268,7 +242,7 @@ func TestReadmeShared(t *testing.T) {
 	}
 	for _, e := range rec.Events() {
 		if e.Name() == string(attempt.ThrottleChanged) && e.Attribute("user.hash") != identity.Hash("alice") {
-			t.Errorf("the act was told of %q", e.Attribute("user.hash"))
+			t.Errorf("the event names %q", e.Attribute("user.hash"))
 		}
 	}
 }
@@ -335,249 +309,16 @@ func TestReadmeOperator(t *testing.T) {
 	}
 }
 
-func TestReadmeGoBlocks(t *testing.T) {
+func TestReadmeSpanLimits(t *testing.T) {
 	t.Parallel()
-	plain := func(text string) string {
-		var lines []string
-		for _, l := range strings.Split(text, "\n") {
-			if l = strings.TrimSpace(l); l != "" && !strings.HasSuffix(l, "// not in the README") {
-				lines = append(lines, l)
-			}
-		}
-		return strings.Join(lines, "\n") + "\n"
-	}
-	source := plain(file(t, "readme_test.go"))
-	all := blocks(readme(t), "go")
-	if len(all) == 0 {
-		t.Fatal("the README has no Go block")
-	}
-	for _, b := range all {
-		if !strings.Contains(source, "\n"+plain(b)) {
-			t.Errorf("this block is not compiled in examples/readme_test.go:\n%s", b)
-		}
-	}
-}
+	exporter := tracetest.NewNoopExporter()
 
-// TestReadmeCommands: .ci/run takes the first command that begins "go run" and the first that begins "go test", and
-// the former must understand --once behind it.
-func TestReadmeCommands(t *testing.T) {
-	t.Parallel()
-	sh := blocks(readme(t), "sh")
-	if len(sh) == 0 || sh[0] != "go run ./examples/quickstart\ngo test ./...\n" {
-		t.Errorf("the first sh block is %q", sh)
-	}
-}
+	limits := sdktrace.NewSpanLimits() // reads the environment
+	limits.AttributeValueLengthLimit = 512
+	traces := sdktrace.NewTracerProvider(sdktrace.WithRawSpanLimits(limits),
+		sdktrace.WithBatcher(exporter, sdktrace.WithMaxExportBatchSize(128)))
 
-// TestReadmeClone does what the README says to use a clone.
-func TestReadmeClone(t *testing.T) {
-	t.Parallel()
-	var edit string
-	for _, b := range blocks(readme(t), "sh") {
-		if strings.HasPrefix(b, "go mod edit ") {
-			edit = strings.TrimSpace(b)
-		}
-	}
-	clone, err := filepath.Abs(root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	args := strings.Fields(strings.Replace(edit, "../otelauth-go", clone, 1))
-	if len(args) == 0 {
-		t.Fatal("the README has no go mod edit")
-	}
-	dir := t.TempDir()
-	for name, text := range map[string]string{
-		"go.mod":  "module orders\n\ngo 1.26.0\n",
-		"main.go": "package main\n\nimport _ \"github.com/otelauth/otelauth-go/otelauth\"\n\nfunc main() {}\n",
-		"go.sum":  file(t, filepath.Join(root, "go.sum")), // what go mod tidy would write
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, args := range [][]string{args, {"go", "build", "-mod=mod", "-o", os.DevNull, "."}} {
-		cmd := exec.CommandContext(t.Context(), args[0], args[1:]...)
-		cmd.Dir = dir
-		cmd.Env = append(os.Environ(), "GOWORK=off", "PWD="+dir)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
-		}
-	}
-}
-
-// rows returns the cells of the table whose header begins with these.
-func rows(t *testing.T, text string, header ...string) [][]string {
-	t.Helper()
-	_, table, found := strings.Cut(text, "\n| "+strings.Join(header, " | ")+" |")
-	if !found {
-		t.Fatalf("the README has no table %q", header)
-	}
-	var all [][]string
-	for _, line := range strings.Split(table, "\n")[2:] {
-		if !strings.HasPrefix(line, "|") {
-			break
-		}
-		var cells []string
-		for _, c := range strings.Split(strings.Trim(line, "|"), "|") {
-			cells = append(cells, strings.TrimSpace(c))
-		}
-		all = append(all, cells)
-	}
-	return all
-}
-
-// quoted returns what stands in backquotes, sorted.
-func quoted(cell string) []string {
-	var all []string
-	for _, m := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(cell, -1) {
-		all = append(all, m[1])
-	}
-	slices.Sort(all)
-	return all
-}
-
-func TestReadmeTables(t *testing.T) {
-	t.Parallel()
-	text, emitted := readme(t), collect(t)
-
-	attributes := make(map[string][]string)
-	for _, row := range rows(t, text, "attribute", "on", "values") {
-		on := strings.Split(row[1], ", ")
-		slices.Sort(on)
-		attributes[quoted(row[0])[0]] = slices.DeleteFunc(on, func(s string) bool { return s == "" })
-	}
-	if diff := cmp.Diff(emitted.attributes, attributes); diff != "" {
-		t.Errorf("attributes (-emitted +README):\n%s", diff)
-	}
-
-	metrics := make(map[string]metric)
-	for _, row := range rows(t, text, "metric", "kind", "unit", "attributes") {
-		metrics[quoted(row[0])[0]] = metric{row[1], quoted(row[2])[0], quoted(row[3])}
-	}
-	if diff := cmp.Diff(emitted.metrics, metrics, cmp.AllowUnexported(metric{})); diff != "" {
-		t.Errorf("metrics (-emitted +README):\n%s", diff)
-	}
-
-	events := make(map[string][]string)
-	for _, row := range rows(t, text, "event", "severity", "told") {
-		severities := strings.Fields(row[1])
-		slices.Sort(severities)
-		events[quoted(row[0])[0]] = severities
-	}
-	if diff := cmp.Diff(emitted.events, events); diff != "" {
-		t.Errorf("events (-emitted +README):\n%s", diff)
-	}
-}
-
-// TestReadmeValues: the closed sets stand in the README as they are.
-func TestReadmeValues(t *testing.T) {
-	t.Parallel()
-	values := make(map[string]string)
-	for _, row := range rows(t, readme(t), "attribute", "on", "values") {
-		values[quoted(row[0])[0]] = row[2]
-	}
-	var outcomes, errorTypes, caches []string
-	for _, o := range attempt.Outcomes() {
-		outcomes = append(outcomes, o.String())
-	}
-	for _, e := range attempt.ErrorTypes()[1:] {
-		errorTypes = append(errorTypes, e.String())
-	}
-	for _, c := range attempt.CacheResults()[1:] {
-		caches = append(caches, c.String())
-	}
-	for key, want := range map[string][]string{"auth.outcome": outcomes, "error.type": errorTypes, "auth.cache.result": caches} {
-		slices.Sort(want)
-		if diff := cmp.Diff(want, quoted(values[key])); diff != "" {
-			t.Errorf("%s (-code +README):\n%s", key, diff)
-		}
-	}
-}
-
-// TestReadmeRules: the rules and budgets of the README are those of the code.
-func TestReadmeRules(t *testing.T) {
-	t.Parallel()
-	text := readme(t)
-	var want, got [][]string
-	for _, r := range detect.Rules() {
-		want = append(want, []string{"`" + r.Name + "`", r.Severity.String(), r.Technique})
-	}
-	for _, row := range rows(t, text, "rule", "severity", "ATT&CK", "speaks at") {
-		got = append(got, row[:3])
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("rules (-code +README):\n%s", diff)
-	}
-
-	want, got = nil, nil
-	budgets := reflect.ValueOf(throttle.DefaultBudgets())
-	for field, v := range budgets.Fields() {
-		limit := "none"
-		if l := v.Interface().(throttle.Limit); l != (throttle.Limit{}) {
-			limit = l.String()
-		}
-		want = append(want, []string{"`" + field.Name + "`", limit})
-	}
-	for _, row := range rows(t, text, "budget", "wrong guesses", "of") {
-		got = append(got, row[:2])
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("budgets (-code +README):\n%s", diff)
-	}
-
-	// What an attacker is left is measured where it is documented.
-	documented := strings.Join(strings.Fields(file(t, filepath.Join(root, "otelauth", "throttle", "defaults.go"))), " ")
-	for _, row := range rows(t, text, "from", "first day", "each further day") {
-		if line := strings.Join(row, " "); !strings.Contains(documented, " "+line+" ") {
-			t.Errorf("%q does not stand in throttle/defaults.go", line)
-		}
-	}
-}
-
-// TestReadmePackages: the package map is complete, and links lead somewhere.
-func TestReadmePackages(t *testing.T) {
-	t.Parallel()
-	text := readme(t)
-	var listed []string
-	for _, m := range regexp.MustCompile(`(?m)^\| \[([a-z/]+)\]\(([a-z/]+)\) \|`).FindAllStringSubmatch(text, -1) {
-		if m[1] != m[2] {
-			t.Errorf("[%s] leads to %s", m[1], m[2])
-		}
-		if !strings.HasPrefix(m[1], "examples/") {
-			listed = append(listed, m[1])
-		}
-	}
-	slices.Sort(listed)
-	var exist []string
-	for _, top := range []string{"otelauth", "spans", "metrics"} {
-		err := filepath.WalkDir(filepath.Join(root, top), func(path string, d fs.DirEntry, err error) error {
-			if err != nil || !d.IsDir() {
-				return err
-			}
-			if d.Name() == "internal" { // nobody outside can import it
-				return filepath.SkipDir
-			}
-			sources, err := filepath.Glob(filepath.Join(path, "*.go"))
-			if len(sources) > 0 {
-				exist = append(exist, filepath.ToSlash(strings.TrimPrefix(path, root+string(filepath.Separator))))
-			}
-			return err
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	slices.Sort(exist)
-	if diff := cmp.Diff(exist, listed); diff != "" {
-		t.Errorf("packages (-tree +README):\n%s", diff)
-	}
-	for name, dir := range map[string]string{"README.md": root, "examples/README.md": ".", "examples/routers/README.md": "routers", "examples/shop/README.md": "shop",
-		"examples/demo/README.md": "demo", "examples/gateway/README.md": "gateway", "examples/django/README.md": "django",
-		"collector-config/README.md": "../collector-config"} {
-		for _, m := range regexp.MustCompile(`\]\(([^)#:]+)\)`).FindAllStringSubmatch(file(t, filepath.Join(root, name)), -1) {
-			if _, err := os.Stat(filepath.Join(dir, m[1])); err != nil {
-				t.Errorf("%s: %v", name, err)
-			}
-		}
+	if err := traces.Shutdown(t.Context()); err != nil {
+		t.Error(err)
 	}
 }

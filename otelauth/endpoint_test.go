@@ -143,7 +143,7 @@ func TestAnsweredElsewhere(t *testing.T) {
 	}{
 		{"/pass", "alice", nil, true},
 		{"/denied", "alice", int64(403), nil},
-		{"/nobody", "", int64(401), nil},
+		{"/missing", "", int64(401), nil},
 		{"/here", "alice", int64(200), nil},
 	} {
 		s.do(request(t, "GET", tt.path, tt.name, "wonderland"))

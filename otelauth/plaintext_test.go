@@ -63,8 +63,8 @@ func TestPlaintext(t *testing.T) {
 		{name: "loopback over IPv6", peer: "[::1]:1", secure: true},
 		{name: "mapped loopback", peer: "[::ffff:127.0.0.1]:1", secure: true},
 		{name: "loopback that stands for others", peer: "127.0.0.1:1", header: []string{"X-Forwarded-For", "192.0.2.7"}},
-		{name: "a claim of https from nobody we know", peer: "192.0.2.7:1", header: []string{"X-Forwarded-Proto", "https"}},
-		{name: "Forwarded from nobody we know", peer: "192.0.2.7:1", header: []string{"Forwarded", "for=127.0.0.1;proto=https"}},
+		{name: "a claim of https from an unknown peer", peer: "192.0.2.7:1", header: []string{"X-Forwarded-Proto", "https"}},
+		{name: "Forwarded from an unknown peer", peer: "192.0.2.7:1", header: []string{"Forwarded", "for=127.0.0.1;proto=https"}},
 		{
 			name: "a proxy that says https", cfg: proxied, peer: "10.1.2.3:1", secure: true,
 			header: []string{"X-Forwarded-For", "192.0.2.7", "X-Forwarded-Proto", "https"},

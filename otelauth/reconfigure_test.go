@@ -199,7 +199,7 @@ func (r *reloading) reload(reload verify.Reload) (called int) {
 	return called
 }
 
-var errRefused = errors.New("2 of 6 stored passwords are refused and let nobody in")
+var errRefused = errors.New("2 of 6 stored passwords are refused; replace them")
 
 func TestReloadsAreRecorded(t *testing.T) {
 	t.Parallel()
@@ -218,7 +218,7 @@ func TestReloadsAreRecorded(t *testing.T) {
 	}
 	// The store describes the problem: it may serve the previous accounts, or only some of the new ones.
 	store.reload(verify.Reload{Source: "postgres", Time: at, Accounts: 6, Err: errRefused})
-	for i, want := range []string{"accounts reloaded", "accounts: " + errStore.Error(), "accounts: 2 of 6 stored passwords are refused and let nobody in"} {
+	for i, want := range []string{"accounts reloaded", "accounts: " + errStore.Error(), "accounts: 2 of 6 stored passwords are refused; replace them"} {
 		rec := s.eventsNamed(string(attempt.AccountReload))[i].Record
 		if got := rec.Body().String(); got != want {
 			t.Errorf("notice %d reads %q, want %q", i, got, want)

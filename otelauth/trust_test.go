@@ -49,7 +49,7 @@ func TestTraceparent(t *testing.T) {
 		},
 		{name: "named callers", peer: "192.0.2.7:1", cfg: otelauth.Config{TrustedCallers: prefixes("192.0.2.0/24")}, obeyed: true},
 		{name: "not among the named callers", peer: "127.0.0.1:1", cfg: otelauth.Config{TrustedCallers: prefixes("192.0.2.0/24")}},
-		{name: "nobody is trusted", peer: "127.0.0.1:1", cfg: otelauth.Config{TrustedCallers: []netip.Prefix{}}},
+		{name: "no caller is trusted", peer: "127.0.0.1:1", cfg: otelauth.Config{TrustedCallers: []netip.Prefix{}}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

@@ -33,6 +33,7 @@ func lastUnquotedComma(s string) (int, bool) {
 
 // isEscaped reports whether the character after before is escaped: an odd number of backslashes.
 func isEscaped(before string) bool {
+	before = before[max(0, len(before)-maxElementBytes):]
 	return (len(before)-len(strings.TrimRight(before, `\`)))%2 == 1
 }
 

@@ -24,7 +24,7 @@ type list struct {
 // the first; a Forwarded element may hold the host that the client requested.
 const (
 	maxEntryBytes   = 128
-	maxElementBytes = 8 << 10
+	maxElementBytes = 1 << 10
 )
 
 // previous returns the next element to the left. An unreadable one is the zero element; previous must
@@ -77,12 +77,13 @@ func lastComma(s string) (int, bool) {
 	return -1, true
 }
 
-// lastValue returns the last value of a list header, or "".
+// lastValue returns the last value of a list header, or "". It cuts the beginning of a long value.
 func lastValue(lines []string) string {
 	if len(lines) == 0 {
 		return ""
 	}
 	last := lines[len(lines)-1]
+	last = last[max(0, len(last)-maxEntryBytes):]
 	return trimSpace(last[strings.LastIndexByte(last, ',')+1:])
 }
 

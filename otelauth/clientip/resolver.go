@@ -52,7 +52,7 @@ const maxHops = 32
 // the client, as in a health check.
 //
 // An unreadable entry ends the search: garbage, an empty entry, "unknown", an obfuscated "_id", an
-// entry longer than 128 bytes (8 KiB for Forwarded), or a Forwarded element that breaks the grammar of
+// entry longer than 128 bytes (1 KiB for Forwarded), or a Forwarded element that breaks the grammar of
 // RFC 7239. The trusted hop to its right is then the client. Entries further left are not believed,
 // because their author has no address. Clients behind such a hop share one address, which a client
 // cannot choose and which can be throttled.

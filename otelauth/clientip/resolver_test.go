@@ -226,6 +226,18 @@ func TestForwardedFor(t *testing.T) {
 	}
 }
 
+// A long element of Forwarded is unreadable: its trusted sender is the client.
+func TestLongElementIsUnreadable(t *testing.T) {
+	t.Parallel()
+	r := resolver(t, trusting(clientip.Forwarded))
+	for host, want := range map[int]string{900: "203.0.113.9", 1100: "10.0.0.1"} {
+		field := "Forwarded: for=203.0.113.9;host=" + strings.Repeat("h", host)
+		if got := r.Resolve(request("10.0.0.1:1", field)).Addr.String(); got != want {
+			t.Errorf("a host of %d bytes: %s, want %s", host, got, want)
+		}
+	}
+}
+
 // The client of a direct connection, or behind a proxy that is not configured, is the peer. otelhttp,
 // django-axes and several libraries believe the left-most entry instead.
 func TestHeaderOfUntrustedPeerIsNotBelieved(t *testing.T) {

@@ -204,7 +204,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// supports. Otherwise network.protocol.version would take ten values of the client's choice.
 		r.Proto, r.ProtoMinor = "HTTP/1.1", 1
 	}
-	if r.Header["Baggage"] != nil && g.mw.Untrusted(r) {
+	if baggage := r.Header["Baggage"]; baggage != nil && (isLongBaggage(baggage) || g.mw.Untrusted(r)) {
 		delete(r.Header, "Baggage") // before anybody extracts it
 	}
 	x.server, _ = r.Context().Value(http.ServerContextKey).(*http.Server)
@@ -229,6 +229,18 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w = &nginxWriter{ResponseWriter: w, x: x}
 	}
 	g.handler.ServeHTTP(w, st.original(r, x))
+}
+
+// The bounds of a Baggage field that is read. W3C Baggage, section 3.3.2, asks for 64 members in 8192 bytes; reading so many bytes
+// costs more than a request without credentials may cost.
+const (
+	maxBaggageMembers = 64
+	maxBaggageBytes   = 1 << 10
+)
+
+// isLongBaggage reports whether a Baggage field has more lines, members or bytes than are read. The gateway then removes it.
+func isLongBaggage(lines []string) bool {
+	return len(lines) > 1 || len(lines[0]) > maxBaggageBytes || strings.Count(lines[0], ",") >= maxBaggageMembers
 }
 
 // endpoint is otelauth's question about a request. The state that answers it stays with the request.

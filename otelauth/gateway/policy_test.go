@@ -309,6 +309,7 @@ func TestDestination(t *testing.T) {
 		{"MOVE", "/files/a", "http:admin/x", 400, 400, 400, 400},
 		{"MOVE", "/files/a", "", 400, 400, 400, 400},
 		{"MOVE", "/files/a", "/files/b\r\nDestination: /admin/x", 400, 400, 400, 400},
+		{"MOVE", "/files/a" + strings.Repeat("%20", 2000), "/files/" + strings.Repeat("b", 2500), 414, 414, 414, 414},
 	} {
 		for _, who := range []struct {
 			name, pass string

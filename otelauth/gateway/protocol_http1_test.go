@@ -5,6 +5,7 @@ package gateway_test
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -163,9 +164,18 @@ func wireProblems(requests []wireRequest, faults []string) (problems []string) {
 		if user := r.values("Remote-User"); !slices.Equal(user, []string{"alice"}) {
 			problems = append(problems, fmt.Sprintf("%s reached the service with Remote-User %q", r.line, user))
 		}
-		for _, name := range []string{"Authorization", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Http2-Settings", "X-Hidden"} {
+		for _, name := range []string{"Authorization", "Keep-Alive", "Proxy-Connection", "Te", "Http2-Settings", "X-Hidden"} {
 			if got := r.values(name); got != nil && !(name == "Te" && slices.Equal(got, []string{"trailers"})) {
 				problems = append(problems, fmt.Sprintf("%s reached the service with %s %q", r.line, name, got))
+			}
+		}
+		// A client may announce trailers, but none that says who it is or where the message ends.
+		for _, announced := range r.values("Trailer") {
+			for name := range strings.SplitSeq(announced, ",") {
+				switch http.CanonicalHeaderKey(strings.TrimSpace(name)) {
+				case "Remote-User", "Authorization", "Host", "Content-Length", "Transfer-Encoding", "Trailer":
+					problems = append(problems, fmt.Sprintf("%s reached the service with Trailer %q", r.line, announced))
+				}
 			}
 		}
 		if got := r.values("Upgrade"); got != nil && !strings.EqualFold(got[0], "websocket") {

@@ -24,6 +24,27 @@ const (
 	foreignParent = "00-" + foreignTrace + "-b7ad6b7169203331-01"
 )
 
+// A Baggage field of a trusted caller that would take long to read is removed.
+func TestLongBaggage(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, gateway.Config{}, nil)
+	for _, tc := range []struct {
+		baggage string
+		passes  bool
+	}{
+		{"tenant=theirs", true},
+		{strings.Repeat("a=b,", 63) + "a=b", true},
+		{strings.Repeat("a=b,", 64) + "a=b", false},
+		{"a=" + strings.Repeat("b", 1022), true},
+		{"a=" + strings.Repeat("b", 1023), false},
+	} {
+		r := s.request(t, "GET", "/x", "alice", "wonderland", nil)
+		r.Header.Set("Baggage", tc.baggage)
+		s.do(t, r)
+		equal(t, fmt.Sprintf("%d bytes pass", len(tc.baggage)), s.last(t).Header.Get("Baggage") != "", tc.passes)
+	}
+}
+
 // One trace from the caller to the upstream where the caller is trusted; its own trace, linked, where it is not. Nothing else of
 // the caller's trace context passes.
 func TestTraceContext(t *testing.T) {

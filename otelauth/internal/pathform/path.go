@@ -4,8 +4,8 @@
 package pathform
 
 import (
-	"bytes"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -14,8 +14,9 @@ import (
 // The bounds of a path. What is beyond them cannot be compared in the time that a request without credentials may cost.
 const (
 	MaxBytes    = 8 << 10 // of the path as it was sent
-	maxSegments = 256
-	maxScripts  = 3 // segments such as "index.php"; patterns begin anew behind each of them
+	maxSegments = 256     // empty ones included
+	maxRepeated = 256     // characters that are percent-encoded more than once
+	maxScripts  = 3       // segments such as "index.php"; patterns begin anew behind each of them
 )
 
 // Path is the path of one request, in the forms in which patterns are compared with it. The zero Path is empty;
@@ -29,10 +30,11 @@ type Path struct {
 	// is a path that every server splits into the same segments.
 	Unusual string
 
-	sent   []byte // as the client sent it, as far as net/url keeps that
-	exact  bool   // the spelling in which a pattern may open it
-	loose  bool   // a slash may be data, or an empty segment may be one
-	script int    // index of the last segment as sent that is a program with a path of its own behind it; -1 is none
+	sent      []byte // as the client sent it, as far as net/url keeps that
+	exact     bool   // the spelling in which a pattern may open it
+	loose     bool   // a slash may be data, or an empty segment may be one
+	signSlash bool   // a character beyond ASCII stands for a slash
+	script    int    // index of the last segment as sent that is a program with a path of its own behind it; -1 is none
 
 	decoded  []byte    // percent-decoded until nothing is left to decode
 	skeleton []byte    // the texts of segments
@@ -61,6 +63,9 @@ func Get(u *url.URL) *Path {
 	return p
 }
 
+// SentBytes returns the length of the path as it was sent.
+func (p *Path) SentBytes() int { return len(p.sent) }
+
 // Free ends the use of p.
 func (p *Path) Free() { paths.Put(p) }
 
@@ -87,10 +92,7 @@ func (p *Path) Read(u *url.URL) {
 		p.refuse("The request names no path that begins with a slash.")
 		return
 	}
-	rewritten := p.checkSent()
-	if p.decode() && rewritten {
-		p.refuse("The path holds an encoded slash beside characters that must be percent-encoded.")
-	}
+	p.decode()
 	if p.Refusal != "" {
 		return
 	}
@@ -122,49 +124,17 @@ func (p *Path) unusual(what string) {
 	}
 }
 
-// checkSent looks at the bytes as they were sent. It reports whether net/url would write them in another way, which is the way in
-// which they are forwarded.
-func (p *Path) checkSent() (rewritten bool) {
-	for i := 1; i < len(p.sent); i++ {
-		switch c := p.sent[i]; {
-		case plain[c]:
-		case c == '/':
-			if p.sent[i-1] != '/' {
-				continue
-			}
-			if i == 1 {
-				p.refuse(refuseEmptyFirst)
-				return false
-			}
-			p.unusual("an empty segment")
-			p.loose = true
-		case c == '%':
-			if i+2 < len(p.sent) && isUnreserved(unhex(p.sent[i+1])<<4|unhex(p.sent[i+2])) {
-				p.exact = false
-			}
-		default:
-			p.exact = false
-			rewritten = rewritten || c != ';'
-		}
-	}
-	return rewritten
-}
-
 // appendEscaped appends what net/url writes for a path of which it keeps no other encoding.
 func appendEscaped(sent []byte, path string) []byte {
-	plain := 0
-	for plain < len(path) && unescaped[path[plain]] {
-		plain++
-	}
-	sent = append(sent, path[:plain]...)
-	for _, c := range []byte(path[plain:]) {
-		if unescaped[c] {
-			sent = append(sent, c)
-		} else {
+	done := 0
+	for i := range len(path) {
+		if c := path[i]; !unescaped[c] {
+			sent = append(sent, path[done:i]...)
 			sent = append(sent, '%', upperHex[c>>4], upperHex[c&0xf])
+			done = i + 1
 		}
 	}
-	return sent
+	return append(sent, path[done:]...)
 }
 
 // unescaped are the bytes of a path that net/url does not escape.
@@ -188,106 +158,176 @@ func isUnreserved(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '.' || c == '_' || c == '~'
 }
 
-// decode fills p.decoded: percent-encoding is removed until none is left, in one pass over a stack. It reports whether
-// there was an encoded slash or backslash.
-func (p *Path) decode() (encodedSlash bool) {
-	if bytes.IndexByte(p.sent, '%') < 0 {
-		p.decoded = append(p.decoded, p.sent...)
-		return false
+// What a byte of a path means while it is decoded.
+const (
+	isOdd       = 1 << iota // a path that holds it opens nothing
+	isRewritten             // net/url writes it in another way, which is the way in which it is forwarded
+	isSlash                 // encoded slash or backslash
+	isRepeated              // was encoded more than once
+	isEmpty                 // ends an empty segment
+	isMark                  // needs a closer look
+)
+
+// sentKinds are the meanings of bytes as they were sent, encodedKinds those of percent-encoded ones.
+var sentKinds, encodedKinds = func() (sent, encoded [256]byte) {
+	for i := range sent {
+		switch c := byte(i); {
+		case c == '/', c == '%':
+			sent[i] = isMark
+		case c == ';':
+			sent[i] = isMark | isOdd
+		case !plain[c]:
+			sent[i] = isOdd | isRewritten
+		}
+		switch c := byte(i); {
+		case c == '/', c == '\\':
+			encoded[i] = isMark | isSlash
+		case c == '%', c == ';':
+			encoded[i] = isMark
+		case isUnreserved(c):
+			encoded[i] = isOdd
+		}
 	}
-	out := p.decoded
-	afterSemicolon, double := false, false
-	percent := -1 // where the last percent sign is that was not decoded: it was encoded, or net/url would have refused the path
-	for i := 0; i < len(p.sent); i++ {
-		c, encoded := p.sent[i], false
-		if c == '%' && i+2 < len(p.sent) && hex[p.sent[i+1]] && hex[p.sent[i+2]] {
-			c, encoded = unhex(p.sent[i+1])<<4|unhex(p.sent[i+2]), true
+	return sent, encoded
+}()
+
+// decode looks at the bytes as they were sent and fills p.decoded, in one pass over a stack: percent-encoding is removed until
+// none is left.
+func (p *Path) decode() {
+	sent, seen := p.sent, byte(0)
+	out := slices.Grow(p.decoded, len(sent))[:len(sent)]
+	n, slashes, repeated := 0, 0, 0
+	hasSemicolon := false // in this segment
+	percent := -1         // where the last percent sign is that was not decoded and may begin an escape
+	for i := 0; i < len(sent); i++ {
+		c := sent[i]
+		kind := sentKinds[c]
+		switch {
+		case kind&isMark == 0:
+		case c == '/':
+			hasSemicolon = false
+			if slashes++; slashes > maxSegments+1 {
+				p.refuse(refuseSegments)
+				return
+			}
+			if i > 0 && sent[i-1] == '/' {
+				kind |= isEmpty
+			}
+			if i == 1 {
+				p.refuse(refuseEmptyFirst)
+				return
+			}
+		case c == '%' && i+2 < len(sent) && nibbles[sent[i+1]]|nibbles[sent[i+2]] < 16:
+			c = nibbles[sent[i+1]]<<4 | nibbles[sent[i+2]]
+			kind = encodedKinds[c]
 			i += 2
 		}
-		out = append(out, c)
-		// It may complete an escape, and what that stands for may complete another one.
-		for percent >= 0 && len(out)-percent <= longestEscape && hex[c] {
-			n, b, width := escapeAtEnd(out)
-			if n == 0 {
-				break
+		out[n] = c
+		n++
+		seen |= kind
+		if percent >= 0 {
+			var done int
+			if n, percent, done = collapse(out[:n], percent); done > 0 {
+				c = out[n-1]
+				kind = encodedKinds[c] | isRepeated
+				if repeated += done; repeated > maxRepeated {
+					p.refuse("The path holds more than 256 characters that are percent-encoded more than once.")
+					return
+				}
+				seen |= kind
 			}
-			out = append(out[:len(out)-n], b[:width]...)
-			c, encoded, double = out[len(out)-1], true, true
-			before := max(0, len(out)-longestEscape) // no earlier one can be completed
-			percent = before + bytes.LastIndexByte(out[before:len(out)-1], '%')
-			if percent < before {
-				percent = -1
-			}
+		}
+		if kind&isMark == 0 {
+			continue
 		}
 		switch {
 		case c == '%':
-			percent = len(out) - 1
+			percent = n - 1
 		case c == ';':
-			afterSemicolon = true
-		case encoded && (c == '/' || c == '\\'):
-			encodedSlash = true
-			if afterSemicolon {
-				p.refuse("The path holds an encoded slash behind a semicolon.")
-			}
-		case c == '/':
-			afterSemicolon = false
+			hasSemicolon = true
+		case kind&isSlash != 0 && hasSemicolon:
+			p.refuse("The path holds an encoded slash behind a semicolon.")
+			return
 		}
 	}
-	p.decoded = out
-	if double {
-		p.unusual("double percent-encoding")
+	p.decoded = out[:n]
+	p.note(seen)
+}
+
+// note draws the conclusions from all that a path holds.
+func (p *Path) note(seen byte) {
+	if seen&isOdd != 0 {
+		p.exact = false
 	}
-	if encodedSlash {
-		p.unusual("an encoded slash or backslash")
+	if seen&isEmpty != 0 {
+		p.unusual("an empty segment")
 		p.loose = true
 	}
-	return encodedSlash
+	if seen&isRepeated != 0 {
+		p.unusual("double percent-encoding")
+	}
+	if seen&isSlash != 0 {
+		p.unusual("an encoded slash or backslash")
+		p.loose = true
+		if seen&isRewritten != 0 {
+			p.refuse("The path holds an encoded slash beside characters that must be percent-encoded.")
+		}
+	}
+}
+
+// collapse removes the percent-encoding that the last byte of out completes, and the one that what it stands for completes.
+// percent is where the last percent sign before that byte is. It returns the length of out, the last percent sign that may still begin a
+// percent-encoding (-1: none) and how many it has removed.
+func collapse(out []byte, percent int) (n, _, done int) {
+	n = len(out)
+	for percent >= 0 && nibbles[out[n-1]] < 16 {
+		size, b, width := escapeAtEnd(out[:n])
+		if size == 0 {
+			break
+		}
+		n += copy(out[n-size:], b[:width]) - size
+		done++
+		for percent = n - 2; percent >= 0 && out[percent] != '%'; percent-- {
+			if percent <= n-longestEscape {
+				return n, -1, done
+			}
+		}
+	}
+	if n-percent >= longestEscape {
+		percent = -1
+	}
+	return n, percent, done
 }
 
 const longestEscape = len("%u0041")
 
 // escapeAtEnd returns the length of the percent-encoding at the end of out and what it stands for; 0 when there is none.
 func escapeAtEnd(out []byte) (n int, b [utf8.UTFMax]byte, width int) {
-	if l := len(out); l >= 3 && out[l-3] == '%' && hex[out[l-2]] {
-		b[0] = unhex(out[l-2])<<4 | unhex(out[l-1])
+	if l := len(out); l >= 3 && out[l-3] == '%' && nibbles[out[l-2]] < 16 {
+		b[0] = nibbles[out[l-2]]<<4 | nibbles[out[l-1]]
 		return 3, b, 1
-	} else if l >= 6 && out[l-6] == '%' && out[l-5]|0x20 == 'u' && hex[out[l-4]] && hex[out[l-3]] && hex[out[l-2]] {
-		r := rune(unhex(out[l-4]))<<12 | rune(unhex(out[l-3]))<<8 | rune(unhex(out[l-2]))<<4 | rune(unhex(out[l-1]))
+	} else if l >= 6 && out[l-6] == '%' && out[l-5]|0x20 == 'u' && nibbles[out[l-4]] < 16 && nibbles[out[l-3]] < 16 && nibbles[out[l-2]] < 16 {
+		r := rune(nibbles[out[l-4]])<<12 | rune(nibbles[out[l-3]])<<8 | rune(nibbles[out[l-2]])<<4 | rune(nibbles[out[l-1]])
 		return 6, b, utf8.EncodeRune(b[:], r)
 	}
 	return 0, b, 0
 }
 
-// holdsEscape reports whether something in s is percent-encoded.
-func holdsEscape(s []byte) bool {
-	for i, c := range s {
-		if c == '%' && isEscape(s[i:]) {
-			return true
-		}
-	}
-	return false
-}
-
 // isEscape reports whether s begins with a percent-encoding, that of IIS (%u0041) included.
 func isEscape(s []byte) bool {
-	if len(s) >= 3 && hex[s[1]] && hex[s[2]] {
+	if len(s) >= 3 && nibbles[s[1]] < 16 && nibbles[s[2]] < 16 {
 		return true
 	}
-	return len(s) >= 6 && s[1]|0x20 == 'u' && hex[s[2]] && hex[s[3]] && hex[s[4]] && hex[s[5]]
+	return len(s) >= 6 && s[1]|0x20 == 'u' && nibbles[s[2]] < 16 && nibbles[s[3]] < 16 && nibbles[s[4]] < 16 && nibbles[s[5]] < 16
 }
 
-// hex are the hexadecimal digits.
-var hex = func() (table [256]bool) {
-	for _, c := range "0123456789abcdefABCDEF" {
-		table[c] = true
+// nibbles are the values of the hexadecimal digits; what is none has 255.
+var nibbles = func() (table [256]byte) {
+	for i := range table {
+		table[i] = 255
+	}
+	for v, c := range []byte(upperHex) {
+		table[c], table[c|0x20] = byte(v), byte(v)
 	}
 	return table
 }()
-
-// unhex returns the value of a hexadecimal digit.
-func unhex(c byte) byte {
-	if c <= '9' {
-		return c - '0'
-	}
-	return c&0xf + 9
-}

@@ -5,6 +5,7 @@ package pathform
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"unicode"
@@ -37,11 +38,14 @@ var plainLetters = map[rune]string{
 	'ᵽ': "p", 'ɍ': "r", 'ȿ': "s", 'ⱦ': "t", 'ʉ': "u", 'ʋ': "v", 'ɏ': "y", 'ƶ': "z", 'ɀ': "z", 'ⱥ': "a", 'ƒ': "f", 'ɓ': "b", 'ɗ': "d",
 }
 
-// scriptSuffixes are endings of segments that may be programs, to which a server hands the rest of the path.
-var scriptSuffixes = map[string]bool{
-	"php": true, "php3": true, "php4": true, "php5": true, "php7": true, "php8": true, "phtml": true, "phar": true, "cgi": true, "fcgi": true,
-	"pl": true, "py": true, "rb": true, "lua": true, "sh": true, "exe": true, "dll": true, "asp": true, "aspx": true, "ashx": true, "asmx": true,
-	"axd": true, "svc": true, "jsp": true, "jspx": true, "do": true, "action": true, "cfm": true, "cfc": true, "nsf": true,
+// isScriptSuffix reports whether segments with this ending may be programs, to which a server hands the rest of the path.
+func isScriptSuffix(s []byte) bool {
+	switch string(s) {
+	case "php", "php3", "php4", "php5", "php7", "php8", "phtml", "phar", "cgi", "fcgi", "pl", "py", "rb", "lua", "sh", "exe", "dll",
+		"asp", "aspx", "ashx", "asmx", "axd", "svc", "jsp", "jspx", "do", "action", "cfm", "cfc", "nsf":
+		return true
+	}
+	return false
 }
 
 const maxSuffixBytes = 6
@@ -49,12 +53,37 @@ const maxSuffixBytes = 6
 const (
 	refuseNameless   = "A segment of the path consists of dots, spaces or invisible characters."
 	refuseEmptyFirst = "The first segment of the path is empty."
+	refuseSegments   = "The path has too many segments."
 )
 
-// lower is ASCII without upper case.
-var lower = func() (table [256]byte) {
-	for c := range table {
-		table[c] = byte(unicode.ToLower(rune(c)))
+// What a byte of a decoded path means for its skeleton, above the byte that stands for it there.
+const (
+	isBackslash = 0x100 << iota
+	isSemicolon
+	isNUL
+	isControl
+	isForeign // not ASCII
+)
+
+// asciiFolds are what stands for ASCII in a skeleton, and its meaning.
+var asciiFolds = func() (table [256]uint16) {
+	for i := range table {
+		switch c := byte(i); {
+		case c >= utf8.RuneSelf:
+			table[i] = isForeign
+		case c >= 'A' && c <= 'Z':
+			table[i] = uint16(c | 0x20)
+		case c == '\\':
+			table[i] = '/' | isBackslash
+		case c == ';':
+			table[i] = ';' | isSemicolon
+		case c == 0:
+			table[i] = isNUL
+		case c < ' ' || c == 0x7f:
+			table[i] = control | isControl
+		default:
+			table[i] = uint16(c)
+		}
 	}
 	return table
 }()
@@ -62,100 +91,94 @@ var lower = func() (table [256]byte) {
 // fold fills p.skeleton from p.decoded and reports whether a byte in it is not UTF-8. Such bytes are read as Latin-1, or
 // left out.
 func (p *Path) fold(leaveOut bool) bool {
-	out := p.skeleton
-	start, named := 0, false // of the segment
+	text, seen := p.decoded, uint16(0)
+	longest := min(maxGrowth*len(text), MaxBytes)
+	out := slices.Grow(p.skeleton, longest+len(text))
 	foreign, invalid := 0, 0
-	for i := 0; i <= len(p.decoded) && p.Refusal == ""; {
-		for i < len(p.decoded) && plain[p.decoded[i]] {
-			out, named = append(out, lower[p.decoded[i]]), true
+	for i := 0; i < len(text); {
+		c := text[i]
+		if f := asciiFolds[c]; f < isForeign {
+			out = append(out, byte(f))
+			seen |= f
 			i++
+			continue
 		}
-		if i == len(p.decoded) || p.decoded[i] == '/' || p.decoded[i] == '\\' {
-			if named && len(out) == start {
-				p.refuse(refuseNameless)
+		r, size := utf8.DecodeRune(text[i:])
+		if r == utf8.RuneError && size == 1 {
+			if isOverlong(text[i:]) {
+				p.refuse("The path holds an overlong UTF-8 encoding.")
+				return false
 			}
-			if i == len(p.decoded) {
-				break
+			if invalid++; invalid > maxInvalid {
+				p.refuse("The path holds more than 128 bytes that are not UTF-8.")
+				return false
 			}
+			if r = rune(c); leaveOut { // else as Latin-1
+				r = -1
+			}
+		}
+		if foreign++; foreign > maxForeign {
+			p.refuse("The path holds more than 512 characters beyond ASCII.")
+			return false
 		}
 		before := len(out)
-		if c := p.decoded[i]; c < utf8.RuneSelf {
-			out = append(out, p.foldASCII(c))
-			i++
-		} else {
-			r, size := utf8.DecodeRune(p.decoded[i:])
-			if r == utf8.RuneError && size == 1 {
-				if isOverlong(p.decoded[i:]) {
-					p.refuse("The path holds an overlong UTF-8 encoding.")
-					return false
-				}
-				p.unusual("bytes that are not UTF-8")
-				if invalid++; invalid > maxInvalid {
-					p.refuse("The path holds more than 128 bytes that are not UTF-8.")
-				}
-				if r = rune(c); leaveOut { // else as Latin-1
-					r = -1
-				}
-			}
-			if foreign++; foreign > maxForeign {
-				p.refuse("The path holds more than 512 characters beyond ASCII.")
-			}
-			out = p.appendFolded(out, r)
-			i += size
+		if out = p.appendFolded(out, r); len(out) > longest && r >= 0 {
+			p.refuse("The path holds signs that stand for long texts.")
+			return false
 		}
-		named = true
-		if len(out) > before && out[len(out)-1] == '/' {
-			start, named = len(out), false
+		i += size
+		if out[len(out)-1] == '/' && len(out) == before && (i == len(text) || text[i] == '/' || text[i] == '\\') {
+			p.refuse(refuseNameless)
+			return false
 		}
 	}
-	p.checkSkeleton(out)
+	p.skeleton = out
+	if invalid > 0 {
+		p.unusual("bytes that are not UTF-8")
+	}
+	p.noteASCII(seen)
 	return invalid > 0
+}
+
+// noteASCII draws the conclusions from the ASCII that a path holds.
+func (p *Path) noteASCII(seen uint16) {
+	if seen&isNUL != 0 {
+		p.refuse("The path holds a NUL.")
+	}
+	if seen&isBackslash != 0 {
+		p.unusual("a backslash")
+		p.loose = true
+	}
+	if seen&isSemicolon != 0 {
+		p.unusual("a semicolon")
+		if p.signSlash || seen&isBackslash != 0 {
+			p.refuse("The path holds a semicolon and a sign that stands for a slash.")
+		}
+	}
+	if seen&isControl != 0 {
+		p.unusual("a control character")
+	}
 }
 
 // appendFolded appends what stands for r, which is negative for nothing, and notes what is unusual about it.
 func (p *Path) appendFolded(out []byte, r rune) []byte {
-	if r < 0 {
+	switch {
+	case r < 0:
 		return out
+	case r >= lettersEnd: // no case, no decomposition
+		if unicode.Is(ignorable, r) {
+			return out
+		}
+		return utf8.AppendRune(out, r)
 	}
 	f := folded(r)
 	if f.slash {
-		p.exact, p.loose = false, true // it may be data
+		p.exact, p.loose, p.signSlash = false, true, true // it may be data
 	}
 	if f.control {
 		p.unusual("a control character")
 	}
-	if len(out)+len(f.text) > min(maxGrowth*len(p.decoded), MaxBytes) {
-		p.refuse("The path holds signs that stand for long texts.")
-	}
 	return append(out, f.text...)
-}
-
-// foldASCII notes what is unusual about c and returns what stands for it in the skeleton.
-func (p *Path) foldASCII(c byte) byte {
-	switch {
-	case c >= 'A' && c <= 'Z':
-		return c | 0x20
-	case c == '\\':
-		p.unusual("a backslash")
-		p.loose = true
-		return '/'
-	case c == ';':
-		p.unusual("a semicolon")
-	case c == 0:
-		p.refuse("The path holds a NUL.")
-	case c < ' ' || c == 0x7f:
-		p.unusual("a control character")
-		return control
-	}
-	return c
-}
-
-// checkSkeleton refuses what decomposition has made incomparable.
-func (p *Path) checkSkeleton(out []byte) {
-	p.skeleton = out
-	if holdsEscape(out) {
-		p.refuse("The path holds a sign that stands for a percent sign before two digits.")
-	}
 }
 
 // isOverlong reports whether b begins with a UTF-8 encoding that is longer than its character needs.
@@ -186,11 +209,8 @@ var pages [lettersEnd >> 8]atomic.Pointer[[256]fold]
 
 const lettersEnd = 0x30000
 
+// folded returns the fold of r, which is below lettersEnd.
 func folded(r rune) *fold {
-	if r >= lettersEnd {
-		f := newFold(r)
-		return &f
-	}
 	page := pages[r>>8].Load()
 	if page == nil {
 		page = new([256]fold)
@@ -275,25 +295,28 @@ func (p *Path) split(all []segment) []segment {
 		return all
 	}
 	scripts := 0
-	for len(rest) > 0 {
+	for count := 0; len(rest) > 0; count++ {
+		if count == maxSegments {
+			p.refuse(refuseSegments)
+			return all
+		}
 		if rest[0] == '/' {
 			p.unusual("an empty segment")
 			rest = rest[1:]
 			continue
 		}
-		s, named := newSegment(rest)
+		s, refusal := newSegment(rest)
+		if refusal == "" && s.script && scripts == maxScripts {
+			refusal = refuseSegments
+		}
+		if refusal != "" {
+			p.refuse(refusal)
+			return all
+		}
 		rest = rest[s.length:]
 		more := len(rest) > 0
 		if more {
 			rest = rest[1:]
-		}
-		switch {
-		case !named:
-			p.refuse(refuseNameless)
-			return all
-		case len(all) == maxSegments, s.script && scripts == maxScripts:
-			p.refuse("The path has too many segments.")
-			return all
 		}
 		if s.script {
 			scripts++
@@ -306,36 +329,65 @@ func (p *Path) split(all []segment) []segment {
 	return all
 }
 
-// newSegment returns the segment with which a skeleton begins. It reports named false when nothing but dots, spaces and controls is
-// left of it for a server that cuts off parameters, a query, a fragment or a stream.
-func newSegment(skeleton []byte) (s segment, named bool) {
-	cut := false
-	for s.length < len(skeleton) && skeleton[s.length] != '/' {
-		c := skeleton[s.length]
-		switch c {
-		case '?', '#', ';', control:
-			s.ends, cut = true, true
-		case ':':
-			cut = true
-		case '.':
-			if isScript(skeleton[s.length+1:]) {
-				s.script, s.ends = true, true
-			}
-		case ' ':
-		default:
-			named = named || !cut
-		}
-		s.length++
+// What a byte of a skeleton means in its segment.
+const (
+	mayEnd    = 1 << iota // a server may take the path to end here
+	mayCut                // what follows may not belong to the name
+	noName                // does not make a name
+	isPercent             // a percent sign
+	isBegin               // a suffix of programs begins with a letter
+	isDot                 // stands before such a suffix; the next bit after isBegin
+)
+
+var skeletonKinds = func() [256]byte {
+	kinds := [256]byte{
+		'?': mayEnd | mayCut, '#': mayEnd | mayCut, ';': mayEnd | mayCut, control: mayEnd | mayCut, ':': mayCut,
+		' ': noName, '.': noName | isDot, '/': mayCut, '%': isPercent,
 	}
-	s.text = bytes.TrimLeft(skeleton[:s.length], " ")
-	return s, named
+	for c := 'a'; c <= 'z'; c++ {
+		kinds[c] |= isBegin
+	}
+	return kinds
+}()
+
+// newSegment returns the segment with which a skeleton begins. It refuses one of which nothing but dots, spaces and controls is
+// left for a server that cuts off parameters, a query, a fragment or a stream.
+func newSegment(skeleton []byte) (s segment, refusal string) {
+	name := 0
+	for name < len(skeleton) && skeletonKinds[skeleton[name]]&noName != 0 {
+		name++
+	}
+	if name == len(skeleton) || skeletonKinds[skeleton[name]]&mayCut != 0 || name > 0 && isSuffix(skeleton[name]) {
+		return s, refuseNameless
+	}
+	seen, before, at := byte(0), byte(0), 0
+	for ; at < len(skeleton) && skeleton[at] != '/'; at++ {
+		kind := skeletonKinds[skeleton[at]]
+		suffix := before >> 1 & kind & isBegin // behind a dot
+		before = kind
+		seen |= kind
+		switch {
+		case kind&isPercent|suffix == 0:
+		case suffix != 0:
+			s.script = s.script || isScript(skeleton[at:])
+		case isEscape(skeleton[at:]):
+			return s, "The path holds a sign that stands for a percent sign before two digits."
+		}
+	}
+	s.length, s.ends = at, s.script || seen&mayEnd != 0
+	s.text = bytes.TrimLeft(skeleton[:at], " ")
+	return s, ""
 }
 
-// isScript reports whether text begins with one of scriptSuffixes and no letter or digit after it.
+// isSuffix reports whether a server may drop the sign at the end of a name, as that of a backup or a variant. At the begin of a
+// segment it is a name: "/~alice/".
+func isSuffix(c byte) bool { return c == '~' || c == '*' || c == ',' }
+
+// isScript reports whether text begins with a suffix of programs and no letter or digit after it.
 func isScript(text []byte) bool {
 	n := 0
 	for n < len(text) && n <= maxSuffixBytes && (text[n] >= 'a' && text[n] <= 'z' || text[n] >= '0' && text[n] <= '9') {
 		n++
 	}
-	return n > 1 && n <= maxSuffixBytes && scriptSuffixes[string(text[:n])]
+	return n > 1 && n <= maxSuffixBytes && isScriptSuffix(text[:n])
 }

@@ -43,7 +43,7 @@ func (p *Policy) decideTree(r *http.Request, q *query) {
 	if fields == nil {
 		return
 	}
-	if len(fields[0])+len(r.URL.Path) > pathform.MaxBytes {
+	if len(fields[0])+q.path.SentBytes() > pathform.MaxBytes {
 		d.refuse(http.StatusRequestURITooLong, attempt.ReasonRawPath, "The path and the Destination field are longer than 8192 bytes together.")
 		return
 	}

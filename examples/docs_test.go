@@ -1,0 +1,403 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package examples_test
+
+import (
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/detect"
+	"github.com/otelauth/otelauth-go/otelauth/gateway"
+	"github.com/otelauth/otelauth-go/otelauth/throttle"
+)
+
+const root = ".."
+
+func file(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// fromRoot returns the text of a file that is named by its path from the root, with slashes.
+func fromRoot(t *testing.T, name string) string {
+	t.Helper()
+	return file(t, filepath.Join(root, filepath.FromSlash(name)))
+}
+
+// pages returns README.md and the pages of docs, by their path from the root.
+func pages(t *testing.T) map[string]string {
+	t.Helper()
+	all := map[string]string{"README.md": fromRoot(t, "README.md")}
+	found, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
+	if err != nil || len(found) == 0 {
+		t.Fatal("no pages in docs: ", err)
+	}
+	for _, p := range found {
+		name := "docs/" + filepath.Base(p)
+		all[name] = fromRoot(t, name)
+	}
+	return all
+}
+
+// blocks returns the fenced blocks of a language.
+func blocks(text, language string) []string {
+	var all []string
+	for _, m := range regexp.MustCompile("(?ms)^```"+language+"\n(.*?)^```$").FindAllStringSubmatch(text, -1) {
+		all = append(all, m[1])
+	}
+	return all
+}
+
+// prose returns the text without fenced blocks.
+func prose(text string) string {
+	return regexp.MustCompile("(?ms)^```.*?^```$").ReplaceAllString(text, "")
+}
+
+// rows returns the cells of the table whose header begins with these cells.
+func rows(t *testing.T, text string, header ...string) [][]string {
+	t.Helper()
+	_, table, found := strings.Cut(text, "\n| "+strings.Join(header, " | ")+" |")
+	if !found {
+		t.Fatalf("there is no table %q", header)
+	}
+	var all [][]string
+	for _, line := range strings.Split(table, "\n")[2:] {
+		if !strings.HasPrefix(line, "|") {
+			break
+		}
+		var cells []string
+		for _, c := range strings.Split(strings.Trim(line, "|"), "|") {
+			cells = append(cells, strings.TrimSpace(c))
+		}
+		all = append(all, cells)
+	}
+	return all
+}
+
+// quoted returns the texts in backquotes, sorted.
+func quoted(cell string) []string {
+	var all []string
+	for _, m := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(cell, -1) {
+		all = append(all, m[1])
+	}
+	slices.Sort(all)
+	return all
+}
+
+func TestDocsGoBlocks(t *testing.T) {
+	t.Parallel()
+	plain := func(text string) string {
+		var lines []string
+		for _, l := range strings.Split(text, "\n") {
+			if l = strings.TrimSpace(l); l != "" && !strings.HasSuffix(l, "// not in the README") {
+				lines = append(lines, l)
+			}
+		}
+		return strings.Join(lines, "\n") + "\n"
+	}
+	source := plain(fromRoot(t, "examples/readme_test.go"))
+	for name, text := range pages(t) {
+		for _, b := range blocks(text, "go") {
+			if !strings.Contains(source, "\n"+plain(b)) {
+				t.Errorf("%s: add this block to examples/readme_test.go, so that it is compiled:\n%s", name, b)
+			}
+		}
+	}
+	if len(blocks(fromRoot(t, "README.md"), "go")) == 0 {
+		t.Error("README.md has no Go block")
+	}
+}
+
+// TestDocsSignals compares the tables of docs/signals.md with what is really emitted.
+func TestDocsSignals(t *testing.T) {
+	t.Parallel()
+	text, emitted := fromRoot(t, "docs/signals.md"), collect(t)
+
+	attributes := make(map[string][]string)
+	for _, row := range rows(t, text, "attribute", "on", "values") {
+		on := strings.Split(row[1], ", ")
+		slices.Sort(on)
+		attributes[quoted(row[0])[0]] = slices.DeleteFunc(on, func(s string) bool { return s == "" })
+	}
+	if diff := cmp.Diff(emitted.attributes, attributes); diff != "" {
+		t.Errorf("attributes (-emitted +page):\n%s", diff)
+	}
+
+	metrics := make(map[string]metric)
+	for _, row := range rows(t, text, "metric", "kind", "unit", "attributes") {
+		metrics[quoted(row[0])[0]] = metric{row[1], quoted(row[2])[0], quoted(row[3])}
+	}
+	if diff := cmp.Diff(emitted.metrics, metrics, cmp.AllowUnexported(metric{})); diff != "" {
+		t.Errorf("metrics (-emitted +page):\n%s", diff)
+	}
+
+	events := make(map[string][]string)
+	for _, row := range rows(t, text, "event", "severity", "when") {
+		severities := strings.Fields(row[1])
+		slices.Sort(severities)
+		events[quoted(row[0])[0]] = severities
+	}
+	if diff := cmp.Diff(emitted.events, events); diff != "" {
+		t.Errorf("events (-emitted +page):\n%s", diff)
+	}
+
+	var spans []string
+	for _, row := range rows(t, text, "span", "kind", "what it covers") {
+		spans = append(spans, quoted(row[0])[0])
+	}
+	if want := []string{"authenticate basic", "verify password", detect.SpanName}; !slices.Equal(spans, want) {
+		t.Errorf("spans %q, want %q", spans, want)
+	}
+
+	gatewayNames := make(map[string]string)
+	for _, row := range rows(t, text, "name", "signal", "when") {
+		gatewayNames[row[1]+" "+quoted(row[0])[0]] = ""
+	}
+	want := make(map[string]string)
+	for _, name := range []string{gateway.MetricUpstreamErrors, gateway.MetricStreamsEnded, gateway.MetricUnparsed, gateway.MetricCertificates} {
+		want["counter "+name] = ""
+	}
+	for _, name := range []string{gateway.EventUpstream, gateway.EventStreamEnded, gateway.EventUnparsed, gateway.EventCertificate} {
+		want["event "+name] = ""
+	}
+	if diff := cmp.Diff(want, gatewayNames); diff != "" {
+		t.Errorf("signals of the gateway (-code +page):\n%s", diff)
+	}
+}
+
+// TestDocsValues compares the closed sets of values with the code.
+func TestDocsValues(t *testing.T) {
+	t.Parallel()
+	values := make(map[string]string)
+	for _, row := range rows(t, fromRoot(t, "docs/signals.md"), "attribute", "on", "values") {
+		values[quoted(row[0])[0]] = row[2]
+	}
+	var outcomes, errorTypes, caches []string
+	for _, o := range attempt.Outcomes() {
+		outcomes = append(outcomes, o.String())
+	}
+	for _, e := range attempt.ErrorTypes()[1:] {
+		errorTypes = append(errorTypes, e.String())
+	}
+	for _, c := range attempt.CacheResults()[1:] {
+		caches = append(caches, c.String())
+	}
+	for key, want := range map[string][]string{"auth.outcome": outcomes, "error.type": errorTypes, "auth.cache.result": caches} {
+		slices.Sort(want)
+		if diff := cmp.Diff(want, quoted(values[key])); diff != "" {
+			t.Errorf("%s (-code +page):\n%s", key, diff)
+		}
+	}
+
+	// What the page about failures calls recorded is an error type, an event, a metric or an
+	// attribute.
+	page := fromRoot(t, "docs/failure-modes.md")
+	for _, row := range rows(t, page, "what breaks", "the request gets", "what is recorded") {
+		for _, q := range quoted(row[2]) {
+			if !strings.Contains(q, ".") && !slices.Contains(errorTypes, q) {
+				t.Errorf("docs/failure-modes.md: there is no error type %q", q)
+			}
+		}
+	}
+}
+
+// TestDocsNames: a signal that any page names is in the tables of docs/signals.md.
+func TestDocsNames(t *testing.T) {
+	t.Parallel()
+	signals := fromRoot(t, "docs/signals.md")
+	known := make(map[string]bool)
+	for _, m := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\|").FindAllStringSubmatch(signals, -1) {
+		known[m[1]] = true
+	}
+	for name, text := range pages(t) {
+		for _, q := range quoted(prose(text)) {
+			signal, _, _ := strings.Cut(q, "=")
+			if regexp.MustCompile(`^auth\.[a-z_.]+$`).MatchString(signal) && !known[signal] {
+				t.Errorf("%s names %q, which is not in docs/signals.md", name, signal)
+			}
+		}
+	}
+	for _, row := range rows(t, fromRoot(t, "docs/privacy.md"), "data", "where", "how to avoid it") {
+		for _, q := range quoted(row[0]) {
+			if !known[q] {
+				t.Errorf("docs/privacy.md names %q, which is not in docs/signals.md", q)
+			}
+		}
+	}
+}
+
+// TestDocsRules compares the rules and budgets of docs/attacks.md with the code.
+func TestDocsRules(t *testing.T) {
+	t.Parallel()
+	text := fromRoot(t, "docs/attacks.md")
+	var want, got [][]string
+	for _, r := range detect.Rules() {
+		want = append(want, []string{"`" + r.Name + "`", r.Severity.String(), r.Technique})
+	}
+	for _, row := range rows(t, text, "rule", "severity", "ATT&CK", "fires at") {
+		got = append(got, row[:3])
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("rules (-code +page):\n%s", diff)
+	}
+
+	want, got = nil, nil
+	budgets := reflect.ValueOf(throttle.DefaultBudgets())
+	for field, v := range budgets.Fields() {
+		limit := "none"
+		if l := v.Interface().(throttle.Limit); l != (throttle.Limit{}) {
+			limit = l.String()
+		}
+		want = append(want, []string{"`" + field.Name + "`", limit})
+	}
+	for _, row := range rows(t, text, "budget", "wrong guesses", "of") {
+		got = append(got, row[:2])
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("budgets (-code +page):\n%s", diff)
+	}
+
+	// A test of package throttle measures what its doc comment promises.
+	documented := strings.Join(strings.Fields(fromRoot(t, "otelauth/throttle/defaults.go")), " ")
+	for _, row := range rows(t, text, "from", "first day", "each further day") {
+		if line := strings.Join(row, " "); !strings.Contains(documented, " "+line+" ") {
+			t.Errorf("otelauth/throttle/defaults.go does not contain %q", line)
+		}
+	}
+}
+
+// TestReadmePackages: the package map is complete.
+func TestReadmePackages(t *testing.T) {
+	t.Parallel()
+	var listed []string
+	for _, m := range regexp.MustCompile(`(?m)^\| \[([a-z/]+)\]\(([a-z/]+)\) \|`).FindAllStringSubmatch(fromRoot(t, "README.md"), -1) {
+		if m[1] != m[2] {
+			t.Errorf("[%s] leads to %s", m[1], m[2])
+		}
+		listed = append(listed, m[1])
+	}
+	slices.Sort(listed)
+	var exist []string
+	for _, top := range []string{"otelauth", "spans", "metrics"} {
+		err := filepath.WalkDir(filepath.Join(root, top), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || !d.IsDir() {
+				return err
+			}
+			if d.Name() == "internal" {
+				return filepath.SkipDir
+			}
+			sources, err := filepath.Glob(filepath.Join(path, "*.go"))
+			if len(sources) > 0 {
+				exist = append(exist, filepath.ToSlash(strings.TrimPrefix(path, root+string(filepath.Separator))))
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	slices.Sort(exist)
+	if diff := cmp.Diff(exist, listed); diff != "" {
+		t.Errorf("packages (-tree +README):\n%s", diff)
+	}
+}
+
+var (
+	link    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	heading = regexp.MustCompile(`(?m)^#+ (.+)$`)
+)
+
+// anchors returns the fragments that lead to the headings of a page, as GitHub makes them.
+func anchors(text string) []string {
+	var all []string
+	for _, m := range heading.FindAllStringSubmatch(prose(text), -1) {
+		name := strings.ReplaceAll(strings.ToLower(m[1]), " ", "-")
+		all = append(all, regexp.MustCompile(`[^\p{L}\p{N}_-]`).ReplaceAllString(name, ""))
+	}
+	return all
+}
+
+// TestDocsLinks: every relative link leads to a file, and to a heading if it names one.
+func TestDocsLinks(t *testing.T) {
+	t.Parallel()
+	all := pages(t)
+	for _, name := range []string{"examples/README.md", "examples/routers/README.md", "examples/shop/README.md", "examples/demo/README.md",
+		"examples/gateway/README.md", "examples/django/README.md", "collector-config/README.md"} {
+		all[name] = fromRoot(t, name)
+	}
+	for name, text := range all {
+		for _, m := range link.FindAllStringSubmatch(prose(text), -1) {
+			if strings.Contains(m[1], "://") || strings.HasPrefix(m[1], "mailto:") {
+				continue
+			}
+			target, fragment, _ := strings.Cut(m[1], "#")
+			target = path.Join(path.Dir(name), target)
+			if strings.HasPrefix(m[1], "#") {
+				target = name
+			}
+			if _, err := os.Stat(filepath.Join(root, filepath.FromSlash(target))); err != nil {
+				t.Errorf("%s links to %s: %v", name, m[1], err)
+			} else if fragment != "" && !slices.Contains(anchors(fromRoot(t, target)), fragment) {
+				t.Errorf("%s links to %s: there is no such heading", name, m[1])
+			}
+		}
+	}
+}
+
+// TestDocsForm: the README is a front page that links to every page, and each page begins with a
+// sentence that says what the page answers.
+func TestDocsForm(t *testing.T) {
+	t.Parallel()
+	all := pages(t)
+	readme := all["README.md"]
+	if n := strings.Count(readme, "\n"); n > 200 {
+		t.Errorf("README.md has %d lines, 200 are allowed: move something to docs", n)
+	}
+	delete(all, "README.md")
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if !strings.Contains(readme, "]("+name+")") {
+			t.Errorf("README.md does not link to %s: add a row to the table of its section Documentation", name)
+		}
+		if !regexp.MustCompile(`^# [^\n]+\n\n[A-Z][^|#]*?[.?]\s`).MatchString(all[name]) {
+			t.Errorf("%s does not begin with a title and a sentence", name)
+		}
+	}
+	for _, picture := range regexp.MustCompile(`!\[([^\]]*)\]\(([^)]+)\)`).FindAllStringSubmatch(readme, -1) {
+		if len(picture[1]) < 20 {
+			t.Errorf("%s needs a text for readers who do not see it", picture[2])
+		}
+	}
+}
+
+// dialect matches words that the documentation does not use, because a reader may not know them or
+// because the field has another word.
+var dialect = regexp.MustCompile(`(?i)\b(?:(?:is|are|was|were|be|been) told|tells|nobody(?:'s)?|whoever|whence|former|faults?|octets?|speaks?|hears)\b`)
+
+// TestDocsLanguage: the pages use plain technical English. Names in backquotes and links are not
+// prose.
+func TestDocsLanguage(t *testing.T) {
+	t.Parallel()
+	for name, text := range pages(t) {
+		text = regexp.MustCompile("`[^`]*`").ReplaceAllString(prose(text), "")
+		text = link.ReplaceAllString(text, "]")
+		if found := dialect.FindAllString(text, -1); found != nil {
+			t.Errorf("%s uses %q; write plain technical English", name, found)
+		}
+	}
+}
