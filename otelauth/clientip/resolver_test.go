@@ -162,7 +162,7 @@ func TestForwardedFor(t *testing.T) {
 		{"host name", clientip.XForwardedFor, []string{"198.51.100.1, localhost"}, "10.0.0.9", 40000},
 		{"quoted", clientip.XForwardedFor, []string{`198.51.100.1, "203.0.113.7"`}, "10.0.0.9", 40000},
 		{"too long", clientip.XForwardedFor, []string{strings.Repeat(" ", 128) + "203.0.113.7"}, "10.0.0.9", 40000},
-		{"more trusted hops than MaxHops", clientip.XForwardedFor,
+		{"more trusted hops than the bound", clientip.XForwardedFor,
 			[]string{"203.0.113.7, 10.9.9.9, 10.8.8.8" + strings.Repeat(", 10.0.0.2", maxHops-1)}, "10.8.8.8", 0},
 		{"as many trusted hops as are read", clientip.XForwardedFor,
 			[]string{"203.0.113.7" + strings.Repeat(", 10.0.0.2", maxHops-1)}, "203.0.113.7", 0},
