@@ -71,9 +71,8 @@ func newPatterns(problems *problems, field string, list []string, opensPaths boo
 			problems.add("Config.%s[%d] %q: %w", field, i, text, err)
 			continue
 		}
-		if opensPaths && p.IsEverything() && p.Method() != http.MethodOptions {
-			problems.add("Config.%s[%d] %q opens every path; write %q for the root page, and do not wrap a handler that is entirely public",
-				field, i, text, strings.TrimSuffix(text, p.Route())+"/{$}")
+		if err := p.CheckPublic(); opensPaths && err != nil {
+			problems.add("Config.%s[%d] %q %w, and do not wrap a handler that is entirely public", field, i, text, err)
 		}
 		patterns = append(patterns, p)
 	}

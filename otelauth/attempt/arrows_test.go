@@ -48,11 +48,12 @@ var arrows = []struct {
 	{"spans", []string{"otelauth/attempt"}, api},
 	{"metrics", []string{"otelauth/attempt"}, otelhttp},
 	{"otelauth/audit", []string{"otelauth/attempt"}, api},
-	{"otelauth/detect", []string{"otelauth/attempt"}, api},
-	{"otelauth/detect/geoip", []string{"otelauth/attempt", "otelauth/detect"}, append([]string{"github.com/oschwald/maxminddb-golang/v2", "golang.org/x/sys"}, api...)},
-	{"otelauth/detect/redisfeed", []string{"otelauth/attempt", "otelauth/detect"}, append([]string{
-		"github.com/redis/go-redis/v9", "go.uber.org/atomic", "golang.org/x/sys",
-	}, api...)},
+	{"otelauth/detect", []string{"otelauth/attempt", "otelauth/detect/internal/feed"}, api},
+	{"otelauth/detect/internal/feed", nil, nil},
+	{"otelauth/detect/geoip", []string{"otelauth/attempt", "otelauth/detect", "otelauth/detect/internal/feed"}, append([]string{"github.com/oschwald/maxminddb-golang/v2", "golang.org/x/sys"}, api...)},
+	{"otelauth/detect/redisfeed", []string{"otelauth/attempt", "otelauth/detect/internal/feed"}, []string{
+		"github.com/redis/go-redis/v9", "go.uber.org/atomic", "github.com/cespare/xxhash/v2", "golang.org/x/sys",
+	}},
 	{"otelauth/client", []string{"otelauth/attempt", "otelauth/credential"}, otelhttp},
 }
 

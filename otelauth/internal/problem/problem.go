@@ -1,7 +1,8 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package problem writes problem documents (RFC 9457), the bodies of every answer that otelauth gives itself.
+// Package problem writes problem documents (RFC 9457), the bodies of every answer that otelauth
+// gives itself.
 package problem
 
 import (
@@ -12,8 +13,8 @@ import (
 // MediaType is the media type of a problem document.
 const MediaType = "application/problem+json"
 
-// Write answers with a problem document that no cache may store. traceID is the id that a caller quotes when it asks
-// for help, or "" without a trace.
+// Write answers with a problem document that no cache may store. traceID is the id that a caller
+// quotes when it asks for help, or "" without a trace.
 func Write(w http.ResponseWriter, status int, detail, traceID string) {
 	w.Header().Set("Content-Type", MediaType)
 	w.Header().Set("Cache-Control", "no-store")
@@ -27,5 +28,5 @@ func Write(w http.ResponseWriter, status int, detail, traceID string) {
 	if err != nil {
 		return // strings and an int always marshal
 	}
-	_, _ = w.Write(append(body, '\n')) //nolint:gosec // G705: JSON with its own media type, not HTML
+	_, _ = w.Write(append(body, '\n'))
 }
