@@ -16,10 +16,10 @@ import (
 	"github.com/otelauth/otelauth-go/spans"
 )
 
-// Attempt is one attempt as its telemetry tells it.
+// Attempt is one attempt as recorded in its telemetry.
 type Attempt struct {
 	TraceID trace.TraceID
-	// Time is that of the verdict.
+	// Time is the time of the decision.
 	Time      time.Time
 	Scheme    attempt.Scheme
 	Outcome   attempt.Outcome
@@ -31,27 +31,27 @@ type Attempt struct {
 	Client    netip.Addr
 	Route     string
 	Method    string
-	// Path and Status are those of the event, and unset when there is none.
+	// Path and Status are from the event; unset without an event.
 	Path   string
 	Status int
 }
 
-// Attempts returns the attempts in the order of their events; after them those of traces that have an auth
-// span and no event, as with a service that emits none.
+// Attempts returns the attempts in the order of their events, followed by those of traces with an auth
+// span and no event.
 func (r *Recorder) Attempts() []Attempt {
 	var all []Attempt
-	told := map[trace.TraceID]bool{}
+	hasEvent := map[trace.TraceID]bool{}
 	for _, e := range r.Events() {
 		if e.Name() != semconv.EventAttempt {
 			continue
 		}
 		a := read(e.Attributes())
 		a.TraceID, a.Time = e.TraceID(), e.Timestamp()
-		told[a.TraceID] = true
+		hasEvent[a.TraceID] = true
 		all = append(all, a)
 	}
 	for _, s := range r.Spans() {
-		if isAuth(s) && !told[s.SpanContext.TraceID()] {
+		if isAuth(s) && !hasEvent[s.SpanContext.TraceID()] {
 			a := read(s.Attributes)
 			a.TraceID, a.Time = s.SpanContext.TraceID(), s.EndTime
 			all = append(all, a)
@@ -97,17 +97,17 @@ func read(attrs []attribute.KeyValue) Attempt {
 	return a
 }
 
-// Trace is everything that bears one trace id.
+// Trace is all telemetry with one trace id.
 type Trace struct {
 	ID       trace.TraceID
 	Spans    []Span
 	Events   []Event
 	Attempts []Attempt
-	// Metrics are the points with an exemplar of the trace.
+	// Metrics are the points that have an exemplar of the trace.
 	Metrics []Point
 }
 
-// ByTrace returns what bears the trace id; nothing of an attempt should be missing from it.
+// ByTrace returns all telemetry with the trace id.
 func (r *Recorder) ByTrace(id trace.TraceID) Trace {
 	r.t.Helper()
 	tr := Trace{ID: id}

@@ -115,7 +115,7 @@ func basic(t testing.TB, name, pass string) credential.Field {
 	t.Helper()
 	token := base64.StdEncoding.EncodeToString([]byte(name + ":" + pass))
 	f, fault := credential.Split(http.Header{"Authorization": {"Basic " + token}}, 1<<20)
-	if fault != credential.NoFault {
+	if fault != credential.NoDefect {
 		t.Fatal(fault)
 	}
 	return f

@@ -374,7 +374,7 @@ func (c *check) judge(ctx context.Context, at time.Time, field credential.Field)
 	e, res := c.e, c.res
 	defer c.settleUnjudged(ctx)
 	basic, fault := field.Decode()
-	if fault != credential.NoFault {
+	if fault != credential.NoDefect {
 		res.Outcome, res.ErrorType, res.Reason = attempt.Malformed, attempt.MalformedCredentials, fault.Reason()
 		return nil
 	}

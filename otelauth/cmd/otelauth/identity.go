@@ -32,7 +32,7 @@ func readIdentityKeys(files []string) (otelauth.IdentityKey, error) {
 		return otelauth.IdentityKey{}, nil
 	}
 	key := keys[0]
-	key.Former = keys[1:]
+	key.Previous = keys[1:]
 	return key, nil
 }
 

@@ -15,7 +15,6 @@ import (
 	"github.com/alecthomas/kong"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/cmd/otelauth/internal/flagfile"
 	"github.com/otelauth/otelauth-go/otelauth/gateway"
 	"github.com/otelauth/otelauth-go/otelauth/verify"
@@ -146,7 +145,7 @@ func TestDefaults(t *testing.T) {
 		"response-header-timeout": {f.ResponseHeaderTimeout, d.ResponseHeaderTimeout},
 		"drain-timeout":           {f.DrainTimeout, d.DrainTimeout},
 		"server-name":             {f.ServerName, d.ServerName},
-		"realm":                   {f.Realm, otelauth.DefaultRealm},
+		"realm":                   {f.Realm, "restricted"},
 		"cache-ttl":               {f.CacheTTL, verify.DefaultTTL},
 		"cache-entries":           {f.CacheEntries, verify.DefaultVerifiedEntries},
 	} {

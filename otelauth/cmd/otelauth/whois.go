@@ -41,7 +41,7 @@ func (c *whoisCommand) Run(t *terminal) error {
 		return usageError{err}
 	}
 	known := map[string]bool{key.ID: true}
-	for _, f := range key.Former {
+	for _, f := range key.Previous {
 		known[f.ID] = true
 	}
 	open := make(map[string]bool, len(c.Hash))
