@@ -12,9 +12,9 @@ import (
 	authconv "github.com/otelauth/otelauth-go/otelauth/semconv"
 )
 
-// story is what was told of one attempt: the event has all that the table shows.
+// story is one attempt as its event records it.
 type story struct {
-	attempt string // what was tried; the request line, when nobody knows better
+	attempt string // the name of the step, or the request line
 	status  string
 	outcome string
 	user    string
@@ -25,7 +25,7 @@ type story struct {
 	exported exported // empty when telemetry goes elsewhere
 }
 
-// exported is what the exporters for standard output made of an attempt: JSON documents, one behind the other.
+// exported is the output of the stdout exporters for one attempt: concatenated JSON documents.
 type exported struct {
 	spans, points, event []byte
 }
@@ -48,7 +48,7 @@ func storyOf(r *sdklog.Record) story {
 		agent:   attrs[semconv.UserAgentOriginalKey],
 	}
 	if s.user == "" {
-		s.user = attrs[semconv.UserHashKey] // of a name that is no account only the hash is told
+		s.user = attrs[semconv.UserHashKey] // a name that is not an account is recorded as a hash only
 	}
 	return s
 }

@@ -8,18 +8,11 @@ import (
 	"log/slog"
 	"time"
 
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/internal/slogevent"
 	"github.com/otelauth/otelauth-go/otelauth/semconv"
-)
-
-// The keys of the ids of the span in a slog record. The OpenTelemetry specification has them for
-// logs that are not OTLP.
-const (
-	keyTraceID = "trace_id"
-	keySpanID  = "span_id"
 )
 
 // SlogObserver writes the events of attempts to a [slog.Handler]: the same attributes under the
@@ -73,7 +66,7 @@ func (o *SlogObserver) End(ctx context.Context, req *attempt.Request, res *attem
 	}
 	var kv attributes
 	kv.attempt(req, res, resp)
-	o.write(spanned(ctx, req), slog.NewRecord(verdictTime(req, res), lvl, semconv.EventAttempt, 0), &kv)
+	o.write(spanned(ctx, req), verdictTime(req, res), lvl, semconv.EventAttempt, &kv)
 }
 
 // Anonymous writes "auth.public.response" if a public endpoint answered 401 or 403, unless the
@@ -84,7 +77,7 @@ func (o *SlogObserver) Anonymous(ctx context.Context, req *attempt.Request, resp
 	}
 	var kv attributes
 	kv.public(req, resp)
-	o.write(spanned(ctx, req), slog.NewRecord(req.Time, slog.LevelWarn, semconv.EventPublicResponse, 0), &kv)
+	o.write(spanned(ctx, req), req.Time, slog.LevelWarn, semconv.EventPublicResponse, &kv)
 }
 
 // Notice writes an event named after the kind of n, its message under the key "body".
@@ -96,7 +89,7 @@ func (o *SlogObserver) Notice(ctx context.Context, n attempt.Notice) {
 	var kv attributes
 	kv.str("body", n.Message, maxMessageBytes)
 	kv.notice(&n)
-	o.write(ctx, slog.NewRecord(n.Time, lvl, string(n.Kind), 0), &kv)
+	o.write(ctx, n.Time, lvl, string(n.Kind), &kv)
 }
 
 // Flush writes the folded events now instead of at the end of their periods.
@@ -110,32 +103,11 @@ func (o *SlogObserver) suppressed(f *fold, now time.Time) {
 	}
 	var kv attributes
 	kv.suppressed(f)
-	o.write(ctx, slog.NewRecord(now, lvl, semconv.EventEventsSuppressed, 0), &kv)
+	o.write(ctx, now, lvl, semconv.EventEventsSuppressed, &kv)
 }
 
-func (o *SlogObserver) write(ctx context.Context, rec slog.Record, kv *attributes) {
-	var buf [inlineAttributes + 2]slog.Attr
-	attrs := buf[:0]
-	if sc := trace.SpanContextFromContext(ctx); sc.IsValid() {
-		attrs = append(attrs, slog.String(keyTraceID, sc.TraceID().String()), slog.String(keySpanID, sc.SpanID().String()))
-	}
-	for _, a := range kv.all() {
-		attrs = append(attrs, slogAttr(a))
-	}
-	rec.AddAttrs(attrs...)
-	_ = o.handler.Handle(ctx, rec)
-}
-
-func slogAttr(a attribute.KeyValue) slog.Attr {
-	switch a.Value.Type() {
-	case attribute.STRING:
-		return slog.String(string(a.Key), a.Value.AsString())
-	case attribute.INT64:
-		return slog.Int64(string(a.Key), a.Value.AsInt64())
-	case attribute.BOOL:
-		return slog.Bool(string(a.Key), a.Value.AsBool())
-	}
-	return slog.Any(string(a.Key), a.Value.AsInterface())
+func (o *SlogObserver) write(ctx context.Context, at time.Time, lvl slog.Level, name string, kv *attributes) {
+	_ = slogevent.Write(ctx, o.handler, at, lvl, name, trace.SpanContextFromContext(ctx), kv.all())
 }
 
 func slogLevel(l level) slog.Level {
