@@ -4,7 +4,6 @@
 package otelauth
 
 import (
-	"encoding/json"
 	"net/http"
 	"strconv"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/internal/problem"
 )
 
 // Denial is the answer to a request that is not let through. It says what the caller may know: an
@@ -73,9 +73,7 @@ func (d *Denial) write(w http.ResponseWriter, r *http.Request, c *core) {
 		head.WriteHeader(d.Status)
 		return
 	}
-	w.Header().Set("Content-Type", problemType)
-	head.WriteHeader(d.Status)
-	_, _ = w.Write(problem(d.Status, d.Detail, d.TraceID)) //nolint:gosec // G705: JSON of its own media type; Detail is ours or Config.Endpoint's
+	problem.Write(&head, d.Status, d.Detail, d.TraceID)
 }
 
 // deniedHead keeps the status and the fields that make an answer a denial, whatever is asked of it.
@@ -116,26 +114,7 @@ func (h *deniedHead) Write(b []byte) (int, error) {
 // forbid is the answer to an authenticated user who may not do this.
 func forbid(w http.ResponseWriter, r *http.Request) {
 	req := attempt.Request{Context: r.Context()}
-	w.Header().Set("Content-Type", problemType)
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(http.StatusForbidden)
-	_, _ = w.Write(problem(http.StatusForbidden, "This account may not do this.", traceID(&req)))
-}
-
-// problemType is the media type of RFC 9457.
-const problemType = "application/problem+json"
-
-func problem(status int, detail, traceID string) []byte {
-	body, err := json.Marshal(struct {
-		Title   string `json:"title"`
-		Status  int    `json:"status"`
-		Detail  string `json:"detail"`
-		TraceID string `json:"trace_id,omitempty"`
-	}{http.StatusText(status), status, detail, traceID})
-	if err != nil {
-		return nil // strings and an int always marshal
-	}
-	return append(body, '\n')
+	problem.Write(w, http.StatusForbidden, "This account may not do this.", traceID(&req))
 }
 
 // traceID returns the id under which the attempt is found: the server span's, else the auth span's.

@@ -73,10 +73,8 @@ func newPatterns(field string, list []string, opens bool) ([]*pathform.Pattern, 
 			problems = append(problems, fmt.Errorf("otelauth: Config.%s[%d] %q: %w", field, i, text, err))
 			continue
 		}
-		if opens && p.IsEverything() && p.Method() != http.MethodOptions {
-			problems = append(problems, fmt.Errorf(
-				"otelauth: Config.%s[%d] %q opens every path; write %q for the root page, and do not wrap what is public as a whole",
-				field, i, text, strings.TrimSuffix(text, p.Route())+"/{$}"))
+		if err := p.CheckPublic(); opens && err != nil {
+			problems = append(problems, fmt.Errorf("otelauth: Config.%s[%d] %q %w, and do not wrap a handler that is public as a whole", field, i, text, err))
 		}
 		patterns = append(patterns, p)
 	}

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// static fails the test when a program needs a loader or a library, of which FROM scratch has none.
+// static fails the test if a program needs a loader or a library, because FROM scratch has none.
 func static(t *testing.T, path string) {
 	t.Helper()
 	f, err := elf.Open(path)

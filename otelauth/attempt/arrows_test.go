@@ -49,11 +49,12 @@ var arrows = []struct {
 	{"spans", []string{"otelauth/attempt", "otelauth/semconv"}, api},
 	{"metrics", []string{"otelauth/attempt", "otelauth/semconv"}, otelhttp},
 	{"otelauth/audit", []string{"otelauth/attempt", "otelauth/semconv"}, api},
-	{"otelauth/detect", []string{"otelauth/attempt", "otelauth/semconv"}, api},
-	{"otelauth/detect/geoip", []string{"otelauth/attempt", "otelauth/semconv", "otelauth/detect"}, append([]string{"github.com/oschwald/maxminddb-golang/v2", "golang.org/x/sys"}, api...)},
-	{"otelauth/detect/redisfeed", []string{"otelauth/attempt", "otelauth/semconv", "otelauth/detect"}, append([]string{
-		"github.com/redis/go-redis/v9", "go.uber.org/atomic", "golang.org/x/sys",
-	}, api...)},
+	{"otelauth/detect", []string{"otelauth/attempt", "otelauth/semconv", "otelauth/detect/internal/feed"}, api},
+	{"otelauth/detect/internal/feed", nil, nil},
+	{"otelauth/detect/geoip", []string{"otelauth/attempt", "otelauth/semconv", "otelauth/detect", "otelauth/detect/internal/feed"}, append([]string{"github.com/oschwald/maxminddb-golang/v2", "golang.org/x/sys"}, api...)},
+	{"otelauth/detect/redisfeed", []string{"otelauth/attempt", "otelauth/detect/internal/feed"}, []string{
+		"github.com/redis/go-redis/v9", "go.uber.org/atomic", "github.com/cespare/xxhash/v2", "golang.org/x/sys",
+	}},
 	{"otelauth/client", []string{"otelauth/attempt", "otelauth/semconv", "otelauth/credential"}, otelhttp},
 }
 
@@ -71,7 +72,7 @@ var backwards = []struct {
 	{
 		pkg:   "otelauth",
 		never: []string{"otelauth/otelauthtest", "otelauth/gateway", "otelauth/probe", "otelauth/console"},
-		but:   []string{"otelauth/cmd/otelauth", "otelauth/gateway", "otelauth/gateway/soak", "otelauth/probe", "otelauth/console"},
+		but:   []string{"otelauth/cmd/otelauth", "otelauth/gateway", "otelauth/gateway/internal/soak", "otelauth/probe", "otelauth/console"},
 	},
 }
 

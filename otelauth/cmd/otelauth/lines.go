@@ -14,7 +14,8 @@ import (
 	sdklog "go.opentelemetry.io/otel/sdk/log"
 )
 
-// lineExporter writes each event as a line of JSON: time, level, the event's name as msg, the ids of its span, and its attributes.
+// lineExporter writes each event as a line of JSON: time, level, the event name as msg, the ids of
+// its span, and its attributes.
 type lineExporter struct {
 	mu sync.Mutex
 	h  slog.Handler
@@ -24,7 +25,7 @@ func newLineExporter(w io.Writer) *lineExporter { return &lineExporter{h: slog.N
 
 var _ sdklog.Exporter = (*lineExporter)(nil)
 
-// Export writes records.
+// Export writes the records.
 func (e *lineExporter) Export(ctx context.Context, records []sdklog.Record) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -55,7 +56,7 @@ func (e *lineExporter) Export(ctx context.Context, records []sdklog.Record) erro
 // Shutdown does nothing.
 func (e *lineExporter) Shutdown(context.Context) error { return nil }
 
-// ForceFlush does nothing: Export has written.
+// ForceFlush does nothing, because Export writes at once.
 func (e *lineExporter) ForceFlush(context.Context) error { return nil }
 
 func levelOf(s log.Severity) slog.Level {

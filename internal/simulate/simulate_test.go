@@ -16,10 +16,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"github.com/otelauth/otelauth-go/internal/testkit"
+	"github.com/otelauth/otelauth-go/internal/simulate"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/detect"
-	"github.com/otelauth/otelauth-go/otelauth/detect/simulate"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
 )
 
@@ -35,32 +34,28 @@ func run(t testing.TB, s simulate.Scenario) *simulate.Report {
 	return r
 }
 
-// The race detector looks at one run of each kind: more of them show no other race, and take minutes.
-func seeds(all ...uint64) []uint64 {
-	if testkit.Race {
-		return all[:1]
+// TestEveryRuleHasAnAttack: a rule without an attack in kinds is not tested.
+func TestEveryRuleHasAnAttack(t *testing.T) {
+	t.Parallel()
+	for _, r := range detect.Rules() {
+		_, err := simulate.Run(t.Context(), simulate.Scenario{Users: 100, Days: 1, Attacks: []simulate.Attack{{Rule: r.Name}}})
+		if err != nil {
+			t.Errorf("add an attack for %s to kinds: %v", r.Name, err)
+		}
 	}
-	return all
 }
 
-func speeds() []float64 {
-	if testkit.Race {
-		return []float64{1}
-	}
-	return []float64{10, 1, 0.1}
-}
-
-// TestEveryAttackIsDetected at ten times, once and a tenth of its default speed, by the rule that is meant for it, whatever the seed.
+// TestEveryAttackIsDetected by the rule of the attack, at each speed and with each seed.
 func TestEveryAttackIsDetected(t *testing.T) {
 	t.Parallel()
-	for _, seed := range seeds(1, 2, 3) {
-		for _, speed := range speeds() {
+	for _, seed := range detectedSeeds {
+		for _, speed := range speeds {
 			t.Run(fmt.Sprint(seed, "/", speed), func(t *testing.T) {
 				t.Parallel()
-				r := run(t, simulate.Scenario{Seed: seed, Users: 500, Days: 25, Attacks: simulate.Attacks(speed)})
+				r := run(t, simulate.Scenario{Seed: seed, Users: attackedUsers, Days: 25, Attacks: simulate.Attacks(speed)})
 				for _, a := range r.Attacks {
 					if !a.Detected {
-						t.Errorf("%s, a try every %v: %d tries, found by %v", a.Attack.Rule, a.Attack.Every, a.Tries, a.By)
+						t.Errorf("%s, one attempt every %v: %d attempts, detected by %v", a.Attack.Rule, a.Attack.Every, a.Tries, a.By)
 					}
 				}
 				if len(r.Attacks) != len(detect.Rules()) {
@@ -71,10 +66,11 @@ func TestEveryAttackIsDetected(t *testing.T) {
 	}
 }
 
-// TestReach: one try an hour is detected within 24 hours, a thousand networks with one try a day each within three days.
+// TestReach: one guess an hour is detected within a day; a thousand networks with one guess a day
+// each are detected within three days.
 func TestReach(t *testing.T) {
 	t.Parallel()
-	for _, seed := range seeds(4, 5, 6, 7) {
+	for _, seed := range reachSeeds {
 		r := run(t, simulate.Scenario{Seed: seed, Users: 300, Days: 6, Attacks: []simulate.Attack{
 			{Rule: detect.LowAndSlow, Every: time.Hour, Begin: 2},
 			{Rule: detect.DistributedGuessing, Every: 24 * time.Hour / 1000, Networks: 1000, Begin: 2},
@@ -87,14 +83,12 @@ func TestReach(t *testing.T) {
 	}
 }
 
-// TestHonest: nobody kept out, at most one false episode of high severity. The whole reach, 10,000 users, is BenchmarkHonest.
+// TestHonest: no honest user is kept out, and at most one false episode has high severity. The
+// full test TestHonestPeopleAreNotKeptOut and BenchmarkHonest play 10,000 users.
 func TestHonest(t *testing.T) {
 	t.Parallel()
-	for _, seed := range seeds(8, 9) {
-		s := simulate.Scenario{Seed: seed, Users: 1500, Throttle: simulate.Budgets(throttle.Budgets{})}
-		if testkit.Race {
-			s.Days = 3
-		}
+	for _, seed := range honestSeeds {
+		s := simulate.Scenario{Seed: seed, Users: honestUsers, Days: honestDays, Throttle: simulate.Budgets(throttle.Budgets{})}
 		r := run(t, s)
 		if r.KeptOut != 0 {
 			t.Errorf("seed %d: %d users kept out", seed, r.KeptOutUsers)
@@ -103,12 +97,12 @@ func TestHonest(t *testing.T) {
 			t.Errorf("seed %d: %d false episodes of high severity: %v", seed, n, r.FalseDetections)
 		}
 		if r.Guesses == 0 || r.Attempts < 10*r.Guesses {
-			t.Errorf("seed %d: %d of %d attempts are wrong: no honest traffic", seed, r.Guesses, r.Attempts)
+			t.Errorf("seed %d: %d of %d attempts are wrong; honest traffic has few", seed, r.Guesses, r.Attempts)
 		}
 	}
 }
 
-// TestReplay: the same seed is the same run.
+// TestReplay: the same seed gives the same run, another seed another one.
 func TestReplay(t *testing.T) {
 	t.Parallel()
 	s := simulate.Scenario{Seed: 10, Users: 200, Days: 4, Attacks: []simulate.Attack{
@@ -120,11 +114,11 @@ func TestReplay(t *testing.T) {
 	}
 	s.Seed++
 	if c := run(t, s); c.Attempts == a.Attempts && c.Guesses == a.Guesses {
-		t.Error("two seeds are one run")
+		t.Error("two seeds give the same run")
 	}
 }
 
-// TestOnAttempt: all attempts are told, in the order of their times, and whose they are.
+// TestOnAttempt: OnAttempt gets every attempt with its attack, in the order of time.
 func TestOnAttempt(t *testing.T) {
 	t.Parallel()
 	var last time.Time
@@ -153,11 +147,11 @@ func TestOnAttempt(t *testing.T) {
 	}
 	r := run(t, s)
 	if all != r.Attempts || hostile != r.Attacks[0].Tries || hostile == 0 || wrong < hostile {
-		t.Errorf("told %d attempts, %d of the attack, %d wrong; the report has %d and %d", all, hostile, wrong, r.Attempts, r.Attacks[0].Tries)
+		t.Errorf("OnAttempt got %d attempts, %d of the attack, %d wrong; the report has %d and %d", all, hostile, wrong, r.Attempts, r.Attacks[0].Tries)
 	}
 }
 
-// strict refuses everybody of one name.
+// strict refuses every attempt at one account.
 type strict struct{ throttle.DangerouslyNone }
 
 func (strict) Spend(_ context.Context, g throttle.Guess) (throttle.Decision, error) {
@@ -167,7 +161,7 @@ func (strict) Spend(_ context.Context, g throttle.Guess) (throttle.Decision, err
 	return throttle.Decision{Verdict: throttle.Granted}, nil
 }
 
-// TestThrottle: who is right and refused is counted.
+// TestThrottle: the report counts right credentials that the Throttle refuses.
 func TestThrottle(t *testing.T) {
 	t.Parallel()
 	s := simulate.Scenario{Seed: 11, Users: 100, Days: 5, Throttle: func(now func() time.Time) (throttle.Throttle, error) {
@@ -181,11 +175,11 @@ func TestThrottle(t *testing.T) {
 	}
 	s.Throttle = func(func() time.Time) (throttle.Throttle, error) { return nil, errors.New("no budget") }
 	if _, err := simulate.Run(t.Context(), s); err == nil {
-		t.Error("a Throttle that cannot be made is no error")
+		t.Error("Run ignores the error of Scenario.Throttle")
 	}
 }
 
-func TestFaults(t *testing.T) {
+func TestInvalidScenarios(t *testing.T) {
 	t.Parallel()
 	for _, s := range []simulate.Scenario{
 		{Days: -1}, {Users: -1}, {SharedPercent: 101}, {Users: 200, Attacks: []simulate.Attack{{Rule: "nonsense"}}},
@@ -193,7 +187,7 @@ func TestFaults(t *testing.T) {
 		{Users: 200, Attacks: slices.Repeat(simulate.Attacks(1), 7)}, {Thresholds: detect.Thresholds{SlowDays: 99}},
 	} {
 		if _, err := simulate.Run(t.Context(), s); err == nil {
-			t.Errorf("%+v makes sense", s)
+			t.Errorf("Run accepts %+v", s)
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -217,7 +211,7 @@ func TestWriteTable(t *testing.T) {
 	}
 }
 
-// BenchmarkHonest is the reach for honest traffic: 10,000 users for 30 days, each time with another seed.
+// BenchmarkHonest plays 10,000 honest users for 30 days, each time with another seed.
 func BenchmarkHonest(b *testing.B) {
 	high, keptOut, attempts := 0, 0, 0
 	for seed := uint64(100); b.Loop(); seed++ {

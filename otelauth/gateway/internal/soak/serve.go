@@ -30,26 +30,27 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify/htpasswd"
 )
 
-// state is what the process of the gateway says of itself.
+// state is the report of the gateway process.
 type state struct {
 	Goroutines, Descriptors int
 	HeapBytes               uint64 // after a collection
-	// Events of attempts, those that stand for several counted as many; PublicEvents likewise.
+	// Events counts attempt events, and PublicEvents those of public responses. A folded event
+	// counts for all it covers.
 	Events, PublicEvents int64
-	// Attempts and Public are what the metrics say, Spans those of the server.
+	// Attempts and Public are the metrics, Spans the number of server spans.
 	Attempts, Public, Spans          int64
 	StreamsEnded, Certificates, Cut  int64
 	Reloads, ReloadsFailed, Unparsed int64
-	Fault                            string // of what was asked
+	Error                            string // of the last command
 }
 
-// Limits that a soak need not wait for.
+// Short limits of the gateway.
 const (
 	maxStreamAge = 2 * time.Second
-	patienceWith = 2 * time.Second // slow clients
+	patienceWith = 2 * time.Second // with slow clients
 )
 
-// tally counts what is told, at once: nothing is sampled and no queue drops.
+// tally counts events and spans synchronously: nothing is sampled or dropped.
 type tally struct {
 	mu                   sync.Mutex
 	events, public, span int64
@@ -94,7 +95,7 @@ func (t *tally) OnEnd(s sdktrace.ReadOnlySpan) {
 func (*tally) Shutdown(context.Context) error   { return nil }
 func (*tally) ForceFlush(context.Context) error { return nil }
 
-// service is the process of the gateway. It reads commands, a line each: "stats", "reload", "end".
+// service is the gateway process. It reads one command a line: "stats", "reload" or "end".
 type service struct {
 	dir, upstream string
 	tally         tally
@@ -132,20 +133,20 @@ func serve(dir, upstream string, stdin io.Reader, stdout io.Writer) error {
 	}
 	out := json.NewEncoder(stdout)
 	for in := bufio.NewScanner(stdin); in.Scan(); {
-		var fault error
+		var failed error
 		switch in.Text() {
 		case "reload":
-			fault = s.reload()
+			failed = s.reload()
 		case "end":
 			cancel()
-			fault = <-served
-			if err := s.gw.Shutdown(context.Background()); fault == nil {
-				fault = err
+			failed = <-served
+			if err := s.gw.Shutdown(context.Background()); failed == nil {
+				failed = err
 			}
 		}
 		st := s.state()
-		if fault != nil {
-			st.Fault = fault.Error()
+		if failed != nil {
+			st.Error = failed.Error()
 		}
 		if err := out.Encode(st); err != nil {
 			return fmt.Errorf("soak: %w", err)
@@ -163,7 +164,7 @@ func (s *service) config(users *htpasswd.File) gateway.Config {
 		{Pattern: "GET /public/", Access: gateway.Public},
 		{Pattern: "/admin/", Groups: []string{"ops"}, Sensitive: true},
 		{Pattern: "/private/"},
-		{Pattern: fmt.Sprintf("/generation/%d/", s.reloads%2), Groups: []string{"ops"}}, // so that there is something to compile
+		{Pattern: fmt.Sprintf("/generation/%d/", s.reloads%2), Groups: []string{"ops"}}, // so that every change compiles new rules
 	}
 	return gateway.Config{
 		Upstream: s.upstream, Rules: rules,
@@ -176,7 +177,8 @@ func (s *service) config(users *htpasswd.File) gateway.Config {
 	}
 }
 
-// reload reads the accounts again, every other time as another store in another configuration.
+// reload alternates between reloading the accounts and replacing the configuration with another
+// store.
 func (s *service) reload() error {
 	s.reloads++
 	if s.reloads%2 == 1 {
@@ -190,26 +192,26 @@ func (s *service) reload() error {
 		_ = next.Close()
 		return err
 	}
-	former := s.users
+	previous := s.users
 	s.users = next
-	return former.Close()
+	return previous.Close()
 }
 
 func (s *service) state() state {
 	runtime.GC()
-	runtime.GC() // what finalizers and pools have kept
+	runtime.GC() // frees what finalizers and pools kept
 	var mem runtime.MemStats
 	runtime.ReadMemStats(&mem)
 	st := state{Goroutines: runtime.NumGoroutine(), HeapBytes: mem.HeapAlloc}
 	if files, err := os.ReadDir("/proc/self/fd"); err == nil {
-		st.Descriptors = len(files) // and elsewhere 0, which never grows
+		st.Descriptors = len(files) // elsewhere 0, which never grows
 	}
 	s.tally.mu.Lock()
 	st.Events, st.PublicEvents, st.Spans = s.tally.events, s.tally.public, s.tally.span
 	s.tally.mu.Unlock()
 	var all metricdata.ResourceMetrics
 	if err := s.reader.Collect(context.Background(), &all); err != nil {
-		st.Fault = err.Error()
+		st.Error = err.Error()
 		return st
 	}
 	for _, scope := range all.ScopeMetrics {
@@ -248,7 +250,7 @@ func (s *service) state() state {
 	return st
 }
 
-// String is one line of progress.
+// String returns one line of progress.
 func (st state) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d goroutines, %d descriptors, %.1f MiB, %d attempts, %d events, %d reloads, %d certificates, %d streams ended, %d upstream errors, %d unparsed",

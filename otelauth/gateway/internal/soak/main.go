@@ -1,14 +1,17 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command soak drives a gateway with good, bad, slow and vanishing clients at once, while its accounts, its configuration and its
-// certificate change every second, accounts are revoked, and the upstream dies and comes back. It ends with status 1 when
-// a request was left unanswered or without an event, when one reached a protected path without right credentials, when a stream
-// outlived its account, or when goroutines, memory or descriptors have grown between the first quiet moment and the last.
+// Command soak runs a gateway under mixed load: good, bad, slow and disconnecting clients at
+// once, while accounts, configuration and certificate change every second, accounts are revoked,
+// and the upstream dies and comes back. It exits with status 1 if
+//   - a request has no answer or no event,
+//   - a request reaches a protected path without right credentials,
+//   - a stream outlives its account, or
+//   - goroutines, memory or descriptors grow between two idle moments.
 //
-// It measures no speed, and everything stays on the loopback.
+// It measures no speed. All traffic stays on loopback.
 //
-//	go run ./otelauth/gateway/soak -duration 60s
+//	go run ./otelauth/gateway/internal/soak -duration 60s
 package main
 
 import (
@@ -38,13 +41,13 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	fs := flag.NewFlagSet("soak", flag.ContinueOnError)
 	fs.SetOutput(stderr)
-	duration := fs.Duration("duration", time.Minute, "how long the clients go on, at least 2s")
-	each := fs.Int("clients", 4, "of each kind")
+	duration := fs.Duration("duration", time.Minute, "how long the load lasts, at least 2s")
+	each := fs.Int("clients", 4, "number of clients of each kind")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
 	if fs.NArg() > 0 || *duration < 2*time.Second || *each < 1 {
-		return errors.New("soak: -duration is 2s or more, -clients 1 or more, and there are no arguments")
+		return errors.New("soak: set -duration to 2s or more and -clients to 1 or more, without other arguments")
 	}
 	s, err := newSoak(ctx, stderr)
 	if err != nil {

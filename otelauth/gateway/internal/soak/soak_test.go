@@ -18,7 +18,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// A short soak; .ci/run has a longer one, by the command.
+// TestSoak is a short run; .ci/run runs the command for longer.
 func TestSoak(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	if err := run(t.Context(), []string{"-duration", "12s", "-clients", "1"}, strings.NewReader(""), &stdout, &stderr); err != nil {

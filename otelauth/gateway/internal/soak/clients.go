@@ -21,26 +21,28 @@ import (
 	"time"
 )
 
-// patience is how long a client waits for what must come. Nothing asserts that it takes long.
+// patience is how long a client waits for an expected event.
 const patience = 60 * time.Second
 
-// counts are what all clients have seen. Who has read the status of an answer knows that there was an attempt.
+// counts are the observations of all clients. A client that has read a status knows that the
+// attempt was recorded.
 type counts struct {
-	attempts, public atomic.Int64 // requests that are an attempt each, and anonymous ones of public endpoints
-	unparsed         atomic.Int64 // connections that sent what is no request
+	attempts, public atomic.Int64 // requests that are attempts, and anonymous requests to public endpoints
+	unparsed         atomic.Int64 // connections that sent no valid request
 	streams, cut     atomic.Int64 // of temp: opened, and ended by the other side
 	active           atomic.Int64 // of temp: open at this moment
 	overloaded       atomic.Int64 // right credentials answered 503
 	right            atomic.Int64 // right credentials
 }
 
-// wire is one HTTP/1.1 connection, without the repetitions of http.Client, so that what was sent can be counted.
+// wire is one HTTP/1.1 connection without the retries of http.Client, so that requests can be
+// counted.
 type wire struct {
 	net.Conn
 	in *bufio.Reader
 }
 
-// dial connects from an address of 127.0.0.0/8, of which each is another client.
+// dial connects from an address of 127.0.0.0/8; each address is a separate client.
 func (s *soak) dial(from string) (*wire, error) {
 	d := &tls.Dialer{
 		NetDialer: &net.Dialer{Timeout: patience, LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}},
@@ -53,7 +55,7 @@ func (s *soak) dial(from string) (*wire, error) {
 	return &wire{Conn: conn, in: bufio.NewReader(conn)}, nil
 }
 
-// request is a head. Every client claims to be somebody else.
+// request returns the head of a request, which also claims a forged identity.
 func request(method, path string, as *login, more ...string) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\nRemote-User: %s\r\nRemote_user: %[3]s\r\nx-forwarded-user: %[3]s\r\n", method, path, forged)
@@ -67,7 +69,7 @@ func request(method, path string, as *login, more ...string) []byte {
 	return b.Bytes()
 }
 
-// send returns the answer to a request, its body not yet read.
+// send returns the response to a request, with its body unread.
 func (w *wire) send(req []byte) (*http.Response, error) {
 	_ = w.SetDeadline(time.Now().Add(patience))
 	if _, err := w.Write(req); err != nil {
@@ -76,7 +78,7 @@ func (w *wire) send(req []byte) (*http.Response, error) {
 	return http.ReadResponse(w.in, nil)
 }
 
-// ask makes a whole exchange.
+// ask sends a request and reads the whole response.
 func (w *wire) ask(req []byte) (status int, body string, err error) {
 	res, err := w.send(req)
 	if err != nil {
@@ -87,25 +89,25 @@ func (w *wire) ask(req []byte) (status int, body string, err error) {
 	return res.StatusCode, string(b), err
 }
 
-// want reports an answer that is none of those.
+// want reports a status that is not among the expected ones.
 func (s *soak) want(what string, status int, among ...int) {
 	if !slices.Contains(among, status) {
-		s.faults.add("%s: status %d, want one of %v", what, status, among)
+		s.violations.add("%s: status %d, want one of %v", what, status, among)
 	}
 }
 
-// keep has each client open connections again and again until the load ends; use makes requests on one of them.
+// keep opens one connection after another until the load ends; use makes requests on one of them.
 func (s *soak) keep(ctx context.Context, from string, use func(w *wire) error) {
 	for ctx.Err() == nil {
 		w, err := s.dial(from)
 		if err != nil {
-			s.faults.add("a client cannot connect: %v", err)
+			s.violations.add("a client cannot connect: %v", err)
 			return
 		}
 		err = use(w)
 		_ = w.Close()
 		if err != nil {
-			s.faults.add("%v", err)
+			s.violations.add("%v", err)
 			return
 		}
 	}
@@ -114,7 +116,7 @@ func (s *soak) keep(ctx context.Context, from string, use func(w *wire) error) {
 // perConnection is how many requests a client makes on one connection.
 const perConnection = 50
 
-// good has right credentials: nothing that others do may keep an answer from it.
+// good has right credentials: no other client may prevent its answers.
 func (s *soak) good(ctx context.Context, n int) {
 	s.keep(ctx, fmt.Sprintf("127.1.0.%d", n+1), func(w *wire) error {
 		for i := 0; i < perConnection && ctx.Err() == nil; i++ {
@@ -125,7 +127,7 @@ func (s *soak) good(ctx context.Context, n int) {
 			case 5:
 				as, path = &root, "/admin/users"
 			case 7:
-				path = "/nobody/thought/of/this"
+				path = "/no/rule/names/this"
 			case 9:
 				path = "/public/with-credentials"
 			}
@@ -140,7 +142,7 @@ func (s *soak) good(ctx context.Context, n int) {
 			}
 			s.want("good: GET "+path, status, allowed, http.StatusBadGateway, http.StatusServiceUnavailable)
 			if status == http.StatusOK && body != "for "+as.name {
-				s.faults.add("good: %s was answered %q", as.name, body)
+				s.violations.add("good: %s was answered %q", as.name, body)
 			}
 			if err != nil && status == http.StatusOK && s.steady.Load() {
 				return fmt.Errorf("good: GET %s: half an answer: %w", path, err)
@@ -154,33 +156,33 @@ func (s *soak) good(ctx context.Context, n int) {
 	})
 }
 
-// good2 is good by HTTP/2.
+// good2 is good over HTTP/2.
 func (s *soak) good2(ctx context.Context, _ int) {
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: s.files.roots, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true}
 	defer transport.CloseIdleConnections()
 	for i := 0; ctx.Err() == nil; i++ {
 		r, err := http.NewRequestWithContext(context.WithoutCancel(ctx), http.MethodPost, "https://"+s.address+"/private/h2", strings.NewReader("body"))
 		if err != nil {
-			s.faults.add("%v", err)
+			s.violations.add("%v", err)
 			return
 		}
 		r.SetBasicAuth(alice.name, alice.password)
 		res, err := transport.RoundTrip(r)
 		if err != nil {
-			s.faults.add("good by HTTP/2: not answered: %v", err)
+			s.violations.add("good over HTTP/2: not answered: %v", err)
 			return
 		}
 		s.counts.attempts.Add(1)
 		s.counts.right.Add(1)
 		if res.ProtoMajor != 2 {
-			s.faults.add("good by HTTP/2: it was %s", res.Proto)
+			s.violations.add("good over HTTP/2: it was %s", res.Proto)
 		}
 		_, _ = io.Copy(io.Discard, res.Body) // an upstream that dies may cut it
 		_ = res.Body.Close()
 		if res.StatusCode == http.StatusServiceUnavailable {
 			s.counts.overloaded.Add(1)
 		}
-		s.want("good by HTTP/2", res.StatusCode, http.StatusOK, http.StatusBadGateway, http.StatusServiceUnavailable)
+		s.want("good over HTTP/2", res.StatusCode, http.StatusOK, http.StatusBadGateway, http.StatusServiceUnavailable)
 		if i%perConnection == 0 {
 			transport.CloseIdleConnections()
 		}
@@ -188,7 +190,7 @@ func (s *soak) good2(ctx context.Context, _ int) {
 	}
 }
 
-// visitor has no credentials, which public pages do not need.
+// visitor has no credentials and requests public pages.
 func (s *soak) visitor(ctx context.Context, n int) {
 	s.keep(ctx, fmt.Sprintf("127.2.0.%d", n+1), func(w *wire) error {
 		for i := 0; i < perConnection && ctx.Err() == nil; i++ {
@@ -199,7 +201,7 @@ func (s *soak) visitor(ctx context.Context, n int) {
 			s.counts.public.Add(1)
 			s.want("visitor", status, http.StatusOK, http.StatusBadGateway)
 			if status == http.StatusOK && body != "for " {
-				s.faults.add("visitor: answered %q", body)
+				s.violations.add("visitor: answered %q", body)
 			}
 			if err != nil {
 				return nil //nolint:nilerr // the upstream died in the middle of it
@@ -210,20 +212,20 @@ func (s *soak) visitor(ctx context.Context, n int) {
 	})
 }
 
-// bad has no right to anything, and comes from many addresses.
+// bad sends requests that must be denied, from many addresses.
 func (s *soak) bad(ctx context.Context, n int) {
 	denied := []int{http.StatusUnauthorized, http.StatusTooManyRequests, http.StatusServiceUnavailable}
 	for i := 0; ctx.Err() == nil; i++ {
 		w, err := s.dial(fmt.Sprintf("127.66.%d.%d", n, i%200+1))
 		if err != nil {
-			s.faults.add("bad: cannot connect: %v", err)
+			s.violations.add("bad: cannot connect: %v", err)
 			return
 		}
 		guess := &login{victim.name, fmt.Sprintf("guess %d", rand.IntN(1000))} //nolint:gosec // G404: as good as any
-		nobody := &login{fmt.Sprintf("nobody%d", rand.IntN(1000)), "guess"}    //nolint:gosec // G404: as good as any
+		unknown := &login{fmt.Sprintf("unknown%d", rand.IntN(1000)), "guess"}  //nolint:gosec // G404: as good as any
 		for what, req := range map[string][]byte{
 			"wrong password": request(http.MethodGet, "/private/", guess),
-			"unknown user":   request(http.MethodGet, "/admin/", nobody),
+			"unknown user":   request(http.MethodGet, "/admin/", unknown),
 			"nothing":        request(http.MethodGet, "/private/", nil),
 			"bearer":         request(http.MethodGet, "/private/", nil, "Authorization: Bearer abc"),
 			"bad base64":     request(http.MethodGet, "/private/", nil, "Authorization: Basic !!!!"),
@@ -234,7 +236,7 @@ func (s *soak) bad(ctx context.Context, n int) {
 		} {
 			status, _, err := w.ask(req)
 			if status == 0 {
-				s.faults.add("bad: %s was not answered: %v", what, err)
+				s.violations.add("bad: %s was not answered: %v", what, err)
 				break
 			}
 			s.counts.attempts.Add(1)
@@ -245,7 +247,7 @@ func (s *soak) bad(ctx context.Context, n int) {
 	}
 }
 
-// garbage sends what is no request.
+// garbage sends bytes that are not a request.
 func (s *soak) garbage(ctx context.Context, n int) {
 	heads := []string{
 		"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
@@ -256,13 +258,13 @@ func (s *soak) garbage(ctx context.Context, n int) {
 	for i := 0; ctx.Err() == nil; i++ {
 		w, err := s.dial(fmt.Sprintf("127.67.0.%d", n+1))
 		if err != nil {
-			s.faults.add("garbage: cannot connect: %v", err)
+			s.violations.add("garbage: cannot connect: %v", err)
 			return
 		}
 		status, _, err := w.ask([]byte(heads[i%len(heads)]))
 		_ = w.Close()
 		if status == 0 {
-			s.faults.add("garbage %d was not answered: %v", i%len(heads), err)
+			s.violations.add("garbage %d was not answered: %v", i%len(heads), err)
 		} else {
 			s.want("garbage", status, http.StatusBadRequest, http.StatusHTTPVersionNotSupported)
 		}
@@ -271,7 +273,7 @@ func (s *soak) garbage(ctx context.Context, n int) {
 	}
 }
 
-// slow clients stop in the middle: of the TLS handshake, of the head, of the body, of the answer.
+// slow clients stall within the TLS handshake, the head, the body or the response.
 func (s *soak) slow(ctx context.Context, n int) {
 	from := fmt.Sprintf("127.3.0.%d", n+1)
 	for i := n; ctx.Err() == nil; i++ {
@@ -281,16 +283,16 @@ func (s *soak) slow(ctx context.Context, n int) {
 		case 1:
 			s.keepOnce(from, func(w *wire) {
 				if _, err := io.WriteString(w, "GET /private/ HTTP/1.1\r\nHost: a\r\nX-"); err != nil {
-					s.faults.add("slow head: %v", err)
+					s.violations.add("slow head: %v", err)
 					return
 				}
 				s.closedByServer("slow head", w)
 			})
 		case 2:
 			s.keepOnce(from, func(w *wire) {
-				status, _, err := w.ask(append(request(http.MethodPost, "/private/upload", &alice, "Content-Length: 100"), "ten octets"...))
+				status, _, err := w.ask(append(request(http.MethodPost, "/private/upload", &alice, "Content-Length: 100"), "ten bytes!"...))
 				if status == 0 {
-					s.faults.add("slow body: not answered: %v", err)
+					s.violations.add("slow body: not answered: %v", err)
 					return
 				}
 				s.counts.attempts.Add(1)
@@ -300,13 +302,13 @@ func (s *soak) slow(ctx context.Context, n int) {
 			s.keepOnce(from, func(w *wire) {
 				res, err := w.send(request(http.MethodGet, "/private/big", &alice))
 				if err != nil {
-					s.faults.add("slow reader: not answered: %v", err)
+					s.violations.add("slow reader: not answered: %v", err)
 					return
 				}
 				defer func() { _ = w.Close(); _ = res.Body.Close() }() // in this order: the body would be read to its end
 				s.counts.attempts.Add(1)
 				s.want("slow reader", res.StatusCode, http.StatusOK, http.StatusBadGateway, http.StatusServiceUnavailable)
-				wait(ctx, patienceWith*2) // the gateway gives up meanwhile, or the client does now
+				wait(ctx, patienceWith*2) // the gateway gives up within this time, or the client does now
 			})
 		}
 	}
@@ -315,19 +317,19 @@ func (s *soak) slow(ctx context.Context, n int) {
 func (s *soak) keepOnce(from string, use func(*wire)) {
 	w, err := s.dial(from)
 	if err != nil {
-		s.faults.add("slow: cannot connect: %v", err)
+		s.violations.add("slow: cannot connect: %v", err)
 		return
 	}
 	defer func() { _ = w.Close() }()
 	use(w)
 }
 
-// halfOpen connects and never says a word.
+// halfOpen connects and sends nothing.
 func (s *soak) halfOpen(from string) {
 	d := &net.Dialer{Timeout: patience, LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
 	conn, err := d.Dial("tcp", s.address)
 	if err != nil {
-		s.faults.add("half-open: %v", err)
+		s.violations.add("half-open: %v", err)
 		return
 	}
 	defer func() { _ = conn.Close() }()
@@ -340,11 +342,11 @@ func (s *soak) closedByServer(what string, conn net.Conn) {
 	_, err := io.Copy(io.Discard, conn)
 	var timeout net.Error
 	if errors.As(err, &timeout) && timeout.Timeout() {
-		s.faults.add("%s: still open after %v", what, patience)
+		s.violations.add("%s: still open after %v", what, patience)
 	}
 }
 
-// gone leaves while the upstream is at work, and half of an answer.
+// gone disconnects while the upstream works, or receives half a response.
 func (s *soak) gone(ctx context.Context, n int) {
 	from := fmt.Sprintf("127.4.0.%d", n+1)
 	for i := 0; ctx.Err() == nil; i++ {
@@ -356,13 +358,13 @@ func (s *soak) gone(ctx context.Context, n int) {
 	}
 }
 
-// halfAnswer has the upstream die in the middle of its answer. The connection ends then, with the head of the answer or, where it
-// was not sent yet, without; what it must not do is look whole.
+// halfAnswer makes the upstream abort within its response. The connection ends then, with or
+// without the head of the response. The response must not look complete.
 func (s *soak) halfAnswer(w *wire, id string) {
 	res, err := w.send(request(http.MethodGet, "/private/die", &alice, "X-Request-Id: "+id))
 	_, arrived := s.upstream.hanging.LoadAndDelete(id)
 	if err != nil && !arrived {
-		s.faults.add("dying upstream: not answered: %v", err)
+		s.violations.add("dying upstream: not answered: %v", err)
 		return
 	}
 	s.counts.attempts.Add(1)
@@ -372,14 +374,15 @@ func (s *soak) halfAnswer(w *wire, id string) {
 	defer func() { _ = res.Body.Close() }()
 	s.want("dying upstream", res.StatusCode, http.StatusOK, http.StatusBadGateway, http.StatusServiceUnavailable)
 	if _, err := io.Copy(io.Discard, res.Body); err == nil && res.StatusCode == http.StatusOK {
-		s.faults.add("half an answer looks whole")
+		s.violations.add("half a response looks complete")
 	}
 }
 
-// hangUp leaves when the request has reached the upstream. An upstream that is down answers, which is as good.
+// hangUp disconnects when the request has reached the upstream. While the upstream is down, the
+// gateway answers instead.
 func (s *soak) hangUp(ctx context.Context, w *wire, id string) {
 	if _, err := w.Write(request(http.MethodGet, "/private/hang", &alice, "X-Request-Id: "+id)); err != nil {
-		s.faults.add("gone: %v", err)
+		s.violations.add("gone: %v", err)
 		return
 	}
 	answered := make(chan error, 1)
@@ -397,7 +400,7 @@ func (s *soak) hangUp(ctx context.Context, w *wire, id string) {
 		select {
 		case err := <-answered:
 			if err != nil {
-				s.faults.add("gone: not answered: %v", err)
+				s.violations.add("gone: not answered: %v", err)
 				return
 			}
 			s.upstream.hanging.Delete(id)
@@ -408,15 +411,15 @@ func (s *soak) hangUp(ctx context.Context, w *wire, id string) {
 	}
 	_ = w.Close()
 	<-answered //nolint:errcheck // the connection is closed
-	s.faults.add("gone: the request never reached the upstream (load over: %v)", ctx.Err() != nil)
+	s.violations.add("gone: the request never reached the upstream (load over: %v)", ctx.Err() != nil)
 }
 
-// streaming holds streams and sockets of an account that comes and goes.
+// streaming holds streams and WebSockets of an account that is removed and added again.
 func (s *soak) streaming(ctx context.Context, n int) {
 	from := fmt.Sprintf("127.5.0.%d", n+1)
 	for i := n; ctx.Err() == nil; i++ {
 		s.keepOnce(from, func(w *wire) {
-			// The head is counted before the stream is: until then it is a request like any other.
+			// The response head is counted as a request before the stream is counted.
 			req, what := request(http.MethodGet, "/private/stream", &temp), "stream"
 			if i%2 == 0 {
 				req, what = request(http.MethodGet, "/private/socket", &temp, "Upgrade: websocket", "Connection: Upgrade",
@@ -424,7 +427,7 @@ func (s *soak) streaming(ctx context.Context, n int) {
 			}
 			res, err := w.send(req)
 			if err != nil {
-				s.faults.add("%s: not answered: %v", what, err)
+				s.violations.add("%s: not answered: %v", what, err)
 				return
 			}
 			defer func() { _ = w.Close(); _ = res.Body.Close() }() // in this order: a stream has no end
@@ -445,7 +448,7 @@ func (s *soak) streaming(ctx context.Context, n int) {
 	}
 }
 
-// listen goes on until the load or the stream ends, and reports whether it was the stream.
+// listen reads until the load or the stream ends, and reports whether the stream ended.
 func (s *soak) listen(ctx context.Context, w *wire, res *http.Response) bool {
 	stop := context.AfterFunc(ctx, func() { _ = w.Close() })
 	defer stop()
@@ -468,7 +471,7 @@ func (s *soak) listen(ctx context.Context, w *wire, res *http.Response) bool {
 	}
 }
 
-// pause spreads requests.
+// pause waits for a random time of at most most.
 func pause(ctx context.Context, most time.Duration) {
 	wait(ctx, rand.N(most)) //nolint:gosec // G404: no secret
 }

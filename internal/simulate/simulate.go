@@ -25,35 +25,37 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
 )
 
-// Scenario is what is played. Its zero value is 10,000 honest users for 30 days, a fifth of them behind shared addresses,
-// and no attack.
+// Scenario describes a simulation. The zero value is 10,000 honest users for 30 days, a fifth of
+// them behind shared addresses, and no attack.
 type Scenario struct {
-	// Seed makes a run what it is: the same Seed, the same run. Any value is good.
+	// Seed determines the run: the same Scenario with the same Seed gives the same run.
 	Seed uint64
-	// Start is the virtual time at which it begins. Default: 2026-01-05, a Monday, 00:00 UTC.
+	// Start is the virtual time of the start. Default: 2026-01-05, a Monday, 00:00 UTC.
 	Start time.Time
-	// Days is how long. Default: 30.
+	// Days is the duration. Default: 30.
 	Days int
-	// Users is how many honest people. Default: 10,000.
+	// Users is the number of honest users, at most 1,048,576. Default: 10,000.
 	Users int
-	// SharedPercent is how many of them work behind the shared addresses of offices, 200 to an address. Default: 20; -1: none.
+	// SharedPercent is the percentage of users behind shared addresses of offices, 200 users to an
+	// address. -1 means none. Default: 20.
 	SharedPercent int
-	// Attacks are played beside them. See [Attacks].
+	// Attacks are played beside the honest users. See [Attacks].
 	Attacks []Attack
 
 	// Thresholds and Off are those of the Detector.
 	Thresholds detect.Thresholds
 	Off        []string
-	// LoggerProvider is given the events. nil: nobody.
+	// LoggerProvider gets the events. Default: a no-op provider.
 	LoggerProvider log.LoggerProvider
-	// Throttle makes the budgets that guesses are paid from, on the virtual clock; see [Budgets]. nil: every guess is tried.
+	// Throttle returns the throttle of the simulated service, on the virtual clock; see [Budgets].
+	// Default: no guess is refused.
 	Throttle func(now func() time.Time) (throttle.Throttle, error)
-	// OnAttempt is given each attempt after it is judged, in the order of their times, on the goroutine of [Run]; to play
-	// the same traffic to something else. nil: nobody.
+	// OnAttempt, if not nil, gets each attempt after its verdict, in the order of time, on the
+	// goroutine of [Run].
 	OnAttempt func(Attempt)
 }
 
-// Attempt is one attempt of a [Scenario], with what a server would have said.
+// Attempt is one attempt of a [Scenario] with its verdict.
 type Attempt struct {
 	Time    time.Time
 	Client  netip.Addr
@@ -61,7 +63,7 @@ type Attempt struct {
 	Known   bool   // there is an account of that name
 	Route   string
 	Outcome attempt.Outcome
-	// Attack is whose it is: an index into Scenario.Attacks; -1: an honest one.
+	// Attack is an index into Scenario.Attacks, or -1 for an honest attempt.
 	Attack int
 }
 
@@ -72,25 +74,28 @@ const (
 	DefaultSharedPercent = 20
 )
 
-// Report is what came of a [Scenario].
+// Report is the result of a [Scenario].
 type Report struct {
-	// Attempts is how many there were, with and without credentials; Guesses how many of them were wrong.
+	// Attempts is the number of attempts with and without credentials; Guesses is the number of
+	// wrong ones.
 	Attempts, Guesses int
 	// UserDays is users × days.
 	UserDays int
-	// Dropped is how many attempts the Detector did not see; more than 0 makes the rest worthless.
+	// Dropped is the number of attempts that the Detector dropped. Above 0, the other fields are
+	// invalid.
 	Dropped uint64
-	// KeptOut is how many right credentials of honest people the Throttle refused; KeptOutUsers from how many.
+	// KeptOut is the number of right credentials of honest users that the Throttle refused;
+	// KeptOutUsers is the number of these users.
 	KeptOut, KeptOutUsers int
-	// Attacks are what was found of each attack, in the order of the Scenario.
+	// Attacks has the result of each attack, in the order of the Scenario.
 	Attacks []AttackReport
-	// False are the episodes that no attack explains, by rule.
+	// False is the number of episodes that no attack explains, by rule.
 	False map[string]int
-	// FalseDetections are the starts of the episodes of rules of high severity among them.
+	// FalseDetections are the starts of those of high severity.
 	FalseDetections []detect.Detection
 }
 
-// FalseOf returns how many false episodes the rules of one severity told.
+// FalseOf returns the number of false episodes of one severity.
 func (r *Report) FalseOf(s detect.Severity) int {
 	n := 0
 	for _, rule := range detect.Rules() {
@@ -101,23 +106,23 @@ func (r *Report) FalseOf(s detect.Severity) int {
 	return n
 }
 
-// AttackReport is what was found of one attack.
+// AttackReport is the result of one attack.
 type AttackReport struct {
 	Attack Attack
-	// Tries is how many attempts it made.
+	// Tries is the number of its attempts.
 	Tries int
-	// Detected says that the rule that it is meant for has named it. Attempts and After are how much it had tried
-	// and how long it had lasted by then.
+	// Detected reports whether its rule has fired for it. Attempts and After are the attempts and
+	// the time until then.
 	Detected bool
 	Attempts int
 	After    time.Duration
-	// By are all rules that have named it, in the order in which they did.
+	// By has the names of all rules that have fired for it, in order.
 	By []string
-	// FirstAfter is when the first of them did.
+	// FirstAfter is the time until the first of them fired.
 	FirstAfter time.Duration
 }
 
-// Run plays s. The error says what of it makes no sense, or that ctx has ended.
+// Run plays s. It returns an error if s is invalid or ctx ends.
 func Run(ctx context.Context, s Scenario) (*Report, error) {
 	if s.Start.IsZero() {
 		s.Start = time.Date(2026, 1, 5, 0, 0, 0, 0, time.UTC)
@@ -133,7 +138,7 @@ func Run(ctx context.Context, s Scenario) (*Report, error) {
 	}
 	s.SharedPercent = max(s.SharedPercent, 0)
 	if s.Days < 0 || s.Users < 0 || s.Users > 1<<20 || s.SharedPercent > 100 {
-		return nil, errors.New("simulate: Scenario wants Days ≥ 0, 0 ≤ Users ≤ 1,048,576 and SharedPercent ≤ 100")
+		return nil, errors.New("simulate: Scenario needs Days from 0, Users from 0 to 1,048,576 and SharedPercent up to 100")
 	}
 	p := &play{s: s, now: s.Start, report: &Report{UserDays: s.Users * s.Days, False: map[string]int{}}, keptOut: map[string]bool{}}
 	if err := p.open(); err != nil {
@@ -157,7 +162,7 @@ func Run(ctx context.Context, s Scenario) (*Report, error) {
 			events = a.day(day, events)
 		}
 		slices.SortStableFunc(events, func(a, b event) int { return cmp.Compare(a.at, b.at) })
-		// What begins late in a day goes on in the next.
+		// Events that continue after midnight are played the next day.
 		midnight, _ := slices.BinarySearchFunc(events, time.Duration(day+1)*dayLong, func(e event, t time.Duration) int {
 			return cmp.Compare(e.at, t)
 		})
@@ -175,7 +180,7 @@ func Run(ctx context.Context, s Scenario) (*Report, error) {
 	return p.report, nil
 }
 
-// play feeds one run.
+// play is the state of one run.
 type play struct {
 	s         Scenario
 	now       time.Time
@@ -199,7 +204,8 @@ type pairKey struct {
 
 func (p *play) rng(stream uint64) *rand.Rand { return rand.New(rand.NewPCG(p.s.Seed, stream)) }
 
-// seeded is the Detector's source of randomness: its tables too are the same in each run of a seed.
+// seeded is the source of randomness of the Detector, so that its tables are the same in each run
+// of a seed.
 type seeded struct{ rng *rand.Rand }
 
 func (s seeded) Read(b []byte) (int, error) {
@@ -232,19 +238,20 @@ func (p *play) open() error {
 // event is one attempt to come.
 type event struct {
 	at       time.Duration // since the start
-	name     string        // as claimed; "" sends no credentials
-	account  int           // -1: there is none of that name
-	password uint64        // 0: the right one
+	name     string        // as claimed; "" for no credentials
+	account  int           // index of the user; -1 if the name is not an account
+	password uint64        // 0 for the right one
 	client   netip.Addr
 	route    string
 	disabled bool
 	secret   bool // on a sensitive endpoint
-	attacker int  // index + 1; 0: honest
+	attacker int  // index + 1; 0 for an honest attempt
 }
 
 const drainEvery = 1024
 
-// cacheTTL is how long a right credential is recognised without asking the budgets of guesses: the default of package verify.
+// cacheTTL is how long a right credential is recognised without a budget: the default of package
+// verify.
 const cacheTTL = 5 * time.Minute
 
 func (p *play) play(ev *event) {
@@ -272,7 +279,7 @@ func (p *play) play(ev *event) {
 		})
 	}
 	_ = p.detector.Decide(p.req.Context, &p.req, &p.res)
-	// An attack is timed to the attempt; the rest is added up in heaps.
+	// Attacks are evaluated attempt by attempt, for exact times; honest attempts in batches.
 	if p.pending++; p.pending >= drainEvery || ev.attacker > 0 {
 		p.pending = 0
 		p.detector.Drain(p.now)

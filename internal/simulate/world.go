@@ -11,52 +11,52 @@ import (
 	"time"
 )
 
-// The rates of honest life. They are guesses at an enterprise of people who use browsers, phones and scripts; none was
-// chosen by looking at what a rule makes of it.
+// The rates of honest traffic: guesses about a company whose users have browsers, phones and
+// scripts. No rate was chosen to suit a rule.
 const (
-	officeSize        = 200  // people behind one shared address
+	officeSize        = 200  // users behind one shared address
 	carrierSites      = 300  // /24s of mobile carriers, in all regions
-	mobilePart        = 0.4  // of people also use a phone
-	sessionsWorkday   = 6.0  // a person
-	sessionsWeekend   = 0.8  // a person
+	mobilePart        = 0.4  // of users also use a phone
+	sessionsWorkday   = 6.0  // of a user
+	sessionsWeekend   = 0.8  // of a user
 	typedPart         = 0.25 // of sessions begin with a typed password
-	typoRate          = 0.08 // of typed passwords, each further try too
+	typoRate          = 0.08 // of typed passwords, and of each retry
 	nameTypoRate      = 0.01 // of typed passwords have the name wrong
-	forgetEveryDays   = 60.0 // a person forgets the password
+	forgetEveryDays   = 60.0 // a user forgets the password
 	givesUpRate       = 0.35 // after each wrong guess of a forgotten one
-	passwordEveryDays = 90.0 // a person changes it
+	passwordEveryDays = 90.0 // a user changes the password
 	stalePart         = 0.5  // of changes leave a client with the old one
 	staleEvery        = 15 * time.Minute
-	holidayPart       = 0.08 // of people are away on a given day
-	awayPart          = 0.4  // of them look in from where they are
+	holidayPart       = 0.08 // of users are on holiday on a given day
+	awayPart          = 0.4  // of them log in from there
 	remotePart        = 0.01 // of working days are spent in a hotel or café
-	vpnPart           = 0.03 // of people have a VPN that ends in another region
+	vpnPart           = 0.03 // of users have a VPN that ends in another region
 	leaversEveryDays  = 4000.0
-	regularPart       = 0.5  // of people never work at night
+	regularPart       = 0.5  // of users never work at night
 	nightPart         = 0.04 // of sessions of the others are at any hour
 	fleetPods         = 500
 	fleetSites        = 3
 )
 
-// place is where somebody is: a network and a region.
+// place is a network in a region.
 type place struct {
-	net    uint32 // an index of /24s, from 20.0.0.0
+	net    uint32 // index of a /24
 	region uint8
-	shared bool // everybody there has one address
+	shared bool // all users there have one address
 }
 
-// cities are where the regions are.
+// cities has the latitude and longitude of each region.
 var cities = [...][2]float64{
 	{52.5, 13.4}, {48.9, 2.4}, {51.5, -0.1}, {40.4, -3.7}, {59.3, 18.1}, {40.7, -74}, {41.9, -87.6}, {37.8, -122.4},
 	{19.1, 72.9}, {1.35, 103.8}, {35.7, 139.7}, {-33.9, 151.2},
 }
 
-// offsetHours are their working days against UTC.
+// offsetHours has the time zone of each region, as hours ahead of UTC.
 var offsetHours = [...]int{1, 1, 0, 1, 1, -5, -6, -8, 5, 8, 9, 10}
 
 func offset(region uint8) time.Duration { return time.Duration(offsetHours[region]) * time.Hour }
 
-// address returns host of the /24 at index net, or its one address. The region stands in the address, for [places].
+// address returns a host address of p. Its first byte is the region, for [places].
 func (p place) address(host uint32) netip.Addr {
 	if p.shared {
 		host = 0
@@ -65,7 +65,7 @@ func (p place) address(host uint32) netip.Addr {
 	return netip.AddrFrom4([4]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)})
 }
 
-// The first byte of an address says the region, and above all regions which attack.
+// The first byte of an address is firstRegion plus the region, or firstAttack plus the attack.
 const (
 	firstRegion = 20
 	firstAttack = 100
@@ -78,7 +78,7 @@ func (places) Locate(a netip.Addr) (lat, lon float64, ok bool) {
 	b := a.As4()
 	region := int(b[0]) - firstRegion
 	if b[0] >= firstAttack {
-		return -54.8, -68.3, true // as far from all of them as can be
+		return -54.8, -68.3, true // far from every region
 	}
 	if region < 0 || region >= len(cities) {
 		return 0, 0, false
@@ -97,16 +97,16 @@ type user struct {
 	host    uint32
 	secret  bool // works with sensitive endpoints
 	regular bool // never works at night
-	stays   bool // for the whole run: neither leaves nor goes on holiday
-	retired int  // the day on which the account was disabled; -1: not
+	stays   bool // neither leaves nor takes holidays
+	retired int  // the day on which the account was disabled; -1 if it is not
 
 	stale []stale
-	left  int // on holiday since that day
-	away  int // and until that one
+	left  int // first day of the holiday
+	away  int // day after the holiday
 	at    place
 }
 
-// stale is a client that has an old password.
+// stale is a client with an old password.
 type stale struct {
 	password    uint64
 	phone       bool
@@ -164,7 +164,7 @@ func newWorld(s Scenario, rng *rand.Rand) *world {
 	return w
 }
 
-// place gives out a /24 that nobody else has.
+// place returns an unused /24.
 func (w *world) place(region uint8) place {
 	w.next++
 	return place{net: w.next % 59_000, region: region}
@@ -211,7 +211,7 @@ func (w *world) day(day int, out []event) []event {
 	return out
 }
 
-// deploy starts the fleet anew, on every fifth working day with a secret that has been changed.
+// deploy restarts the fleet, one time in five with an old secret.
 func (w *world) deploy(begin time.Duration, out []event) []event {
 	at := begin + 9*time.Hour + time.Duration(w.rng.Int64N(int64(8*time.Hour)))
 	broken := w.chance(0.2)
@@ -238,7 +238,7 @@ func (w *world) deploy(begin time.Duration, out []event) []event {
 	return out
 }
 
-// person appends what one does in a day.
+// person appends the attempts of one user on one day.
 func (w *world) person(i, day int, begin time.Duration, free bool, out []event) []event {
 	u := &w.users[i]
 	if u.retired >= 0 {
@@ -256,7 +256,7 @@ func (w *world) person(i, day int, begin time.Duration, free bool, out []event) 
 	switch {
 	case day < u.away:
 		sessions = 0
-		// The first and the last day are for the journey.
+		// The user travels on the first and the last day.
 		if day > u.left && day < u.away-1 && w.chance(awayPart) {
 			sessions = 1 + w.poisson(0.5)
 		}
@@ -302,9 +302,9 @@ func (w *world) person(i, day int, begin time.Duration, free bool, out []event) 
 	return out
 }
 
-// carrier is the network of the phone at this moment.
+// carrier returns the current network of a phone.
 func (w *world) carrier(u *user, region uint8) place {
-	// A phone keeps to the few sites of its region's carrier that serve the neighbourhood, mostly.
+	// A phone mostly uses the few sites near it of the carrier of its region.
 	k := w.rng.IntN(4)
 	if w.chance(0.1) {
 		k = w.rng.IntN(carrierSites / len(cities))
@@ -313,7 +313,7 @@ func (w *world) carrier(u *user, region uint8) place {
 	return w.carriers[local*len(cities)+int(region)]
 }
 
-// session is a login and what follows it.
+// session appends a login and the requests after it.
 func (w *world) session(u *user, i int, at time.Duration, from place, forgot bool, out []event) []event {
 	ev := event{at: at, name: u.name, account: i, client: from.address(u.host), route: w.routes[w.rng.IntN(len(w.routes))]}
 	if u.secret && w.chance(0.3) {
@@ -356,7 +356,7 @@ func (w *world) session(u *user, i int, at time.Duration, from place, forgot boo
 	return out
 }
 
-// repeat is a client that does not know of the new password.
+// repeat appends the attempts of clients with an old password.
 func (w *world) repeat(u *user, i int, begin time.Duration, base place, out []event) []event {
 	kept := u.stale[:0]
 	for _, c := range u.stale {
@@ -380,7 +380,7 @@ func (w *world) repeat(u *user, i int, begin time.Duration, base place, out []ev
 	return out
 }
 
-// leftover is the phone of somebody who has left.
+// leftover appends the attempts of the phone of a user who has left.
 func (w *world) leftover(u *user, i, day int, begin time.Duration, out []event) []event {
 	if day > u.retired+2 {
 		return out

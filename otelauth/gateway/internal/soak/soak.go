@@ -18,15 +18,15 @@ import (
 	"time"
 )
 
-// faults are what must not happen: the first of each kind, and how many of it there were.
-type faults struct {
+// violations records broken requirements: the first of each kind, and the number of each kind.
+type violations struct {
 	mu    sync.Mutex
 	kinds []string
 	first map[string]string
 	count map[string]int
 }
 
-func (f *faults) add(format string, args ...any) {
+func (f *violations) add(format string, args ...any) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.count == nil {
@@ -39,26 +39,27 @@ func (f *faults) add(format string, args ...any) {
 	f.count[format]++
 }
 
-func (f *faults) err() error {
+func (f *violations) err() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var all []error
 	for _, kind := range f.kinds {
-		all = append(all, fmt.Errorf("soak: %s (%d such)", f.first[kind], f.count[kind]))
+		all = append(all, fmt.Errorf("soak: %s (%d times)", f.first[kind], f.count[kind]))
 	}
 	return errors.Join(all...)
 }
 
-// soak is the process of the clients and the upstream. The gateway is in another, so that what it holds can be counted.
+// soak is the process of the clients and the upstream. The gateway runs in another, so that its
+// resources can be counted.
 type soak struct {
-	stderr   io.Writer
-	dir      string
-	files    *files
-	upstream *upstream
-	address  string
-	faults   faults
-	counts   counts
-	steady   atomic.Bool // the upstream is not about to die
+	stderr     io.Writer
+	dir        string
+	files      *files
+	upstream   *upstream
+	address    string
+	violations violations
+	counts     counts
+	steady     atomic.Bool // the upstream is not being restarted
 
 	cmd   *exec.Cmd
 	mu    sync.Mutex // one command at a time
@@ -66,7 +67,7 @@ type soak struct {
 	out   *bufio.Reader
 }
 
-// childVariable tells a test binary that it is to be the gateway.
+// childVariable makes a test binary run as the gateway.
 const childVariable = "OTELAUTH_SOAK_CHILD"
 
 func newSoak(ctx context.Context, stderr io.Writer) (*soak, error) {
@@ -86,7 +87,7 @@ func (s *soak) start(ctx context.Context) (err error) {
 	if s.files, err = newFiles(s.dir); err != nil {
 		return err
 	}
-	if s.upstream, err = newUpstream(&s.faults); err != nil {
+	if s.upstream, err = newUpstream(&s.violations); err != nil {
 		return err
 	}
 	own, err := os.Executable()
@@ -122,11 +123,11 @@ func (s *soak) close() {
 	_ = os.RemoveAll(s.dir)
 }
 
-// tell sends a command to the gateway's process.
-func (s *soak) tell(command string) (st state, err error) {
+// command sends a command to the gateway process.
+func (s *soak) command(name string) (st state, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, err := fmt.Fprintln(s.stdin, command); err != nil {
+	if _, err := fmt.Fprintln(s.stdin, name); err != nil {
 		return st, fmt.Errorf("soak: the gateway has ended: %w", err)
 	}
 	line, err := s.out.ReadBytes('\n')
@@ -136,13 +137,14 @@ func (s *soak) tell(command string) (st state, err error) {
 	if err := json.Unmarshal(line, &st); err != nil {
 		return st, fmt.Errorf("soak: %w", err)
 	}
-	if st.Fault != "" {
-		return st, fmt.Errorf("soak: %s: %s", command, st.Fault)
+	if st.Error != "" {
+		return st, fmt.Errorf("soak: %s: %s", name, st.Error)
 	}
 	return st, nil
 }
 
-// run compares two quiet moments: one after a first part of the load, which fills what may be filled, and one at the end.
+// run compares two idle moments: one after a first part of the load, which fills caches and
+// pools, and one at the end.
 func (s *soak) run(ctx context.Context, d time.Duration, each int, stdout io.Writer) error {
 	first := min(d/3, 10*time.Second)
 	if err := s.load(ctx, first, each); err != nil {
@@ -161,21 +163,21 @@ func (s *soak) run(ctx context.Context, d time.Duration, each int, stdout io.Wri
 		return err
 	}
 	fmt.Fprintf(stdout, "after %v: %v\n", d, after)
-	last, err := s.tell("end")
+	last, err := s.command("end")
 	if err != nil {
 		return err
 	}
 	s.judge(&last, &after)
-	fmt.Fprintf(stdout, "%d requests were attempts, %d anonymous; %d had right credentials, of which %d were answered 503; %d streams, %d cut; %d reached the upstream\n",
+	fmt.Fprintf(stdout, "%d attempts, %d anonymous requests; %d with right credentials, of which %d answered 503; %d streams, %d cut; %d requests reached the upstream\n",
 		s.counts.attempts.Load(), s.counts.public.Load(), s.counts.right.Load(), s.counts.overloaded.Load(), s.counts.streams.Load(), s.counts.cut.Load(), s.upstream.reached.Load())
-	if err := s.faults.err(); err != nil {
+	if err := s.violations.err(); err != nil {
 		return err
 	}
 	fmt.Fprintln(stdout, "ok")
 	return nil
 }
 
-// load has all clients at work, and everything change beneath them, for d.
+// load runs all clients for d, while files, configuration and upstream change.
 func (s *soak) load(ctx context.Context, d time.Duration, each int) error {
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
@@ -192,11 +194,11 @@ func (s *soak) load(ctx context.Context, d time.Duration, each int) error {
 	return nil
 }
 
-// change replaces files and configuration every second, and revokes temp now and then.
+// change replaces files and configuration every second, and revokes temp every few seconds.
 func (s *soak) change(ctx context.Context) {
 	defer func() {
 		if err := s.files.accounts(true); err != nil {
-			s.faults.add("%v", err)
+			s.violations.add("%v", err)
 		}
 	}()
 	var revoked time.Time
@@ -212,21 +214,21 @@ func (s *soak) change(ctx context.Context) {
 		case !present && s.counts.active.Load() == 0:
 			present = true
 		case !present && time.Since(revoked) > maxStreamAge+patience:
-			s.faults.add("%d streams go on %v after their account was removed", s.counts.active.Load(), time.Since(revoked))
+			s.violations.add("%d streams continue %v after their account was removed", s.counts.active.Load(), time.Since(revoked))
 			return
 		}
 		if err := errors.Join(s.files.accounts(present), s.files.certificate()); err != nil {
-			s.faults.add("%v", err)
+			s.violations.add("%v", err)
 			return
 		}
-		if _, err := s.tell("reload"); err != nil {
-			s.faults.add("%v", err)
+		if _, err := s.command("reload"); err != nil {
+			s.violations.add("%v", err)
 			return
 		}
 	}
 }
 
-// mortality has the upstream die and come back.
+// mortality restarts the upstream repeatedly.
 func (s *soak) mortality(ctx context.Context) {
 	s.steady.Store(true)
 	for {
@@ -238,31 +240,32 @@ func (s *soak) mortality(ctx context.Context) {
 		s.upstream.die()
 		wait(ctx, 300*time.Millisecond)
 		if err := s.upstream.rise(); err != nil {
-			s.faults.add("%v", err)
+			s.violations.add("%v", err)
 			return
 		}
-		wait(ctx, time.Second) // answers cut by its death may still be on their way
+		wait(ctx, time.Second) // responses that the restart cut may still be in transit
 		s.steady.Store(true)
 	}
 }
 
-// What may differ between two quiet moments: a sweep or a timer at work, and tables that are not full yet.
+// The allowed growth between two idle moments: a running sweep or timer, and tables that are not
+// full yet.
 const (
 	moreGoroutines  = 5
 	moreDescriptors = 5
 	moreHeapBytes   = 24 << 20
 )
 
-// quiet waits until nothing is left of the load: with before, until the gateway holds no more than it did then.
+// quiet waits until the load has ended: with before, until the gateway holds no more than then.
 func (s *soak) quiet(ctx context.Context, before *state) (state, error) {
-	// The gateway keeps idle connections to the upstream for a while.
+	// Restarting the upstream closes the gateway's idle connections to it.
 	s.upstream.die()
 	if err := s.upstream.rise(); err != nil {
 		return state{}, err
 	}
 	var last state
 	for end := time.Now().Add(patience); ; {
-		st, err := s.tell("stats")
+		st, err := s.command("stats")
 		if err != nil {
 			return st, err
 		}
@@ -275,7 +278,7 @@ func (s *soak) quiet(ctx context.Context, before *state) (state, error) {
 		}
 		if time.Now().After(end) || ctx.Err() != nil {
 			if before != nil {
-				s.faults.add("the gateway holds more than before: %v; before: %v", st, *before)
+				s.violations.add("the gateway holds more than before: %v; before: %v", st, *before)
 			}
 			return st, nil
 		}
@@ -284,25 +287,25 @@ func (s *soak) quiet(ctx context.Context, before *state) (state, error) {
 	}
 }
 
-// overloadedShare is how many of the right credentials may be answered 503, of each 100: the machine may be a small one, and every
-// change of the configuration has all of them hashed again.
+// overloadedShare is the percentage of right credentials that may be answered 503. The machine
+// may be small, and after every change of the configuration all passwords are hashed again.
 const overloadedShare = 5
 
-// judge holds what was told against what was done.
+// judge compares the recorded signals with the requests that were made.
 func (s *soak) judge(last, quiet *state) {
 	attempts, public := s.counts.attempts.Load(), s.counts.public.Load()
 	same := func(what string, got, want int64) {
 		if got != want {
-			s.faults.add("%s: %d, want %d", what, got, want)
+			s.violations.add("%s: %d, want %d", what, got, want)
 		}
 	}
 	same("attempts in the metrics", last.Attempts, attempts)
-	same("events, with those that stand for several", last.Events, attempts)
+	same("events, folded ones included", last.Events, attempts)
 	same("anonymous responses in the metrics", last.Public, public)
 	same("server spans", last.Spans, attempts+public)
 	some := func(what string, got int64) {
 		if got == 0 {
-			s.faults.add("%s: none", what)
+			s.violations.add("%s: none", what)
 		}
 	}
 	some("requests with right credentials", s.counts.right.Load())
@@ -312,9 +315,9 @@ func (s *soak) judge(last, quiet *state) {
 	some("reloads of the certificate", last.Certificates)
 	some("upstream errors", last.Cut)
 	if quiet.StreamsEnded == 0 && s.counts.streams.Load() > 0 {
-		s.faults.add("no stream was ended for its account")
+		s.violations.add("no stream was ended because its account was removed")
 	}
 	if over, right := s.counts.overloaded.Load(), s.counts.right.Load(); over*100 > right*overloadedShare {
-		s.faults.add("%d of %d right credentials were answered 503", over, right)
+		s.violations.add("%d of %d right credentials were answered 503", over, right)
 	}
 }

@@ -13,8 +13,9 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/detect"
 )
 
-// WriteTable writes a report as text: one line a rule with what was found of its attack at each speed, and the false
-// episodes of honest in so many as 10,000 user-days have; then whom the Throttle kept out of each run. The reports of attacks come from runs with [Attacks].
+// WriteTable writes reports as text: for each rule, the result of its attack in each of the
+// attacks reports and the false episodes of honest per 10,000 user-days; then the users that the
+// Throttle kept out. The attacks reports come from runs with [Attacks].
 func WriteTable(w io.Writer, honest *Report, attacks ...*Report) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "rule\tseverity\tone try every\tdetected\ttries\tafter\tby\tfirst\tfalse/10,000 user-days")
@@ -48,7 +49,7 @@ func WriteTable(w io.Writer, honest *Report, attacks ...*Report) error {
 	}
 	for _, r := range attacks {
 		if len(r.Attacks) > 0 {
-			fmt.Fprintf(w, "attacked at speed %g: honest people kept out: %d times, %d users\n", r.Attacks[0].Attack.Speed, r.KeptOut, r.KeptOutUsers)
+			fmt.Fprintf(w, "attacked at speed %g: honest users kept out: %d times, %d users\n", r.Attacks[0].Attack.Speed, r.KeptOut, r.KeptOutUsers)
 		}
 	}
 	if honest != nil {

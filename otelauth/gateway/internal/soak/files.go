@@ -14,7 +14,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
-// What the process of the gateway reads.
+// The files that the gateway process reads.
 const (
 	usersFile  = "users.htpasswd"
 	groupsFile = "groups"
@@ -27,16 +27,17 @@ type login struct{ name, password string }
 var (
 	alice = login{"alice", "wonderland"}
 	root  = login{"root", "toor and more"}
-	// temp is revoked again and again.
+	// temp is revoked repeatedly.
 	temp = login{"temp", "for the time being"}
-	// victim is an account that the bad clients guess at, so that nobody else is throttled for it.
+	// victim is the account whose password the bad clients guess, so that no other account is
+	// throttled.
 	victim = login{"victim", "never guessed"}
 )
 
-// forged is the identity that every client claims by header.
+// forged is the identity that every client claims in headers.
 const forged = "forged"
 
-// files are those of the gateway, each replaced in one step.
+// files are the gateway's files. Each is replaced atomically.
 type files struct {
 	dir     string
 	hashes  map[string]string
@@ -68,7 +69,7 @@ func newFiles(dir string) (*files, error) {
 	return f, f.certificate()
 }
 
-// certificate writes a new one. Between its two files the pair does not match.
+// certificate writes a new certificate. Between its two files the pair does not match.
 func (f *files) certificate() error {
 	c, err := f.ca.Issue("127.0.0.1")
 	if err != nil {
@@ -80,7 +81,8 @@ func (f *files) certificate() error {
 	return f.replace(certFile, c.CertPEM)
 }
 
-// accounts writes them, temp only when it has an account, and always something new.
+// accounts writes the accounts, temp only with withTemp. The content always differs from the
+// previous one.
 func (f *files) accounts(withTemp bool) error {
 	f.changes++
 	var b strings.Builder

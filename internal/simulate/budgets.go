@@ -9,14 +9,16 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
 )
 
-// Budgets returns a Scenario.Throttle that pays guesses from b, as a service with that throttle.Config does. The zero
-// Budgets are the defaults. Its error says what of b contradicts itself.
+// Budgets returns a Scenario.Throttle with the budgets b, like a service with that
+// throttle.Config. Zero fields mean their defaults. The returned function fails if b contradicts
+// itself.
 func Budgets(b throttle.Budgets) func(now func() time.Time) (throttle.Throttle, error) {
 	return func(now func() time.Time) (throttle.Throttle, error) {
 		start := now()
 		return throttle.New(throttle.Config{
 			Budgets: b,
-			// Nobody here aims at a bucket, and a key that is always the same makes a run the same.
+			// A constant key makes a run repeatable; no attacker of the simulation aims at a
+			// bucket.
 			Key:     make([]byte, 32),
 			Elapsed: func() time.Duration { return now().Sub(start) },
 			Now:     now,

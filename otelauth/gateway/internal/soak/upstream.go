@@ -5,7 +5,7 @@ package main
 
 import (
 	"bufio"
-	"crypto/sha1" //nolint:gosec // G505: what RFC 6455 section 4.2.2 asks for
+	"crypto/sha1" //nolint:gosec // G505: RFC 6455 section 4.2.2 requires it
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -19,24 +19,25 @@ import (
 	"time"
 )
 
-// upstream is the service behind the gateway. It dies and comes back, and looks at everything that reaches it.
+// upstream is the service behind the gateway. It restarts repeatedly, and checks every request
+// that reaches it.
 type upstream struct {
-	address string
-	faults  *faults
-	hanging sync.Map // ids of requests to /private/hang and /private/die that have arrived
-	reached atomic.Int64
+	address    string
+	violations *violations
+	hanging    sync.Map // ids of requests that arrived at /private/hang and /private/die
+	reached    atomic.Int64
 
 	mu     sync.Mutex
 	server *http.Server
 	ended  chan struct{}
 }
 
-func newUpstream(f *faults) (*upstream, error) {
+func newUpstream(f *violations) (*upstream, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // nothing to wait for
 	if err != nil {
 		return nil, fmt.Errorf("soak: %w", err)
 	}
-	u := &upstream{address: l.Addr().String(), faults: f}
+	u := &upstream{address: l.Addr().String(), violations: f}
 	u.serve(l)
 	return u, nil
 }
@@ -44,13 +45,13 @@ func newUpstream(f *faults) (*upstream, error) {
 func (u *upstream) serve(l net.Listener) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	server := &http.Server{Handler: u, ReadHeaderTimeout: time.Minute, ErrorLog: log.New(io.Discard, "", 0)} //nolint:forbidigo // silent: it dies on purpose
+	server := &http.Server{Handler: u, ReadHeaderTimeout: time.Minute, ErrorLog: log.New(io.Discard, "", 0)} //nolint:forbidigo // silent: it is closed on purpose
 	ended := make(chan struct{})
 	u.server, u.ended = server, ended
 	go func() { defer close(ended); _ = server.Serve(l) }()
 }
 
-// die cuts every connection and listens no more.
+// die closes the listener and all connections.
 func (u *upstream) die() {
 	u.mu.Lock()
 	server, ended := u.server, u.ended
@@ -59,7 +60,7 @@ func (u *upstream) die() {
 	<-ended
 }
 
-// rise listens where it did.
+// rise listens on the same address again.
 func (u *upstream) rise() error {
 	l, err := net.Listen("tcp", u.address) //nolint:noctx // nothing to wait for
 	if err != nil {
@@ -71,19 +72,19 @@ func (u *upstream) rise() error {
 
 const bigBytes = 16 << 20
 
-// ServeHTTP answers with the name of the account, and reports what should never have come.
+// ServeHTTP answers with the name of the account, and reports requests that must not arrive.
 func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	u.reached.Add(1)
 	user := r.Header.Get("Remote-User")
 	switch {
 	case len(r.Header.Values("Authorization")) > 0:
-		u.faults.add("Authorization reached the upstream at %s", r.URL.Path)
+		u.violations.add("Authorization reached the upstream at %s", r.URL.Path)
 	case len(r.Header.Values("Remote-User")) > 1 || user == forged:
-		u.faults.add("a forged Remote-User reached the upstream at %s", r.URL.Path)
+		u.violations.add("a forged Remote-User reached the upstream at %s", r.URL.Path)
 	case user == "" && !strings.HasPrefix(r.URL.Path, "/public/"):
-		u.faults.add("%s %s reached the upstream without an account", r.Method, r.URL.Path)
+		u.violations.add("%s %s reached the upstream without an account", r.Method, r.URL.Path)
 	case strings.HasPrefix(r.URL.Path, "/admin/") && user != root.name:
-		u.faults.add("%q reached %s", user, r.URL.Path)
+		u.violations.add("%q reached %s", user, r.URL.Path)
 	}
 	switch r.URL.Path {
 	case "/private/stream":
@@ -93,7 +94,7 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/private/upload":
 		n, err := io.Copy(io.Discard, r.Body)
 		if err != nil {
-			panic(http.ErrAbortHandler) //nolint:forbidigo // net/http's way to break off
+			panic(http.ErrAbortHandler) //nolint:forbidigo // net/http's way to abort
 		}
 		fmt.Fprintf(w, "%d", n)
 	case "/private/die":
@@ -101,7 +102,7 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Length", "100")
 		_, _ = io.WriteString(w, "half of it")
 		_ = http.NewResponseController(w).Flush()
-		panic(http.ErrAbortHandler) //nolint:forbidigo // net/http's way to break off
+		panic(http.ErrAbortHandler) //nolint:forbidigo // net/http's way to abort
 	case "/private/hang":
 		u.hanging.Store(r.Header.Get("X-Request-Id"), true)
 		<-r.Context().Done()
@@ -118,7 +119,7 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// stream says something ten times a second until nobody listens.
+// stream writes ten times a second until the client disconnects.
 func (u *upstream) stream(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	rc := http.NewResponseController(w)
@@ -136,7 +137,8 @@ func (u *upstream) stream(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// socket switches protocols as RFC 6455 says, and then echoes octets: what goes through the tunnel is not the gateway's to read.
+// socket switches protocols according to RFC 6455 and then echoes bytes, because the gateway
+// does not read the tunnel.
 func (u *upstream) socket(w http.ResponseWriter, r *http.Request) {
 	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
 		http.Error(w, "no handshake", http.StatusBadRequest)
@@ -144,7 +146,7 @@ func (u *upstream) socket(w http.ResponseWriter, r *http.Request) {
 	}
 	conn, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		u.faults.add("the upstream cannot hijack: %v", err)
+		u.violations.add("the upstream cannot hijack: %v", err)
 		return
 	}
 	defer func() { _ = conn.Close() }()
@@ -155,7 +157,7 @@ func (u *upstream) socket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	ended := make(chan struct{})
-	go func() { // the server closes no connection that was hijacked, so a dying upstream does
+	go func() { // the server does not close hijacked connections
 		select {
 		case <-u.dying():
 			_ = conn.Close()
@@ -166,7 +168,7 @@ func (u *upstream) socket(w http.ResponseWriter, r *http.Request) {
 	close(ended)
 }
 
-// dying is closed when the server of this moment is.
+// dying returns a channel that is closed when the current server is.
 func (u *upstream) dying() <-chan struct{} {
 	u.mu.Lock()
 	defer u.mu.Unlock()
