@@ -21,7 +21,7 @@ const (
 	ReasonDuplicateHeader  Reason = "duplicate_header"
 	ReasonMultipleSchemes  Reason = "multiple_schemes"
 	ReasonHeaderTooLong    Reason = "header_too_long"
-	ReasonEmptyCredentials Reason = "empty_credentials"
+	ReasonEmptyCredentials Reason = "empty_credentials" //nolint:gosec // not a credential
 	ReasonInvalidBase64    Reason = "invalid_base64"
 	ReasonNoColon          Reason = "no_colon"
 	ReasonControlCharacter Reason = "control_character"

@@ -119,7 +119,7 @@ const otherReason = attempt.ReasonCount + 1
 // compile.
 func reasonIndex(r attempt.Reason) uint8 {
 	if i := slices.Index(reasons, r); i >= 0 {
-		return uint8(i) //nolint:gosec // less than otherReason
+		return uint8(i)
 	}
 	return uint8(otherReason)
 }

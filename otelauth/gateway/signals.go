@@ -58,14 +58,18 @@ func newSignals(cfg *Config) (*signals, error) {
 		}
 	}
 	s := &signals{
-		tracer: traces.Tracer(ScopeName, trace.WithSchemaURL(authconv.SchemaURL), trace.WithInstrumentationVersion(authconv.Version())),
-		logger: loggers.Logger(ScopeName, log.WithSchemaURL(authconv.SchemaURL), log.WithInstrumentationVersion(authconv.Version())),
-		now:    cfg.Auth.Now,
+		tracer: traces.Tracer(ScopeName,
+			trace.WithSchemaURL(authconv.SchemaURL), trace.WithInstrumentationVersion(authconv.Version())),
+		logger: loggers.Logger(ScopeName,
+			log.WithSchemaURL(authconv.SchemaURL), log.WithInstrumentationVersion(authconv.Version())),
+		now: cfg.Auth.Now,
 	}
-	meter := meters.Meter(ScopeName, metric.WithSchemaURL(authconv.SchemaURL), metric.WithInstrumentationVersion(authconv.Version()))
+	meter := meters.Meter(ScopeName,
+		metric.WithSchemaURL(authconv.SchemaURL), metric.WithInstrumentationVersion(authconv.Version()))
 	var errs []error
 	counter := func(name string) metric.Int64Counter {
-		c, err := meter.Int64Counter(name, metric.WithUnit(authconv.Unit(name)), metric.WithDescription(authconv.Description(name)))
+		c, err := meter.Int64Counter(name,
+			metric.WithUnit(authconv.Unit(name)), metric.WithDescription(authconv.Description(name)))
 		errs = append(errs, err)
 		return c
 	}

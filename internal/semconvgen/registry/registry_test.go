@@ -55,7 +55,7 @@ func TestLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, tc := range []struct{ name, old, new, want string }{
-		{"unknown key of a group", "    name: auth.use\n", "    name: auth.use\n    nmae: x\n", "nmae"},
+		{"unknown key of a group", "    name: auth.use\n", "    name: auth.use\n    title: x\n", "title"},
 		{"unknown key of an annotation", "severity:", "severities:", "severities"},
 		{"unknown requirement level", "requirement_level: required", "requirement_level: needed", "requirement_level"},
 		{"condition left out", "requirement_level: required", "requirement_level: conditionally_required", "requirement_level"},

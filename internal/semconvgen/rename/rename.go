@@ -65,7 +65,7 @@ func Tree(r *registry.Registry, root, before, after string) (changed []string, e
 		if d.IsDir() || d.Name() == "CHANGELOG.md" || !slices.Contains(kinds, filepath.Ext(path)) {
 			return nil
 		}
-		text, err := os.ReadFile(path)
+		text, err := os.ReadFile(path) //nolint:gosec // sources
 		if err != nil {
 			return err
 		}
