@@ -274,10 +274,10 @@ func TestDocsRules(t *testing.T) {
 	}
 
 	// A test of package throttle measures what its doc comment promises.
-	documented := strings.Join(strings.Fields(fromRoot(t, "otelauth/throttle/defaults.go")), " ")
+	documented := strings.Join(strings.Fields(fromRoot(t, "otelauth/throttle/budgets.go")), " ")
 	for _, row := range rows(t, text, "from", "first day", "each further day") {
 		if line := strings.Join(row, " "); !strings.Contains(documented, " "+line+" ") {
-			t.Errorf("otelauth/throttle/defaults.go does not contain %q", line)
+			t.Errorf("otelauth/throttle/budgets.go does not contain %q", line)
 		}
 	}
 }

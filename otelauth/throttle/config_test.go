@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
+	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
 )
 
 // docOf returns the doc comment of a declaration of this package, in one line.
@@ -66,7 +67,7 @@ func TestDefaults(t *testing.T) {
 		"Site":      "Default: 1200, then 1 each 250 ms, which is 4 networks' worth.",
 		"Requests":  "Default: none.",
 	} {
-		if doc := strings.Join(strings.Fields(docOf(t, "defaults.go", field)), " "); !strings.Contains(doc, says) {
+		if doc := strings.Join(strings.Fields(docOf(t, "budgets.go", field)), " "); !strings.Contains(doc, says) {
 			t.Errorf("%s: its doc does not say %q: %q", field, says, doc)
 		}
 	}
@@ -81,7 +82,7 @@ func attack(t *testing.T, hosts []netip.Prefix, owner, oneAccount bool, length t
 	t.Helper()
 	c := newClock()
 	th := newGuesses(t, throttle.Config{
-		Store: newMemory(t, throttle.MemoryConfig{Bytes: throttle.MinMemoryBytes, Elapsed: c.Elapsed, Now: c.Now}), Elapsed: c.Elapsed, Now: c.Now,
+		Store: newMemory(t, throttle.MemoryConfig{Bytes: 1 << 20, Elapsed: c.Elapsed, Now: c.Now}), Elapsed: c.Elapsed, Now: c.Now,
 	})
 	if owner {
 		g := guess("alice", "right", hosts[0].String())
@@ -119,7 +120,7 @@ func attack(t *testing.T, hosts []netip.Prefix, owner, oneAccount bool, length t
 // The table of what the defaults leave an attacker is computed by attacking.
 func TestTheTableOfGuesses(t *testing.T) {
 	t.Parallel()
-	doc := docOf(t, "defaults.go", "DefaultBudgets")
+	doc := docOf(t, "budgets.go", "DefaultBudgets")
 	row := func(name string) (first, further int) {
 		t.Helper()
 		m := regexp.MustCompile(regexp.QuoteMeta(name) + `\s+(\d+)\s+(\d+)`).FindStringSubmatch(doc)
@@ -186,8 +187,8 @@ func TestBadConfig(t *testing.T) {
 	}{
 		"limits out of range": {throttle.Config{
 			Budgets: throttle.Budgets{
-				NewPair: minute(-1), Account: minute(throttle.MaxBurst + 1), Network: throttle.Limit{Burst: 3},
-				Requests: throttle.Limit{Burst: 2, Every: throttle.MaxSpan},
+				NewPair: minute(-1), Account: minute(budget.MaxBurst + 1), Network: throttle.Limit{Burst: 3},
+				Requests: throttle.Limit{Burst: 2, Every: budget.MaxSpan},
 			},
 			Key: []byte("short"), Remember: -1, Lease: time.Millisecond,
 		}, []string{"NewPair.Burst is -1", "Account.Burst is 65536", "Network.Every is 0s", "Requests.Every", "Config.Key has 5 bytes", "Config.Remember", "Config.Lease"}},

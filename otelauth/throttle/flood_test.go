@@ -95,15 +95,15 @@ func flood(t testing.TB, th *throttle.Guesses, c *clock, n int) {
 func TestAFloodOfNamesForgetsNobody(t *testing.T) {
 	t.Parallel()
 	c := newClock()
-	m := newMemory(t, throttle.MemoryConfig{Bytes: throttle.MinMemoryBytes, Elapsed: c.Elapsed, Now: c.Now})
+	m := newMemory(t, throttle.MemoryConfig{Bytes: 1 << 20, Elapsed: c.Elapsed, Now: c.Now})
 	th := newGuesses(t, throttle.Config{Store: m, Elapsed: c.Elapsed, Now: c.Now})
 	n := 100_000 // four budgets each, in a table of 13,107
 	if testkit.Race {
 		n /= 4
 	}
 	flood(t, th, c, n)
-	if n := m.Len(); n > throttle.MinMemoryBytes/40 {
-		t.Errorf("%d budgets of 40 bytes in %d bytes", n, throttle.MinMemoryBytes)
+	if n := m.Len(); n > 1<<20/40 {
+		t.Errorf("%d budgets of 40 bytes in %d bytes", n, 1<<20)
 	}
 }
 
@@ -133,7 +133,7 @@ func TestMemoryStaysUnderItsBound(t *testing.T) {
 func TestALongFloodOfStrangersIsSwept(t *testing.T) {
 	t.Parallel()
 	c := newClock()
-	m := newMemory(t, throttle.MemoryConfig{Bytes: throttle.MinMemoryBytes, Elapsed: c.Elapsed, Now: c.Now})
+	m := newMemory(t, throttle.MemoryConfig{Bytes: 1 << 20, Elapsed: c.Elapsed, Now: c.Now})
 	th := newGuesses(t, throttle.Config{Store: m, Elapsed: c.Elapsed, Now: c.Now})
 	for i := range 2000 {
 		wrong(t, th, stranger(i))

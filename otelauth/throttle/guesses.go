@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+
+	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
 )
 
 // Guesses is the [Throttle] over a [Store] of budgets. Make one with [New]. It is safe for concurrent use.
@@ -27,7 +29,7 @@ import (
 // under way.
 type Guesses struct {
 	cfg     Config
-	store   Store
+	store   budget.Store
 	keys    keys
 	mirror  mirror
 	repeats repeats
@@ -88,28 +90,32 @@ func (t *Guesses) Exhausted(g Guess) bool {
 
 // bill is what a guess costs. Its pair is never made known, so known pairs have the budgets of all
 // others.
-func (t *Guesses) bill(g *Guess) Bill {
+func (t *Guesses) bill(g *Guess) budget.Bill {
 	have := &t.cfg.Budgets
 	b := t.blank(have.NewPair)
 	account := t.keys.account(g.Account)
-	b.Charges[Pair] = Charge{t.keys.network(pairGuesses, account, g.Network), have.NewPair}
-	b.Charges[Account] = Charge{account, have.Account}
-	b.Charges[Network] = Charge{t.keys.network(Network, Key{}, g.Network), have.Network}
+	b.Charges[budget.Pair] = charge(t.keys.network(pairGuesses, account, g.Network), have.NewPair)
+	b.Charges[budget.Account] = charge(account, have.Account)
+	b.Charges[budget.Network] = charge(t.keys.network(budget.Network, budget.Key{}, g.Network), have.Network)
 	if g.Network.IsValid() {
-		b.Charges[Site] = Charge{t.keys.network(Site, Key{}, siteOf(g.Network)), have.Site}
+		b.Charges[budget.Site] = charge(t.keys.network(budget.Site, budget.Key{}, siteOf(g.Network)), have.Site)
 	}
 	return b
 }
 
-func (t *Guesses) blank(pair Limit) Bill {
-	return Bill{KnownPair: pair, Remember: t.cfg.Remember, Lease: t.cfg.Lease}
+func (t *Guesses) blank(pair Limit) budget.Bill {
+	return budget.Bill{KnownPair: budget.Limit(pair), Remember: t.cfg.Remember, Lease: t.cfg.Lease}
+}
+
+func charge(k budget.Key, l Limit) budget.Charge {
+	return budget.Charge{Key: k, Limit: budget.Limit(l)}
 }
 
 // Spend implements [Throttle]. It asks the store once, and up to three times more when a budget is
 // empty.
 func (t *Guesses) Spend(ctx context.Context, g Guess) (Decision, error) {
 	b := t.bill(&g)
-	k := flightKey{b.Charges[Pair].Key, g.Fingerprint}
+	k := flightKey{b.Charges[budget.Pair].Key, g.Fingerprint}
 	if rules := t.rules.load(); rules != nil {
 		now := t.cfg.Elapsed()
 		if rule := rules.find(&g, now); rule != nil && rule.Denied {
@@ -122,11 +128,11 @@ func (t *Guesses) Spend(ctx context.Context, g Guess) (Decision, error) {
 		}
 	}
 	if g.Repeat {
-		b.Mode = Check
+		b.Mode = budget.Check
 		if a, err := t.store.Spend(ctx, b); err != nil || a.Verdict == Granted {
 			return Decision{Verdict: a.Verdict}, err
 		}
-		b.Mode = Hold
+		b.Mode = budget.Hold
 	}
 	d, mine, leader := t.flights.join(&k, false)
 	if !leader {
@@ -141,7 +147,7 @@ func (t *Guesses) Spend(ctx context.Context, g Guess) (Decision, error) {
 }
 
 // pay asks the store for a flight.
-func (t *Guesses) pay(ctx context.Context, g *Guess, b Bill) (p payment, err error) {
+func (t *Guesses) pay(ctx context.Context, g *Guess, b budget.Bill) (p payment, err error) {
 	seen := t.waiters.settled.Load()
 	p.bill = b
 	if p.answer, err = t.store.Spend(ctx, b); err != nil {
@@ -168,21 +174,21 @@ func (t *Guesses) pay(ctx context.Context, g *Guess, b Bill) (p payment, err err
 // up to the very end of the guess: every name is hashed alike, and refused alike. It reports
 // whether p has its decision.
 func (t *Guesses) reserve(ctx context.Context, g *Guess, p *payment) (decided bool, err error) {
-	if known, err := t.known(ctx, t.keys.network(networkKnown, Key{}, g.Network)); err != nil || !known {
+	if known, err := t.known(ctx, t.keys.network(networkKnown, budget.Key{}, g.Network)); err != nil || !known {
 		return false, err
 	}
 	seen := t.waiters.settled.Load()
 	account := t.keys.account(g.Account)
 	b := t.blank(t.cfg.Budgets.KnownPair)
-	b.Charges[Pair] = Charge{t.keys.network(pairReserve, account, g.Network), t.cfg.Budgets.KnownPair}
+	b.Charges[budget.Pair] = charge(t.keys.network(pairReserve, account, g.Network), t.cfg.Budgets.KnownPair)
 	if !g.Returning {
-		b.Charges[Network] = Charge{t.keys.network(networkReserve, Key{}, g.Network), t.cfg.Budgets.Network}
+		b.Charges[budget.Network] = charge(t.keys.network(networkReserve, budget.Key{}, g.Network), t.cfg.Budgets.Network)
 	}
 	a, err := t.store.Spend(ctx, b)
 	if err != nil {
 		return false, err
 	}
-	if a.Known, err = t.known(ctx, t.keys.network(Pair, account, g.Network)); err != nil {
+	if a.Known, err = t.known(ctx, t.keys.network(budget.Pair, account, g.Network)); err != nil {
 		if a.Verdict == Granted {
 			t.store.Settle(ctx, b, a.Receipt, Unjudged)
 		}
@@ -204,10 +210,10 @@ func (t *Guesses) reserve(ctx context.Context, g *Guess, p *payment) (decided bo
 }
 
 // known reports whether a key has succeeded lately. Nothing is held or charged.
-func (t *Guesses) known(ctx context.Context, k Key) (bool, error) {
+func (t *Guesses) known(ctx context.Context, k budget.Key) (bool, error) {
 	b := t.blank(t.cfg.Budgets.KnownPair)
-	b.Mode = Check
-	b.Charges[Pair] = Charge{k, t.cfg.Budgets.KnownPair}
+	b.Mode = budget.Check
+	b.Charges[budget.Pair] = charge(k, t.cfg.Budgets.KnownPair)
 	a, err := t.store.Spend(ctx, b)
 	return a.Known, err
 }
@@ -229,10 +235,10 @@ func (t *Guesses) Settle(ctx context.Context, g Guess, s Settlement) {
 		t.waiters.wake(&paid.bill)
 	}
 	if learn {
-		for _, k := range [...]Key{t.keys.network(Pair, account, g.Network), t.keys.network(networkKnown, Key{}, g.Network)} {
+		for _, k := range [...]budget.Key{t.keys.network(budget.Pair, account, g.Network), t.keys.network(networkKnown, budget.Key{}, g.Network)} {
 			b := t.blank(t.cfg.Budgets.KnownPair)
-			b.Charges[Pair] = Charge{k, t.cfg.Budgets.KnownPair}
-			t.store.Settle(ctx, b, Receipt{}, Right)
+			b.Charges[budget.Pair] = charge(k, t.cfg.Budgets.KnownPair)
+			t.store.Settle(ctx, b, budget.Receipt{}, Right)
 		}
 	}
 }
@@ -247,10 +253,10 @@ func (t *Guesses) settle(ctx context.Context, g *Guess, p *payment, s Settlement
 	}
 	if again { // the account has paid for this password
 		spared := r
-		spared.Held, spared.Second.Held = r.Held&(1<<Account), r.Second.Held&(1<<Account)
+		spared.Held, spared.Second.Held = r.Held&(1<<budget.Account), r.Second.Held&(1<<budget.Account)
 		t.store.Settle(ctx, b, spared, Unjudged)
-		r.Held, r.Second.Held = r.Held&^(1<<Account), r.Second.Held&^(1<<Account)
-		b.Charges[Account] = Charge{}
+		r.Held, r.Second.Held = r.Held&^(1<<budget.Account), r.Second.Held&^(1<<budget.Account)
+		b.Charges[budget.Account] = budget.Charge{}
 	}
 	t.store.Settle(ctx, b, r, Wrong)
 	if p.decision.Reserve {
@@ -263,10 +269,10 @@ func (t *Guesses) settle(ctx context.Context, g *Guess, p *payment, s Settlement
 }
 
 // mirrorEmpty notes that a pair's reserve is empty.
-func (t *Guesses) mirrorEmpty(g *Guess, a *Answer) {
+func (t *Guesses) mirrorEmpty(g *Guess, a *budget.Answer) {
 	now := t.cfg.Elapsed()
 	wait := a.PairWait
-	if a.Verdict == Refused && a.Budget == Pair {
+	if a.Verdict == Refused && a.Budget == budget.Pair {
 		wait = a.RetryAfter
 	}
 	t.mirror.note(t.keys.quick(g), a.Known, now+wait, now)
@@ -294,8 +300,8 @@ func (t *Guesses) Arrive(ctx context.Context, network netip.Prefix) (Decision, e
 			return Decision{Verdict: Granted}, nil
 		}
 	}
-	b := Bill{Mode: Take, Remember: t.cfg.Remember, Lease: t.cfg.Lease}
-	b.Charges[Requests] = Charge{t.keys.network(Requests, Key{}, network), t.cfg.Budgets.Requests}
+	b := budget.Bill{Mode: budget.Take, Remember: t.cfg.Remember, Lease: t.cfg.Lease}
+	b.Charges[budget.Requests] = charge(t.keys.network(budget.Requests, budget.Key{}, network), t.cfg.Budgets.Requests)
 	a, err := t.store.Spend(ctx, b)
 	if err != nil {
 		return Decision{}, err

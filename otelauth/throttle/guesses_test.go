@@ -15,6 +15,7 @@ import (
 
 	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
+	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
 )
 
 // An hour by the wall clock, either way, changes no budget, no known pair and no wait.
@@ -87,7 +88,7 @@ func TestSites(t *testing.T) {
 			if granted != 1200 {
 				t.Errorf("%d guesses, want 1200", granted)
 			}
-			if l := th.List(); len(l) != 1 || l[0].Budget != throttle.Site || l[0].Refused != 3800 {
+			if l := th.List(); len(l) != 1 || l[0].Budget != budget.Site || l[0].Refused != 3800 {
 				t.Errorf("listed %+v", l)
 			}
 		})
@@ -123,7 +124,7 @@ func TestTheRequestBudget(t *testing.T) {
 	if v := wrong(t, th, guess("alice", "x", home)); v != throttle.Granted {
 		t.Error("requests without credentials cost guesses")
 	}
-	if e, _ := th.Explain(t.Context(), subject("", home)); !e.Refused || e.Refuses != throttle.Requests {
+	if e, _ := th.Explain(t.Context(), subject("", home)); !e.Refused || e.Refuses != budget.Requests {
 		t.Errorf("explained as %v", e)
 	}
 	if err := th.Clear(t.Context(), subject("", home), act); err != nil {
@@ -143,17 +144,17 @@ func TestTheRequestBudget(t *testing.T) {
 
 // broken is a store that fails when it is told to.
 type broken struct {
-	throttle.Store
+	budget.Store
 	mu  sync.Mutex
 	err error
 }
 
-func (b *broken) Spend(ctx context.Context, bill throttle.Bill) (throttle.Answer, error) {
+func (b *broken) Spend(ctx context.Context, bill budget.Bill) (budget.Answer, error) {
 	b.mu.Lock()
 	err := b.err
 	b.mu.Unlock()
 	if err != nil {
-		return throttle.Answer{}, err
+		return budget.Answer{}, err
 	}
 	return b.Store.Spend(ctx, bill)
 }
@@ -162,7 +163,7 @@ func TestAStoreThatFails(t *testing.T) {
 	t.Parallel()
 	down := errors.New("store: down")
 	c := newClock()
-	s := &broken{Store: newMemory(t, throttle.MemoryConfig{Bytes: throttle.MinMemoryBytes, Elapsed: c.Elapsed}), err: down}
+	s := &broken{Store: newMemory(t, throttle.MemoryConfig{Bytes: 1 << 20, Elapsed: c.Elapsed}), err: down}
 	th := newGuesses(t, throttle.Config{Store: s, Elapsed: c.Elapsed, Budgets: throttle.Budgets{Requests: throttle.Limit{Burst: 1, Every: time.Hour}}})
 	g := guess("alice", "right", home)
 	for range 3 {

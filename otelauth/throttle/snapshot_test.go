@@ -46,7 +46,7 @@ func process(t *testing.T, file string, wall time.Time, told *notices) (*throttl
 	c := newClock()
 	c.wall = wall
 	m, err := throttle.NewMemory(throttle.MemoryConfig{
-		Bytes: throttle.MinMemoryBytes, SnapshotFile: file, SnapshotKey: key, Elapsed: c.Elapsed, Now: c.Now, Notice: told.Notice,
+		Bytes: 1 << 20, SnapshotFile: file, SnapshotKey: key, Elapsed: c.Elapsed, Now: c.Now, Notice: told.Notice,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -190,7 +190,7 @@ func TestASnapshotIsWrittenNowAndThen(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "budgets")
 	synctest.Test(t, func(t *testing.T) {
-		m, err := throttle.NewMemory(throttle.MemoryConfig{Bytes: throttle.MinMemoryBytes, SnapshotFile: file, SnapshotKey: key})
+		m, err := throttle.NewMemory(throttle.MemoryConfig{Bytes: 1 << 20, SnapshotFile: file, SnapshotKey: key})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -127,7 +127,7 @@ func TestTheOwnerIsServedFromTheReserve(t *testing.T) {
 	t.Parallel()
 	clock := &manual{t: time.Unix(1000, 0)}
 	elapsed := func() time.Duration { return clock.now().Sub(time.Unix(0, 0)) }
-	shared, err := throttle.NewMemory(throttle.MemoryConfig{Bytes: throttle.MinMemoryBytes, Elapsed: elapsed, Now: clock.now})
+	shared, err := throttle.NewMemory(throttle.MemoryConfig{Bytes: 1 << 20, Elapsed: elapsed, Now: clock.now})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,10 @@
 
 package throttle
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Budgets are the limits of a [Config], in wrong guesses. A zero Limit is the default of that budget.
 type Budgets struct {
@@ -65,8 +68,18 @@ func DefaultBudgets() Budgets {
 // siteNetworks is how many networks' worth of guesses a site has.
 const siteNetworks = 4
 
-// Other defaults of [Config].
-const (
-	DefaultRemember = 30 * 24 * time.Hour
-	DefaultLease    = time.Minute
-)
+// Limit is a budget of guesses: Burst at once, then one more each Every. The zero Limit is no budget.
+type Limit struct {
+	// Burst is the number of guesses that a full budget holds, 1 to 65,535.
+	Burst int
+	// Every is the time in which one guess comes back, 1 ms to 400 days / Burst.
+	Every time.Duration
+}
+
+// String returns the limit as text: "10, then 1 each 1m0s".
+func (l Limit) String() string {
+	if l == (Limit{}) {
+		return "none"
+	}
+	return fmt.Sprintf("%d, then 1 each %v", l.Burst, l.Every)
+}
