@@ -84,7 +84,7 @@ type Config struct {
 	// UserNames says whether names are told. Default: [PlainNames].
 	UserNames UserNames
 
-	// Throttle keeps the guess budgets. Default: throttle.Guesses with throttle.DefaultBudgets in the memory of this process;
+	// Throttle keeps the guess budgets. Default: throttle.Budgets with throttle.DefaultLimits in the memory of this process;
 	// [Middleware.Budgets] returns them. Processes share theirs through package redisstore. throttle.DangerouslyNone tries every
 	// guess: nothing but the cost of the hash slows a guesser down.
 	Throttle throttle.Throttle

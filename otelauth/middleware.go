@@ -33,7 +33,7 @@ type Middleware struct {
 	// What is made at the first need and kept through every Reconfigure.
 	gate     *verify.Gate
 	random   IdentityKey
-	budgets  *throttle.Guesses
+	budgets  *throttle.Budgets
 	detector *detect.Detector
 	detected func() // ends the detector, and returns when it has told what it has found
 
@@ -153,7 +153,7 @@ func (m *Middleware) build(cfg Config) (*core, error) {
 
 // ownBudgets returns the guess budgets of a service that names none. They keep the clock with
 // which they were made.
-func (m *Middleware) ownBudgets(key IdentityKey, now func() time.Time) (*throttle.Guesses, error) {
+func (m *Middleware) ownBudgets(key IdentityKey, now func() time.Time) (*throttle.Budgets, error) {
 	if m.budgets != nil {
 		return m.budgets, nil
 	}
@@ -183,14 +183,14 @@ func (m *Middleware) ownBudgets(key IdentityKey, now func() time.Time) (*throttl
 
 // Budgets returns the guess budgets that the Middleware made for itself, for an operator to look at and to change; nil when
 // Config.Throttle named others.
-func (m *Middleware) Budgets() *throttle.Guesses {
+func (m *Middleware) Budgets() *throttle.Budgets {
 	c := m.current.Load()
 	if c == nil {
 		return nil
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if own, ok := c.cfg.Throttle.(*throttle.Guesses); ok && own == m.budgets {
+	if own, ok := c.cfg.Throttle.(*throttle.Budgets); ok && own == m.budgets {
 		return own
 	}
 	return nil

@@ -4,82 +4,311 @@
 package throttle
 
 import (
+	"context"
+	"encoding/hex"
+	"errors"
 	"fmt"
-	"time"
+	"io"
+	"net/netip"
+
+	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
 )
 
-// Budgets are the limits of a [Config], in wrong guesses. A zero Limit is the default of that budget.
+// Guesses is the [Throttle] over a [Store] of budgets. Make one with [New]. It is safe for concurrent use.
+//
+// Each wrong guess is charged to the budgets of its (account, network) pair, of its account, of
+// its network and of its site, whether the pair is known or not; see [Budgets] for what they hold
+// and for the reserve beyond them. One wrong password that several networks send is charged to its
+// account once: the last 3 of an account are recognised, by fingerprints that are keyed and stay
+// in this process. A right password gives its price back and makes its pair known; it fills no
+// budget, so that no client clears a block with an account of its own, and none sees by its budget
+// that the owner has come by.
+//
+// A budget is 40 bytes in the Store, and up to five times as many with the room that a [Memory]
+// has just made for more. Beside it a Guesses holds 3 MB, and some hundred bytes for each guess
+// under way.
 type Budgets struct {
-	// NewPair is the budget of an (account, network) pair, whether or not it ever succeeded and
-	// whether or not there is such an account. Default: 10, then 1 a minute.
-	NewPair Limit
-	// KnownPair is the reserve of a pair beyond all other budgets: a pair that succeeded in the
-	// last Config.Remember is verified within it when the others are empty, its owner's right
-	// password passes, and every other answer is a refusal. In networks from which some account
-	// has succeeded, every name has such a reserve, so that the time of a refusal does not show
-	// which names are accounts. Default: 90, then 1 a minute.
-	KnownPair Limit
-	// Account is the budget of one account from all networks together. Default: 50, then 1 a
-	// minute.
-	Account Limit
-	// Network is the budget of one network, an IPv4 address or an IPv6 /64. It is also the reserve
-	// of the network for all names together, beside KnownPair. Default: 300, then 1 a second.
-	Network Limit
-	// Site is the budget of one site, an IPv4 /24 or an IPv6 /48. Default: 1200, then 1 each 250 ms, which is 4 networks' worth.
-	Site Limit
-	// Requests is the budget of requests from one network with missing or malformed credentials, which otherwise cost
-	// nothing: see [Guesses.Arrive]. Default: none.
-	Requests Limit
+	cfg     Config
+	store   budget.Store
+	keys    keys
+	mirror  mirror
+	repeats repeats
+	flights flights
+	waiters waiters
+	cases   cases
+	rules   ruleBook
 }
 
-// DefaultBudgets returns the budgets that the zero [Budgets] means.
-//
-// NIST SP 800-63B-4, section 3.2.2, wants at most 100 consecutive failed attempts on one account,
-// and lets a verifier treat addresses that succeeded before apart from others: 100 is the burst of
-// a known pair, 10 of NewPair and 90 of its reserve. OWASP's analysis of device cookies ("Slow
-// Down Online Guessing Attacks with Device Cookies") gives each known device, and all unknown ones
-// together, a budget of their own, so that guessing from unknown places never locks the owner out
-// of his own: that is KnownPair beside Account. PCI DSS 4.0.1, 8.3.4, locks an account after at
-// most 10 attempts for at least 30 minutes. Where it binds, set NewPair and KnownPair to {5, 1 h},
-// which together are 10 attempts and 1 more each 30 minutes, and Account to {10, 30 min}.
-//
-// What they leave an attacker, in wrong guesses at one account:
-//
-//	from                                    first day   each further day
-//	one host                                     1450               1440
-//	a /24                                        1490               1440
-//	a botnet of 100,000 hosts                    1490               1440
-//	the network that the owner uses              2980               2880
-//
-// The last is one budget for the owner and a guesser who sit behind one address; no guess from
-// elsewhere touches its reserve. At all accounts together, one host has 86,700 guesses in the
-// first day and a /24 has 346,800. A network from which some account has succeeded has as many
-// again that are hashed and refused; they find no password but that of a pair that is known there.
-func DefaultBudgets() Budgets {
-	return Budgets{
-		NewPair:   Limit{Burst: 10, Every: time.Minute},
-		KnownPair: Limit{Burst: 90, Every: time.Minute},
-		Account:   Limit{Burst: 50, Every: time.Minute},
-		Network:   Limit{Burst: 300, Every: time.Second},
-		Site:      Limit{Burst: siteNetworks * 300, Every: time.Second / siteNetworks},
+var _ Throttle = (*Budgets)(nil)
+
+// New returns a Guesses, or every fault of cfg at once.
+func New(cfg Config) (*Budgets, error) {
+	cfg, err := cfg.withDefaults()
+	key := cfg.Key
+	if key == nil {
+		key = make([]byte, minKeyBytes)
+		if _, random := io.ReadFull(cfg.Rand, key); random != nil {
+			err = errors.Join(err, fmt.Errorf("throttle: no randomness for the key: %w", random))
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Store == nil {
+		if cfg.Store, err = NewMemory(MemoryConfig{Elapsed: cfg.Elapsed, Now: cfg.Now}); err != nil {
+			return nil, err
+		}
+	}
+	t := &Budgets{cfg: cfg, store: cfg.Store, keys: newKeys(key)}
+	if t.cfg.Identify == nil {
+		t.cfg.Identify = func(canonical string) string {
+			k := t.keys.account(canonical)
+			return hex.EncodeToString(k[:8])
+		}
+	}
+	t.cfg.Key = nil
+	return t, nil
+}
+
+// Len implements [Throttle].
+func (t *Budgets) Len() int { return t.store.Len() }
+
+// Exhausted implements [Throttle]. It allocates nothing. A pair whose reserve another process
+// emptied in a shared store is noticed here after the first refusal.
+func (t *Budgets) Exhausted(g Guess) bool {
+	if rules := t.rules.load(); rules != nil {
+		if rule := rules.find(&g, t.cfg.Elapsed()); rule != nil {
+			return rule.Denied
+		}
+	}
+	if !t.mirror.used.Load() {
+		return false
+	}
+	until := t.mirror.until(t.keys.quick(&g))
+	return until != 0 && until > t.cfg.Elapsed()
+}
+
+// bill is what a guess costs. Its pair is never made known, so known pairs have the budgets of all
+// others.
+func (t *Budgets) bill(g *Guess) budget.Bill {
+	have := &t.cfg.Limits
+	b := t.blank(have.NewPair)
+	account := t.keys.account(g.Account)
+	b.Charges[budget.Pair] = charge(t.keys.network(pairGuesses, account, g.Network), have.NewPair)
+	b.Charges[budget.Account] = charge(account, have.Account)
+	b.Charges[budget.Network] = charge(t.keys.network(budget.Network, budget.Key{}, g.Network), have.Network)
+	if g.Network.IsValid() {
+		b.Charges[budget.Site] = charge(t.keys.network(budget.Site, budget.Key{}, siteOf(g.Network)), have.Site)
+	}
+	return b
+}
+
+func (t *Budgets) blank(pair Limit) budget.Bill {
+	return budget.Bill{KnownPair: budget.Limit(pair), Remember: t.cfg.Remember, Lease: t.cfg.Lease}
+}
+
+func charge(k budget.Key, l Limit) budget.Charge {
+	return budget.Charge{Key: k, Limit: budget.Limit(l)}
+}
+
+// Spend implements [Throttle]. It asks the store once, and up to three times more when a budget is
+// empty.
+func (t *Budgets) Spend(ctx context.Context, g Guess) (Decision, error) {
+	b := t.bill(&g)
+	k := flightKey{b.Charges[budget.Pair].Key, g.Fingerprint}
+	if rules := t.rules.load(); rules != nil {
+		now := t.cfg.Elapsed()
+		if rule := rules.find(&g, now); rule != nil && rule.Denied {
+			return Decision{Verdict: Refused, RetryAfter: rule.left(now)}, nil
+		} else if rule != nil {
+			if !g.Repeat {
+				t.flights.join(&k, true)
+			}
+			return Decision{Verdict: Granted}, nil
+		}
+	}
+	if g.Repeat {
+		b.Mode = budget.Check
+		if a, err := t.store.Spend(ctx, b); err != nil || a.Verdict == Granted {
+			return Decision{Verdict: a.Verdict}, err
+		}
+		b.Mode = budget.Hold
+	}
+	d, mine, leader := t.flights.join(&k, false)
+	if !leader {
+		return d, nil
+	}
+	p, err := t.pay(ctx, &g, b)
+	if err != nil {
+		p.decision = Decision{}
+	}
+	t.flights.land(&k, mine, &p)
+	return p.decision, err
+}
+
+// pay asks the store for a flight.
+func (t *Budgets) pay(ctx context.Context, g *Guess, b budget.Bill) (p payment, err error) {
+	seen := t.waiters.settled.Load()
+	p.bill = b
+	if p.answer, err = t.store.Spend(ctx, b); err != nil {
+		return p, err
+	}
+	p.decision.Verdict = p.answer.Verdict
+	if p.answer.Verdict == Refused || p.answer.Verdict == Held && g.Returning {
+		if reserved, err := t.reserve(ctx, g, &p); err != nil || reserved {
+			return p, err
+		}
+	}
+	switch p.decision.Verdict {
+	case Refused:
+		p.decision.RetryAfter = p.answer.RetryAfter
+		t.cases.note(t, g, &b, &p.answer)
+	case Held:
+		p.decision.Changed = t.waiters.wait(b.Charges[p.answer.Budget].Key, seen, p.answer.RetryAfter)
+	}
+	return p, nil
+}
+
+// reserve pays for a guess whose budgets are empty from the reserve of its pair and its network,
+// where some account has succeeded from that network lately. Which account that was plays no part,
+// up to the very end of the guess: every name is hashed alike, and refused alike. It reports
+// whether p has its decision.
+func (t *Budgets) reserve(ctx context.Context, g *Guess, p *payment) (decided bool, err error) {
+	if known, err := t.known(ctx, t.keys.network(networkKnown, budget.Key{}, g.Network)); err != nil || !known {
+		return false, err
+	}
+	seen := t.waiters.settled.Load()
+	account := t.keys.account(g.Account)
+	b := t.blank(t.cfg.Limits.KnownPair)
+	b.Charges[budget.Pair] = charge(t.keys.network(pairReserve, account, g.Network), t.cfg.Limits.KnownPair)
+	if !g.Returning {
+		b.Charges[budget.Network] = charge(t.keys.network(networkReserve, budget.Key{}, g.Network), t.cfg.Limits.Network)
+	}
+	a, err := t.store.Spend(ctx, b)
+	if err != nil {
+		return false, err
+	}
+	if a.Known, err = t.known(ctx, t.keys.network(budget.Pair, account, g.Network)); err != nil {
+		if a.Verdict == Granted {
+			t.store.Settle(ctx, b, a.Receipt, Unjudged)
+		}
+		return false, err
+	}
+	switch a.Verdict {
+	case Granted:
+		p.refused, p.bill, p.answer = p.answer, b, a
+		p.decision = Decision{Verdict: Granted, RetryAfter: p.refused.RetryAfter, Reserve: true, Known: a.Known}
+	case Held:
+		p.decision = Decision{Verdict: Held, Changed: t.waiters.wait(b.Charges[a.Budget].Key, seen, a.RetryAfter)}
+	default:
+		if a.PairLeft == 0 {
+			t.mirrorEmpty(g, &a)
+		}
+		return false, nil
+	}
+	return true, nil
+}
+
+// known reports whether a key has succeeded lately. Nothing is held or charged.
+func (t *Budgets) known(ctx context.Context, k budget.Key) (bool, error) {
+	b := t.blank(t.cfg.Limits.KnownPair)
+	b.Mode = budget.Check
+	b.Charges[budget.Pair] = charge(k, t.cfg.Limits.KnownPair)
+	a, err := t.store.Spend(ctx, b)
+	return a.Known, err
+}
+
+// Settle implements [Throttle].
+func (t *Budgets) Settle(ctx context.Context, g Guess, s Settlement) {
+	account := t.keys.account(g.Account)
+	k := flightKey{t.keys.network(pairGuesses, account, g.Network), g.Fingerprint}
+	paid, due, learn := t.flights.leave(&k, s)
+	again := false
+	switch s {
+	case Wrong:
+		again = t.repeats.note(&account, &g.Fingerprint)
+	case Right:
+		t.repeats.forget(&account, &g.Fingerprint)
+	}
+	if due {
+		t.settle(ctx, &g, &paid, s, again)
+		t.waiters.wake(&paid.bill)
+	}
+	if learn {
+		for _, k := range [...]budget.Key{t.keys.network(budget.Pair, account, g.Network), t.keys.network(networkKnown, budget.Key{}, g.Network)} {
+			b := t.blank(t.cfg.Limits.KnownPair)
+			b.Charges[budget.Pair] = charge(k, t.cfg.Limits.KnownPair)
+			t.store.Settle(ctx, b, budget.Receipt{}, Right)
+		}
 	}
 }
 
-// siteNetworks is how many networks' worth of guesses a site has.
-const siteNetworks = 4
-
-// Limit is a budget of guesses: Burst at once, then one more each Every. The zero Limit is no budget.
-type Limit struct {
-	// Burst is the number of guesses that a full budget holds, 1 to 65,535.
-	Burst int
-	// Every is the time in which one guess comes back, 1 ms to 400 days / Burst.
-	Every time.Duration
+// settle ends what a flight holds. Right is Unjudged to the store here: it gives the price back,
+// and what becomes known has keys of its own.
+func (t *Budgets) settle(ctx context.Context, g *Guess, p *payment, s Settlement, again bool) {
+	b, r := p.bill, p.answer.Receipt
+	if s != Wrong {
+		t.store.Settle(ctx, b, r, Unjudged)
+		return
+	}
+	if again { // the account has paid for this password
+		spared := r
+		spared.Held, spared.Second.Held = r.Held&(1<<budget.Account), r.Second.Held&(1<<budget.Account)
+		t.store.Settle(ctx, b, spared, Unjudged)
+		r.Held, r.Second.Held = r.Held&^(1<<budget.Account), r.Second.Held&^(1<<budget.Account)
+		b.Charges[budget.Account] = budget.Charge{}
+	}
+	t.store.Settle(ctx, b, r, Wrong)
+	if p.decision.Reserve {
+		if p.answer.PairLeft == 0 {
+			t.mirrorEmpty(g, &p.answer)
+		}
+		b := t.bill(g)
+		t.cases.note(t, g, &b, &p.refused)
+	}
 }
 
-// String returns the limit as text: "10, then 1 each 1m0s".
-func (l Limit) String() string {
-	if l == (Limit{}) {
-		return "none"
+// mirrorEmpty notes that a pair's reserve is empty.
+func (t *Budgets) mirrorEmpty(g *Guess, a *budget.Answer) {
+	now := t.cfg.Elapsed()
+	wait := a.PairWait
+	if a.Verdict == Refused && a.Budget == budget.Pair {
+		wait = a.RetryAfter
 	}
-	return fmt.Sprintf("%d, then 1 each %v", l.Burst, l.Every)
+	t.mirror.note(t.keys.quick(g), a.Known, now+wait, now)
+}
+
+// Arrivals is what a [Throttle] may also be: a budget of requests whose credentials are missing or malformed.
+type Arrivals interface {
+	// Arrive charges one request to its network. The Verdict is Granted or Refused; nothing is settled.
+	Arrive(ctx context.Context, network netip.Prefix) (Decision, error)
+}
+
+var _ Arrivals = (*Budgets)(nil)
+
+// Arrive implements [Arrivals]: it charges Budgets.Requests, and always grants when there is none.
+func (t *Budgets) Arrive(ctx context.Context, network netip.Prefix) (Decision, error) {
+	if t.cfg.Limits.Requests == (Limit{}) {
+		return Decision{Verdict: Granted}, nil
+	}
+	g := Guess{Network: network}
+	if rules := t.rules.load(); rules != nil {
+		now := t.cfg.Elapsed()
+		if rule := rules.network(network, now); rule != nil && rule.Denied {
+			return Decision{Verdict: Refused, RetryAfter: rule.left(now)}, nil
+		} else if rule != nil {
+			return Decision{Verdict: Granted}, nil
+		}
+	}
+	b := budget.Bill{Mode: budget.Take, Remember: t.cfg.Remember, Lease: t.cfg.Lease}
+	b.Charges[budget.Requests] = charge(t.keys.network(budget.Requests, budget.Key{}, network), t.cfg.Limits.Requests)
+	a, err := t.store.Spend(ctx, b)
+	if err != nil {
+		return Decision{}, err
+	}
+	if a.Verdict != Refused {
+		return Decision{Verdict: Granted}, nil
+	}
+	t.cases.note(t, &g, &b, &a)
+	return Decision{Verdict: Refused, RetryAfter: a.RetryAfter}, nil
 }

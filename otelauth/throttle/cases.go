@@ -47,7 +47,7 @@ const (
 	caseSamples = 8
 )
 
-func (c *cases) note(t *Guesses, g *Guess, b *budget.Bill, a *budget.Answer) {
+func (c *cases) note(t *Budgets, g *Guess, b *budget.Bill, a *budget.Answer) {
 	k := b.Charges[a.Budget].Key
 	now, elapsed := t.cfg.Now(), t.cfg.Elapsed()
 	s := &c.stripes[k[1]%caseStripes]
@@ -100,7 +100,7 @@ func (c *cases) evict(by map[budget.Key]*Case, elapsed time.Duration) {
 
 // List returns the budgets that are empty and refused somebody in this process, those with the most refusals first. At most
 // [maxCases] are remembered.
-func (t *Guesses) List() []Case {
+func (t *Budgets) List() []Case {
 	now := t.cfg.Elapsed()
 	var out []Case
 	for i := range t.cases.stripes {

@@ -15,7 +15,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
 )
 
-// Config configures [Guesses]. The zero Config is ready for use.
+// Config configures [Budgets]. The zero Config is ready for use.
 type Config struct {
 	// Store keeps the budgets: a [Memory] or a redisstore.Store. Default: a Memory with the zero
 	// MemoryConfig.
@@ -24,8 +24,8 @@ type Config struct {
 	// same Key, and so does a snapshot. Default: random.
 	Key []byte
 
-	// Budgets are the limits. Default: [DefaultBudgets].
-	Budgets Budgets
+	// Limits are the limits of the budgets. Default: [DefaultLimits].
+	Limits Limits
 	// Remember is how long a success makes an (account, network) pair and the network known, at most
 	// 400 days. Default: 30 days.
 	Remember time.Duration
@@ -59,7 +59,7 @@ const (
 
 // withDefaults returns cfg with its defaults, or all its errors joined.
 func (cfg Config) withDefaults() (Config, error) {
-	err := errors.Join(cfg.Budgets.setDefaults(), cfg.check())
+	err := errors.Join(cfg.Limits.setDefaults(), cfg.check())
 	if cfg.Remember == 0 {
 		cfg.Remember = defaultRemember
 	}
@@ -101,9 +101,9 @@ func (cfg *Config) check() error {
 }
 
 // setDefaults replaces zero limits by their defaults and returns the errors of the others.
-func (have *Budgets) setDefaults() error {
+func (have *Limits) setDefaults() error {
 	var errs []error
-	def := DefaultBudgets()
+	def := DefaultLimits()
 	for _, l := range []struct {
 		name string
 		have *Limit
@@ -130,17 +130,17 @@ func (have *Budgets) setDefaults() error {
 
 func (l Limit) check(name string) error {
 	if l.Burst < 1 || l.Burst > budget.MaxBurst {
-		return fmt.Errorf("throttle: Budgets.%s.Burst is %d; give it 1 to %d guesses", name, l.Burst, budget.MaxBurst)
+		return fmt.Errorf("throttle: Limits.%s.Burst is %d; give it 1 to %d guesses", name, l.Burst, budget.MaxBurst)
 	}
 	if longest := budget.MaxSpan / time.Duration(l.Burst); l.Every < budget.MinEvery || l.Every > longest {
-		return fmt.Errorf("throttle: Budgets.%s.Every is %v; give it %v to %v", name, l.Every, budget.MinEvery, longest)
+		return fmt.Errorf("throttle: Limits.%s.Every is %v; give it %v to %v", name, l.Every, budget.MinEvery, longest)
 	}
 	return nil
 }
 
 // checkNesting returns an error if a wider budget is smaller than a narrower one that draws on it,
 // because the narrower one would then have no effect.
-func (have *Budgets) checkNesting() error {
+func (have *Limits) checkNesting() error {
 	var errs []error
 	for _, c := range []struct {
 		narrow, wide    string
@@ -152,11 +152,11 @@ func (have *Budgets) checkNesting() error {
 		{"Network", "Site", have.Network, have.Site, "one network would exhaust its site"},
 	} {
 		if c.wider.Burst < c.narrower.Burst {
-			errs = append(errs, fmt.Errorf("throttle: Budgets.%s.Burst is %d, below Budgets.%s.Burst of %d: %s; raise it or lower the other",
+			errs = append(errs, fmt.Errorf("throttle: Limits.%s.Burst is %d, below Limits.%s.Burst of %d: %s; raise it or lower the other",
 				c.wide, c.wider.Burst, c.narrow, c.narrower.Burst, c.why))
 		}
 		if c.wider.Every > c.narrower.Every {
-			errs = append(errs, fmt.Errorf("throttle: Budgets.%s.Every is %v, longer than Budgets.%s.Every of %v: %s; shorten it or lengthen the other",
+			errs = append(errs, fmt.Errorf("throttle: Limits.%s.Every is %v, longer than Limits.%s.Every of %v: %s; shorten it or lengthen the other",
 				c.wide, c.wider.Every, c.narrow, c.narrower.Every, c.why))
 		}
 	}

@@ -51,7 +51,7 @@ func (o *oracle) count() int {
 type house struct {
 	t *testing.T
 	*oracle
-	*throttle.Guesses
+	*throttle.Budgets
 	engine *verify.Engine
 }
 
@@ -60,16 +60,16 @@ func newHouse(t *testing.T, cfg throttle.Config, users map[string]string) *house
 	if cfg.Store == nil {
 		cfg.Store = newMemory(t, throttle.MemoryConfig{Bytes: 1 << 20})
 	}
-	h := &house{t: t, oracle: &oracle{users: users}, Guesses: newGuesses(t, cfg)}
+	h := &house{t: t, oracle: &oracle{users: users}, Budgets: newGuesses(t, cfg)}
 	var err error
-	h.engine, err = verify.New(verify.Config{Verifier: h.oracle, Throttle: h.Guesses})
+	h.engine, err = verify.New(verify.Config{Verifier: h.oracle, Throttle: h.Budgets})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return h
 }
 
-func newGuesses(t testing.TB, cfg throttle.Config) *throttle.Guesses {
+func newGuesses(t testing.TB, cfg throttle.Config) *throttle.Budgets {
 	t.Helper()
 	g, err := throttle.New(cfg)
 	if err != nil {
@@ -246,7 +246,7 @@ func TestOfAHundredAtOnceFiveAreHashed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		five := throttle.Limit{Burst: 5, Every: time.Hour}
-		h := newHouse(t, throttle.Config{Budgets: throttle.Budgets{NewPair: five}}, everybody(0))
+		h := newHouse(t, throttle.Config{Limits: throttle.Limits{NewPair: five}}, everybody(0))
 		start := time.Now()
 		var wg sync.WaitGroup
 		var mu sync.Mutex

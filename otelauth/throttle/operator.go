@@ -65,17 +65,17 @@ func (a Act) check() error {
 }
 
 // Deny refuses all guesses of a subject, right or wrong, also those that a cache would recognise. It holds in this process.
-func (t *Guesses) Deny(ctx context.Context, s Subject, a Act) error {
+func (t *Budgets) Deny(ctx context.Context, s Subject, a Act) error {
 	return t.rule(ctx, s, a, true)
 }
 
 // Allow lets a subject guess without price or bound: for a network that tests, say. It holds in this process. A rule about the same
 // subject is replaced.
-func (t *Guesses) Allow(ctx context.Context, s Subject, a Act) error {
+func (t *Budgets) Allow(ctx context.Context, s Subject, a Act) error {
 	return t.rule(ctx, s, a, false)
 }
 
-func (t *Guesses) rule(ctx context.Context, s Subject, a Act, denied bool) error {
+func (t *Budgets) rule(ctx context.Context, s Subject, a Act, denied bool) error {
 	s, err := s.check()
 	if err = errors.Join(err, a.check()); err != nil {
 		return err
@@ -113,7 +113,7 @@ func (t *Guesses) rule(ctx context.Context, s Subject, a Act, denied bool) error
 }
 
 // Revoke ends the rule about a subject, if there is one.
-func (t *Guesses) Revoke(ctx context.Context, s Subject, a Act) error {
+func (t *Budgets) Revoke(ctx context.Context, s Subject, a Act) error {
 	s, err := s.check()
 	if err = errors.Join(err, a.check()); err != nil {
 		return err
@@ -131,7 +131,7 @@ func (t *Guesses) Revoke(ctx context.Context, s Subject, a Act) error {
 }
 
 // Rules returns the rules in force, the newest first.
-func (t *Guesses) Rules() []Rule {
+func (t *Budgets) Rules() []Rule {
 	set := t.rules.load()
 	if set == nil {
 		return nil
@@ -152,7 +152,7 @@ func (t *Guesses) Rules() []Rule {
 
 // Clear fills the budget of a subject: with an account and a network that of the pair alone, otherwise that of the account or
 // of the network; a network shorter than /32 or /64 is a site. What is on its way stays so. With a shared Store it holds everywhere.
-func (t *Guesses) Clear(ctx context.Context, s Subject, a Act) error {
+func (t *Budgets) Clear(ctx context.Context, s Subject, a Act) error {
 	s, err := s.check()
 	if err = errors.Join(err, a.check()); err != nil {
 		return err
@@ -187,7 +187,7 @@ func (t *Guesses) Clear(ctx context.Context, s Subject, a Act) error {
 }
 
 // budgetOf returns which budget a subject names.
-func (t *Guesses) budgetOf(s Subject) (budget.Key, budget.Kind, error) {
+func (t *Budgets) budgetOf(s Subject) (budget.Key, budget.Kind, error) {
 	isNetwork := s.Network == clientip.Network(s.Network.Addr())
 	switch {
 	case s.Account != "" && !s.Network.IsValid():
@@ -203,7 +203,7 @@ func (t *Guesses) budgetOf(s Subject) (budget.Key, budget.Kind, error) {
 }
 
 // changed tells what an operator did.
-func (t *Guesses) changed(ctx context.Context, verb string, s Subject, a Act, end string) {
+func (t *Budgets) changed(ctx context.Context, verb string, s Subject, a Act, end string) {
 	n := attempt.Notice{
 		Kind: attempt.ThrottleChanged, Time: t.cfg.Now(), Network: s.Network,
 		Actor: attempt.Text(a.By, maxActBytes), Why: attempt.Text(a.Why, maxActBytes),
@@ -290,7 +290,7 @@ func (e Explanation) String() string {
 }
 
 // Explain says whether a subject is refused, by which budget or rule, and until when. It changes nothing.
-func (t *Guesses) Explain(ctx context.Context, s Subject) (Explanation, error) {
+func (t *Budgets) Explain(ctx context.Context, s Subject) (Explanation, error) {
 	s, err := s.check()
 	if err != nil {
 		return Explanation{}, err
@@ -301,7 +301,7 @@ func (t *Guesses) Explain(ctx context.Context, s Subject) (Explanation, error) {
 	b := t.bill(&g)
 	if s.Account == "" {
 		b.Charges[budget.Pair], b.Charges[budget.Account] = budget.Charge{}, budget.Charge{}
-		if l := t.cfg.Budgets.Requests; l != (Limit{}) {
+		if l := t.cfg.Limits.Requests; l != (Limit{}) {
 			b.Charges[budget.Requests] = charge(t.keys.network(budget.Requests, budget.Key{}, s.Network), l)
 		}
 	}
@@ -346,11 +346,11 @@ func (t *Guesses) Explain(ctx context.Context, s Subject) (Explanation, error) {
 }
 
 // reserveOf reports whether a pair is known, and what is left of its reserve then.
-func (t *Guesses) reserveOf(ctx context.Context, g *Guess) (known bool, left Standing, err error) {
+func (t *Budgets) reserveOf(ctx context.Context, g *Guess) (known bool, left Standing, err error) {
 	account := t.keys.account(g.Account)
 	for _, k := range [...]budget.Key{t.keys.network(budget.Pair, account, g.Network), t.keys.network(pairReserve, account, g.Network)} {
-		b := t.blank(t.cfg.Budgets.KnownPair)
-		b.Charges[budget.Pair] = charge(k, t.cfg.Budgets.KnownPair)
+		b := t.blank(t.cfg.Limits.KnownPair)
+		b.Charges[budget.Pair] = charge(k, t.cfg.Limits.KnownPair)
 		v, err := t.store.Look(ctx, b)
 		if err != nil {
 			return false, left, fmt.Errorf("throttle: the budgets cannot be read: %w", err)
@@ -358,7 +358,7 @@ func (t *Guesses) reserveOf(ctx context.Context, g *Guess) (known bool, left Sta
 		if known = known || v.Known; !known {
 			return false, left, nil
 		}
-		left = standing(budget.Pair, t.cfg.Budgets.KnownPair, v.Budgets[budget.Pair])
+		left = standing(budget.Pair, t.cfg.Limits.KnownPair, v.Budgets[budget.Pair])
 	}
 	return known, left, nil
 }

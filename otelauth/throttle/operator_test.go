@@ -27,18 +27,18 @@ func subject(account, network string) throttle.Subject {
 }
 
 // desk is a throttle with an operator before it.
-func desk(t *testing.T, budgets throttle.Budgets) (*throttle.Guesses, *clock, *notices) {
+func desk(t *testing.T, budgets throttle.Limits) (*throttle.Budgets, *clock, *notices) {
 	t.Helper()
 	c, told := newClock(), &notices{}
 	m := newMemory(t, throttle.MemoryConfig{Bytes: 1 << 20, Elapsed: c.Elapsed, Now: c.Now})
 	return newGuesses(t, throttle.Config{
-		Store: m, Budgets: budgets, Elapsed: c.Elapsed, Now: c.Now, Notice: told.Notice, Identify: func(n string) string { return "h:" + n },
+		Store: m, Limits: budgets, Elapsed: c.Elapsed, Now: c.Now, Notice: told.Notice, Identify: func(n string) string { return "h:" + n },
 	}), c, told
 }
 
 func TestListAndExplain(t *testing.T) {
 	t.Parallel()
-	th, c, _ := desk(t, throttle.Budgets{})
+	th, c, _ := desk(t, throttle.Limits{})
 	for i := range 15 {
 		wrong(t, th, guess("alice", fmt.Sprint(i), office))
 	}
@@ -98,7 +98,7 @@ func TestListAndExplain(t *testing.T) {
 
 func TestClear(t *testing.T) {
 	t.Parallel()
-	th, _, told := desk(t, throttle.Budgets{})
+	th, _, told := desk(t, throttle.Limits{})
 	for i := range 12 {
 		wrong(t, th, guess("alice", fmt.Sprint(i), office))
 	}
@@ -160,7 +160,7 @@ func TestClear(t *testing.T) {
 
 func TestAllowAndDeny(t *testing.T) {
 	t.Parallel()
-	th, c, told := desk(t, throttle.Budgets{})
+	th, c, told := desk(t, throttle.Limits{})
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -228,7 +228,7 @@ func TestAllowAndDeny(t *testing.T) {
 
 func TestActsThatAreRefused(t *testing.T) {
 	t.Parallel()
-	th, _, told := desk(t, throttle.Budgets{})
+	th, _, told := desk(t, throttle.Limits{})
 	ctx := t.Context()
 	for _, c := range []struct {
 		err  error
@@ -259,7 +259,7 @@ func TestActsThatAreRefused(t *testing.T) {
 func TestCasesAreBounded(t *testing.T) {
 	t.Parallel()
 	one := throttle.Limit{Burst: 1, Every: time.Hour}
-	th, c, _ := desk(t, throttle.Budgets{NewPair: one})
+	th, c, _ := desk(t, throttle.Limits{NewPair: one})
 	for i := range 2 * throttle.MaxCases {
 		name := fmt.Sprint("user", i)
 		wrong(t, th, guess(name, "a", host(i%60000)))

@@ -41,7 +41,7 @@ func (n *notices) all() []attempt.Notice {
 }
 
 // process is one life of a service: its clock starts anew, its wall clock goes on.
-func process(t *testing.T, file string, wall time.Time, told *notices) (*throttle.Guesses, *throttle.Memory, *clock) {
+func process(t *testing.T, file string, wall time.Time, told *notices) (*throttle.Budgets, *throttle.Memory, *clock) {
 	t.Helper()
 	c := newClock()
 	c.wall = wall

@@ -30,7 +30,7 @@ func newGuarded(t *testing.T, clock *manual, shared throttle.Store) *guarded {
 	elapsed := func() time.Duration { return clock.now().Sub(time.Unix(0, 0)) }
 	th, err := throttle.New(throttle.Config{
 		Store: shared, Key: make([]byte, 32), Elapsed: elapsed, Now: clock.now,
-		Budgets: throttle.Budgets{Network: networkBudget},
+		Limits: throttle.Limits{Network: networkBudget},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -63,7 +63,7 @@ func show(res attempt.Result) shown { return shown{res.Outcome, res.RetryAfter, 
 // time of a hash. Wrong passwords that are sent again are no exception.
 func TestAKnownPairDoesNotShow(t *testing.T) {
 	t.Parallel()
-	budgets := throttle.DefaultBudgets()
+	budgets := throttle.DefaultLimits()
 	var want []shown
 	for _, name := range []string{"nobody", "bob", "alice"} {
 		g := newGuarded(t, &manual{t: time.Unix(1000, 0)}, nil)

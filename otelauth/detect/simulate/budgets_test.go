@@ -28,7 +28,7 @@ func noRules() (off []string) {
 // addresses, a fleet with a stale secret, forgotten passwords and clients that keep an old one among them.
 func TestHonestPeopleAreNotKeptOut(t *testing.T) {
 	t.Parallel()
-	s := simulate.Scenario{Seed: 13, Off: noRules(), Throttle: simulate.Budgets(throttle.Budgets{})}
+	s := simulate.Scenario{Seed: 13, Off: noRules(), Throttle: simulate.Budgets(throttle.Limits{})}
 	if testkit.Race {
 		s.Users, s.Days = 1500, 3
 	}
@@ -44,7 +44,7 @@ func TestSharedAddressesAreShared(t *testing.T) {
 	keptOut := func(shared int) int {
 		r := run(t, simulate.Scenario{
 			Seed: 14, Users: 1500, Days: 3, SharedPercent: shared, Off: noRules(),
-			Throttle: simulate.Budgets(throttle.Budgets{NewPair: one, Network: one}),
+			Throttle: simulate.Budgets(throttle.Limits{NewPair: one, Network: one}),
 		})
 		return r.KeptOutUsers
 	}
@@ -55,7 +55,7 @@ func TestSharedAddressesAreShared(t *testing.T) {
 
 func TestBudgetsThatContradictThemselves(t *testing.T) {
 	t.Parallel()
-	s := simulate.Scenario{Users: 10, Days: 1, Throttle: simulate.Budgets(throttle.Budgets{Account: throttle.Limit{Burst: -1}})}
+	s := simulate.Scenario{Users: 10, Days: 1, Throttle: simulate.Budgets(throttle.Limits{Account: throttle.Limit{Burst: -1}})}
 	if _, err := simulate.Run(t.Context(), s); err == nil {
 		t.Error("a negative budget makes sense")
 	}
@@ -65,7 +65,7 @@ func ExampleBudgets() {
 	report, err := simulate.Run(context.Background(), simulate.Scenario{
 		Seed: 1, Users: 100, Days: 3,
 		// What PCI DSS asks for: how many of 100 users does it keep out at least once?
-		Throttle: simulate.Budgets(throttle.Budgets{
+		Throttle: simulate.Budgets(throttle.Limits{
 			NewPair:   throttle.Limit{Burst: 5, Every: time.Hour},
 			KnownPair: throttle.Limit{Burst: 5, Every: time.Hour},
 			Account:   throttle.Limit{Burst: 10, Every: 30 * time.Minute},

@@ -91,7 +91,7 @@ func TestReach(t *testing.T) {
 func TestHonest(t *testing.T) {
 	t.Parallel()
 	for _, seed := range seeds(8, 9) {
-		s := simulate.Scenario{Seed: seed, Users: 1500, Throttle: simulate.Budgets(throttle.Budgets{})}
+		s := simulate.Scenario{Seed: seed, Users: 1500, Throttle: simulate.Budgets(throttle.Limits{})}
 		if testkit.Race {
 			s.Days = 3
 		}
@@ -221,7 +221,7 @@ func TestWriteTable(t *testing.T) {
 func BenchmarkHonest(b *testing.B) {
 	high, keptOut, attempts := 0, 0, 0
 	for seed := uint64(100); b.Loop(); seed++ {
-		r, err := simulate.Run(b.Context(), simulate.Scenario{Seed: seed, Throttle: simulate.Budgets(throttle.Budgets{})})
+		r, err := simulate.Run(b.Context(), simulate.Scenario{Seed: seed, Throttle: simulate.Budgets(throttle.Limits{})})
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -70,7 +70,7 @@ func runGateway(addr string) error {
 	}
 	defer func() { _ = s.Close() }()
 	wide := throttle.Limit{Burst: budget.MaxBurst, Every: time.Second}
-	th, err := throttle.New(throttle.Config{Store: s, Key: budgettest.StormKey(), Budgets: throttle.Budgets{
+	th, err := throttle.New(throttle.Config{Store: s, Key: budgettest.StormKey(), Limits: throttle.Limits{
 		NewPair: throttle.Limit{Burst: wrongBudget, Every: time.Hour}, Network: wide, Site: wide,
 	}})
 	if err != nil {

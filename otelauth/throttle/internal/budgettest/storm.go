@@ -69,9 +69,9 @@ func insist(ctx context.Context, th throttle.Throttle, g throttle.Guess) (grante
 }
 
 // StormBudgets are budgets of 5 guesses that do not come back while a test runs.
-func StormBudgets() throttle.Budgets {
+func StormBudgets() throttle.Limits {
 	five := throttle.Limit{Burst: 5, Every: time.Hour}
-	return throttle.Budgets{NewPair: five, KnownPair: five, Account: five, Network: five, Site: five}
+	return throttle.Limits{NewPair: five, KnownPair: five, Account: five, Network: five, Site: five}
 }
 
 // StormKey is the Config.Key with which processes of one Storm share their budgets.
@@ -89,7 +89,7 @@ func storm(t *testing.T, h Harness) {
 		if i > 0 && h.Peer != nil {
 			s = h.Peer(t)
 		}
-		th, err := throttle.New(throttle.Config{Store: s, Key: StormKey(), Budgets: StormBudgets()})
+		th, err := throttle.New(throttle.Config{Store: s, Key: StormKey(), Limits: StormBudgets()})
 		if err != nil {
 			t.Fatal(err)
 		}

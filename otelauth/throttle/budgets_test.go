@@ -21,7 +21,7 @@ import (
 // An hour by the wall clock, either way, changes no budget, no known pair and no wait.
 func TestAWallClockThatJumps(t *testing.T) {
 	t.Parallel()
-	th, c, _ := desk(t, throttle.Budgets{})
+	th, c, _ := desk(t, throttle.Limits{})
 	owner := guess("alice", "right", home)
 	settle(t, th, owner, throttle.Right)
 	for i := range 100 {
@@ -49,7 +49,7 @@ func TestAWallClockThatJumps(t *testing.T) {
 // Names are hashed as they are: no octet ends one, no length breaks one, and no two share a budget.
 func TestNamesOfAllKinds(t *testing.T) {
 	t.Parallel()
-	th, _, _ := desk(t, throttle.Budgets{})
+	th, _, _ := desk(t, throttle.Limits{})
 	long := strings.Repeat("x", 64<<10)
 	names := []string{"", "a", "a\x00", "a\x00b", "\x00a", "a\x00\x00", "\xff\xfe", long, long + "y", long[:len(long)-1], long[:239], long[:240]}
 	for _, name := range names {
@@ -78,7 +78,7 @@ func TestSites(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			th, _, _ := desk(t, throttle.Budgets{})
+			th, _, _ := desk(t, throttle.Limits{})
 			granted := 0
 			for i := range 5000 {
 				if wrong(t, th, guess(fmt.Sprint("user", i), "spray", network(i))) == throttle.Granted {
@@ -98,13 +98,13 @@ func TestSites(t *testing.T) {
 func TestTheRequestBudget(t *testing.T) {
 	t.Parallel()
 	network := netip.MustParsePrefix(home)
-	off, _, _ := desk(t, throttle.Budgets{})
+	off, _, _ := desk(t, throttle.Limits{})
 	for range 10_000 {
 		if d, err := off.Arrive(t.Context(), network); err != nil || d.Verdict != throttle.Granted {
 			t.Fatalf("off by default, and yet: %+v, %v", d, err)
 		}
 	}
-	th, c, _ := desk(t, throttle.Budgets{Requests: throttle.Limit{Burst: 3, Every: time.Second}})
+	th, c, _ := desk(t, throttle.Limits{Requests: throttle.Limit{Burst: 3, Every: time.Second}})
 	granted := 0
 	for range 10 {
 		d, err := th.Arrive(t.Context(), network)
@@ -164,7 +164,7 @@ func TestAStoreThatFails(t *testing.T) {
 	down := errors.New("store: down")
 	c := newClock()
 	s := &broken{Store: newMemory(t, throttle.MemoryConfig{Bytes: 1 << 20, Elapsed: c.Elapsed}), err: down}
-	th := newGuesses(t, throttle.Config{Store: s, Elapsed: c.Elapsed, Budgets: throttle.Budgets{Requests: throttle.Limit{Burst: 1, Every: time.Hour}}})
+	th := newGuesses(t, throttle.Config{Store: s, Elapsed: c.Elapsed, Limits: throttle.Limits{Requests: throttle.Limit{Burst: 1, Every: time.Hour}}})
 	g := guess("alice", "right", home)
 	for range 3 {
 		if d, err := th.Spend(t.Context(), g); !errors.Is(err, down) || d.Verdict == throttle.Granted {
@@ -188,7 +188,7 @@ func TestAStoreThatFails(t *testing.T) {
 // A repeat that is refused leaves nothing behind that would make it free later.
 func TestARefusedRepeatIsOver(t *testing.T) {
 	t.Parallel()
-	th, c, _ := desk(t, throttle.Budgets{})
+	th, c, _ := desk(t, throttle.Limits{})
 	for i := range 10 {
 		wrong(t, th, guess("alice", fmt.Sprint(i), office))
 	}
@@ -207,7 +207,7 @@ func TestARefusedRepeatIsOver(t *testing.T) {
 // One credential by very many at once, settled in all ways, leaves nothing behind.
 func TestSharedFlights(t *testing.T) {
 	t.Parallel()
-	th, _, _ := desk(t, throttle.Budgets{})
+	th, _, _ := desk(t, throttle.Limits{})
 	var wg sync.WaitGroup
 	for i := range 64 {
 		wg.Go(func() {
@@ -233,7 +233,7 @@ func TestSharedFlights(t *testing.T) {
 }
 
 func TestExhaustedAllocatesNothing(t *testing.T) {
-	th, _, _ := desk(t, throttle.Budgets{})
+	th, _, _ := desk(t, throttle.Limits{})
 	owner, stranger := guess("alice", "right", home), guess("bob", "right", office)
 	settle(t, th, owner, throttle.Right)
 	for i := range 100 {
