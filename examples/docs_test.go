@@ -184,7 +184,7 @@ func TestDocsRules(t *testing.T) {
 	}
 
 	want, got = nil, nil
-	budgets := reflect.ValueOf(throttle.DefaultBudgets())
+	budgets := reflect.ValueOf(throttle.DefaultLimits())
 	for field, v := range budgets.Fields() {
 		limit := "none"
 		if l := v.Interface().(throttle.Limit); l != (throttle.Limit{}) {
@@ -200,10 +200,10 @@ func TestDocsRules(t *testing.T) {
 	}
 
 	// A test of package throttle measures what its doc comment promises.
-	documented := strings.Join(strings.Fields(fromRoot(t, "otelauth/throttle/defaults.go")), " ")
+	documented := strings.Join(strings.Fields(fromRoot(t, "otelauth/throttle/limits.go")), " ")
 	for _, row := range rows(t, text, "from", "first day", "each further day") {
 		if line := strings.Join(row, " "); !strings.Contains(documented, " "+line+" ") {
-			t.Errorf("otelauth/throttle/defaults.go does not contain %q", line)
+			t.Errorf("otelauth/throttle/limits.go does not contain %q", line)
 		}
 	}
 }

@@ -172,7 +172,7 @@ func TestReadmeTuned(t *testing.T) {
 	users := &verify.Static{Hashes: map[string]string{"alice": wonderland}}
 
 	half, whole := throttle.Limit{Burst: 5, Every: time.Hour}, throttle.Limit{Burst: 10, Every: 30 * time.Minute}
-	guesses, err := throttle.New(throttle.Config{Budgets: throttle.Budgets{NewPair: half, KnownPair: half, Account: whole}})
+	guesses, err := throttle.New(throttle.Config{Limits: throttle.Limits{NewPair: half, KnownPair: half, Account: whole}})
 	check(err) // not in the README
 	mw, err := otelauth.New(otelauth.Config{
 		Accounts: users,

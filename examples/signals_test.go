@@ -304,7 +304,7 @@ func budgets(t *testing.T, rec *otelauthtest.Recorder) {
 		t.Fatal(err)
 	}
 	memory, err := throttle.NewMemory(throttle.MemoryConfig{
-		Bytes: throttle.MinMemoryBytes, SnapshotFile: broken, SnapshotKey: key, Notice: events.Notice,
+		Bytes: 1 << 20, SnapshotFile: broken, SnapshotKey: key, Notice: events.Notice,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -112,7 +112,7 @@ func (m *Middleware) ownGate(cfg *Config) *verify.Gate {
 
 // ownBudgets returns the budgets of a Middleware whose Config sets none. They keep the clock with
 // which they were created.
-func (m *Middleware) ownBudgets(key IdentityKey, now func() time.Time) (*throttle.Guesses, error) {
+func (m *Middleware) ownBudgets(key IdentityKey, now func() time.Time) (*throttle.Budgets, error) {
 	if m.budgets != nil {
 		return m.budgets, nil
 	}

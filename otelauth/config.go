@@ -50,8 +50,8 @@ type Config struct {
 	// IdentityKey keys user.hash. Default: a random key for this process, and one event that
 	// reports it; hashes of two processes then differ.
 	IdentityKey IdentityKey
-	// Throttle keeps the budgets for wrong guesses. Default: throttle.Guesses with
-	// throttle.DefaultBudgets in memory, see [Middleware.Budgets]. Package redisstore shares budgets
+	// Throttle keeps the budgets for wrong guesses. Default: throttle.Budgets with
+	// throttle.DefaultLimits in memory, see [Middleware.Budgets]. Package redisstore shares budgets
 	// between processes. throttle.DangerouslyNone verifies every guess: only the cost of the hash
 	// slows an attacker down.
 	Throttle throttle.Throttle

@@ -34,7 +34,7 @@ func TestGuessesAreChargedByDefault(t *testing.T) {
 	if w := s.do(from(t, home, "alice", "wonderland")); w.Code != 200 {
 		t.Fatalf("the owner: %d", w.Code)
 	}
-	budget := throttle.DefaultBudgets().NewPair.Burst
+	budget := throttle.DefaultLimits().NewPair.Burst
 	for i := range budget + 5 {
 		w := s.do(from(t, away, "alice", fmt.Sprint("guess", i)))
 		want := 401
@@ -77,9 +77,9 @@ func TestGuessesAreChargedByDefault(t *testing.T) {
 
 func TestRequestsWithoutCredentialsCanHaveABudget(t *testing.T) {
 	t.Parallel()
-	budgets := throttle.DefaultBudgets()
+	budgets := throttle.DefaultLimits()
 	budgets.Requests = throttle.Limit{Burst: 2, Every: time.Hour}
-	th, err := throttle.New(throttle.Config{Budgets: budgets})
+	th, err := throttle.New(throttle.Config{Limits: budgets})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -205,7 +205,7 @@ func TestTheInjectedClockReachesTheBudgets(t *testing.T) {
 	s := newService(t, otelauth.Config{Now: clock.Now}, nil)
 	const away = "198.51.100.9"
 	try := func(pass string) int { return s.do(from(t, away, "alice", pass)).Code }
-	for i := range throttle.DefaultBudgets().NewPair.Burst {
+	for i := range throttle.DefaultLimits().NewPair.Burst {
 		if code := try(fmt.Sprint("guess", i)); code != 401 {
 			t.Fatalf("guess %d: %d", i, code)
 		}

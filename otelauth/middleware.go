@@ -29,7 +29,7 @@ type Middleware struct {
 	// Created when first needed and kept through every Reconfigure.
 	gate         *verify.Gate
 	randomKey    IdentityKey
-	budgets      *throttle.Guesses
+	budgets      *throttle.Budgets
 	detector     *detect.Detector
 	stopDetector func() // returns after the detector has reported its last detections; nil: not running
 }
@@ -75,14 +75,14 @@ func (m *Middleware) startDetector() {
 
 // Budgets returns the budgets that the Middleware created, for an operator to inspect and change;
 // nil when Config.Throttle is set.
-func (m *Middleware) Budgets() *throttle.Guesses {
+func (m *Middleware) Budgets() *throttle.Budgets {
 	c := m.current.Load()
 	if c == nil {
 		return nil
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if own, ok := c.cfg.Throttle.(*throttle.Guesses); ok && own == m.budgets {
+	if own, ok := c.cfg.Throttle.(*throttle.Budgets); ok && own == m.budgets {
 		return own
 	}
 	return nil

@@ -133,7 +133,7 @@ func TestThrottled(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := start(t)
-			for i := range throttle.DefaultBudgets().NewPair.Burst {
+			for i := range throttle.DefaultLimits().NewPair.Burst {
 				if got := s.do(t, "guesser", "GET", "/orders", fmt.Sprintf("alice:canary-%d", i)); got.status != 401 {
 					t.Fatalf("guess %d: %d", i, got.status)
 				}

@@ -41,7 +41,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	s := simulate.Scenario{Seed: *seed, Users: *users, Days: *days}
 	if *budgets {
-		s.Throttle = simulate.Budgets(throttle.Budgets{})
+		s.Throttle = simulate.Budgets(throttle.Limits{})
 	}
 	honest, err := simulate.Run(ctx, s)
 	if err != nil {

@@ -28,7 +28,7 @@ func noRules() (off []string) {
 func TestHonestPeopleAreNotKeptOut(t *testing.T) {
 	t.Parallel()
 	s := simulate.Scenario{
-		Seed: 13, Users: throttledUsers, Days: throttledDays, Off: noRules(), Throttle: simulate.Budgets(throttle.Budgets{}),
+		Seed: 13, Users: throttledUsers, Days: throttledDays, Off: noRules(), Throttle: simulate.Budgets(throttle.Limits{}),
 	}
 	if r := run(t, s); r.KeptOut != 0 || r.KeptOutUsers != 0 || r.Guesses == 0 {
 		t.Errorf("%d users kept out, %d times, by %d wrong guesses", r.KeptOutUsers, r.KeptOut, r.Guesses)
@@ -43,7 +43,7 @@ func TestSharedAddressesAreShared(t *testing.T) {
 	keptOut := func(shared int) int {
 		r := run(t, simulate.Scenario{
 			Seed: 14, Users: 800, Days: 3, SharedPercent: shared, Off: noRules(),
-			Throttle: simulate.Budgets(throttle.Budgets{NewPair: one, Network: one}),
+			Throttle: simulate.Budgets(throttle.Limits{NewPair: one, Network: one}),
 		})
 		return r.KeptOutUsers
 	}
@@ -54,7 +54,7 @@ func TestSharedAddressesAreShared(t *testing.T) {
 
 func TestBudgetsThatContradictThemselves(t *testing.T) {
 	t.Parallel()
-	s := simulate.Scenario{Users: 10, Days: 1, Throttle: simulate.Budgets(throttle.Budgets{Account: throttle.Limit{Burst: -1}})}
+	s := simulate.Scenario{Users: 10, Days: 1, Throttle: simulate.Budgets(throttle.Limits{Account: throttle.Limit{Burst: -1}})}
 	if _, err := simulate.Run(t.Context(), s); err == nil {
 		t.Error("Run accepts a negative budget")
 	}
@@ -64,7 +64,7 @@ func ExampleBudgets() {
 	report, err := simulate.Run(context.Background(), simulate.Scenario{
 		Seed: 1, Users: 100, Days: 3,
 		// The limits of PCI DSS: how many of 100 users do they keep out at least once?
-		Throttle: simulate.Budgets(throttle.Budgets{
+		Throttle: simulate.Budgets(throttle.Limits{
 			NewPair:   throttle.Limit{Burst: 5, Every: time.Hour},
 			KnownPair: throttle.Limit{Burst: 5, Every: time.Hour},
 			Account:   throttle.Limit{Burst: 10, Every: 30 * time.Minute},

@@ -88,7 +88,7 @@ func TestReach(t *testing.T) {
 func TestHonest(t *testing.T) {
 	t.Parallel()
 	for _, seed := range honestSeeds {
-		s := simulate.Scenario{Seed: seed, Users: honestUsers, Days: honestDays, Throttle: simulate.Budgets(throttle.Budgets{})}
+		s := simulate.Scenario{Seed: seed, Users: honestUsers, Days: honestDays, Throttle: simulate.Budgets(throttle.Limits{})}
 		r := run(t, s)
 		if r.KeptOut != 0 {
 			t.Errorf("seed %d: %d users kept out", seed, r.KeptOutUsers)
@@ -215,7 +215,7 @@ func TestWriteTable(t *testing.T) {
 func BenchmarkHonest(b *testing.B) {
 	high, keptOut, attempts := 0, 0, 0
 	for seed := uint64(100); b.Loop(); seed++ {
-		r, err := simulate.Run(b.Context(), simulate.Scenario{Seed: seed, Throttle: simulate.Budgets(throttle.Budgets{})})
+		r, err := simulate.Run(b.Context(), simulate.Scenario{Seed: seed, Throttle: simulate.Budgets(throttle.Limits{})})
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -35,16 +35,19 @@ var arrows = []struct {
 	{"otelauth/credential", []string{"otelauth/attempt"}, nil},
 	{"otelauth/clientip", []string{"otelauth/attempt"}, nil},
 	{"otelauth/internal/pathform", nil, []string{"golang.org/x/text"}},
-	{"otelauth/throttle", []string{"otelauth/attempt", "otelauth/credential", "otelauth/clientip"}, nil},
+	{"otelauth/throttle/internal/budget", nil, nil},
+	{"otelauth/throttle", []string{
+		"otelauth/attempt", "otelauth/credential", "otelauth/clientip", "otelauth/throttle/internal/budget",
+	}, nil},
 	{"otelauth/verify", []string{
-		"otelauth/attempt", "otelauth/credential", "otelauth/clientip", "otelauth/throttle", "otelauth/verify/password",
+		"otelauth/attempt", "otelauth/credential", "otelauth/clientip", "otelauth/throttle", "otelauth/throttle/internal/budget", "otelauth/verify/password",
 	}, mac},
 	{"otelauth/verify/password", []string{"otelauth/attempt", "otelauth/credential"}, hashes},
 	{"otelauth/verify/htpasswd", []string{
-		"otelauth/attempt", "otelauth/credential", "otelauth/clientip", "otelauth/throttle", "otelauth/verify", "otelauth/verify/password",
+		"otelauth/attempt", "otelauth/credential", "otelauth/clientip", "otelauth/throttle", "otelauth/throttle/internal/budget", "otelauth/verify", "otelauth/verify/password",
 	}, append([]string{"github.com/fsnotify/fsnotify"}, mac...)},
-	{"otelauth/verify/sqlstore", []string{ // and no driver, which the program chooses
-		"otelauth/attempt", "otelauth/credential", "otelauth/clientip", "otelauth/throttle", "otelauth/verify", "otelauth/verify/password",
+	{"otelauth/verify/sqlstore", []string{ // and no driver: the program chooses
+		"otelauth/attempt", "otelauth/credential", "otelauth/clientip", "otelauth/throttle", "otelauth/throttle/internal/budget", "otelauth/verify", "otelauth/verify/password",
 	}, mac},
 	{"spans", []string{"otelauth/attempt", "otelauth/semconv"}, api},
 	{"metrics", []string{"otelauth/attempt", "otelauth/semconv"}, otelhttp},

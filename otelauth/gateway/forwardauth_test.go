@@ -273,7 +273,7 @@ func TestForwardAuthThrottled(t *testing.T) {
 	t.Parallel()
 	for _, f := range proxies {
 		s := asks(t, f, nil)
-		budget := throttle.DefaultBudgets().NewPair.Burst
+		budget := throttle.DefaultLimits().NewPair.Burst
 		for i := range budget {
 			_, _ = s.do(t, s.ask(t, f, http.MethodGet, "/orders/7", "alice", fmt.Sprint("wrong", i)))
 		}

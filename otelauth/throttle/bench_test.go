@@ -85,7 +85,7 @@ func BenchmarkSpendAndSettle(b *testing.B) {
 		how  throttle.Settlement
 	}{{"right", throttle.Right}, {"wrong", throttle.Wrong}} {
 		b.Run(s.name, func(b *testing.B) {
-			th := newGuesses(b, throttle.Config{Budgets: throttle.Budgets{
+			th := newGuesses(b, throttle.Config{Limits: throttle.Limits{
 				NewPair:   throttle.Limit{Burst: 50, Every: time.Millisecond},
 				KnownPair: throttle.Limit{Burst: 50, Every: time.Millisecond},
 				Account:   throttle.Limit{Burst: 50, Every: time.Millisecond},

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
 )
 
 // Case is a budget that refused somebody: what an operator is shown of a throttle at work.
@@ -25,18 +27,18 @@ type Case struct {
 	// Until is when the budget held one guess again, as told to the last one.
 	Until time.Time
 
-	key   Key
+	key   budget.Key
 	until time.Duration
 }
 
-// MaxCases bounds the cases remembered, about 300 bytes each. A new one takes the place of one that is over, or of the smallest of a few.
-const MaxCases = 4096
+// maxCases bounds the cases remembered, about 300 bytes each. A new one takes the place of one that is over, or of the smallest of a few.
+const maxCases = 4096
 
 // cases are the refusals of this process by budget.
 type cases struct {
 	stripes [caseStripes]struct {
 		sync.Mutex
-		by map[Key]*Case
+		by map[budget.Key]*Case
 	}
 }
 
@@ -45,27 +47,27 @@ const (
 	caseSamples = 8
 )
 
-func (c *cases) note(t *Guesses, g *Guess, b *Bill, a *Answer) {
+func (c *cases) note(t *Budgets, g *Guess, b *budget.Bill, a *budget.Answer) {
 	k := b.Charges[a.Budget].Key
 	now, elapsed := t.cfg.Now(), t.cfg.Elapsed()
 	s := &c.stripes[k[1]%caseStripes]
 	s.Lock()
 	defer s.Unlock()
 	if s.by == nil {
-		s.by = make(map[Key]*Case)
+		s.by = make(map[budget.Key]*Case)
 	}
 	mine := s.by[k]
 	if mine == nil {
-		if len(s.by) >= MaxCases/caseStripes {
+		if len(s.by) >= maxCases/caseStripes {
 			c.evict(s.by, elapsed)
 		}
 		mine = &Case{Budget: a.Budget, First: now, key: k}
 		switch a.Budget {
-		case Pair:
+		case budget.Pair:
 			mine.Network, mine.Account = g.Network, t.cfg.Identify(g.Account)
-		case Account:
+		case budget.Account:
 			mine.Account = t.cfg.Identify(g.Account)
-		case Site:
+		case budget.Site:
 			mine.Network = siteOf(g.Network)
 		default:
 			mine.Network = g.Network
@@ -78,7 +80,7 @@ func (c *cases) note(t *Guesses, g *Guess, b *Bill, a *Answer) {
 }
 
 // evict makes room: the order of a map is random, so a few of its entries are a sample of it.
-func (c *cases) evict(by map[Key]*Case, elapsed time.Duration) {
+func (c *cases) evict(by map[budget.Key]*Case, elapsed time.Duration) {
 	var least *Case
 	n := 0
 	for _, have := range by {
@@ -97,8 +99,8 @@ func (c *cases) evict(by map[Key]*Case, elapsed time.Duration) {
 }
 
 // List returns the budgets that are empty and refused somebody in this process, those with the most refusals first. At most
-// [MaxCases] are remembered.
-func (t *Guesses) List() []Case {
+// [maxCases] are remembered.
+func (t *Budgets) List() []Case {
 	now := t.cfg.Elapsed()
 	var out []Case
 	for i := range t.cases.stripes {
@@ -120,9 +122,12 @@ func (t *Guesses) List() []Case {
 }
 
 // forget drops the case of a budget.
-func (c *cases) forget(k Key) {
+func (c *cases) forget(k budget.Key) {
 	s := &c.stripes[k[1]%caseStripes]
 	s.Lock()
 	defer s.Unlock()
 	delete(s.by, k)
 }
+
+// Budget is the kind of a budget. Its String is "pair", "account", "network", "site" or "requests".
+type Budget = budget.Kind

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
+	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
 )
 
 // docOf returns the doc comment of a declaration of this package, in one line.
@@ -48,14 +49,14 @@ func docOf(t *testing.T, file, name string) string {
 
 func TestDefaults(t *testing.T) {
 	t.Parallel()
-	want := throttle.Budgets{
+	want := throttle.Limits{
 		NewPair:   throttle.Limit{Burst: 10, Every: time.Minute},
 		KnownPair: throttle.Limit{Burst: 90, Every: time.Minute},
 		Account:   throttle.Limit{Burst: 50, Every: time.Minute},
 		Network:   throttle.Limit{Burst: 300, Every: time.Second},
 		Site:      throttle.Limit{Burst: 1200, Every: 250 * time.Millisecond},
 	}
-	if d := cmp.Diff(want, throttle.DefaultBudgets()); d != "" {
+	if d := cmp.Diff(want, throttle.DefaultLimits()); d != "" {
 		t.Error(d)
 	}
 	for field, says := range map[string]string{
@@ -66,7 +67,7 @@ func TestDefaults(t *testing.T) {
 		"Site":      "Default: 1200, then 1 each 250 ms, which is 4 networks' worth.",
 		"Requests":  "Default: none.",
 	} {
-		if doc := strings.Join(strings.Fields(docOf(t, "defaults.go", field)), " "); !strings.Contains(doc, says) {
+		if doc := strings.Join(strings.Fields(docOf(t, "limits.go", field)), " "); !strings.Contains(doc, says) {
 			t.Errorf("%s: its doc does not say %q: %q", field, says, doc)
 		}
 	}
@@ -81,7 +82,7 @@ func attack(t *testing.T, hosts []netip.Prefix, owner, oneAccount bool, length t
 	t.Helper()
 	c := newClock()
 	th := newGuesses(t, throttle.Config{
-		Store: newMemory(t, throttle.MemoryConfig{Bytes: throttle.MinMemoryBytes, Elapsed: c.Elapsed, Now: c.Now}), Elapsed: c.Elapsed, Now: c.Now,
+		Store: newMemory(t, throttle.MemoryConfig{Bytes: 1 << 20, Elapsed: c.Elapsed, Now: c.Now}), Elapsed: c.Elapsed, Now: c.Now,
 	})
 	if owner {
 		g := guess("alice", "right", hosts[0].String())
@@ -119,7 +120,7 @@ func attack(t *testing.T, hosts []netip.Prefix, owner, oneAccount bool, length t
 // The table of what the defaults leave an attacker is computed by attacking.
 func TestTheTableOfGuesses(t *testing.T) {
 	t.Parallel()
-	doc := docOf(t, "defaults.go", "DefaultBudgets")
+	doc := docOf(t, "limits.go", "DefaultLimits")
 	row := func(name string) (first, further int) {
 		t.Helper()
 		m := regexp.MustCompile(regexp.QuoteMeta(name) + `\s+(\d+)\s+(\d+)`).FindStringSubmatch(doc)
@@ -171,7 +172,7 @@ func TestTheTableOfGuesses(t *testing.T) {
 			t.Errorf("%s at all accounts: %d, the doc should say %q", name, days[0], c.says)
 		}
 	}
-	s := throttle.DefaultBudgets().Site
+	s := throttle.DefaultLimits().Site
 	if n := s.Burst + int(24*time.Hour/s.Every); n != 346_800 || !strings.Contains(doc, "346,800") {
 		t.Errorf("a /24 at all accounts: %d", n)
 	}
@@ -185,18 +186,18 @@ func TestBadConfig(t *testing.T) {
 		parts []string
 	}{
 		"limits out of range": {throttle.Config{
-			Budgets: throttle.Budgets{
-				NewPair: minute(-1), Account: minute(throttle.MaxBurst + 1), Network: throttle.Limit{Burst: 3},
-				Requests: throttle.Limit{Burst: 2, Every: throttle.MaxSpan},
+			Limits: throttle.Limits{
+				NewPair: minute(-1), Account: minute(budget.MaxBurst + 1), Network: throttle.Limit{Burst: 3},
+				Requests: throttle.Limit{Burst: 2, Every: budget.MaxSpan},
 			},
 			Key: []byte("short"), Remember: -1, Lease: time.Millisecond,
 		}, []string{"NewPair.Burst is -1", "Account.Burst is 65536", "Network.Every is 0s", "Requests.Every", "Config.Key has 5 bytes", "Config.Remember", "Config.Lease"}},
-		"budgets that contradict each other": {throttle.Config{Budgets: throttle.Budgets{
+		"budgets that contradict each other": {throttle.Config{Limits: throttle.Limits{
 			NewPair: minute(60), Account: throttle.Limit{Burst: 50, Every: time.Hour},
 			Network: minute(59), Site: throttle.Limit{Burst: 10, Every: time.Hour},
 		}}, []string{
-			"Budgets.Account.Burst is 50, below", "Budgets.Account.Every is 1h0m0s, longer",
-			"Budgets.Network.Burst is 59, below", "Budgets.Site.Burst is 10, below", "Budgets.Site.Every is 1h0m0s, longer",
+			"Limits.Account.Burst is 50, below", "Limits.Account.Every is 1h0m0s, longer",
+			"Limits.Network.Burst is 59, below", "Limits.Site.Burst is 10, below", "Limits.Site.Every is 1h0m0s, longer",
 		}},
 		"no randomness": {throttle.Config{Rand: strings.NewReader("short")}, []string{"no randomness"}},
 	} {

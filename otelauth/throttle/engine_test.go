@@ -18,6 +18,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/credential"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
+	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
@@ -50,25 +51,25 @@ func (o *oracle) count() int {
 type house struct {
 	t *testing.T
 	*oracle
-	*throttle.Guesses
+	*throttle.Budgets
 	engine *verify.Engine
 }
 
 func newHouse(t *testing.T, cfg throttle.Config, users map[string]string) *house {
 	t.Helper()
 	if cfg.Store == nil {
-		cfg.Store = newMemory(t, throttle.MemoryConfig{Bytes: throttle.MinMemoryBytes})
+		cfg.Store = newMemory(t, throttle.MemoryConfig{Bytes: 1 << 20})
 	}
-	h := &house{t: t, oracle: &oracle{users: users}, Guesses: newGuesses(t, cfg)}
+	h := &house{t: t, oracle: &oracle{users: users}, Budgets: newGuesses(t, cfg)}
 	var err error
-	h.engine, err = verify.New(verify.Config{Verifier: h.oracle, Throttle: h.Guesses})
+	h.engine, err = verify.New(verify.Config{Verifier: h.oracle, Throttle: h.Budgets})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return h
 }
 
-func newGuesses(t testing.TB, cfg throttle.Config) *throttle.Guesses {
+func newGuesses(t testing.TB, cfg throttle.Config) *throttle.Budgets {
 	t.Helper()
 	g, err := throttle.New(cfg)
 	if err != nil {
@@ -94,7 +95,7 @@ func (h *house) want(outcome attempt.Outcome, name, pass, network string) {
 	}
 }
 
-func (h *house) left(s throttle.Subject, b throttle.Budget, want int) {
+func (h *house) left(s throttle.Subject, b budget.Kind, want int) {
 	h.t.Helper()
 	e, err := h.Explain(h.t.Context(), s)
 	if err != nil {
@@ -147,7 +148,7 @@ func TestFirstLoginsAtOnceBehindOneAddress(t *testing.T) {
 			}
 			wg.Wait()
 			h.want(attempt.Success, "bob", "builder", office)
-			h.left(throttle.Subject{Network: netip.MustParsePrefix(office)}, throttle.Network, 300)
+			h.left(throttle.Subject{Network: netip.MustParsePrefix(office)}, budget.Network, 300)
 		})
 	}
 }
@@ -169,7 +170,7 @@ func TestAFleetWithOneStaleSecret(t *testing.T) {
 						wg.Go(func() { h.want(attempt.Failure, "alice", "stale", from(pod)) })
 					}
 					wg.Wait()
-					h.left(throttle.Subject{Account: "alice"}, throttle.Account, 49)
+					h.left(throttle.Subject{Account: "alice"}, budget.Account, 49)
 					time.Sleep(5 * time.Second)
 				}
 				h.want(attempt.Failure, "alice", "typo", home)
@@ -191,10 +192,10 @@ func TestTheLastThreeWrongPasswordsAreKnown(t *testing.T) {
 				h.want(attempt.Failure, "alice", pass, office)
 			}
 		}
-		h.left(account, throttle.Account, 47)
+		h.left(account, budget.Account, 47)
 		h.want(attempt.Failure, "alice", "d", home)
 		h.want(attempt.Failure, "alice", "a", home)
-		h.left(account, throttle.Account, 45)
+		h.left(account, budget.Account, 45)
 	})
 }
 
@@ -245,7 +246,7 @@ func TestOfAHundredAtOnceFiveAreHashed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		five := throttle.Limit{Burst: 5, Every: time.Hour}
-		h := newHouse(t, throttle.Config{Budgets: throttle.Budgets{NewPair: five}}, everybody(0))
+		h := newHouse(t, throttle.Config{Limits: throttle.Limits{NewPair: five}}, everybody(0))
 		start := time.Now()
 		var wg sync.WaitGroup
 		var mu sync.Mutex
@@ -279,7 +280,7 @@ func TestADisconnectedGuessStaysSpent(t *testing.T) {
 			}
 			cancel()
 		}
-		h.left(throttle.Subject{Account: "alice", Network: netip.MustParsePrefix(office)}, throttle.Pair, 0)
+		h.left(throttle.Subject{Account: "alice", Network: netip.MustParsePrefix(office)}, budget.Pair, 0)
 		h.want(attempt.Throttled, "alice", "wonderland", office)
 	})
 }
@@ -300,10 +301,10 @@ func TestARightSecretFromManyAddressesAtOnce(t *testing.T) {
 		if n := h.count(); n > verify.DefaultVerifierSlots {
 			t.Errorf("%d were hashed", n)
 		}
-		h.left(throttle.Subject{Account: "alice"}, throttle.Account, 50)
+		h.left(throttle.Subject{Account: "alice"}, budget.Account, 50)
 		for i := range 200 {
 			e, err := h.Explain(t.Context(), throttle.Subject{Account: "alice", Network: netip.MustParsePrefix(host(i))})
-			if err != nil || !e.Known || e.Reserve.Left != 90 || e.Budgets[throttle.Pair].Left != 10 {
+			if err != nil || !e.Known || e.Reserve.Left != 90 || e.Budgets[budget.Pair].Left != 10 {
 				t.Errorf("%s: %+v, %v; want a known pair with everything left", host(i), e, err)
 			}
 		}
@@ -376,7 +377,7 @@ func TestOneAccountInManySpellings(t *testing.T) {
 	}
 	static := verify.Static{Hashes: map[string]string{"alice": encoded}}
 	for _, spellings := range [][]string{{"alice", "Alice", "ALICE ", " alice", "alicE\t"}, {"nobody", "Nobody", "NOBODY ", " nobody", "nobodY\t"}} {
-		th := newGuesses(t, throttle.Config{Store: newMemory(t, throttle.MemoryConfig{Bytes: throttle.MinMemoryBytes}), Elapsed: newClock().Elapsed})
+		th := newGuesses(t, throttle.Config{Store: newMemory(t, throttle.MemoryConfig{Bytes: 1 << 20}), Elapsed: newClock().Elapsed})
 		e, err := verify.New(verify.Config{Accounts: trimmed{&static}, Throttle: th})
 		if err != nil {
 			t.Fatal(err)

@@ -19,7 +19,7 @@ import (
 
 func ExampleNew() {
 	th, err := throttle.New(throttle.Config{
-		Budgets: throttle.Budgets{NewPair: throttle.Limit{Burst: 2, Every: time.Minute}},
+		Limits: throttle.Limits{NewPair: throttle.Limit{Burst: 2, Every: time.Minute}},
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -43,7 +43,7 @@ func ExampleNew() {
 }
 
 // A verifier with budgets; otelauth.Config has the same field.
-func ExampleGuesses() {
+func ExampleBudgets() {
 	th, err := throttle.New(throttle.Config{})
 	if err != nil {
 		log.Fatal(err)
@@ -77,9 +77,9 @@ func ExampleNewMemory() {
 }
 
 // The operator's hand: what is refused, why, and what to do about it. Each act is an event.
-func ExampleGuesses_Explain() {
+func ExampleBudgets_Explain() {
 	th, err := throttle.New(throttle.Config{
-		Budgets: throttle.Budgets{NewPair: throttle.Limit{Burst: 1, Every: time.Minute}},
+		Limits: throttle.Limits{NewPair: throttle.Limit{Burst: 1, Every: time.Minute}},
 		Notice: func(_ context.Context, n attempt.Notice) {
 			fmt.Printf("%s: %s, by %s: %s\n", n.Kind, n.Message, n.Actor, n.Why)
 		},
@@ -116,7 +116,7 @@ func ExampleGuesses_Explain() {
 }
 
 // A network that tests the service is let through for an hour, an account whose password was stolen is shut.
-func ExampleGuesses_Deny() {
+func ExampleBudgets_Deny() {
 	th, err := throttle.New(throttle.Config{})
 	if err != nil {
 		log.Fatal(err)
@@ -138,9 +138,9 @@ func ExampleGuesses_Deny() {
 }
 
 // Requests without usable credentials cost nothing, unless a budget of their own is set.
-func ExampleGuesses_Arrive() {
+func ExampleBudgets_Arrive() {
 	th, err := throttle.New(throttle.Config{
-		Budgets: throttle.Budgets{Requests: throttle.Limit{Burst: 1, Every: time.Minute}},
+		Limits: throttle.Limits{Requests: throttle.Limit{Burst: 1, Every: time.Minute}},
 	})
 	if err != nil {
 		log.Fatal(err)

@@ -6,6 +6,8 @@ package throttle
 import (
 	"encoding/binary"
 	"sync"
+
+	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
 )
 
 // flights are the guesses under way in this process. Callers who try the same credential at once
@@ -20,7 +22,7 @@ type flights struct {
 }
 
 type flightKey struct {
-	pair        Key
+	pair        budget.Key
 	fingerprint [16]byte
 }
 
@@ -38,9 +40,9 @@ type flight struct {
 
 // payment is what a store granted, or did not, and what its callers are answered.
 type payment struct {
-	bill     Bill
-	answer   Answer
-	refused  Answer // of the budgets, when decision.Reserve
+	bill     budget.Bill
+	answer   budget.Answer
+	refused  budget.Answer // of the budgets, when decision.Reserve
 	decision Decision
 }
 

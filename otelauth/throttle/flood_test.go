@@ -51,7 +51,7 @@ func settle(t testing.TB, th throttle.Throttle, g throttle.Guess, s throttle.Set
 
 // flood drives n strangers by, 5,000 wrong guesses a second, which is more than password hashes allow, with an attack and an owner among them, and asserts that
 // the attack has been counted and the owner remembered.
-func flood(t testing.TB, th *throttle.Guesses, c *clock, n int) {
+func flood(t testing.TB, th *throttle.Budgets, c *clock, n int) {
 	t.Helper()
 	owner := guess("alice", "wonderland", home)
 	if v := settle(t, th, owner, throttle.Right); v != throttle.Granted {
@@ -95,15 +95,15 @@ func flood(t testing.TB, th *throttle.Guesses, c *clock, n int) {
 func TestAFloodOfNamesForgetsNobody(t *testing.T) {
 	t.Parallel()
 	c := newClock()
-	m := newMemory(t, throttle.MemoryConfig{Bytes: throttle.MinMemoryBytes, Elapsed: c.Elapsed, Now: c.Now})
+	m := newMemory(t, throttle.MemoryConfig{Bytes: 1 << 20, Elapsed: c.Elapsed, Now: c.Now})
 	th := newGuesses(t, throttle.Config{Store: m, Elapsed: c.Elapsed, Now: c.Now})
 	n := 100_000 // four budgets each, in a table of 13,107
 	if testkit.Race {
 		n /= 4
 	}
 	flood(t, th, c, n)
-	if n := m.Len(); n > throttle.MinMemoryBytes/40 {
-		t.Errorf("%d budgets of 40 bytes in %d bytes", n, throttle.MinMemoryBytes)
+	if n := m.Len(); n > 1<<20/40 {
+		t.Errorf("%d budgets of 40 bytes in %d bytes", n, 1<<20)
 	}
 }
 
@@ -133,7 +133,7 @@ func TestMemoryStaysUnderItsBound(t *testing.T) {
 func TestALongFloodOfStrangersIsSwept(t *testing.T) {
 	t.Parallel()
 	c := newClock()
-	m := newMemory(t, throttle.MemoryConfig{Bytes: throttle.MinMemoryBytes, Elapsed: c.Elapsed, Now: c.Now})
+	m := newMemory(t, throttle.MemoryConfig{Bytes: 1 << 20, Elapsed: c.Elapsed, Now: c.Now})
 	th := newGuesses(t, throttle.Config{Store: m, Elapsed: c.Elapsed, Now: c.Now})
 	for i := range 2000 {
 		wrong(t, th, stranger(i))
@@ -154,7 +154,7 @@ func TestALongFloodOfStrangersIsSwept(t *testing.T) {
 func TestHeavierDebtsPushNobodyOut(t *testing.T) {
 	t.Parallel()
 	three := throttle.Limit{Burst: 3, Every: time.Minute}
-	th, _, _ := desk(t, throttle.Budgets{NewPair: three, Account: three})
+	th, _, _ := desk(t, throttle.Limits{NewPair: three, Account: three})
 	for i := range 2 {
 		wrong(t, th, guess("bob", fmt.Sprint(i), office))
 	}
@@ -190,7 +190,7 @@ func TestHeavierDebtsPushNobodyOut(t *testing.T) {
 // A guess on its way is not pushed out: it would be free.
 func TestAFloodFreesNoGuessOnItsWay(t *testing.T) {
 	t.Parallel()
-	th, _, _ := desk(t, throttle.Budgets{})
+	th, _, _ := desk(t, throttle.Limits{})
 	slow := guess("bob", "slow", office)
 	if d, err := th.Spend(t.Context(), slow); err != nil || d.Verdict != throttle.Granted {
 		t.Fatal(d, err)

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 
 	"github.com/otelauth/otelauth-go/otelauth/clientip"
+	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
 )
 
 // keys names budgets: SHA-256 over a secret, the kind of budget and what it is about, cut to half. The secret stands first and half of
@@ -23,10 +24,10 @@ type keys struct {
 // What is kept under keys of their own, beside the budgets that [Budget] numbers. The key of
 // [Pair] itself says which pairs are known and holds no debt.
 const (
-	pairGuesses    Budget = 16 + iota // the budget of a pair, known or not
-	pairReserve                       // the reserve of a pair
-	networkReserve                    // the reserve of a network, all names together
-	networkKnown                      // whether any account has succeeded from the network
+	pairGuesses    budget.Kind = 16 + iota // the budget of a pair, known or not
+	pairReserve                            // the reserve of a pair
+	networkReserve                         // the reserve of a network, all names together
+	networkKnown                           // whether any account has succeeded from the network
 )
 
 func newKeys(secret []byte) keys {
@@ -37,24 +38,24 @@ func newKeys(secret []byte) keys {
 }
 
 // account names the budget of an account. A name that fits the buffer, as all honest ones do, costs no allocation.
-func (k *keys) account(canonical string) (out Key) {
+func (k *keys) account(canonical string) (out budget.Key) {
 	var buf [256]byte
 	n := copy(buf[:], k.secret[:])
-	buf[n] = byte(Account)
+	buf[n] = byte(budget.Account)
 	n++
 	if len(canonical) <= len(buf)-n {
 		n += copy(buf[n:], canonical)
 		sum := sha256.Sum256(buf[:n])
-		return Key(sum[:len(out)])
+		return budget.Key(sum[:len(out)])
 	}
 	h := sha256.New()
 	h.Write(buf[:n])
 	io.WriteString(h, canonical)
-	return Key(h.Sum(nil)[:len(out)])
+	return budget.Key(h.Sum(nil)[:len(out)])
 }
 
 // network names a budget about a network, and, when it is a pair's, about an account too.
-func (k *keys) network(b Budget, account Key, p netip.Prefix) (out Key) {
+func (k *keys) network(b budget.Kind, account budget.Key, p netip.Prefix) (out budget.Key) {
 	var buf [16 + 1 + 16 + 1 + 16]byte // one block of SHA-256 with its padding
 	n := copy(buf[:], k.secret[:])
 	buf[n] = byte(b)
@@ -67,7 +68,7 @@ func (k *keys) network(b Budget, account Key, p netip.Prefix) (out Key) {
 		n += copy(buf[n:], addr[:])
 	}
 	sum := sha256.Sum256(buf[:n])
-	return Key(sum[:len(out)])
+	return budget.Key(sum[:len(out)])
 }
 
 // siteOf is the site in which a network lies.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
 )
 
 // MemoryConfig is what a [Memory] may take, and where it survives a restart. The zero MemoryConfig is ready for use.
@@ -46,9 +47,9 @@ type MemoryConfig struct {
 
 // The defaults and bounds of [MemoryConfig].
 const (
-	DefaultMemoryBytes   = 64 << 20
-	MinMemoryBytes       = 1 << 20
-	DefaultSnapshotEvery = 5 * time.Minute
+	defaultMemoryBytes   = 64 << 20
+	minMemoryBytes       = 1 << 20
+	defaultSnapshotEvery = 5 * time.Minute
 	minKeyBytes          = 32
 )
 
@@ -75,7 +76,7 @@ type Memory struct {
 	once   sync.Once
 }
 
-var _ Store = (*Memory)(nil)
+var _ budget.Store = (*Memory)(nil)
 
 const numShards = 64 // as many as the bits of a set of them
 
@@ -91,16 +92,16 @@ type shard struct {
 }
 
 // clockStart lies so far from 0 that every moment of a snapshot is positive.
-const clockStart = 2 * MaxSpan
+const clockStart = 2 * budget.MaxSpan
 
 // NewMemory returns a Memory with the budgets of its snapshot, or every fault of cfg at once. A snapshot that cannot be used is no fault.
 func NewMemory(cfg MemoryConfig) (*Memory, error) {
 	var faults []error
 	if cfg.Bytes == 0 {
-		cfg.Bytes = DefaultMemoryBytes
+		cfg.Bytes = defaultMemoryBytes
 	}
-	if cfg.Bytes < MinMemoryBytes {
-		faults = append(faults, fmt.Errorf("throttle: MemoryConfig.Bytes is %d; give it at least %d, or leave it 0", cfg.Bytes, MinMemoryBytes))
+	if cfg.Bytes < minMemoryBytes {
+		faults = append(faults, fmt.Errorf("throttle: MemoryConfig.Bytes is %d; give it at least %d, or leave it 0", cfg.Bytes, minMemoryBytes))
 	}
 	if cfg.SnapshotFile != "" && len(cfg.SnapshotKey) < minKeyBytes {
 		faults = append(faults, fmt.Errorf("throttle: MemoryConfig.SnapshotKey has %d bytes; a snapshot needs a key of at least %d", len(cfg.SnapshotKey), minKeyBytes))
@@ -112,7 +113,7 @@ func NewMemory(cfg MemoryConfig) (*Memory, error) {
 		return nil, err
 	}
 	if cfg.SnapshotEvery == 0 {
-		cfg.SnapshotEvery = DefaultSnapshotEvery
+		cfg.SnapshotEvery = defaultSnapshotEvery
 	}
 	if cfg.Elapsed == nil {
 		start := time.Now()
@@ -143,7 +144,7 @@ func (m *Memory) Len() int { return int(m.used.Load()) }
 
 func (m *Memory) now() time.Duration { return m.base + m.cfg.Elapsed() }
 
-func shardOf(k *Key) uint64 { return uint64(k[0]) % numShards }
+func shardOf(k *budget.Key) uint64 { return uint64(k[0]) % numShards }
 
 // lock locks the shards of a set, in ascending order, so that two calls never wait for each other.
 func (m *Memory) lock(set uint64) {
@@ -159,9 +160,9 @@ func (m *Memory) unlock(set uint64) {
 }
 
 // shardsOf is the set of shards that a bill touches.
-func (b *Bill) shardsOf() (set uint64) {
+func shardsOf(b *budget.Bill) (set uint64) {
 	for i := range b.Charges {
-		if b.Charges[i].Limit != (Limit{}) {
+		if b.Charges[i].Limit != (budget.Limit{}) {
 			set |= 1 << shardOf(&b.Charges[i].Key)
 		}
 	}
@@ -169,39 +170,39 @@ func (b *Bill) shardsOf() (set uint64) {
 }
 
 // limitOf returns the limit that a bill sets for a budget; the zero Limit when it costs nothing there.
-func (b *Bill) limitOf(budget Budget, known bool) Limit {
+func limitOf(b *budget.Bill, i budget.Kind, known bool) budget.Limit {
 	switch {
 	case !known:
-		return b.Charges[budget].Limit
-	case budget == Pair:
+		return b.Charges[i].Limit
+	case i == budget.Pair:
 		return b.KnownPair
 	}
-	return Limit{}
+	return budget.Limit{}
 }
 
 // Spend implements [Store].
-func (m *Memory) Spend(_ context.Context, b Bill) (Answer, error) {
-	set := b.shardsOf()
+func (m *Memory) Spend(_ context.Context, b budget.Bill) (budget.Answer, error) {
+	set := shardsOf(&b)
 	m.lock(set)
 	defer m.unlock(set)
 	now := m.now()
 
-	var a Answer
+	var a budget.Answer
 	pair, known := m.pair(&b, now)
 	a.Known = known
 	refused, held := false, false
-	for i := range numBudgets {
-		l := b.limitOf(i, a.Known)
-		if l == (Limit{}) {
+	for i := range budget.NumKinds {
+		l := limitOf(&b, i, a.Known)
+		if l == (budget.Limit{}) {
 			continue
 		}
 		k := &b.Charges[i].Key
 		rec := pair
-		if i != Pair {
+		if i != budget.Pair {
 			rec = m.shards[shardOf(k)].some.find(k, i)
 		}
 		h := m.state(rec, k, i, l, b.Lease, now)
-		if i == Pair {
+		if i == budget.Pair {
 			a.PairLeft, a.PairWait = h.Free(l, now), l.Every
 		}
 		switch {
@@ -210,7 +211,7 @@ func (m *Memory) Spend(_ context.Context, b Bill) (Answer, error) {
 				a.Budget, a.RetryAfter = i, wait
 			}
 			refused = true
-		case b.Mode != Check && h.Free(l, now) < 1 && !refused && !held:
+		case b.Mode != budget.Check && h.Free(l, now) < 1 && !refused && !held:
 			held, a.Budget = true, i
 		}
 	}
@@ -221,25 +222,25 @@ func (m *Memory) Spend(_ context.Context, b Bill) (Answer, error) {
 	case held:
 		a.Verdict = Held
 		return a, nil
-	case b.Mode == Check:
+	case b.Mode == budget.Check:
 		a.Verdict = Granted
 		return a, nil
 	}
-	for i := range numBudgets {
-		l := b.limitOf(i, a.Known)
-		if l == (Limit{}) {
+	for i := range budget.NumKinds {
+		l := limitOf(&b, i, a.Known)
+		if l == (budget.Limit{}) {
 			continue
 		}
 		// Looked up again, since the budgets before it may have taken its place.
 		k := &b.Charges[i].Key
 		rec := m.record(k, i, now)
-		if rec == nil && b.Mode == Hold {
+		if rec == nil && b.Mode == budget.Hold {
 			// Every place in the bucket has a guess on its way.
 			m.settle(&b, a.Receipt, false, now)
-			return Answer{Verdict: Held, Budget: i, RetryAfter: time.Second, Known: a.Known}, nil
+			return budget.Answer{Verdict: Held, Budget: i, RetryAfter: time.Second, Known: a.Known}, nil
 		}
 		h := m.state(rec, k, i, l, b.Lease, now)
-		if b.Mode == Hold {
+		if b.Mode == budget.Hold {
 			a.Receipt.Epoch = h.Hold()
 			a.Receipt.Held |= 1 << i
 		} else {
@@ -252,9 +253,9 @@ func (m *Memory) Spend(_ context.Context, b Bill) (Answer, error) {
 }
 
 // record returns the record of a key, a new one where there is none, or nil where there is no place.
-func (m *Memory) record(k *Key, b Budget, now time.Duration) *record {
+func (m *Memory) record(k *budget.Key, b budget.Kind, now time.Duration) *record {
 	sh := &m.shards[shardOf(k)]
-	if b == Pair {
+	if b == budget.Pair {
 		if r := sh.known.find(k, b); r != nil {
 			return r
 		}
@@ -266,27 +267,27 @@ func (m *Memory) record(k *Key, b Budget, now time.Duration) *record {
 }
 
 // Settle implements [Store].
-func (m *Memory) Settle(_ context.Context, b Bill, r Receipt, s Settlement) {
-	set := b.shardsOf()
+func (m *Memory) Settle(_ context.Context, b budget.Bill, r budget.Receipt, s Settlement) {
+	set := shardsOf(&b)
 	m.lock(set)
 	defer m.unlock(set)
 	now := m.now()
 	m.settle(&b, r, s == Wrong, now)
-	if s == Right && b.Charges[Pair].Limit != (Limit{}) {
+	if s == Right && b.Charges[budget.Pair].Limit != (budget.Limit{}) {
 		m.learn(&b, now)
 	}
 }
 
 // settle ends what a receipt holds.
-func (m *Memory) settle(b *Bill, r Receipt, wrong bool, now time.Duration) {
+func (m *Memory) settle(b *budget.Bill, r budget.Receipt, wrong bool, now time.Duration) {
 	_, known := m.pair(b, now)
-	for i := range numBudgets {
+	for i := range budget.NumKinds {
 		if r.Held&(1<<i) == 0 {
 			continue
 		}
 		// What was held is settled, although the pair may have become known meanwhile and cost nothing there any longer.
 		l := b.Charges[i].Limit
-		if i == Pair && known {
+		if i == budget.Pair && known {
 			l = b.KnownPair
 		}
 		k := &b.Charges[i].Key
@@ -298,26 +299,26 @@ func (m *Memory) settle(b *Bill, r Receipt, wrong bool, now time.Duration) {
 }
 
 // pair returns the record of the bill's pair, nil when there is none, and whether the pair is known.
-func (m *Memory) pair(b *Bill, now time.Duration) (r *record, known bool) {
-	if b.Charges[Pair].Limit == (Limit{}) {
+func (m *Memory) pair(b *budget.Bill, now time.Duration) (r *record, known bool) {
+	if b.Charges[budget.Pair].Limit == (budget.Limit{}) {
 		return nil, false
 	}
-	k := &b.Charges[Pair].Key
+	k := &b.Charges[budget.Pair].Key
 	sh := &m.shards[shardOf(k)]
-	if r = sh.known.find(k, Pair); r != nil {
+	if r = sh.known.find(k, budget.Pair); r != nil {
 		return r, now-success(r) < b.Remember
 	}
-	return sh.some.find(k, Pair), false
+	return sh.some.find(k, budget.Pair), false
 }
 
 // success is when the pair of a record in the table of known pairs last succeeded.
 func success(r *record) time.Duration { return time.Duration(r.stamp) * time.Minute }
 
 // learn makes the pair of a bill known, or remembers it anew. One that was not known begins with a full budget.
-func (m *Memory) learn(b *Bill, now time.Duration) {
-	k := &b.Charges[Pair].Key
+func (m *Memory) learn(b *budget.Bill, now time.Duration) {
+	k := &b.Charges[budget.Pair].Key
 	sh := &m.shards[shardOf(k)]
-	r := sh.known.find(k, Pair)
+	r := sh.known.find(k, budget.Pair)
 	if r != nil {
 		if now-success(r) >= b.Remember {
 			r.tat = 0
@@ -332,11 +333,11 @@ func (m *Memory) learn(b *Bill, now time.Duration) {
 	if r.budget == 0 {
 		m.used.Add(1)
 	} else if r.tat > now {
-		m.debts.raise(&r.key, Pair, r.tat)
+		m.debts.raise(&r.key, budget.Pair, r.tat)
 	}
-	fresh := record{key: *k, budget: uint8(Pair) + 1, stamp: uint32(now / time.Minute)}
-	if old := sh.some.find(k, Pair); old != nil {
-		fresh.epoch, fresh.present, fresh.former = old.epoch, old.present, old.former
+	fresh := record{key: *k, budget: uint8(budget.Pair) + 1, stamp: uint32(now / time.Minute)}
+	if old := sh.some.find(k, budget.Pair); old != nil {
+		fresh.epoch, fresh.current, fresh.previous = old.epoch, old.current, old.previous
 		*old = record{}
 		m.used.Add(-1)
 	}
@@ -344,8 +345,8 @@ func (m *Memory) learn(b *Bill, now time.Duration) {
 }
 
 // state is what is known of a budget, up to now: its record, or what the sketch says where there is none.
-func (m *Memory) state(r *record, k *Key, b Budget, l Limit, lease, now time.Duration) Holds {
-	var h Holds
+func (m *Memory) state(r *record, k *budget.Key, b budget.Kind, l budget.Limit, lease, now time.Duration) budget.Holds {
+	var h budget.Holds
 	if r != nil {
 		h = r.holds()
 	} else {
@@ -356,7 +357,7 @@ func (m *Memory) state(r *record, k *Key, b Budget, l Limit, lease, now time.Dur
 }
 
 // keep stores the state of a budget; where it has no record, in the sketch.
-func (m *Memory) keep(r *record, k *Key, b Budget, h Holds) {
+func (m *Memory) keep(r *record, k *budget.Key, b budget.Kind, h budget.Holds) {
 	if r == nil {
 		m.debts.raise(k, b, h.TAT)
 		return
@@ -366,7 +367,7 @@ func (m *Memory) keep(r *record, k *Key, b Budget, h Holds) {
 
 // insert makes a record for a key that has none, with the debt that the sketch remembers. It returns nil when every place of
 // the bucket has a guess on its way.
-func (m *Memory) insert(k *Key, b Budget, now time.Duration) *record {
+func (m *Memory) insert(k *budget.Key, b budget.Kind, now time.Duration) *record {
 	sh := &m.shards[shardOf(k)]
 	m.sweep(sh, now)
 	r := sh.some.place(k, func(r *record) time.Duration {
@@ -381,7 +382,7 @@ func (m *Memory) insert(k *Key, b Budget, now time.Duration) *record {
 	if r.budget == 0 {
 		m.used.Add(1)
 	} else if r.tat > now {
-		m.debts.raise(&r.key, Budget(r.budget-1), r.tat)
+		m.debts.raise(&r.key, budget.Kind(r.budget-1), r.tat)
 	}
 	*r = record{key: *k, budget: uint8(b) + 1, tat: m.debts.tat(k, b)}
 	return r
@@ -413,34 +414,34 @@ func (m *Memory) sweep(sh *shard, now time.Duration) {
 }
 
 // Look implements [Store].
-func (m *Memory) Look(_ context.Context, b Bill) (View, error) {
-	set := b.shardsOf()
+func (m *Memory) Look(_ context.Context, b budget.Bill) (budget.View, error) {
+	set := shardsOf(&b)
 	m.lock(set)
 	defer m.unlock(set)
 	now := m.now()
-	var v View
+	var v budget.View
 	var pair *record
 	pair, v.Known = m.pair(&b, now)
-	for i := range numBudgets {
+	for i := range budget.NumKinds {
 		l := b.Charges[i].Limit
-		if l == (Limit{}) {
+		if l == (budget.Limit{}) {
 			continue
 		}
 		k := &b.Charges[i].Key
 		rec := pair
-		if i != Pair {
+		if i != budget.Pair {
 			rec = m.shards[shardOf(k)].some.find(k, i)
 		} else if v.Known {
 			l = b.KnownPair
 		}
 		h := m.state(rec, k, i, l, b.Lease, now)
-		v.Budgets[i] = BudgetView{Left: h.Left(l, now), Held: h.Open(), Wait: l.Wait(h.TAT, now)}
+		v.Budgets[i] = budget.State{Left: h.Left(l, now), Held: h.Open(), Wait: l.Wait(h.TAT, now)}
 	}
 	return v, nil
 }
 
 // Clear implements [Store].
-func (m *Memory) Clear(_ context.Context, k Key, b Budget) error {
+func (m *Memory) Clear(_ context.Context, k budget.Key, b budget.Kind) error {
 	sh := &m.shards[shardOf(&k)]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -448,8 +449,8 @@ func (m *Memory) Clear(_ context.Context, k Key, b Budget) error {
 	return nil
 }
 
-func (m *Memory) clear(sh *shard, k *Key, b Budget) {
-	if b == Pair {
+func (m *Memory) clear(sh *shard, k *budget.Key, b budget.Kind) {
+	if b == budget.Pair {
 		if r := sh.known.find(k, b); r != nil {
 			r.tat = 0
 			return
@@ -471,15 +472,15 @@ func (m *Memory) clear(sh *shard, k *Key, b Budget) {
 }
 
 // Forget implements [Store].
-func (m *Memory) Forget(_ context.Context, pair Key) error {
+func (m *Memory) Forget(_ context.Context, pair budget.Key) error {
 	sh := &m.shards[shardOf(&pair)]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if r := sh.known.find(&pair, Pair); r != nil {
+	if r := sh.known.find(&pair, budget.Pair); r != nil {
 		*r = record{}
 		m.used.Add(-1)
 	}
-	m.clear(sh, &pair, Pair)
+	m.clear(sh, &pair, budget.Pair)
 	return nil
 }
 

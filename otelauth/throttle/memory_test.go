@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
-	"github.com/otelauth/otelauth-go/otelauth/throttle/throttletest"
+	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budgettest"
 )
 
 // clock is a monotonic and a wall clock that move only when they are told to.
@@ -62,11 +62,11 @@ func newMemory(t testing.TB, cfg throttle.MemoryConfig) *throttle.Memory {
 
 func TestMemory(t *testing.T) {
 	t.Parallel()
-	throttletest.Run(t, func(t *testing.T) throttletest.Harness {
+	budgettest.Run(t, func(t *testing.T) budgettest.Harness {
 		t.Helper()
 		c := newClock()
-		return throttletest.Harness{
-			Store:    newMemory(t, throttle.MemoryConfig{Bytes: throttle.MinMemoryBytes, Elapsed: c.Elapsed, Now: c.Now}),
+		return budgettest.Harness{
+			Store:    newMemory(t, throttle.MemoryConfig{Bytes: 1 << 20, Elapsed: c.Elapsed, Now: c.Now}),
 			Advance:  c.Advance,
 			JumpWall: c.JumpWall,
 		}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/clientip"
+	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
 )
 
 // Act is who changes a throttle, why, and for how long. By and Why are required: they stand in the event auth.throttle.changed that each act
@@ -31,7 +32,7 @@ const maxActBytes = 256
 var (
 	ErrSubject = errors.New("throttle: name a network, an account or both")
 	ErrAct     = errors.New("throttle: say who acts and why, and a time that is not negative")
-	ErrRules   = fmt.Errorf("throttle: %d rules are in force; revoke some first", MaxRules)
+	ErrRules   = fmt.Errorf("throttle: %d rules are in force; revoke some first", maxRules)
 )
 
 // check brings a subject into the form in which rules are kept.
@@ -64,17 +65,17 @@ func (a Act) check() error {
 }
 
 // Deny refuses all guesses of a subject, right or wrong, also those that a cache would recognise. It holds in this process.
-func (t *Guesses) Deny(ctx context.Context, s Subject, a Act) error {
+func (t *Budgets) Deny(ctx context.Context, s Subject, a Act) error {
 	return t.rule(ctx, s, a, true)
 }
 
 // Allow lets a subject guess without price or bound: for a network that tests, say. It holds in this process. A rule about the same
 // subject is replaced.
-func (t *Guesses) Allow(ctx context.Context, s Subject, a Act) error {
+func (t *Budgets) Allow(ctx context.Context, s Subject, a Act) error {
 	return t.rule(ctx, s, a, false)
 }
 
-func (t *Guesses) rule(ctx context.Context, s Subject, a Act, denied bool) error {
+func (t *Budgets) rule(ctx context.Context, s Subject, a Act, denied bool) error {
 	s, err := s.check()
 	if err = errors.Join(err, a.check()); err != nil {
 		return err
@@ -90,7 +91,7 @@ func (t *Guesses) rule(ctx context.Context, s Subject, a Act, denied bool) error
 		r.Until, r.until = now.Add(a.For), elapsed+a.For
 	}
 	err = t.rules.change(elapsed, func(by map[Subject]*Rule) error {
-		if _, have := by[s]; !have && len(by) >= MaxRules {
+		if _, have := by[s]; !have && len(by) >= maxRules {
 			return ErrRules
 		}
 		by[s] = &r
@@ -112,7 +113,7 @@ func (t *Guesses) rule(ctx context.Context, s Subject, a Act, denied bool) error
 }
 
 // Revoke ends the rule about a subject, if there is one.
-func (t *Guesses) Revoke(ctx context.Context, s Subject, a Act) error {
+func (t *Budgets) Revoke(ctx context.Context, s Subject, a Act) error {
 	s, err := s.check()
 	if err = errors.Join(err, a.check()); err != nil {
 		return err
@@ -130,7 +131,7 @@ func (t *Guesses) Revoke(ctx context.Context, s Subject, a Act) error {
 }
 
 // Rules returns the rules in force, the newest first.
-func (t *Guesses) Rules() []Rule {
+func (t *Budgets) Rules() []Rule {
 	set := t.rules.load()
 	if set == nil {
 		return nil
@@ -151,7 +152,7 @@ func (t *Guesses) Rules() []Rule {
 
 // Clear fills the budget of a subject: with an account and a network that of the pair alone, otherwise that of the account or
 // of the network; a network shorter than /32 or /64 is a site. What is on its way stays so. With a shared Store it holds everywhere.
-func (t *Guesses) Clear(ctx context.Context, s Subject, a Act) error {
+func (t *Budgets) Clear(ctx context.Context, s Subject, a Act) error {
 	s, err := s.check()
 	if err = errors.Join(err, a.check()); err != nil {
 		return err
@@ -164,45 +165,45 @@ func (t *Guesses) Clear(ctx context.Context, s Subject, a Act) error {
 		return fmt.Errorf("throttle: the budget is not cleared: %w", err)
 	}
 	switch b {
-	case Pair:
-		if err := t.store.Clear(ctx, t.keys.network(pairReserve, t.keys.account(s.Account), s.Network), Pair); err != nil {
+	case budget.Pair:
+		if err := t.store.Clear(ctx, t.keys.network(pairReserve, t.keys.account(s.Account), s.Network), budget.Pair); err != nil {
 			return fmt.Errorf("throttle: the reserve of the pair is not cleared: %w", err)
 		}
 		t.mirror.forget(t.keys.quick(&Guess{Account: s.Account, Network: s.Network}))
-	case Network:
-		r := t.keys.network(Requests, Key{}, s.Network)
+	case budget.Network:
+		r := t.keys.network(budget.Requests, budget.Key{}, s.Network)
 		if err := errors.Join(
-			t.store.Clear(ctx, t.keys.network(networkReserve, Key{}, s.Network), Network),
-			t.store.Clear(ctx, r, Requests),
+			t.store.Clear(ctx, t.keys.network(networkReserve, budget.Key{}, s.Network), budget.Network),
+			t.store.Clear(ctx, r, budget.Requests),
 		); err != nil {
 			return fmt.Errorf("throttle: the reserve and the request budget are not cleared: %w", err)
 		}
 		t.cases.forget(r)
 	}
 	t.cases.forget(k)
-	t.waiters.wake(&Bill{Charges: [numBudgets]Charge{{Key: k}}})
+	t.waiters.wake(&budget.Bill{Charges: [budget.NumKinds]budget.Charge{{Key: k}}})
 	t.changed(ctx, "cleared", s, a, "")
 	return nil
 }
 
 // budgetOf returns which budget a subject names.
-func (t *Guesses) budgetOf(s Subject) (Key, Budget, error) {
+func (t *Budgets) budgetOf(s Subject) (budget.Key, budget.Kind, error) {
 	isNetwork := s.Network == clientip.Network(s.Network.Addr())
 	switch {
 	case s.Account != "" && !s.Network.IsValid():
-		return t.keys.account(s.Account), Account, nil
+		return t.keys.account(s.Account), budget.Account, nil
 	case s.Account != "" && isNetwork:
-		return t.keys.network(pairGuesses, t.keys.account(s.Account), s.Network), Pair, nil
+		return t.keys.network(pairGuesses, t.keys.account(s.Account), s.Network), budget.Pair, nil
 	case s.Account == "" && isNetwork:
-		return t.keys.network(Network, Key{}, s.Network), Network, nil
+		return t.keys.network(budget.Network, budget.Key{}, s.Network), budget.Network, nil
 	case s.Account == "" && s.Network == clientip.Site(s.Network.Addr()):
-		return t.keys.network(Site, Key{}, s.Network), Site, nil
+		return t.keys.network(budget.Site, budget.Key{}, s.Network), budget.Site, nil
 	}
-	return Key{}, 0, fmt.Errorf("%w: %v has no budget; name a /32 or /64, or without an account a /24 or /48", ErrSubject, s.Network)
+	return budget.Key{}, 0, fmt.Errorf("%w: %v has no budget; name a /32 or /64, or without an account a /24 or /48", ErrSubject, s.Network)
 }
 
 // changed tells what an operator did.
-func (t *Guesses) changed(ctx context.Context, verb string, s Subject, a Act, end string) {
+func (t *Budgets) changed(ctx context.Context, verb string, s Subject, a Act, end string) {
 	n := attempt.Notice{
 		Kind: attempt.ThrottleChanged, Time: t.cfg.Now(), Network: s.Network,
 		Actor: attempt.Text(a.By, maxActBytes), Why: attempt.Text(a.Why, maxActBytes),
@@ -231,7 +232,7 @@ type Explanation struct {
 	// budgets, while the reserve lasts.
 	Known bool
 	// Reserve is what is left beyond the budgets; only when Known.
-	Reserve BudgetView
+	Reserve Standing
 	// Refuses is the budget that refuses it for the longest time; only when Refused.
 	Refused bool
 	Refuses Budget
@@ -245,9 +246,20 @@ type Explanation struct {
 type Standing struct {
 	Budget Budget
 	Limit  Limit
-	BudgetView
-	// Full is whether nothing was spent.
+	// Left is the number of guesses that the settled ones leave; Held is how many of those unsettled
+	// guesses hold.
+	Left, Held int
+	// Wait is the time until the budget holds one guess again; 0 when it does.
+	Wait time.Duration
+	// Full reports whether the budget is full and no guess holds a part of it.
 	Full bool
+}
+
+func standing(b Budget, l Limit, v budget.State) Standing {
+	return Standing{
+		Budget: b, Limit: l, Left: v.Left, Held: v.Held, Wait: v.Wait,
+		Full: v.Left == l.Burst && v.Held == 0,
+	}
 }
 
 // String explains in one line: "refused by the network budget (300, then 1 each 1s) until 2026-01-01T00:00:09Z".
@@ -278,7 +290,7 @@ func (e Explanation) String() string {
 }
 
 // Explain says whether a subject is refused, by which budget or rule, and until when. It changes nothing.
-func (t *Guesses) Explain(ctx context.Context, s Subject) (Explanation, error) {
+func (t *Budgets) Explain(ctx context.Context, s Subject) (Explanation, error) {
 	s, err := s.check()
 	if err != nil {
 		return Explanation{}, err
@@ -288,37 +300,37 @@ func (t *Guesses) Explain(ctx context.Context, s Subject) (Explanation, error) {
 	g := Guess{Account: s.Account, Network: s.Network}
 	b := t.bill(&g)
 	if s.Account == "" {
-		b.Charges[Pair], b.Charges[Account] = Charge{}, Charge{}
-		if b.Charges[Requests].Limit = t.cfg.Budgets.Requests; b.Charges[Requests].Limit != (Limit{}) {
-			b.Charges[Requests].Key = t.keys.network(Requests, Key{}, s.Network)
+		b.Charges[budget.Pair], b.Charges[budget.Account] = budget.Charge{}, budget.Charge{}
+		if l := t.cfg.Limits.Requests; l != (Limit{}) {
+			b.Charges[budget.Requests] = charge(t.keys.network(budget.Requests, budget.Key{}, s.Network), l)
 		}
 	}
 	if !s.Network.IsValid() {
-		b.Charges[Pair], b.Charges[Network] = Charge{}, Charge{}
+		b.Charges[budget.Pair], b.Charges[budget.Network] = budget.Charge{}, budget.Charge{}
 	} else if s.Network != clientip.Network(s.Network.Addr()) {
 		// A wider network has no budget of its own, unless it is a site.
-		b.Charges[Pair], b.Charges[Network], b.Charges[Requests] = Charge{}, Charge{}, Charge{}
+		b.Charges[budget.Pair], b.Charges[budget.Network], b.Charges[budget.Requests] = budget.Charge{}, budget.Charge{}, budget.Charge{}
 		if s.Network != clientip.Site(s.Network.Addr()) {
-			b.Charges[Site] = Charge{}
+			b.Charges[budget.Site] = budget.Charge{}
 		}
 	}
 	v, err := t.store.Look(ctx, b)
 	if err != nil {
 		return e, fmt.Errorf("throttle: the budgets cannot be read: %w", err)
 	}
-	if b.Charges[Pair] != (Charge{}) {
+	if b.Charges[budget.Pair] != (budget.Charge{}) {
 		if e.Known, e.Reserve, err = t.reserveOf(ctx, &g); err != nil {
 			return e, err
 		}
 	}
 	var longest time.Duration
-	for i := range numBudgets {
-		l := b.Charges[i].Limit
+	for i := range budget.NumKinds {
+		l := Limit(b.Charges[i].Limit)
 		if l == (Limit{}) {
 			continue
 		}
 		view := v.Budgets[i]
-		e.Budgets = append(e.Budgets, Standing{Budget: i, Limit: l, BudgetView: view, Full: view.Left == l.Burst && view.Held == 0})
+		e.Budgets = append(e.Budgets, standing(i, l, view))
 		if view.Left < 1 && view.Wait > longest {
 			e.Refused, e.Refuses, longest = true, i, view.Wait
 			e.Until = now.Add(view.Wait)
@@ -334,11 +346,11 @@ func (t *Guesses) Explain(ctx context.Context, s Subject) (Explanation, error) {
 }
 
 // reserveOf reports whether a pair is known, and what is left of its reserve then.
-func (t *Guesses) reserveOf(ctx context.Context, g *Guess) (known bool, left BudgetView, err error) {
+func (t *Budgets) reserveOf(ctx context.Context, g *Guess) (known bool, left Standing, err error) {
 	account := t.keys.account(g.Account)
-	for _, k := range [...]Key{t.keys.network(Pair, account, g.Network), t.keys.network(pairReserve, account, g.Network)} {
-		b := t.blank(t.cfg.Budgets.KnownPair)
-		b.Charges[Pair] = Charge{k, t.cfg.Budgets.KnownPair}
+	for _, k := range [...]budget.Key{t.keys.network(budget.Pair, account, g.Network), t.keys.network(pairReserve, account, g.Network)} {
+		b := t.blank(t.cfg.Limits.KnownPair)
+		b.Charges[budget.Pair] = charge(k, t.cfg.Limits.KnownPair)
 		v, err := t.store.Look(ctx, b)
 		if err != nil {
 			return false, left, fmt.Errorf("throttle: the budgets cannot be read: %w", err)
@@ -346,7 +358,7 @@ func (t *Guesses) reserveOf(ctx context.Context, g *Guess) (known bool, left Bud
 		if known = known || v.Known; !known {
 			return false, left, nil
 		}
-		left = v.Budgets[Pair]
+		left = standing(budget.Pair, t.cfg.Limits.KnownPair, v.Budgets[budget.Pair])
 	}
 	return known, left, nil
 }

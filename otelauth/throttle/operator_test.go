@@ -13,6 +13,7 @@ import (
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
+	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
 )
 
 var act = throttle.Act{By: "carol@ops", Why: "ticket 7"}
@@ -26,18 +27,18 @@ func subject(account, network string) throttle.Subject {
 }
 
 // desk is a throttle with an operator before it.
-func desk(t *testing.T, budgets throttle.Budgets) (*throttle.Guesses, *clock, *notices) {
+func desk(t *testing.T, budgets throttle.Limits) (*throttle.Budgets, *clock, *notices) {
 	t.Helper()
 	c, told := newClock(), &notices{}
-	m := newMemory(t, throttle.MemoryConfig{Bytes: throttle.MinMemoryBytes, Elapsed: c.Elapsed, Now: c.Now})
+	m := newMemory(t, throttle.MemoryConfig{Bytes: 1 << 20, Elapsed: c.Elapsed, Now: c.Now})
 	return newGuesses(t, throttle.Config{
-		Store: m, Budgets: budgets, Elapsed: c.Elapsed, Now: c.Now, Notice: told.Notice, Identify: func(n string) string { return "h:" + n },
+		Store: m, Limits: budgets, Elapsed: c.Elapsed, Now: c.Now, Notice: told.Notice, Identify: func(n string) string { return "h:" + n },
 	}), c, told
 }
 
 func TestListAndExplain(t *testing.T) {
 	t.Parallel()
-	th, c, _ := desk(t, throttle.Budgets{})
+	th, c, _ := desk(t, throttle.Limits{})
 	for i := range 15 {
 		wrong(t, th, guess("alice", fmt.Sprint(i), office))
 	}
@@ -49,10 +50,10 @@ func TestListAndExplain(t *testing.T) {
 		t.Fatalf("listed %+v, want two cases", list)
 	}
 	now := c.Now()
-	if l := list[0]; l.Budget != throttle.Network || l.Network.String() != home || l.Account != "" || l.Refused != 100 || !l.Until.Equal(now.Add(time.Second)) {
+	if l := list[0]; l.Budget != budget.Network || l.Network.String() != home || l.Account != "" || l.Refused != 100 || !l.Until.Equal(now.Add(time.Second)) {
 		t.Errorf("first: %+v", l)
 	}
-	if l := list[1]; l.Budget != throttle.Pair || l.Network.String() != office || l.Account != "h:alice" || l.Refused != 5 || !l.Until.Equal(now.Add(time.Minute)) {
+	if l := list[1]; l.Budget != budget.Pair || l.Network.String() != office || l.Account != "h:alice" || l.Refused != 5 || !l.Until.Equal(now.Add(time.Minute)) {
 		t.Errorf("second: %+v", l)
 	}
 
@@ -73,7 +74,7 @@ func TestListAndExplain(t *testing.T) {
 		}
 	}
 	site, _ := th.Explain(t.Context(), subject("", "192.0.2.0/24"))
-	if len(site.Budgets) != 1 || site.Budgets[0].Budget != throttle.Site || site.Budgets[0].Left != 900 {
+	if len(site.Budgets) != 1 || site.Budgets[0].Budget != budget.Site || site.Budgets[0].Left != 900 {
 		t.Errorf("the site: %+v", site.Budgets)
 	}
 	if e, _ := th.Explain(t.Context(), subject("dora", "203.0.113.1/32")); len(e.Budgets) != 4 || !e.Budgets[0].Full || !e.Budgets[3].Full {
@@ -97,7 +98,7 @@ func TestListAndExplain(t *testing.T) {
 
 func TestClear(t *testing.T) {
 	t.Parallel()
-	th, _, told := desk(t, throttle.Budgets{})
+	th, _, told := desk(t, throttle.Limits{})
 	for i := range 12 {
 		wrong(t, th, guess("alice", fmt.Sprint(i), office))
 	}
@@ -159,7 +160,7 @@ func TestClear(t *testing.T) {
 
 func TestAllowAndDeny(t *testing.T) {
 	t.Parallel()
-	th, c, told := desk(t, throttle.Budgets{})
+	th, c, told := desk(t, throttle.Limits{})
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -227,7 +228,7 @@ func TestAllowAndDeny(t *testing.T) {
 
 func TestActsThatAreRefused(t *testing.T) {
 	t.Parallel()
-	th, _, told := desk(t, throttle.Budgets{})
+	th, _, told := desk(t, throttle.Limits{})
 	ctx := t.Context()
 	for _, c := range []struct {
 		err  error
@@ -258,7 +259,7 @@ func TestActsThatAreRefused(t *testing.T) {
 func TestCasesAreBounded(t *testing.T) {
 	t.Parallel()
 	one := throttle.Limit{Burst: 1, Every: time.Hour}
-	th, c, _ := desk(t, throttle.Budgets{NewPair: one})
+	th, c, _ := desk(t, throttle.Limits{NewPair: one})
 	for i := range 2 * throttle.MaxCases {
 		name := fmt.Sprint("user", i)
 		wrong(t, th, guess(name, "a", host(i%60000)))

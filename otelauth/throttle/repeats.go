@@ -6,6 +6,8 @@ package throttle
 import (
 	"encoding/binary"
 	"sync"
+
+	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
 )
 
 // repeats remembers the last wrong fingerprints of each account, so that a fleet of clients with
@@ -37,14 +39,14 @@ const warmest = 7
 
 func print64(fingerprint *[16]byte) uint64 { return binary.LittleEndian.Uint64(fingerprint[:8]) }
 
-func (r *repeats) at(account *Key) (lock *sync.Mutex, bucket *[8]wrongs, tag uint64) {
+func (r *repeats) at(account *budget.Key) (lock *sync.Mutex, bucket *[8]wrongs, tag uint64) {
 	h := binary.LittleEndian.Uint64(account[:8])
 	s := &r.stripes[h%64]
 	return &s.Mutex, &s.buckets[h/64%128], binary.LittleEndian.Uint64(account[8:]) | 1
 }
 
 // note remembers a wrong password and reports whether it was one of the account's last already.
-func (r *repeats) note(account *Key, fingerprint *[16]byte) (again bool) {
+func (r *repeats) note(account *budget.Key, fingerprint *[16]byte) (again bool) {
 	mu, b, tag := r.at(account)
 	mu.Lock()
 	defer mu.Unlock()
@@ -84,7 +86,7 @@ func (w *wrongs) note(latest uint64) (again bool) {
 }
 
 // forget ends what note began: the password has turned out right.
-func (r *repeats) forget(account *Key, fingerprint *[16]byte) {
+func (r *repeats) forget(account *budget.Key, fingerprint *[16]byte) {
 	mu, b, tag := r.at(account)
 	mu.Lock()
 	defer mu.Unlock()

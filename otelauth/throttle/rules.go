@@ -33,8 +33,8 @@ type Rule struct {
 	until time.Duration // 0: never
 }
 
-// MaxRules bounds the rules in force.
-const MaxRules = 10_000
+// maxRules bounds the rules in force.
+const maxRules = 10_000
 
 // openEnd is what a caller is told to wait whose denial has no end.
 const openEnd = time.Hour

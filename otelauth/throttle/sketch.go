@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
 )
 
 // sketch remembers the debts of budgets that the exact table had no room for. It never forgets one before its time, so nobody
@@ -37,11 +39,11 @@ const (
 )
 
 func newSketch(bytes int) *sketch {
-	width := max(1, bytes/4/int(numBudgets)/sketchBlock)
+	width := max(1, bytes/4/int(budget.NumKinds)/sketchBlock)
 	return &sketch{width: uint64(width)}
 }
 
-func (s *sketch) size() uint64 { return s.width * sketchBlock * uint64(numBudgets) }
+func (s *sketch) size() uint64 { return s.width * sketchBlock * uint64(budget.NumKinds) }
 
 // room returns the cells, made at the first call.
 func (s *sketch) room() []atomic.Uint32 {
@@ -54,7 +56,7 @@ func (s *sketch) room() []atomic.Uint32 {
 
 // block returns the cells among which those of a key are, and the bits that name them. Keys are keyed hashes: nobody outside can
 // aim at a cell. The table finds its bucket by other octets of them.
-func (s *sketch) block(all []atomic.Uint32, k *Key, b Budget) (cells []atomic.Uint32, choice uint64) {
+func (s *sketch) block(all []atomic.Uint32, k *budget.Key, b budget.Kind) (cells []atomic.Uint32, choice uint64) {
 	h := binary.LittleEndian.Uint64(k[8:])
 	i, choice := bits.Mul64(h, s.width)
 	i = (uint64(b)*s.width + i) * sketchBlock
@@ -62,7 +64,7 @@ func (s *sketch) block(all []atomic.Uint32, k *Key, b Budget) (cells []atomic.Ui
 }
 
 // raise notes that the budget of this key is spent up to tat.
-func (s *sketch) raise(k *Key, b Budget, tat time.Duration) {
+func (s *sketch) raise(k *budget.Key, b budget.Kind, tat time.Duration) {
 	v := uint32((tat + sketchTick - 1) / sketchTick)
 	cells, choice := s.block(s.room(), k, b)
 	for row := range uint64(sketchRows) {
@@ -77,7 +79,7 @@ func (s *sketch) raise(k *Key, b Budget, tat time.Duration) {
 }
 
 // tat returns the estimate for a key: its TAT or later.
-func (s *sketch) tat(k *Key, b Budget) time.Duration {
+func (s *sketch) tat(k *budget.Key, b budget.Kind) time.Duration {
 	all := s.cells.Load()
 	if all == nil {
 		return 0

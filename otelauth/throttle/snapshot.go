@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
 )
 
 // A snapshot is: the magic line; the wall time of writing in nanoseconds; the number of records and the records; the width of the
@@ -29,7 +30,7 @@ const snapshotMagic = "otelauth throttle 1\n"
 
 // saved is one record in a snapshot.
 type saved struct {
-	Key    Key
+	Key    budget.Key
 	Debt   int64 // nanoseconds until the budget is full
 	Age    int32 // minutes since the success of a known pair; −1: not known
 	Budget uint8
@@ -208,7 +209,7 @@ func (m *Memory) readSnapshot(data []byte) error {
 	now := m.now()
 	for range head.Records {
 		var s saved
-		if err := binary.Read(in, binary.LittleEndian, &s); err != nil || Budget(s.Budget) >= numBudgets {
+		if err := binary.Read(in, binary.LittleEndian, &s); err != nil || budget.Kind(s.Budget) >= budget.NumKinds {
 			return errSnapshot
 		}
 		m.restore(&s, away, now)
@@ -223,7 +224,7 @@ func (m *Memory) readSnapshot(data []byte) error {
 	if width.Width != m.debts.width {
 		return nil // another Bytes: the cells mean other keys now
 	}
-	past := uint32(min(away, MaxSpan) / sketchTick)
+	past := uint32(min(away, budget.MaxSpan) / sketchTick)
 	for range width.Cells {
 		var c savedCell
 		if err := binary.Read(in, binary.LittleEndian, &c); err != nil || uint64(c.Index) >= m.debts.size() {
@@ -240,7 +241,7 @@ func (m *Memory) restore(s *saved, away, now time.Duration) {
 	tat := now + max(0, time.Duration(s.Debt)-away)
 	if s.Age < 0 {
 		if tat > now {
-			if r := m.insert(&s.Key, Budget(s.Budget), now); r != nil {
+			if r := m.insert(&s.Key, budget.Kind(s.Budget), now); r != nil {
 				r.tat = max(r.tat, tat)
 			}
 		}

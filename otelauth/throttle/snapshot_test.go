@@ -41,12 +41,12 @@ func (n *notices) all() []attempt.Notice {
 }
 
 // process is one life of a service: its clock starts anew, its wall clock goes on.
-func process(t *testing.T, file string, wall time.Time, told *notices) (*throttle.Guesses, *throttle.Memory, *clock) {
+func process(t *testing.T, file string, wall time.Time, told *notices) (*throttle.Budgets, *throttle.Memory, *clock) {
 	t.Helper()
 	c := newClock()
 	c.wall = wall
 	m, err := throttle.NewMemory(throttle.MemoryConfig{
-		Bytes: throttle.MinMemoryBytes, SnapshotFile: file, SnapshotKey: key, Elapsed: c.Elapsed, Now: c.Now, Notice: told.Notice,
+		Bytes: 1 << 20, SnapshotFile: file, SnapshotKey: key, Elapsed: c.Elapsed, Now: c.Now, Notice: told.Notice,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -190,7 +190,7 @@ func TestASnapshotIsWrittenNowAndThen(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "budgets")
 	synctest.Test(t, func(t *testing.T) {
-		m, err := throttle.NewMemory(throttle.MemoryConfig{Bytes: throttle.MinMemoryBytes, SnapshotFile: file, SnapshotKey: key})
+		m, err := throttle.NewMemory(throttle.MemoryConfig{Bytes: 1 << 20, SnapshotFile: file, SnapshotKey: key})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,15 +7,17 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"time"
+
+	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
 )
 
 // record is one budget in memory: recordBytes, no pointers, so the collector never looks at it.
 type record struct {
-	key     Key
-	tat     time.Duration
-	epoch   uint32
-	present uint16
-	former  uint16
+	key      budget.Key
+	tat      time.Duration
+	epoch    uint32
+	current  uint16
+	previous uint16
 	// stamp is, in the table of known pairs, the minute of the last success; elsewhere the tick before
 	// which the record must stay, because the sketch still holds a debt that an operator has cleared.
 	stamp  uint32
@@ -24,15 +26,15 @@ type record struct {
 
 const recordBytes = 40
 
-func (r *record) holds() Holds {
-	return Holds{TAT: r.tat, Epoch: int64(r.epoch), Present: int(r.present), Former: int(r.former)}
+func (r *record) holds() budget.Holds {
+	return budget.Holds{TAT: r.tat, Epoch: int64(r.epoch), Current: int(r.current), Previous: int(r.previous)}
 }
 
-func (r *record) set(h Holds) {
-	r.tat, r.epoch, r.present, r.former = h.TAT, uint32(h.Epoch), uint16(h.Present), uint16(h.Former)
+func (r *record) set(h budget.Holds) {
+	r.tat, r.epoch, r.current, r.previous = h.TAT, uint32(h.Epoch), uint16(h.Current), uint16(h.Previous)
 }
 
-func (r *record) open() bool { return r.present != 0 || r.former != 0 }
+func (r *record) open() bool { return r.current != 0 || r.previous != 0 }
 
 // ways is how many records share a bucket. With 8, a bucket is five cache lines.
 const ways = 8
@@ -60,7 +62,7 @@ func newTable(bytes int) table {
 }
 
 // bucket returns the bucket of a key, or nil while the table has none.
-func (t *table) bucket(k *Key) *bucket {
+func (t *table) bucket(k *budget.Key) *bucket {
 	if len(t.buckets) == 0 {
 		return nil
 	}
@@ -79,11 +81,11 @@ func (t *table) grow() bool {
 	if 2*len(t.buckets) > t.bound {
 		return false
 	}
-	former := t.buckets
-	t.buckets = make([]bucket, 2*len(former))
-	for i := range former {
-		for j := range former[i] {
-			r := &former[i][j]
+	old := t.buckets
+	t.buckets = make([]bucket, 2*len(old))
+	for i := range old {
+		for j := range old[i] {
+			r := &old[i][j]
 			if r.budget == 0 {
 				continue
 			}
@@ -100,7 +102,7 @@ func (t *table) grow() bool {
 }
 
 // find returns the record of a key, or nil.
-func (t *table) find(k *Key, b Budget) *record {
+func (t *table) find(k *budget.Key, b budget.Kind) *record {
 	in := t.bucket(k)
 	if in == nil {
 		return nil
@@ -114,7 +116,7 @@ func (t *table) find(k *Key, b Budget) *record {
 }
 
 // free returns a free place in the bucket of a key, or nil.
-func (t *table) free(k *Key) *record {
+func (t *table) free(k *budget.Key) *record {
 	in := t.bucket(k)
 	if in == nil {
 		return nil
@@ -130,7 +132,7 @@ func (t *table) free(k *Key) *record {
 // place returns the place in the bucket that rank says is worth the least, or nil when all are worth keeping. A
 // free place is worth nothing; a record with open holds is always worth keeping. Where every place is taken the
 // table grows, if it may.
-func (t *table) place(k *Key, rank func(*record) time.Duration) *record {
+func (t *table) place(k *budget.Key, rank func(*record) time.Duration) *record {
 	if r := t.free(k); r != nil {
 		return r
 	}

@@ -18,7 +18,8 @@ import (
 	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
-	"github.com/otelauth/otelauth-go/otelauth/throttle/throttletest"
+	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
+	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budgettest"
 )
 
 // heap returns what is in use, of which nothing is garbage.
@@ -40,7 +41,7 @@ func TestMemoryIsTakenAsItFills(t *testing.T) {
 		t.Errorf("an empty store takes %d bytes", empty)
 	}
 	for i := range 100 {
-		b := throttletest.Bill(fmt.Sprint(i), fmt.Sprint(i), fmt.Sprint(i))
+		b := budgettest.Bill(fmt.Sprint(i), fmt.Sprint(i), fmt.Sprint(i))
 		for _, how := range []throttle.Settlement{throttle.Wrong, throttle.Right} {
 			a, err := m.Spend(t.Context(), b)
 			if err != nil || a.Verdict != throttle.Granted {
@@ -57,13 +58,13 @@ func TestMemoryIsTakenAsItFills(t *testing.T) {
 
 // randomBill is a bill of budgets that nobody else has. The sketch, which is coarser than a millisecond, would take one guess more
 // from each.
-func randomBill(r *rand.Rand) throttle.Bill {
-	b := throttle.Bill{KnownPair: throttle.Limit{Burst: 90, Every: time.Hour + time.Millisecond}, Remember: 24 * time.Hour, Lease: time.Hour}
-	for i := range b.Charges[:throttle.Requests] {
-		var k throttle.Key
+func randomBill(r *rand.Rand) budget.Bill {
+	b := budget.Bill{KnownPair: budget.Limit{Burst: 90, Every: time.Hour + time.Millisecond}, Remember: 24 * time.Hour, Lease: time.Hour}
+	for i := range b.Charges[:budget.Requests] {
+		var k budget.Key
 		binary.LittleEndian.PutUint64(k[:], r.Uint64())
 		binary.LittleEndian.PutUint64(k[8:], r.Uint64())
-		b.Charges[i] = throttle.Charge{Key: k, Limit: throttle.Limit{Burst: 10 + r.IntN(80), Every: time.Hour + time.Millisecond}}
+		b.Charges[i] = budget.Charge{Key: k, Limit: budget.Limit{Burst: 10 + r.IntN(80), Every: time.Hour + time.Millisecond}}
 	}
 	return b
 }
@@ -76,8 +77,8 @@ func TestGrowthLosesNothing(t *testing.T) {
 	m := newMemory(t, throttle.MemoryConfig{Bytes: 128 << 20, Elapsed: c.Elapsed, Now: c.Now})
 	r := rand.New(rand.NewPCG(1, 2))
 	type account struct {
-		bill    throttle.Bill
-		receipt *throttle.Receipt // of a guess on its way
+		bill    budget.Bill
+		receipt *budget.Receipt // of a guess on its way
 		known   bool
 		wrong   int
 		clear   int // wrong guesses that the pair's own budget does not count
@@ -95,9 +96,9 @@ func TestGrowthLosesNothing(t *testing.T) {
 			if a.receipt != nil {
 				held = 1
 			}
-			for b := range throttle.Requests {
+			for b := range budget.Requests {
 				limit, spent, on := a.bill.Charges[b].Limit, a.wrong, held
-				if b == throttle.Pair && a.known {
+				if b == budget.Pair && a.known {
 					limit, spent = a.bill.KnownPair, a.wrong-a.clear
 				} else if a.known {
 					spent, on = a.clear, 0
@@ -112,7 +113,7 @@ func TestGrowthLosesNothing(t *testing.T) {
 			t.Fatalf("%s: %d budgets, want %d to %d", when, n, least, 4*len(all))
 		}
 	}
-	spend := func(a *account) throttle.Receipt {
+	spend := func(a *account) budget.Receipt {
 		t.Helper()
 		got, err := m.Spend(t.Context(), a.bill)
 		if err != nil || got.Verdict != throttle.Granted {
@@ -171,7 +172,7 @@ func TestASnapshotIsReadIntoTablesThatGrow(t *testing.T) {
 	}
 	m := newMemory(t, cfg)
 	r := rand.New(rand.NewPCG(3, 4))
-	all := make([]throttle.Bill, 10_000)
+	all := make([]budget.Bill, 10_000)
 	for i := range all {
 		all[i] = randomBill(r)
 		for n := range 2 + i%2 {
@@ -208,7 +209,7 @@ func TestGrowthUnderGuessers(t *testing.T) {
 	c := newClock()
 	m := newMemory(t, throttle.MemoryConfig{Bytes: 16 << 20, Elapsed: c.Elapsed, Now: c.Now})
 	r := rand.New(rand.NewPCG(5, 6))
-	shared := make([]throttle.Bill, 50)
+	shared := make([]budget.Bill, 50)
 	for i := range shared {
 		shared[i] = randomBill(r)
 	}
@@ -218,7 +219,7 @@ func TestGrowthUnderGuessers(t *testing.T) {
 		guessers.Go(func() {
 			r := rand.New(rand.NewPCG(7, uint64(g)))
 			for i := range 2000 {
-				for _, b := range []throttle.Bill{shared[i%len(shared)], randomBill(r)} {
+				for _, b := range []budget.Bill{shared[i%len(shared)], randomBill(r)} {
 					a, err := m.Spend(t.Context(), b)
 					if err != nil {
 						t.Error(err)
@@ -237,8 +238,8 @@ func TestGrowthUnderGuessers(t *testing.T) {
 	}
 	guessers.Wait()
 	for i, b := range shared {
-		least := int64(throttle.MaxBurst)
-		for _, charge := range b.Charges[:throttle.Requests] {
+		least := int64(budget.MaxBurst)
+		for _, charge := range b.Charges[:budget.Requests] {
 			least = min(least, int64(charge.Limit.Burst))
 		}
 		if got := granted[i].Load(); got != least { // each was guessed at 320 times

@@ -32,6 +32,8 @@ import (
 	"context"
 	"net/netip"
 	"time"
+
+	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
 )
 
 // Guess is one try of one credential. The zero Guess is a try of the empty name from an unknown network.
@@ -56,15 +58,15 @@ type Guess struct {
 }
 
 // Verdict is what a [Throttle] says to a guess. The zero Verdict refuses.
-type Verdict uint8
+type Verdict = budget.Verdict
 
 const (
 	// Refused: settled wrong guesses have emptied a budget.
-	Refused Verdict = iota
+	Refused = budget.Refused
 	// Granted: the guess is paid for and may be hashed; Settle must follow.
-	Granted
+	Granted = budget.Granted
 	// Held: guesses that are not settled yet hold the rest of the budget. Wait and ask again.
-	Held
+	Held = budget.Held
 )
 
 // Decision is the answer to one [Throttle.Spend].
@@ -85,15 +87,15 @@ type Decision struct {
 }
 
 // Settlement is how a granted guess ended. The zero Settlement keeps the price.
-type Settlement uint8
+type Settlement = budget.Settlement
 
 const (
 	// Wrong keeps the price. So does a caller that went away: it does not get its guess back.
-	Wrong Settlement = iota
+	Wrong = budget.Wrong
 	// Right gives the price back; the pair has proved itself.
-	Right
+	Right = budget.Right
 	// Unjudged gives the price back: the service itself could not judge (overload, store down).
-	Unjudged
+	Unjudged = budget.Unjudged
 )
 
 // Throttle keeps guess budgets. Implementations are safe for concurrent use.

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
 )
 
 // waiters are those who wait for a guess on some budget to settle. There is one channel a budget that somebody waits for.
@@ -14,7 +16,7 @@ type waiters struct {
 	settled atomic.Uint64 // settlements so far
 	waiting atomic.Int64
 	mu      sync.Mutex
-	by      map[Key]*waiter
+	by      map[budget.Key]*waiter
 }
 
 type waiter struct {
@@ -28,7 +30,7 @@ const askAgain = time.Second
 
 // wait returns a channel that is closed at the next settlement on a budget, or after a while. seen is how many
 // settlements there had been when the store was asked: if there are more now, one may have been ours.
-func (w *waiters) wait(k Key, seen uint64, atMost time.Duration) <-chan struct{} {
+func (w *waiters) wait(k budget.Key, seen uint64, atMost time.Duration) <-chan struct{} {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.waiting.Add(1)
@@ -43,7 +45,7 @@ func (w *waiters) wait(k Key, seen uint64, atMost time.Duration) <-chan struct{}
 		return have.changed
 	}
 	if w.by == nil {
-		w.by = make(map[Key]*waiter)
+		w.by = make(map[budget.Key]*waiter)
 	}
 	if atMost <= 0 || atMost > askAgain {
 		atMost = askAgain
@@ -61,7 +63,7 @@ func (w *waiters) wait(k Key, seen uint64, atMost time.Duration) <-chan struct{}
 }
 
 // wake tells those who wait for any budget of a bill.
-func (w *waiters) wake(b *Bill) {
+func (w *waiters) wake(b *budget.Bill) {
 	w.settled.Add(1)
 	if w.waiting.Load() == 0 {
 		return
@@ -76,7 +78,7 @@ func (w *waiters) wake(b *Bill) {
 	}
 }
 
-func (w *waiters) end(k Key, mine *waiter) {
+func (w *waiters) end(k budget.Key, mine *waiter) {
 	delete(w.by, k)
 	w.waiting.Add(-1)
 	close(mine.changed)

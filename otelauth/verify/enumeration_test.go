@@ -30,7 +30,7 @@ func newGuarded(t *testing.T, clock *manual, shared throttle.Store) *guarded {
 	elapsed := func() time.Duration { return clock.now().Sub(time.Unix(0, 0)) }
 	th, err := throttle.New(throttle.Config{
 		Store: shared, Key: make([]byte, 32), Elapsed: elapsed, Now: clock.now,
-		Budgets: throttle.Budgets{Network: networkBudget},
+		Limits: throttle.Limits{Network: networkBudget},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -63,7 +63,7 @@ func show(res attempt.Result) shown { return shown{res.Outcome, res.RetryAfter, 
 // time of a hash. Wrong passwords that are sent again are no exception.
 func TestAKnownPairDoesNotShow(t *testing.T) {
 	t.Parallel()
-	budgets := throttle.DefaultBudgets()
+	budgets := throttle.DefaultLimits()
 	var want []shown
 	for _, name := range []string{"nobody", "bob", "alice"} {
 		g := newGuarded(t, &manual{t: time.Unix(1000, 0)}, nil)
@@ -127,7 +127,7 @@ func TestTheOwnerIsServedFromTheReserve(t *testing.T) {
 	t.Parallel()
 	clock := &manual{t: time.Unix(1000, 0)}
 	elapsed := func() time.Duration { return clock.now().Sub(time.Unix(0, 0)) }
-	shared, err := throttle.NewMemory(throttle.MemoryConfig{Bytes: throttle.MinMemoryBytes, Elapsed: elapsed, Now: clock.now})
+	shared, err := throttle.NewMemory(throttle.MemoryConfig{Bytes: 1 << 20, Elapsed: elapsed, Now: clock.now})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -90,7 +90,7 @@ func (f *redisFlags) validate(s *settings, key otelauth.IdentityKey) []error {
 type shared struct {
 	client  *redis.Client
 	store   *redisstore.Store
-	guesses *throttle.Guesses
+	guesses *throttle.Budgets
 	feed    *redisfeed.Feed
 }
 

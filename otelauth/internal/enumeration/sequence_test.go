@@ -38,7 +38,7 @@ func scenarios() []scenario { return append(guessers(), neighbours()...) }
 
 // guessers are scenarios in networks where nobody has an account, and of budgets that others have emptied.
 func guessers() []scenario {
-	budgets := throttle.DefaultBudgets()
+	budgets := throttle.DefaultLimits()
 	return []scenario{
 		{"first try and repeats, across refreshes of the store and the life of the cache", func(w *world, target string) (seen []answer) {
 			for range 8 { // sqlstore's TTL is 5 s
@@ -97,7 +97,7 @@ func guessers() []scenario {
 
 // neighbours are scenarios in the network from which alice comes.
 func neighbours() []scenario {
-	budgets := throttle.DefaultBudgets()
+	budgets := throttle.DefaultLimits()
 	return []scenario{
 		{"the network of an owner", func(w *world, target string) (seen []answer) {
 			w.send(alice, "right", home)
@@ -218,7 +218,7 @@ func TestOtherNetworksDoNotShow(t *testing.T) {
 		sequence := func(others bool) (seen []answer) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, open)
-				for i := range throttle.DefaultBudgets().NewPair.Burst + 5 {
+				for i := range throttle.DefaultLimits().NewPair.Burst + 5 {
 					pass := fmt.Sprint("stale", i)
 					if others && i < 5 {
 						w.send(bobby, pass, elsewhere(1))
@@ -250,7 +250,7 @@ func TestThrottledGuessesCauseNoQuery(t *testing.T) {
 	open := k.fill(t, []user{{alice, k.cheap(t)}})
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, open)
-		for i := range throttle.DefaultBudgets().Network.Burst {
+		for i := range throttle.DefaultLimits().Network.Burst {
 			w.send(fmt.Sprint("name", i), "guess", away)
 		}
 		before := w.queries.Load()

@@ -135,7 +135,7 @@ func TestTheTimeShowsNoAccount(t *testing.T) {
 
 // drain empties the budget of a network.
 func drain(l *lab, from string) {
-	for i := range throttle.DefaultBudgets().Network.Burst {
+	for i := range throttle.DefaultLimits().Network.Burst {
 		l.w.send(fmt.Sprint("spray", i), "spray", from)
 	}
 }
@@ -143,7 +143,7 @@ func drain(l *lab, from string) {
 // reserve measures guesses beyond the budgets in networks of owners. A reserve is for 300 guesses.
 func reserve(l *lab) {
 	l.t.Helper()
-	per := throttle.DefaultBudgets().Network.Burst
+	per := throttle.DefaultLimits().Network.Burst
 	owner := func(i int) string { return fmt.Sprintf("172.16.%d.7", i/per) }
 	first := l.turn + 1
 	for i := 0; i < 2*samples; i += per {

@@ -12,8 +12,9 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
+	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
+	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budgettest"
 	"github.com/otelauth/otelauth-go/otelauth/throttle/redisstore"
-	"github.com/otelauth/otelauth-go/otelauth/throttle/throttletest"
 )
 
 // measure reports the 99th percentile beside the mean.
@@ -34,18 +35,18 @@ func measure(b *testing.B, do func()) {
 // BenchmarkGuess is what a cache miss pays for its budgets: Spend, and handing in the Settle. p99-µs/op is of
 // Spend and Settle together.
 func BenchmarkGuess(b *testing.B) {
-	full := func() throttle.Bill {
-		v := bill(1, throttle.MaxBurst)
-		for i := throttle.Pair; i <= throttle.Site; i++ {
-			v.Charges[i] = throttle.Charge{Key: throttletest.Key(fmt.Sprint("budget", i)), Limit: throttle.Limit{Burst: throttle.MaxBurst, Every: time.Millisecond}}
+	full := func() budget.Bill {
+		v := bill(1, budget.MaxBurst)
+		for i := budget.Pair; i <= budget.Site; i++ {
+			v.Charges[i] = budget.Charge{Key: budgettest.Key(fmt.Sprint("budget", i)), Limit: budget.Limit{Burst: budget.MaxBurst, Every: time.Millisecond}}
 		}
 		return v
 	}
-	memory, err := throttle.NewMemory(throttle.MemoryConfig{Bytes: throttle.MinMemoryBytes})
+	memory, err := throttle.NewMemory(throttle.MemoryConfig{Bytes: 1 << 20})
 	if err != nil {
 		b.Fatal(err)
 	}
-	run := func(b *testing.B, s throttle.Store) {
+	run := func(b *testing.B, s budget.Store) {
 		v := full()
 		measure(b, func() {
 			a, err := s.Spend(ctx, v)
@@ -92,7 +93,7 @@ func BenchmarkGuessParallel(b *testing.B) {
 	s := newStore(b, redisstore.Config{Client: c})
 	b.SetParallelism(16)
 	b.RunParallel(func(pb *testing.PB) {
-		v := bill(1, throttle.MaxBurst)
+		v := bill(1, budget.MaxBurst)
 		for pb.Next() {
 			a, err := s.Spend(ctx, v)
 			if err != nil {

@@ -14,9 +14,9 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/otelauth/otelauth-go/otelauth/throttle"
+	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
+	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budgettest"
 	"github.com/otelauth/otelauth-go/otelauth/throttle/redisstore"
-	"github.com/otelauth/otelauth-go/otelauth/throttle/throttletest"
 )
 
 // startCluster starts three servers that share the slots.
@@ -80,12 +80,12 @@ func TestCluster(t *testing.T) {
 		}
 	})
 	var n atomic.Int64
-	throttletest.Run(t, func(t *testing.T) throttletest.Harness {
+	budgettest.Run(t, func(t *testing.T) budgettest.Harness {
 		t.Helper()
 		var elapsed atomic.Int64
 		prefix := fmt.Sprint("suite", n.Add(1))
 		told := newNotices()
-		open := func(t *testing.T) throttle.Store {
+		open := func(t *testing.T) budget.Store {
 			t.Helper()
 			s := newStore(t, redisstore.Config{Client: clusterClient(t, nodes), Prefix: prefix, Notice: told.add}.WithWall(wall(&elapsed)))
 			return settled{s}
@@ -95,7 +95,7 @@ func TestCluster(t *testing.T) {
 				t.Errorf("the fallback has answered: %v", told.all)
 			}
 		})
-		return throttletest.Harness{Store: open(t), Peer: open, Advance: func(d time.Duration) { elapsed.Add(int64(d)) }}
+		return budgettest.Harness{Store: open(t), Peer: open, Advance: func(d time.Duration) { elapsed.Add(int64(d)) }}
 	})
 }
 

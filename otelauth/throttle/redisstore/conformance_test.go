@@ -11,14 +11,15 @@ import (
 	"time"
 
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
+	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
+	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budgettest"
 	"github.com/otelauth/otelauth-go/otelauth/throttle/redisstore"
-	"github.com/otelauth/otelauth-go/otelauth/throttle/throttletest"
 )
 
 // settled is a Store whose Settle is done when it returns: the suite looks at once.
 type settled struct{ *redisstore.Store }
 
-func (s settled) Settle(ctx context.Context, b throttle.Bill, r throttle.Receipt, how throttle.Settlement) {
+func (s settled) Settle(ctx context.Context, b budget.Bill, r budget.Receipt, how throttle.Settlement) {
 	s.Store.Settle(ctx, b, r, how)
 	s.Flush()
 }
@@ -27,15 +28,15 @@ func TestConformance(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
 	var n atomic.Int64
-	throttletest.Run(t, func(t *testing.T) throttletest.Harness {
+	budgettest.Run(t, func(t *testing.T) budgettest.Harness {
 		t.Helper()
 		var elapsed atomic.Int64
 		prefix := fmt.Sprint("suite", n.Add(1))
 		told := newNotices()
-		open := func(t *testing.T) throttle.Store {
+		open := func(t *testing.T) budget.Store {
 			t.Helper()
 			m, err := throttle.NewMemory(throttle.MemoryConfig{
-				Bytes: throttle.MinMemoryBytes, Elapsed: func() time.Duration { return time.Duration(elapsed.Load()) },
+				Bytes: 1 << 20, Elapsed: func() time.Duration { return time.Duration(elapsed.Load()) },
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -48,7 +49,7 @@ func TestConformance(t *testing.T) {
 				t.Errorf("the fallback has answered: %v", told.all)
 			}
 		})
-		return throttletest.Harness{
+		return budgettest.Harness{
 			Store: open(t), Peer: open,
 			Advance: func(d time.Duration) { elapsed.Add(int64(d)) },
 		}

@@ -28,8 +28,9 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/gateway"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
+	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
+	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budgettest"
 	"github.com/otelauth/otelauth-go/otelauth/throttle/redisstore"
-	"github.com/otelauth/otelauth-go/otelauth/throttle/throttletest"
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
@@ -40,8 +41,8 @@ const (
 	// conservationTime is a duration for which TestConservation repeats its cases. "" is once.
 	conservationTime = "CONSERVATION"
 
-	// budget is how many wrong guesses at one account one network has. They do not come back.
-	budget = 10
+	// wrongBudget is how many wrong guesses at one account one network has. They do not come back.
+	wrongBudget = 10
 	// A hash of the first cost takes some 15 ms of CPU, so that one round is short; one of the second,
 	// which real accounts have, some 60 ms.
 	quickCost, realCost = 8, 10
@@ -68,9 +69,9 @@ func runGateway(addr string) error {
 		return err
 	}
 	defer func() { _ = s.Close() }()
-	wide := throttle.Limit{Burst: throttle.MaxBurst, Every: time.Second}
-	th, err := throttle.New(throttle.Config{Store: s, Key: throttletest.StormKey(), Budgets: throttle.Budgets{
-		NewPair: throttle.Limit{Burst: budget, Every: time.Hour}, Network: wide, Site: wide,
+	wide := throttle.Limit{Burst: budget.MaxBurst, Every: time.Second}
+	th, err := throttle.New(throttle.Config{Store: s, Key: budgettest.StormKey(), Limits: throttle.Limits{
+		NewPair: throttle.Limit{Burst: wrongBudget, Every: time.Hour}, Network: wide, Site: wide,
 	}})
 	if err != nil {
 		return err
@@ -210,7 +211,7 @@ var conservationCases = []struct {
 	{
 		"saturated CPU",
 		func(*testing.T, *fleet, int, string) int { return 0 },
-		func(int) int { return budget },
+		func(int) int { return wrongBudget },
 	},
 	{
 		"gateway stopped",
@@ -221,7 +222,7 @@ var conservationCases = []struct {
 			f.gateways[0].Signal(t, syscall.SIGCONT)
 			return 0
 		},
-		func(int) int { return budget },
+		func(int) int { return wrongBudget },
 	},
 	{
 		"Redis frozen for a moment",
@@ -232,7 +233,7 @@ var conservationCases = []struct {
 			f.redis.Signal(t, syscall.SIGCONT)
 			return 0
 		},
-		func(int) int { return budget },
+		func(int) int { return wrongBudget },
 	},
 	{
 		"Redis frozen",
@@ -244,7 +245,7 @@ var conservationCases = []struct {
 			f.redis.Signal(t, syscall.SIGCONT)
 			return judged + f.untilShared(t, true, 2*round+1, account)
 		},
-		func(gateways int) int { return gateways * budget },
+		func(gateways int) int { return gateways * wrongBudget },
 	},
 	{
 		"Redis killed and restarted",
@@ -256,7 +257,7 @@ var conservationCases = []struct {
 			f.redis.Restart(t)
 			return judged + f.untilShared(t, true, 2*round+2, account)
 		},
-		func(gateways int) int { return gateways*budget + budget },
+		func(gateways int) int { return gateways*wrongBudget + wrongBudget },
 	},
 }
 

@@ -7,7 +7,7 @@ import (
 	"errors"
 	"time"
 
-	"github.com/otelauth/otelauth-go/otelauth/throttle"
+	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
 )
 
 // WithWall gives the server another clock.
@@ -20,13 +20,13 @@ func (cfg Config) WithWall(wall func() time.Time) Config {
 func (s *Store) Flush() bool { return s.flush() }
 
 // KeyOf is the name of a budget in Redis.
-func (s *Store) KeyOf(b throttle.Budget, k throttle.Key) string { return s.key(b, &k) }
+func (s *Store) KeyOf(b budget.Kind, k budget.Key) string { return s.key(b, &k) }
 
 // ClockKey is the name of the clock in Redis.
 func (s *Store) ClockKey() string { return s.clockKey }
 
 // Local is the fallback.
-func (s *Store) Local() throttle.Store { return s.local }
+func (s *Store) Local() budget.Store { return s.local }
 
 // Warm waits for the first connection.
 func (s *Store) Warm() { <-s.warm }

@@ -18,8 +18,8 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
+	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budgettest"
 	"github.com/otelauth/otelauth-go/otelauth/throttle/redisstore"
-	"github.com/otelauth/otelauth-go/otelauth/throttle/throttletest"
 )
 
 // stormEnv makes the test binary one process of a storm on that Redis.
@@ -52,7 +52,7 @@ func guess(addr string) error {
 		return err
 	}
 	defer s.Close()
-	th, err := throttle.New(throttle.Config{Store: s, Key: throttletest.StormKey(), Budgets: throttletest.StormBudgets()})
+	th, err := throttle.New(throttle.Config{Store: s, Key: budgettest.StormKey(), Limits: budgettest.StormBudgets()})
 	if err != nil {
 		return err
 	}
@@ -61,7 +61,7 @@ func guess(addr string) error {
 	if _, err := in.ReadString('\n'); err != nil {
 		return err
 	}
-	n, err := throttletest.Storm(ctx, th, strconv.Itoa(os.Getpid()), stormGuesses/stormProcesses, stormGuessers/stormProcesses)
+	n, err := budgettest.Storm(ctx, th, strconv.Itoa(os.Getpid()), stormGuesses/stormProcesses, stormGuessers/stormProcesses)
 	if err != nil {
 		return err
 	}

@@ -16,8 +16,9 @@ import (
 	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
+	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
+	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budgettest"
 	"github.com/otelauth/otelauth-go/otelauth/throttle/redisstore"
-	"github.com/otelauth/otelauth-go/otelauth/throttle/throttletest"
 )
 
 // load is users at work: each an account of his own, half of the guesses wrong. No guess may end in an error.
@@ -28,7 +29,7 @@ type load struct {
 	errors atomic.Int64
 }
 
-func startLoad(t testing.TB, s throttle.Store) *load {
+func startLoad(t testing.TB, s budget.Store) *load {
 	t.Helper()
 	l := &load{stop: make(chan struct{})}
 	for i := range 8 {
@@ -42,7 +43,7 @@ func startLoad(t testing.TB, s throttle.Store) *load {
 				default:
 				}
 				b := bill(0, 1<<15)
-				b.Charges[throttle.Pair].Key = throttletest.Key(fmt.Sprint("load", i, byte(n)))
+				b.Charges[budget.Pair].Key = budgettest.Key(fmt.Sprint("load", i, byte(n)))
 				a, err := s.Spend(ctx, b)
 				if err != nil {
 					l.errors.Add(1)
@@ -81,7 +82,7 @@ func (l *load) end() {
 }
 
 // wrong tries wrong passwords and returns how many were granted.
-func wrong(t testing.TB, s *redisstore.Store, b throttle.Bill, times int) (granted int) {
+func wrong(t testing.TB, s *redisstore.Store, b budget.Bill, times int) (granted int) {
 	t.Helper()
 	for range times {
 		a, err := s.Spend(ctx, b)
@@ -235,7 +236,7 @@ func TestOthersGuessesCountWithoutRedis(t *testing.T) {
 	here := newStore(t, redisstore.Config{Client: srv.Client(t), ProbeEvery: time.Hour})
 	there := newStore(t, redisstore.Config{Client: srv.Client(t), ProbeEvery: time.Hour})
 	b := bill(1, 5)
-	b.Charges[throttle.Network] = throttle.Charge{Key: throttletest.Key("2"), Limit: throttle.Limit{Burst: 300, Every: time.Second}}
+	b.Charges[budget.Network] = budget.Charge{Key: budgettest.Key("2"), Limit: budget.Limit{Burst: 300, Every: time.Second}}
 	if got := wrong(t, there, b, 9); got != 5 {
 		t.Fatalf("%d granted there of a budget of 5", got)
 	}
@@ -247,7 +248,7 @@ func TestOthersGuessesCountWithoutRedis(t *testing.T) {
 		t.Errorf("%d granted here once Redis was lost", got)
 	}
 	neighbour := b
-	neighbour.Charges[throttle.Pair].Key = throttletest.Key("3")
+	neighbour.Charges[budget.Pair].Key = budgettest.Key("3")
 	if got := wrong(t, here, neighbour, 9); got != 5 {
 		t.Errorf("%d of 5 granted to a neighbour on the same network", got)
 	}
@@ -304,7 +305,7 @@ func TestThawChargesNobody(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := v.Budgets[throttle.Pair]; got.Left != 5 || got.Held != 0 {
+	if got := v.Budgets[budget.Pair]; got.Left != 5 || got.Held != 0 {
 		t.Errorf("%d left and %d held of 9 after 4 wrong guesses", got.Left, got.Held)
 	}
 }
@@ -327,7 +328,7 @@ func TestNoGuessIsSentTwice(t *testing.T) {
 	if err != nil || !s.Shared() {
 		t.Fatal(err, s.Shared())
 	}
-	if got := v.Budgets[throttle.Pair].Held; got != 1 {
+	if got := v.Budgets[budget.Pair].Held; got != 1 {
 		t.Errorf("one guess holds %d", got)
 	}
 }
@@ -349,7 +350,7 @@ func TestLateGrantIsGivenBack(t *testing.T) {
 	if err != nil || a.Verdict != throttle.Granted {
 		t.Fatal(a, err)
 	}
-	if v, err := direct.Look(ctx, b); err != nil || v.Budgets[throttle.Pair].Held != 1 {
+	if v, err := direct.Look(ctx, b); err != nil || v.Budgets[budget.Pair].Held != 1 {
 		t.Fatalf("the guess did not reach Redis: %+v, %v", v, err)
 	}
 	release()
@@ -360,7 +361,7 @@ func TestLateGrantIsGivenBack(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := v.Budgets[throttle.Pair]; got.Held == 0 && got.Left == 8 {
+		if got := v.Budgets[budget.Pair]; got.Held == 0 && got.Left == 8 {
 			return
 		} else if time.Now().After(deadline) {
 			t.Fatalf("%d left and %d held of 9 after one wrong guess", got.Left, got.Held)
@@ -379,9 +380,9 @@ func TestOneRoundTripAGuess(t *testing.T) {
 	s := newStore(t, redisstore.Config{Client: c})
 	s.Warm()
 	b := bill(1, 1000)
-	b.Charges[throttle.Account] = throttle.Charge{Key: throttletest.Key("2"), Limit: throttle.Limit{Burst: 1000, Every: time.Minute}}
-	b.Charges[throttle.Network] = throttle.Charge{Key: throttletest.Key("3"), Limit: throttle.Limit{Burst: 300, Every: time.Second}}
-	b.Charges[throttle.Site] = throttle.Charge{Key: throttletest.Key("4"), Limit: throttle.Limit{Burst: 3000, Every: time.Second}}
+	b.Charges[budget.Account] = budget.Charge{Key: budgettest.Key("2"), Limit: budget.Limit{Burst: 1000, Every: time.Minute}}
+	b.Charges[budget.Network] = budget.Charge{Key: budgettest.Key("3"), Limit: budget.Limit{Burst: 300, Every: time.Second}}
+	b.Charges[budget.Site] = budget.Charge{Key: budgettest.Key("4"), Limit: budget.Limit{Burst: 3000, Every: time.Second}}
 	if _, err := s.Spend(ctx, b); err != nil { // connects, and brings the script
 		t.Fatal(err)
 	}
@@ -397,7 +398,7 @@ func TestOneRoundTripAGuess(t *testing.T) {
 	// Settlements go together.
 	before = p.requests()
 	for range 100 {
-		s.Settle(ctx, b, throttle.Receipt{Held: 15, Epoch: 1}, throttle.Wrong)
+		s.Settle(ctx, b, budget.Receipt{Held: 15, Epoch: 1}, throttle.Wrong)
 	}
 	s.Flush()
 	if got := p.requests() - before; got > 100 {

@@ -14,13 +14,14 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
+	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
 )
 
 // pending is a settlement or a charge that Redis does not have yet, some 250 bytes.
 type pending struct {
 	id      int64 // counts from 1
-	bill    throttle.Bill
-	receipt throttle.Receipt
+	bill    budget.Bill
+	receipt budget.Receipt
 	how     throttle.Settlement
 	take    bool // charge at once: the fallback granted the guess
 }
@@ -200,7 +201,7 @@ func (s *Store) sendBatch(batch []pending) bool {
 		}
 		all = false
 		if p := batch[i]; p.take || p.how == throttle.Right {
-			p.receipt = throttle.Receipt{}
+			p.receipt = budget.Receipt{}
 			s.queue.push(p)
 		}
 		if failure == nil && !errors.Is(err, errLate) && !errors.Is(err, errBusy) {

@@ -14,6 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
+	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
 )
 
 //go:embed budgets.lua
@@ -23,7 +24,7 @@ var script string
 const letters = "pansr"
 
 // numBudgets is how many budgets a bill can have.
-const numBudgets = len(throttle.Bill{}.Charges)
+const numBudgets = len(budget.Bill{}.Charges)
 
 // once is a command that go-redis does not send again: whether the first was executed is not known, and
 // a guess must not be charged twice.
@@ -82,17 +83,17 @@ func (s *Store) newCall(op string, lease, remember time.Duration, room int) *cal
 
 // charges appends the budgets that a bill names. The pair comes first: the script asks it whether the others
 // count.
-func (s *Store) charges(c *call, b *throttle.Bill) {
+func (s *Store) charges(c *call, b *budget.Bill) {
 	for i := range b.Charges {
 		charge := &b.Charges[i]
-		if charge.Limit == (throttle.Limit{}) {
+		if charge.Limit == (budget.Limit{}) {
 			continue
 		}
-		var known throttle.Limit
-		if throttle.Budget(i) == throttle.Pair {
+		var known budget.Limit
+		if budget.Kind(i) == budget.Pair {
 			known = b.KnownPair
 		}
-		c.keys = append(c.keys, s.key(throttle.Budget(i), &charge.Key))
+		c.keys = append(c.keys, s.key(budget.Kind(i), &charge.Key))
 		c.args = append(c.args, i,
 			charge.Limit.Burst, micros(charge.Limit.Every), known.Burst, micros(known.Every))
 	}
@@ -100,7 +101,7 @@ func (s *Store) charges(c *call, b *throttle.Bill) {
 
 // key is "{prefix}:", a letter for the budget, ":" and 22 characters of the keyed hash. The braces are the
 // hash tag of Redis Cluster: one attempt's budgets must be in one slot to be judged in one step.
-func (s *Store) key(b throttle.Budget, k *throttle.Key) string {
+func (s *Store) key(b budget.Kind, k *budget.Key) string {
 	buf := make([]byte, 0, len(s.tag)+3+22)
 	buf = append(buf, s.tag...)
 	buf = append(buf, ':', letters[b], ':')
@@ -112,28 +113,28 @@ func micros(d time.Duration) int64 { return int64((d + time.Microsecond - 1) / t
 
 func duration(micros int64) time.Duration { return time.Duration(micros) * time.Microsecond }
 
-func (s *Store) spendCall(b *throttle.Bill, voidAfter int64) *call {
+func (s *Store) spendCall(b *budget.Bill, voidAfter int64) *call {
 	c := s.newCall(opSpend, b.Lease, b.Remember, 6+5*numBudgets)
 	c.args = append(c.args, int(b.Mode), voidAfter)
 	s.charges(c, b)
 	return c
 }
 
-func (s *Store) settleCall(b *throttle.Bill, r throttle.Receipt, how throttle.Settlement) *call {
+func (s *Store) settleCall(b *budget.Bill, r budget.Receipt, how throttle.Settlement) *call {
 	c := s.newCall(opSettle, b.Lease, b.Remember, 7+5*numBudgets)
 	c.args = append(c.args, int(how), int(r.Held), r.Epoch)
 	s.charges(c, b)
 	return c
 }
 
-func (s *Store) lookCall(b *throttle.Bill) *call {
+func (s *Store) lookCall(b *budget.Bill) *call {
 	c := s.newCall(opLook, b.Lease, b.Remember, 7+5*numBudgets)
 	c.args = append(c.args, 0, 0, 0)
 	s.charges(c, b)
 	return c
 }
 
-func (s *Store) clearCall(op string, k *throttle.Key, b throttle.Budget) *call {
+func (s *Store) clearCall(op string, k *budget.Key, b budget.Kind) *call {
 	c := s.newCall(op, time.Minute, 0, 12)
 	c.args = append(c.args, 0, 0, 0)
 	c.keys = append(c.keys, s.key(b, k))

@@ -13,6 +13,7 @@ import (
 
 	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
+	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
 	"github.com/otelauth/otelauth-go/otelauth/throttle/redisstore"
 )
 
@@ -119,7 +120,7 @@ func TestFallbackIsChargedFirst(t *testing.T) {
 	t.Parallel()
 	s, thaw := frozen(t)
 	b := bill(1, 5)
-	var open []throttle.Answer
+	var open []budget.Answer
 	for range 5 {
 		a, err := s.Spend(ctx, b)
 		if err != nil || a.Verdict != throttle.Granted {
@@ -175,11 +176,11 @@ func TestFallbackGivesBack(t *testing.T) {
 	}
 }
 
-func leftInRedis(t *testing.T, s *redisstore.Store, b throttle.Bill) int {
+func leftInRedis(t *testing.T, s *redisstore.Store, b budget.Bill) int {
 	t.Helper()
 	v, err := s.Look(ctx, b)
 	if err != nil || !s.Shared() {
 		t.Fatal(err, s.Shared())
 	}
-	return v.Budgets[throttle.Pair].Left
+	return v.Budgets[budget.Pair].Left
 }

@@ -62,6 +62,7 @@ import (
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
+	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
 )
 
 // Config is where budgets are shared. Client is required; every other field has a default.
@@ -71,7 +72,7 @@ type Config struct {
 	// no guess waits for ends after four times Timeout instead of the client's ReadTimeout.
 	Client redis.UniversalClient
 	// Fallback judges while Redis does not, and mirrors it while it does. nil: a throttle.Memory of 64 MiB.
-	Fallback throttle.Store
+	Fallback budget.Store
 	// Prefix begins each key, in braces: "{otelauth}:p:…". Services with the same Prefix, and the same
 	// throttle.Config.Key, share budgets. 1 to 64 letters, digits and "._-:". Default: "otelauth". A key
 	// takes about 150 bytes of Redis and expires when it says no more than that a budget is full.
@@ -117,7 +118,7 @@ const (
 type Store struct {
 	cfg      Config
 	client   redis.UniversalClient
-	local    throttle.Store
+	local    budget.Store
 	tag      string
 	clockKey string
 	sha      string
@@ -139,7 +140,7 @@ type Store struct {
 	worker sync.WaitGroup
 }
 
-var _ throttle.Store = (*Store)(nil)
+var _ budget.Store = (*Store)(nil)
 
 var prefixes = regexp.MustCompile(`^[A-Za-z0-9._:-]{1,64}$`)
 
@@ -213,14 +214,14 @@ func (s *Store) Close() error {
 //
 // The fallback judges only after Redis was lost or has failed this guess. While this process is too
 // busy to ask, the guess is Held.
-func (s *Store) Spend(ctx context.Context, b throttle.Bill) (throttle.Answer, error) {
+func (s *Store) Spend(ctx context.Context, b budget.Bill) (budget.Answer, error) {
 	for s.health.usable() {
 		a, err := s.shared(ctx, &b)
 		switch {
 		case err == nil:
 			return s.mirror(ctx, b, a)
-		case errors.Is(err, errBusy) && b.Mode != throttle.Take:
-			return throttle.Answer{Verdict: throttle.Held, RetryAfter: again}, nil
+		case errors.Is(err, errBusy) && b.Mode != budget.Take:
+			return budget.Answer{Verdict: throttle.Held, RetryAfter: again}, nil
 		case !errors.Is(err, errSilent):
 			return s.alone(ctx, b)
 		}
@@ -231,21 +232,21 @@ func (s *Store) Spend(ctx context.Context, b throttle.Bill) (throttle.Answer, er
 
 // alone lets the fallback judge, and charges to Redis what it grants. The charge is queued before
 // the guess is hashed, so that Redis knows of it before it is asked about another one.
-func (s *Store) alone(ctx context.Context, b throttle.Bill) (throttle.Answer, error) {
+func (s *Store) alone(ctx context.Context, b budget.Bill) (budget.Answer, error) {
 	s.away.RLock()
 	defer s.away.RUnlock()
 	a, err := s.local.Spend(ctx, b)
 	a.Receipt.Second.Held, a.Receipt.Second.Epoch = a.Receipt.Held, a.Receipt.Epoch
 	a.Receipt.Held, a.Receipt.Epoch = 0, 0
-	if err == nil && a.Verdict == throttle.Granted && b.Mode != throttle.Check {
-		b.Mode = throttle.Take
+	if err == nil && a.Verdict == throttle.Granted && b.Mode != budget.Check {
+		b.Mode = budget.Take
 		a.Receipt.Epoch = s.queue.push(pending{bill: b, take: true})
 	}
 	return a, err
 }
 
 // shared asks Redis.
-func (s *Store) shared(ctx context.Context, b *throttle.Bill) (a throttle.Answer, err error) {
+func (s *Store) shared(ctx context.Context, b *budget.Bill) (a budget.Answer, err error) {
 	// A frozen server executes what it finds in its sockets when it thaws, long after the callers
 	// were judged by the fallback. So a guess carries a deadline, in the server's time. A reply
 	// that it has passed, because that clock has jumped or this process was slow to send, also
@@ -253,7 +254,7 @@ func (s *Store) shared(ctx context.Context, b *throttle.Bill) (a throttle.Answer
 	for range 2 {
 		reply, err := s.ask(ctx, s.spendCall(b, s.deadline()), func(reply []int64) {
 			if len(reply) >= 10 && reply[0] == replyOK && reply[8] != 0 {
-				r := throttle.Receipt{Held: uint8(reply[8]), Epoch: reply[9]}
+				r := budget.Receipt{Held: uint8(reply[8]), Epoch: reply[9]}
 				s.queue.push(pending{bill: *b, receipt: r, how: throttle.Unjudged})
 			}
 		})
@@ -267,7 +268,7 @@ func (s *Store) shared(ctx context.Context, b *throttle.Bill) (a throttle.Answer
 			return a, errReply
 		}
 		a.Verdict = throttle.Verdict(reply[2])
-		a.Budget = throttle.Budget(reply[3])
+		a.Budget = budget.Kind(reply[3])
 		a.RetryAfter = duration(reply[4])
 		a.Known = reply[5] == 1
 		a.PairLeft = int(reply[6])
@@ -283,11 +284,11 @@ func (s *Store) shared(ctx context.Context, b *throttle.Bill) (a throttle.Answer
 }
 
 // mirror keeps the fallback in step with what Redis said.
-func (s *Store) mirror(ctx context.Context, b throttle.Bill, a throttle.Answer) (throttle.Answer, error) {
+func (s *Store) mirror(ctx context.Context, b budget.Bill, a budget.Answer) (budget.Answer, error) {
 	if a.Verdict == throttle.Refused {
 		s.empty(ctx, &b, &a)
 	}
-	if a.Verdict != throttle.Granted || b.Mode == throttle.Check && !a.Known {
+	if a.Verdict != throttle.Granted || b.Mode == budget.Check && !a.Known {
 		return a, nil
 	}
 	own, err := s.local.Spend(ctx, b)
@@ -304,11 +305,11 @@ func (s *Store) mirror(ctx context.Context, b throttle.Bill, a throttle.Answer) 
 
 // empty takes from the fallback what it has left of a budget that Redis says is empty, other processes' guesses
 // among those that emptied it. There is nothing left of it at the next refusal, and little to do.
-func (s *Store) empty(ctx context.Context, b *throttle.Bill, a *throttle.Answer) {
+func (s *Store) empty(ctx context.Context, b *budget.Bill, a *budget.Answer) {
 	if int(a.Budget) >= numBudgets {
 		return
 	}
-	rest := throttle.Bill{Mode: throttle.Take, KnownPair: b.KnownPair, Remember: b.Remember, Lease: b.Lease}
+	rest := budget.Bill{Mode: budget.Take, KnownPair: b.KnownPair, Remember: b.Remember, Lease: b.Lease}
 	rest.Charges[a.Budget] = b.Charges[a.Budget]
 	for range maxEmptied {
 		if own, err := s.local.Spend(ctx, rest); err != nil || own.Verdict != throttle.Granted {
@@ -318,16 +319,16 @@ func (s *Store) empty(ctx context.Context, b *throttle.Bill, a *throttle.Answer)
 }
 
 // Settle implements [throttle.Store]. It does not wait for Redis.
-func (s *Store) Settle(ctx context.Context, b throttle.Bill, r throttle.Receipt, how throttle.Settlement) {
-	s.local.Settle(ctx, b, throttle.Receipt{Held: r.Second.Held, Epoch: r.Second.Epoch}, how)
-	p := pending{bill: b, receipt: throttle.Receipt{Held: r.Held, Epoch: r.Epoch}, how: how}
+func (s *Store) Settle(ctx context.Context, b budget.Bill, r budget.Receipt, how throttle.Settlement) {
+	s.local.Settle(ctx, b, budget.Receipt{Held: r.Second.Held, Epoch: r.Second.Epoch}, how)
+	p := pending{bill: b, receipt: budget.Receipt{Held: r.Held, Epoch: r.Epoch}, how: how}
 	if r.Held == 0 && r.Epoch != 0 {
 		// The fallback granted it, and a charge was queued under the number r.Epoch.
-		p.receipt = throttle.Receipt{}
+		p.receipt = budget.Receipt{}
 		if how != throttle.Wrong && !s.queue.remove(r.Epoch) {
 			// Redis has charged it. What it charged beside the pair depends on whether it knew the
 			// pair, so only the pair's guess is given back.
-			p.receipt.Held = 1 << throttle.Pair
+			p.receipt.Held = 1 << budget.Pair
 		}
 	}
 	if p.receipt.Held != 0 || how == throttle.Right {
@@ -336,13 +337,13 @@ func (s *Store) Settle(ctx context.Context, b throttle.Bill, r throttle.Receipt,
 }
 
 // Look implements [throttle.Store]. While Redis does not answer it reports the fallback.
-func (s *Store) Look(ctx context.Context, b throttle.Bill) (throttle.View, error) {
+func (s *Store) Look(ctx context.Context, b budget.Bill) (budget.View, error) {
 	if s.health.usable() {
 		if reply, err := s.ask(ctx, s.lookCall(&b), nil); err == nil && len(reply) >= 3 {
-			v := throttle.View{Known: reply[2] == 1}
+			v := budget.View{Known: reply[2] == 1}
 			for rest := reply[3:]; len(rest) >= 4; rest = rest[4:] {
 				if i := rest[0]; i >= 0 && int(i) < numBudgets {
-					v.Budgets[i] = throttle.BudgetView{Left: int(rest[1]), Held: int(rest[2]), Wait: duration(rest[3])}
+					v.Budgets[i] = budget.State{Left: int(rest[1]), Held: int(rest[2]), Wait: duration(rest[3])}
 				}
 			}
 			return v, nil
@@ -352,7 +353,7 @@ func (s *Store) Look(ctx context.Context, b throttle.Bill) (throttle.View, error
 }
 
 // Clear implements [throttle.Store]. An error says that the budget is clear in this process only.
-func (s *Store) Clear(ctx context.Context, k throttle.Key, b throttle.Budget) error {
+func (s *Store) Clear(ctx context.Context, k budget.Key, b budget.Kind) error {
 	if int(b) >= numBudgets {
 		return fmt.Errorf("redisstore: no such budget: %d", b)
 	}
@@ -360,8 +361,8 @@ func (s *Store) Clear(ctx context.Context, k throttle.Key, b throttle.Budget) er
 }
 
 // Forget implements [throttle.Store]. An error says that the pair is forgotten in this process only.
-func (s *Store) Forget(ctx context.Context, pair throttle.Key) error {
-	return errors.Join(s.local.Forget(ctx, pair), s.everywhere(ctx, s.clearCall(opForget, &pair, throttle.Pair)))
+func (s *Store) Forget(ctx context.Context, pair budget.Key) error {
+	return errors.Join(s.local.Forget(ctx, pair), s.everywhere(ctx, s.clearCall(opForget, &pair, budget.Pair)))
 }
 
 func (s *Store) everywhere(ctx context.Context, c *call) error {

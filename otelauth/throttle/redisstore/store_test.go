@@ -16,8 +16,9 @@ import (
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
+	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
+	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budgettest"
 	"github.com/otelauth/otelauth-go/otelauth/throttle/redisstore"
-	"github.com/otelauth/otelauth-go/otelauth/throttle/throttletest"
 )
 
 // notices collects what an operator is told.
@@ -46,7 +47,7 @@ func (n *notices) count() int {
 func newStore(t testing.TB, cfg redisstore.Config) *redisstore.Store {
 	t.Helper()
 	if cfg.Fallback == nil {
-		m, err := throttle.NewMemory(throttle.MemoryConfig{Bytes: throttle.MinMemoryBytes})
+		m, err := throttle.NewMemory(throttle.MemoryConfig{Bytes: 1 << 20})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -66,13 +67,13 @@ func newStore(t testing.TB, cfg redisstore.Config) *redisstore.Store {
 
 // wall is a server's clock that a test moves.
 func wall(elapsed *atomic.Int64) func() time.Time {
-	return func() time.Time { return time.Unix(0, 0).Add(2*throttle.MaxSpan + time.Duration(elapsed.Load())) }
+	return func() time.Time { return time.Unix(0, 0).Add(2*budget.MaxSpan + time.Duration(elapsed.Load())) }
 }
 
 // bill is a guess of which only the pair costs.
-func bill(pair byte, burst int) throttle.Bill {
-	b := throttle.Bill{KnownPair: throttle.Limit{Burst: 100, Every: 30 * time.Second}, Remember: 30 * 24 * time.Hour, Lease: time.Minute}
-	b.Charges[throttle.Pair] = throttle.Charge{Key: throttletest.Key(fmt.Sprint("pair", pair)), Limit: throttle.Limit{Burst: burst, Every: time.Minute}}
+func bill(pair byte, burst int) budget.Bill {
+	b := budget.Bill{KnownPair: budget.Limit{Burst: 100, Every: 30 * time.Second}, Remember: 30 * 24 * time.Hour, Lease: time.Minute}
+	b.Charges[budget.Pair] = budget.Charge{Key: budgettest.Key(fmt.Sprint("pair", pair)), Limit: budget.Limit{Burst: burst, Every: time.Minute}}
 	return b
 }
 
@@ -90,13 +91,13 @@ func TestAgreesWithMemory(t *testing.T) {
 	shared := newStore(t, redisstore.Config{Client: srv.Client(t)}.WithWall(wall(&elapsed)))
 
 	type grant struct {
-		bill   throttle.Bill
-		mine   throttle.Receipt
-		theirs throttle.Receipt
+		bill   budget.Bill
+		mine   budget.Receipt
+		theirs budget.Receipt
 	}
 	var open []grant
 	r := rand.New(rand.NewPCG(1, 2))
-	limits := [...]throttle.Limit{
+	limits := [...]budget.Limit{
 		{Burst: 3, Every: time.Minute}, {Burst: 5, Every: 20 * time.Second},
 		{Burst: 8, Every: time.Second}, {Burst: 12, Every: 500 * time.Millisecond}, {Burst: 2, Every: 7 * time.Second},
 	}
@@ -106,19 +107,19 @@ func TestAgreesWithMemory(t *testing.T) {
 		if r.IntN(200) == 0 {
 			elapsed.Add(int64(time.Duration(r.IntN(300)) * time.Second))
 		}
-		b := throttle.Bill{KnownPair: throttle.Limit{Burst: 6, Every: 10 * time.Second}, Remember: 30 * 24 * time.Hour, Lease: 15 * time.Second}
-		b.Mode = throttle.Hold
+		b := budget.Bill{KnownPair: budget.Limit{Burst: 6, Every: 10 * time.Second}, Remember: 30 * 24 * time.Hour, Lease: 15 * time.Second}
+		b.Mode = budget.Hold
 		switch r.IntN(10) {
 		case 0:
-			b.Mode = throttle.Check
+			b.Mode = budget.Check
 		case 1:
-			b.Mode = throttle.Take
+			b.Mode = budget.Take
 		}
 		for i := range b.Charges {
-			if i == int(throttle.Requests) && r.IntN(3) > 0 {
+			if i == int(budget.Requests) && r.IntN(3) > 0 {
 				continue
 			}
-			b.Charges[i] = throttle.Charge{Key: throttletest.Key(fmt.Sprint(i, r.IntN(3))), Limit: limits[i]}
+			b.Charges[i] = budget.Charge{Key: budgettest.Key(fmt.Sprint(i, r.IntN(3))), Limit: limits[i]}
 		}
 		switch n := r.IntN(20); {
 		case n < 12:
@@ -131,7 +132,7 @@ func TestAgreesWithMemory(t *testing.T) {
 				t.Fatal(err)
 			}
 			verdicts[want.Verdict]++
-			if want.Verdict == throttle.Granted && b.Mode == throttle.Hold {
+			if want.Verdict == throttle.Granted && b.Mode == budget.Hold {
 				open = append(open, grant{b, want.Receipt, got.Receipt})
 			}
 			if got.Verdict == throttle.Held {
@@ -156,8 +157,8 @@ func TestAgreesWithMemory(t *testing.T) {
 			shared.Settle(ctx, g.bill, g.theirs, how)
 			shared.Flush()
 		case n == 18 && r.IntN(4) == 0:
-			i := throttle.Budget(r.IntN(len(b.Charges)))
-			k := throttletest.Key(fmt.Sprint(i, r.IntN(3)))
+			i := budget.Kind(r.IntN(len(b.Charges)))
+			k := budgettest.Key(fmt.Sprint(i, r.IntN(3)))
 			_ = memory.Clear(ctx, k, i)
 			err = shared.Clear(ctx, k, i)
 			if err != nil {
@@ -188,7 +189,7 @@ func TestKeysExpireAndNameNobody(t *testing.T) {
 	c := srv.Client(t)
 	s := newStore(t, redisstore.Config{Client: c, Prefix: "orders"})
 	b := bill(1, 5)
-	b.Charges[throttle.Network] = throttle.Charge{Key: throttletest.Key("2"), Limit: throttle.Limit{Burst: 300, Every: time.Second}}
+	b.Charges[budget.Network] = budget.Charge{Key: budgettest.Key("2"), Limit: budget.Limit{Burst: 300, Every: time.Second}}
 	a, err := s.Spend(ctx, b)
 	if err != nil || a.Verdict != throttle.Granted {
 		t.Fatal(a, err)
@@ -207,7 +208,7 @@ func TestKeysExpireAndNameNobody(t *testing.T) {
 			t.Errorf("key %q lives %v", k, ttl)
 		}
 	}
-	if ttl := c.PTTL(ctx, s.KeyOf(throttle.Pair, b.Charges[throttle.Pair].Key)).Val(); ttl > 62*time.Second {
+	if ttl := c.PTTL(ctx, s.KeyOf(budget.Pair, b.Charges[budget.Pair].Key)).Val(); ttl > 62*time.Second {
 		t.Errorf("one wrong guess of one a minute lives %v", ttl)
 	}
 }
@@ -236,7 +237,7 @@ func TestServerClockJumps(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return v.Budgets[throttle.Pair].Left
+		return v.Budgets[budget.Pair].Left
 	}
 	for range 3 {
 		guess()
@@ -300,7 +301,7 @@ func TestForeignValues(t *testing.T) {
 				t.Fatal(err)
 			}
 			b := bill(1, 5)
-			key := s.KeyOf(throttle.Pair, b.Charges[throttle.Pair].Key)
+			key := s.KeyOf(budget.Pair, b.Charges[budget.Pair].Key)
 			if clock {
 				key = s.ClockKey()
 			}
@@ -323,7 +324,7 @@ func TestForeignValues(t *testing.T) {
 				t.Errorf("%s: %d guesses granted on a budget of 5", tc.name, granted)
 			}
 			s.Flush()
-			if err := s.Clear(ctx, b.Charges[throttle.Pair].Key, throttle.Pair); err == nil {
+			if err := s.Clear(ctx, b.Charges[budget.Pair].Key, budget.Pair); err == nil {
 				t.Errorf("%s: Clear says that it cleared a foreign value", tc.name)
 			}
 			if got := tc.read(key); got != before || before == "" && tc.name != "empty" {

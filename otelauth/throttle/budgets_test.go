@@ -15,12 +15,13 @@ import (
 
 	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
+	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
 )
 
 // An hour by the wall clock, either way, changes no budget, no known pair and no wait.
 func TestAWallClockThatJumps(t *testing.T) {
 	t.Parallel()
-	th, c, _ := desk(t, throttle.Budgets{})
+	th, c, _ := desk(t, throttle.Limits{})
 	owner := guess("alice", "right", home)
 	settle(t, th, owner, throttle.Right)
 	for i := range 100 {
@@ -48,7 +49,7 @@ func TestAWallClockThatJumps(t *testing.T) {
 // Names are hashed as they are: no octet ends one, no length breaks one, and no two share a budget.
 func TestNamesOfAllKinds(t *testing.T) {
 	t.Parallel()
-	th, _, _ := desk(t, throttle.Budgets{})
+	th, _, _ := desk(t, throttle.Limits{})
 	long := strings.Repeat("x", 64<<10)
 	names := []string{"", "a", "a\x00", "a\x00b", "\x00a", "a\x00\x00", "\xff\xfe", long, long + "y", long[:len(long)-1], long[:239], long[:240]}
 	for _, name := range names {
@@ -77,7 +78,7 @@ func TestSites(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			th, _, _ := desk(t, throttle.Budgets{})
+			th, _, _ := desk(t, throttle.Limits{})
 			granted := 0
 			for i := range 5000 {
 				if wrong(t, th, guess(fmt.Sprint("user", i), "spray", network(i))) == throttle.Granted {
@@ -87,7 +88,7 @@ func TestSites(t *testing.T) {
 			if granted != 1200 {
 				t.Errorf("%d guesses, want 1200", granted)
 			}
-			if l := th.List(); len(l) != 1 || l[0].Budget != throttle.Site || l[0].Refused != 3800 {
+			if l := th.List(); len(l) != 1 || l[0].Budget != budget.Site || l[0].Refused != 3800 {
 				t.Errorf("listed %+v", l)
 			}
 		})
@@ -97,13 +98,13 @@ func TestSites(t *testing.T) {
 func TestTheRequestBudget(t *testing.T) {
 	t.Parallel()
 	network := netip.MustParsePrefix(home)
-	off, _, _ := desk(t, throttle.Budgets{})
+	off, _, _ := desk(t, throttle.Limits{})
 	for range 10_000 {
 		if d, err := off.Arrive(t.Context(), network); err != nil || d.Verdict != throttle.Granted {
 			t.Fatalf("off by default, and yet: %+v, %v", d, err)
 		}
 	}
-	th, c, _ := desk(t, throttle.Budgets{Requests: throttle.Limit{Burst: 3, Every: time.Second}})
+	th, c, _ := desk(t, throttle.Limits{Requests: throttle.Limit{Burst: 3, Every: time.Second}})
 	granted := 0
 	for range 10 {
 		d, err := th.Arrive(t.Context(), network)
@@ -123,7 +124,7 @@ func TestTheRequestBudget(t *testing.T) {
 	if v := wrong(t, th, guess("alice", "x", home)); v != throttle.Granted {
 		t.Error("requests without credentials cost guesses")
 	}
-	if e, _ := th.Explain(t.Context(), subject("", home)); !e.Refused || e.Refuses != throttle.Requests {
+	if e, _ := th.Explain(t.Context(), subject("", home)); !e.Refused || e.Refuses != budget.Requests {
 		t.Errorf("explained as %v", e)
 	}
 	if err := th.Clear(t.Context(), subject("", home), act); err != nil {
@@ -143,17 +144,17 @@ func TestTheRequestBudget(t *testing.T) {
 
 // broken is a store that fails when it is told to.
 type broken struct {
-	throttle.Store
+	budget.Store
 	mu  sync.Mutex
 	err error
 }
 
-func (b *broken) Spend(ctx context.Context, bill throttle.Bill) (throttle.Answer, error) {
+func (b *broken) Spend(ctx context.Context, bill budget.Bill) (budget.Answer, error) {
 	b.mu.Lock()
 	err := b.err
 	b.mu.Unlock()
 	if err != nil {
-		return throttle.Answer{}, err
+		return budget.Answer{}, err
 	}
 	return b.Store.Spend(ctx, bill)
 }
@@ -162,8 +163,8 @@ func TestAStoreThatFails(t *testing.T) {
 	t.Parallel()
 	down := errors.New("store: down")
 	c := newClock()
-	s := &broken{Store: newMemory(t, throttle.MemoryConfig{Bytes: throttle.MinMemoryBytes, Elapsed: c.Elapsed}), err: down}
-	th := newGuesses(t, throttle.Config{Store: s, Elapsed: c.Elapsed, Budgets: throttle.Budgets{Requests: throttle.Limit{Burst: 1, Every: time.Hour}}})
+	s := &broken{Store: newMemory(t, throttle.MemoryConfig{Bytes: 1 << 20, Elapsed: c.Elapsed}), err: down}
+	th := newGuesses(t, throttle.Config{Store: s, Elapsed: c.Elapsed, Limits: throttle.Limits{Requests: throttle.Limit{Burst: 1, Every: time.Hour}}})
 	g := guess("alice", "right", home)
 	for range 3 {
 		if d, err := th.Spend(t.Context(), g); !errors.Is(err, down) || d.Verdict == throttle.Granted {
@@ -187,7 +188,7 @@ func TestAStoreThatFails(t *testing.T) {
 // A repeat that is refused leaves nothing behind that would make it free later.
 func TestARefusedRepeatIsOver(t *testing.T) {
 	t.Parallel()
-	th, c, _ := desk(t, throttle.Budgets{})
+	th, c, _ := desk(t, throttle.Limits{})
 	for i := range 10 {
 		wrong(t, th, guess("alice", fmt.Sprint(i), office))
 	}
@@ -206,7 +207,7 @@ func TestARefusedRepeatIsOver(t *testing.T) {
 // One credential by very many at once, settled in all ways, leaves nothing behind.
 func TestSharedFlights(t *testing.T) {
 	t.Parallel()
-	th, _, _ := desk(t, throttle.Budgets{})
+	th, _, _ := desk(t, throttle.Limits{})
 	var wg sync.WaitGroup
 	for i := range 64 {
 		wg.Go(func() {
@@ -232,7 +233,7 @@ func TestSharedFlights(t *testing.T) {
 }
 
 func TestExhaustedAllocatesNothing(t *testing.T) {
-	th, _, _ := desk(t, throttle.Budgets{})
+	th, _, _ := desk(t, throttle.Limits{})
 	owner, stranger := guess("alice", "right", home), guess("bob", "right", office)
 	settle(t, th, owner, throttle.Right)
 	for i := range 100 {

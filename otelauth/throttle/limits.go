@@ -3,10 +3,13 @@
 
 package throttle
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Budgets are the limits of a [Config], in wrong guesses. A zero Limit is the default of that budget.
-type Budgets struct {
+type Limits struct {
 	// NewPair is the budget of an (account, network) pair, whether or not it ever succeeded and
 	// whether or not there is such an account. Default: 10, then 1 a minute.
 	NewPair Limit
@@ -29,7 +32,7 @@ type Budgets struct {
 	Requests Limit
 }
 
-// DefaultBudgets returns the budgets that the zero [Budgets] means.
+// DefaultLimits returns the limits that the zero [Limits] means.
 //
 // NIST SP 800-63B-4, section 3.2.2, wants at most 100 consecutive failed attempts on one account,
 // and lets a verifier treat addresses that succeeded before apart from others: 100 is the burst of
@@ -52,8 +55,8 @@ type Budgets struct {
 // elsewhere touches its reserve. At all accounts together, one host has 86,700 guesses in the
 // first day and a /24 has 346,800. A network from which some account has succeeded has as many
 // again that are hashed and refused; they find no password but that of a pair that is known there.
-func DefaultBudgets() Budgets {
-	return Budgets{
+func DefaultLimits() Limits {
+	return Limits{
 		NewPair:   Limit{Burst: 10, Every: time.Minute},
 		KnownPair: Limit{Burst: 90, Every: time.Minute},
 		Account:   Limit{Burst: 50, Every: time.Minute},
@@ -65,8 +68,18 @@ func DefaultBudgets() Budgets {
 // siteNetworks is how many networks' worth of guesses a site has.
 const siteNetworks = 4
 
-// Other defaults of [Config].
-const (
-	DefaultRemember = 30 * 24 * time.Hour
-	DefaultLease    = time.Minute
-)
+// Limit is a budget of guesses: Burst at once, then one more each Every. The zero Limit is no budget.
+type Limit struct {
+	// Burst is the number of guesses that a full budget holds, 1 to 65,535.
+	Burst int
+	// Every is the time in which one guess comes back, 1 ms to 400 days / Burst.
+	Every time.Duration
+}
+
+// String returns the limit as text: "10, then 1 each 1m0s".
+func (l Limit) String() string {
+	if l == (Limit{}) {
+		return "none"
+	}
+	return fmt.Sprintf("%d, then 1 each %v", l.Burst, l.Every)
+}

@@ -2,31 +2,31 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package throttletest is the conformance suite for stores of guess budgets: every [throttle.Store] passes [Run], and then
-// [throttle.Guesses] may rest on it. It refuses to look inside a store: it knows the seam alone.
+// [throttle.Budgets] may rest on it. It refuses to look inside a store: it knows the seam alone.
 //
 //	func TestStore(t *testing.T) {
-//		throttletest.Run(t, func(t *testing.T) throttletest.Harness {
+//		budgettest.Run(t, func(t *testing.T) budgettest.Harness {
 //			clock := otelauthtest.NewClock(time.Time{})
 //			store := newStore(t, clock.Now)
-//			return throttletest.Harness{Store: store, Advance: func(d time.Duration) { clock.Advance(d) }}
+//			return budgettest.Harness{Store: store, Advance: func(d time.Duration) { clock.Advance(d) }}
 //		})
 //	}
-package throttletest
+package budgettest
 
 import (
 	"crypto/sha256"
 	"testing"
 	"time"
 
-	"github.com/otelauth/otelauth-go/otelauth/throttle"
+	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
 )
 
 // Harness is a store under test.
 type Harness struct {
 	// Store is empty.
-	Store throttle.Store
+	Store budget.Store
 	// Peer returns another handle on the same budgets, as another process has one. nil: nobody shares this store.
-	Peer func(t *testing.T) throttle.Store
+	Peer func(t *testing.T) budget.Store
 	// Advance lets time pass for the store and its peers.
 	Advance func(time.Duration)
 	// JumpWall moves the wall clock while no time passes. nil: the store reads no wall clock.
@@ -69,20 +69,20 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 }
 
 // Key returns the key of a budget with this name, spread like the keyed hashes that stores get.
-func Key(name string) throttle.Key {
+func Key(name string) budget.Key {
 	sum := sha256.Sum256([]byte(name))
-	return throttle.Key(sum[:len(throttle.Key{})])
+	return budget.Key(sum[:len(budget.Key{})])
 }
 
 // Bill returns the bill of one guess at an account from a network of a site: a new pair has 5 guesses, a known one 8, an
 // account 10, a network 12, a site 20, one more a minute each, and a site 2; a pair is known for a day; the lease is a minute.
-func Bill(account, network, site string) throttle.Bill {
-	b := throttle.Bill{
-		KnownPair: throttle.Limit{Burst: 8, Every: time.Minute}, Remember: 24 * time.Hour, Lease: time.Minute,
+func Bill(account, network, site string) budget.Bill {
+	b := budget.Bill{
+		KnownPair: budget.Limit{Burst: 8, Every: time.Minute}, Remember: 24 * time.Hour, Lease: time.Minute,
 	}
-	b.Charges[throttle.Pair] = throttle.Charge{Key: Key("pair " + account + " " + network), Limit: throttle.Limit{Burst: 5, Every: time.Minute}}
-	b.Charges[throttle.Account] = throttle.Charge{Key: Key("account " + account), Limit: throttle.Limit{Burst: 10, Every: time.Minute}}
-	b.Charges[throttle.Network] = throttle.Charge{Key: Key("network " + network), Limit: throttle.Limit{Burst: 12, Every: time.Minute}}
-	b.Charges[throttle.Site] = throttle.Charge{Key: Key("site " + site), Limit: throttle.Limit{Burst: 20, Every: 30 * time.Second}}
+	b.Charges[budget.Pair] = budget.Charge{Key: Key("pair " + account + " " + network), Limit: budget.Limit{Burst: 5, Every: time.Minute}}
+	b.Charges[budget.Account] = budget.Charge{Key: Key("account " + account), Limit: budget.Limit{Burst: 10, Every: time.Minute}}
+	b.Charges[budget.Network] = budget.Charge{Key: Key("network " + network), Limit: budget.Limit{Burst: 12, Every: time.Minute}}
+	b.Charges[budget.Site] = budget.Charge{Key: Key("site " + site), Limit: budget.Limit{Burst: 20, Every: 30 * time.Second}}
 	return b
 }

@@ -1,21 +1,21 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package throttle_test
+package budget_test
 
 import (
 	"testing"
 	"time"
 
-	"github.com/otelauth/otelauth-go/otelauth/throttle"
+	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
 )
 
 // TestLeaseIsChargedWhenItEnded: a store that refuses a guess keeps nothing of what it advanced. Charged at the moment of the
 // question, three holds that nobody settled would refuse every guess for ever.
 func TestLeaseIsChargedWhenItEnded(t *testing.T) {
 	t.Parallel()
-	l := throttle.Limit{Burst: 3, Every: time.Minute}
-	lost := throttle.Holds{Epoch: 10, Present: 3}
+	l := budget.Limit{Burst: 3, Every: time.Minute}
+	lost := budget.Holds{Epoch: 10, Current: 3}
 	for minutes, want := range []int{0, 1, 2, 3, 3} {
 		h := lost // as it was found
 		now := 12*time.Minute + time.Duration(minutes)*time.Minute

@@ -1,7 +1,7 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package throttletest
+package budgettest
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
+	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
 )
 
 // Storm lets workers try distinct wrong passwords of one account from one network at the same time, guesses in all, each until it is
@@ -68,9 +69,9 @@ func insist(ctx context.Context, th throttle.Throttle, g throttle.Guess) (grante
 }
 
 // StormBudgets are budgets of 5 guesses that do not come back while a test runs.
-func StormBudgets() throttle.Budgets {
+func StormBudgets() throttle.Limits {
 	five := throttle.Limit{Burst: 5, Every: time.Hour}
-	return throttle.Budgets{NewPair: five, KnownPair: five, Account: five, Network: five, Site: five}
+	return throttle.Limits{NewPair: five, KnownPair: five, Account: five, Network: five, Site: five}
 }
 
 // StormKey is the Config.Key with which processes of one Storm share their budgets.
@@ -88,7 +89,7 @@ func storm(t *testing.T, h Harness) {
 		if i > 0 && h.Peer != nil {
 			s = h.Peer(t)
 		}
-		th, err := throttle.New(throttle.Config{Store: s, Key: StormKey(), Budgets: StormBudgets()})
+		th, err := throttle.New(throttle.Config{Store: s, Key: StormKey(), Limits: StormBudgets()})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -112,15 +113,15 @@ func storm(t *testing.T, h Harness) {
 // concurrent settles in all ways at once, and only the wrong guesses are missing in the end.
 func concurrent(t *testing.T, h Harness) {
 	t.Helper()
-	big := throttle.Limit{Burst: 2000, Every: time.Hour}
-	bill := func(i int) throttle.Bill {
-		b := throttle.Bill{KnownPair: big, Remember: 24 * time.Hour, Lease: time.Hour}
+	big := budget.Limit{Burst: 2000, Every: time.Hour}
+	bill := func(i int) budget.Bill {
+		b := budget.Bill{KnownPair: big, Remember: 24 * time.Hour, Lease: time.Hour}
 		for j, name := range []string{fmt.Sprint("pair", i%3), "account", fmt.Sprint("network", i%3), "site"} {
-			b.Charges[j] = throttle.Charge{Key: Key(name), Limit: big}
+			b.Charges[j] = budget.Charge{Key: Key(name), Limit: big}
 		}
 		return b
 	}
-	stores := []throttle.Store{h.Store}
+	stores := []budget.Store{h.Store}
 	if h.Peer != nil {
 		stores = append(stores, h.Peer(t), h.Peer(t), h.Peer(t))
 	}
@@ -151,7 +152,7 @@ func concurrent(t *testing.T, h Harness) {
 	// A store elsewhere may settle after Settle has returned.
 	for deadline := time.Now().Add(10 * time.Second); ; {
 		v := look(t, h.Store, bill(0))
-		if got := v.Budgets[throttle.Account]; got.Held == 0 && got.Left == want {
+		if got := v.Budgets[budget.Account]; got.Held == 0 && got.Left == want {
 			return
 		} else if time.Now().After(deadline) {
 			t.Fatalf("the account has %d left and %d held, want %d and 0", got.Left, got.Held, want)

@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+
+	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
 )
 
 // Guesses is the [Throttle] over a [Store] of budgets. Make one with [New]. It is safe for concurrent use.
@@ -25,9 +27,9 @@ import (
 // A budget is 40 bytes in the Store, and up to five times as many with the room that a [Memory]
 // has just made for more. Beside it a Guesses holds 3 MB, and some hundred bytes for each guess
 // under way.
-type Guesses struct {
+type Budgets struct {
 	cfg     Config
-	store   Store
+	store   budget.Store
 	keys    keys
 	mirror  mirror
 	repeats repeats
@@ -37,10 +39,10 @@ type Guesses struct {
 	rules   ruleBook
 }
 
-var _ Throttle = (*Guesses)(nil)
+var _ Throttle = (*Budgets)(nil)
 
 // New returns a Guesses, or every fault of cfg at once.
-func New(cfg Config) (*Guesses, error) {
+func New(cfg Config) (*Budgets, error) {
 	cfg, err := cfg.withDefaults()
 	key := cfg.Key
 	if key == nil {
@@ -57,7 +59,7 @@ func New(cfg Config) (*Guesses, error) {
 			return nil, err
 		}
 	}
-	t := &Guesses{cfg: cfg, store: cfg.Store, keys: newKeys(key)}
+	t := &Budgets{cfg: cfg, store: cfg.Store, keys: newKeys(key)}
 	if t.cfg.Identify == nil {
 		t.cfg.Identify = func(canonical string) string {
 			k := t.keys.account(canonical)
@@ -69,11 +71,11 @@ func New(cfg Config) (*Guesses, error) {
 }
 
 // Len implements [Throttle].
-func (t *Guesses) Len() int { return t.store.Len() }
+func (t *Budgets) Len() int { return t.store.Len() }
 
 // Exhausted implements [Throttle]. It allocates nothing. A pair whose reserve another process
 // emptied in a shared store is noticed here after the first refusal.
-func (t *Guesses) Exhausted(g Guess) bool {
+func (t *Budgets) Exhausted(g Guess) bool {
 	if rules := t.rules.load(); rules != nil {
 		if rule := rules.find(&g, t.cfg.Elapsed()); rule != nil {
 			return rule.Denied
@@ -88,28 +90,32 @@ func (t *Guesses) Exhausted(g Guess) bool {
 
 // bill is what a guess costs. Its pair is never made known, so known pairs have the budgets of all
 // others.
-func (t *Guesses) bill(g *Guess) Bill {
-	have := &t.cfg.Budgets
+func (t *Budgets) bill(g *Guess) budget.Bill {
+	have := &t.cfg.Limits
 	b := t.blank(have.NewPair)
 	account := t.keys.account(g.Account)
-	b.Charges[Pair] = Charge{t.keys.network(pairGuesses, account, g.Network), have.NewPair}
-	b.Charges[Account] = Charge{account, have.Account}
-	b.Charges[Network] = Charge{t.keys.network(Network, Key{}, g.Network), have.Network}
+	b.Charges[budget.Pair] = charge(t.keys.network(pairGuesses, account, g.Network), have.NewPair)
+	b.Charges[budget.Account] = charge(account, have.Account)
+	b.Charges[budget.Network] = charge(t.keys.network(budget.Network, budget.Key{}, g.Network), have.Network)
 	if g.Network.IsValid() {
-		b.Charges[Site] = Charge{t.keys.network(Site, Key{}, siteOf(g.Network)), have.Site}
+		b.Charges[budget.Site] = charge(t.keys.network(budget.Site, budget.Key{}, siteOf(g.Network)), have.Site)
 	}
 	return b
 }
 
-func (t *Guesses) blank(pair Limit) Bill {
-	return Bill{KnownPair: pair, Remember: t.cfg.Remember, Lease: t.cfg.Lease}
+func (t *Budgets) blank(pair Limit) budget.Bill {
+	return budget.Bill{KnownPair: budget.Limit(pair), Remember: t.cfg.Remember, Lease: t.cfg.Lease}
+}
+
+func charge(k budget.Key, l Limit) budget.Charge {
+	return budget.Charge{Key: k, Limit: budget.Limit(l)}
 }
 
 // Spend implements [Throttle]. It asks the store once, and up to three times more when a budget is
 // empty.
-func (t *Guesses) Spend(ctx context.Context, g Guess) (Decision, error) {
+func (t *Budgets) Spend(ctx context.Context, g Guess) (Decision, error) {
 	b := t.bill(&g)
-	k := flightKey{b.Charges[Pair].Key, g.Fingerprint}
+	k := flightKey{b.Charges[budget.Pair].Key, g.Fingerprint}
 	if rules := t.rules.load(); rules != nil {
 		now := t.cfg.Elapsed()
 		if rule := rules.find(&g, now); rule != nil && rule.Denied {
@@ -122,11 +128,11 @@ func (t *Guesses) Spend(ctx context.Context, g Guess) (Decision, error) {
 		}
 	}
 	if g.Repeat {
-		b.Mode = Check
+		b.Mode = budget.Check
 		if a, err := t.store.Spend(ctx, b); err != nil || a.Verdict == Granted {
 			return Decision{Verdict: a.Verdict}, err
 		}
-		b.Mode = Hold
+		b.Mode = budget.Hold
 	}
 	d, mine, leader := t.flights.join(&k, false)
 	if !leader {
@@ -141,7 +147,7 @@ func (t *Guesses) Spend(ctx context.Context, g Guess) (Decision, error) {
 }
 
 // pay asks the store for a flight.
-func (t *Guesses) pay(ctx context.Context, g *Guess, b Bill) (p payment, err error) {
+func (t *Budgets) pay(ctx context.Context, g *Guess, b budget.Bill) (p payment, err error) {
 	seen := t.waiters.settled.Load()
 	p.bill = b
 	if p.answer, err = t.store.Spend(ctx, b); err != nil {
@@ -167,22 +173,22 @@ func (t *Guesses) pay(ctx context.Context, g *Guess, b Bill) (p payment, err err
 // where some account has succeeded from that network lately. Which account that was plays no part,
 // up to the very end of the guess: every name is hashed alike, and refused alike. It reports
 // whether p has its decision.
-func (t *Guesses) reserve(ctx context.Context, g *Guess, p *payment) (decided bool, err error) {
-	if known, err := t.known(ctx, t.keys.network(networkKnown, Key{}, g.Network)); err != nil || !known {
+func (t *Budgets) reserve(ctx context.Context, g *Guess, p *payment) (decided bool, err error) {
+	if known, err := t.known(ctx, t.keys.network(networkKnown, budget.Key{}, g.Network)); err != nil || !known {
 		return false, err
 	}
 	seen := t.waiters.settled.Load()
 	account := t.keys.account(g.Account)
-	b := t.blank(t.cfg.Budgets.KnownPair)
-	b.Charges[Pair] = Charge{t.keys.network(pairReserve, account, g.Network), t.cfg.Budgets.KnownPair}
+	b := t.blank(t.cfg.Limits.KnownPair)
+	b.Charges[budget.Pair] = charge(t.keys.network(pairReserve, account, g.Network), t.cfg.Limits.KnownPair)
 	if !g.Returning {
-		b.Charges[Network] = Charge{t.keys.network(networkReserve, Key{}, g.Network), t.cfg.Budgets.Network}
+		b.Charges[budget.Network] = charge(t.keys.network(networkReserve, budget.Key{}, g.Network), t.cfg.Limits.Network)
 	}
 	a, err := t.store.Spend(ctx, b)
 	if err != nil {
 		return false, err
 	}
-	if a.Known, err = t.known(ctx, t.keys.network(Pair, account, g.Network)); err != nil {
+	if a.Known, err = t.known(ctx, t.keys.network(budget.Pair, account, g.Network)); err != nil {
 		if a.Verdict == Granted {
 			t.store.Settle(ctx, b, a.Receipt, Unjudged)
 		}
@@ -204,16 +210,16 @@ func (t *Guesses) reserve(ctx context.Context, g *Guess, p *payment) (decided bo
 }
 
 // known reports whether a key has succeeded lately. Nothing is held or charged.
-func (t *Guesses) known(ctx context.Context, k Key) (bool, error) {
-	b := t.blank(t.cfg.Budgets.KnownPair)
-	b.Mode = Check
-	b.Charges[Pair] = Charge{k, t.cfg.Budgets.KnownPair}
+func (t *Budgets) known(ctx context.Context, k budget.Key) (bool, error) {
+	b := t.blank(t.cfg.Limits.KnownPair)
+	b.Mode = budget.Check
+	b.Charges[budget.Pair] = charge(k, t.cfg.Limits.KnownPair)
 	a, err := t.store.Spend(ctx, b)
 	return a.Known, err
 }
 
 // Settle implements [Throttle].
-func (t *Guesses) Settle(ctx context.Context, g Guess, s Settlement) {
+func (t *Budgets) Settle(ctx context.Context, g Guess, s Settlement) {
 	account := t.keys.account(g.Account)
 	k := flightKey{t.keys.network(pairGuesses, account, g.Network), g.Fingerprint}
 	paid, due, learn := t.flights.leave(&k, s)
@@ -229,17 +235,17 @@ func (t *Guesses) Settle(ctx context.Context, g Guess, s Settlement) {
 		t.waiters.wake(&paid.bill)
 	}
 	if learn {
-		for _, k := range [...]Key{t.keys.network(Pair, account, g.Network), t.keys.network(networkKnown, Key{}, g.Network)} {
-			b := t.blank(t.cfg.Budgets.KnownPair)
-			b.Charges[Pair] = Charge{k, t.cfg.Budgets.KnownPair}
-			t.store.Settle(ctx, b, Receipt{}, Right)
+		for _, k := range [...]budget.Key{t.keys.network(budget.Pair, account, g.Network), t.keys.network(networkKnown, budget.Key{}, g.Network)} {
+			b := t.blank(t.cfg.Limits.KnownPair)
+			b.Charges[budget.Pair] = charge(k, t.cfg.Limits.KnownPair)
+			t.store.Settle(ctx, b, budget.Receipt{}, Right)
 		}
 	}
 }
 
 // settle ends what a flight holds. Right is Unjudged to the store here: it gives the price back,
 // and what becomes known has keys of its own.
-func (t *Guesses) settle(ctx context.Context, g *Guess, p *payment, s Settlement, again bool) {
+func (t *Budgets) settle(ctx context.Context, g *Guess, p *payment, s Settlement, again bool) {
 	b, r := p.bill, p.answer.Receipt
 	if s != Wrong {
 		t.store.Settle(ctx, b, r, Unjudged)
@@ -247,10 +253,10 @@ func (t *Guesses) settle(ctx context.Context, g *Guess, p *payment, s Settlement
 	}
 	if again { // the account has paid for this password
 		spared := r
-		spared.Held, spared.Second.Held = r.Held&(1<<Account), r.Second.Held&(1<<Account)
+		spared.Held, spared.Second.Held = r.Held&(1<<budget.Account), r.Second.Held&(1<<budget.Account)
 		t.store.Settle(ctx, b, spared, Unjudged)
-		r.Held, r.Second.Held = r.Held&^(1<<Account), r.Second.Held&^(1<<Account)
-		b.Charges[Account] = Charge{}
+		r.Held, r.Second.Held = r.Held&^(1<<budget.Account), r.Second.Held&^(1<<budget.Account)
+		b.Charges[budget.Account] = budget.Charge{}
 	}
 	t.store.Settle(ctx, b, r, Wrong)
 	if p.decision.Reserve {
@@ -263,10 +269,10 @@ func (t *Guesses) settle(ctx context.Context, g *Guess, p *payment, s Settlement
 }
 
 // mirrorEmpty notes that a pair's reserve is empty.
-func (t *Guesses) mirrorEmpty(g *Guess, a *Answer) {
+func (t *Budgets) mirrorEmpty(g *Guess, a *budget.Answer) {
 	now := t.cfg.Elapsed()
 	wait := a.PairWait
-	if a.Verdict == Refused && a.Budget == Pair {
+	if a.Verdict == Refused && a.Budget == budget.Pair {
 		wait = a.RetryAfter
 	}
 	t.mirror.note(t.keys.quick(g), a.Known, now+wait, now)
@@ -278,11 +284,11 @@ type Arrivals interface {
 	Arrive(ctx context.Context, network netip.Prefix) (Decision, error)
 }
 
-var _ Arrivals = (*Guesses)(nil)
+var _ Arrivals = (*Budgets)(nil)
 
 // Arrive implements [Arrivals]: it charges Budgets.Requests, and always grants when there is none.
-func (t *Guesses) Arrive(ctx context.Context, network netip.Prefix) (Decision, error) {
-	if t.cfg.Budgets.Requests == (Limit{}) {
+func (t *Budgets) Arrive(ctx context.Context, network netip.Prefix) (Decision, error) {
+	if t.cfg.Limits.Requests == (Limit{}) {
 		return Decision{Verdict: Granted}, nil
 	}
 	g := Guess{Network: network}
@@ -294,8 +300,8 @@ func (t *Guesses) Arrive(ctx context.Context, network netip.Prefix) (Decision, e
 			return Decision{Verdict: Granted}, nil
 		}
 	}
-	b := Bill{Mode: Take, Remember: t.cfg.Remember, Lease: t.cfg.Lease}
-	b.Charges[Requests] = Charge{t.keys.network(Requests, Key{}, network), t.cfg.Budgets.Requests}
+	b := budget.Bill{Mode: budget.Take, Remember: t.cfg.Remember, Lease: t.cfg.Lease}
+	b.Charges[budget.Requests] = charge(t.keys.network(budget.Requests, budget.Key{}, network), t.cfg.Limits.Requests)
 	a, err := t.store.Spend(ctx, b)
 	if err != nil {
 		return Decision{}, err
