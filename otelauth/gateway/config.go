@@ -111,7 +111,7 @@ type Config struct {
 
 // Rule says who may call the endpoints of a pattern. Its zero value but for Pattern requires credentials of any account.
 type Rule struct {
-	// Pattern is one of http.ServeMux, [METHOD ][HOST]/[PATH], without percent-encoding. "GET" includes HEAD. Hosts are compared without port, letter case and a dot at the end. Where rules name hosts, a request for any
+	// Pattern is one of http.ServeMux, [METHOD ][HOST]/[PATH], without percent-encoding. "GET" includes HEAD. Hosts are compared without port; in upper case, or with a dot at the end, they are other hosts. Where rules name hosts, a request for any
 	// other host is under the rules of all of them, because only the upstream knows which site it will be shown.
 	Pattern string
 	// Access is [Required] or [Public]. A Public rule restricts nobody: it has no Accounts and no Groups. "/" may be Public

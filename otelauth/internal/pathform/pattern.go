@@ -124,6 +124,16 @@ func CanonicalHost(host string) string {
 	return strings.ToLower(strings.TrimSuffix(host, "."))
 }
 
+// SentHost returns a Host field without its port. What opens is compared with it: many servers compare hosts byte by byte, and
+// take "SHOP.example" or "shop.example." for a host that they do not know.
+func SentHost(host string) string {
+	i := strings.LastIndexByte(host, ':')
+	if i < 0 || i == len(host)-1 || strings.Trim(host[i+1:], "0123456789") != "" {
+		return host
+	}
+	return host[:i]
+}
+
 // String returns the pattern as it was written.
 func (p *Pattern) String() string { return p.text }
 
