@@ -35,7 +35,8 @@
 // slashes, semicolons and the like, about which servers disagree, are refused too, except beneath Config.AllowRawPaths. There
 // they are never public, and every restriction holds that any reading leads to. The gateway forwards the path that it judged.
 //
-// COPY, MOVE, DELETE and a deep PROPFIND need every rule beneath their path, and COPY and MOVE what their Destination needs.
+// COPY, MOVE, DELETE, SEARCH and a deep PROPFIND, REPORT or LOCK need every rule beneath their path, and COPY and MOVE what their
+// Destination needs.
 //
 // A rule with a method is as strong as the upstream's belief in the request line. The headers that override a
 // method are removed; a "_method" field in a form is not seen. Name a path without a method where the upstream reads such

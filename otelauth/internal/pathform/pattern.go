@@ -181,6 +181,7 @@ func (p *Path) Names(names [][]byte) (_ [][]byte, all bool) {
 			}
 			begins = segments[i].script
 		}
+		all = all || begins && len(segments) > 0 // beneath the program is everything
 	}
 	return names, all
 }
@@ -255,32 +256,23 @@ func (p *Pattern) restricts(path *Path, segments []segment) bool {
 // all that is beneath it.
 func (p *Pattern) matches(segments []segment, loose bool) bool {
 	at, ended := 0, len(segments) == 0
-	stretch := false // a wildcard came before, and may take more segments
-	for i := range p.segments {
+	wild, until := -1, 0 // the last wildcard that may take any number of segments, and where those end
+	for i := 0; i < len(p.segments); i++ {
 		l := &p.segments[i]
 		switch {
 		case !l.any && l.skeleton == "": // {$}
 		case l.any && loose:
-			stretch = true
-			continue
-		case l.any:
-			if at == len(segments) {
-				return false
-			}
+			wild, until = i, at
+		case at == len(segments):
+			return false
+		case l.any || segments[at].matches(l.skeleton):
 			ended = segments[at].ends
 			at++
-		default:
-			for ; at < len(segments) && !segments[at].matches(l.skeleton); at++ {
-				if !stretch {
-					return false
-				}
-			}
-			if at == len(segments) {
-				return false
-			}
-			ended = segments[at].ends
-			at++
-			stretch = false
+		case wild < 0:
+			return false
+		default: // the wildcard takes one more
+			until++
+			i, at = wild, until
 		}
 	}
 	return p.rest || loose || ended || at == len(segments)
