@@ -331,7 +331,7 @@ func (s *segment) matches(name string) bool {
 
 func isContinuation(c byte) bool {
 	switch c {
-	case '.', ';', '?', '#', '~', ':', '*', ',', ' ', control:
+	case '.', ';', '?', '#', '~', ':', '*', ',', ' ', '+', control:
 		return true
 	}
 	return false
