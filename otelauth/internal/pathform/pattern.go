@@ -223,7 +223,7 @@ func (p *Pattern) MatchesSent(path *Path) bool {
 		var segment []byte
 		segment, rest, more = bytes.Cut(rest, slash)
 		if l := &p.segments[i]; l.any {
-			if len(segment) == 0 {
+			if len(bytes.TrimLeft(segment, "+")) == 0 { // spaces for some servers, which remove them
 				return false
 			}
 		} else if string(segment) != l.sent {

@@ -176,7 +176,7 @@ func TestTreeMethods(t *testing.T) {
 // Spellings of "/admin/" and of dot segments that servers of Windows, PHP and Python understand.
 func TestSpellingsOfMoreUpstreams(t *testing.T) {
 	t.Parallel()
-	p := newPolicy(t, nil, ops("/admin/"), ops("/app/admin/"), policy.Rule{Pattern: "/static/", Public: true})
+	p := newPolicy(t, nil, ops("/admin/"), ops("/app/admin/"), policy.Rule{Pattern: "/static/", Public: true}, policy.Rule{Pattern: "/u/{id}", Public: true})
 	for target, want := range map[string]string{
 		// urldecode of PHP and unquote_plus of Python make a space of "+", which is trimmed at the end.
 		"/admin+/x":           isDenied,
@@ -188,6 +188,8 @@ func TestSpellingsOfMoreUpstreams(t *testing.T) {
 		"/static/++/x":        isPublic,
 		"/static/c++":         isPublic,
 		"/static/a+b.css":     isPublic,
+		"/u/+":                isAllowed, // "/u/" then
+		"/u/+1":               isPublic,
 		// WSGI and Windows have programs too.
 		"/app.wsgi/admin/":   isDenied,
 		"/static/app.wsgi/x": isAllowed,
