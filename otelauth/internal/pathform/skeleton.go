@@ -326,6 +326,13 @@ func (p *Path) split(all []segment) []segment {
 		if more {
 			rest = rest[1:]
 		}
+		if s.text[0] == '#' { // "#room:example.org" of Matrix; others take the path to end before it
+			if len(all) == 0 {
+				p.refuse(refuseNameless)
+				return all
+			}
+			p.exact, all[len(all)-1].ends = false, true
+		}
 		if isSession(s.text) {
 			p.unusual("a session in parentheses")
 			continue
@@ -373,7 +380,8 @@ func newSegment(skeleton []byte) (s segment, refusal string) {
 		name++
 	}
 	isCut := name == len(skeleton) || skeletonKinds[skeleton[name]]&mayCut != 0
-	if isCut && (name == 0 || name > plus) || name > plus && !isCut && isSuffix(skeleton[name]) {
+	isData := name == 0 && skeleton[0] == '#' // split sees to it
+	if isCut && !isData && (name == 0 || name > plus) || name > plus && !isCut && isSuffix(skeleton[name]) {
 		return s, refuseNameless
 	}
 	seen, before, at := byte(0), byte(0), 0

@@ -6,6 +6,7 @@ package policy_test
 import (
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/otelauth/otelauth-go/otelauth"
@@ -233,6 +234,66 @@ func TestSessionInPath(t *testing.T) {
 		"/static/(S(x))/a.css":                   isAllowed,
 	} {
 		if got := ask(t, p, "GET", "h", target); got != want {
+			t.Errorf("%s: %s, want %s", target, got, want)
+		}
+	}
+}
+
+// A proxy that asks may hide the Destination field, as ext_authz of Envoy does by default. COPY and MOVE need one.
+func TestCopyWithoutDestinationIsRefused(t *testing.T) {
+	t.Parallel()
+	p := newPolicy(t, nil, ops("/files/private/"))
+	for _, method := range []string{"COPY", "MOVE"} {
+		if got := ask(t, p, method, "h", "/copy/a"); got != isRefused {
+			t.Errorf("%s without a Destination: %s", method, got)
+		}
+		if got := ask(t, p, method, "h", "/copy/a", "Destination", "/copy/b"); got != isAllowed {
+			t.Errorf("%s: %s", method, got)
+		}
+	}
+	if got := ask(t, p, "DELETE", "h", "/copy/a"); got != isAllowed {
+		t.Errorf("DELETE: %s", got)
+	}
+}
+
+// Paths that applications use are admitted, and are public beneath a public pattern.
+func TestHonestPaths(t *testing.T) {
+	t.Parallel()
+	p := newPolicy(t, nil, ops("/admin/"), policy.Rule{Pattern: "/pub/", Public: true})
+	for _, path := range []string{
+		".well-known/acme-challenge/x_Y-z", ".git/config", "@user", "@user@host.example", "a:b", "urn:isbn:0451450523", "v1/books:batchGet", "v1/{id}",
+		"pkg.Service/Method", "grpc.health.v1.Health/Check", "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+		"files/My%20Doc.v2.pdf", "Report%20(final).docx", "a%20%26%20b.txt", "50%25%20off.html", "Q%26A.html", "C%23/intro.html", "who%3F.txt", "a%2Bb.txt", "a+b.txt", "c++", "+/refs/heads/main",
+		"~user/", "x~1", "file.txt~", "x.tar.gz", "x.php", "x.action", "index.jsp", "a,b,c", "k=v", "k=v&x=y", "a!b", "it's", "(1)", "a(1).pdf", "[1]", "%5B1%5D", "$metadata", "Products(1)", "Products(Id=1,Code='x')", "*", "a*b",
+		"%E6%96%87%E4%BB%B6.pdf", "%D8%B9%D8%B1%D8%A8%D9%8A.txt", "%D7%A9%D7%9C%D7%95%D7%9D", "%F0%9F%98%80.png", "%F0%9F%91%A8%E2%80%8D%F0%9F%91%A9%E2%80%8D%F0%9F%91%A7.png", "%F0%9F%87%A9%F0%9F%87%AA.svg", "cafe%CC%81.html", "caf%C3%A9.html", "%E0%A4%B9%E0%A4%BF%E0%A4%A8%E0%A5%8D%E0%A4%A6%E0%A5%80",
+		"%ED%95%9C%EA%B8%80.txt", "%EF%BC%88%E7%A8%BF%EF%BC%89.txt", "1%C2%BD.png", "%E2%82%AC.txt", "%C2%A9.txt", "%E2%80%9Cquote%E2%80%9D.txt", "en%E2%80%93dash.pdf", "a%20b/", "%D0%98%D0%BC%D1%8F.doc",
+		"org/apache/maven/maven-core/3.9.6/maven-core-3.9.6.jar.sha1", "com/x/1.0-SNAPSHOT/x-1.0-20240101.000000-1.pom", "@scope/name/-/name-1.0.0.tgz", "github.com/!azure/sdk/@v/v1.2.3+incompatible.zip", "github.com/x/y/@latest",
+		"v2/library/alpine/manifests/sha256:0123456789abcdef", "v2/library/alpine/blobs/uploads/uuid", "simple/my-pkg/", "bucket/2024/01/01/key=part-0000.snappy.parquet", "bucket/a%3Db", "dt%3D2024-01-01/x",
+		"repo.git/info/refs", "repo.git/git-upload-pack", "principals/users/a%40b.example/", "calendars/user/x.ics", "3/movie/11-star-wars", "0", "-", "_", "__init__.py", "_next/static/chunks/%5Bid%5D-abc.js",
+		"2024-01-01T00:00:00Z", "2024-01-01T00%3A00%3A00Z", "52.5200,13.4050", "map/12/2200/1343@2x.png", "a%20b%20c%20d", "%28x%29", "%40user", "%2Bx", "x%7C", "%7B%7D", "%22x%22", "a%60b", "%5Ex", "a%3Cb%3E",
+	} {
+		if got := ask(t, p, "GET", "h", "/pub/"+path); got != isPublic && !strings.Contains(path, "{") {
+			t.Errorf("/pub/%s: %s", path, got)
+		}
+		if got := ask(t, p, "GET", "h", "/"+path); got != isAllowed {
+			t.Errorf("/%s: %s", path, got)
+		}
+	}
+	// What a server may cut off needs an account, and the rules of what is left.
+	matrix := newPolicy(t, nil, ops("/r"), ops("/u/me"), policy.Rule{Pattern: "/u/{id}", Public: true}, policy.Rule{Pattern: "/pub/", Public: true})
+	for target, want := range map[string]string{
+		"/_matrix/client/v3/directory/room/%23general%3Aexample.org": isAllowed, "/_matrix/client/v3/join/%23general:example.org": isAllowed,
+		"/pub/%23x": isAllowed, "/u/%23x": isAllowed, "/u/me/%23x": isDenied, "/r/%23x": isDenied, "/r/%23x/y": isDenied, "/r/x": isAllowed, "/%23x": isRefused, "/u/.%23x": isRefused, "/u/%20%23x": isRefused, "/u/%3Fx": isRefused,
+	} {
+		if got := ask(t, matrix, "GET", "h", target); got != want {
+			t.Errorf("%s: %s, want %s", target, got, want)
+		}
+	}
+	npm := newPolicy(t, []string{"/npm/"}, ops("/npm/{package}/access"))
+	for target, want := range map[string]string{
+		"/npm/@scope%2fname": isAllowed, "/npm/@scope%2Fname/-/x.tgz": isAllowed, "/npm/@scope%2fname/access": isDenied, "/npm/name/access": isDenied, "/npm2/@scope%2fname": isRefused,
+	} {
+		if got := ask(t, npm, "GET", "h", target); got != want {
 			t.Errorf("%s: %s, want %s", target, got, want)
 		}
 	}

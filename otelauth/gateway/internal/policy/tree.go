@@ -46,6 +46,9 @@ func (p *Policy) decideTree(r *http.Request, q *query) {
 		q.tree()
 	}
 	if fields == nil {
+		if t.destination != nil { // a proxy that asks may not pass it on
+			d.refuse(http.StatusBadRequest, attempt.ReasonRawPath, "COPY and MOVE need a Destination field.")
+		}
 		return
 	}
 	if len(fields[0])+q.path.SentBytes() > pathform.MaxBytes {
