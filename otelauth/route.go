@@ -91,7 +91,7 @@ func (c *core) isPublic(r *http.Request, a *arrival) bool {
 	path := pathform.Get(r.URL)
 	defer path.Free()
 	for _, p := range c.public {
-		if !concerns(p, r) || !p.Opens(path) {
+		if !opens(p, r) || !p.Opens(path) {
 			continue
 		}
 		if route := c.pattern(r, a); route == "" || p.Covers(route) {
@@ -114,4 +114,10 @@ func (c *core) isSensitive(r *http.Request) bool {
 // concerns reports whether p matches the method and the host of r.
 func concerns(p *pathform.Pattern, r *http.Request) bool {
 	return p.MatchesMethod(r.Method) && (p.Host() == "" || p.Host() == pathform.CanonicalHost(r.Host))
+}
+
+// opens reports whether p names the method of r, and its host as it was sent. http.ServeMux looks for the route of CONNECT by the
+// host with its port, so no pattern with a host opens there.
+func opens(p *pathform.Pattern, r *http.Request) bool {
+	return p.MatchesMethod(r.Method) && (p.Host() == "" || p.Host() == pathform.SentHost(r.Host) && r.Method != http.MethodConnect)
 }

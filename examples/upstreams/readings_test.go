@@ -46,6 +46,15 @@ var readings = []reading{
 	{"Windows", []step{cutQuery, decode, decode, decodeU, backslash, mergeSlashes, trimDots, resolveDots, dropStream, strings.ToLower}},
 	{"overlong UTF-8", []step{cutQuery, decode, overlong, mergeSlashes, resolveDots}},
 	{"format suffix", []step{cutQuery, decode, mergeSlashes, resolveDots, dropFormat}},
+	{"plus is a space", []step{cutQuery, plus, decode, mergeSlashes, resolveDots, padSpace}},
+	{"Windows, plus is a space", []step{cutQuery, decode, plus, backslash, mergeSlashes, trimDots, resolveDots, strings.ToLower}},
+	{"best fit of a code page", []step{cutQuery, decode, bestFit, backslash, mergeSlashes, trimDots, resolveDots, strings.ToLower}},
+	{"ASP.NET", []step{cutQuery, decode, backslash, dropSessions, mergeSlashes, trimDots, resolveDots, strings.ToLower}},
+	{"Rails", []step{cutQuery, mergeSlashes, trimSlash, decode, dropFormat}},
+	{"uwsgi, decoded again", []step{cutQuery, decode, mergeSlashes, resolveDots, plus, decode}},
+	{"path-to-regexp", []step{cutQuery, trimSlash, decode, strings.ToLower}},
+	{"StripSlashes and CleanPath", []step{cutQuery, trimSlash, resolveDots, mergeSlashes, decode, resolveDots}},
+	{"program in WSGI", []step{cutQuery, decode, mergeSlashes, resolveDots, dropWSGI}},
 	{"backup suffix", []step{cutQuery, decode, mergeSlashes, resolveDots, dropTilde, trimSpace}},
 }
 
@@ -141,6 +150,39 @@ func resolveDots(s string) string {
 }
 
 func backslash(s string) string { return strings.ReplaceAll(s, `\`, "/") }
+
+func plus(s string) string { return strings.ReplaceAll(s, "+", " ") }
+
+// padSpace removes spaces at the end of names, as databases do that compare with PAD SPACE.
+func padSpace(s string) string {
+	return segments(s, func(p string) string { return strings.TrimRight(p, " ") })
+}
+
+func trimSlash(s string) string {
+	if trimmed := strings.TrimRight(s, "/"); strings.Count(trimmed, "/") > 1 {
+		return trimmed
+	}
+	return s // the site tells "/static/" from "/static"
+}
+
+// bestFit converts to a code page as Windows does, where signs that it does not have become similar ones.
+func bestFit(s string) string { return fits.Replace(norm.NFKC.String(s)) }
+
+var fits = strings.NewReplacer("\u2215", "/", "\u2044", "/", "\u2216", `\`, "\u00a5", `\`, "\u20a9", `\`)
+
+// dropSessions removes sessions without a cookie, "(S(…))".
+func dropSessions(s string) string {
+	for session.MatchString(s) {
+		s = session.ReplaceAllString(s, "/")
+	}
+	return s
+}
+
+var session = regexp.MustCompile(`/\((?:[ASFasf]\([^)/]*\))+\)/`)
+
+func dropWSGI(s string) string { return wsgi.ReplaceAllString(s, "/") }
+
+var wsgi = regexp.MustCompile(`^(/[^/]*)*?/[^/]*\.(wsgi|psgi|php[0-9]+)/`)
 
 // segments applies a function to each segment.
 func segments(s string, f func(string) string) string {

@@ -133,9 +133,9 @@ type Config struct {
 // credentials of any account.
 type Rule struct {
 	// Pattern has the syntax of http.ServeMux, [METHOD ][HOST]/[PATH], without percent-encoding.
-	// "GET" includes HEAD. Hosts are compared without port, letter case and a final dot. Where
-	// rules name hosts, the rules of all of them apply to a request for any other host, because
-	// only the upstream knows which site it will serve.
+	// "GET" includes HEAD. Hosts are compared without port; a host in upper case or with a
+	// final dot is another host. Where rules name hosts, the rules of all of them apply to a
+	// request for any other host, because only the upstream knows which site it will serve.
 	Pattern string
 	// Access is [Required] or [Public]. A Public rule has no Accounts and no Groups. "/" may be
 	// Public with the method OPTIONS only (CORS preflight); write "GET /{$}" for the root page.

@@ -40,8 +40,8 @@
 // never public, and every restriction applies that any reading leads to. The gateway forwards
 // the path that it judged.
 //
-// COPY, MOVE, DELETE and a deep PROPFIND need what every rule beneath their path needs. COPY and
-// MOVE also need what their Destination needs.
+// COPY, MOVE, DELETE, SEARCH and a deep PROPFIND, REPORT or LOCK need what every rule beneath
+// their path needs. COPY and MOVE also need what their Destination needs.
 //
 // A rule with a method trusts the method in the request line. The gateway removes the headers
 // that override a method, but it does not see a "_method" field in a form. Where the upstream

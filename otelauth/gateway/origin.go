@@ -56,7 +56,7 @@ func (o *origins) isExempt(r *http.Request) bool {
 	}
 	path := pathform.Get(r.URL)
 	defer path.Free()
-	host := pathform.CanonicalHost(r.Host)
+	host := pathform.SentHost(r.Host)
 	return slices.ContainsFunc(o.exempt, func(p *pathform.Pattern) bool {
 		return p.MatchesMethod(r.Method) && (p.Host() == "" || p.Host() == host) && p.Opens(path)
 	})

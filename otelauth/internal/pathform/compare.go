@@ -79,11 +79,19 @@ func (p *Pattern) Covers(route string) bool {
 	}
 	parts := strings.Split(strings.TrimPrefix(rest[slash:], "/"), "/")
 	for i, part := range parts {
-		switch isWild := part == "" || strings.ContainsAny(part, "{*") || part[0] == ':' || part == "{$}"; {
-		case isWild:
+		switch {
+		case isWild(part):
 		case i >= len(p.segments), p.segments[i].any:
 			return false
 		}
 	}
 	return true
+}
+
+// isWild reports whether a segment of a route names nothing. "admin-{id}" and "{id}.json" name something.
+func isWild(part string) bool {
+	if part == "" || part[0] == ':' || part[0] == '*' {
+		return true
+	}
+	return part[0] == '{' && (strings.HasSuffix(part, "}") || !strings.Contains(part, "}"))
 }

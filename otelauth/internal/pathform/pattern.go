@@ -125,6 +125,16 @@ func CanonicalHost(host string) string {
 	return strings.ToLower(strings.TrimSuffix(host, "."))
 }
 
+// SentHost returns a Host field without its port. What opens is compared with it: many servers compare hosts byte by byte, and
+// take "SHOP.example" or "shop.example." for a host that they do not know.
+func SentHost(host string) string {
+	i := strings.LastIndexByte(host, ':')
+	if i < 0 || i == len(host)-1 || strings.Trim(host[i+1:], "0123456789") != "" {
+		return host
+	}
+	return host[:i]
+}
+
 // String returns the pattern as it was written.
 func (p *Pattern) String() string { return p.text }
 
@@ -173,6 +183,7 @@ func (p *Path) Names(names [][]byte) (_ [][]byte, all bool) {
 			}
 			begins = segments[i].script
 		}
+		all = all || begins && len(segments) > 0 // beneath the program is everything
 	}
 	return names, all
 }
@@ -224,7 +235,7 @@ func (p *Pattern) MatchesSent(path *Path) bool {
 		var segment []byte
 		segment, rest, more = bytes.Cut(rest, slash)
 		if l := &p.segments[i]; l.any {
-			if len(segment) == 0 {
+			if len(bytes.TrimLeft(segment, "+")) == 0 { // spaces for some servers, which remove them
 				return false
 			}
 		} else if string(segment) != l.sent {
@@ -258,32 +269,23 @@ func (p *Pattern) restricts(path *Path, segments []segment) bool {
 // a wildcard matches any number of segments, and p matches everything beneath it.
 func (p *Pattern) matches(segments []segment, loose bool) bool {
 	at, ended := 0, len(segments) == 0
-	stretch := false // a wildcard before this segment may match more segments
-	for i := range p.segments {
+	wild, until := -1, 0 // the last wildcard that may take any number of segments, and where those end
+	for i := 0; i < len(p.segments); i++ {
 		l := &p.segments[i]
 		switch {
 		case !l.any && l.skeleton == "": // {$}
 		case l.any && loose:
-			stretch = true
-			continue
-		case l.any:
-			if at == len(segments) {
-				return false
-			}
+			wild, until = i, at
+		case at == len(segments):
+			return false
+		case l.any || segments[at].matches(l.skeleton):
 			ended = segments[at].ends
 			at++
-		default:
-			for ; at < len(segments) && !segments[at].matches(l.skeleton); at++ {
-				if !stretch {
-					return false
-				}
-			}
-			if at == len(segments) {
-				return false
-			}
-			ended = segments[at].ends
-			at++
-			stretch = false
+		case wild < 0:
+			return false
+		default: // the wildcard takes one more
+			until++
+			i, at = wild, until
 		}
 	}
 	return p.rest || loose || ended || at == len(segments)
@@ -343,7 +345,7 @@ func (s *segment) matches(name string) bool {
 
 func isContinuation(c byte) bool {
 	switch c {
-	case '.', ';', '?', '#', '~', ':', '*', ',', ' ', control:
+	case '.', ';', '?', '#', '~', ':', '*', ',', ' ', '+', control:
 		return true
 	}
 	return false

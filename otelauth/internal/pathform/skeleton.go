@@ -41,16 +41,21 @@ var plainLetters = map[rune]string{
 	'ᵽ': "p", 'ɍ': "r", 'ȿ': "s", 'ⱦ': "t", 'ʉ': "u", 'ʋ': "v", 'ɏ': "y", 'ƶ': "z", 'ɀ': "z", 'ⱥ': "a", 'ƒ': "f", 'ɓ': "b", 'ɗ': "d",
 }
 
+// slashSigns are the characters that code pages of Windows convert to a slash or a backslash.
+const slashSigns = "⁄∕∖⧵⧸¥₩￥￦"
+
 // isScriptSuffix reports whether segments with this ending may be scripts to which a server
 // passes the rest of the path.
 func isScriptSuffix(s []byte) bool {
 	switch string(s) {
-	case "php", "php3", "php4", "php5", "php7", "php8", "phtml", "phar", "cgi", "fcgi", "pl", "py", "rb", "lua", "sh", "exe", "dll",
+	case "php", "phtml", "phar", "cgi", "fcgi", "wsgi", "psgi", "pl", "py", "rb", "lua", "sh", "bat", "cmd", "exe", "dll",
 		"asp", "aspx", "ashx", "asmx", "axd", "svc", "jsp", "jspx", "do", "action", "cfm", "cfc", "nsf":
 		return true
 	}
-	return false
+	return bytes.HasPrefix(s, php) && len(bytes.TrimRight(s[len(php):], "0123456789")) == 0 // php5, php81
 }
+
+var php = []byte("php")
 
 const maxSuffixBytes = 6
 
@@ -208,6 +213,9 @@ type fold struct {
 
 func newFold(r rune) fold {
 	text := string(appendDecomposed(nil, r))
+	if strings.ContainsRune(slashSigns, r) {
+		text = "/"
+	}
 	return fold{text: text, slash: strings.IndexByte(text, '/') >= 0, control: strings.IndexByte(text, control) >= 0}
 }
 
@@ -326,6 +334,17 @@ func (p *Path) split(all []segment) []segment {
 		if more {
 			rest = rest[1:]
 		}
+		if s.text[0] == '#' { // "#room:example.org" of Matrix; others take the path to end before it
+			if len(all) == 0 {
+				p.refuse(refuseNameless)
+				return all
+			}
+			p.exact, all[len(all)-1].ends = false, true
+		}
+		if isSession(s.text) {
+			p.unusual("a session in parentheses")
+			continue
+		}
 		if s.script {
 			scripts++
 			if more {
@@ -361,11 +380,16 @@ var skeletonKinds = func() [256]byte {
 // newSegment returns the first segment of a skeleton. It refuses a segment of which only dots,
 // spaces and controls remain when a server cuts off parameters, a query, a fragment or a stream.
 func newSegment(skeleton []byte) (s segment, refusal string) {
-	name := 0
-	for name < len(skeleton) && skeletonKinds[skeleton[name]]&noName != 0 {
+	name, plus := 0, 0 // a server may take "+" for a space
+	for name < len(skeleton) && (skeletonKinds[skeleton[name]]&noName != 0 || skeleton[name] == '+') {
+		if skeleton[name] == '+' {
+			plus++
+		}
 		name++
 	}
-	if name == len(skeleton) || skeletonKinds[skeleton[name]]&mayCut != 0 || name > 0 && isSuffix(skeleton[name]) {
+	isCut := name == len(skeleton) || skeletonKinds[skeleton[name]]&mayCut != 0
+	isData := name == 0 && skeleton[0] == '#' // split sees to it
+	if isCut && !isData && (name == 0 || name > plus) || name > plus && !isCut && isSuffix(skeleton[name]) {
 		return s, refuseNameless
 	}
 	seen, before, at := byte(0), byte(0), 0
@@ -398,4 +422,9 @@ func isScript(text []byte) bool {
 		n++
 	}
 	return n > 1 && n <= maxSuffixBytes && isScriptSuffix(text[:n])
+}
+
+// isSession reports whether ASP.NET takes a segment out of the path, as a session without a cookie: "(S(…))", "(A(…)F(…))".
+func isSession(text []byte) bool {
+	return len(text) > 4 && text[0] == '(' && (text[1] == 's' || text[1] == 'a' || text[1] == 'f') && text[2] == '(' && bytes.HasSuffix(text, []byte("))"))
 }

@@ -203,7 +203,7 @@ func (p *Policy) admits(r *http.Request, path *pathform.Path) bool {
 	if len(p.raw) == 0 {
 		return false
 	}
-	host := pathform.CanonicalHost(r.Host)
+	host := pathform.SentHost(r.Host)
 	return slices.ContainsFunc(p.raw, func(raw *pathform.Pattern) bool {
 		return raw.MatchesMethod(r.Method) && (raw.Host() == "" || raw.Host() == host) && raw.MatchesSent(path)
 	})
@@ -214,7 +214,7 @@ func (p *Policy) host(field string) string {
 	if len(p.hosts) == 0 {
 		return ""
 	}
-	return pathform.CanonicalHost(field)
+	return pathform.SentHost(field)
 }
 
 // refusedMethod returns why the method is refused, or "" if it is not.

@@ -6,6 +6,7 @@ package policy
 import (
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/internal/pathform"
@@ -15,6 +16,7 @@ import (
 // methods.
 type tree struct {
 	method      string
+	shallow     []string // values of Depth with which it concerns one resource; "" is no such field
 	source      []string
 	destination []string
 }
@@ -23,7 +25,10 @@ var trees = []tree{
 	{method: "COPY", source: []string{"COPY", http.MethodGet}, destination: []string{"COPY", http.MethodPut, http.MethodDelete}},
 	{method: "MOVE", source: []string{"MOVE", http.MethodGet, http.MethodDelete}, destination: []string{"MOVE", http.MethodPut, http.MethodDelete}},
 	{method: http.MethodDelete, source: []string{http.MethodDelete}},
-	{method: "PROPFIND", source: []string{"PROPFIND", http.MethodGet}}, // with Depth: infinity
+	{method: "PROPFIND", shallow: []string{"0", "1"}, source: []string{"PROPFIND", http.MethodGet}},
+	{method: "REPORT", shallow: []string{"", "0"}, source: []string{"REPORT", http.MethodGet}}, // RFC 3253
+	{method: "SEARCH", source: []string{"SEARCH", http.MethodGet}},                             // RFC 5323
+	{method: "LOCK", shallow: []string{"0"}, source: []string{"LOCK", http.MethodPut}},
 }
 
 // decideTree adds what a method requires that acts on a whole tree, and what the Destination
@@ -43,6 +48,9 @@ func (p *Policy) decideTree(r *http.Request, q *query) {
 		q.tree()
 	}
 	if fields == nil {
+		if t.destination != nil { // a proxy that asks may not pass it on
+			d.refuse(http.StatusBadRequest, attempt.ReasonRawPath, "COPY and MOVE need a Destination field.")
+		}
 		return
 	}
 	if len(fields[0])+q.path.SentBytes() > pathform.MaxBytes {
@@ -78,7 +86,8 @@ func (p *Policy) decideTree(r *http.Request, q *query) {
 func treeOf(r *http.Request) *tree {
 	for i := range trees {
 		if t := &trees[i]; t.method == r.Method {
-			if depth := r.Header.Get("Depth"); t.method == "PROPFIND" && (depth == "0" || depth == "1") {
+			// Servers disagree about which of several fields counts.
+			if len(r.Header["Depth"]) <= 1 && slices.Contains(t.shallow, r.Header.Get("Depth")) {
 				return nil
 			}
 			return t
@@ -102,9 +111,9 @@ func destination(r *http.Request, fields []string) *http.Request {
 	if err != nil || len(fields) > 1 {
 		return nil
 	}
-	there := &http.Request{URL: u, Host: u.Host}
-	if u.Host == "" {
-		there.Host = r.Host
+	there := &http.Request{URL: u, Host: r.Host}
+	if u.Host != "" && u.Host != r.Host {
+		there.Host = "" // a server may ignore it, so the rules of every host hold
 	}
 	return there
 }

@@ -1,0 +1,79 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package upstreams
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/otelauth/otelauth-go/otelauth/gateway"
+)
+
+// A Go service shows "SHOP.example" and "shop.example." the site without a host, so the gateway must not take these for the
+// shop.
+func TestHostSpellingsOnServeMux(t *testing.T) {
+	t.Parallel()
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", mark(restricted, "/"))
+	mux.HandleFunc("/docs/", mark(restricted, "/docs/"))
+	mux.HandleFunc("shop.example/", mark(protected, "shop.example/"))
+	mux.HandleFunc("shop.example/docs/", mark(public, "shop.example/docs/"))
+	f := behindGateway(t, served(t, "ServeMux", mux).addr, gateway.Config{Rules: []gateway.Rule{
+		{Pattern: "/", Groups: []string{"ops"}}, {Pattern: "shop.example/"}, {Pattern: "shop.example/docs/", Access: gateway.Public},
+	}})
+	c := &client{front: f}
+	defer c.close()
+	for host, want := range map[string]int{"shop.example": 200, "shop.example:8080": 200, "SHOP.example": 401, "shop.example.": 401, "Shop.example:80": 401} {
+		for _, who := range []account{anonymous, alice} {
+			got, err := c.do(input{method: "GET", target: "/docs/x", host: host}, who)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := map[bool]int{true: 403, false: want}[who == alice && want == 401]; got.status != want {
+				t.Errorf("%s as %s: %d, want %d", host, who, got.status, want)
+			}
+			if k, line := got.marker(); forbidden(who, k) {
+				t.Errorf("%s as %s: %q", host, who, line)
+			}
+		}
+	}
+}
+
+// A route of the raw path takes an encoded slash for data, also when a name holds the next word of the route.
+func TestWildcardHoldsWordsOfTheRule(t *testing.T) {
+	t.Parallel()
+	for _, r := range []string{"/projects/a%2Fb/access/tokens", "/projects/a%2Faccess/access/tokens", "/projects/access%2Faccess/access/tokens"} {
+		mux := http.NewServeMux()
+		mux.HandleFunc("/projects/{id}/access/tokens", mark(restricted, "tokens"))
+		f := behindGateway(t, served(t, "ServeMux", mux).addr, gateway.Config{
+			Rules: []gateway.Rule{{Pattern: "/projects/{id}/access/tokens", Groups: []string{"ops"}}}, AllowRawPaths: []string{"/projects/"},
+		})
+		expect(t, f, alice, r, 403)
+		expect(t, f, root, r, 200)
+	}
+}
+
+// A lock of a folder locks what is beneath it, so it needs the rules there.
+func TestLockOfFolderNeedsRulesBeneath(t *testing.T) {
+	t.Parallel()
+	dir := newFolder(t)
+	c := &client{front: behindGateway(t, startApache(t, dir.dir, true), gateway.Config{Rules: davRules()})}
+	defer c.close()
+	lock := func(who account, target string, header ...string) int {
+		t.Helper()
+		got, err := c.do(input{method: "LOCK", target: target, host: "h", header: append(header, "Timeout: Second-600", "Content-Type: text/xml", "Content-Length: 0")}, who)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got.status
+	}
+	for _, target := range []string{"/files/", "/files", "/"} {
+		if got := lock(alice, target); got != 403 {
+			t.Errorf("LOCK %s: %d, want 403", target, got)
+		}
+	}
+	if got := lock(alice, "/files/a"); got == 403 || got == 401 {
+		t.Errorf("LOCK of a file: %d", got)
+	}
+}
