@@ -52,7 +52,7 @@ func guess(addr string) error {
 		return err
 	}
 	defer s.Close()
-	th, err := throttle.New(throttle.Config{Store: s, Key: budgettest.StormKey(), Limits: budgettest.StormBudgets()})
+	th, err := throttle.New(throttle.Config{Store: s, Key: budgettest.StormKey(), Limits: budgettest.StormLimits()})
 	if err != nil {
 		return err
 	}
