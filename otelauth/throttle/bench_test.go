@@ -16,7 +16,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
 
-// instant is a Verifier without cost.
+// instant is a Verifier that costs nothing.
 type instant struct{}
 
 func (instant) Verify(_ context.Context, name string, secret credential.Secret) (*verify.Account, error) {
@@ -26,7 +26,8 @@ func (instant) Verify(_ context.Context, name string, secret credential.Secret) 
 	return nil, nil
 }
 
-// A recognised credential from a known network: bare, with budgets, and while other pairs' budgets are empty.
+// BenchmarkCachedSuccess measures a recognised credential from a known network: without budgets,
+// with budgets, and while the budgets of other pairs are empty.
 func BenchmarkCachedSuccess(b *testing.B) {
 	for _, c := range []struct {
 		name string
@@ -62,7 +63,7 @@ func BenchmarkCachedSuccess(b *testing.B) {
 	}
 }
 
-// A guess that is refused, over the memory store.
+// BenchmarkRefused measures a refused guess with the memory store.
 func BenchmarkRefused(b *testing.B) {
 	th := newGuesses(b, throttle.Config{})
 	for i := range 10 {
@@ -78,7 +79,7 @@ func BenchmarkRefused(b *testing.B) {
 	}
 }
 
-// A guess that is paid for and settled.
+// BenchmarkSpendAndSettle measures a guess that is paid for and settled.
 func BenchmarkSpendAndSettle(b *testing.B) {
 	for _, s := range []struct {
 		name string
@@ -124,8 +125,9 @@ func BenchmarkExhausted(b *testing.B) {
 	})
 }
 
-// Ten million distinct hostile names and networks in a row, 5,000 hashed and wrong a second: run with -benchtime 10000000x. The default store stays
-// under its bound, and flood asserts that a real attack's count and the owner survive.
+// BenchmarkFlood sends ten million distinct names and networks, 5,000 hashed and wrong a second:
+// run it with -benchtime 10000000x. The default store stays within its bound, and flood asserts
+// that the count of a real attack and the owner survive.
 func BenchmarkFlood(b *testing.B) {
 	c := newClock()
 	m := newMemory(b, throttle.MemoryConfig{Elapsed: c.Elapsed, Now: c.Now})

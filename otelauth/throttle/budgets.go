@@ -14,19 +14,20 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
 )
 
-// Guesses is the [Throttle] over a [Store] of budgets. Make one with [New]. It is safe for concurrent use.
+// Budgets is the [Throttle] that charges wrong guesses to budgets, which a [Store] keeps. Create
+// it with [New]. It is safe for concurrent use.
 //
-// Each wrong guess is charged to the budgets of its (account, network) pair, of its account, of
-// its network and of its site, whether the pair is known or not; see [Budgets] for what they hold
-// and for the reserve beyond them. One wrong password that several networks send is charged to its
-// account once: the last 3 of an account are recognised, by fingerprints that are keyed and stay
-// in this process. A right password gives its price back and makes its pair known; it fills no
-// budget, so that no client clears a block with an account of its own, and none sees by its budget
-// that the owner has come by.
+// Each wrong guess is charged to four budgets: those of its (account, network) pair, its account,
+// its network and its site. This holds whether or not the pair is known. [Limits] documents the
+// budgets and the reserve beyond them. If several networks send the same wrong password, its
+// account is charged once: Budgets recognises the last 3 wrong passwords of an account by keyed
+// fingerprints that stay in this process.
 //
-// A budget is 40 bytes in the Store, and up to five times as many with the room that a [Memory]
-// has just made for more. Beside it a Guesses holds 3 MB, and some hundred bytes for each guess
-// under way.
+// A right password gives its price back and makes its pair known. It fills no budget, so no client
+// clears a block with an account of its own, and no budget reveals that the owner has logged in.
+//
+// A budget takes 40 bytes in the Store, or up to five times as much just after a [Memory] has
+// grown. Budgets itself takes 3 MB, and some hundred bytes for each guess in progress.
 type Budgets struct {
 	cfg     Config
 	store   budget.Store
@@ -41,14 +42,14 @@ type Budgets struct {
 
 var _ Throttle = (*Budgets)(nil)
 
-// New returns a Guesses, or every fault of cfg at once.
+// New returns Budgets, or all errors of cfg joined.
 func New(cfg Config) (*Budgets, error) {
 	cfg, err := cfg.withDefaults()
 	key := cfg.Key
 	if key == nil {
 		key = make([]byte, minKeyBytes)
-		if _, random := io.ReadFull(cfg.Rand, key); random != nil {
-			err = errors.Join(err, fmt.Errorf("throttle: no randomness for the key: %w", random))
+		if _, readErr := io.ReadFull(cfg.Rand, key); readErr != nil {
+			err = errors.Join(err, fmt.Errorf("throttle: no randomness for the key; check Config.Rand: %w", readErr))
 		}
 	}
 	if err != nil {
@@ -73,8 +74,8 @@ func New(cfg Config) (*Budgets, error) {
 // Len implements [Throttle].
 func (t *Budgets) Len() int { return t.store.Len() }
 
-// Exhausted implements [Throttle]. It allocates nothing. A pair whose reserve another process
-// emptied in a shared store is noticed here after the first refusal.
+// Exhausted implements [Throttle]. It allocates nothing. If another process emptied the reserve of
+// a pair in a shared store, Exhausted reports it after the first refusal in this process.
 func (t *Budgets) Exhausted(g Guess) bool {
 	if rules := t.rules.load(); rules != nil {
 		if rule := rules.find(&g, t.cfg.Elapsed()); rule != nil {
@@ -88,8 +89,8 @@ func (t *Budgets) Exhausted(g Guess) bool {
 	return until != 0 && until > t.cfg.Elapsed()
 }
 
-// bill is what a guess costs. Its pair is never made known, so known pairs have the budgets of all
-// others.
+// bill returns the price of a guess. The key of its pair never becomes known, so known pairs and
+// others have the same budgets.
 func (t *Budgets) bill(g *Guess) budget.Bill {
 	have := &t.cfg.Limits
 	b := t.blank(have.NewPair)
@@ -111,7 +112,7 @@ func charge(k budget.Key, l Limit) budget.Charge {
 	return budget.Charge{Key: k, Limit: budget.Limit(l)}
 }
 
-// Spend implements [Throttle]. It asks the store once, and up to three times more when a budget is
+// Spend implements [Throttle]. It asks the store once, and up to three more times if a budget is
 // empty.
 func (t *Budgets) Spend(ctx context.Context, g Guess) (Decision, error) {
 	b := t.bill(&g)
@@ -146,7 +147,7 @@ func (t *Budgets) Spend(ctx context.Context, g Guess) (Decision, error) {
 	return p.decision, err
 }
 
-// pay asks the store for a flight.
+// pay asks the store to grant a guess on behalf of a flight.
 func (t *Budgets) pay(ctx context.Context, g *Guess, b budget.Bill) (p payment, err error) {
 	seen := t.waiters.settled.Load()
 	p.bill = b
@@ -169,10 +170,10 @@ func (t *Budgets) pay(ctx context.Context, g *Guess, b budget.Bill) (p payment, 
 	return p, nil
 }
 
-// reserve pays for a guess whose budgets are empty from the reserve of its pair and its network,
-// where some account has succeeded from that network lately. Which account that was plays no part,
-// up to the very end of the guess: every name is hashed alike, and refused alike. It reports
-// whether p has its decision.
+// reserve pays for a guess whose budgets are empty from the reserves of its pair and its network.
+// They exist only in networks from which some account has succeeded lately. Which account that was
+// must not show: every name is hashed alike and refused alike. reserve reports whether it set the
+// decision of p.
 func (t *Budgets) reserve(ctx context.Context, g *Guess, p *payment) (decided bool, err error) {
 	if known, err := t.known(ctx, t.keys.network(networkKnown, budget.Key{}, g.Network)); err != nil || !known {
 		return false, err
@@ -209,7 +210,8 @@ func (t *Budgets) reserve(ctx context.Context, g *Guess, p *payment) (decided bo
 	return true, nil
 }
 
-// known reports whether a key has succeeded lately. Nothing is held or charged.
+// known reports whether the pair or network of a key has succeeded lately. It holds and charges
+// nothing.
 func (t *Budgets) known(ctx context.Context, k budget.Key) (bool, error) {
 	b := t.blank(t.cfg.Limits.KnownPair)
 	b.Mode = budget.Check
@@ -243,15 +245,15 @@ func (t *Budgets) Settle(ctx context.Context, g Guess, s Settlement) {
 	}
 }
 
-// settle ends what a flight holds. Right is Unjudged to the store here: it gives the price back,
-// and what becomes known has keys of its own.
+// settle settles the payment of a flight. For the store, Right is Unjudged: it gives the price
+// back, because known pairs have keys of their own.
 func (t *Budgets) settle(ctx context.Context, g *Guess, p *payment, s Settlement, again bool) {
 	b, r := p.bill, p.answer.Receipt
 	if s != Wrong {
 		t.store.Settle(ctx, b, r, Unjudged)
 		return
 	}
-	if again { // the account has paid for this password
+	if again { // the account has already paid for this password
 		spared := r
 		spared.Held, spared.Second.Held = r.Held&(1<<budget.Account), r.Second.Held&(1<<budget.Account)
 		t.store.Settle(ctx, b, spared, Unjudged)
@@ -268,7 +270,7 @@ func (t *Budgets) settle(ctx context.Context, g *Guess, p *payment, s Settlement
 	}
 }
 
-// mirrorEmpty notes that a pair's reserve is empty.
+// mirrorEmpty records that the reserve of a pair is empty.
 func (t *Budgets) mirrorEmpty(g *Guess, a *budget.Answer) {
 	now := t.cfg.Elapsed()
 	wait := a.PairWait
@@ -278,15 +280,17 @@ func (t *Budgets) mirrorEmpty(g *Guess, a *budget.Answer) {
 	t.mirror.note(t.keys.quick(g), a.Known, now+wait, now)
 }
 
-// Arrivals is what a [Throttle] may also be: a budget of requests whose credentials are missing or malformed.
+// Arrivals is an optional interface of a [Throttle]: a budget of requests whose credentials are
+// missing or malformed.
 type Arrivals interface {
-	// Arrive charges one request to its network. The Verdict is Granted or Refused; nothing is settled.
+	// Arrive charges one request to its network. The Verdict is Granted or Refused; no Settle
+	// follows. An error means that the store of budgets failed.
 	Arrive(ctx context.Context, network netip.Prefix) (Decision, error)
 }
 
 var _ Arrivals = (*Budgets)(nil)
 
-// Arrive implements [Arrivals]: it charges Budgets.Requests, and always grants when there is none.
+// Arrive implements [Arrivals]. It charges Limits.Requests, and always grants if that is zero.
 func (t *Budgets) Arrive(ctx context.Context, network netip.Prefix) (Decision, error) {
 	if t.cfg.Limits.Requests == (Limit{}) {
 		return Decision{Verdict: Granted}, nil

@@ -18,7 +18,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
 )
 
-// An hour by the wall clock, either way, changes no budget, no known pair and no wait.
+// TestAWallClockThatJumps: a jump of the wall clock by an hour changes no budget, no known pair
+// and no wait.
 func TestAWallClockThatJumps(t *testing.T) {
 	t.Parallel()
 	th, c, _ := desk(t, throttle.Limits{})
@@ -46,7 +47,8 @@ func TestAWallClockThatJumps(t *testing.T) {
 	}
 }
 
-// Names are hashed as they are: no octet ends one, no length breaks one, and no two share a budget.
+// TestNamesOfAllKinds: names are hashed as they are. No byte ends a name, no length breaks one,
+// and no two names share a budget.
 func TestNamesOfAllKinds(t *testing.T) {
 	t.Parallel()
 	th, _, _ := desk(t, throttle.Limits{})
@@ -63,13 +65,13 @@ func TestNamesOfAllKinds(t *testing.T) {
 				}
 			}
 			if granted != 10 {
-				t.Errorf("a name of %d octets from %v: %d guesses, want 10", len(name), network, granted)
+				t.Errorf("a name of %d bytes from %v: %d guesses, want 10", len(name), network, granted)
 			}
 		}
 	}
 }
 
-// Whoever has a /48, or a /24, has four networks' worth of guesses and not 65,536.
+// TestSites: a client with a /48 or a /24 has the guesses of four networks and not of 65,536.
 func TestSites(t *testing.T) {
 	t.Parallel()
 	for name, network := range map[string]func(i int) string{
@@ -120,7 +122,7 @@ func TestTheRequestBudget(t *testing.T) {
 	if granted != 3 {
 		t.Errorf("%d granted, want 3", granted)
 	}
-	// It is nobody's guess budget.
+	// Without a limit for requests they cost nothing.
 	if v := wrong(t, th, guess("alice", "x", home)); v != throttle.Granted {
 		t.Error("requests without credentials cost guesses")
 	}
@@ -142,7 +144,7 @@ func TestTheRequestBudget(t *testing.T) {
 	}
 }
 
-// broken is a store that fails when it is told to.
+// broken is a store that can be made to fail.
 type broken struct {
 	budget.Store
 	mu  sync.Mutex
@@ -185,7 +187,8 @@ func TestAStoreThatFails(t *testing.T) {
 	}
 }
 
-// A repeat that is refused leaves nothing behind that would make it free later.
+// TestARefusedRepeatIsOver: a refused repeat leaves no flight behind that would make it free
+// later.
 func TestARefusedRepeatIsOver(t *testing.T) {
 	t.Parallel()
 	th, c, _ := desk(t, throttle.Limits{})
@@ -204,7 +207,7 @@ func TestARefusedRepeatIsOver(t *testing.T) {
 	}
 }
 
-// One credential by very many at once, settled in all ways, leaves nothing behind.
+// TestSharedFlights: many callers with one credential, settled in all ways, leave nothing behind.
 func TestSharedFlights(t *testing.T) {
 	t.Parallel()
 	th, _, _ := desk(t, throttle.Limits{})

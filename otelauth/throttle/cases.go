@@ -13,28 +13,30 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
 )
 
-// Case is a budget that refused somebody: what an operator is shown of a throttle at work.
+// Case is a budget that has refused guesses, as [Budgets.List] returns it.
 type Case struct {
 	Budget Budget
-	// Network is whose budget it is, for pairs, networks and requests; the site's for sites.
+	// Network is the network of the budget, the site's for sites; the zero Prefix for accounts.
 	Network netip.Prefix
-	// Account stands for whose budget it is, for pairs and accounts, as Config.Identify says it. Names are not
-	// kept: people type passwords into the name field.
+	// Account identifies the account of the budget, for pairs and accounts: the result of
+	// Config.Identify. Names are not kept, because people type passwords into the name field.
 	Account string
-	// Refused is how many guesses this process refused, First and Last when.
+	// Refused is the number of guesses that this process refused. First and Last are the times of
+	// the first and the last of them.
 	Refused     uint64
 	First, Last time.Time
-	// Until is when the budget held one guess again, as told to the last one.
+	// Until is when the budget holds one guess again, as of the last refusal.
 	Until time.Time
 
 	key   budget.Key
 	until time.Duration
 }
 
-// maxCases bounds the cases remembered, about 300 bytes each. A new one takes the place of one that is over, or of the smallest of a few.
+// maxCases bounds the cases remembered, about 300 bytes each. A new case replaces one that has
+// ended, or the one with the fewest refusals among a few.
 const maxCases = 4096
 
-// cases are the refusals of this process by budget.
+// cases holds the refusals of this process by budget.
 type cases struct {
 	stripes [caseStripes]struct {
 		sync.Mutex
@@ -79,7 +81,7 @@ func (c *cases) note(t *Budgets, g *Guess, b *budget.Bill, a *budget.Answer) {
 	mine.Until, mine.until = now.Add(a.RetryAfter), elapsed+a.RetryAfter
 }
 
-// evict makes room: the order of a map is random, so a few of its entries are a sample of it.
+// evict removes one case. The order of a map is random, so its first entries are a sample.
 func (c *cases) evict(by map[budget.Key]*Case, elapsed time.Duration) {
 	var least *Case
 	n := 0
@@ -98,8 +100,8 @@ func (c *cases) evict(by map[budget.Key]*Case, elapsed time.Duration) {
 	delete(by, least.key)
 }
 
-// List returns the budgets that are empty and refused somebody in this process, those with the most refusals first. At most
-// [maxCases] are remembered.
+// List returns the budgets that are empty and have refused a guess in this process, those with the
+// most refusals first. It remembers at most 4,096.
 func (t *Budgets) List() []Case {
 	now := t.cfg.Elapsed()
 	var out []Case
@@ -121,7 +123,7 @@ func (t *Budgets) List() []Case {
 	return out
 }
 
-// forget drops the case of a budget.
+// forget removes the case of a budget.
 func (c *cases) forget(k budget.Key) {
 	s := &c.stripes[k[1]%caseStripes]
 	s.Lock()
@@ -129,5 +131,6 @@ func (c *cases) forget(k budget.Key) {
 	delete(s.by, k)
 }
 
-// Budget is the kind of a budget. Its String is "pair", "account", "network", "site" or "requests".
+// Budget is the kind of a budget. Its String is "pair", "account", "network", "site" or
+// "requests".
 type Budget = budget.Kind

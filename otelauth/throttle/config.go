@@ -20,27 +20,27 @@ type Config struct {
 	// Store keeps the budgets: a [Memory] or a redisstore.Store. Default: a Memory with the zero
 	// MemoryConfig.
 	Store Store
-	// Key makes the keys of budgets secret: at least 32 bytes. Processes that share a Store need the
-	// same Key, and so does a snapshot. Default: random.
+	// Key makes the keys of budgets secret: at least 32 bytes. Processes that share a Store need
+	// the same Key, and so does a snapshot. Default: random.
 	Key []byte
 
 	// Limits are the limits of the budgets. Default: [DefaultLimits].
 	Limits Limits
-	// Remember is how long a success makes an (account, network) pair and the network known, at most
-	// 400 days. Default: 30 days.
+	// Remember is how long a success makes an (account, network) pair and the network known, at
+	// most 400 days. Default: 30 days.
 	Remember time.Duration
-	// Lease is the time after which an unsettled guess is charged, at the latest after twice of it. It
-	// must exceed the longest wait for a hash plus the hash; at least 1 s. Default: 1 min.
+	// Lease is the time after which an unsettled guess is charged, at the latest after twice of
+	// it. It must exceed the longest wait for a hash plus the hash; at least 1 s. Default: 1 min.
 	Lease time.Duration
 
-	// Identify returns the identifier of an account in List: user.hash. Default: the first half of the
-	// key of its budget.
+	// Identify returns the identifier of an account in List: user.hash. Default: the first half of
+	// the key of its budget.
 	Identify func(canonical string) string
 	// Notice receives one notice for each change by an operator. Default: none.
 	Notice func(context.Context, attempt.Notice)
 
-	// Elapsed returns the time since any fixed moment and does not follow changes of the wall clock.
-	// Default: the monotonic clock.
+	// Elapsed returns the time since any fixed moment and does not follow changes of the wall
+	// clock. Default: the monotonic clock.
 	Elapsed func() time.Duration
 	// Now returns the wall clock time shown to people. Default: time.Now.
 	Now func() time.Time

@@ -59,7 +59,7 @@ func TestDefaults(t *testing.T) {
 	if d := cmp.Diff(want, throttle.DefaultLimits()); d != "" {
 		t.Error(d)
 	}
-	for field, says := range map[string]string{
+	for field, want := range map[string]string{
 		"NewPair":   "Default: 10, then 1 a minute.",
 		"KnownPair": "Default: 90, then 1 a minute.",
 		"Account":   "Default: 50, then 1 a minute.",
@@ -67,8 +67,8 @@ func TestDefaults(t *testing.T) {
 		"Site":      "Default: 1200, then 1 each 250 ms, which is 4 networks' worth.",
 		"Requests":  "Default: none.",
 	} {
-		if doc := strings.Join(strings.Fields(docOf(t, "limits.go", field)), " "); !strings.Contains(doc, says) {
-			t.Errorf("%s: its doc does not say %q: %q", field, says, doc)
+		if doc := strings.Join(strings.Fields(docOf(t, "limits.go", field)), " "); !strings.Contains(doc, want) {
+			t.Errorf("%s: its doc does not contain %q: %q", field, want, doc)
 		}
 	}
 	if throttle.DefaultRemember != 30*24*time.Hour || throttle.DefaultLease != time.Minute || throttle.DefaultMemoryBytes != 64<<20 {
@@ -76,8 +76,8 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-// attack tries as often as it can, once whenever some host has a guess, and returns how many guesses of an account were
-// hashed in each day.
+// attack guesses whenever some host has a guess left, and returns the number of hashed guesses at
+// an account in each day.
 func attack(t *testing.T, hosts []netip.Prefix, owner, oneAccount bool, length time.Duration) (days [2]int) {
 	t.Helper()
 	c := newClock()
@@ -117,7 +117,7 @@ func attack(t *testing.T, hosts []netip.Prefix, owner, oneAccount bool, length t
 	return days
 }
 
-// The table of what the defaults leave an attacker is computed by attacking.
+// TestTheTableOfGuesses measures by attacks the table of what the defaults leave an attacker.
 func TestTheTableOfGuesses(t *testing.T) {
 	t.Parallel()
 	doc := docOf(t, "limits.go", "DefaultLimits")
@@ -138,7 +138,8 @@ func TestTheTableOfGuesses(t *testing.T) {
 		}
 		return out
 	}
-	// Past six hosts the account's budget decides, whatever their number: a dozen of the 100,000 will do.
+	// With more than six hosts only the account's budget limits the attack, so a dozen hosts stand
+	// for 100,000.
 	for _, c := range []struct {
 		name  string
 		hosts []netip.Prefix
@@ -151,8 +152,8 @@ func TestTheTableOfGuesses(t *testing.T) {
 	} {
 		first, further := row(c.name)
 		days := attack(t, c.hosts, c.owner, true, 48*time.Hour)
-		// A guess comes back at the very end of a day or at the start of the next, in each of the
-		// budgets.
+		// In each of the budgets, a guess comes back at the very end of a day or at the start of
+		// the next.
 		slack := 1
 		if c.owner {
 			slack = 2
@@ -163,13 +164,13 @@ func TestTheTableOfGuesses(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		hosts []netip.Prefix
-		says  string
+		text  string
 		want  int
 	}{
 		"a host": {hosts(1, "10.%d.0.1/32"), "one host has 86,700 guesses", 86_700},
 	} {
-		if days := attack(t, c.hosts, false, false, 24*time.Hour); days[0] < c.want-1 || days[0] > c.want+1 || !strings.Contains(strings.Join(strings.Fields(doc), " "), c.says) {
-			t.Errorf("%s at all accounts: %d, the doc should say %q", name, days[0], c.says)
+		if days := attack(t, c.hosts, false, false, 24*time.Hour); days[0] < c.want-1 || days[0] > c.want+1 || !strings.Contains(strings.Join(strings.Fields(doc), " "), c.text) {
+			t.Errorf("%s at all accounts: %d, the doc should contain %q", name, days[0], c.text)
 		}
 	}
 	s := throttle.DefaultLimits().Site

@@ -23,7 +23,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
-// oracle is a Verifier that counts, and whose hash takes 60 ms of the bubble's time.
+// oracle is a Verifier that counts its hashes. A hash takes 60 ms of the bubble's time.
 type oracle struct {
 	mu     sync.Mutex
 	users  map[string]string
@@ -47,7 +47,7 @@ func (o *oracle) count() int {
 	return o.hashed
 }
 
-// house is an engine, its throttle and its oracle.
+// house is an engine with its throttle and its oracle.
 type house struct {
 	t *testing.T
 	*oracle
@@ -115,9 +115,9 @@ func (h *house) left(s throttle.Subject, b budget.Kind, want int) {
 func basic(t testing.TB, name, pass string) credential.Field {
 	t.Helper()
 	token := base64.StdEncoding.EncodeToString([]byte(name + ":" + pass))
-	f, fault := credential.Split(http.Header{"Authorization": {"Basic " + token}}, 1<<20)
-	if fault != credential.NoDefect {
-		t.Fatal(fault)
+	f, problem := credential.Split(http.Header{"Authorization": {"Basic " + token}}, 1<<20)
+	if problem != credential.NoDefect {
+		t.Fatal(problem)
 	}
 	return f
 }
@@ -135,8 +135,9 @@ func everybody(n int) map[string]string {
 	return users
 }
 
-// After a deploy all colleagues come at once, from behind one address, and nobody is refused: neither they, who hold the network's
-// budget for a moment, nor who comes after them.
+// TestFirstLoginsAtOnceBehindOneAddress: after a deploy all colleagues log in at once from one
+// address. None of them is refused, although they hold the network's budget for a moment, and
+// neither is any later client.
 func TestFirstLoginsAtOnceBehindOneAddress(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{200, 1000} {
@@ -153,7 +154,8 @@ func TestFirstLoginsAtOnceBehindOneAddress(t *testing.T) {
 	}
 }
 
-// A fleet goes on with yesterday's secret, from many addresses and from one: that is one wrong guess, and nobody else is refused.
+// TestAFleetWithOneStaleSecret: a fleet keeps using an old secret, from many addresses and from
+// one. That is one wrong guess, and no other client is refused.
 func TestAFleetWithOneStaleSecret(t *testing.T) {
 	t.Parallel()
 	for name, from := range map[string]func(pod int) string{
@@ -181,7 +183,8 @@ func TestAFleetWithOneStaleSecret(t *testing.T) {
 	}
 }
 
-// Three fleets may be stale at once; a fourth secret pushes the oldest out, and is charged.
+// TestTheLastThreeWrongPasswordsAreKnown: three fleets may have stale secrets at once. A fourth
+// secret evicts the oldest and is charged.
 func TestTheLastThreeWrongPasswordsAreKnown(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -199,7 +202,8 @@ func TestTheLastThreeWrongPasswordsAreKnown(t *testing.T) {
 	})
 }
 
-// The dictionary with the right answer in the middle, cached and all, sees 429 throughout.
+// TestTheRightAnswerInTheMiddleOfADictionary: a dictionary with the right password in the middle
+// gets 429 throughout, even if the password is cached.
 func TestTheRightAnswerInTheMiddleOfADictionary(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -234,14 +238,15 @@ func TestTheRightAnswerInTheMiddleOfADictionary(t *testing.T) {
 		}
 		dictionary(office, 10, 0)
 		h.want(attempt.Success, "alice", "wonderland", home)
-		// From behind the owner's own address there is the known pair's reserve, too.
+		// From the owner's own address there is also the reserve of the known pair.
 		dictionary(home, 10, 90)
 		time.Sleep(time.Minute)
 		h.want(attempt.Success, "alice", "wonderland", home)
 	})
 }
 
-// Of 100 distinct wrong passwords at the same moment, on a budget of 5, 5 are hashed (django-axes: 15 to 20 on one of 3).
+// TestOfAHundredAtOnceFiveAreHashed: of 100 distinct wrong passwords at the same moment on a
+// budget of 5, 5 are hashed (django-axes: 15 to 20 on a budget of 3).
 func TestOfAHundredAtOnceFiveAreHashed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -264,7 +269,7 @@ func TestOfAHundredAtOnceFiveAreHashed(t *testing.T) {
 			t.Errorf("%d were hashed; %v", h.count(), outcomes)
 		}
 		if took := time.Since(start); took > 100*time.Millisecond {
-			t.Errorf("who waited was told after %v, want at once when the five had settled", took)
+			t.Errorf("who waited was recorded after %v, want at once when the five had settled", took)
 		}
 	})
 }
@@ -285,8 +290,8 @@ func TestADisconnectedGuessStaysSpent(t *testing.T) {
 	})
 }
 
-// A fleet that comes with the right secret from many addresses at once costs nothing; each of its
-// addresses becomes known.
+// TestARightSecretFromManyAddressesAtOnce: a fleet with the right secret at many addresses costs
+// nothing, and each of its addresses becomes known.
 func TestARightSecretFromManyAddressesAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -296,8 +301,8 @@ func TestARightSecretFromManyAddressesAtOnce(t *testing.T) {
 			wg.Go(func() { h.want(attempt.Success, "alice", "wonderland", host(i)) })
 		}
 		wg.Wait()
-		// As many as the gate runs at once: none of them may profit from what another network
-		// sends before it is right.
+		// The gate runs this many hashes at once. No hash may profit from what another network
+		// sends before that proves right.
 		if n := h.count(); n > verify.DefaultVerifierSlots {
 			t.Errorf("%d were hashed", n)
 		}
@@ -311,7 +316,8 @@ func TestARightSecretFromManyAddressesAtOnce(t *testing.T) {
 	})
 }
 
-// Neither a botnet nor a bad neighbour behind the same address locks the owner out of a network known to be his.
+// TestTheOwnerIsNotLockedOut: neither a botnet nor an attacker behind the same address locks the
+// owner out of a network known for the account.
 func TestTheOwnerIsNotLockedOut(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -325,7 +331,7 @@ func TestTheOwnerIsNotLockedOut(t *testing.T) {
 			h.try(fmt.Sprint("victim", i), "spray", home)
 		}
 		h.want(attempt.Throttled, "bob", "builder", home)
-		time.Sleep(verify.DefaultVerifierTTL) // the cache has forgotten, the throttle has not
+		time.Sleep(verify.DefaultVerifierTTL) // the cache has expired, the throttle remembers
 		for i := range 400 {
 			h.try(fmt.Sprint("victim", i), "again", home)
 		}
@@ -338,7 +344,8 @@ func TestTheOwnerIsNotLockedOut(t *testing.T) {
 	})
 }
 
-// django-defender: a login of another user clears the block of the address.
+// TestAnotherUsersLoginClearsNothing: in django-defender a login of another user clears the block
+// of the address.
 func TestAnotherUsersLoginClearsNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -350,13 +357,13 @@ func TestAnotherUsersLoginClearsNothing(t *testing.T) {
 		}
 		time.Sleep(2 * verify.DefaultVerifierTTL)
 		h.want(attempt.Success, "mallory", "mine", office)
-		h.want(attempt.Failure, "alice", "guess10", office) // two minutes brought two back
+		h.want(attempt.Failure, "alice", "guess10", office) // two guesses came back in two minutes
 		h.want(attempt.Failure, "alice", "guess11", office)
 		h.want(attempt.Throttled, "alice", "wonderland", office)
 	})
 }
 
-// trimmed is a store that reads names loosely, as many do.
+// trimmed is a store that normalises names, as many do.
 type trimmed struct {
 	*verify.Static
 }
@@ -367,8 +374,9 @@ func (s trimmed) Lookup(ctx context.Context, name string) (*verify.Account, erro
 	return s.Static.Lookup(ctx, s.Canonical(name))
 }
 
-// django-defender and Authelia: a trailing space, another case or an alias doubles the budget. Here the store says what is one
-// account. A name that is none meets the same refusals at the same guess, or 429 would tell them apart.
+// TestOneAccountInManySpellings: in django-defender and Authelia a trailing space, another case or
+// an alias doubles the budget. Here the store maps spellings to one account. An unknown name is
+// refused at the same guess; otherwise 429 would reveal accounts.
 func TestOneAccountInManySpellings(t *testing.T) {
 	t.Parallel()
 	encoded, err := password.Params{Scheme: "bcrypt", BcryptCost: 4}.Hash([]byte("wonderland"), nil)

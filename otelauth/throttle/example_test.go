@@ -42,7 +42,7 @@ func ExampleNew() {
 	// false 1m0s
 }
 
-// A verifier with budgets; otelauth.Config has the same field.
+// ExampleBudgets configures a verifier with budgets; otelauth.Config has the same field.
 func ExampleBudgets() {
 	th, err := throttle.New(throttle.Config{})
 	if err != nil {
@@ -56,7 +56,7 @@ func ExampleBudgets() {
 	// Output: true <nil>
 }
 
-// Known pairs and debts outlive a deploy in a file that shows no name.
+// ExampleNewMemory keeps known pairs and debts over a restart, in a file that contains no names.
 func ExampleNewMemory() {
 	dir, err := os.MkdirTemp("", "throttle")
 	if err != nil {
@@ -76,7 +76,7 @@ func ExampleNewMemory() {
 	// Output: 0 <nil>
 }
 
-// The operator's hand: what is refused, why, and what to do about it. Each act is an event.
+// ExampleBudgets_Explain lists what is refused, explains why and clears it. Each act is an event.
 func ExampleBudgets_Explain() {
 	th, err := throttle.New(throttle.Config{
 		Limits: throttle.Limits{NewPair: throttle.Limit{Burst: 1, Every: time.Minute}},
@@ -85,7 +85,8 @@ func ExampleBudgets_Explain() {
 		},
 		Elapsed: func() time.Duration { return 0 },
 		Now:     func() time.Time { return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC) },
-		// What stands for a name in lists and events: user.hash of the service.
+		// Identify returns the identifier of an account in lists and events: the service's
+		// user.hash.
 		Identify: func(canonical string) string { return "k1:0a1b2c" },
 	})
 	if err != nil {
@@ -115,7 +116,8 @@ func ExampleBudgets_Explain() {
 	// not refused <nil>
 }
 
-// A network that tests the service is let through for an hour, an account whose password was stolen is shut.
+// ExampleBudgets_Deny allows a network that tests the service for an hour, and denies an account
+// whose password was stolen.
 func ExampleBudgets_Deny() {
 	th, err := throttle.New(throttle.Config{})
 	if err != nil {
@@ -137,7 +139,7 @@ func ExampleBudgets_Deny() {
 	// false penetration test
 }
 
-// Requests without usable credentials cost nothing, unless a budget of their own is set.
+// ExampleBudgets_Arrive limits requests without usable credentials, which otherwise cost nothing.
 func ExampleBudgets_Arrive() {
 	th, err := throttle.New(throttle.Config{
 		Limits: throttle.Limits{Requests: throttle.Limit{Burst: 1, Every: time.Minute}},

@@ -10,10 +10,10 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
 )
 
-// flights are the guesses under way in this process. Callers who try the same credential at once
-// from one network, a host after a deploy for instance, share one flight and its decision, and it
-// is paid for once: whatever it proves to be, it is one guess. There is at most one for each
-// attempt under way, which the server bounds.
+// flights holds the guesses in progress in this process. Callers that try the same credential from
+// one network at once, for example a host after a deploy, share one flight and its decision. It is
+// paid for once, because it is one guess. There is at most one flight for each request in
+// progress, which the server bounds.
 type flights struct {
 	stripes [64]struct {
 		sync.Mutex
@@ -26,23 +26,23 @@ type flightKey struct {
 	fingerprint [16]byte
 }
 
-// flight is one guess that callers have in common. Its stripe's lock guards it.
+// flight is one guess that callers share. The lock of its stripe guards it.
 type flight struct {
 	callers int
-	// paying reports that a caller asks the store right now; ready, which is made by the first who
-	// waits for the answer, is closed when it is there.
+	// paying reports whether a caller is asking the store. The first caller that waits for the
+	// answer makes ready; land closes it.
 	paying  bool
 	ready   chan struct{}
 	paid    payment
-	settled bool // nothing is held any longer, or ever was
-	learned bool // the pair has been made known
+	settled bool // nothing is held
+	learned bool // the pair was made known
 }
 
-// payment is what a store granted, or did not, and what its callers are answered.
+// payment is the answer of the store to a flight, and the decision for its callers.
 type payment struct {
 	bill     budget.Bill
 	answer   budget.Answer
-	refused  budget.Answer // of the budgets, when decision.Reserve
+	refused  budget.Answer // the refusal of the budgets, when decision.Reserve
 	decision Decision
 }
 
@@ -55,9 +55,9 @@ func (f *flights) of(k *flightKey) (*sync.Mutex, map[flightKey]*flight) {
 	return &s.Mutex, s.by
 }
 
-// join adds one caller to the flight of this guess and returns its decision. leader reports that
-// there is none: the flight is new, or what was paid for it has been settled, and the caller must
-// pay and call land. A flight that is free costs nothing.
+// join adds one caller to the flight of this guess and returns its decision. If leader is true
+// there is no decision yet: the flight is new or its payment is settled, and the caller must pay
+// and call land. A free flight costs nothing.
 func (f *flights) join(k *flightKey, free bool) (d Decision, mine *flight, leader bool) {
 	for {
 		mu, by := f.of(k)
@@ -81,11 +81,11 @@ func (f *flights) join(k *flightKey, free bool) (d Decision, mine *flight, leade
 		}
 		ready := mine.ready
 		mu.Unlock()
-		<-ready // as long as the store takes to answer, no longer
+		<-ready // no longer than the store takes to answer
 	}
 }
 
-// land ends what join began for a leader. Without a grant the flight is over, and who waits for it
+// land ends what join began for a leader. Without a grant the flight ends, and each waiting caller
 // tries alone.
 func (f *flights) land(k *flightKey, mine *flight, p *payment) {
 	mu, by := f.of(k)
@@ -101,8 +101,8 @@ func (f *flights) land(k *flightKey, mine *flight, p *payment) {
 	}
 }
 
-// leave takes one caller off and reports what is to be done about the price: whether it is due
-// now, as s says, and whether the pair is to be made known.
+// leave removes one caller. due reports whether the payment must be settled now as s; learn
+// reports whether the pair must be made known.
 func (f *flights) leave(k *flightKey, s Settlement) (p payment, due, learn bool) {
 	mu, by := f.of(k)
 	defer mu.Unlock()

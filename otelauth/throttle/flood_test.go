@@ -16,17 +16,18 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
 )
 
-// guess is a wrong or right try; the fingerprint belongs to this name and password.
+// guess returns a guess whose fingerprint belongs to this name and password.
 func guess(name, pass, network string) throttle.Guess {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%d:%s:%s", len(name), name, pass))
 	return throttle.Guess{Account: name, Network: netip.MustParsePrefix(network), Fingerprint: [16]byte(sum[:16])}
 }
 
-// stranger is the n-th of very many: a name, a network and a password that nobody else has.
+// stranger returns the n-th of many guesses, each with a name, a network and a password of its
+// own.
 func stranger(n int) throttle.Guess {
 	var a [16]byte
 	a[0], a[1] = 0x20, 0x01
-	binary.BigEndian.PutUint32(a[2:], uint32(n)) // a site of its own, too
+	binary.BigEndian.PutUint32(a[2:], uint32(n)) // and a site of its own
 	g := throttle.Guess{Account: fmt.Sprint("stranger", n), Network: netip.PrefixFrom(netip.AddrFrom16(a), 64)}
 	binary.BigEndian.PutUint64(g.Fingerprint[:], uint64(n)*0x9e3779b97f4a7c15)
 	return g
@@ -49,8 +50,9 @@ func settle(t testing.TB, th throttle.Throttle, g throttle.Guess, s throttle.Set
 	return d.Verdict
 }
 
-// flood drives n strangers by, 5,000 wrong guesses a second, which is more than password hashes allow, with an attack and an owner among them, and asserts that
-// the attack has been counted and the owner remembered.
+// flood sends n guesses of strangers, 5,000 a second, which is more than password hashes allow,
+// with an attack and an owner among them. It asserts that the attack was counted and the owner
+// remembered.
 func flood(t testing.TB, th *throttle.Budgets, c *clock, n int) {
 	t.Helper()
 	owner := guess("alice", "wonderland", home)
@@ -61,7 +63,7 @@ func flood(t testing.TB, th *throttle.Budgets, c *clock, n int) {
 	hashed := 0
 	for i := range n {
 		wrong(t, th, stranger(i))
-		if i%(n/100) == 0 { // a real attack, 100 tries from each of five hosts, hidden among the names
+		if i%(n/100) == 0 { // an attack: 100 guesses from each of five hosts
 			for a := range attackers {
 				g := guess("bob", fmt.Sprint("try", a, i), host(a))
 				if wrong(t, th, g) == throttle.Granted {
@@ -73,7 +75,7 @@ func flood(t testing.TB, th *throttle.Budgets, c *clock, n int) {
 			c.Advance(time.Millisecond)
 		}
 	}
-	// 50 of the account's burst, and what came back meanwhile.
+	// The account's burst of 50, and the guesses that have come back since.
 	if most := 50 + int(c.Elapsed()/time.Minute); hashed > most {
 		t.Errorf("a flood of %d names made room for %d guesses of an attack, want at most %d", n, hashed, most)
 	}
@@ -84,7 +86,7 @@ func flood(t testing.TB, th *throttle.Budgets, c *clock, n int) {
 	if err != nil || !e.Known {
 		t.Errorf("the owner's pair was forgotten: %+v, %v", e, err)
 	}
-	// Honest newcomers are not refused for the strangers' sake.
+	// New legitimate users are not refused because of the strangers.
 	for i := range 100 {
 		if v := settle(t, th, guess(fmt.Sprint("newcomer", i), "right", fmt.Sprintf("203.0.%d.1/32", i)), throttle.Right); v != throttle.Granted {
 			t.Errorf("newcomer %d: %v", i, v)
@@ -107,7 +109,8 @@ func TestAFloodOfNamesForgetsNobody(t *testing.T) {
 	}
 }
 
-// The stated bound is what it takes, measured; not parallel, since it measures.
+// TestMemoryStaysUnderItsBound measures the memory against its bound. It is not parallel, because
+// it measures.
 func TestMemoryStaysUnderItsBound(t *testing.T) {
 	const bytes = 8 << 20
 	c := newClock()
@@ -144,13 +147,14 @@ func TestALongFloodOfStrangersIsSwept(t *testing.T) {
 		wrong(t, th, stranger(1<<20+i))
 		c.Advance(time.Second)
 	}
-	// What 3000 strangers spent in 50 minutes is back but for the last minute's.
+	// What 3000 strangers spent in 50 minutes has come back, except for the last minute.
 	if n := m.Len(); full < 7500 || n > 4000 {
 		t.Errorf("%d budgets of the past hour, then %d: those that filled up again were not swept", full, n)
 	}
 }
 
-// A debt that has lost its place to heavier ones is remembered by the sketch, and an operator who clears it has cleared that too.
+// TestHeavierDebtsPushNobodyOut: the sketch remembers a debt that heavier ones have evicted from
+// the table. An operator can clear it there too.
 func TestHeavierDebtsPushNobodyOut(t *testing.T) {
 	t.Parallel()
 	three := throttle.Limit{Burst: 3, Every: time.Minute}
@@ -178,7 +182,7 @@ func TestHeavierDebtsPushNobodyOut(t *testing.T) {
 		}
 	}
 	heavy(0)
-	left("pushed out", 1, 1) // in the sketch it may share its cells with those who have spent all three
+	left("pushed out", 1, 1) // its cells in the sketch may be shared
 	if err := th.Clear(t.Context(), subject("bob", office), act); err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +191,7 @@ func TestHeavierDebtsPushNobodyOut(t *testing.T) {
 	left("cleared, and pushed again", 3, 1)
 }
 
-// A guess on its way is not pushed out: it would be free.
+// TestAFloodFreesNoGuessOnItsWay: an unsettled guess is never evicted, because it would be free.
 func TestAFloodFreesNoGuessOnItsWay(t *testing.T) {
 	t.Parallel()
 	th, _, _ := desk(t, throttle.Limits{})

@@ -13,16 +13,17 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
 )
 
-// keys names budgets: SHA-256 over a secret, the kind of budget and what it is about, cut to half. The secret stands first and half of
-// the hash is never told, so nothing can be appended to it. Names of any length and with any octets are safe: at most one
-// part of each input has no fixed length, and it stands last.
+// keys derives the keys of budgets: SHA-256 over a secret, the kind of budget and its subject, cut
+// to half. The secret comes first and half of the hash stays secret, which rules out length
+// extension. Names of any length and with any bytes are safe: at most one part of each input has a
+// variable length, and it is the last.
 type keys struct {
 	secret [16]byte
 	local  maphash.Seed
 }
 
-// What is kept under keys of their own, beside the budgets that [Budget] numbers. The key of
-// [Pair] itself says which pairs are known and holds no debt.
+// Kinds of keys beside those of package budget. The key of kind budget.Pair only records which
+// pairs are known and holds no debt.
 const (
 	pairGuesses    budget.Kind = 16 + iota // the budget of a pair, known or not
 	pairReserve                            // the reserve of a pair
@@ -37,7 +38,8 @@ func newKeys(secret []byte) keys {
 	return k
 }
 
-// account names the budget of an account. A name that fits the buffer, as all honest ones do, costs no allocation.
+// account returns the key of an account's budget. A name that fits the buffer, as all legitimate
+// ones do, costs no allocation.
 func (k *keys) account(canonical string) (out budget.Key) {
 	var buf [256]byte
 	n := copy(buf[:], k.secret[:])
@@ -54,7 +56,7 @@ func (k *keys) account(canonical string) (out budget.Key) {
 	return budget.Key(h.Sum(nil)[:len(out)])
 }
 
-// network names a budget about a network, and, when it is a pair's, about an account too.
+// network returns the key of a budget of a network, or of a pair if account is set.
 func (k *keys) network(b budget.Kind, account budget.Key, p netip.Prefix) (out budget.Key) {
 	var buf [16 + 1 + 16 + 1 + 16]byte // one block of SHA-256 with its padding
 	n := copy(buf[:], k.secret[:])
@@ -71,10 +73,11 @@ func (k *keys) network(b budget.Kind, account budget.Key, p netip.Prefix) (out b
 	return budget.Key(sum[:len(out)])
 }
 
-// siteOf is the site in which a network lies.
+// siteOf returns the site that contains a network.
 func siteOf(p netip.Prefix) netip.Prefix { return clientip.Site(p.Addr()) }
 
-// quick is a hash of a pair for tables of this process: for what must not cost even one SHA-256.
+// quick returns a hash of a pair for tables of this process, where even one SHA-256 costs too
+// much.
 func (k *keys) quick(g *Guess) uint64 {
 	var buf [17]byte
 	if g.Network.IsValid() {

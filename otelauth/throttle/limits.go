@@ -8,42 +8,43 @@ import (
 	"time"
 )
 
-// Budgets are the limits of a [Config], in wrong guesses. A zero Limit is the default of that budget.
+// Limits are the limits of [Budgets], in wrong guesses. A zero Limit is the default of that
+// budget.
 type Limits struct {
-	// NewPair is the budget of an (account, network) pair, whether or not it ever succeeded and
-	// whether or not there is such an account. Default: 10, then 1 a minute.
+	// NewPair limits an (account, network) pair, whether or not it ever succeeded and whether or
+	// not the account exists. Default: 10, then 1 a minute.
 	NewPair Limit
-	// KnownPair is the reserve of a pair beyond all other budgets: a pair that succeeded in the
-	// last Config.Remember is verified within it when the others are empty, its owner's right
-	// password passes, and every other answer is a refusal. In networks from which some account
-	// has succeeded, every name has such a reserve, so that the time of a refusal does not show
-	// which names are accounts. Default: 90, then 1 a minute.
+	// KnownPair is the reserve of a pair beyond all other budgets. If those are empty, a pair that
+	// succeeded within the last Config.Remember is still verified: the right password passes, and
+	// any other answer is a refusal. In networks from which some account has succeeded, every name
+	// has such a reserve, so that the time of a refusal does not show which names are accounts.
+	// Default: 90, then 1 a minute.
 	KnownPair Limit
-	// Account is the budget of one account from all networks together. Default: 50, then 1 a
-	// minute.
+	// Account limits one account from all networks together. Default: 50, then 1 a minute.
 	Account Limit
-	// Network is the budget of one network, an IPv4 address or an IPv6 /64. It is also the reserve
-	// of the network for all names together, beside KnownPair. Default: 300, then 1 a second.
+	// Network limits one network, an IPv4 address or an IPv6 /64. It is also the reserve of the
+	// network for all names together, beside KnownPair. Default: 300, then 1 a second.
 	Network Limit
-	// Site is the budget of one site, an IPv4 /24 or an IPv6 /48. Default: 1200, then 1 each 250 ms, which is 4 networks' worth.
+	// Site limits one site, an IPv4 /24 or an IPv6 /48. Default: 1200, then 1 each 250 ms, which
+	// is 4 networks' worth.
 	Site Limit
-	// Requests is the budget of requests from one network with missing or malformed credentials, which otherwise cost
-	// nothing: see [Guesses.Arrive]. Default: none.
+	// Requests limits the requests from one network with missing or malformed credentials, which
+	// otherwise cost nothing: see [Budgets.Arrive]. Default: none.
 	Requests Limit
 }
 
 // DefaultLimits returns the limits that the zero [Limits] means.
 //
-// NIST SP 800-63B-4, section 3.2.2, wants at most 100 consecutive failed attempts on one account,
-// and lets a verifier treat addresses that succeeded before apart from others: 100 is the burst of
-// a known pair, 10 of NewPair and 90 of its reserve. OWASP's analysis of device cookies ("Slow
-// Down Online Guessing Attacks with Device Cookies") gives each known device, and all unknown ones
-// together, a budget of their own, so that guessing from unknown places never locks the owner out
-// of his own: that is KnownPair beside Account. PCI DSS 4.0.1, 8.3.4, locks an account after at
-// most 10 attempts for at least 30 minutes. Where it binds, set NewPair and KnownPair to {5, 1 h},
-// which together are 10 attempts and 1 more each 30 minutes, and Account to {10, 30 min}.
+// NIST SP 800-63B-4, section 3.2.2, allows at most 100 consecutive failed attempts on one account,
+// and lets a verifier treat addresses that succeeded before separately. 100 is the burst of a
+// known pair: 10 of NewPair and 90 of its reserve. OWASP ("Slow Down Online Guessing Attacks with
+// Device Cookies") gives each known device a budget, and all unknown devices together another, so
+// that guesses from elsewhere never lock the owner out: these are KnownPair and Account. PCI DSS
+// 4.0.1, 8.3.4, locks an account after at most 10 attempts for at least 30 minutes. Where it
+// applies, set NewPair and KnownPair to {5, 1 h}, which together allow 10 attempts and 1 more each
+// 30 minutes, and Account to {10, 30 min}.
 //
-// What they leave an attacker, in wrong guesses at one account:
+// These limits leave an attacker so many wrong guesses at one account:
 //
 //	from                                    first day   each further day
 //	one host                                     1450               1440
@@ -51,10 +52,11 @@ type Limits struct {
 //	a botnet of 100,000 hosts                    1490               1440
 //	the network that the owner uses              2980               2880
 //
-// The last is one budget for the owner and a guesser who sit behind one address; no guess from
+// In the last row, owner and attacker share one address and therefore one budget; no guess from
 // elsewhere touches its reserve. At all accounts together, one host has 86,700 guesses in the
 // first day and a /24 has 346,800. A network from which some account has succeeded has as many
-// again that are hashed and refused; they find no password but that of a pair that is known there.
+// again that are hashed and refused. They find no password except that of a pair that is known
+// there.
 func DefaultLimits() Limits {
 	return Limits{
 		NewPair:   Limit{Burst: 10, Every: time.Minute},
@@ -65,10 +67,11 @@ func DefaultLimits() Limits {
 	}
 }
 
-// siteNetworks is how many networks' worth of guesses a site has.
+// siteNetworks is the number of networks whose guesses a site may use up.
 const siteNetworks = 4
 
-// Limit is a budget of guesses: Burst at once, then one more each Every. The zero Limit is no budget.
+// Limit is a budget of guesses: Burst at once, then one more each Every. The zero Limit is no
+// budget.
 type Limit struct {
 	// Burst is the number of guesses that a full budget holds, 1 to 65,535.
 	Burst int

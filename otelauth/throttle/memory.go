@@ -17,35 +17,36 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
 )
 
-// MemoryConfig is what a [Memory] may take, and where it survives a restart. The zero MemoryConfig is ready for use.
+// MemoryConfig configures a [Memory]. The zero MemoryConfig is ready for use.
 type MemoryConfig struct {
-	// Bytes bounds the memory of the store. Default: 64 MiB, at least 1 MiB. Half is for budgets, 40 bytes each; a quarter for known
-	// pairs, 40 bytes each; a quarter for the debts of budgets that had to make room, in 4-byte cells that several share. 64 MiB are
-	// 819,200 budgets, 409,600 known pairs and 4.2 million cells. Nothing is taken before it is needed: a new store takes
-	// some kilobytes, one with a hundred users a megabyte; its tables double when they are a third to two thirds full; the cells are taken
-	// when one is full at its bound.
+	// Bytes bounds the memory of the store, at least 1 MiB. Default: 64 MiB. Half is for budgets
+	// of 40 bytes, a quarter for known pairs of 40 bytes, and a quarter for the 4-byte cells that
+	// hold the debts of evicted budgets. 64 MiB hold 819,200 budgets, 409,600 known pairs and 4.2
+	// million cells. Memory is allocated on demand: a new store takes some kilobytes, one with a
+	// hundred users a megabyte.
 	Bytes int
 
-	// SnapshotFile is where known pairs and debts outlive a restart; "" for nowhere. It is read by NewMemory, and written by
-	// Save, by Close and every SnapshotEvery, with mode 0600, in one rename. It holds keys and times only. A file that is
-	// damaged, or was signed with another key, is renamed to SnapshotFile + ".broken" and a notice says so.
+	// SnapshotFile keeps known pairs and debts over a restart; "" for none. NewMemory reads it.
+	// Save, Close and a timer write it, with mode 0600, in one rename. It holds keys and times
+	// only. NewMemory renames a damaged file, or one signed with another key, to SnapshotFile +
+	// ".broken" and sends a notice.
 	SnapshotFile string
-	// SnapshotKey authenticates the file. Required, at least 32 bytes, when SnapshotFile is set; use Config.Key, without
-	// which the keys in the file mean nothing.
+	// SnapshotKey authenticates the file. It is required with SnapshotFile, at least 32 bytes. Use
+	// Config.Key, because the keys in the file are valid for that key only.
 	SnapshotKey []byte
-	// SnapshotEvery is the time between two writes. Default: 5 min.
+	// SnapshotEvery is the time between two snapshots. Default: 5 min.
 	SnapshotEvery time.Duration
 
-	// Notice is told when a snapshot is set aside or cannot be written. nil: nobody.
+	// Notice receives a notice if a snapshot is unusable or cannot be written. Default: none.
 	Notice func(context.Context, attempt.Notice)
 
-	// Elapsed is the time since any fixed moment, which no change of the wall clock moves. nil: the monotonic clock.
+	// Elapsed returns the time since any fixed moment and does not follow changes of the wall
+	// clock. Default: the monotonic clock.
 	Elapsed func() time.Duration
-	// Now is the wall clock, which dates a snapshot and nothing else. nil: time.Now.
+	// Now returns the wall clock time, which only dates snapshots. Default: time.Now.
 	Now func() time.Time
 }
 
-// The defaults and bounds of [MemoryConfig].
 const (
 	defaultMemoryBytes   = 64 << 20
 	minMemoryBytes       = 1 << 20
@@ -53,21 +54,22 @@ const (
 	minKeyBytes          = 32
 )
 
-// Memory is the [Store] of one process. Make one with [NewMemory]. It is safe for concurrent use.
+// Memory is the [Store] of one process. Create it with [NewMemory]. It is safe for concurrent use.
 //
-// It takes memory as it fills. A table that is full at its bound gives up the budget with the smallest debt, and remembers
-// that debt in a sketch that never under-counts: hostile names push nobody's count out, the attacker's own included. Known
-// pairs have a table that only a right password writes to; when it is full, the oldest success makes room. No budget with a
-// guess on its way is given up; where a place cannot be had, the guess is Held.
+// A table that is full evicts the budget with the smallest debt and adds the debt to a sketch that
+// never underestimates. So no client, an attacker included, gets a fresh budget by inventing
+// names. Known pairs have a table of their own, which only right passwords fill; when it is full,
+// the pair with the oldest success is evicted. A budget with an unsettled guess is never evicted.
+// If there is no room, the guess is Held.
 //
-// Where memory is bounded and names are not, a store must forget or suspect; this one suspects. While more distinct wrong guesses are hashed
-// than it has room for, about 7,000 a second for minutes on end with 64 MiB, which takes a verifier without a password hash, strangers are
-// refused before their time. Known pairs are not.
+// The sketch overestimates when it is overloaded: above about 7,000 distinct wrong guesses a
+// second for minutes with 64 MiB, which needs a verifier without a password hash. Then unknown
+// pairs are refused too early. Known pairs are not affected.
 type Memory struct {
 	cfg    MemoryConfig
 	shards [numShards]shard
 	debts  *sketch
-	base   time.Duration // what the store's clock adds to Elapsed
+	base   time.Duration // the store's clock minus Elapsed
 	used   atomic.Int64
 
 	saving sync.Mutex
@@ -78,39 +80,38 @@ type Memory struct {
 
 var _ budget.Store = (*Memory)(nil)
 
-const numShards = 64 // as many as the bits of a set of them
+const numShards = 64 // a set of shards fits into a uint64
 
-// shard is a part of the budgets under a lock of its own.
+// shard is a part of the budgets with its own lock.
 type shard struct {
 	mu     sync.Mutex
-	some   table // budgets
-	known  table // of pairs that succeeded
-	cursor int   // the bucket to be swept next
-	// inserted counts what was inserted.
+	some   table // pairs that have not succeeded, and all other budgets
+	known  table // pairs that have succeeded
+	cursor int   // the bucket to sweep next
+	// inserted is the number of insertions.
 	inserted uint
 	_        [64]byte
 }
 
-// clockStart lies so far from 0 that every moment of a snapshot is positive.
+// clockStart is so far from 0 that every moment of a snapshot is positive.
 const clockStart = 2 * budget.MaxSpan
 
-// NewMemory returns a Memory with the budgets of its snapshot, or every fault of cfg at once. A snapshot that cannot be used is no fault.
-func NewMemory(cfg MemoryConfig) (*Memory, error) {
-	var faults []error
+// withDefaults returns cfg with its defaults, or all its errors joined.
+func (cfg MemoryConfig) withDefaults() (MemoryConfig, error) {
+	var errs []error
 	if cfg.Bytes == 0 {
 		cfg.Bytes = defaultMemoryBytes
 	}
 	if cfg.Bytes < minMemoryBytes {
-		faults = append(faults, fmt.Errorf("throttle: MemoryConfig.Bytes is %d; give it at least %d, or leave it 0", cfg.Bytes, minMemoryBytes))
+		errs = append(errs, fmt.Errorf(
+			"throttle: MemoryConfig.Bytes is %d; give it at least %d, or leave it 0", cfg.Bytes, minMemoryBytes))
 	}
 	if cfg.SnapshotFile != "" && len(cfg.SnapshotKey) < minKeyBytes {
-		faults = append(faults, fmt.Errorf("throttle: MemoryConfig.SnapshotKey has %d bytes; a snapshot needs a key of at least %d", len(cfg.SnapshotKey), minKeyBytes))
+		errs = append(errs, fmt.Errorf(
+			"throttle: MemoryConfig.SnapshotKey has %d bytes; a snapshot needs a key of at least %d", len(cfg.SnapshotKey), minKeyBytes))
 	}
 	if cfg.SnapshotEvery < 0 {
-		faults = append(faults, errors.New("throttle: MemoryConfig.SnapshotEvery is negative; leave it 0 for the default"))
-	}
-	if err := errors.Join(faults...); err != nil {
-		return nil, err
+		errs = append(errs, errors.New("throttle: MemoryConfig.SnapshotEvery is negative; leave it 0 for the default"))
 	}
 	if cfg.SnapshotEvery == 0 {
 		cfg.SnapshotEvery = defaultSnapshotEvery
@@ -124,6 +125,16 @@ func NewMemory(cfg MemoryConfig) (*Memory, error) {
 	}
 	if cfg.Notice == nil {
 		cfg.Notice = func(context.Context, attempt.Notice) {}
+	}
+	return cfg, errors.Join(errs...)
+}
+
+// NewMemory returns a Memory with the budgets of its snapshot, or all errors of cfg joined. An
+// unusable snapshot is not an error.
+func NewMemory(cfg MemoryConfig) (*Memory, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
 	}
 	m := &Memory{cfg: cfg, debts: newSketch(cfg.Bytes / 4)}
 	m.base = clockStart - cfg.Elapsed()
@@ -139,14 +150,15 @@ func NewMemory(cfg MemoryConfig) (*Memory, error) {
 	return m, nil
 }
 
-// Len returns the number of budgets and known pairs held. Those that have filled up again count until their place is swept.
+// Len returns the number of budgets and known pairs held. A budget that is full again counts until
+// it is swept.
 func (m *Memory) Len() int { return int(m.used.Load()) }
 
 func (m *Memory) now() time.Duration { return m.base + m.cfg.Elapsed() }
 
 func shardOf(k *budget.Key) uint64 { return uint64(k[0]) % numShards }
 
-// lock locks the shards of a set, in ascending order, so that two calls never wait for each other.
+// lock locks a set of shards in ascending order, which rules out deadlocks.
 func (m *Memory) lock(set uint64) {
 	for rest := set; rest != 0; rest &= rest - 1 {
 		m.shards[bits.TrailingZeros64(rest)].mu.Lock()
@@ -159,7 +171,7 @@ func (m *Memory) unlock(set uint64) {
 	}
 }
 
-// shardsOf is the set of shards that a bill touches.
+// shardsOf returns the set of shards that a bill touches.
 func shardsOf(b *budget.Bill) (set uint64) {
 	for i := range b.Charges {
 		if b.Charges[i].Limit != (budget.Limit{}) {
@@ -169,7 +181,8 @@ func shardsOf(b *budget.Bill) (set uint64) {
 	return set
 }
 
-// limitOf returns the limit that a bill sets for a budget; the zero Limit when it costs nothing there.
+// limitOf returns the limit of a bill for one budget, or the zero Limit if the bill does not
+// charge it.
 func limitOf(b *budget.Bill, i budget.Kind, known bool) budget.Limit {
 	switch {
 	case !known:
@@ -186,13 +199,20 @@ func (m *Memory) Spend(_ context.Context, b budget.Bill) (budget.Answer, error) 
 	m.lock(set)
 	defer m.unlock(set)
 	now := m.now()
+	a := m.judge(&b, now)
+	if a.Verdict == Granted && b.Mode != budget.Check {
+		m.pay(&b, &a, now)
+	}
+	return a, nil
+}
 
-	var a budget.Answer
-	pair, known := m.pair(&b, now)
+// judge returns the answer to a bill without a receipt. It changes nothing.
+func (m *Memory) judge(b *budget.Bill, now time.Duration) (a budget.Answer) {
+	pair, known := m.pair(b, now)
 	a.Known = known
 	refused, held := false, false
 	for i := range budget.NumKinds {
-		l := limitOf(&b, i, a.Known)
+		l := limitOf(b, i, known)
 		if l == (budget.Limit{}) {
 			continue
 		}
@@ -218,26 +238,31 @@ func (m *Memory) Spend(_ context.Context, b budget.Bill) (budget.Answer, error) 
 	switch {
 	case refused:
 		a.Verdict = Refused
-		return a, nil
 	case held:
 		a.Verdict = Held
-		return a, nil
-	case b.Mode == budget.Check:
+	default:
 		a.Verdict = Granted
-		return a, nil
 	}
+	return a
+}
+
+// pay holds or charges a granted bill on each of its budgets. If a budget has no room for a
+// record, it undoes the holds and makes the answer Held.
+func (m *Memory) pay(b *budget.Bill, a *budget.Answer, now time.Duration) {
 	for i := range budget.NumKinds {
-		l := limitOf(&b, i, a.Known)
+		l := limitOf(b, i, a.Known)
 		if l == (budget.Limit{}) {
 			continue
 		}
-		// Looked up again, since the budgets before it may have taken its place.
+		// The record is looked up again, because a previous budget of this bill may have evicted
+		// it.
 		k := &b.Charges[i].Key
 		rec := m.record(k, i, now)
 		if rec == nil && b.Mode == budget.Hold {
-			// Every place in the bucket has a guess on its way.
-			m.settle(&b, a.Receipt, false, now)
-			return budget.Answer{Verdict: Held, Budget: i, RetryAfter: time.Second, Known: a.Known}, nil
+			// Every record of the bucket has an unsettled guess.
+			m.settle(b, a.Receipt, false, now)
+			*a = budget.Answer{Verdict: Held, Budget: i, RetryAfter: time.Second, Known: a.Known}
+			return
 		}
 		h := m.state(rec, k, i, l, b.Lease, now)
 		if b.Mode == budget.Hold {
@@ -248,11 +273,11 @@ func (m *Memory) Spend(_ context.Context, b budget.Bill) (budget.Answer, error) 
 		}
 		m.keep(rec, k, i, h)
 	}
-	a.Verdict, a.PairLeft = Granted, max(0, a.PairLeft-1)
-	return a, nil
+	a.PairLeft = max(0, a.PairLeft-1)
 }
 
-// record returns the record of a key, a new one where there is none, or nil where there is no place.
+// record returns the record of a key. It creates one if there is none, and returns nil if there is
+// no room.
 func (m *Memory) record(k *budget.Key, b budget.Kind, now time.Duration) *record {
 	sh := &m.shards[shardOf(k)]
 	if b == budget.Pair {
@@ -278,14 +303,15 @@ func (m *Memory) Settle(_ context.Context, b budget.Bill, r budget.Receipt, s Se
 	}
 }
 
-// settle ends what a receipt holds.
+// settle settles what a receipt holds.
 func (m *Memory) settle(b *budget.Bill, r budget.Receipt, wrong bool, now time.Duration) {
 	_, known := m.pair(b, now)
 	for i := range budget.NumKinds {
 		if r.Held&(1<<i) == 0 {
 			continue
 		}
-		// What was held is settled, although the pair may have become known meanwhile and cost nothing there any longer.
+		// A held budget is settled even if the pair has become known since and no longer pays
+		// there.
 		l := b.Charges[i].Limit
 		if i == budget.Pair && known {
 			l = b.KnownPair
@@ -298,7 +324,7 @@ func (m *Memory) settle(b *budget.Bill, r budget.Receipt, wrong bool, now time.D
 	}
 }
 
-// pair returns the record of the bill's pair, nil when there is none, and whether the pair is known.
+// pair returns the record of the bill's pair, or nil, and whether the pair is known.
 func (m *Memory) pair(b *budget.Bill, now time.Duration) (r *record, known bool) {
 	if b.Charges[budget.Pair].Limit == (budget.Limit{}) {
 		return nil, false
@@ -311,10 +337,10 @@ func (m *Memory) pair(b *budget.Bill, now time.Duration) (r *record, known bool)
 	return sh.some.find(k, budget.Pair), false
 }
 
-// success is when the pair of a record in the table of known pairs last succeeded.
+// success returns when a known pair last succeeded.
 func success(r *record) time.Duration { return time.Duration(r.stamp) * time.Minute }
 
-// learn makes the pair of a bill known, or remembers it anew. One that was not known begins with a full budget.
+// learn makes the pair of a bill known or renews it. A pair that was not known gets a full budget.
 func (m *Memory) learn(b *budget.Bill, now time.Duration) {
 	k := &b.Charges[budget.Pair].Key
 	sh := &m.shards[shardOf(k)]
@@ -328,7 +354,7 @@ func (m *Memory) learn(b *budget.Bill, now time.Duration) {
 	}
 	r = sh.known.place(k, success)
 	if r == nil {
-		return // every place has a guess on its way: the next success will do
+		return // every record has an unsettled guess; the next success tries again
 	}
 	if r.budget == 0 {
 		m.used.Add(1)
@@ -344,7 +370,7 @@ func (m *Memory) learn(b *budget.Bill, now time.Duration) {
 	*r = fresh
 }
 
-// state is what is known of a budget, up to now: its record, or what the sketch says where there is none.
+// state returns the state of a budget at now: from its record, or from the sketch if it has none.
 func (m *Memory) state(r *record, k *budget.Key, b budget.Kind, l budget.Limit, lease, now time.Duration) budget.Holds {
 	var h budget.Holds
 	if r != nil {
@@ -356,7 +382,7 @@ func (m *Memory) state(r *record, k *budget.Key, b budget.Kind, l budget.Limit, 
 	return h
 }
 
-// keep stores the state of a budget; where it has no record, in the sketch.
+// keep stores the state of a budget in its record, or in the sketch if it has none.
 func (m *Memory) keep(r *record, k *budget.Key, b budget.Kind, h budget.Holds) {
 	if r == nil {
 		m.debts.raise(k, b, h.TAT)
@@ -365,14 +391,14 @@ func (m *Memory) keep(r *record, k *budget.Key, b budget.Kind, h budget.Holds) {
 	r.set(h)
 }
 
-// insert makes a record for a key that has none, with the debt that the sketch remembers. It returns nil when every place of
-// the bucket has a guess on its way.
+// insert creates a record for a key that has none, with the debt in the sketch. It returns nil if
+// every record of the bucket has an unsettled guess.
 func (m *Memory) insert(k *budget.Key, b budget.Kind, now time.Duration) *record {
 	sh := &m.shards[shardOf(k)]
 	m.sweep(sh, now)
 	r := sh.some.place(k, func(r *record) time.Duration {
 		if r.stamp != 0 {
-			return math.MaxInt64 // an operator's act; there are few
+			return math.MaxInt64 // cleared by an operator, which is rare
 		}
 		return r.tat
 	})
@@ -388,11 +414,11 @@ func (m *Memory) insert(k *budget.Key, b budget.Kind, now time.Duration) *record
 	return r
 }
 
-// needed is the moment up to which a record knows better than the sketch.
+// needed returns the moment until which a record is more exact than the sketch.
 func needed(r *record) time.Duration { return max(r.tat, time.Duration(r.stamp)*sketchTick) }
 
-// sweep frees the places of one bucket whose budgets are full again. Every second insertion sweeps one, so the whole
-// shard is looked at four times before it could fill.
+// sweep frees the records of one bucket whose budgets are full again. Every second insertion
+// sweeps one bucket, so a shard is swept four times before it can fill.
 func (m *Memory) sweep(sh *shard, now time.Duration) {
 	if sh.inserted++; sh.inserted%2 != 0 {
 		return
@@ -464,10 +490,11 @@ func (m *Memory) clear(sh *shard, k *budget.Key, b budget.Kind) {
 			return
 		}
 		if r = m.insert(k, b, now); r == nil {
-			return // every place has a guess on its way
+			return // every record has an unsettled guess
 		}
 	}
-	// The cells of the sketch are others' too and cannot be lowered: the record must stay until they have passed.
+	// Other keys share the cells of the sketch, so they cannot be lowered. The record must stay
+	// until they have decayed.
 	r.tat, r.stamp = 0, uint32(debt/sketchTick)
 }
 
@@ -484,7 +511,7 @@ func (m *Memory) Forget(_ context.Context, pair budget.Key) error {
 	return nil
 }
 
-// saveNowAndThen writes the snapshot until Close.
+// saveNowAndThen writes snapshots until Close.
 func (m *Memory) saveNowAndThen() {
 	defer close(m.ended)
 	tick := time.NewTicker(m.cfg.SnapshotEvery)
@@ -494,12 +521,13 @@ func (m *Memory) saveNowAndThen() {
 		case <-m.stop:
 			return
 		case <-tick.C:
-			_ = m.Save() // told as a notice
+			_ = m.Save() // Save sends a notice
 		}
 	}
 }
 
-// Close writes the snapshot, when there is a file for it, and ends what NewMemory began. The budgets stay usable.
+// Close writes the snapshot, if there is a SnapshotFile, and stops the timer of NewMemory. The
+// budgets remain usable. It is safe to call twice.
 func (m *Memory) Close() (err error) {
 	if m.stop == nil {
 		return nil

@@ -12,7 +12,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budgettest"
 )
 
-// clock is a monotonic and a wall clock that move only when they are told to.
+// clock is a monotonic and a wall clock that move only on demand.
 type clock struct {
 	mu      sync.Mutex
 	elapsed time.Duration

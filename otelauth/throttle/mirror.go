@@ -8,20 +8,22 @@ import (
 	"time"
 )
 
-// mirror remembers in this process which pairs' own budgets are empty and until when, for the question that is asked on every
-// recognised credential. Reading it takes no lock. It is bounded: 2^14 places of 16 bytes.
+// mirror records in this process which pairs have an empty reserve, and until when.
+// [Budgets.Exhausted] asks it for every recognised credential, so reading takes no lock. It is
+// bounded: 2^14 entries of 16 bytes.
 //
-// It matters only for pairs that have succeeded, and only those keep their place in a full bucket, so
-// no flood of wrong guesses makes it forget. A budget in a shared store that another process emptied is learned with the first
-// guess here that the store refuses.
+// It matters only for pairs that have succeeded, and only those keep their entry in a full bucket.
+// So no flood of wrong guesses evicts them. If another process emptied a reserve in a shared
+// store, the first guess that the store refuses here adds the entry.
 type mirror struct {
-	used    atomic.Bool // any place ever was: most processes never meet an empty budget of their own users
+	used    atomic.Bool // false until the first entry; most processes never have one
 	buckets [1 << 11][8]struct{ hash, until atomic.Uint64 }
 }
 
 const mirrorKnown = 1 // the lowest bit of until
 
-// until returns the moment until which the budget of the pair with this hash is known to be empty; 0 for most.
+// until returns the moment until which the reserve of the pair with this hash is empty; 0 if it is
+// not known to be empty.
 func (m *mirror) until(hash uint64) time.Duration {
 	b := &m.buckets[hash%uint64(len(m.buckets))]
 	for i := range b {
@@ -32,7 +34,7 @@ func (m *mirror) until(hash uint64) time.Duration {
 	return 0
 }
 
-// note remembers that a pair's budget is empty until then.
+// note records that the reserve of a pair is empty until the given moment.
 func (m *mirror) note(hash uint64, known bool, until, now time.Duration) {
 	value := uint64(until) &^ mirrorKnown
 	if known {
@@ -62,14 +64,14 @@ func (m *mirror) note(hash uint64, known bool, until, now time.Duration) {
 	if place < 0 {
 		return
 	}
-	// A reader between the two stores sees the new pair with the old moment, which is past or
-	// costs it one question to the store.
+	// A reader between the two stores sees the new pair with the old moment. That moment has
+	// passed, or costs the pair one question to the store.
 	b[place].hash.Store(hash)
 	b[place].until.Store(value)
 	m.used.Store(true)
 }
 
-// forget ends what note began.
+// forget removes the entry of a pair.
 func (m *mirror) forget(hash uint64) {
 	b := &m.buckets[hash%uint64(len(m.buckets))]
 	for i := range b {

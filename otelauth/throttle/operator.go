@@ -18,24 +18,25 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
 )
 
-// Act is who changes a throttle, why, and for how long. By and Why are required: they stand in the event auth.throttle.changed that each act
-// is, cut to 256 bytes.
+// Act describes who changes a throttle, why, and for how long. By and Why are required. Both
+// appear in the event auth.throttle.changed of the act, cut to 256 bytes.
 type Act struct {
 	By, Why string
-	// For is how long a rule lasts; 0 until it is revoked or the process ends. [Guesses.Clear] ignores it.
+	// For is how long a rule lasts; 0 means until it is revoked or the process ends. It must not
+	// be negative. [Budgets.Clear] ignores it.
 	For time.Duration
 }
 
 const maxActBytes = 256
 
-// ErrSubject and ErrAct are what a refused act is: errors.Is tells them from a Store's error.
+// Errors of an act. Callers distinguish them from errors of a Store with errors.Is.
 var (
-	ErrSubject = errors.New("throttle: name a network, an account or both")
-	ErrAct     = errors.New("throttle: say who acts and why, and a time that is not negative")
-	ErrRules   = fmt.Errorf("throttle: %d rules are in force; revoke some first", maxRules)
+	ErrSubject = errors.New("throttle: set the Account or the Network of the Subject, or both")
+	ErrAct     = errors.New("throttle: set Act.By and Act.Why, and Act.For to 0 or more")
+	ErrRules   = fmt.Errorf("throttle: %d rules are in force; revoke some and try again", maxRules)
 )
 
-// check brings a subject into the form in which rules are kept.
+// check returns the subject in the form in which rules are kept.
 func (s Subject) check() (Subject, error) {
 	if s == (Subject{}) {
 		return s, ErrSubject
@@ -49,7 +50,7 @@ func (s Subject) check() (Subject, error) {
 	bits, addr := s.Network.Bits(), s.Network.Addr()
 	if addr.Is4In6() {
 		if bits < 96 {
-			return s, fmt.Errorf("%w: %v holds more than all IPv4 addresses", ErrSubject, s.Network)
+			return s, fmt.Errorf("%w: %v contains more than all IPv4 addresses", ErrSubject, s.Network)
 		}
 		bits -= 96
 	}
@@ -64,13 +65,14 @@ func (a Act) check() error {
 	return nil
 }
 
-// Deny refuses all guesses of a subject, right or wrong, also those that a cache would recognise. It holds in this process.
+// Deny refuses all guesses of a subject, right or wrong, even those that a cache would recognise.
+// It applies in this process and replaces a rule about the same subject.
 func (t *Budgets) Deny(ctx context.Context, s Subject, a Act) error {
 	return t.rule(ctx, s, a, true)
 }
 
-// Allow lets a subject guess without price or bound: for a network that tests, say. It holds in this process. A rule about the same
-// subject is replaced.
+// Allow lets a subject guess without charge or limit, for example a network that runs tests. It
+// applies in this process and replaces a rule about the same subject.
 func (t *Budgets) Allow(ctx context.Context, s Subject, a Act) error {
 	return t.rule(ctx, s, a, false)
 }
@@ -112,7 +114,7 @@ func (t *Budgets) rule(ctx context.Context, s Subject, a Act, denied bool) error
 	return nil
 }
 
-// Revoke ends the rule about a subject, if there is one.
+// Revoke ends the rule about a subject. It does nothing if there is none.
 func (t *Budgets) Revoke(ctx context.Context, s Subject, a Act) error {
 	s, err := s.check()
 	if err = errors.Join(err, a.check()); err != nil {
@@ -125,7 +127,7 @@ func (t *Budgets) Revoke(ctx context.Context, s Subject, a Act) error {
 		return nil
 	})
 	if err == nil && had {
-		t.changed(ctx, "no longer ruled", s, a, "")
+		t.changed(ctx, "no longer subject to a rule", s, a, "")
 	}
 	return err
 }
@@ -150,8 +152,9 @@ func (t *Budgets) Rules() []Rule {
 	return out
 }
 
-// Clear fills the budget of a subject: with an account and a network that of the pair alone, otherwise that of the account or
-// of the network; a network shorter than /32 or /64 is a site. What is on its way stays so. With a shared Store it holds everywhere.
+// Clear fills the budget of a subject: with an account and a network, that of the pair alone;
+// otherwise that of the account or of the network. A network shorter than /32 or /64 is a site.
+// Unsettled guesses remain held. With a shared Store it applies in all processes.
 func (t *Budgets) Clear(ctx context.Context, s Subject, a Act) error {
 	s, err := s.check()
 	if err = errors.Join(err, a.check()); err != nil {
@@ -162,12 +165,12 @@ func (t *Budgets) Clear(ctx context.Context, s Subject, a Act) error {
 		return err
 	}
 	if err := t.store.Clear(ctx, k, b); err != nil {
-		return fmt.Errorf("throttle: the budget is not cleared: %w", err)
+		return fmt.Errorf("throttle: the budget was not cleared; try again: %w", err)
 	}
 	switch b {
 	case budget.Pair:
 		if err := t.store.Clear(ctx, t.keys.network(pairReserve, t.keys.account(s.Account), s.Network), budget.Pair); err != nil {
-			return fmt.Errorf("throttle: the reserve of the pair is not cleared: %w", err)
+			return fmt.Errorf("throttle: the reserve of the pair was not cleared; try again: %w", err)
 		}
 		t.mirror.forget(t.keys.quick(&Guess{Account: s.Account, Network: s.Network}))
 	case budget.Network:
@@ -176,7 +179,7 @@ func (t *Budgets) Clear(ctx context.Context, s Subject, a Act) error {
 			t.store.Clear(ctx, t.keys.network(networkReserve, budget.Key{}, s.Network), budget.Network),
 			t.store.Clear(ctx, r, budget.Requests),
 		); err != nil {
-			return fmt.Errorf("throttle: the reserve and the request budget are not cleared: %w", err)
+			return fmt.Errorf("throttle: the reserve and the request budget were not cleared; try again: %w", err)
 		}
 		t.cases.forget(r)
 	}
@@ -186,7 +189,7 @@ func (t *Budgets) Clear(ctx context.Context, s Subject, a Act) error {
 	return nil
 }
 
-// budgetOf returns which budget a subject names.
+// budgetOf returns the key and the kind of the budget that a subject names.
 func (t *Budgets) budgetOf(s Subject) (budget.Key, budget.Kind, error) {
 	isNetwork := s.Network == clientip.Network(s.Network.Addr())
 	switch {
@@ -202,43 +205,45 @@ func (t *Budgets) budgetOf(s Subject) (budget.Key, budget.Kind, error) {
 	return budget.Key{}, 0, fmt.Errorf("%w: %v has no budget; name a /32 or /64, or without an account a /24 or /48", ErrSubject, s.Network)
 }
 
-// changed tells what an operator did.
+// changed reports an act of an operator as a notice.
 func (t *Budgets) changed(ctx context.Context, verb string, s Subject, a Act, end string) {
 	n := attempt.Notice{
 		Kind: attempt.ThrottleChanged, Time: t.cfg.Now(), Network: s.Network,
 		Actor: attempt.Text(a.By, maxActBytes), Why: attempt.Text(a.Why, maxActBytes),
 	}
-	who := ""
+	subject := ""
 	if s.Account != "" {
 		n.UserHash = t.cfg.Identify(s.Account)
-		who = "account " + n.UserHash
+		subject = "account " + n.UserHash
 	}
 	if s.Network.IsValid() {
-		if who != "" {
-			who += " from "
+		if subject != "" {
+			subject += " from "
 		}
-		who += "network " + s.Network.String()
+		subject += "network " + s.Network.String()
 	}
-	n.Message = "throttle: " + who + " is " + verb + end
+	n.Message = "throttle: " + subject + " is " + verb + end
 	t.cfg.Notice(ctx, n)
 }
 
-// Explanation says how a subject stands.
+// Explanation is the state of a subject, as [Budgets.Explain] returns it.
 type Explanation struct {
 	Subject Subject
-	// Rule is what an operator decided about it; nil when nothing.
+	// Rule is the operator's rule about the subject; nil if there is none.
 	Rule *Rule
-	// Known reports that the pair has succeeded lately: its right password passes beyond the
-	// budgets, while the reserve lasts.
+	// Known reports whether the pair has succeeded lately. Its right password then passes beyond
+	// the budgets, while the reserve lasts.
 	Known bool
-	// Reserve is what is left beyond the budgets; only when Known.
+	// Reserve is the state of the reserve beyond the budgets; only when Known.
 	Reserve Standing
-	// Refuses is the budget that refuses it for the longest time; only when Refused.
+	// Refused reports whether a budget or a rule refuses the subject. Refuses is the budget that
+	// refuses it for the longest time.
 	Refused bool
 	Refuses Budget
-	// Until is when a refusal ends; the zero Time when there is none, or no end.
+	// Until is when the refusal ends; the zero Time if there is no refusal or it has no end.
 	Until time.Time
-	// Budgets are those that the subject draws on, in the order of Budget.
+	// Budgets are the budgets that the subject draws on, in the order pair, account, network,
+	// site, requests.
 	Budgets []Standing
 }
 
@@ -246,8 +251,8 @@ type Explanation struct {
 type Standing struct {
 	Budget Budget
 	Limit  Limit
-	// Left is the number of guesses that the settled ones leave; Held is how many of those unsettled
-	// guesses hold.
+	// Left is the number of guesses that the settled ones leave. Held is how many of those
+	// unsettled guesses hold.
 	Left, Held int
 	// Wait is the time until the budget holds one guess again; 0 when it does.
 	Wait time.Duration
@@ -262,7 +267,8 @@ func standing(b Budget, l Limit, v budget.State) Standing {
 	}
 }
 
-// String explains in one line: "refused by the network budget (300, then 1 each 1s) until 2026-01-01T00:00:09Z".
+// String explains in one line: "refused by the network budget (300, then 1 each 1s) until
+// 2026-01-01T00:00:09Z".
 func (e Explanation) String() string {
 	until := ""
 	if !e.Until.IsZero() {
@@ -289,7 +295,8 @@ func (e Explanation) String() string {
 	return "not refused"
 }
 
-// Explain says whether a subject is refused, by which budget or rule, and until when. It changes nothing.
+// Explain returns whether a subject is refused, by which budget or rule, and until when. It
+// changes nothing. An error means that the subject is invalid or the store failed.
 func (t *Budgets) Explain(ctx context.Context, s Subject) (Explanation, error) {
 	s, err := s.check()
 	if err != nil {
@@ -316,7 +323,7 @@ func (t *Budgets) Explain(ctx context.Context, s Subject) (Explanation, error) {
 	}
 	v, err := t.store.Look(ctx, b)
 	if err != nil {
-		return e, fmt.Errorf("throttle: the budgets cannot be read: %w", err)
+		return e, fmt.Errorf("throttle: the budgets cannot be read; try again: %w", err)
 	}
 	if b.Charges[budget.Pair] != (budget.Charge{}) {
 		if e.Known, e.Reserve, err = t.reserveOf(ctx, &g); err != nil {
@@ -345,7 +352,7 @@ func (t *Budgets) Explain(ctx context.Context, s Subject) (Explanation, error) {
 	return e, nil
 }
 
-// reserveOf reports whether a pair is known, and what is left of its reserve then.
+// reserveOf reports whether a pair is known, and returns the state of its reserve if so.
 func (t *Budgets) reserveOf(ctx context.Context, g *Guess) (known bool, left Standing, err error) {
 	account := t.keys.account(g.Account)
 	for _, k := range [...]budget.Key{t.keys.network(budget.Pair, account, g.Network), t.keys.network(pairReserve, account, g.Network)} {
@@ -353,7 +360,7 @@ func (t *Budgets) reserveOf(ctx context.Context, g *Guess) (known bool, left Sta
 		b.Charges[budget.Pair] = charge(k, t.cfg.Limits.KnownPair)
 		v, err := t.store.Look(ctx, b)
 		if err != nil {
-			return false, left, fmt.Errorf("throttle: the budgets cannot be read: %w", err)
+			return false, left, fmt.Errorf("throttle: the budgets cannot be read; try again: %w", err)
 		}
 		if known = known || v.Known; !known {
 			return false, left, nil

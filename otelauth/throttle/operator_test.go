@@ -26,14 +26,14 @@ func subject(account, network string) throttle.Subject {
 	return s
 }
 
-// desk is a throttle with an operator before it.
+// desk returns budgets with a clock and the notices of an operator's acts.
 func desk(t *testing.T, budgets throttle.Limits) (*throttle.Budgets, *clock, *notices) {
 	t.Helper()
-	c, told := newClock(), &notices{}
+	c, recorded := newClock(), &notices{}
 	m := newMemory(t, throttle.MemoryConfig{Bytes: 1 << 20, Elapsed: c.Elapsed, Now: c.Now})
 	return newGuesses(t, throttle.Config{
-		Store: m, Limits: budgets, Elapsed: c.Elapsed, Now: c.Now, Notice: told.Notice, Identify: func(n string) string { return "h:" + n },
-	}), c, told
+		Store: m, Limits: budgets, Elapsed: c.Elapsed, Now: c.Now, Notice: recorded.Notice, Identify: func(n string) string { return "h:" + n },
+	}), c, recorded
 }
 
 func TestListAndExplain(t *testing.T) {
@@ -98,7 +98,7 @@ func TestListAndExplain(t *testing.T) {
 
 func TestClear(t *testing.T) {
 	t.Parallel()
-	th, _, told := desk(t, throttle.Limits{})
+	th, _, recorded := desk(t, throttle.Limits{})
 	for i := range 12 {
 		wrong(t, th, guess("alice", fmt.Sprint(i), office))
 	}
@@ -133,15 +133,15 @@ func TestClear(t *testing.T) {
 	if l := th.List(); len(l) != 0 {
 		t.Errorf("listed after it was cleared: %+v", l)
 	}
-	n := told.all()
+	n := recorded.all()
 	if len(n) != 4 {
-		t.Fatalf("told %d times", len(n))
+		t.Fatalf("recorded %d times", len(n))
 	}
 	if n[0].Kind != attempt.ThrottleChanged || n[0].Actor != "carol@ops" || n[0].Why != "ticket 7" || n[0].UserHash != "h:alice" ||
 		n[0].Network.String() != office || n[0].Message != "throttle: account h:alice from network 198.51.100.4/32 is cleared" {
-		t.Errorf("told %+v", n[0])
+		t.Errorf("recorded %+v", n[0])
 	}
-	// A known pair whose budget is empty is refused by memory, too, until it is cleared.
+	// The cache too refuses a known pair whose reserve is empty, until the reserve is cleared.
 	owner := guess("bob", "right", home)
 	settle(t, th, owner, throttle.Right)
 	for i := range 100 {
@@ -160,7 +160,7 @@ func TestClear(t *testing.T) {
 
 func TestAllowAndDeny(t *testing.T) {
 	t.Parallel()
-	th, c, told := desk(t, throttle.Limits{})
+	th, c, recorded := desk(t, throttle.Limits{})
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -201,7 +201,8 @@ func TestAllowAndDeny(t *testing.T) {
 		}
 	}
 
-	// A longer network goes before a shorter one, a pair before either, and else a denial before an allowance.
+	// A longer network precedes a shorter one, a pair precedes either, and otherwise a denial
+	// precedes an allowance.
 	must(th.Deny(ctx, subject("", "192.0.2.0/24"), act))
 	must(th.Allow(ctx, subject("", home), act))
 	if th.Exhausted(owner) {
@@ -221,14 +222,14 @@ func TestAllowAndDeny(t *testing.T) {
 	if rules := th.Rules(); len(rules) != 4 || rules[0].By != "carol@ops" {
 		t.Errorf("rules %+v", rules)
 	}
-	if n := told.all(); len(n) != 13 || n[0].Message != "throttle: network 198.51.100.0/24 is allowed until 2026-01-01T01:00:00Z" {
-		t.Errorf("told %d times, first %+v", len(n), n[0])
+	if n := recorded.all(); len(n) != 13 || n[0].Message != "throttle: network 198.51.100.0/24 is allowed until 2026-01-01T01:00:00Z" {
+		t.Errorf("recorded %d times, first %+v", len(n), n[0])
 	}
 }
 
 func TestActsThatAreRefused(t *testing.T) {
 	t.Parallel()
-	th, _, told := desk(t, throttle.Limits{})
+	th, _, recorded := desk(t, throttle.Limits{})
 	ctx := t.Context()
 	for _, c := range []struct {
 		err  error
@@ -251,8 +252,8 @@ func TestActsThatAreRefused(t *testing.T) {
 	if _, err := th.Explain(ctx, throttle.Subject{}); !errors.Is(err, throttle.ErrSubject) {
 		t.Error(err)
 	}
-	if n := told.all(); len(n) != 0 {
-		t.Errorf("told of acts that did not happen: %v", n)
+	if n := recorded.all(); len(n) != 0 {
+		t.Errorf("recorded acts that did not happen: %v", n)
 	}
 }
 

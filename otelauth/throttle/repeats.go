@@ -10,12 +10,13 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
 )
 
-// repeats remembers the last wrong fingerprints of each account, so that a fleet of clients with
-// one stale password, each in a network of its own, is charged to its account's budget once. Each
-// network pays from its own budgets all the same: what it is answered does not depend on the
-// fleet. The fingerprints are keyed with a key of this process and never leave it. The set is
-// bounded: 65,536 accounts of 40 bytes. An account whose wrong password came again and again keeps
-// its place when a flood of names comes by.
+// repeats remembers the last wrong fingerprints of each account. A fleet of clients with one stale
+// password, each in a network of its own, is then charged to the account's budget once. Each
+// network still pays from its own budgets, so its answers do not depend on the fleet. The
+// fingerprints are keyed with a key of this process and never leave it.
+//
+// The set is bounded: 65,536 accounts of 40 bytes. An account whose wrong password repeats often
+// keeps its entry in a flood of names.
 type repeats struct {
 	stripes [64]struct {
 		sync.Mutex
@@ -23,16 +24,16 @@ type repeats struct {
 	}
 }
 
-// wrongs are the last wrong fingerprints of one account, newest first. 64 bits of a keyed hash are enough: a false match, one in
-// 2^62, spares one wrong guess the account's budget.
+// wrongs holds the last wrong fingerprints of one account, newest first. It keeps 64 bits of a
+// keyed hash: a false match, one in 2^62, spares the account's budget one wrong guess.
 type wrongs struct {
 	account uint64
 	prints  [rememberedWrongs]uint64
-	warm    uint8 // how often the place may be spared yet
+	warm    uint8 // how often eviction still spares this entry
 }
 
-// rememberedWrongs is how many different wrong passwords of one account are known for repeats: more than one, because
-// several fleets of clients may be stale at once.
+// rememberedWrongs is the number of wrong passwords remembered for each account. It is more than
+// one because several fleets may have stale passwords at once.
 const rememberedWrongs = 3
 
 const warmest = 7
@@ -45,7 +46,7 @@ func (r *repeats) at(account *budget.Key) (lock *sync.Mutex, bucket *[8]wrongs, 
 	return &s.Mutex, &s.buckets[h/64%128], binary.LittleEndian.Uint64(account[8:]) | 1
 }
 
-// note remembers a wrong password and reports whether it was one of the account's last already.
+// note records a wrong password and reports whether it was among the account's last ones.
 func (r *repeats) note(account *budget.Key, fingerprint *[16]byte) (again bool) {
 	mu, b, tag := r.at(account)
 	mu.Lock()
@@ -70,7 +71,7 @@ func (r *repeats) note(account *budget.Key, fingerprint *[16]byte) (again bool) 
 	return false
 }
 
-// note puts a fingerprint first, and reports whether it was there before.
+// note moves a fingerprint to the front and reports whether it was present.
 func (w *wrongs) note(latest uint64) (again bool) {
 	last := len(w.prints) - 1
 	for i, p := range w.prints {
@@ -85,7 +86,7 @@ func (w *wrongs) note(latest uint64) (again bool) {
 	return again
 }
 
-// forget ends what note began: the password has turned out right.
+// forget removes a fingerprint, because its password has proved right.
 func (r *repeats) forget(account *budget.Key, fingerprint *[16]byte) {
 	mu, b, tag := r.at(account)
 	mu.Lock()

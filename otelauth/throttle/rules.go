@@ -12,22 +12,24 @@ import (
 	"time"
 )
 
-// Subject is what an operator speaks of: a network, an account, or, with both, one account from one network.
+// Subject is the subject of an operator's act: a network, an account, or one account from one
+// network.
 type Subject struct {
-	// Account is the identity of an account, as the store of accounts resolves names (verify.Accounts.Canonical); "" for any.
+	// Account is the identity of an account, as verify.Accounts.Canonical returns it; "" for any.
 	Account string
-	// Network is any network, in normal form or not; the zero Prefix for any.
+	// Network is any network, with or without host bits; the zero Prefix for any.
 	Network netip.Prefix
 }
 
-// Rule is what an operator has decided about a subject.
+// Rule is an operator's decision about a subject.
 type Rule struct {
 	Subject Subject
-	// Denied guesses are refused, right or wrong; other rules allow: their guesses are neither charged nor refused.
+	// Denied reports whether guesses of the subject are refused, right or wrong. Otherwise they
+	// are allowed: neither charged nor refused.
 	Denied bool
-	// By and Why are who decided, and for what reason.
+	// By is who decided, and Why is the reason.
 	By, Why string
-	// Since is when; Until when it ends, the zero Time never.
+	// Since is when the rule began. Until is when it ends; the zero Time if it does not.
 	Since, Until time.Time
 
 	until time.Duration // 0: never
@@ -36,10 +38,10 @@ type Rule struct {
 // maxRules bounds the rules in force.
 const maxRules = 10_000
 
-// openEnd is what a caller is told to wait whose denial has no end.
+// openEnd is the Retry-After of a denial that has no end.
 const openEnd = time.Hour
 
-// ruleBook is the rules in force. Reading takes no lock: a change makes a new set.
+// ruleBook holds the rules in force. Reading takes no lock: each change creates a new set.
 type ruleBook struct {
 	mu  sync.Mutex
 	set atomic.Pointer[ruleSet]
@@ -47,14 +49,14 @@ type ruleBook struct {
 
 type ruleSet struct {
 	by map[Subject]*Rule
-	// bits4 and bits6 are the lengths of the networks that rules name, longest first.
+	// bits4 and bits6 are the prefix lengths of the networks in rules, longest first.
 	bits4, bits6 []int
 	accounts     bool
 }
 
 func (b *ruleBook) load() *ruleSet { return b.set.Load() }
 
-// change replaces the set by one in which edit has had its way; it drops what has ended.
+// change replaces the set by an edited copy without the rules that have ended.
 func (b *ruleBook) change(now time.Duration, edit func(map[Subject]*Rule) error) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -91,7 +93,7 @@ func (b *ruleBook) change(now time.Duration, edit func(map[Subject]*Rule) error)
 	return nil
 }
 
-// left is how long a denial lasts, for the caller.
+// left returns how long a denial lasts, for Retry-After.
 func (r *Rule) left(now time.Duration) time.Duration {
 	if r.until == 0 {
 		return openEnd
@@ -99,8 +101,9 @@ func (r *Rule) left(now time.Duration) time.Duration {
 	return r.until - now
 }
 
-// find returns the rule that decides about a guess, or nil. A rule about the account from this network goes before one about
-// either, and a longer network before a shorter one that holds it; between account and network, a denial goes before an allowance.
+// find returns the rule that applies to a guess, or nil. A rule about the account from this
+// network precedes a rule about either, and a longer network precedes a shorter one. Between a
+// rule about the account and one about the network, a denial precedes an allowance.
 func (s *ruleSet) find(g *Guess, now time.Duration) *Rule {
 	var account *Rule
 	if s.accounts && g.Account != "" {
@@ -117,7 +120,7 @@ func (s *ruleSet) find(g *Guess, now time.Duration) *Rule {
 	return account
 }
 
-// network is find for what has no account.
+// network is find for a request without an account.
 func (s *ruleSet) network(p netip.Prefix, now time.Duration) *Rule { return s.match("", p, now) }
 
 func (s *ruleSet) match(account string, p netip.Prefix, now time.Duration) *Rule {
@@ -130,7 +133,7 @@ func (s *ruleSet) match(account string, p netip.Prefix, now time.Duration) *Rule
 	}
 	for _, bits := range lengths {
 		if bits > p.Bits() {
-			continue // a part of the network is not the network
+			continue // a rule about a part of the network does not apply to all of it
 		}
 		if r := s.one(Subject{account, netip.PrefixFrom(p.Addr(), bits).Masked()}, now); r != nil {
 			return r

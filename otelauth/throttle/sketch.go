@@ -13,18 +13,20 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
 )
 
-// sketch remembers the debts of budgets that the exact table had no room for. It never forgets one before its time, so nobody
-// gets a fresh budget by pushing his own out of the table with invented names.
+// sketch remembers the debts of budgets that the exact table has no room for. It never forgets a
+// debt before its time, so an attacker cannot evict its own debt with invented names to get a
+// fresh budget.
 //
-// It is a count-min sketch (Cormode and Muthukrishnan 2005) whose cells hold moments in place of counts: adding a
-// budget raises its cells to its TAT, and the estimate is the lowest of them. The estimate is never earlier than the truth,
-// cells decay as time passes them, and since moments are merged by maximum and not by sum, a million strangers with
-// one wrong guess each make nobody look worse than one wrong guess. Each kind of budget has cells of its own, because a debt that
-// is small for one is large for another.
+// It is a count-min sketch (Cormode and Muthukrishnan 2005) whose cells hold moments in place of
+// counts. A budget raises its cells to its TAT, and the estimate is the lowest of them, which is
+// never too early. Cells decay as time passes. Moments merge by maximum and not by sum: a million
+// clients with one wrong guess each cost others no more than one wrong guess. Each kind of budget
+// has its own cells, because a debt that is small for one kind is large for another.
 //
-// The four cells of a key lie in one block, a cache line, so that a flood costs one miss of the cache and not four.
+// The four cells of a key lie in one cache line, so that a flood costs one cache miss a key and
+// not four.
 //
-// It takes its memory at the first debt: a table that was never full owes it nothing.
+// It allocates its memory at the first debt.
 type sketch struct {
 	cells atomic.Pointer[[]atomic.Uint32] // in ticks, rounded up; nil before the first debt
 	width uint64                          // blocks of each kind
@@ -35,7 +37,7 @@ const (
 	sketchRows  = 4
 	sketchCells = 4 // of a row in a block
 	sketchBlock = sketchRows * sketchCells
-	sketchTick  = 100 * time.Millisecond // a uint32 of them is 13 years
+	sketchTick  = 100 * time.Millisecond // a uint32 of ticks is 13 years
 )
 
 func newSketch(bytes int) *sketch {
@@ -45,7 +47,7 @@ func newSketch(bytes int) *sketch {
 
 func (s *sketch) size() uint64 { return s.width * sketchBlock * uint64(budget.NumKinds) }
 
-// room returns the cells, made at the first call.
+// room returns the cells and allocates them at the first call.
 func (s *sketch) room() []atomic.Uint32 {
 	s.first.Do(func() {
 		cells := make([]atomic.Uint32, s.size())
@@ -54,8 +56,8 @@ func (s *sketch) room() []atomic.Uint32 {
 	return *s.cells.Load()
 }
 
-// block returns the cells among which those of a key are, and the bits that name them. Keys are keyed hashes: nobody outside can
-// aim at a cell. The table finds its bucket by other octets of them.
+// block returns the block of a key's cells, and the bits that select them. Keys are keyed hashes,
+// so no client can aim at a cell. The table uses other bytes of the key.
 func (s *sketch) block(all []atomic.Uint32, k *budget.Key, b budget.Kind) (cells []atomic.Uint32, choice uint64) {
 	h := binary.LittleEndian.Uint64(k[8:])
 	i, choice := bits.Mul64(h, s.width)
@@ -63,7 +65,7 @@ func (s *sketch) block(all []atomic.Uint32, k *budget.Key, b budget.Kind) (cells
 	return all[i : i+sketchBlock], choice >> 56
 }
 
-// raise notes that the budget of this key is spent up to tat.
+// raise records that the budget of this key is spent up to tat.
 func (s *sketch) raise(k *budget.Key, b budget.Kind, tat time.Duration) {
 	v := uint32((tat + sketchTick - 1) / sketchTick)
 	cells, choice := s.block(s.room(), k, b)

@@ -22,9 +22,10 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
 )
 
-// A snapshot is: the magic line; the wall time of writing in nanoseconds; the number of records and the records; the width of the
-// sketch, the number of its live cells and the cells; and an HMAC-SHA-256 over all before it. Numbers are little-endian. Moments are
-// written as what is left of them, so that they mean something to a process with another clock.
+// A snapshot consists of: the magic line; the wall time of writing in nanoseconds; the number of
+// records and the records; the width of the sketch, the number of its live cells and the cells;
+// and an HMAC-SHA-256 over all of it. Numbers are little-endian. Moments are written as the time
+// left, because each process has its own clock.
 
 const snapshotMagic = "otelauth throttle 1\n"
 
@@ -41,8 +42,9 @@ type savedCell struct {
 	Debt  uint32 // ticks
 }
 
-// Save writes the snapshot. Without a SnapshotFile it does nothing. Known pairs and debts outlive a restart; guesses on their way do
-// not, so a server ends its requests before it closes the store.
+// Save writes the snapshot, or does nothing without a SnapshotFile. A snapshot holds known pairs
+// and debts but no unsettled guesses, so stop serving requests before the last Save. An error
+// leaves the previous snapshot in place.
 func (m *Memory) Save() error {
 	if m.cfg.SnapshotFile == "" {
 		return nil
@@ -51,7 +53,7 @@ func (m *Memory) Save() error {
 	defer m.saving.Unlock()
 	err := writeFile(m.cfg.SnapshotFile, m.writeSnapshot)
 	if err != nil {
-		err = fmt.Errorf("throttle: the snapshot of guess budgets cannot be written; a restart now would forget them: %w", err)
+		err = fmt.Errorf("throttle: the snapshot of guess budgets cannot be written; a restart would lose them: make the directory writable: %w", err)
 		m.noticeSnapshot("guess budgets cannot be written to "+m.cfg.SnapshotFile+"; make the directory writable", err)
 	}
 	return err
@@ -63,7 +65,7 @@ func (m *Memory) noticeSnapshot(message string, err error) {
 	})
 }
 
-// writeFile writes a file of mode 0600 in one rename, and leaves nothing behind when it fails.
+// writeFile writes a file of mode 0600 in one rename. It leaves no file behind if it fails.
 func writeFile(name string, write func(io.Writer) error) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*") // mode 0600
 	if err != nil {
@@ -71,7 +73,7 @@ func writeFile(name string, write func(io.Writer) error) (err error) {
 	}
 	defer func() {
 		if err != nil {
-			_ = f.Close() // the first error is the one to tell
+			_ = f.Close() // the first error is returned
 			_ = os.Remove(f.Name())
 		}
 	}()
@@ -116,7 +118,7 @@ func (m *Memory) writeSnapshot(w io.Writer) error {
 	return err
 }
 
-// records returns what is worth saving, shard by shard.
+// records returns the records to save, shard by shard.
 func (m *Memory) records() []saved {
 	var out []saved
 	for i := range m.shards {
@@ -162,7 +164,7 @@ func (s *sketch) live(now time.Duration) []savedCell {
 	return out
 }
 
-// load reads the snapshot, and sets it aside when it cannot be used. No file is an empty one.
+// load reads the snapshot, and renames it if it is unusable. A missing file is an empty snapshot.
 func (m *Memory) load() {
 	name := m.cfg.SnapshotFile
 	data, err := os.ReadFile(name)
@@ -183,12 +185,12 @@ func (m *Memory) load() {
 	m.noticeSnapshot(message, fmt.Errorf("throttle: %s: %w", name, err))
 }
 
-var errSnapshot = errors.New("the file is damaged, or was signed with another key")
+var errSnapshot = errors.New("the file is damaged or was signed with another key")
 
-// readSnapshot takes the records in. Nothing is taken from a file whose signature is wrong.
+// readSnapshot restores the records of a snapshot. It restores nothing if the signature is wrong.
 func (m *Memory) readSnapshot(data []byte) error {
 	if len(data) < len(snapshotMagic)+sha256.Size || string(data[:len(snapshotMagic)]) != snapshotMagic {
-		return errors.New("the file is no snapshot of this version")
+		return errors.New("the file is not a snapshot of this version")
 	}
 	body, sum := data[:len(data)-sha256.Size], data[len(data)-sha256.Size:]
 	mac := hmac.New(sha256.New, m.cfg.SnapshotKey)
@@ -204,7 +206,7 @@ func (m *Memory) readSnapshot(data []byte) error {
 	if err := binary.Read(in, binary.LittleEndian, &head); err != nil {
 		return errSnapshot
 	}
-	// Time has passed, unless the wall clock says that it went back.
+	// The wall clock may have gone back since; then no time has passed.
 	away := max(0, m.cfg.Now().Sub(time.Unix(0, head.Written)))
 	now := m.now()
 	for range head.Records {
@@ -222,7 +224,7 @@ func (m *Memory) readSnapshot(data []byte) error {
 		return errSnapshot
 	}
 	if width.Width != m.debts.width {
-		return nil // another Bytes: the cells mean other keys now
+		return nil // Bytes has changed: the cells belong to other keys
 	}
 	past := uint32(min(away, budget.MaxSpan) / sketchTick)
 	for range width.Cells {

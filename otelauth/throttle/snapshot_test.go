@@ -22,31 +22,32 @@ import (
 
 var key = bytes.Repeat([]byte("k"), 32)
 
-// notices keeps what it is told.
+// notices records the notices it receives.
 type notices struct {
-	mu   sync.Mutex
-	told []attempt.Notice
+	mu       sync.Mutex
+	recorded []attempt.Notice
 }
 
-func (n *notices) Notice(_ context.Context, told attempt.Notice) {
+func (n *notices) Notice(_ context.Context, recorded attempt.Notice) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.told = append(n.told, told)
+	n.recorded = append(n.recorded, recorded)
 }
 
 func (n *notices) all() []attempt.Notice {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.told
+	return n.recorded
 }
 
-// process is one life of a service: its clock starts anew, its wall clock goes on.
-func process(t *testing.T, file string, wall time.Time, told *notices) (*throttle.Budgets, *throttle.Memory, *clock) {
+// process starts one process of a service: its monotonic clock starts anew, its wall clock
+// continues.
+func process(t *testing.T, file string, wall time.Time, recorded *notices) (*throttle.Budgets, *throttle.Memory, *clock) {
 	t.Helper()
 	c := newClock()
 	c.wall = wall
 	m, err := throttle.NewMemory(throttle.MemoryConfig{
-		Bytes: 1 << 20, SnapshotFile: file, SnapshotKey: key, Elapsed: c.Elapsed, Now: c.Now, Notice: told.Notice,
+		Bytes: 1 << 20, SnapshotFile: file, SnapshotKey: key, Elapsed: c.Elapsed, Now: c.Now, Notice: recorded.Notice,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -61,13 +62,13 @@ func TestADeployForgetsNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			file := filepath.Join(t.TempDir(), "budgets")
-			var told notices
-			th, m, c := process(t, file, newClock().wall, &told)
+			var recorded notices
+			th, m, c := process(t, file, newClock().wall, &recorded)
 			settle(t, th, guess("alice", "wonderland", home), throttle.Right)
 			for i := range 20 {
 				wrong(t, th, guess("bob", fmt.Sprint(i), office))
 			}
-			for i := range 50_000 { // pushes bob's into the sketch
+			for i := range 50_000 { // evicts bob's debt into the sketch
 				wrong(t, th, stranger(i))
 			}
 			c.Advance(3 * time.Second)
@@ -85,7 +86,7 @@ func TestADeployForgetsNothing(t *testing.T) {
 				}
 			}
 
-			th, m, c = process(t, file, c.Now().Add(gap), &told)
+			th, m, c = process(t, file, c.Now().Add(gap), &recorded)
 			e, err := th.Explain(t.Context(), throttle.Subject{Account: "alice", Network: netip.MustParsePrefix(home)})
 			if err != nil || !e.Known {
 				t.Errorf("the owner is a stranger after the deploy: %+v, %v", e, err)
@@ -97,8 +98,8 @@ func TestADeployForgetsNothing(t *testing.T) {
 			if e, _ := th.Explain(t.Context(), throttle.Subject{Account: "alice", Network: netip.MustParsePrefix(home)}); e.Known {
 				t.Error("known for longer than 30 days")
 			}
-			if n := told.all(); len(n) != 0 {
-				t.Errorf("told %v", n)
+			if n := recorded.all(); len(n) != 0 {
+				t.Errorf("recorded %v", n)
 			}
 			if err := m.Close(); err != nil {
 				t.Error(err)
@@ -110,17 +111,17 @@ func TestADeployForgetsNothing(t *testing.T) {
 	}
 }
 
-// Time goes on while no process runs.
+// TestTimePassesDuringADeploy: time passes while no process runs.
 func TestTimePassesDuringADeploy(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "budgets")
-	var told notices
-	th, m, c := process(t, file, newClock().wall, &told)
+	var recorded notices
+	th, m, c := process(t, file, newClock().wall, &recorded)
 	for i := range 20 {
 		wrong(t, th, guess("bob", fmt.Sprint(i), office))
 	}
 	m.Close()
-	th, _, _ = process(t, file, c.Now().Add(5*time.Minute), &told)
+	th, _, _ = process(t, file, c.Now().Add(5*time.Minute), &recorded)
 	e, err := th.Explain(t.Context(), throttle.Subject{Account: "bob", Network: netip.MustParsePrefix(office)})
 	if err != nil || e.Budgets[0].Left != 5 {
 		t.Errorf("%+v, %v; want 5 guesses back after 5 minutes", e, err)
@@ -154,11 +155,11 @@ func TestABrokenSnapshotIsSetAside(t *testing.T) {
 			if err := os.WriteFile(file, data, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			var told notices
-			_, m, _ := process(t, file, newClock().wall, &told)
-			n := told.all()
+			var recorded notices
+			_, m, _ := process(t, file, newClock().wall, &recorded)
+			n := recorded.all()
 			if len(n) != 1 || n[0].Kind != attempt.ThrottleSnapshot || n[0].Err == nil || n[0].Source != file || !strings.Contains(n[0].Message, ".broken") {
-				t.Fatalf("told %+v", n)
+				t.Fatalf("recorded %+v", n)
 			}
 			if m.Len() != 0 {
 				t.Errorf("%d budgets were taken from a broken file", m.Len())
@@ -176,13 +177,13 @@ func TestABrokenSnapshotIsSetAside(t *testing.T) {
 
 func TestASnapshotThatCannotBeWritten(t *testing.T) {
 	t.Parallel()
-	var told notices
-	_, m, _ := process(t, filepath.Join(t.TempDir(), "no", "such", "directory"), newClock().wall, &told)
+	var recorded notices
+	_, m, _ := process(t, filepath.Join(t.TempDir(), "no", "such", "directory"), newClock().wall, &recorded)
 	if err := m.Save(); err == nil || !strings.HasPrefix(err.Error(), "throttle: ") {
 		t.Errorf("Save: %v", err)
 	}
-	if n := told.all(); len(n) != 1 || n[0].Err == nil {
-		t.Errorf("told %+v", n)
+	if n := recorded.all(); len(n) != 1 || n[0].Err == nil {
+		t.Errorf("recorded %+v", n)
 	}
 }
 

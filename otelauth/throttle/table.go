@@ -11,17 +11,18 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
 )
 
-// record is one budget in memory: recordBytes, no pointers, so the collector never looks at it.
+// record is one budget in memory. It has no pointers, so the garbage collector never scans it.
 type record struct {
 	key      budget.Key
 	tat      time.Duration
 	epoch    uint32
 	current  uint16
 	previous uint16
-	// stamp is, in the table of known pairs, the minute of the last success; elsewhere the tick before
-	// which the record must stay, because the sketch still holds a debt that an operator has cleared.
+	// stamp is, in the table of known pairs, the minute of the last success. Elsewhere it is the
+	// tick until which the record must stay, because the sketch holds a debt that an operator has
+	// cleared.
 	stamp  uint32
-	budget uint8 // 1 + Budget; 0: a free place
+	budget uint8 // 1 + budget.Kind; 0: free
 }
 
 const recordBytes = 40
@@ -36,20 +37,22 @@ func (r *record) set(h budget.Holds) {
 
 func (r *record) open() bool { return r.current != 0 || r.previous != 0 }
 
-// ways is how many records share a bucket. With 8, a bucket is five cache lines.
+// ways is the number of records in a bucket. With 8, a bucket takes five cache lines.
 const ways = 8
 
 type bucket [ways]record
 
-// table is a bounded set of records. A record lives in the one bucket that its key names. A table takes its memory at the first
-// record and doubles when a bucket is full, up to its bound: a service with a hundred users pays for a hundred.
+// table is a bounded set of records. The key of a record determines its bucket. A table allocates
+// memory at the first record and doubles when a bucket is full, up to its bound, so that a service
+// with a hundred users pays for a hundred.
 type table struct {
 	buckets []bucket
-	first   int // how many buckets it begins with
-	bound   int // how many it has at most
+	first   int // number of buckets at first
+	bound   int // maximum number of buckets
 }
 
-// A table begins with 16 to 31 buckets, so that what is lost of its bound by doubling is less than a 16th.
+// leastBuckets limits what doubling loses of the bound: a table begins with 16 to 31 buckets, so
+// it loses less than a 16th.
 const leastBuckets = 16
 
 func newTable(bytes int) table {
@@ -61,18 +64,18 @@ func newTable(bytes int) table {
 	return table{first: first, bound: bound}
 }
 
-// bucket returns the bucket of a key, or nil while the table has none.
+// bucket returns the bucket of a key, or nil if the table is empty.
 func (t *table) bucket(k *budget.Key) *bucket {
 	if len(t.buckets) == 0 {
 		return nil
 	}
-	// The shard was chosen by the first byte, the bucket is by the last ones.
+	// The first byte selects the shard, the last ones select the bucket.
 	i, _ := bits.Mul64(binary.LittleEndian.Uint64(k[:8]), uint64(len(t.buckets)))
 	return &t.buckets[i]
 }
 
-// grow makes the table, or doubles it, and reports whether its bound allowed that. The records of one bucket go to two, so there
-// is room for all of them. What find and place returned before points into the former table.
+// grow allocates the table or doubles it. It returns false at the bound. The records of one bucket
+// go to two, so all of them fit. Pointers that find and place returned before become stale.
 func (t *table) grow() bool {
 	if t.buckets == nil {
 		t.buckets = make([]bucket, t.first)
@@ -115,7 +118,7 @@ func (t *table) find(k *budget.Key, b budget.Kind) *record {
 	return nil
 }
 
-// free returns a free place in the bucket of a key, or nil.
+// free returns a free record in the bucket of a key, or nil.
 func (t *table) free(k *budget.Key) *record {
 	in := t.bucket(k)
 	if in == nil {
@@ -129,9 +132,9 @@ func (t *table) free(k *budget.Key) *record {
 	return nil
 }
 
-// place returns the place in the bucket that rank says is worth the least, or nil when all are worth keeping. A
-// free place is worth nothing; a record with open holds is always worth keeping. Where every place is taken the
-// table grows, if it may.
+// place returns the record to use for a new key: a free one, or the one that rank values least. It
+// grows the table first if the bucket is full. It never returns a record with unsettled guesses,
+// and nil if all have some.
 func (t *table) place(k *budget.Key, rank func(*record) time.Duration) *record {
 	if r := t.free(k); r != nil {
 		return r

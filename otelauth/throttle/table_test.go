@@ -22,7 +22,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budgettest"
 )
 
-// heap returns what is in use, of which nothing is garbage.
+// heap returns the bytes in use after a garbage collection.
 func heap() int64 {
 	for range 3 { // pools and finalizers take more than one collection
 		runtime.GC()
@@ -32,7 +32,8 @@ func heap() int64 {
 	return int64(s.HeapAlloc)
 }
 
-// A service that nobody guesses at pays nothing, one with a hundred users for a hundred; not parallel, since it measures.
+// TestMemoryIsTakenAsItFills: a service without guesses pays nothing, one with a hundred users for
+// a hundred. It is not parallel, because it measures.
 func TestMemoryIsTakenAsItFills(t *testing.T) {
 	c := newClock()
 	before := heap()
@@ -56,8 +57,8 @@ func TestMemoryIsTakenAsItFills(t *testing.T) {
 	runtime.KeepAlive(m)
 }
 
-// randomBill is a bill of budgets that nobody else has. The sketch, which is coarser than a millisecond, would take one guess more
-// from each.
+// randomBill returns a bill of budgets that no other bill has. The sketch, which is coarser than a
+// millisecond, would take one more guess from each.
 func randomBill(r *rand.Rand) budget.Bill {
 	b := budget.Bill{KnownPair: budget.Limit{Burst: 90, Every: time.Hour + time.Millisecond}, Remember: 24 * time.Hour, Lease: time.Hour}
 	for i := range b.Charges[:budget.Requests] {
@@ -69,22 +70,23 @@ func randomBill(r *rand.Rand) budget.Bill {
 	return b
 }
 
-// What a table holds, guesses on their way and known pairs too, is the same after it has grown.
+// TestGrowthLosesNothing: a table holds the same after it has grown, unsettled guesses and known
+// pairs included.
 func TestGrowthLosesNothing(t *testing.T) {
 	t.Parallel()
 	c := newClock()
-	// Large enough that no bucket is full at the end: nothing may go to the sketch.
+	// Large enough that no bucket is full at the end, so nothing goes to the sketch.
 	m := newMemory(t, throttle.MemoryConfig{Bytes: 128 << 20, Elapsed: c.Elapsed, Now: c.Now})
 	r := rand.New(rand.NewPCG(1, 2))
 	type account struct {
 		bill    budget.Bill
-		receipt *budget.Receipt // of a guess on its way
+		receipt *budget.Receipt // of an unsettled guess
 		known   bool
 		wrong   int
-		clear   int // wrong guesses that the pair's own budget does not count
+		clear   int // wrong guesses that the budget of the pair does not count
 	}
 	var all []*account
-	least := 0 // budgets that are not full
+	least := 0 // the minimum number of budgets that are not full
 	check := func(when string) {
 		t.Helper()
 		for i, a := range all {
@@ -162,7 +164,7 @@ func TestGrowthLosesNothing(t *testing.T) {
 	check("settled")
 }
 
-// A snapshot of many is read into tables that begin small.
+// TestASnapshotIsReadIntoTablesThatGrow: a large snapshot is read into tables that begin small.
 func TestASnapshotIsReadIntoTablesThatGrow(t *testing.T) {
 	t.Parallel()
 	c := newClock()
@@ -203,7 +205,8 @@ func TestASnapshotIsReadIntoTablesThatGrow(t *testing.T) {
 	}
 }
 
-// Many at once, while the tables grow under them: each budget grants what it has, and no more.
+// TestGrowthUnderGuessers: many clients guess while the tables grow. Each budget grants what it
+// has, and no more.
 func TestGrowthUnderGuessers(t *testing.T) {
 	t.Parallel()
 	c := newClock()
@@ -248,7 +251,7 @@ func TestGrowthUnderGuessers(t *testing.T) {
 	}
 }
 
-// However many come, the tables grow to their bound and no further.
+// TestGrowthEndsAtTheBound: the tables never grow beyond their bound.
 func TestGrowthEndsAtTheBound(t *testing.T) {
 	t.Parallel()
 	c := newClock()

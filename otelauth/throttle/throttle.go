@@ -1,31 +1,31 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package throttle decides whether one more guess may be tried. It is stage 3 of
-// the pipeline: a guess is paid for before its hash runs and the price is given back
-// when it proves right, so that concurrent guesses cannot all slip past a budget.
+// Package throttle decides whether a client may try one more guess. It is stage 3 of the pipeline.
+// A guess is paid for before its hash runs, and the price is given back if it proves right, so
+// concurrent guesses cannot exceed a budget.
 //
-// [Throttle] is the seam that the verifier asks. [Guesses] is the one to use: budgets of wrong guesses for
-// each (account, network) pair, account, network and site, kept by a [Store]: [Memory] in this process, redisstore for
-// many. [DangerouslyNone] lets every guess pass. [DefaultBudgets] says what the budgets are and what they leave an attacker.
+// [Throttle] is the interface that the verifier asks. [Budgets] implements it with a budget of
+// wrong guesses for each (account, network) pair, account, network and site. A [Store] keeps the
+// budgets: [Memory] for one process, redisstore for several. [DefaultLimits] documents the limits
+// and what they leave an attacker. [DangerouslyNone] grants every guess.
 //
 //	th, err := throttle.New(throttle.Config{})
 //	mw, err := otelauth.New(otelauth.Config{Accounts: users, Throttle: th})
 //
-// It judges no passwords and sees none: a credential reaches it as a keyed fingerprint, and a
-// store learns neither names nor addresses. It bans no client: budgets fill by themselves as time
-// passes.
+// The package sees no passwords: it receives a keyed fingerprint of each credential, and a store
+// receives neither names nor addresses. It does not ban clients: budgets refill as time passes.
 //
-// A wrong guess meets the same budgets for every name, whether or not there is such an account,
-// and whether or not it has ever succeeded from that network: otherwise the 429s would show which
-// names are accounts. Guesses from elsewhere do not lock the owner out all the same. From a
-// network where an account has succeeded lately, a guess beyond the budgets is still verified, for
-// every name alike and within a reserve; unless it is the right password of a pair that has
-// succeeded lately, the answer is the refusal that the budgets gave. See [Decision] and
-// docs/enumeration.md.
+// A wrong guess draws on the same budgets for every name, whether or not the account exists and
+// whether or not it ever succeeded from that network. Otherwise a 429 would show which names are
+// accounts. Guesses from elsewhere still do not lock the owner out. In a network where an account
+// has succeeded lately, guesses beyond the budgets are verified from a reserve, for every name
+// alike. Only the right password of a pair that has succeeded lately passes; all others get the
+// refusal of the budgets. See [Decision] and docs/enumeration.md.
 //
-// What it does not stop: the owner's own network is one budget for the owner and whoever shares it with him; an attacker with the
-// right password needs one guess; and who has a hundred thousand addresses tries each of as many accounts fifty times.
+// It does not stop three kinds of attack. An attacker in the owner's own network shares the
+// owner's budget. An attacker with the right password needs one guess. An attacker with a hundred
+// thousand addresses can try each of a hundred thousand accounts fifty times.
 package throttle
 
 import (
@@ -36,53 +36,54 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
 )
 
-// Guess is one try of one credential. The zero Guess is a try of the empty name from an unknown network.
+// Guess is one attempt with one credential. The zero Guess is an attempt with the empty name from
+// an unknown network.
 type Guess struct {
-	// Account is the identity that the name resolves to, as the store of accounts
-	// defines it (case, normalisation). A name that is no account is resolved alike.
+	// Account is the identity that the name resolves to, as verify.Accounts.Canonical returns it.
+	// Names that are not accounts are resolved in the same way.
 	Account string
-	// Network is the caller's own network: the /32 of an IPv4 address, the /64 of an
-	// IPv6 address; the zero Prefix when the address is unknown.
+	// Network is the network of the client: the /32 of an IPv4 address, the /64 of an IPv6
+	// address; the zero Prefix if the address is unknown.
 	Network netip.Prefix
-	// Fingerprint is a keyed hash of the credential, the same for the same name and
-	// password within one process and of no use outside of it.
+	// Fingerprint is a keyed hash of the credential. It is the same for the same name and password
+	// within one process, and useless outside of it.
 	Fingerprint [16]byte
-	// Repeat reports that the verifier remembers this credential as wrong from this network and
-	// will not hash it again. It is refused like any guess, costs nothing when Granted, and needs
-	// no Settle then.
+	// Repeat reports whether the verifier remembers this credential as wrong from this network and
+	// will not hash it again. Such a guess can be refused. If it is granted, it costs nothing and
+	// needs no Settle.
 	Repeat bool
-	// Returning reports that this very credential has been right from this network before, in this
-	// process. Only a caller with a right password can set it, so what it is spared shows nothing
-	// to a guesser.
+	// Returning reports whether this credential has proved right from this network before, in this
+	// process. Only a caller with a right password can set it, so it reveals nothing to an
+	// attacker.
 	Returning bool
 }
 
-// Verdict is what a [Throttle] says to a guess. The zero Verdict refuses.
+// Verdict is the answer of a [Throttle] to a guess. The zero Verdict refuses.
 type Verdict = budget.Verdict
 
 const (
-	// Refused: settled wrong guesses have emptied a budget.
+	// Refused means that settled wrong guesses have emptied a budget.
 	Refused = budget.Refused
-	// Granted: the guess is paid for and may be hashed; Settle must follow.
+	// Granted means that the guess is paid for and may be hashed. Settle must follow.
 	Granted = budget.Granted
-	// Held: guesses that are not settled yet hold the rest of the budget. Wait and ask again.
+	// Held means that unsettled guesses hold the rest of a budget. The caller waits and asks
+	// again.
 	Held = budget.Held
 )
 
-// Decision is the answer to one [Throttle.Spend].
+// Decision is the result of one [Throttle.Spend]. The zero Decision refuses.
 type Decision struct {
 	Verdict Verdict
-	// RetryAfter is set when Refused, and with Reserve: the time until the budget holds one guess
-	// again.
+	// RetryAfter is the time until the budget holds one guess again. It is set when Refused, and
+	// with Reserve.
 	RetryAfter time.Duration
-	// Reserve is set when a budget is empty and the guess is Granted nevertheless, paid from the
-	// reserve of its network. It must be hashed whatever a cache knows. Unless the password is
-	// right and Known is set, it is settled as Wrong, and the caller gets the answer of a refusal
-	// with RetryAfter.
+	// Reserve reports that a budget is empty and the guess was granted from the reserve of its
+	// network. The caller must hash it, whatever a cache knows. Unless the password is right and
+	// Known is set, the caller settles it as Wrong and answers with a refusal and RetryAfter.
 	Reserve bool
-	// Known is set with Reserve when the pair has succeeded lately.
+	// Known reports, with Reserve, that the pair has succeeded lately.
 	Known bool
-	// Changed is set when Held: it is closed when a guess on the same budget has settled.
+	// Changed is set when Held. It is closed when a guess on the same budget is settled.
 	Changed <-chan struct{}
 }
 
@@ -90,39 +91,41 @@ type Decision struct {
 type Settlement = budget.Settlement
 
 const (
-	// Wrong keeps the price. So does a caller that went away: it does not get its guess back.
+	// Wrong keeps the price. It is also the settlement of a client that disconnected, which does
+	// not get its guess back.
 	Wrong = budget.Wrong
-	// Right gives the price back; the pair has proved itself.
+	// Right gives the price back and makes the pair known.
 	Right = budget.Right
-	// Unjudged gives the price back: the service itself could not judge (overload, store down).
+	// Unjudged gives the price back, because the service could not verify (overload, store down).
 	Unjudged = budget.Unjudged
 )
 
-// Throttle keeps guess budgets. Implementations are safe for concurrent use.
+// Throttle decides about guesses. Implementations are safe for concurrent use.
 type Throttle interface {
-	// Exhausted reports whether the (account, network) pair may not be recognised from a cache:
-	// its reserve is empty, so a right password would stand out among refusals. It is asked on
-	// every recognised credential, so it does no I/O and takes no lock that all callers share.
+	// Exhausted reports whether the (account, network) pair must not be recognised from a cache.
+	// Its reserve is empty then, and a right password would stand out among refusals. The verifier
+	// calls it for every recognised credential, so it does no I/O and takes no lock that all
+	// callers share.
 	Exhausted(g Guess) bool
 	// Spend pays for one guess before its hash runs. An error means that the store of budgets
-	// failed; the caller denies.
+	// failed; the caller denies the request.
 	Spend(ctx context.Context, g Guess) (Decision, error)
-	// Settle ends a granted guess. It is called exactly once for each grant but that of a Repeat
-	// without Reserve, also when the caller is gone: ctx carries no cancellation.
+	// Settle ends a granted guess. The caller calls it exactly once for each grant, except for a
+	// Repeat without Reserve, and also if the client has disconnected: ctx is not canceled.
 	Settle(ctx context.Context, g Guess, s Settlement)
-	// Len is the number of budgets held.
+	// Len returns the number of budgets held.
 	Len() int
 }
 
-// DangerouslyNone grants every guess: nothing but the cost of the hash slows a guesser down.
+// DangerouslyNone grants every guess, so only the cost of a hash slows an attacker down.
 type DangerouslyNone struct{}
 
 var _ Throttle = DangerouslyNone{}
 
-// Exhausted is always false.
+// Exhausted returns false.
 func (DangerouslyNone) Exhausted(Guess) bool { return false }
 
-// Spend always grants.
+// Spend grants.
 func (DangerouslyNone) Spend(context.Context, Guess) (Decision, error) {
 	return Decision{Verdict: Granted}, nil
 }
@@ -130,5 +133,5 @@ func (DangerouslyNone) Spend(context.Context, Guess) (Decision, error) {
 // Settle does nothing.
 func (DangerouslyNone) Settle(context.Context, Guess, Settlement) {}
 
-// Len is 0.
+// Len returns 0.
 func (DangerouslyNone) Len() int { return 0 }

@@ -11,9 +11,10 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
 )
 
-// waiters are those who wait for a guess on some budget to settle. There is one channel a budget that somebody waits for.
+// waiters holds the callers that wait until a guess on a budget is settled. It has one channel for
+// each budget that a caller waits for.
 type waiters struct {
-	settled atomic.Uint64 // settlements so far
+	settled atomic.Uint64 // number of settlements so far
 	waiting atomic.Int64
 	mu      sync.Mutex
 	by      map[budget.Key]*waiter
@@ -24,12 +25,13 @@ type waiter struct {
 	timer   *time.Timer
 }
 
-// askAgain is when who waits asks again although nobody here has settled: a hold may have been another process's,
-// or its lease may have ended.
+// askAgain is when a waiting caller asks again although this process has settled nothing. Another
+// process may have settled a guess, or a lease may have ended.
 const askAgain = time.Second
 
-// wait returns a channel that is closed at the next settlement on a budget, or after a while. seen is how many
-// settlements there had been when the store was asked: if there are more now, one may have been ours.
+// wait returns a channel that is closed at the next settlement on a budget, or after atMost. seen
+// is the number of settlements when the caller asked the store; if it has changed, the channel is
+// already closed.
 func (w *waiters) wait(k budget.Key, seen uint64, atMost time.Duration) <-chan struct{} {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -62,7 +64,7 @@ func (w *waiters) wait(k budget.Key, seen uint64, atMost time.Duration) <-chan s
 	return mine.changed
 }
 
-// wake tells those who wait for any budget of a bill.
+// wake wakes the callers that wait for any budget of a bill.
 func (w *waiters) wake(b *budget.Bill) {
 	w.settled.Add(1)
 	if w.waiting.Load() == 0 {

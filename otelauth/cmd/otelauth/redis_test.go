@@ -15,7 +15,6 @@ import (
 
 	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/internal/redistest"
-	"github.com/otelauth/otelauth-go/otelauth/throttle/redisstore"
 )
 
 func fileOf(t *testing.T, name, text string) string {
@@ -138,8 +137,8 @@ func TestRedisErrors(t *testing.T) {
 		want  string
 	}{
 		"none":        {redisFlags{}, otelauth.IdentityKey{}, ""},
-		"good":        {redisFlags{good, "shop", redisstore.DefaultTimeout}, key, ""},
-		"no key":      {redisFlags{good, "shop", redisstore.DefaultTimeout}, otelauth.IdentityKey{}, "--redis-url-file: needs an identity key"},
+		"good":        {redisFlags{good, "shop", 500 * time.Millisecond}, key, ""},
+		"no key":      {redisFlags{good, "shop", 500 * time.Millisecond}, otelauth.IdentityKey{}, "--redis-url-file: needs an identity key"},
 		"a URL":       {redisFlags{"redis://u:canary@h", "shop", 0}, key, "--redis-url-file: is a URL itself (not shown)"},
 		"no file":     {redisFlags{"missing", "shop", 0}, key, "--redis-url-file: stat missing"},
 		"no URL":      {redisFlags{fileOf(t, "bad", "u:canary@h"), "shop", 0}, key, "--redis-url-file: "},

@@ -32,8 +32,8 @@ func measure(b *testing.B, do func()) {
 	b.ReportMetric(float64(took[len(took)*99/100].Nanoseconds())/1e3, "p99-µs/op")
 }
 
-// BenchmarkGuess is what a cache miss pays for its budgets: Spend, and handing in the Settle. p99-µs/op is of
-// Spend and Settle together.
+// BenchmarkGuess measures what a cache miss pays for its budgets: Spend, and queueing the Settle.
+// p99-µs/op is of Spend and Settle together.
 func BenchmarkGuess(b *testing.B) {
 	full := func() budget.Bill {
 		v := bill(1, budget.MaxBurst)
@@ -56,7 +56,7 @@ func BenchmarkGuess(b *testing.B) {
 			s.Settle(ctx, v, a.Receipt, throttle.Unjudged)
 		})
 	}
-	b.Run("ping", func(b *testing.B) { // what any round trip costs here
+	b.Run("ping", func(b *testing.B) { // the cost of any round trip on this machine
 		c := redis.NewClient(&redis.Options{Addr: startRedis(b).Addr})
 		b.Cleanup(func() { _ = c.Close() })
 		measure(b, func() { c.Ping(ctx) })
@@ -85,7 +85,7 @@ func BenchmarkGuess(b *testing.B) {
 	})
 }
 
-// BenchmarkGuessParallel is the same with many at once.
+// BenchmarkGuessParallel measures the same with many guesses at once.
 func BenchmarkGuessParallel(b *testing.B) {
 	srv := startRedis(b)
 	c := redis.NewClient(&redis.Options{Addr: srv.Addr})

@@ -1,13 +1,17 @@
 -- Copyright The otelauth Authors
 -- SPDX-License-Identifier: Apache-2.0
 --
--- One call is one atomic step of throttle.Store: the arithmetic is that of throttle.Limit and throttle.Holds, in microseconds.
+-- One call is one atomic step of budget.Store. The arithmetic is that of budget.Limit and
+-- budget.Holds, in microseconds.
 --
--- KEYS[1] is the clock, the others are budgets, in the order of their charges.
--- ARGV: operation, lease, remember, the time (0: the server's), two or three numbers of the operation, then for each budget its
--- number, burst and interval, and burst and interval once its pair is known.
--- A budget's value is "1 tat epoch present former success". What does not read so is another's, and is left as it is.
--- The reply begins with 0; 1 says that the call came after its deadline and did nothing, 2 that KEYS[i] is foreign.
+-- KEYS[1] is the clock; the others are budgets, in the order of their charges.
+-- ARGV: operation, lease, remember, the time (0: the server's), two or three numbers of the
+-- operation, then for each budget its number, burst, interval, and the burst and interval of a known
+-- pair.
+-- The value of a budget is "1 tat epoch current previous success". Any other value is foreign and is
+-- not changed.
+-- The reply begins with 0; with 1 if the call came after its deadline and did nothing; with 2 and i
+-- if KEYS[i] is foreign.
 
 local OK, LATE, FOREIGN = 0, 1, 2
 local REFUSED, GRANTED, HELD = 0, 1, 2
@@ -32,7 +36,8 @@ local function text(key)
   return v
 end
 
--- The clock never goes back: what the host's goes back by is added. It is written at most once a second.
+-- The clock never goes back: if the host's clock does, the difference is added. The clock is written
+-- at most once a second.
 local offset, last = 0, 0
 local stored = text(KEYS[1])
 if stored == nil then
@@ -63,13 +68,13 @@ local function read(key)
   if v == nil then
     return nil
   elseif not v then
-    return {tat = 0, epoch = epoch, present = 0, former = 0, success = 0}
+    return {tat = 0, epoch = epoch, current = 0, previous = 0, success = 0}
   end
-  local tat, e, present, former, success = string.match(v, '^1 (%d+) (%d+) (%d+) (%d+) (%d+)$')
+  local tat, e, current, previous, success = string.match(v, '^1 (%d+) (%d+) (%d+) (%d+) (%d+)$')
   if not tat then
     return nil
   end
-  return {tat = tonumber(tat), epoch = tonumber(e), present = tonumber(present), former = tonumber(former), success = tonumber(success)}
+  return {tat = tonumber(tat), epoch = tonumber(e), current = tonumber(current), previous = tonumber(previous), success = tonumber(success)}
 end
 
 local function known(h)
@@ -84,19 +89,19 @@ local function charge(h, n, at)
   h.tat = bound(h, bound(h, h.tat, at) + math.min(n, h.burst) * h.every, at)
 end
 
--- A lease is charged at the moment when it ended, not now: who asks later must find the same.
+-- A hold is charged at the moment when its lease ended, not now: a later call must compute the same.
 local function advance(h)
   if epoch > h.epoch then
-    if h.former > 0 then
-      charge(h, h.former, (h.epoch + 1) * lease)
+    if h.previous > 0 then
+      charge(h, h.previous, (h.epoch + 1) * lease)
     end
     if epoch == h.epoch + 1 then
-      h.former, h.present = h.present, 0
+      h.previous, h.current = h.current, 0
     else
-      if h.present > 0 then
-        charge(h, h.present, (h.epoch + 2) * lease)
+      if h.current > 0 then
+        charge(h, h.current, (h.epoch + 2) * lease)
       end
-      h.former, h.present = 0, 0
+      h.previous, h.current = 0, 0
     end
   end
   h.epoch = epoch
@@ -110,9 +115,9 @@ local function wait(h)
   return math.max(0, bound(h, h.tat, now) - (now + h.burst * h.every - h.every))
 end
 
--- A value lives for as long as it says something else than a full budget.
+-- A value expires when its budget is full again.
 local function write(h)
-  local open = h.present + h.former
+  local open = h.current + h.previous
   local life = math.max(0, h.tat - now)
   if open > 0 then
     life = life + 2 * lease + open * h.every
@@ -124,7 +129,7 @@ local function write(h)
     redis.call('DEL', h.key)
     return
   end
-  redis.call('SET', h.key, string.format('1 %.0f %.0f %.0f %.0f %.0f', math.max(h.tat, 0), h.epoch, h.present, h.former, h.success),
+  redis.call('SET', h.key, string.format('1 %.0f %.0f %.0f %.0f %.0f', math.max(h.tat, 0), h.epoch, h.current, h.previous, h.success),
     'PX', math.ceil(life / 1000) + 1000)
 end
 
@@ -134,7 +139,7 @@ if operation == 'probe' then
   return {OK, wall}
 end
 
--- Everything is read before anything is written.
+-- All values are read before any is written.
 local budgets, pair = {}, nil
 local isKnown = false
 local first = operation == 'spend' and 7 or 8
@@ -166,7 +171,7 @@ if operation == 'spend' then
     if h.costs then
       advance(h)
       local l = left(h)
-      local free = math.max(0, l - h.present - h.former)
+      local free = math.max(0, l - h.current - h.previous)
       if h == pair then
         pairLeft = free
       end
@@ -185,7 +190,7 @@ if operation == 'spend' then
   for _, h in ipairs(budgets) do
     if h.costs then
       if verdict == GRANTED and mode == 0 then
-        h.present = h.present + 1
+        h.current = h.current + 1
         held = held + 2 ^ h.budget
         h.dirty = true
       elseif verdict == GRANTED and mode == 2 then
@@ -210,10 +215,10 @@ if operation == 'settle' then
     if h.holds and math.floor(held / 2 ^ h.budget) % 2 == 1 then
       advance(h)
       local mine = true
-      if grant == h.epoch and h.present > 0 then
-        h.present = h.present - 1
-      elseif grant == h.epoch - 1 and h.former > 0 then
-        h.former = h.former - 1
+      if grant == h.epoch and h.current > 0 then
+        h.current = h.current - 1
+      elseif grant == h.epoch - 1 and h.previous > 0 then
+        h.previous = h.previous - 1
       else
         mine = false
       end
@@ -248,24 +253,24 @@ if operation == 'look' then
       advance(h)
       reply[#reply + 1] = h.budget
       reply[#reply + 1] = left(h)
-      reply[#reply + 1] = h.present + h.former
+      reply[#reply + 1] = h.current + h.previous
       reply[#reply + 1] = wait(h)
     end
   end
   return reply
 end
 
--- clear fills a budget; forget also ends that its pair is known. What is on its way stays so, for as long as it can: the
--- limits are not told here, so what is left of the key's life is kept.
+-- clear fills a budget; forget also makes its pair unknown. Unsettled guesses remain held. These
+-- operations do not receive the limits, so the key keeps its expiry.
 for _, h in ipairs(budgets) do
   h.tat = 0
   if operation == 'forget' then
     h.success = 0
   end
-  if h.present + h.former + h.success == 0 then
+  if h.current + h.previous + h.success == 0 then
     redis.call('DEL', h.key)
   elseif redis.call('EXISTS', h.key) == 1 then
-    redis.call('SET', h.key, string.format('1 0 %.0f %.0f %.0f %.0f', h.epoch, h.present, h.former, h.success), 'KEEPTTL')
+    redis.call('SET', h.key, string.format('1 0 %.0f %.0f %.0f %.0f', h.epoch, h.current, h.previous, h.success), 'KEEPTTL')
   end
 end
 clock()

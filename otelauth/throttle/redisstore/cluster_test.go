@@ -68,7 +68,8 @@ func clusterClient(t *testing.T, nodes []server) redis.UniversalClient {
 	return c
 }
 
-// TestCluster runs the suite on a cluster: each test's prefix is another slot, so every node serves some.
+// TestCluster runs the suite on a cluster. Each test has its own prefix and so its own slot, so
+// every node serves some.
 func TestCluster(t *testing.T) {
 	t.Parallel()
 	nodes := startCluster(t)
@@ -84,15 +85,15 @@ func TestCluster(t *testing.T) {
 		t.Helper()
 		var elapsed atomic.Int64
 		prefix := fmt.Sprint("suite", n.Add(1))
-		told := newNotices()
+		recorded := newNotices()
 		open := func(t *testing.T) budget.Store {
 			t.Helper()
-			s := newStore(t, redisstore.Config{Client: clusterClient(t, nodes), Prefix: prefix, Notice: told.add}.WithWall(wall(&elapsed)))
+			s := newStore(t, redisstore.Config{Client: clusterClient(t, nodes), Prefix: prefix, Notice: recorded.add}.WithWall(wall(&elapsed)))
 			return settled{s}
 		}
 		t.Cleanup(func() {
-			if told.count() > 0 {
-				t.Errorf("the fallback has answered: %v", told.all)
+			if recorded.count() > 0 {
+				t.Errorf("the fallback has answered: %v", recorded.all)
 			}
 		})
 		return budgettest.Harness{Store: open(t), Peer: open, Advance: func(d time.Duration) { elapsed.Add(int64(d)) }}

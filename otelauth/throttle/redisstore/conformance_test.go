@@ -16,7 +16,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/throttle/redisstore"
 )
 
-// settled is a Store whose Settle is done when it returns: the suite looks at once.
+// settled is a Store whose Settle waits for Redis, because the suite looks at once.
 type settled struct{ *redisstore.Store }
 
 func (s settled) Settle(ctx context.Context, b budget.Bill, r budget.Receipt, how throttle.Settlement) {
@@ -32,7 +32,7 @@ func TestConformance(t *testing.T) {
 		t.Helper()
 		var elapsed atomic.Int64
 		prefix := fmt.Sprint("suite", n.Add(1))
-		told := newNotices()
+		recorded := newNotices()
 		open := func(t *testing.T) budget.Store {
 			t.Helper()
 			m, err := throttle.NewMemory(throttle.MemoryConfig{
@@ -41,12 +41,12 @@ func TestConformance(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s := newStore(t, redisstore.Config{Client: srv.Client(t), Prefix: prefix, Fallback: m, Notice: told.add}.WithWall(wall(&elapsed)))
+			s := newStore(t, redisstore.Config{Client: srv.Client(t), Prefix: prefix, Fallback: m, Notice: recorded.add}.WithWall(wall(&elapsed)))
 			return settled{s}
 		}
 		t.Cleanup(func() {
-			if told.count() > 0 {
-				t.Errorf("the fallback has answered: %v", told.all)
+			if recorded.count() > 0 {
+				t.Errorf("the fallback has answered: %v", recorded.all)
 			}
 		})
 		return budgettest.Harness{

@@ -36,20 +36,21 @@ import (
 )
 
 const (
-	// conservationEnv makes the test binary one gateway over that Redis.
+	// conservationEnv makes the test binary one gateway over the Redis that it names.
 	conservationEnv = "REDISSTORE_CONSERVATION"
-	// conservationTime is a duration for which TestConservation repeats its cases. "" is once.
+	// conservationTime is a duration for which TestConservation repeats its cases. "" means once.
 	conservationTime = "CONSERVATION"
 
-	// wrongBudget is how many wrong guesses at one account one network has. They do not come back.
+	// wrongBudget is the budget of wrong guesses of one network at one account. They do not come
+	// back.
 	wrongBudget = 10
-	// A hash of the first cost takes some 15 ms of CPU, so that one round is short; one of the second,
-	// which real accounts have, some 60 ms.
+	// A hash of quickCost takes some 15 ms of CPU, so that one round is short. A hash of realCost,
+	// which real accounts have, takes some 60 ms.
 	quickCost, realCost = 8, 10
 )
 
-// runGateway is one process of TestConservation: a gateway with the defaults of its command, on a CPU
-// that hashes all the time.
+// runGateway is one process of TestConservation: a gateway with the defaults of its command, on a
+// CPU that hashes all the time.
 func runGateway(addr string) error {
 	cost := quickCost
 	if os.Getenv(conservationTime) != "" {
@@ -101,13 +102,13 @@ func runGateway(addr string) error {
 	return g.Serve(context.Background(), l)
 }
 
-// fleet is gateways that share one Redis, and an attacker.
+// fleet is a group of gateways that share one Redis, and an attacker.
 type fleet struct {
 	redis    server
 	gateways []*testkit.Process
 	urls     []string
 	http     *http.Client
-	guesses  atomic.Int64 // makes each password another one
+	guesses  atomic.Int64 // makes each password different
 	answers  sync.Map     // from status to *atomic.Int64
 }
 
@@ -177,14 +178,14 @@ func (f *fleet) storm(t *testing.T, account string) *storm {
 	return s
 }
 
-// end waits for every answer and returns how many guesses were judged.
+// end waits for every answer and returns the number of judged guesses.
 func (s *storm) end() int {
 	s.wg.Wait()
 	return int(s.judged.Load())
 }
 
-// untilShared lets single guesses pass until each gateway has reported n times that Redis is lost, or found
-// again, and returns how many were judged.
+// untilShared sends single guesses until each gateway has reported n times that Redis is lost, or
+// found again. It returns the number of judged guesses.
 func (f *fleet) untilShared(t *testing.T, shared bool, n int, account string) (judged int) {
 	t.Helper()
 	for i, p := range f.gateways {
@@ -201,8 +202,8 @@ func (f *fleet) untilShared(t *testing.T, shared bool, n int, account string) (j
 	return judged
 }
 
-// conservationCases are what happens to gateways and Redis in mid-storm. outage returns how many more guesses
-// were judged; most is the documented bound for that many gateways.
+// conservationCases are the events during a storm. outage returns the number of guesses judged
+// after it; most is the documented bound for that many gateways.
 var conservationCases = []struct {
 	name   string
 	outage func(t *testing.T, f *fleet, round int, account string) (judged int)
@@ -261,10 +262,11 @@ var conservationCases = []struct {
 	},
 }
 
-// TestConservation checks that gateways which share a Redis never judge more wrong guesses than the package
-// documents: on a CPU that hashes all the time, and while Redis is frozen, killed and restarted. The gateways
-// and Redis are real processes, and so are the hashes. It is not parallel, so that no other test of this
-// package runs beside it. CONSERVATION=20m repeats the cases for so long, with three gateways.
+// TestConservation checks that gateways which share a Redis never judge more wrong guesses than
+// the package documents. The CPU hashes all the time, and Redis is frozen, killed and restarted.
+// The gateways, Redis and the hashes are real. The test is not parallel, so that no other test of
+// this package runs beside it. CONSERVATION=20m repeats the cases for so long, with three
+// gateways.
 func TestConservation(t *testing.T) { //nolint:paralleltest // see above
 	gateways, until := 2, time.Now()
 	if long := os.Getenv(conservationTime); long != "" {
@@ -300,7 +302,7 @@ func TestConservation(t *testing.T) { //nolint:paralleltest // see above
 
 var errNoChild = errors.New("not a child process of a test")
 
-// runChild runs what a test started this binary for.
+// runChild runs the role for which a test started this binary.
 func runChild() error {
 	if addr := os.Getenv(stormEnv); addr != "" {
 		return guess(addr)

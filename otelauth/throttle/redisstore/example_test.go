@@ -12,7 +12,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/throttle/redisstore"
 )
 
-// Two processes with the same Prefix and the same Key share their budgets.
+// Example shares budgets between the processes with the same Prefix and the same Key.
 func Example() {
 	store, err := redisstore.New(redisstore.Config{
 		Client: redis.NewUniversalClient(&redis.UniversalOptions{Addrs: []string{"127.0.0.1:6379"}}),

@@ -16,29 +16,29 @@ func (cfg Config) WithWall(wall func() time.Time) Config {
 	return cfg
 }
 
-// Flush sends what is pending and reports whether all was sent.
+// Flush sends pending items and reports whether all were executed.
 func (s *Store) Flush() bool { return s.flush() }
 
-// KeyOf is the name of a budget in Redis.
+// KeyOf returns the name of a budget in Redis.
 func (s *Store) KeyOf(b budget.Kind, k budget.Key) string { return s.key(b, &k) }
 
-// ClockKey is the name of the clock in Redis.
+// ClockKey returns the name of the clock in Redis.
 func (s *Store) ClockKey() string { return s.clockKey }
 
-// Local is the fallback.
+// Local returns the fallback.
 func (s *Store) Local() budget.Store { return s.local }
 
 // Warm waits for the first connection.
 func (s *Store) Warm() { <-s.warm }
 
-// The steps in which silence is measured.
+// Constants of silence.
 const (
 	SilenceSteps = silenceSteps
 	Patience     = patience
 )
 
-// CountSilence returns after how many steps a guess stops waiting when replies returns the number of
-// replies at each, and whether Redis is lost then.
+// CountSilence returns the number of steps after which a guess stops waiting, and whether Redis is
+// lost then. replies returns the number of replies at each step.
 func CountSilence(replies func(step int) uint64) (steps int, lost bool) {
 	quiet := silence{answered: replies(0)}
 	for steps = 1; ; steps++ {
@@ -47,3 +47,11 @@ func CountSilence(replies func(step int) uint64) (steps int, lost bool) {
 		}
 	}
 }
+
+const (
+	DefaultPrefix     = defaultPrefix
+	DefaultTimeout    = defaultTimeout
+	DefaultProbeEvery = defaultProbeEvery
+	MinTimeout        = minTimeout
+	MaxTimeout        = maxTimeout
+)

@@ -16,23 +16,24 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 )
 
-// health is whether Redis is asked at all.
+// health is the state of Redis, as this process sees it.
 type health struct {
 	down     atomic.Bool
 	closed   atomic.Bool
 	failures atomic.Int32  // in a row
 	answered atomic.Uint64 // replies of any kind since the start
-	// unfinished is what a command counted that the client gave up before Redis was lost or answered.
+	// unfinished is the count of the last command that the client gave up before Redis answered or
+	// was lost.
 	unfinished atomic.Pointer[silence]
 	lost       chan struct{} // wakes the worker to probe
 
-	mu      sync.Mutex // orders the notices as the changes
-	foreign time.Time  // when a foreign value was reported last
+	mu      sync.Mutex // keeps the notices in the order of the changes
+	foreign time.Time  // when a foreign value was last reported
 }
 
 func (h *health) usable() bool { return !h.down.Load() && !h.closed.Load() }
 
-// The first number of a reply.
+// Codes at the start of a reply.
 const (
 	replyOK      = 0
 	replyLate    = 1
@@ -42,16 +43,16 @@ const (
 var (
 	errSilent  = errors.New("redisstore: Redis answers nothing")
 	errBusy    = errors.New("redisstore: this process is too busy to ask Redis")
-	errReply   = errors.New("redisstore: Redis gave a reply that the script does not give")
+	errReply   = errors.New("redisstore: Redis sent a reply that is not from the script; look for a proxy or a fork of Redis")
 	errLate    = errors.New("redisstore: a command reached Redis after its deadline")
-	errForeign = errors.New("redisstore: Redis holds a value that is not ours")
+	errForeign = errors.New("redisstore: Redis holds a value that this package did not write; set another Config.Prefix")
 )
 
-// ask runs the script once and waits for its reply, however the client is configured. The caller's
-// cancellation does not count: a client that disconnects does not get its guess back. tooLate, when
-// set, receives a reply that arrives after ask has returned.
+// ask runs the script once and waits for its reply, however the client is configured. It ignores
+// the cancellation of the caller, because a client that disconnects does not get its guess back.
+// If tooLate is set, it receives a reply that arrives after ask has returned.
 //
-// The error is errBusy when this process could not ask, which says nothing about Redis.
+// The error is errBusy if this process could not ask, which is not evidence against Redis.
 func (s *Store) ask(ctx context.Context, c *call, tooLate func([]int64)) ([]int64, error) {
 	cmd := s.command(c, false)
 	err := s.send(ctx, cmd, tooLate)
@@ -79,9 +80,9 @@ func (s *Store) send(ctx context.Context, cmd once, tooLate func([]int64)) error
 	})
 }
 
-// within runs do and waits for it until Redis is silent. do itself may continue for up to patience,
-// so that a connection that takes longer is made and kept all the same; tooLate, when set, is then
-// called at its end.
+// within runs do and waits until it ends or Redis is silent. do may continue for up to patience,
+// so that a slow connection is still made and kept. If tooLate is set, within calls it when such a
+// do ends.
 func (s *Store) within(ctx context.Context, do func(context.Context) error, tooLate func()) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience*s.cfg.Timeout)
 	done := make(chan error, 1)
@@ -122,18 +123,20 @@ func (s *Store) within(ctx context.Context, do func(context.Context) error, tooL
 
 // silence measures how long a guess has waited for a Redis that answers nothing at all.
 //
-// It counts steps of which each began when the one before was counted, and never looks at a clock.
-// While the process has no CPU, is stopped, or is throttled by its cgroup, no step is counted, and
-// the stall as a whole counts as one. A reply that waits in the socket is read between two steps:
-// the runtime polls the network at least once each 10 ms. A reply to any other command, for which a
-// pool with too few connections waits too, begins the count anew.
+// It counts steps, each of which begins when the previous one was counted, and never reads a
+// clock. While the process has no CPU, is stopped, or is throttled by its cgroup, no step is
+// counted, and the whole stall counts as one step. A reply that waits in the socket is read
+// between two steps, because the runtime polls the network at least once each 10 ms. A reply to
+// any other command restarts the count. So does one that a pool with too few connections waits
+// for.
 type silence struct {
-	answered    uint64 // replies to this process, when they were looked at last
+	answered    uint64 // replies to this process, at the last step
 	quiet, long int    // steps since the last reply, and since the beginning
 }
 
-// silence returns a new count. It continues that of a command which the client gave up, when Redis
-// has answered nothing since then: the client reads a clock, so on a busy CPU it gives up earlier.
+// silence returns a new count. If Redis has answered nothing since the client gave up a command,
+// it continues the count of that command: the client reads a clock, so on a busy CPU it gives up
+// earlier.
 func (h *health) silence() silence {
 	q := silence{answered: h.answered.Load()}
 	if last := h.unfinished.Load(); last != nil && last.answered == q.answered {
@@ -143,14 +146,15 @@ func (h *health) silence() silence {
 }
 
 const (
-	// silenceSteps is how many steps make a Config.Timeout.
+	// silenceSteps is the number of steps in a Config.Timeout.
 	silenceSteps = 20
-	// patience is how many times Config.Timeout a command is waited for while Redis answers others.
+	// patience is how many times Config.Timeout within waits for a command while Redis answers
+	// others.
 	patience = 4
 )
 
-// step counts one step. It returns errSilent when Redis is lost, errBusy when the wait is too long
-// although Redis answers other commands, and nil when the wait continues.
+// step counts one step. It returns errSilent if Redis is lost, errBusy if the wait is too long
+// although Redis answers other commands, and nil to continue.
 func (q *silence) step(answered uint64) error {
 	q.long++
 	q.quiet++
@@ -166,21 +170,22 @@ func (q *silence) step(answered uint64) error {
 	return nil
 }
 
-// isReply reports whether a command ended with a reply of Redis, an error reply included.
+// isReply reports whether a command ended with a reply of Redis, which may be an error reply.
 func isReply(err error) bool {
 	var refusal redis.Error
 	return err == nil || errors.As(err, &refusal)
 }
 
-// isOwnDelay reports whether a command ended because time passed here: in the queue for a connection
-// or on a clock that the client reads. Only [silence] decides whether Redis was silent meanwhile.
+// isOwnDelay reports whether a command ended because time passed in this process: in the queue for
+// a connection, or on a clock that the client reads. Only [silence] decides whether Redis was
+// silent then.
 func isOwnDelay(err error) bool {
 	var timeout interface{ Timeout() bool }
 	return errors.Is(err, redis.ErrPoolTimeout) || errors.Is(err, context.DeadlineExceeded) ||
 		errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// reply reads what the script returned.
+// reply decodes the reply of the script.
 func (s *Store) reply(c *call, cmd once) ([]int64, error) {
 	values, err := cmd.Int64Slice()
 	switch {
@@ -199,10 +204,11 @@ func (s *Store) reply(c *call, cmd once) ([]int64, error) {
 	return values, nil
 }
 
-// learn notes the server's clock.
+// learn records the server's clock.
 func (s *Store) learn(server int64) { s.ahead.Store(server - time.Since(s.start).Microseconds()) }
 
-// deadline is when what is sent now is void, in the server's microseconds; 0 while its clock is not known.
+// deadline returns the server's time, in microseconds, after which a command sent now is void; 0
+// while its clock is unknown.
 func (s *Store) deadline() int64 {
 	ahead := s.ahead.Load()
 	if ahead == 0 {
@@ -211,9 +217,9 @@ func (s *Store) deadline() int64 {
 	return ahead + (time.Since(s.start) + s.cfg.Timeout + late).Microseconds()
 }
 
-// failed counts a failure. Redis is lost when it is silent, or after enough failures in a row.
+// failed counts a failure. Redis is lost if it is silent, or after maxFailures in a row.
 func (s *Store) failed(err error) {
-	if s.health.failures.Add(1) < enough && !errors.Is(err, errSilent) {
+	if s.health.failures.Add(1) < maxFailures && !errors.Is(err, errSilent) {
 		return
 	}
 	s.health.mu.Lock()
@@ -221,14 +227,14 @@ func (s *Store) failed(err error) {
 	if s.health.down.Swap(true) {
 		return
 	}
-	s.notice("guess budgets are this process's own until Redis answers again; look at Redis and the way to it", err)
+	s.notice("guess budgets are not shared until Redis answers again; check Redis and the network", err)
 	select {
 	case s.health.lost <- struct{}{}:
 	default:
 	}
 }
 
-// recovered sends guesses to Redis again.
+// recovered marks Redis as found, so that it is asked again.
 func (s *Store) recovered() {
 	s.health.mu.Lock()
 	defer s.health.mu.Unlock()
@@ -238,8 +244,8 @@ func (s *Store) recovered() {
 	}
 }
 
-// foreign tells of a value that is not ours. Its budget is kept in memory: neither may it be destroyed, nor may
-// whoever wrote it decide who is refused.
+// foreign reports a foreign value. Its budget is kept in memory: the value must not be destroyed,
+// and its writer must not decide who is refused.
 func (s *Store) foreign(err error) {
 	s.health.mu.Lock()
 	defer s.health.mu.Unlock()
@@ -248,7 +254,7 @@ func (s *Store) foreign(err error) {
 		return
 	}
 	s.health.foreign = now
-	s.notice("the budgets under foreign keys are this process's own; set Config.Prefix to one that nobody else uses, or delete them", err)
+	s.notice("budgets under foreign keys are not shared; set Config.Prefix to an unused one, or delete the keys", err)
 }
 
 func (s *Store) notice(message string, err error) {

@@ -22,12 +22,12 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/throttle/redisstore"
 )
 
-// stormEnv makes the test binary one process of a storm on that Redis.
+// stormEnv makes the test binary one process of a storm on the Redis that it names.
 const stormEnv = "REDISSTORE_STORM"
 
 const stormProcesses, stormGuesses, stormGuessers = 4, 100, 64
 
-// silence keeps go-redis from writing of servers that the tests take away.
+// silence discards what go-redis logs about servers that the tests stop.
 type silence struct{}
 
 func (silence) Printf(context.Context, string, ...any) {}
@@ -43,7 +43,8 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// guess is one process of the storm. It says when it is ready, and how many of its guesses reached the hash.
+// guess is one process of the storm. It prints "ready", and then the number of its guesses that
+// reached the hash.
 func guess(addr string) error {
 	c := redis.NewClient(&redis.Options{Addr: addr, PoolSize: stormGuessers})
 	defer c.Close()
@@ -52,7 +53,7 @@ func guess(addr string) error {
 		return err
 	}
 	defer s.Close()
-	th, err := throttle.New(throttle.Config{Store: s, Key: budgettest.StormKey(), Limits: budgettest.StormBudgets()})
+	th, err := throttle.New(throttle.Config{Store: s, Key: budgettest.StormKey(), Limits: budgettest.StormLimits()})
 	if err != nil {
 		return err
 	}
@@ -72,8 +73,8 @@ func guess(addr string) error {
 	return nil
 }
 
-// TestStormOfProcesses: of 100 distinct wrong guesses of 64 guessers in 4 processes, on a budget of 5,
-// exactly 5 reach the hash.
+// TestStormOfProcesses: of 100 distinct wrong guesses by 64 workers in 4 processes on a budget of
+// 5, exactly 5 reach the hash.
 func TestStormOfProcesses(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
@@ -103,7 +104,7 @@ func TestStormOfProcesses(t *testing.T) {
 	}
 	for _, c := range children {
 		if !c.out.Scan() || c.out.Text() != "ready" {
-			t.Fatalf("a guesser says %q", c.out.Text())
+			t.Fatalf("a process printed %q", c.out.Text())
 		}
 	}
 	for _, start := range starts {
@@ -113,11 +114,11 @@ func TestStormOfProcesses(t *testing.T) {
 	var each []string
 	for _, c := range children {
 		if !c.out.Scan() {
-			t.Fatal("a guesser says nothing")
+			t.Fatal("a process printed nothing")
 		}
 		n, err := strconv.Atoi(c.out.Text())
 		if err != nil {
-			t.Fatalf("a guesser says %q", c.out.Text())
+			t.Fatalf("a process printed %q", c.out.Text())
 		}
 		each = append(each, c.out.Text())
 		total += n

@@ -21,7 +21,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/throttle/redisstore"
 )
 
-// load is users at work: each an account of his own, half of the guesses wrong. No guess may end in an error.
+// load simulates users, each with an account of its own. Half of the guesses are wrong. No guess
+// may end in an error.
 type load struct {
 	stop   chan struct{}
 	wg     sync.WaitGroup
@@ -52,7 +53,7 @@ func startLoad(t testing.TB, s budget.Store) *load {
 					s.Settle(ctx, b, a.Receipt, throttle.Settlement(n%2))
 				}
 				l.done.Add(1)
-				<-pace.C // as if there were a hash: memory alone is faster than any queue
+				<-pace.C // the cost of a hash, because memory alone is faster than any queue
 			}
 		})
 	}
@@ -81,7 +82,7 @@ func (l *load) end() {
 	l.wg.Wait()
 }
 
-// wrong tries wrong passwords and returns how many were granted.
+// wrong tries wrong passwords and returns the number of granted ones.
 func wrong(t testing.TB, s *redisstore.Store, b budget.Bill, times int) (granted int) {
 	t.Helper()
 	for range times {
@@ -100,13 +101,13 @@ func wrong(t testing.TB, s *redisstore.Store, b budget.Bill, times int) (granted
 	return granted
 }
 
-// TestOutages takes Redis away in mid-load, in each of three ways, twice.
+// TestOutages takes Redis away during load, in each of three ways, twice.
 func TestOutages(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
 		name       string
 		away, back func(t *testing.T, srv server, p *proxy)
-		keeps      bool // Redis has its budgets afterwards
+		keeps      bool // Redis keeps its budgets
 	}{
 		{
 			"killed and restarted",
@@ -160,8 +161,8 @@ func TestOutages(t *testing.T) {
 					t.Fatalf("%d of 2 guesses granted while all is well", got)
 				}
 				tc.away(t, srv, p)
-				if told := testkit.Receive(t, "the loss", n.c); told.Kind != attempt.ThrottleStore || told.Err == nil || told.Message == "" {
-					t.Errorf("told %+v of the loss", told)
+				if recorded := testkit.Receive(t, "the loss", n.c); recorded.Kind != attempt.ThrottleStore || recorded.Err == nil || recorded.Message == "" {
+					t.Errorf("recorded %+v of the loss", recorded)
 				}
 				if s.Shared() {
 					t.Error("lost, and still shared")
@@ -174,13 +175,13 @@ func TestOutages(t *testing.T) {
 				}
 				l.pass(t, 200)
 				tc.back(t, srv, p)
-				if told := testkit.Receive(t, "the return", n.c); told.Kind != attempt.ThrottleStore || told.Err != nil || told.Message == "" {
-					t.Errorf("told %+v of the return", told)
+				if recorded := testkit.Receive(t, "the return", n.c); recorded.Kind != attempt.ThrottleStore || recorded.Err != nil || recorded.Message == "" {
+					t.Errorf("recorded %+v of the return", recorded)
 				}
 				l.pass(t, 200)
-				want := 1 // 2 before and 2 meanwhile count, of 5
+				want := 1 // 2 guesses before and 2 during the outage count, of 5
 				if !tc.keeps {
-					want = 3 // a server without persistence has only what it was told again
+					want = 3 // a server without persistence has only the guesses sent again
 				}
 				if got := wrong(t, s, b, 10); got != want {
 					t.Errorf("%d guesses granted after the return; want %d", got, want)
@@ -200,7 +201,8 @@ func TestOutages(t *testing.T) {
 	}
 }
 
-// TestEmptyBudgetStaysEmptyWithoutRedis: what Redis said of a budget holds when Redis is gone.
+// TestEmptyBudgetStaysEmptyWithoutRedis: a budget that Redis reported as empty stays empty when
+// Redis is lost.
 func TestEmptyBudgetStaysEmptyWithoutRedis(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
@@ -210,7 +212,7 @@ func TestEmptyBudgetStaysEmptyWithoutRedis(t *testing.T) {
 	if got := wrong(t, s, b, 9); got != 5 {
 		t.Fatalf("%d granted of a budget of 5", got)
 	}
-	// A pair that succeeded is known here, too.
+	// A pair that succeeded is known here too.
 	a, err := s.Spend(ctx, known)
 	if err != nil {
 		t.Fatal(err)
@@ -228,8 +230,8 @@ func TestEmptyBudgetStaysEmptyWithoutRedis(t *testing.T) {
 	}
 }
 
-// TestOthersGuessesCountWithoutRedis: a budget that other processes emptied stays empty here once Redis has
-// said so.
+// TestOthersGuessesCountWithoutRedis: a budget that other processes emptied stays empty in this
+// process once Redis has reported it.
 func TestOthersGuessesCountWithoutRedis(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
@@ -254,7 +256,7 @@ func TestOthersGuessesCountWithoutRedis(t *testing.T) {
 	}
 }
 
-// TestLostRedisIsNotAsked checks that a frozen Redis costs one guess a wait, and no guess after it.
+// TestLostRedisIsNotAsked: a frozen Redis delays one guess, and no later one.
 func TestLostRedisIsNotAsked(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
@@ -281,25 +283,25 @@ func TestLostRedisIsNotAsked(t *testing.T) {
 	}
 }
 
-// TestThawChargesNobody: what a frozen server finds in its sockets when it thaws is void: the fallback has
-// judged it.
-func TestThawChargesNobody(t *testing.T) {
+// TestThawChargesNothing: a thawing server ignores the commands in its sockets, because the
+// fallback has decided about them.
+func TestThawChargesNothing(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
-	c := srv.Client(t) // heeds no context: what nobody waits for stays on its way
+	c := srv.Client(t) // ignores contexts, so a command without a waiting guess remains in transit
 	n := newNotices()
 	s := newStore(t, redisstore.Config{Client: c, Timeout: 200 * time.Millisecond, ProbeEvery: 10 * time.Millisecond, Notice: n.add})
 	b := bill(1, 9)
 	wrong(t, s, b, 1)
 	srv.Signal(t, syscall.SIGSTOP)
 	wrong(t, s, b, 3)
-	if told := testkit.Receive(t, "the loss", n.c); told.Err == nil {
-		t.Fatal(told)
+	if recorded := testkit.Receive(t, "the loss", n.c); recorded.Err == nil {
+		t.Fatal(recorded)
 	}
 	<-time.After(400 * time.Millisecond) // on the server's own clock
 	srv.Signal(t, syscall.SIGCONT)
-	if told := testkit.Receive(t, "the return", n.c); told.Err != nil {
-		t.Fatal(told)
+	if recorded := testkit.Receive(t, "the return", n.c); recorded.Err != nil {
+		t.Fatal(recorded)
 	}
 	v, err := s.Look(ctx, b)
 	if err != nil {
@@ -310,8 +312,8 @@ func TestThawChargesNobody(t *testing.T) {
 	}
 }
 
-// TestNoGuessIsSentTwice: a reply that was lost says nothing of the script, and a client that retries would
-// hold two guesses for one.
+// TestNoGuessIsSentTwice: a lost reply does not show whether the script ran, and a client that
+// retries would hold two guesses for one.
 func TestNoGuessIsSentTwice(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
@@ -333,8 +335,8 @@ func TestNoGuessIsSentTwice(t *testing.T) {
 	}
 }
 
-// TestLateGrantIsGivenBack: a guess that Redis granted when nobody waited any more was judged by memory, and
-// must not count twice.
+// TestLateGrantIsGivenBack: a guess that Redis granted too late was decided by memory, and must
+// not count twice.
 func TestLateGrantIsGivenBack(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
@@ -342,7 +344,8 @@ func TestLateGrantIsGivenBack(t *testing.T) {
 	c := redis.NewClient(&redis.Options{Addr: p.addr})
 	t.Cleanup(func() { _ = c.Close() })
 	direct := newStore(t, redisstore.Config{Client: srv.Client(t)})
-	// A guess that reaches Redis later than its timeout and a little is void, so the timeout is one that a machine under load keeps.
+	// A guess is void if it reaches Redis later than its timeout and late, so this timeout is long
+	// enough for a machine under load.
 	s := newStore(t, redisstore.Config{Client: c, Timeout: 500 * time.Millisecond, ProbeEvery: 10 * time.Millisecond})
 	b := bill(1, 9)
 	release := p.stall()
@@ -383,7 +386,7 @@ func TestOneRoundTripAGuess(t *testing.T) {
 	b.Charges[budget.Account] = budget.Charge{Key: budgettest.Key("2"), Limit: budget.Limit{Burst: 1000, Every: time.Minute}}
 	b.Charges[budget.Network] = budget.Charge{Key: budgettest.Key("3"), Limit: budget.Limit{Burst: 300, Every: time.Second}}
 	b.Charges[budget.Site] = budget.Charge{Key: budgettest.Key("4"), Limit: budget.Limit{Burst: 3000, Every: time.Second}}
-	if _, err := s.Spend(ctx, b); err != nil { // connects, and brings the script
+	if _, err := s.Spend(ctx, b); err != nil { // connects and loads the script
 		t.Fatal(err)
 	}
 	before := p.requests()
@@ -395,7 +398,7 @@ func TestOneRoundTripAGuess(t *testing.T) {
 	if got := p.requests() - before; got != 100 {
 		t.Errorf("%d requests for 100 guesses", got)
 	}
-	// Settlements go together.
+	// Settlements are sent together.
 	before = p.requests()
 	for range 100 {
 		s.Settle(ctx, b, budget.Receipt{Held: 15, Epoch: 1}, throttle.Wrong)
@@ -406,7 +409,7 @@ func TestOneRoundTripAGuess(t *testing.T) {
 	}
 }
 
-// TestReadOnlyRedis: a Redis that answers and cannot keep anything is as good as lost.
+// TestReadOnlyRedis: a Redis that answers and cannot write counts as lost.
 func TestReadOnlyRedis(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
@@ -420,18 +423,19 @@ func TestReadOnlyRedis(t *testing.T) {
 	if got := wrong(t, s, bill(1, 9), 12); got != 8 {
 		t.Errorf("%d granted of the 8 that are left", got)
 	}
-	if told := testkit.Receive(t, "the loss", n.c); told.Err == nil {
-		t.Fatal(told)
+	if recorded := testkit.Receive(t, "the loss", n.c); recorded.Err == nil {
+		t.Fatal(recorded)
 	}
 	if err := admin.ConfigSet(ctx, "maxmemory", "0").Err(); err != nil {
 		t.Fatal(err)
 	}
-	if told := testkit.Receive(t, "the return", n.c); told.Err != nil {
-		t.Fatal(told)
+	if recorded := testkit.Receive(t, "the return", n.c); recorded.Err != nil {
+		t.Fatal(recorded)
 	}
 }
 
-// TestStartWithoutRedis: a service starts, and is guarded, while its Redis is down.
+// TestStartWithoutRedis: a service starts, and its accounts are protected, while its Redis is
+// down.
 func TestStartWithoutRedis(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
@@ -443,8 +447,8 @@ func TestStartWithoutRedis(t *testing.T) {
 	}
 	testkit.Receive(t, "the loss", n.c)
 	srv.Restart(t)
-	if told := testkit.Receive(t, "the return", n.c); told.Err != nil {
-		t.Fatal(told)
+	if recorded := testkit.Receive(t, "the return", n.c); recorded.Err != nil {
+		t.Fatal(recorded)
 	}
 	if got := wrong(t, s, bill(1, 5), 9); got != 0 {
 		t.Errorf("%d granted although the budget was emptied before Redis came", got)

@@ -23,15 +23,15 @@ type pending struct {
 	bill    budget.Bill
 	receipt budget.Receipt
 	how     throttle.Settlement
-	take    bool // charge at once: the fallback granted the guess
+	take    bool // a charge: the fallback granted the guess
 }
 
-// queue holds at most maxPending. What does not fit is lost: a hold is then charged when its lease ends, and
-// what the fallback granted stays in the memory of this process alone.
+// queue holds at most maxPending items. An item that does not fit is lost: a hold is then charged
+// when its lease ends, and a charge of the fallback stays in the memory of this process.
 type queue struct {
 	mu    sync.Mutex
 	items []pending
-	last  int64 // the id given last
+	last  int64 // the last id
 	wake  chan struct{}
 }
 
@@ -40,7 +40,7 @@ const (
 	maxBatch   = 128
 )
 
-// push appends an item and returns its number. An item that had a number before keeps it.
+// push appends an item and returns its id. An item that already has an id keeps it.
 func (q *queue) push(p pending) (id int64) {
 	q.mu.Lock()
 	if p.id == 0 {
@@ -55,7 +55,7 @@ func (q *queue) push(p pending) (id int64) {
 	return p.id
 }
 
-// remove takes an item out and reports whether it was still there.
+// remove removes an item and reports whether it was still present.
 func (q *queue) remove(id int64) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -90,7 +90,7 @@ func (q *queue) take(into []pending) []pending {
 	into = append(into[:0], q.items[:n]...)
 	if n == len(q.items) {
 		if cap(q.items) > maxBatch {
-			q.items = nil // a burst's memory is not kept
+			q.items = nil // releases the memory of a burst
 		} else {
 			q.items = q.items[:0]
 		}
@@ -100,11 +100,11 @@ func (q *queue) take(into []pending) []pending {
 	return into
 }
 
-// work sends what is pending while Redis answers, and looks for it while it does not.
+// work sends pending items while Redis answers, and probes it while it is lost.
 func (s *Store) work() {
 	probe := time.NewTimer(s.cfg.ProbeEvery)
 	defer probe.Stop()
-	s.probe() // makes the first connection and brings the script, before a guess waits for either
+	s.probe() // connects and loads the script before a guess needs them
 	close(s.warm)
 	for {
 		select {
@@ -128,11 +128,11 @@ func (s *Store) work() {
 	}
 }
 
-// probe asks whether the script can write and whether Redis answers. Redis executes what it missed
+// probe checks that Redis answers and that the script can write. Redis executes the queued items
 // before it is asked about a guess again.
 func (s *Store) probe() {
-	// The first call makes a connection. Only one is under way at a time, so that a frozen server
-	// holds one connection and not one for each probe.
+	// The first call connects. Only one runs at a time, so that a frozen server holds one
+	// connection and not one for each probe.
 	if !s.probing.CompareAndSwap(false, true) {
 		return
 	}
@@ -152,17 +152,17 @@ func (s *Store) probe() {
 	}
 	s.away.Lock()
 	defer s.away.Unlock()
-	if s.flush() { // what the fallback granted meanwhile
+	if s.flush() { // grants of the fallback in the meantime
 		s.recovered()
 	}
 }
 
-// flush sends what is pending now. It reports whether all of that was executed.
+// flush sends the items that are pending now. It reports whether all were executed.
 func (s *Store) flush() bool {
 	s.flushing.Lock()
 	defer s.flushing.Unlock()
 	var batch []pending
-	// Not what is added meanwhile: that may be added faster than it can be sent.
+	// It does not wait for later items, which may arrive faster than it can send.
 	for rest := s.queue.len(); rest > 0; rest -= len(batch) {
 		batch = s.queue.take(batch)
 		if len(batch) == 0 {
@@ -175,9 +175,9 @@ func (s *Store) flush() bool {
 	return true
 }
 
-// sendBatch sends settlements in one round trip and reports whether all were executed. Whether an
-// item whose reply is missing was executed is not known. Kept of those are successes of pairs, which
-// may be repeated, and charges of the fallback, which a server that thaws finds to be late. Any other
+// sendBatch sends items in one round trip and reports whether all were executed. If the reply to
+// an item is missing, it may have been executed or not. sendBatch keeps successes of pairs, which
+// may be repeated, and charges of the fallback, which a thawed server finds to be late. Any other
 // hold is charged when its lease ends.
 func (s *Store) sendBatch(batch []pending) bool {
 	results := s.pipeline(batch, false)
@@ -221,15 +221,15 @@ func (s *Store) pendingCall(p *pending) *call {
 	return s.settleCall(&p.bill, p.receipt, p.how)
 }
 
-// pipeline sends a batch in one round trip. It returns one result for each item; nil says that Redis
-// has executed it.
+// pipeline sends a batch in one round trip. It returns one result for each item; nil means that
+// Redis has executed it.
 func (s *Store) pipeline(batch []pending, full bool) []error {
 	cmds := make([]once, len(batch))
 	results := make([]error, len(batch))
 	pipe := s.client.Pipeline()
 	for i := range batch {
 		cmds[i] = s.command(s.pendingCall(&batch[i]), full)
-		_ = pipe.Process(context.Background(), cmds[i]) // only queues it
+		_ = pipe.Process(context.Background(), cmds[i]) // queues only
 	}
 	err := s.within(context.Background(), func(ctx context.Context) error {
 		_, err := pipe.Exec(ctx)
@@ -237,7 +237,7 @@ func (s *Store) pipeline(batch []pending, full bool) []error {
 	}, nil)
 	if errors.Is(err, errSilent) || errors.Is(err, errBusy) {
 		for i := range results {
-			results[i] = err // the commands may still be under way
+			results[i] = err // the commands may still be executed
 		}
 		return results
 	}

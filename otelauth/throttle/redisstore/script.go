@@ -20,26 +20,26 @@ import (
 //go:embed budgets.lua
 var script string
 
-// letters stand for the budgets in the names of keys.
+// letters are the budgets in the names of keys.
 const letters = "pansr"
 
-// numBudgets is how many budgets a bill can have.
+// numBudgets is the number of budgets in a bill.
 const numBudgets = len(budget.Bill{}.Charges)
 
-// once is a command that go-redis does not send again: whether the first was executed is not known, and
-// a guess must not be charged twice.
+// once is a command that go-redis does not retry: the first attempt may have been executed, and a
+// guess must not be charged twice.
 type once struct{ *redis.Cmd }
 
-// NoRetry tells go-redis so.
+// NoRetry disables the retries of go-redis.
 func (once) NoRetry() bool { return true }
 
-// call is one run of the script, which can be sent by digest or in full.
+// call is one run of the script, to be sent by digest or in full.
 type call struct {
 	keys []string
 	args []any
 }
 
-// The operations of the script.
+// Operations of the script.
 const (
 	opSpend  = "spend"
 	opSettle = "settle"
@@ -54,7 +54,7 @@ func (s *Store) digest() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// command returns the call as a command; full sends the script itself.
+// command returns the call as a command. If full, it contains the script itself.
 func (s *Store) command(c *call, full bool) once {
 	args := make([]any, 0, 3+len(c.keys)+len(c.args))
 	if full {
@@ -69,7 +69,7 @@ func (s *Store) command(c *call, full bool) once {
 	return once{redis.NewCmd(context.Background(), append(args, c.args...)...)}
 }
 
-// newCall begins a call with what every operation has.
+// newCall returns a call with the arguments that every operation has.
 func (s *Store) newCall(op string, lease, remember time.Duration, room int) *call {
 	c := &call{keys: make([]string, 1, 1+numBudgets), args: make([]any, 0, room)}
 	c.keys[0] = s.clockKey
@@ -81,8 +81,8 @@ func (s *Store) newCall(op string, lease, remember time.Duration, room int) *cal
 	return c
 }
 
-// charges appends the budgets that a bill names. The pair comes first: the script asks it whether the others
-// count.
+// charges appends the budgets that a bill names. The pair comes first, because the script decides
+// by it whether the others count.
 func (s *Store) charges(c *call, b *budget.Bill) {
 	for i := range b.Charges {
 		charge := &b.Charges[i]
@@ -99,8 +99,9 @@ func (s *Store) charges(c *call, b *budget.Bill) {
 	}
 }
 
-// key is "{prefix}:", a letter for the budget, ":" and 22 characters of the keyed hash. The braces are the
-// hash tag of Redis Cluster: one attempt's budgets must be in one slot to be judged in one step.
+// key returns the name of a key: "{prefix}:", a letter for the budget, ":" and 22 characters of
+// the keyed hash. The braces are the hash tag of Redis Cluster: the budgets of one guess must be
+// in one slot.
 func (s *Store) key(b budget.Kind, k *budget.Key) string {
 	buf := make([]byte, 0, len(s.tag)+3+22)
 	buf = append(buf, s.tag...)
@@ -108,7 +109,7 @@ func (s *Store) key(b budget.Kind, k *budget.Key) string {
 	return string(base64.RawURLEncoding.AppendEncode(buf, k[:]))
 }
 
-// micros is a duration in whole microseconds, rounded up: an interval must not become 0.
+// micros returns a duration in whole microseconds, rounded up so that no interval becomes 0.
 func micros(d time.Duration) int64 { return int64((d + time.Microsecond - 1) / time.Microsecond) }
 
 func duration(micros int64) time.Duration { return time.Duration(micros) * time.Microsecond }

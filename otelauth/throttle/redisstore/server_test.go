@@ -12,7 +12,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/internal/redistest"
 )
 
-// server is a redis-server of the test's own.
+// server is a redis-server of one test.
 type server struct{ *redistest.Server }
 
 func startRedis(t testing.TB, args ...string) server {
@@ -20,17 +20,17 @@ func startRedis(t testing.TB, args ...string) server {
 	return server{redistest.Start(t, args...)}
 }
 
-// proxy stands between a client and a server, counts what passes and can cut the wire.
+// proxy connects a client and a server, counts packets and can interrupt the connection.
 type proxy struct {
 	addr, to string
 	l        net.Listener
 
 	mu      sync.Mutex
-	dropped bool          // bytes vanish, connections stay
-	mute    bool          // the next reply ends its connection instead
+	dropped bool          // bytes are dropped, connections stay open
+	mute    bool          // the next reply closes its connection instead
 	stalled chan struct{} // replies wait until it is closed
 	conns   map[net.Conn]bool
-	sent    int // packets from the client that began a request
+	sent    int // packets from the client that begin a request
 }
 
 func startProxy(t testing.TB, to string) *proxy {
@@ -105,14 +105,14 @@ func (p *proxy) drop(on bool) {
 	p.dropped = on
 }
 
-// loseReply cuts a connection where its next reply would be.
+// loseReply closes the connection in place of its next reply.
 func (p *proxy) loseReply() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.mute = true
 }
 
-// stall keeps replies back until it is released.
+// stall holds replies back until release is called.
 func (p *proxy) stall() (release func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -17,7 +17,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/throttle/redisstore"
 )
 
-// TestSilence checks when a guess stops waiting, by the replies to other commands between its steps.
+// TestSilence checks when a guess stops waiting, by the replies to other commands between its
+// steps.
 func TestSilence(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -40,8 +41,8 @@ func TestSilence(t *testing.T) {
 	}
 }
 
-// TestBusyProcessHoldsItsGuesses checks that a guess which cannot be sent, because every connection is in use, is
-// neither judged by the memory of the process nor evidence against Redis.
+// TestBusyProcessHoldsItsGuesses checks a guess that cannot be sent because every connection is in
+// use. The memory of the process does not decide about it, and it is not evidence against Redis.
 func TestBusyProcessHoldsItsGuesses(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
@@ -70,8 +71,8 @@ func TestBusyProcessHoldsItsGuesses(t *testing.T) {
 	}
 }
 
-// TestSilenceOutlastsTheClient checks that a frozen Redis is lost also when the client gives up each command, by a
-// clock, before the silence is complete.
+// TestSilenceOutlastsTheClient checks that a frozen Redis is lost even if the client gives up each
+// command, by a clock, before the silence is complete.
 func TestSilenceOutlastsTheClient(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
@@ -95,7 +96,7 @@ func TestSilenceOutlastsTheClient(t *testing.T) {
 	}
 }
 
-// frozen returns a store whose Redis is frozen, and what thaws it.
+// frozen returns a store whose Redis is frozen, and a function that thaws it.
 func frozen(t *testing.T) (s *redisstore.Store, thaw func()) {
 	t.Helper()
 	srv := startRedis(t)
@@ -114,8 +115,8 @@ func frozen(t *testing.T) (s *redisstore.Store, thaw func()) {
 	}
 }
 
-// TestFallbackIsChargedFirst checks that Redis knows what the fallback has granted before it is asked again, also of
-// guesses that are still being hashed.
+// TestFallbackIsChargedFirst checks that Redis has the grants of the fallback before it is asked
+// again, including guesses that are still being hashed.
 func TestFallbackIsChargedFirst(t *testing.T) {
 	t.Parallel()
 	s, thaw := frozen(t)
@@ -141,8 +142,8 @@ func TestFallbackIsChargedFirst(t *testing.T) {
 	}
 }
 
-// TestFallbackGivesBack checks that guesses which the fallback granted and which were not wrong cost nothing, settled
-// before or after Redis has returned.
+// TestFallbackGivesBack checks that a guess which the fallback granted costs nothing if it was not
+// wrong, whether it is settled before or after Redis returns.
 func TestFallbackGivesBack(t *testing.T) {
 	t.Parallel()
 	for _, how := range []throttle.Settlement{throttle.Right, throttle.Unjudged} {

@@ -1,52 +1,56 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package redisstore keeps guess budgets in Redis or Valkey, so that the processes of a service share them: an
-// attacker who spreads his guesses over ten replicas has one budget, not ten.
+// Package redisstore keeps guess budgets in Redis or Valkey, so that the processes of a service
+// share them. An attacker who spreads guesses over ten replicas then has one budget and not ten.
 //
-// Each guess costs one round trip before its hash: one atomic script on the server's clock. How the
-// guess ended is sent later, in the background, many at once.
+// Each guess costs one round trip before its hash: one atomic script on the server's clock. The
+// settlement of a guess is sent later, in the background and in batches.
 //
 // # When Redis does not answer
 //
 // Redis is lost when it answers nothing for [Config.Timeout], or after three failed commands in a
-// row, such as refused connections. Then this process judges from its own memory, which holds what
-// the process has judged before; no guess waits for Redis any more until a probe succeeds. No user
+// row, such as refused connections. This process then decides from its own memory, which holds the
+// guesses that it has decided before, and no guess waits for Redis until a probe succeeds. No user
 // sees an error, and the operator gets one notice for each change.
 //
-// The timeout counts only while this process runs. A process whose CPU is busy hashing, that is
-// stopped, or that its cgroup throttles, does not take its own delay for silence: its guesses wait.
-// When it cannot ask at all, for instance because every connection is in use, a guess is held and
-// asked again.
+// The timeout counts only while this process runs. If its CPU is busy hashing, or if it is stopped
+// or throttled by its cgroup, it does not take its own delay for silence: its guesses wait. If it
+// cannot ask at all, for example because every connection is in use, a guess is held and asked
+// again.
 //
-// What the memory grants is charged to Redis before Redis is asked again. So for n processes and a
-// budget of b guesses, beside what comes back with time:
+// What the memory grants is charged to Redis before Redis is asked again. For n processes and a
+// budget of b guesses, beside the guesses that come back with time:
 //
-//   - While Redis answers, however busy the processes are, at most b wrong guesses are judged.
-//   - When Redis is lost for some time and keeps its data (frozen, or cut off), at most n×b are
-//     judged in total: each process has one budget, less what it judged before.
-//   - Each time that Redis loses its data (a restart without persistence) adds at most b.
-//   - A connection that breaks in mid-command, while Redis is not lost, leaves that one guess to
-//     the memory of the process; the bounds above include it.
-//   - Charges for Redis wait in a queue of 8192. What does not fit stays in the memory of one process.
+//   - While Redis answers, at most b wrong guesses are judged, however busy the processes are.
+//   - While Redis is lost and keeps its data (frozen, or cut off), at most n×b are judged in total:
+//     each process has one budget, less the guesses that it judged before.
+//   - Each loss of data in Redis (a restart without persistence) adds at most b.
+//   - If a connection breaks during a command while Redis is not lost, the memory of the process
+//     decides about that guess. The bounds above include it.
+//   - A queue of 8192 charges waits for Redis. A charge that does not fit stays in the memory of one
+//     process.
 //
-// It refuses to learn anything about anybody: keys are keyed hashes, values are times and counts. It neither
-// overwrites nor deletes a value that it did not write.
+// Redis learns nothing about accounts or clients: keys are keyed hashes, values are times and
+// counts. The store neither overwrites nor deletes a value that it did not write.
 //
 //	store, err := redisstore.New(redisstore.Config{
 //		Client: redis.NewUniversalClient(&redis.UniversalOptions{Addrs: []string{"redis:6379"}}),
 //	})
 //
-// Redis 6 or later, or any Valkey. On a cluster all budgets of one [Config.Prefix] are in one slot, because
-// the budgets of one guess must be judged in one step: one node serves them (some 10,000 judged guesses a second;
-// memory as in [Config.Prefix]), and its loss is the loss of Redis. Services that need not share budgets
-// should have prefixes of their own.
+// # Requirements
 //
-// A server without persistence forgets budgets and known pairs when it restarts. maxmemory-policy should be
-// noeviction or volatile-ttl: a budget that is evicted is full again. When the clock of the server's host
-// goes back, budgets go on as if it had not; when it leaps ahead, they fill as if nobody had guessed
-// meanwhile. Whoever can write to Redis decides who is refused: give it TLS, and the service a user that may
-// run EVAL, EVALSHA, TIME, GET, SET, DEL and EXISTS on its prefix and nothing else.
+// The store needs Redis 6 or later, or any Valkey. On a cluster all budgets of one [Config.Prefix]
+// are in one slot, because the script must decide about all budgets of a guess in one step. So one
+// node serves them, at some 10,000 guesses a second, and its loss is the loss of Redis. Services
+// that need not share budgets should use different prefixes.
+//
+// A server without persistence loses budgets and known pairs when it restarts. Set
+// maxmemory-policy to noeviction or volatile-ttl, because an evicted budget is full again. If the
+// clock of the server's host goes back, budgets ignore that; if it jumps ahead, budgets fill as if
+// no client had guessed in between. A client that can write to Redis can decide who is refused.
+// Use TLS, and a user that may run only EVAL, EVALSHA, TIME, GET, SET, DEL and EXISTS, on the
+// prefix of the store.
 package redisstore
 
 import (
@@ -65,56 +69,58 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
 )
 
-// Config is where budgets are shared. Client is required; every other field has a default.
+// Config configures a [Store]. Client is required; every other field has a default.
 type Config struct {
-	// Client is any client of go-redis: one server, Sentinel, Cluster. It is used as it is configured, only
-	// that no command is sent twice, and it is not closed. With its ContextTimeoutEnabled a command that
-	// no guess waits for ends after four times Timeout instead of the client's ReadTimeout.
+	// Client is any client of go-redis: one server, Sentinel or Cluster. The store does not close
+	// it and disables retries, so that no command is sent twice. If ContextTimeoutEnabled is set,
+	// a command that no guess waits for ends after four times Timeout instead of the client's
+	// ReadTimeout.
 	Client redis.UniversalClient
-	// Fallback judges while Redis does not, and mirrors it while it does. nil: a throttle.Memory of 64 MiB.
-	Fallback budget.Store
-	// Prefix begins each key, in braces: "{otelauth}:p:…". Services with the same Prefix, and the same
-	// throttle.Config.Key, share budgets. 1 to 64 letters, digits and "._-:". Default: "otelauth". A key
-	// takes about 150 bytes of Redis and expires when it says no more than that a budget is full.
+	// Fallback decides while Redis does not, and mirrors it otherwise. Default: a throttle.Memory
+	// of 64 MiB.
+	Fallback throttle.Store
+	// Prefix begins each key, in braces: "{otelauth}:p:…". Services with the same Prefix and the
+	// same throttle.Config.Key share budgets. 1 to 64 letters, digits and "._-:". Default:
+	// "otelauth". A key takes about 150 bytes of Redis and expires when its budget is full again.
 	Prefix string
-	// Timeout is how long Redis may answer nothing before it is lost, 50 ms to 10 s; time in which
-	// this process does not run is not counted. The guesses under way wait that long, once; no
-	// guess after them does. Default: 500 ms.
+	// Timeout is how long Redis may answer nothing before it is lost, 50 ms to 10 s. Time in which
+	// this process does not run does not count. The guesses in progress wait that long, once;
+	// later guesses do not wait. Default: 500 ms.
 	Timeout time.Duration
-	// ProbeEvery is the time between two looks at a Redis that does not answer, at least 1 ms. Default: 1 s.
+	// ProbeEvery is the time between two probes of a lost Redis, at least 1 ms. Default: 1 s.
 	ProbeEvery time.Duration
-	// Notice is told when budgets are no longer shared and when they are again, and of foreign values, at
-	// most once an hour. It must not block. nil: nobody.
+	// Notice receives a notice when Redis is lost and when it is found again, and of foreign
+	// values, at most once an hour. It must not block. Default: none.
 	Notice func(context.Context, attempt.Notice)
-	// Now dates notices. nil: time.Now.
+	// Now returns the time of notices. Default: time.Now.
 	Now func() time.Time
 
-	wall func() time.Time // the server's clock, in tests; nil: its own
+	wall func() time.Time // the server's clock, in tests; nil: the real one
 }
 
-// The defaults and bounds of [Config].
 const (
-	DefaultPrefix     = "otelauth"
-	DefaultTimeout    = 500 * time.Millisecond
-	DefaultProbeEvery = time.Second
-	MinTimeout        = 50 * time.Millisecond
-	MaxTimeout        = 10 * time.Second
+	defaultPrefix     = "otelauth"
+	defaultTimeout    = 500 * time.Millisecond
+	defaultProbeEvery = time.Second
+	minTimeout        = 50 * time.Millisecond
+	maxTimeout        = 10 * time.Second
 )
 
 const (
-	// enough failures in a row to take Redis as lost. One alone may be a fork of the server, or a lost packet.
-	enough = 3
-	// late is how far behind its deadline a guess may come to be executed: more than two clocks drift apart
-	// between two guesses.
+	// maxFailures is the number of failures in a row after which Redis is lost. A single failure
+	// may be a fork of the server or a lost packet.
+	maxFailures = 3
+	// late is how much later than its deadline the script may run. It exceeds the drift of two
+	// clocks between two guesses.
 	late = 50 * time.Millisecond
 	// maxEmptied bounds the work of emptying a budget of the fallback.
 	maxEmptied = 1024
-	// again is when a guess that other processes hold up asks again.
+	// again is when to ask again about a guess that other processes hold up.
 	again = 50 * time.Millisecond
 )
 
-// Store is a [throttle.Store] that many processes share. Make one with [New], and Close it. It is safe for
-// concurrent use.
+// Store is a [throttle.Store] that processes share. Create it with [New], and close it. It is safe
+// for concurrent use.
 type Store struct {
 	cfg      Config
 	client   redis.UniversalClient
@@ -125,16 +131,16 @@ type Store struct {
 	start    time.Time
 
 	health health
-	ahead  atomic.Int64 // the server's clock minus ours, µs; 0: not known
+	ahead  atomic.Int64 // the server's clock minus ours, µs; 0: unknown
 
 	queue    queue
 	flushing sync.Mutex
-	// away is read-locked while the fallback judges, and locked when Redis takes over again, after
-	// it has executed every charge of the fallback.
+	// away is read-locked while the fallback decides. It is locked when Redis takes over again,
+	// after Redis has executed every charge of the fallback.
 	away    sync.RWMutex
 	probing atomic.Bool
 
-	warm   chan struct{} // closed when there is a connection, or none to be had
+	warm   chan struct{} // closed after the first attempt to connect
 	quit   chan struct{}
 	closer sync.Once
 	worker sync.WaitGroup
@@ -144,46 +150,19 @@ var _ budget.Store = (*Store)(nil)
 
 var prefixes = regexp.MustCompile(`^[A-Za-z0-9._:-]{1,64}$`)
 
-// New returns a Store, or every fault of cfg at once. It does not wait for Redis: a service must start
-// without it.
+// New returns a Store, or all errors of cfg joined. It does not wait for Redis, so a service can
+// start while Redis is down.
 func New(cfg Config) (*Store, error) {
-	var faults []error
-	if cfg.Client == nil {
-		faults = append(faults, errors.New("redisstore: set Config.Client"))
-	}
-	if cfg.Prefix == "" {
-		cfg.Prefix = DefaultPrefix
-	}
-	if !prefixes.MatchString(cfg.Prefix) {
-		faults = append(faults, fmt.Errorf("redisstore: Config.Prefix %q; use 1 to 64 letters, digits and \"._-:\"", cfg.Prefix))
-	}
-	if cfg.Timeout == 0 {
-		cfg.Timeout = DefaultTimeout
-	}
-	if cfg.Timeout < MinTimeout || cfg.Timeout > MaxTimeout {
-		faults = append(faults, fmt.Errorf("redisstore: Config.Timeout is %v; use %v to %v", cfg.Timeout, MinTimeout, MaxTimeout))
-	}
-	if cfg.ProbeEvery == 0 {
-		cfg.ProbeEvery = DefaultProbeEvery
-	}
-	if cfg.ProbeEvery < time.Millisecond {
-		faults = append(faults, fmt.Errorf("redisstore: Config.ProbeEvery is %v; use at least 1ms", cfg.ProbeEvery))
-	}
-	if err := errors.Join(faults...); err != nil {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
 		return nil, err
 	}
 	if cfg.Fallback == nil {
 		memory, err := throttle.NewMemory(throttle.MemoryConfig{Notice: cfg.Notice})
 		if err != nil {
-			return nil, fmt.Errorf("redisstore: the memory to fall back to: %w", err)
+			return nil, fmt.Errorf("redisstore: the fallback memory: %w", err)
 		}
 		cfg.Fallback = memory
-	}
-	if cfg.Now == nil {
-		cfg.Now = time.Now
-	}
-	if cfg.Notice == nil {
-		cfg.Notice = func(context.Context, attempt.Notice) {}
 	}
 	s := &Store{cfg: cfg, client: cfg.Client, local: cfg.Fallback, tag: "{" + cfg.Prefix + "}", start: time.Now()}
 	s.clockKey = s.tag + ":clock"
@@ -195,14 +174,49 @@ func New(cfg Config) (*Store, error) {
 	return s, nil
 }
 
-// Shared reports whether budgets are shared at the moment: whether Redis answers.
+// withDefaults returns cfg with its defaults except Fallback, or all its errors joined.
+func (cfg Config) withDefaults() (Config, error) {
+	var errs []error
+	if cfg.Client == nil {
+		errs = append(errs, errors.New("redisstore: set Config.Client"))
+	}
+	if cfg.Prefix == "" {
+		cfg.Prefix = defaultPrefix
+	}
+	if !prefixes.MatchString(cfg.Prefix) {
+		errs = append(errs, fmt.Errorf("redisstore: Config.Prefix is %q; use 1 to 64 letters, digits and \"._-:\"", cfg.Prefix))
+	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = defaultTimeout
+	}
+	if cfg.Timeout < minTimeout || cfg.Timeout > maxTimeout {
+		errs = append(errs, fmt.Errorf("redisstore: Config.Timeout is %v; use %v to %v", cfg.Timeout, minTimeout, maxTimeout))
+	}
+	if cfg.ProbeEvery == 0 {
+		cfg.ProbeEvery = defaultProbeEvery
+	}
+	if cfg.ProbeEvery < time.Millisecond {
+		errs = append(errs, fmt.Errorf("redisstore: Config.ProbeEvery is %v; use at least 1ms", cfg.ProbeEvery))
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Notice == nil {
+		cfg.Notice = func(context.Context, attempt.Notice) {}
+	}
+	return cfg, errors.Join(errs...)
+}
+
+// Shared reports whether Redis answers, so that budgets are shared at the moment.
 func (s *Store) Shared() bool { return !s.health.down.Load() }
 
-// Len returns how many budgets this process's memory holds, which knows of those that it has met itself.
+// Len returns the number of budgets in the memory of this process, which holds those that it has
+// met.
 func (s *Store) Len() int { return s.local.Len() }
 
-// Close sends what is still to be settled, gives up at the first failure, and ends what New began. The client
-// and the fallback stay open. Guesses go on to be judged by the fallback alone.
+// Close sends the remaining settlements, stops at the first failure, and ends the goroutine of
+// New. The client and the fallback stay open. Later guesses are decided by the fallback alone. The
+// error is always nil.
 func (s *Store) Close() error {
 	s.health.closed.Store(true)
 	s.closer.Do(func() { close(s.quit) })
@@ -210,10 +224,10 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// Spend implements [throttle.Store]. It returns no error that the fallback does not return.
+// Spend implements [throttle.Store]. It returns only errors of the fallback.
 //
-// The fallback judges only after Redis was lost or has failed this guess. While this process is too
-// busy to ask, the guess is Held.
+// The fallback decides only if Redis is lost or has failed this guess. While this process is too
+// busy to ask Redis, the guess is Held.
 func (s *Store) Spend(ctx context.Context, b budget.Bill) (budget.Answer, error) {
 	for s.health.usable() {
 		a, err := s.shared(ctx, &b)
@@ -225,13 +239,13 @@ func (s *Store) Spend(ctx context.Context, b budget.Bill) (budget.Answer, error)
 		case !errors.Is(err, errSilent):
 			return s.alone(ctx, b)
 		}
-		// Redis is lost now, unless a probe has found it again meanwhile.
+		// Redis is lost now, unless a probe has found it in the meantime.
 	}
 	return s.alone(ctx, b)
 }
 
-// alone lets the fallback judge, and charges to Redis what it grants. The charge is queued before
-// the guess is hashed, so that Redis knows of it before it is asked about another one.
+// alone lets the fallback decide and charges its grant to Redis. The charge is queued before the
+// guess is hashed, so Redis has it before it is asked about another guess.
 func (s *Store) alone(ctx context.Context, b budget.Bill) (budget.Answer, error) {
 	s.away.RLock()
 	defer s.away.RUnlock()
@@ -247,10 +261,10 @@ func (s *Store) alone(ctx context.Context, b budget.Bill) (budget.Answer, error)
 
 // shared asks Redis.
 func (s *Store) shared(ctx context.Context, b *budget.Bill) (a budget.Answer, err error) {
-	// A frozen server executes what it finds in its sockets when it thaws, long after the callers
-	// were judged by the fallback. So a guess carries a deadline, in the server's time. A reply
-	// that it has passed, because that clock has jumped or this process was slow to send, also
-	// says what the time is now.
+	// A frozen server executes the commands in its sockets when it thaws, long after the fallback
+	// has decided about them. So a guess carries a deadline, in the server's time. A reply that
+	// the deadline has passed carries the server's time too. The deadline is computed anew then,
+	// because that clock has jumped or this process was slow to send.
 	for range 2 {
 		reply, err := s.ask(ctx, s.spendCall(b, s.deadline()), func(reply []int64) {
 			if len(reply) >= 10 && reply[0] == replyOK && reply[8] != 0 {
@@ -283,7 +297,7 @@ func (s *Store) shared(ctx context.Context, b *budget.Bill) (a budget.Answer, er
 	return a, errBusy
 }
 
-// mirror keeps the fallback in step with what Redis said.
+// mirror applies the answer of Redis to the fallback.
 func (s *Store) mirror(ctx context.Context, b budget.Bill, a budget.Answer) (budget.Answer, error) {
 	if a.Verdict == throttle.Refused {
 		s.empty(ctx, &b, &a)
@@ -293,7 +307,7 @@ func (s *Store) mirror(ctx context.Context, b budget.Bill, a budget.Answer) (bud
 	}
 	own, err := s.local.Spend(ctx, b)
 	if err == nil && a.Known && !own.Known {
-		// Another process saw the pair succeed.
+		// Another process has seen the pair succeed.
 		s.local.Settle(ctx, b, own.Receipt, throttle.Right)
 		own, err = s.local.Spend(ctx, b)
 	}
@@ -303,8 +317,8 @@ func (s *Store) mirror(ctx context.Context, b budget.Bill, a budget.Answer) (bud
 	return a, nil
 }
 
-// empty takes from the fallback what it has left of a budget that Redis says is empty, other processes' guesses
-// among those that emptied it. There is nothing left of it at the next refusal, and little to do.
+// empty spends the rest of a budget in the fallback that Redis reports as empty, because other
+// processes spent it too. At the next refusal there is little left to spend.
 func (s *Store) empty(ctx context.Context, b *budget.Bill, a *budget.Answer) {
 	if int(a.Budget) >= numBudgets {
 		return
@@ -326,8 +340,8 @@ func (s *Store) Settle(ctx context.Context, b budget.Bill, r budget.Receipt, how
 		// The fallback granted it, and a charge was queued under the number r.Epoch.
 		p.receipt = budget.Receipt{}
 		if how != throttle.Wrong && !s.queue.remove(r.Epoch) {
-			// Redis has charged it. What it charged beside the pair depends on whether it knew the
-			// pair, so only the pair's guess is given back.
+			// Redis has executed the charge. What it charged beside the pair depends on whether it
+			// knew the pair, so only the pair's guess is given back.
 			p.receipt.Held = 1 << budget.Pair
 		}
 	}
@@ -336,7 +350,7 @@ func (s *Store) Settle(ctx context.Context, b budget.Bill, r budget.Receipt, how
 	}
 }
 
-// Look implements [throttle.Store]. While Redis does not answer it reports the fallback.
+// Look implements [throttle.Store]. While Redis is lost it reports the fallback.
 func (s *Store) Look(ctx context.Context, b budget.Bill) (budget.View, error) {
 	if s.health.usable() {
 		if reply, err := s.ask(ctx, s.lookCall(&b), nil); err == nil && len(reply) >= 3 {
@@ -352,26 +366,27 @@ func (s *Store) Look(ctx context.Context, b budget.Bill) (budget.View, error) {
 	return s.local.Look(ctx, b)
 }
 
-// Clear implements [throttle.Store]. An error says that the budget is clear in this process only.
+// Clear implements [throttle.Store]. An error means that the budget is clear in this process only.
 func (s *Store) Clear(ctx context.Context, k budget.Key, b budget.Kind) error {
 	if int(b) >= numBudgets {
-		return fmt.Errorf("redisstore: no such budget: %d", b)
+		return fmt.Errorf("redisstore: unknown budget %d", b)
 	}
 	return errors.Join(s.local.Clear(ctx, k, b), s.everywhere(ctx, s.clearCall(opClear, &k, b)))
 }
 
-// Forget implements [throttle.Store]. An error says that the pair is forgotten in this process only.
+// Forget implements [throttle.Store]. An error means that the pair is forgotten in this process
+// only.
 func (s *Store) Forget(ctx context.Context, pair budget.Key) error {
 	return errors.Join(s.local.Forget(ctx, pair), s.everywhere(ctx, s.clearCall(opForget, &pair, budget.Pair)))
 }
 
 func (s *Store) everywhere(ctx context.Context, c *call) error {
 	if !s.health.usable() {
-		return errors.New("redisstore: done in this process only, Redis does not answer; repeat it when it does")
+		return errors.New("redisstore: done in this process only, because Redis does not answer; repeat it when it does")
 	}
-	s.flush() // what was settled before must not undo it
+	s.flush() // otherwise earlier settlements would undo it
 	if _, err := s.ask(ctx, c, nil); err != nil {
-		return fmt.Errorf("redisstore: done in this process only, repeat it: %w", err)
+		return fmt.Errorf("redisstore: done in this process only; repeat it: %w", err)
 	}
 	return nil
 }

@@ -21,7 +21,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/throttle/redisstore"
 )
 
-// notices collects what an operator is told.
+// notices collects the notices to an operator.
 type notices struct {
 	mu  sync.Mutex
 	all []attempt.Notice
@@ -43,7 +43,8 @@ func (n *notices) count() int {
 	return len(n.all)
 }
 
-// newStore returns a store whose patience suits a machine under load; what tests the timeout sets its own.
+// newStore returns a store with a timeout for a machine under load; tests of the timeout set their
+// own.
 func newStore(t testing.TB, cfg redisstore.Config) *redisstore.Store {
 	t.Helper()
 	if cfg.Fallback == nil {
@@ -61,24 +62,24 @@ func newStore(t testing.TB, cfg redisstore.Config) *redisstore.Store {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() })
-	s.Warm() // a probe that carries a moment of a test's clock must not come after the moment has passed
+	s.Warm() // the probe must run before the test's clock advances
 	return s
 }
 
-// wall is a server's clock that a test moves.
+// wall returns a server's clock that a test advances.
 func wall(elapsed *atomic.Int64) func() time.Time {
 	return func() time.Time { return time.Unix(0, 0).Add(2*budget.MaxSpan + time.Duration(elapsed.Load())) }
 }
 
-// bill is a guess of which only the pair costs.
+// bill returns a bill that charges only the pair.
 func bill(pair byte, burst int) budget.Bill {
 	b := budget.Bill{KnownPair: budget.Limit{Burst: 100, Every: 30 * time.Second}, Remember: 30 * 24 * time.Hour, Lease: time.Minute}
 	b.Charges[budget.Pair] = budget.Charge{Key: budgettest.Key(fmt.Sprint("pair", pair)), Limit: budget.Limit{Burst: burst, Every: time.Minute}}
 	return b
 }
 
-// TestAgreesWithMemory holds the script to the arithmetic of the memory store: the same guesses on the same
-// clock have the same answers, whatever they are.
+// TestAgreesWithMemory compares the script with the memory store: the same guesses on the same
+// clock have the same answers.
 func TestAgreesWithMemory(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
@@ -182,8 +183,8 @@ func TestAgreesWithMemory(t *testing.T) {
 	}
 }
 
-// TestKeysExpireAndNameNobody: keys are hashes, and each expires.
-func TestKeysExpireAndNameNobody(t *testing.T) {
+// TestKeysExpireAndHoldNoNames: keys are hashes, and each expires.
+func TestKeysExpireAndHoldNoNames(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
 	c := srv.Client(t)
@@ -213,7 +214,8 @@ func TestKeysExpireAndNameNobody(t *testing.T) {
 	}
 }
 
-// TestServerClockJumps: an hour back must neither empty a budget for the hour nor fill it.
+// TestServerClockJumps: a clock that goes back an hour neither empties a budget for an hour nor
+// fills it.
 func TestServerClockJumps(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
@@ -261,7 +263,7 @@ func TestServerClockJumps(t *testing.T) {
 	if v := guess(); v != throttle.Granted {
 		t.Errorf("verdict %d a minute later: the clock must go on after it went back", v)
 	}
-	// Forth again: the same as an hour that nobody guessed in. It fills a budget and no more.
+	// A jump ahead equals an hour without guesses: it fills the budget and no more.
 	pass(2 * time.Hour)
 	if left() != 5 {
 		t.Errorf("%d left after an hour forth; want 5", left())
@@ -274,8 +276,8 @@ func TestServerClockJumps(t *testing.T) {
 	}
 }
 
-// TestForeignValues: what others wrote under our keys is neither obeyed nor destroyed, and no user sees an
-// error.
+// TestForeignValues: foreign values under our keys neither take effect nor are destroyed, and no
+// user sees an error.
 func TestForeignValues(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
@@ -325,7 +327,7 @@ func TestForeignValues(t *testing.T) {
 			}
 			s.Flush()
 			if err := s.Clear(ctx, b.Charges[budget.Pair].Key, budget.Pair); err == nil {
-				t.Errorf("%s: Clear says that it cleared a foreign value", tc.name)
+				t.Errorf("%s: Clear reports that it cleared a foreign value", tc.name)
 			}
 			if got := tc.read(key); got != before || before == "" && tc.name != "empty" {
 				t.Errorf("%s: %q became %q", tc.name, before, got)
@@ -340,7 +342,7 @@ func TestForeignValues(t *testing.T) {
 	}
 }
 
-// TestScriptFlush: the script comes back by itself when the server forgets it.
+// TestScriptFlush: the store loads the script again after the server has lost it.
 func TestScriptFlush(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
@@ -373,17 +375,17 @@ func TestScriptFlush(t *testing.T) {
 	}
 }
 
-// TestFaults: every fault of a Config at once.
-func TestFaults(t *testing.T) {
+// TestBadConfig: New returns all errors of a Config at once.
+func TestBadConfig(t *testing.T) {
 	t.Parallel()
 	_, err := redisstore.New(redisstore.Config{Prefix: "{a}", Timeout: time.Minute, ProbeEvery: -1})
 	if err == nil {
-		t.Fatal("no fault")
+		t.Fatal("no error")
 	}
 	if n := len(err.(interface{ Unwrap() []error }).Unwrap()); n != 4 {
-		t.Errorf("%d faults in %v", n, err)
+		t.Errorf("%d errors in %v", n, err)
 	}
 	if redisstore.DefaultTimeout != 500*time.Millisecond || redisstore.DefaultPrefix != "otelauth" || redisstore.DefaultProbeEvery != time.Second {
-		t.Error("a default is not what its doc comment says")
+		t.Error("a default differs from its doc comment")
 	}
 }

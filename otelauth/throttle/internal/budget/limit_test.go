@@ -10,10 +10,10 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
 )
 
-// ledger is the slow truth that the GCRA must agree with: a bucket of guesses that fills drop by drop.
+// ledger is a slow reference for the GCRA: a bucket of guesses that fills continuously.
 type ledger struct {
 	l    budget.Limit
-	time time.Duration // of spent guesses that has not come back
+	time time.Duration // spent guesses that have not come back yet
 	last time.Duration
 }
 
@@ -26,7 +26,8 @@ func (b *ledger) at(now time.Duration) {
 
 func (b *ledger) left() int { return int((b.l.Span() - b.time) / b.l.Every) }
 
-// Every state that a small budget can have at every millisecond, against the slow truth.
+// TestLimitAgreesWithALedger compares every state of a small budget at every millisecond with the
+// reference.
 func TestLimitAgreesWithALedger(t *testing.T) {
 	t.Parallel()
 	for burst := 1; burst <= 4; burst++ {
@@ -68,7 +69,7 @@ func TestLimitNeverWaitsLongerThanItsSpan(t *testing.T) {
 	t.Parallel()
 	l := budget.Limit{Burst: 10, Every: time.Minute}
 	now := time.Hour
-	// A clock that went back left a moment far ahead.
+	// A clock that went back left a TAT far ahead.
 	far := now + 100*time.Hour
 	if got := l.Wait(far, now); got != time.Minute {
 		t.Errorf("Wait = %v, want 1m: an empty budget is no emptier than empty", got)
@@ -87,7 +88,7 @@ func TestLimitNeverWaitsLongerThanItsSpan(t *testing.T) {
 	}
 }
 
-// What must hold of every limit, state and moment.
+// FuzzLimit checks invariants of every limit, state and moment.
 func FuzzLimit(f *testing.F) {
 	f.Add(10, int64(time.Minute), int64(0), int64(time.Hour), 3)
 	f.Add(1, int64(time.Millisecond), int64(-5), int64(0), 1)
@@ -140,11 +141,11 @@ func TestHolds(t *testing.T) {
 		t.Fatalf("two on their way: %+v", h)
 	}
 	now += lease
-	h.Advance(l, lease, now) // the first's lease has ended
+	h.Advance(l, lease, now) // the lease of the first has ended
 	if h.Open() != 1 || h.Left(l, now) != 2 || h.Free(l, now) != 1 {
 		t.Fatalf("one charged by its lease: %+v", h)
 	}
-	h.Settle(l, now, first, true) // charged already
+	h.Settle(l, now, first, true) // already charged
 	if h.Open() != 1 || h.Left(l, now) != 2 {
 		t.Fatalf("charged twice: %+v", h)
 	}

@@ -1,16 +1,8 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package throttletest is the conformance suite for stores of guess budgets: every [throttle.Store] passes [Run], and then
-// [throttle.Budgets] may rest on it. It refuses to look inside a store: it knows the seam alone.
-//
-//	func TestStore(t *testing.T) {
-//		budgettest.Run(t, func(t *testing.T) budgettest.Harness {
-//			clock := otelauthtest.NewClock(time.Time{})
-//			store := newStore(t, clock.Now)
-//			return budgettest.Harness{Store: store, Advance: func(d time.Duration) { clock.Advance(d) }}
-//		})
-//	}
+// Package budgettest is the conformance suite for stores of guess budgets: every [budget.Store]
+// passes [Run]. It uses only the interface.
 package budgettest
 
 import (
@@ -25,15 +17,16 @@ import (
 type Harness struct {
 	// Store is empty.
 	Store budget.Store
-	// Peer returns another handle on the same budgets, as another process has one. nil: nobody shares this store.
+	// Peer returns another handle on the same budgets, as another process would have. nil: the
+	// store cannot be shared.
 	Peer func(t *testing.T) budget.Store
-	// Advance lets time pass for the store and its peers.
+	// Advance advances the time of the store and its peers.
 	Advance func(time.Duration)
-	// JumpWall moves the wall clock while no time passes. nil: the store reads no wall clock.
+	// JumpWall changes the wall clock while no time passes. nil: the store reads no wall clock.
 	JumpWall func(time.Duration)
 }
 
-// Run runs the suite. open makes a store for each test in it; tests run at the same time.
+// Run runs the suite. open creates an empty store for each test; the tests run in parallel.
 func Run(t *testing.T, open func(t *testing.T) Harness) {
 	t.Helper()
 	for _, c := range []struct {
@@ -68,14 +61,16 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 	}
 }
 
-// Key returns the key of a budget with this name, spread like the keyed hashes that stores get.
+// Key returns the key of the budget with this name, distributed like the keyed hashes that stores
+// receive.
 func Key(name string) budget.Key {
 	sum := sha256.Sum256([]byte(name))
 	return budget.Key(sum[:len(budget.Key{})])
 }
 
-// Bill returns the bill of one guess at an account from a network of a site: a new pair has 5 guesses, a known one 8, an
-// account 10, a network 12, a site 20, one more a minute each, and a site 2; a pair is known for a day; the lease is a minute.
+// Bill returns the bill of one guess at an account from a network of a site. A new pair has 5
+// guesses, a known pair 8, an account 10, a network 12, a site 20. One more comes back each
+// minute, two in a site. A pair is known for a day; the lease is a minute.
 func Bill(account, network, site string) budget.Bill {
 	b := budget.Bill{
 		KnownPair: budget.Limit{Burst: 8, Every: time.Minute}, Remember: 24 * time.Hour, Lease: time.Minute,

@@ -17,9 +17,10 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
 )
 
-// Storm lets workers try distinct wrong passwords of one account from one network at the same time, guesses in all, each until it is
-// granted or refused. It returns how many were granted, so reached the hash. name makes these passwords distinct from those of
-// another Storm, in another process for instance.
+// Storm tries distinct wrong passwords of one account from one network in parallel workers,
+// guesses in all, each until it is granted or refused. It returns the number of granted guesses,
+// which are those that reach the hash. name makes these passwords distinct from those of other
+// Storms.
 func Storm(ctx context.Context, th throttle.Throttle, name string, guesses, workers int) (hashed int, err error) {
 	next := make(chan int)
 	var reached atomic.Int64
@@ -68,16 +69,16 @@ func insist(ctx context.Context, th throttle.Throttle, g throttle.Guess) (grante
 	}
 }
 
-// StormBudgets are budgets of 5 guesses that do not come back while a test runs.
-func StormBudgets() throttle.Limits {
+// StormLimits returns limits of 5 guesses that do not come back while a test runs.
+func StormLimits() throttle.Limits {
 	five := throttle.Limit{Burst: 5, Every: time.Hour}
 	return throttle.Limits{NewPair: five, KnownPair: five, Account: five, Network: five, Site: five}
 }
 
-// StormKey is the Config.Key with which processes of one Storm share their budgets.
+// StormKey returns the Config.Key that the processes of one Storm share.
 func StormKey() []byte { return []byte("the key of all the storm's processes") }
 
-// storm runs four Guesses, as four processes have them, on one store.
+// storm runs four Budgets on one store, as four processes would.
 func storm(t *testing.T, h Harness) {
 	t.Helper()
 	const processes, guesses, workers = 4, 100, 64
@@ -89,7 +90,7 @@ func storm(t *testing.T, h Harness) {
 		if i > 0 && h.Peer != nil {
 			s = h.Peer(t)
 		}
-		th, err := throttle.New(throttle.Config{Store: s, Key: StormKey(), Limits: StormBudgets()})
+		th, err := throttle.New(throttle.Config{Store: s, Key: StormKey(), Limits: StormLimits()})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -110,7 +111,7 @@ func storm(t *testing.T, h Harness) {
 	}
 }
 
-// concurrent settles in all ways at once, and only the wrong guesses are missing in the end.
+// concurrent settles guesses in all ways at once. In the end only the wrong ones are charged.
 func concurrent(t *testing.T, h Harness) {
 	t.Helper()
 	big := budget.Limit{Burst: 2000, Every: time.Hour}
@@ -149,7 +150,7 @@ func concurrent(t *testing.T, h Harness) {
 	}
 	wg.Wait()
 	want := big.Burst - int(wrong.Load())
-	// A store elsewhere may settle after Settle has returned.
+	// A remote store may settle after Settle has returned.
 	for deadline := time.Now().Add(10 * time.Second); ; {
 		v := look(t, h.Store, bill(0))
 		if got := v.Budgets[budget.Account]; got.Held == 0 && got.Left == want {

@@ -11,7 +11,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
 )
 
-// slack is how far a store may be from the exact time: it may count in milliseconds, and time passes in a real one.
+// slack is the permitted deviation from the exact time: a store may count in milliseconds, and a
+// real clock advances during a test.
 const slack = 2 * time.Second
 
 func spend(t *testing.T, s budget.Store, b budget.Bill, want budget.Verdict) budget.Answer {
@@ -21,7 +22,7 @@ func spend(t *testing.T, s budget.Store, b budget.Bill, want budget.Verdict) bud
 		t.Fatalf("Spend: %v", err)
 	}
 	if a.Verdict != want {
-		t.Fatalf("Spend says %d (%v, retry after %v), want %d", a.Verdict, a.Budget, a.RetryAfter, want)
+		t.Fatalf("Spend returned %d (%v, retry after %v), want %d", a.Verdict, a.Budget, a.RetryAfter, want)
 	}
 	return a
 }
@@ -43,7 +44,8 @@ func look(t *testing.T, s budget.Store, b budget.Bill) budget.View {
 	return v
 }
 
-// left asserts what the budgets of a bill have left, in the order pair, account, network, site.
+// left asserts the guesses left in the budgets of a bill, in the order pair, account, network,
+// site.
 func left(t *testing.T, s budget.Store, b budget.Bill, want ...int) {
 	t.Helper()
 	v := look(t, s, b)
@@ -130,7 +132,7 @@ func heldIsNotEmpty(t *testing.T, h Harness) {
 		}
 		spend(t, h.Store, b, want)
 	}
-	// The account is not the pair: two others hold the rest of it.
+	// The account is not the pair: two guesses from elsewhere hold the rest of it.
 	other := Bill("alice", "2", "s")
 	for range 5 {
 		spend(t, h.Store, other, budget.Granted)
@@ -148,7 +150,7 @@ func refunds(t *testing.T, h Harness) {
 	left(t, h.Store, b, 2, 7, 9, 17)
 	try(t, h.Store, b, budget.Right, 1)
 	left(t, h.Store, b, 8, 7, 9, 17)
-	// A price is given back once, and never more than the budget holds.
+	// A price is given back once, and never beyond a full budget.
 	fresh := Bill("bob", "2", "t")
 	try(t, h.Store, fresh, budget.Unjudged, 3)
 	left(t, h.Store, fresh, 5, 10, 12, 20)
@@ -173,7 +175,7 @@ func knownPair(t *testing.T, h Harness) {
 	t.Helper()
 	home := Bill("alice", "home", "s")
 	try(t, h.Store, home, budget.Right, 1)
-	// A botnet empties the account, a bad neighbour the network and the site.
+	// A botnet empties the account; an attacker in the same network empties network and site.
 	for i := range 2 {
 		try(t, h.Store, Bill("alice", fmt.Sprint(i), "far"), budget.Wrong, 5)
 	}
@@ -206,24 +208,24 @@ func knownForSoLong(t *testing.T, h Harness) {
 	try(t, h.Store, b, budget.Right, 1)
 	h.Advance(23 * time.Hour)
 	if !look(t, h.Store, b).Known {
-		t.Error("a second success was not remembered anew")
+		t.Error("a second success did not renew the pair")
 	}
 	h.Advance(time.Hour + 2*time.Minute)
 	if look(t, h.Store, b).Known {
-		t.Error("known for ever")
+		t.Error("still known after Remember")
 	}
 	if a := spend(t, h.Store, b, budget.Granted); a.Known || a.PairLeft != 4 {
 		t.Errorf("known %v, %d left; want a new pair", a.Known, a.PairLeft)
 	}
 	left(t, h.Store, b, 5, 10, 12, 20)
 	if v := look(t, h.Store, b); v.Budgets[budget.Account].Held != 1 {
-		t.Errorf("a pair that is not known any longer costs its account nothing: %+v", v)
+		t.Errorf("a pair that is no longer known is not charged to its account: %+v", v)
 	}
-	// A success without a price makes known too.
+	// A success without a receipt also makes a pair known.
 	bob := Bill("bob", "1", "s")
 	h.Store.Settle(t.Context(), bob, budget.Receipt{}, budget.Right)
 	if !look(t, h.Store, bob).Known {
-		t.Error("a Right with the zero Receipt makes nobody known")
+		t.Error("a Right with the zero Receipt did not make the pair known")
 	}
 }
 
@@ -236,7 +238,8 @@ func clearsItsPair(t *testing.T, h Harness) {
 	left(t, h.Store, b, 1, 6, 8, 16)
 	try(t, h.Store, b, budget.Right, 1)
 	left(t, h.Store, b, 8, 6, 8, 16)
-	// Of a pair that was known already, wrong guesses stay: whoever shares the owner's network would get a fresh budget each time.
+	// Wrong guesses of a pair that was already known remain charged. Otherwise an attacker in the
+	// owner's network would get a fresh budget with each of the owner's logins.
 	try(t, h.Store, b, budget.Wrong, 3)
 	try(t, h.Store, b, budget.Right, 1)
 	left(t, h.Store, b, 5, 6, 8, 16)
@@ -310,10 +313,10 @@ func leases(t *testing.T, h Harness) {
 	h.Advance(b.Lease - slack)
 	spend(t, h.Store, b, budget.Held)
 	h.Advance(b.Lease + 2*slack)
-	// Their process has died: they block nobody any longer, and were not free.
+	// Their process has died: they no longer block the budget, and they were charged.
 	spend(t, h.Store, b, budget.Refused)
 	left(t, h.Store, b, 0, 5, 7, 15)
-	// One of them had only been slow: it is not charged again.
+	// One of them was only slow: it is not charged again.
 	h.Store.Settle(t.Context(), b, receipts[0], budget.Wrong)
 	left(t, h.Store, b, 0, 5, 7, 15)
 	h.Advance(time.Hour)
@@ -368,11 +371,11 @@ func clears(t *testing.T, h Harness) {
 	if v := look(t, h.Store, b); v.Known || v.Budgets[budget.Pair].Left != 5 {
 		t.Errorf("forgotten: %+v, want a full budget of a new pair", v)
 	}
-	// What nobody ever spent can be cleared too.
-	if err := h.Store.Clear(t.Context(), Key("nobody"), budget.Account); err != nil {
+	// An unused budget can be cleared too.
+	if err := h.Store.Clear(t.Context(), Key("unused"), budget.Account); err != nil {
 		t.Error(err)
 	}
-	if err := h.Store.Forget(t.Context(), Key("nobody")); err != nil {
+	if err := h.Store.Forget(t.Context(), Key("unused")); err != nil {
 		t.Error(err)
 	}
 }
@@ -403,7 +406,7 @@ func jumps(t *testing.T, h Harness) {
 		about(t, fmt.Sprintf("RetryAfter after a jump of %v", d), spend(t, h.Store, b, budget.Refused).RetryAfter, time.Minute)
 		left(t, h.Store, b, 0, 5, 7, 15)
 		if !look(t, h.Store, known).Known {
-			t.Errorf("a jump of %v made the owner a stranger", d)
+			t.Errorf("a jump of %v made a known pair unknown", d)
 		}
 	}
 }
