@@ -12,6 +12,7 @@ import (
 
 	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/semconv"
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
 
@@ -42,7 +43,7 @@ func TestEndpoint(t *testing.T) {
 	if w := s.do(r); w.Code != http.StatusUnauthorized {
 		t.Errorf("not public: %d", w.Code)
 	}
-	event := s.eventsNamed(attempt.EventAttempt)[0]
+	event := s.eventsNamed(semconv.EventAttempt)[0]
 	equal(t, "route", event.Attribute("http.route"), "/all/{rest...}")
 	equal(t, "request id", event.Attributes().Map()["http.request.header.x-request-id"], any([]string{"id-7"}))
 
@@ -53,10 +54,10 @@ func TestEndpoint(t *testing.T) {
 		if w.Code != http.StatusBadRequest || p.Detail != "Odd." || w.Header().Get("WWW-Authenticate") != "" {
 			t.Errorf("%q: %d %+v", name, w.Code, p)
 		}
-		e := s.eventsNamed(attempt.EventAttempt)[1+i]
-		equal(t, "outcome", e.Attribute(attempt.KeyOutcome), "malformed")
+		e := s.eventsNamed(semconv.EventAttempt)[1+i]
+		equal(t, "outcome", e.Attribute(semconv.KeyOutcome), "malformed")
 		equal(t, "error.type", e.Attribute("error.type"), "malformed_request")
-		equal(t, "reason", e.Attribute(attempt.KeyReason), "raw_path")
+		equal(t, "reason", e.Attribute(semconv.KeyReason), "raw_path")
 		equal(t, "user", e.Attribute("user.name"), "")
 	}
 
@@ -147,8 +148,8 @@ func TestAnsweredElsewhere(t *testing.T) {
 		{"/here", "alice", int64(200), nil},
 	} {
 		s.do(request(t, "GET", tt.path, tt.name, "wonderland"))
-		m := s.eventsNamed(attempt.EventAttempt)[i].Attributes().Map()
+		m := s.eventsNamed(semconv.EventAttempt)[i].Attributes().Map()
 		equal(t, tt.path+": status", m["http.response.status_code"], tt.status)
-		equal(t, tt.path+": elsewhere", m[attempt.KeyResponseElsewhere], tt.elsewhere)
+		equal(t, tt.path+": elsewhere", m[semconv.KeyResponseElsewhere], tt.elsewhere)
 	}
 }

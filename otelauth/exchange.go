@@ -50,7 +50,7 @@ func (c *core) serve(w http.ResponseWriter, r *http.Request, next http.Handler) 
 		d.write(w, r, c)
 		return
 	}
-	x.ctx.user, x.ctx.account, x.ctx.isPrevious = userOf(account), account, x.res.FormerCredential
+	x.ctx.user, x.ctx.account, x.ctx.isPrevious = userOf(account), account, x.res.PreviousCredential
 	x.pattern = a.endpoint.Pattern
 	x.pass(w, r, next)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/audit"
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
+	"github.com/otelauth/otelauth-go/otelauth/semconv"
 )
 
 // TestFloodIsFolded checks that a flood leaves few events, exact metrics that agree with them, and
@@ -50,11 +51,11 @@ func TestFloodIsFolded(t *testing.T) {
 	for _, e := range rec.Events() {
 		outcome := e.Attribute("auth.outcome")
 		switch e.Name() {
-		case attempt.EventAttempt:
+		case semconv.EventAttempt:
 			recorded[outcome]++
-		case attempt.EventSuppressed:
-			folded[outcome] += e.Attributes().Get(attempt.KeySuppressedCount).AsInt64()
-			samples := e.Attributes().Get(attempt.KeySuppressedTraces).AsStringSlice()
+		case semconv.EventEventsSuppressed:
+			folded[outcome] += e.Attributes().Get(semconv.KeyEventsSuppressedCount).AsInt64()
+			samples := e.Attributes().Get(semconv.KeyEventsSuppressedTraceIDs).AsStringSlice()
 			if len(samples) != audit.MaxTraces {
 				t.Errorf("%d sample traces", len(samples))
 			}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/semconv"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
 )
 
@@ -203,7 +204,7 @@ func TestPublicResponses(t *testing.T) {
 			t.Errorf("%s: auth.public.responses = %v", path, n)
 		}
 		events := 0
-		for _, e := range s.eventsNamed(attempt.EventPublicResponse) {
+		for _, e := range s.eventsNamed(semconv.EventPublicResponse) {
 			if e.Attribute("http.route") == path {
 				events++
 				if e.Attribute("http.response.status_code") != map[int64]string{401: "401", 403: "403"}[status] || e.Attribute("client.address") != "127.0.0.1" {

@@ -18,6 +18,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
+	"github.com/otelauth/otelauth-go/otelauth/semconv"
 	"github.com/otelauth/otelauth-go/spans"
 )
 
@@ -274,7 +275,7 @@ func (s *signal) check(t *testing.T, env *service, tr otelauthtest.Trace, start 
 	case attempt.Error:
 		wantSeverity = log.SeverityError
 	}
-	if e.Name() != attempt.EventAttempt || e.Severity() != wantSeverity || e.SpanID() != server.SpanContext.SpanID() {
+	if e.Name() != semconv.EventAttempt || e.Severity() != wantSeverity || e.SpanID() != server.SpanContext.SpanID() {
 		t.Errorf("event %q, severity %v", e.Name(), e.Severity())
 	}
 	if at := e.Timestamp(); at.Before(start) || at.After(server.EndTime) {
@@ -289,7 +290,7 @@ func pick(t *testing.T, tr otelauthtest.Trace, hashed bool) (server, auth, verif
 		switch {
 		case s.SpanKind == trace.SpanKindServer:
 			server = s
-		case s.Name == spans.VerifyPasswordName:
+		case s.Name == semconv.SpanVerifyPassword:
 			verify = s
 		default:
 			auth = s

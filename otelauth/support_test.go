@@ -26,6 +26,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/credential"
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
+	"github.com/otelauth/otelauth-go/otelauth/semconv"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
@@ -309,7 +310,7 @@ func tlsServer(t testing.TB, h http.Handler) *httptest.Server {
 }
 
 // recorded returns how many attempts have ended, each with an event.
-func (s *service) recorded() int { return len(s.eventsNamed(attempt.EventAttempt)) }
+func (s *service) recorded() int { return len(s.eventsNamed(semconv.EventAttempt)) }
 
 // panicking is a store that panics with the name.
 type panicking struct{ *verify.Static }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/semconv"
 )
 
 const (
@@ -74,7 +75,7 @@ func TestTraceparent(t *testing.T) {
 				s.do(r)
 
 				spans := exported.GetSpans()
-				attempts := s.eventsNamed(attempt.EventAttempt)
+				attempts := s.eventsNamed(semconv.EventAttempt)
 				if len(attempts) != 1 {
 					t.Fatalf("%d events", len(attempts))
 				}
@@ -185,7 +186,7 @@ func TestForwardedByTrusted(t *testing.T) {
 			t.Errorf("span %q: client %q", span.Name, span.Attribute("client.address"))
 		}
 	}
-	e := s.eventsNamed(attempt.EventAttempt)[0]
+	e := s.eventsNamed(semconv.EventAttempt)[0]
 	if e.Attribute("client.address") != "192.0.2.7" || e.Attribute("network.peer.address") != "10.0.0.1" || e.Attributes().Has("client.port") {
 		t.Errorf("event %v", e.Attributes())
 	}
@@ -202,7 +203,7 @@ func TestForgedText(t *testing.T) {
 	r.Header["User-Agent"] = []string{"a\nlevel=INFO forged\x1b[2J\u202e" + string(make([]byte, 4096))}
 	r.URL.Path = "/orders\n\xff"
 	s.do(r)
-	e := s.eventsNamed(attempt.EventAttempt)[0]
+	e := s.eventsNamed(semconv.EventAttempt)[0]
 	if ua := e.Attribute("user_agent.original"); len(ua) > attempt.MaxUserAgentBytes || strings.ContainsAny(ua, "\n\x1b\x00\u202e") {
 		t.Errorf("user agent %q", ua)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
+	"github.com/otelauth/otelauth-go/otelauth/semconv"
 )
 
 // With HashedNames no signal has a name, but the handler does.
@@ -145,7 +146,7 @@ func TestRequireGroup(t *testing.T) {
 	if w := s.do(request(t, "GET", "/ops", "", "")); w.Code != 401 {
 		t.Errorf("no credentials: %d", w.Code)
 	}
-	if w := s.do(request(t, "GET", "/public", "", "")); w.Code != 403 || len(s.eventsNamed(attempt.EventPublicResponse)) != 1 {
+	if w := s.do(request(t, "GET", "/public", "", "")); w.Code != 403 || len(s.eventsNamed(semconv.EventPublicResponse)) != 1 {
 		t.Errorf("no credentials at a public endpoint: %d", w.Code)
 	}
 	// With wrong credentials the caller is anonymous there, not a denied user.

@@ -9,7 +9,7 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	authconv "github.com/otelauth/otelauth-go/otelauth/semconv"
 )
 
 // story is one attempt as its event records it.
@@ -30,7 +30,7 @@ type exported struct {
 	spans, points, event []byte
 }
 
-func isAttempt(r *sdklog.Record) bool { return r.EventName() == attempt.EventAttempt }
+func isAttempt(r *sdklog.Record) bool { return r.EventName() == authconv.EventAttempt }
 
 func storyOf(r *sdklog.Record) story {
 	attrs := make(map[attribute.Key]string, r.AttributesLen())
@@ -41,9 +41,9 @@ func storyOf(r *sdklog.Record) story {
 	s := story{
 		attempt: attrs[semconv.HTTPRequestMethodKey] + " " + attrs[semconv.URLPathKey],
 		status:  attrs[semconv.HTTPResponseStatusCodeKey],
-		outcome: attrs[attempt.KeyOutcome],
+		outcome: attrs[authconv.KeyOutcome],
 		user:    attrs[semconv.UserNameKey],
-		cache:   attrs[attempt.KeyCacheResult],
+		cache:   attrs[authconv.KeyCacheResult],
 		trace:   r.TraceID(),
 		agent:   attrs[semconv.UserAgentOriginalKey],
 	}

@@ -12,11 +12,11 @@ import (
 	"strings"
 
 	"go.opentelemetry.io/otel/attribute"
-	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/credential"
+	"github.com/otelauth/otelauth-go/otelauth/semconv"
 )
 
 // ErrUserInfo is the error, by errors.Is, of a request to one of [Config.Origins] whose URL has
@@ -97,7 +97,7 @@ func (a *authenticator) RoundTrip(req *http.Request) (*http.Response, error) {
 		discard(resp)
 		resp, err = a.send(req, body, field)
 		if span := a.clientSpan(ctx); span != nil {
-			span.SetAttributes(semconv.HTTPRequestResendCount(1))
+			span.SetAttributes(attribute.Int(semconv.KeyHTTPRequestResendCount, 1))
 		}
 		if err != nil || resp.StatusCode != http.StatusUnauthorized {
 			return resp, err
@@ -105,8 +105,8 @@ func (a *authenticator) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	if span := a.clientSpan(ctx); span != nil {
 		span.SetAttributes(
-			attribute.String(attempt.KeyScheme, attempt.SchemeBasic.String()),
-			attribute.String(attempt.KeyOutcome, attempt.Failure.String()),
+			attribute.String(semconv.KeyScheme, attempt.SchemeBasic.String()),
+			attribute.String(semconv.KeyOutcome, attempt.Failure.String()),
 		)
 	}
 	return resp, nil

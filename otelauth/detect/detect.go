@@ -22,6 +22,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	authconv "github.com/otelauth/otelauth-go/otelauth/semconv"
 )
 
 // ScopeName is the name of the instrumentation scope of the events, metrics and spans.
@@ -234,13 +235,13 @@ type reporter struct {
 
 func newReporter(cfg *Config) (t reporter, err error) {
 	t.on = cfg.OnDetection
-	t.logger = cfg.LoggerProvider.Logger(ScopeName, log.WithSchemaURL(semconv.SchemaURL))
-	meter := cfg.MeterProvider.Meter(ScopeName, metric.WithSchemaURL(semconv.SchemaURL))
+	t.logger = cfg.LoggerProvider.Logger(ScopeName, log.WithSchemaURL(authconv.SchemaURL), log.WithInstrumentationVersion(authconv.Version()))
+	meter := cfg.MeterProvider.Meter(ScopeName, metric.WithSchemaURL(authconv.SchemaURL), metric.WithInstrumentationVersion(authconv.Version()))
 	var errs [2]error
-	t.detections, errs[0] = meter.Int64Counter(MetricDetections, metric.WithUnit("{detection}"),
-		metric.WithDescription("Episodes of attack patterns found across attempts."))
-	t.dropped, errs[1] = meter.Int64Counter(MetricDropped, metric.WithUnit("{attempt}"),
-		metric.WithDescription("Attempts that detection did not see because its queue was full."))
+	t.detections, errs[0] = meter.Int64Counter(MetricDetections, metric.WithUnit(authconv.Unit(MetricDetections)),
+		metric.WithDescription(authconv.Description(MetricDetections)))
+	t.dropped, errs[1] = meter.Int64Counter(MetricDropped, metric.WithUnit(authconv.Unit(MetricDropped)),
+		metric.WithDescription(authconv.Description(MetricDropped)))
 	for id := range rules {
 		t.byRule[id] = []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(semconv.SecurityRuleName(rules[id].Name)))}
 	}

@@ -15,30 +15,31 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	authconv "github.com/otelauth/otelauth-go/otelauth/semconv"
 )
 
 // The event, its attributes beside those of the semantic conventions, and the metrics.
 const (
-	EventName = attempt.Prefix + "detection"
+	EventName = authconv.EventDetection
 
-	KeyPhase        = EventName + ".phase"         // start, update, end
-	KeyEpisode      = EventName + ".episode"       // 16 hex digits
-	KeySeverity     = EventName + ".severity"      // low, medium, high
-	KeyTechnique    = EventName + ".technique"     // MITRE ATT&CK
-	KeyAttempts     = EventName + ".attempts"      // that are evidence
-	KeyAccounts     = EventName + ".accounts"      // at most 8; user.hash if not an account
-	KeyAccountCount = EventName + ".account_count" // estimated from below
-	KeyNetworks     = EventName + ".networks"      // at most 8
-	KeyNetworkCount = EventName + ".network_count" // estimated from below
-	KeyFirst        = EventName + ".first_time"    // RFC 3339
-	KeyLast         = EventName + ".last_time"     // RFC 3339
-	KeyTraces       = EventName + ".trace_ids"     // at most 4
-	KeyDistance     = EventName + ".distance_km"
-	KeySpeed        = EventName + ".speed_kmh"
-	KeyFolded       = EventName + ".folded" // true if it stands for further episodes
+	KeyPhase        = authconv.KeyDetectionPhase
+	KeyEpisode      = authconv.KeyDetectionEpisode
+	KeySeverity     = authconv.KeyDetectionSeverity
+	KeyTechnique    = authconv.KeyDetectionTechnique
+	KeyAttempts     = authconv.KeyDetectionAttempts
+	KeyAccounts     = authconv.KeyDetectionAccounts
+	KeyAccountCount = authconv.KeyDetectionAccountCount
+	KeyNetworks     = authconv.KeyDetectionNetworks
+	KeyNetworkCount = authconv.KeyDetectionNetworkCount
+	KeyFirst        = authconv.KeyDetectionFirstTime
+	KeyLast         = authconv.KeyDetectionLastTime
+	KeyTraces       = authconv.KeyDetectionTraceIDs
+	KeyDistance     = authconv.KeyDetectionDistanceKm
+	KeySpeed        = authconv.KeyDetectionSpeedKmh
+	KeyFolded       = authconv.KeyDetectionFolded
 
-	MetricDetections = attempt.Prefix + "detections"
-	MetricDropped    = EventName + ".dropped"
+	MetricDetections = authconv.MetricDetections
+	MetricDropped    = authconv.MetricDetectionDropped
 
 	// Category is security_rule.category of every rule.
 	Category = "authentication"

@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	authconv "github.com/otelauth/otelauth-go/otelauth/semconv"
 )
 
 // SpanName is the name of the span that a detection adds to the trace of its attempt.
@@ -55,7 +56,7 @@ type marker struct {
 func newMarker(cfg *Config) (m marker) {
 	m.now = cfg.Now
 	if _, off := cfg.TracerProvider.(noop.TracerProvider); !off {
-		m.tracer = cfg.TracerProvider.Tracer(ScopeName, trace.WithSchemaURL(semconv.SchemaURL))
+		m.tracer = cfg.TracerProvider.Tracer(ScopeName, trace.WithSchemaURL(authconv.SchemaURL), trace.WithInstrumentationVersion(authconv.Version()))
 	}
 	return m
 }

@@ -14,10 +14,10 @@ import (
 	"testing"
 
 	"github.com/otelauth/otelauth-go/otelauth"
-	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/clientip"
 	"github.com/otelauth/otelauth-go/otelauth/gateway"
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
+	"github.com/otelauth/otelauth-go/otelauth/semconv"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
 )
 
@@ -148,10 +148,10 @@ func TestForwardAuth(t *testing.T) {
 				equal(t, what+": method", e.Attribute("http.request.method"), tt.method)
 				equal(t, what+": client", e.Attribute("client.address"), "192.0.2.7")
 				equal(t, what+": peer", e.Attribute("network.peer.address"), "127.0.0.1")
-				equal(t, what+": reason", e.Attribute(attempt.KeyReason), tt.reason)
+				equal(t, what+": reason", e.Attribute(semconv.KeyReason), tt.reason)
 				m := e.Attributes().Map()
 				_, recorded := m["http.response.status_code"]
-				if elsewhere := m[attempt.KeyResponseElsewhere] == true; elsewhere != (tt.status == "200") || recorded == elsewhere {
+				if elsewhere := m[semconv.KeyResponseElsewhere] == true; elsewhere != (tt.status == "200") || recorded == elsewhere {
 					t.Errorf("%s: elsewhere %v, status recorded: %v", what, elsewhere, recorded)
 				}
 				if tt.status == "200" {
@@ -195,7 +195,7 @@ func TestForwardAuthBelief(t *testing.T) {
 			if len(events) != before+1 {
 				t.Fatalf("%v: %s: %d events", f, what, len(events)-before)
 			}
-			equal(t, f.String()+": "+what+": reason", events[before].Attribute(attempt.KeyReason), reason)
+			equal(t, f.String()+": "+what+": reason", events[before].Attribute(semconv.KeyReason), reason)
 			equal(t, f.String()+": "+what+": user", events[before].Attribute("user.name"), "")
 		}
 		for _, name := range names {

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/otelauth/otelauth-go/otelauth/gateway"
+	"github.com/otelauth/otelauth-go/otelauth/semconv"
 )
 
 // wireCase is one entry of the protocol corpus: bytes on a connection, and how many requests of
@@ -215,7 +216,7 @@ func TestProtocolHTTP1(t *testing.T) {
 		}
 		eventually(t, "what net/http answered itself is counted", func() bool {
 			total := int64(0)
-			for _, e := range s.named(gateway.EventUnparsed) {
+			for _, e := range s.named(semconv.EventGatewayUnparsed) {
 				total += e.Attributes().Get("auth.gateway.unparsed.count").AsInt64()
 			}
 			return total >= 40

@@ -23,6 +23,7 @@ import (
 	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth/gateway"
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
+	"github.com/otelauth/otelauth-go/otelauth/semconv"
 )
 
 // A stream arrives piece by piece, with or without the type of server-sent events.
@@ -406,8 +407,8 @@ func TestUpstreamFailures(t *testing.T) {
 			}
 			eventually(t, "event of the attempt", func() bool { return len(s.attempts()) == 1 })
 			equal(t, "its status", s.attempts()[0].Attribute("http.response.status_code"), fmt.Sprint(tc.status))
-			eventually(t, "event of the upstream", func() bool { return len(s.named(gateway.EventUpstream)) == 1 })
-			equal(t, "error.type", s.named(gateway.EventUpstream)[0].Attribute("error.type"), tc.kind)
+			eventually(t, "event of the upstream", func() bool { return len(s.named(semconv.EventGatewayUpstream)) == 1 })
+			equal(t, "error.type", s.named(semconv.EventGatewayUpstream)[0].Attribute("error.type"), tc.kind)
 			eventually(t, "client span", func() bool {
 				for _, span := range s.Spans() {
 					if span.Attribute("error.type") == tc.kind {
@@ -433,10 +434,10 @@ func TestUpstreamRecovers(t *testing.T) {
 	for range 3 {
 		s.get(t, "/x", "alice", "wonderland")
 	}
-	equal(t, "events while it is down", len(s.named(gateway.EventUpstream)), 1)
+	equal(t, "events while it is down", len(s.named(semconv.EventGatewayUpstream)), 1)
 	down.Store(false)
 	s.get(t, "/x", "alice", "wonderland")
-	equal(t, "events after", len(s.named(gateway.EventUpstream)), 2)
+	equal(t, "events after", len(s.named(semconv.EventGatewayUpstream)), 2)
 }
 
 // A denial is sent although net/http would first read a body that does not arrive.
@@ -468,7 +469,7 @@ func TestSlowAndLeavingClients(t *testing.T) {
 	}
 	// The head of a request has its own timeout, and a connection that exceeds it is counted.
 	s.raw(t, "GET / HTTP/1.1\r\nHost: h\r\nX-Slow")
-	eventually(t, "event of the unparsed connection", func() bool { return len(s.named(gateway.EventUnparsed)) > 0 })
+	eventually(t, "event of the unparsed connection", func() bool { return len(s.named(semconv.EventGatewayUnparsed)) > 0 })
 
 	conn := s.dial(t)
 	_, _ = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: h\r\n"+authorization("alice", "wonderland")+"Content-Length: 10\r\n\r\n1")
@@ -477,7 +478,7 @@ func TestSlowAndLeavingClients(t *testing.T) {
 	_ = conn.Close()
 	eventually(t, "the event", func() bool { return len(s.attempts()) > before })
 	eventually(t, "the upstream is released", func() bool { return ended.Load() == 3 })
-	if recorded := s.named(gateway.EventUpstream); len(recorded) > 0 {
+	if recorded := s.named(semconv.EventGatewayUpstream); len(recorded) > 0 {
 		t.Errorf("an upstream failure was recorded: %v", recorded[0].Attributes().Map())
 	}
 }

@@ -21,32 +21,8 @@ import (
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	authconv "github.com/otelauth/otelauth-go/otelauth/semconv"
 )
-
-// The gateway's own events. Package audit emits those of attempts.
-const (
-	// EventUpstream is emitted when the upstream begins to fail and when it answers again. The
-	// spans and events of the requests record which of them failed.
-	EventUpstream = attempt.Prefix + "gateway.upstream"
-	// EventStreamEnded is emitted when a stream is cut because its account lost its access.
-	EventStreamEnded = attempt.Prefix + "gateway.stream.ended"
-	// EventUnparsed is emitted, at most once a second and with their number, when connections
-	// end without a request that net/http can parse.
-	EventUnparsed = attempt.Prefix + "gateway.unparsed"
-	// EventCertificate is emitted when the certificate is reloaded, and when the reload fails.
-	EventCertificate = attempt.Prefix + "gateway.certificate"
-)
-
-// The gateway's own metrics: counters, with error.type for failures.
-const (
-	MetricUpstreamErrors = attempt.Prefix + "gateway.upstream.errors"
-	MetricStreamsEnded   = attempt.Prefix + "gateway.streams.ended"
-	MetricUnparsed       = attempt.Prefix + "gateway.unparsed"
-	MetricCertificates   = attempt.Prefix + "gateway.certificate.reloads"
-)
-
-// keyUnparsedCount is the number of connections that one EventUnparsed covers.
-const keyUnparsedCount = attempt.Prefix + "gateway.unparsed.count"
 
 // signals emits the gateway's own signals.
 type signals struct {
@@ -82,21 +58,26 @@ func newSignals(cfg *Config) (*signals, error) {
 		}
 	}
 	s := &signals{
-		tracer: traces.Tracer(ScopeName, trace.WithSchemaURL(semconv.SchemaURL)),
-		logger: loggers.Logger(ScopeName, log.WithSchemaURL(semconv.SchemaURL)),
-		now:    cfg.Auth.Now,
+		tracer: traces.Tracer(ScopeName,
+			trace.WithSchemaURL(authconv.SchemaURL), trace.WithInstrumentationVersion(authconv.Version())),
+		logger: loggers.Logger(ScopeName,
+			log.WithSchemaURL(authconv.SchemaURL), log.WithInstrumentationVersion(authconv.Version())),
+		now: cfg.Auth.Now,
 	}
-	meter := meters.Meter(ScopeName, metric.WithSchemaURL(semconv.SchemaURL))
-	var errs [4]error
-	s.upstreamErrors, errs[0] = meter.Int64Counter(MetricUpstreamErrors, metric.WithUnit("{error}"),
-		metric.WithDescription("Requests that the upstream did not answer, or whose response it broke off."))
-	s.streamsEnded, errs[1] = meter.Int64Counter(MetricStreamsEnded, metric.WithUnit("{stream}"),
-		metric.WithDescription("Streams that were cut because their account lost its access."))
-	s.unparsedCount, errs[2] = meter.Int64Counter(MetricUnparsed, metric.WithUnit("{connection}"),
-		metric.WithDescription("Connections that ended without a request that could be parsed."))
-	s.certificates, errs[3] = meter.Int64Counter(MetricCertificates, metric.WithUnit("{reload}"),
-		metric.WithDescription("Reloads of the certificate."))
-	return s, errors.Join(errs[:]...)
+	meter := meters.Meter(ScopeName,
+		metric.WithSchemaURL(authconv.SchemaURL), metric.WithInstrumentationVersion(authconv.Version()))
+	var errs []error
+	counter := func(name string) metric.Int64Counter {
+		c, err := meter.Int64Counter(name,
+			metric.WithUnit(authconv.Unit(name)), metric.WithDescription(authconv.Description(name)))
+		errs = append(errs, err)
+		return c
+	}
+	s.upstreamErrors = counter(authconv.MetricGatewayUpstreamErrors)
+	s.streamsEnded = counter(authconv.MetricGatewayStreamsEnded)
+	s.unparsedCount = counter(authconv.MetricGatewayUnparsed)
+	s.certificates = counter(authconv.MetricGatewayCertificateReloads)
+	return s, errors.Join(errs...)
 }
 
 func (s *signals) emit(ctx context.Context, severity log.Severity, name, body string, kv ...attribute.KeyValue) {
@@ -132,21 +113,21 @@ func (s *signals) upstreamFailed(ctx context.Context, kind failure) {
 	}
 	s.mu.Unlock()
 	if !reported {
-		s.emit(ctx, log.SeverityError, EventUpstream, "the upstream fails: check that the service behind the gateway runs, and Config.Upstream",
+		s.emit(ctx, log.SeverityError, authconv.EventGatewayUpstream, "the upstream fails: check that the service behind the gateway runs, and Config.Upstream",
 			semconv.ErrorTypeKey.String(string(kind)))
 	}
 }
 
 func (s *signals) upstreamAnswered(ctx context.Context) {
 	if s.failing.Load() && s.failing.CompareAndSwap(true, false) {
-		s.emit(ctx, log.SeverityInfo, EventUpstream, "the upstream answers again")
+		s.emit(ctx, log.SeverityInfo, authconv.EventGatewayUpstream, "the upstream answers again")
 	}
 }
 
 func (s *signals) streamEnded(x *exchange) {
 	ctx := x.watched.ctx
 	s.streamsEnded.Add(ctx, 1)
-	s.emit(ctx, log.SeverityWarn, EventStreamEnded, "a stream was cut: its account lost its access",
+	s.emit(ctx, log.SeverityWarn, authconv.EventGatewayStreamEnded, "a stream was cut: its account lost its access",
 		semconv.HTTPRoute(x.decision.Pattern), semconv.HTTPRequestHeader("x-request-id", x.id))
 }
 
@@ -176,18 +157,18 @@ func (s *signals) flush() {
 	}
 	s.mu.Unlock()
 	if n > 0 {
-		s.emit(context.Background(), log.SeverityWarn, EventUnparsed, "connections ended without a request that could be parsed",
-			semconv.NetworkPeerAddress(peer), attribute.Int(keyUnparsedCount, n))
+		s.emit(context.Background(), log.SeverityWarn, authconv.EventGatewayUnparsed, "connections ended without a request that could be parsed",
+			semconv.NetworkPeerAddress(peer), attribute.Int(authconv.KeyGatewayUnparsedCount, n))
 	}
 }
 
 func (s *signals) certificateRead(err error) {
 	if err == nil {
 		s.certificates.Add(context.Background(), 1)
-		s.emit(context.Background(), log.SeverityInfo, EventCertificate, "the certificate was reloaded")
+		s.emit(context.Background(), log.SeverityInfo, authconv.EventGatewayCertificate, "the certificate was reloaded")
 		return
 	}
 	s.certificates.Add(context.Background(), 1, metric.WithAttributes(semconv.ErrorTypeOther))
-	s.emit(context.Background(), log.SeverityError, EventCertificate, attempt.Text("the certificate cannot be reloaded and the previous one stays in use: "+err.Error(), 512),
+	s.emit(context.Background(), log.SeverityError, authconv.EventGatewayCertificate, attempt.Text("the certificate cannot be reloaded and the previous one stays in use: "+err.Error(), 512),
 		semconv.ErrorTypeOther)
 }

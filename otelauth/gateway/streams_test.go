@@ -18,6 +18,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/credential"
 	"github.com/otelauth/otelauth-go/otelauth/gateway"
+	"github.com/otelauth/otelauth-go/otelauth/semconv"
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
 
@@ -112,7 +113,7 @@ func TestStreamsEndWithTheirAccount(t *testing.T) {
 			ends := s.stream(t, "root", "toor")
 			before := m.lookups()
 			eventually(t, "each was judged more than once", func() bool { return m.lookups() >= before+3*len(ends) })
-			if recorded := s.named(gateway.EventStreamEnded); len(recorded) > 0 {
+			if recorded := s.named(semconv.EventGatewayStreamEnded); len(recorded) > 0 {
 				t.Fatalf("%d ended before anything changed", len(recorded))
 			}
 			if err := change(s, m, cfg); err != nil {
@@ -121,8 +122,8 @@ func TestStreamsEndWithTheirAccount(t *testing.T) {
 			for _, end := range ends {
 				end()
 			}
-			eventually(t, "an event for each", func() bool { return len(s.named(gateway.EventStreamEnded)) == len(ends) })
-			e := s.named(gateway.EventStreamEnded)[0]
+			eventually(t, "an event for each", func() bool { return len(s.named(semconv.EventGatewayStreamEnded)) == len(ends) })
+			e := s.named(semconv.EventGatewayStreamEnded)[0]
 			if e.Attribute("http.route") == "" || !e.Record.TraceID().IsValid() {
 				t.Errorf("event %v", e.Attributes().Map())
 			}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/otelauth/otelauth-go/internal/semconvgen/recorded"
 	"github.com/otelauth/otelauth-go/otelauth/audit"
 	"github.com/otelauth/otelauth-go/otelauth/gateway"
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
@@ -179,6 +180,7 @@ func (s *site) start(t testing.TB, cfg gateway.Config) {
 		if err := gw.Shutdown(context.Background()); err != nil {
 			t.Error(err)
 		}
+		recorded.Check(t, s.Recorder) // every signal of every test is declared
 	})
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/gateway"
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
+	"github.com/otelauth/otelauth-go/otelauth/semconv"
 )
 
 // newCertificate writes a self-signed certificate for loopback, and its key.
@@ -80,14 +81,14 @@ func TestCertificateReload(t *testing.T) {
 		if got := s.served(t); got != first {
 			t.Fatalf("serves %s", got)
 		}
-		return len(s.named(gateway.EventCertificate)) == 1
+		return len(s.named(semconv.EventGatewayCertificate)) == 1
 	})
-	if text := s.named(gateway.EventCertificate)[0].Attributes().Map(); len(text) == 0 {
+	if text := s.named(semconv.EventGatewayCertificate)[0].Attributes().Map(); len(text) == 0 {
 		t.Error("the event has no attributes")
 	}
 	write(t, keyFile, renewed.KeyPEM)
 	eventually(t, "the new certificate", func() bool { return s.served(t) == renewed.X509.SerialNumber.String() })
-	eventually(t, "its event", func() bool { return len(s.named(gateway.EventCertificate)) == 2 })
+	eventually(t, "its event", func() bool { return len(s.named(semconv.EventGatewayCertificate)) == 2 })
 
 	write(t, certFile, []byte("-----BEGIN CERT"))
 	if err := s.gw.Reconfigure(s.own(t, cfg)); err == nil || !strings.Contains(err.Error(), certFile) {
@@ -117,7 +118,7 @@ func TestOldTLSIsRefused(t *testing.T) {
 		}
 		equal(t, tls.VersionName(version), err == nil, want)
 	}
-	eventually(t, "event of the handshakes that failed", func() bool { return len(s.named(gateway.EventUnparsed)) > 0 })
+	eventually(t, "event of the handshakes that failed", func() bool { return len(s.named(semconv.EventGatewayUnparsed)) > 0 })
 }
 
 // Plaintext is served to loopback and to trusted proxies; any other plaintext must be configured.

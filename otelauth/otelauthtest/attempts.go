@@ -9,10 +9,10 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
-	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/semconv"
 	"github.com/otelauth/otelauth-go/spans"
 )
 
@@ -42,7 +42,7 @@ func (r *Recorder) Attempts() []Attempt {
 	var all []Attempt
 	hasEvent := map[trace.TraceID]bool{}
 	for _, e := range r.Events() {
-		if e.Name() != attempt.EventAttempt {
+		if e.Name() != semconv.EventAttempt {
 			continue
 		}
 		a := read(e.Attributes())
@@ -61,36 +61,36 @@ func (r *Recorder) Attempts() []Attempt {
 }
 
 func isAuth(s Span) bool {
-	return s.InstrumentationScope.Name == spans.ScopeName && strings.HasPrefix(s.Name, "authenticate ")
+	return s.InstrumentationScope.Name == spans.ScopeName && strings.HasPrefix(s.Name, semconv.SpanAuthenticate+" ")
 }
 
 func read(attrs []attribute.KeyValue) Attempt {
 	kv := Attributes(attrs)
 	a := Attempt{
-		Scheme:   attempt.Scheme(kv.Text(attempt.KeyScheme)),
-		Reason:   attempt.Reason(kv.Text(attempt.KeyReason)),
-		UserName: kv.Text(string(semconv.UserNameKey)),
-		UserHash: kv.Text(string(semconv.UserHashKey)),
-		Route:    kv.Text(string(semconv.HTTPRouteKey)),
-		Method:   kv.Text(string(semconv.HTTPRequestMethodKey)),
-		Path:     kv.Text(string(semconv.URLPathKey)),
+		Scheme:   attempt.Scheme(kv.Text(semconv.KeyScheme)),
+		Reason:   attempt.Reason(kv.Text(semconv.KeyReason)),
+		UserName: kv.Text(semconv.KeyUserName),
+		UserHash: kv.Text(semconv.KeyUserHash),
+		Route:    kv.Text(semconv.KeyHTTPRoute),
+		Method:   kv.Text(semconv.KeyHTTPRequestMethod),
+		Path:     kv.Text(semconv.KeyURLPath),
 	}
-	a.Client, _ = netip.ParseAddr(kv.Text(string(semconv.ClientAddressKey)))
-	if status := kv.Get(string(semconv.HTTPResponseStatusCodeKey)); status.Type() == attribute.INT64 {
+	a.Client, _ = netip.ParseAddr(kv.Text(semconv.KeyClientAddress))
+	if status := kv.Get(semconv.KeyHTTPResponseStatusCode); status.Type() == attribute.INT64 {
 		a.Status = int(status.AsInt64())
 	}
 	for _, o := range attempt.Outcomes() {
-		if o.String() == kv.Text(attempt.KeyOutcome) {
+		if o.String() == kv.Text(semconv.KeyOutcome) {
 			a.Outcome = o
 		}
 	}
 	for _, e := range attempt.ErrorTypes() {
-		if e.String() == kv.Text(string(semconv.ErrorTypeKey)) {
+		if e.String() == kv.Text(semconv.KeyErrorType) {
 			a.ErrorType = e
 		}
 	}
 	for _, c := range attempt.CacheResults() {
-		if c.String() == kv.Text(attempt.KeyCacheResult) {
+		if c.String() == kv.Text(semconv.KeyCacheResult) {
 			a.Cache = c
 		}
 	}

@@ -54,7 +54,7 @@ func TestGateway(t *testing.T) {
 			t.Errorf("%s: the upstream got %v", path, got.Header)
 		}
 		e := p.event("auth.attempt", map[string]any{
-			"auth.outcome": "success", "url.path": path, "user.name": "alice", "auth.credentials.former": previous,
+			"auth.outcome": "success", "url.path": path, "user.name": "alice", "auth.credentials.previous": previous,
 		})
 		if id, _ := e["trace_id"].(string); len(id) != 32 || !strings.Contains(got.Header.Get("Traceparent"), id) {
 			t.Errorf("%s: traceparent %q, the event has %q", path, got.Header.Get("Traceparent"), id)
@@ -335,8 +335,8 @@ func TestGatewayExports(t *testing.T) {
 	}
 	for path, want := range map[string][]string{
 		"/v1/traces":  {"shop-gateway", "authenticate basic", "alice"},
-		"/v1/logs":    {"shop-gateway", "auth.attempt", "alice", "auth.credentials.former"},
-		"/v1/metrics": {"shop-gateway", "auth.attempts", "auth.former_credentials.uses"},
+		"/v1/logs":    {"shop-gateway", "auth.attempt", "alice", "auth.credentials.previous"},
+		"/v1/metrics": {"shop-gateway", "auth.attempts", "auth.previous_credentials.uses"},
 	} {
 		body := c.body(path)
 		for _, text := range want {

@@ -25,8 +25,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/otelauth/otelauth-go/otelauth"
-	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/gateway"
+	"github.com/otelauth/otelauth-go/otelauth/semconv"
 	"github.com/otelauth/otelauth-go/otelauth/verify/htpasswd"
 )
 
@@ -60,12 +60,12 @@ func (t *tally) Enabled(context.Context, sdklog.EnabledParameters) bool { return
 
 func (t *tally) OnEmit(_ context.Context, rec *sdklog.Record) error {
 	count, of := int64(1), rec.EventName()
-	if of == attempt.EventSuppressed {
+	if of == semconv.EventEventsSuppressed {
 		rec.WalkAttributes(func(kv attribute.KeyValue) bool {
 			switch kv.Key {
-			case attempt.KeySuppressedCount:
+			case semconv.KeyEventsSuppressedCount:
 				count = kv.Value.AsInt64()
-			case attempt.KeySuppressedEvent:
+			case semconv.KeyEventsSuppressedEvent:
 				of = kv.Value.AsString()
 			}
 			return true
@@ -74,9 +74,9 @@ func (t *tally) OnEmit(_ context.Context, rec *sdklog.Record) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch of {
-	case attempt.EventAttempt:
+	case semconv.EventAttempt:
 		t.events += count
-	case attempt.EventPublicResponse:
+	case semconv.EventPublicResponse:
 		t.public += count
 	}
 	return nil
@@ -223,21 +223,21 @@ func (s *service) state() state {
 			for _, p := range sum.DataPoints {
 				_, failed := p.Attributes.Value("error.type")
 				switch m.Name {
-				case attempt.Prefix + "attempts":
+				case semconv.MetricAttempts:
 					st.Attempts += p.Value
-				case attempt.Prefix + "public.responses":
+				case semconv.MetricPublicResponses:
 					st.Public += p.Value
-				case gateway.MetricStreamsEnded:
+				case semconv.MetricGatewayStreamsEnded:
 					st.StreamsEnded += p.Value
-				case gateway.MetricUnparsed:
+				case semconv.MetricGatewayUnparsed:
 					st.Unparsed += p.Value
-				case gateway.MetricUpstreamErrors:
+				case semconv.MetricGatewayUpstreamErrors:
 					st.Cut += p.Value
-				case gateway.MetricCertificates:
+				case semconv.MetricGatewayCertificateReloads:
 					if !failed {
 						st.Certificates += p.Value
 					}
-				case attempt.Prefix + "account.reloads":
+				case semconv.MetricAccountReloads:
 					if failed {
 						st.ReloadsFailed += p.Value
 					} else {
