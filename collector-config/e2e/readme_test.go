@@ -34,7 +34,7 @@ func TestReadmeNamesEveryVariableWithItsDefault(t *testing.T) {
 		used[m[1]] = true
 		want := m[2]
 		if want == "" {
-			want = "none: without it no start"
+			want = "none: required to start"
 		}
 		if rows[m[1]] != want {
 			t.Errorf("%s: the README says %q, base.yaml %q", m[1], rows[m[1]], want)

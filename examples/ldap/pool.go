@@ -17,7 +17,7 @@ import (
 // pool keeps connections to the directory, at most size of them.
 type pool struct {
 	cfg    Config
-	greet  func(*ldap.Conn) error // what a new connection begins with
+	greet  func(*ldap.Conn) error // initializes a new connection
 	turns  chan struct{}
 	idle   chan *ldap.Conn
 	closed atomic.Bool
@@ -27,7 +27,7 @@ func newPool(cfg Config, greet func(*ldap.Conn) error) *pool {
 	return &pool{cfg: cfg, greet: greet, turns: make(chan struct{}, cfg.Connections), idle: make(chan *ldap.Conn, cfg.Connections)}
 }
 
-// with runs do on a connection, for no longer than Timeout and ctx.
+// with runs do on a connection, at most until Timeout or the end of ctx.
 func (p *pool) with(ctx context.Context, do func(*ldap.Conn) error) error {
 	ctx, cancel := context.WithTimeout(ctx, p.cfg.Timeout)
 	defer cancel()
@@ -54,7 +54,7 @@ func (p *pool) with(ctx context.Context, do func(*ldap.Conn) error) error {
 	return err
 }
 
-// take returns a connection that the directory has not closed: the library reads from idle ones too, and so knows.
+// take returns an open connection. The library also reads from idle ones, so it knows which are closed.
 func (p *pool) take(ctx context.Context) (*ldap.Conn, error) {
 	for {
 		select {
@@ -100,7 +100,7 @@ func (p *pool) dial(ctx context.Context) (*ldap.Conn, error) {
 	}
 	u, err := url.Parse(p.cfg.URL)
 	if err != nil {
-		return nil, err // New has seen to it
+		return nil, err // New has checked it
 	}
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if p.cfg.TLS != nil {

@@ -19,7 +19,7 @@ import (
 	"github.com/otelauth/otelauth-go/internal/testkit"
 )
 
-// people is the directory. The passwords are wonderland, builder, and for the others what is not to be guessed.
+// people is the directory. The passwords are wonderland and builder; the others cannot be guessed.
 const people = `dn: dc=example,dc=com
 objectClass: dcObject
 objectClass: organization
@@ -87,7 +87,8 @@ cn: editors
 member: uid=alice,ou=people,dc=example,dc=com
 `
 
-// configuration lets unauthenticated binds succeed, as some servers do: a password that is empty must be refused by us.
+// configuration accepts unauthenticated binds, as some servers do, so the Verifier must refuse an empty
+// password.
 const configuration = `
 include /etc/ldap/schema/core.schema
 include /etc/ldap/schema/cosine.schema
@@ -106,7 +107,7 @@ access to attrs=userPassword by anonymous auth by * none
 access to * by dn.exact="cn=otelauth,dc=example,dc=com" read by * none
 `
 
-// directory is a slapd of the test's own.
+// directory is a slapd for one test.
 type directory struct {
 	dir         string
 	ldaps, ldap string // addresses
@@ -142,7 +143,7 @@ func startDirectory(t *testing.T) *directory {
 	return d
 }
 
-// program finds what Debian keeps where not everybody's PATH leads.
+// program finds a program in PATH and in Debian's directories for servers.
 func program(name string) string {
 	for _, path := range []string{name, "/usr/sbin/" + name} {
 		if found, err := exec.LookPath(path); err == nil {
@@ -175,7 +176,7 @@ func (d *directory) start(t *testing.T) {
 func (d *directory) signal(t *testing.T, sig syscall.Signal) {
 	t.Helper()
 	d.slapd.Signal(t, sig)
-	if sig == syscall.SIGSTOP { // a thread may be busy still
+	if sig == syscall.SIGSTOP { // a thread may still run
 		testkit.Eventually(t, "slapd stops", func() bool { return stopped(d.slapd.Pid()) })
 	}
 }

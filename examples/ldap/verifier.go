@@ -18,58 +18,61 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
 
-// Config says where the directory is and how names are found in it. URL and BaseDN are required.
+// Config configures a [Verifier]. URL and BaseDN are required.
 type Config struct {
-	// URL is ldaps://host, ldap://host, which is raised to TLS, or ldapi:///path of a unix socket.
+	// URL is ldaps://host, ldap://host, which uses StartTLS, or ldapi:///path of a unix socket.
 	URL string
-	// TLS is what TLS is spoken with; nil is the system's roots and the URL's host.
+	// TLS configures TLS. nil: the system's roots and the host of the URL.
 	TLS *tls.Config
-	// BindDN and Password are the account that searches; "" searches anonymously.
+	// BindDN and Password are the account for searches; "" searches anonymously.
 	BindDN, Password string
 
-	// BaseDN is where people are. Their whole subtree is searched.
+	// BaseDN is the subtree with the people.
 	BaseDN string
-	// NameAttribute holds the name. Default: "uid"; for Active Directory "sAMAccountName".
+	// NameAttribute is the attribute with the name. Default: "uid"; for Active Directory "sAMAccountName".
 	NameAttribute string
 	// Filter restricts who may log in. Default: "(objectClass=person)".
 	Filter string
-	// GroupDN is where groups are; "" asks for none. Groups hold their members' names in "member" and their own in "cn".
+	// GroupDN is the subtree with the groups; "" means no groups. A group has its name in "cn" and the
+	// names of its members in "member".
 	GroupDN string
-	// DecoyDN is an account whose password nobody knows. Binding as it in place of a name that is none takes the time of a real one. ""
-	// binds as an entry that does not exist, which the directory may refuse sooner.
+	// DecoyDN is an account with an unknown password. A bind to it for an unknown name takes as long as
+	// for an account. "" binds to a missing entry, which the directory may refuse sooner.
 	DecoyDN string
 
-	// Timeout bounds each question to the directory. Default: 2 s.
+	// Timeout bounds each query of the directory. Default: 2 s.
 	Timeout time.Duration
-	// Connections bounds those that search and, again, those that try passwords. Default: 4.
+	// Connections bounds the connections for searches, and separately those for binds. Default: 4.
 	Connections int
 }
 
-// Verifier asks a directory who is right. It is safe for concurrent use; [New] makes one.
+// Verifier verifies passwords with a directory. It is safe for concurrent use. Create it with [New].
 type Verifier struct {
 	cfg Config
-	// Apart, because a bind changes who a connection speaks for: what tries a password never searches.
+	// Separate, because a bind changes the identity of a connection: those for binds never search.
 	search, try *pool
 }
 
 var _ verify.Verifier = (*Verifier)(nil)
 
-// New returns a Verifier, or every fault of cfg. It asks the directory nothing yet.
+// New returns a Verifier. It does not connect yet. The error joins one error for each problem of cfg.
 func New(cfg Config) (*Verifier, error) {
-	var faults []error
-	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf("ldap: Config."+format, args...)) }
+	var problems []error
+	problem := func(format string, args ...any) {
+		problems = append(problems, fmt.Errorf("ldap: Config."+format, args...))
+	}
 	u, err := url.Parse(cfg.URL)
 	switch {
 	case err != nil:
-		fault("URL is no URL: ldaps://host")
+		problem("URL is not a URL; write ldaps://host")
 	case u.Scheme != "ldaps" && u.Scheme != "ldap" && u.Scheme != "ldapi":
-		fault("URL has the scheme %q: ldaps, ldap or ldapi", u.Scheme)
+		problem("URL has the scheme %q; use ldaps, ldap or ldapi", u.Scheme)
 	}
 	if _, err := ldap.ParseDN(cfg.BaseDN); err != nil || cfg.BaseDN == "" {
-		fault("BaseDN is no name of an entry: ou=people,dc=example,dc=com")
+		problem("BaseDN is not a name of an entry; write it as ou=people,dc=example,dc=com")
 	}
 	if cfg.BindDN != "" && cfg.Password == "" {
-		fault("Password is empty: the directory would take the bind for an anonymous one")
+		problem("Password is empty: the directory would accept the bind as anonymous; set it")
 	}
 	if cfg.NameAttribute == "" {
 		cfg.NameAttribute = "uid"
@@ -78,7 +81,7 @@ func New(cfg Config) (*Verifier, error) {
 		cfg.Filter = "(objectClass=person)"
 	}
 	if _, err := ldap.CompileFilter(cfg.Filter); err != nil {
-		fault("Filter: %w", err)
+		problem("Filter: %w", err)
 	}
 	if cfg.Timeout <= 0 {
 		cfg.Timeout = 2 * time.Second
@@ -86,7 +89,7 @@ func New(cfg Config) (*Verifier, error) {
 	if cfg.Connections <= 0 {
 		cfg.Connections = 4
 	}
-	if err := errors.Join(faults...); err != nil {
+	if err := errors.Join(problems...); err != nil {
 		return nil, err
 	}
 	v := &Verifier{cfg: cfg}
@@ -100,17 +103,17 @@ func New(cfg Config) (*Verifier, error) {
 	return v, nil
 }
 
-// Close ends the connections that are idle. Those in use end when they are given back.
+// Close closes idle connections. Connections in use are closed after their use.
 func (v *Verifier) Close() error {
 	v.search.close()
 	v.try.close()
 	return nil
 }
 
-// Verify returns the account that the credentials belong to, nil when they are wrong, and an error when the
-// directory does not say.
+// Verify returns the account of the credentials, nil when they are wrong, and an error when the directory
+// does not answer.
 func (v *Verifier) Verify(ctx context.Context, name string, secret credential.Secret) (*verify.Account, error) {
-	if secret.Len() == 0 || !possible(name) {
+	if secret.Len() == 0 || !isPossible(name) {
 		return nil, nil
 	}
 	dn, found, err := v.find(ctx, name)
@@ -134,11 +137,11 @@ func (v *Verifier) Verify(ctx context.Context, name string, secret credential.Se
 	return &verify.Account{Name: name, Groups: groups}, nil
 }
 
-// possible reports whether an account can have the name.
-func possible(name string) bool { return verify.ValidName(name) == nil }
+// isPossible reports whether an account can have the name.
+func isPossible(name string) bool { return verify.ValidName(name) == nil }
 
-// find returns the entry of exactly that name. A directory compares names without regard to case and to some spaces; another spelling
-// than the stored one would be the same account with a guess budget of its own.
+// find returns the entry of exactly that name. A directory ignores case and some spaces; another spelling
+// than the stored one would be the same account with a separate budget.
 func (v *Verifier) find(ctx context.Context, name string) (dn string, found bool, err error) {
 	filter := fmt.Sprintf("(&%s(%s=%s))", v.cfg.Filter, v.cfg.NameAttribute, ldap.EscapeFilter(name))
 	entries, err := v.entries(ctx, v.cfg.BaseDN, filter, v.cfg.NameAttribute)
@@ -146,7 +149,7 @@ func (v *Verifier) find(ctx context.Context, name string) (dn string, found bool
 		return "", false, err
 	}
 	if len(entries) > 1 {
-		return "", false, fmt.Errorf("ldap: %d entries have the same %s: narrow Config.BaseDN or Config.Filter", len(entries), v.cfg.NameAttribute)
+		return "", false, fmt.Errorf("ldap: %d entries have the same %s; narrow Config.BaseDN or Config.Filter", len(entries), v.cfg.NameAttribute)
 	}
 	if len(entries) == 0 || !slices.Contains(entries[0].GetAttributeValues(v.cfg.NameAttribute), name) {
 		return "", false, nil
@@ -183,7 +186,7 @@ func (v *Verifier) entries(ctx context.Context, base, filter, attribute string) 
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("ldap: the directory does not answer: %w", err)
+		return nil, fmt.Errorf("ldap: the directory does not answer; check the URL and its log: %w", err)
 	}
 	return entries, nil
 }
@@ -199,7 +202,7 @@ func (v *Verifier) bind(ctx context.Context, dn string, secret credential.Secret
 		return err
 	})
 	if err != nil {
-		return false, fmt.Errorf("ldap: the directory does not answer: %w", err)
+		return false, fmt.Errorf("ldap: the directory does not answer; check the URL and its log: %w", err)
 	}
 	return right, nil
 }

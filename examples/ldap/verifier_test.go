@@ -55,12 +55,12 @@ func TestVerify(t *testing.T) {
 				groups     []string
 			}{
 				{"alice", "wonderland", true, []string{"editors", "ops"}},
-				{"bob", "builder", true, []string{"ops"}}, // whose DN is full of what a filter must escape
+				{"bob", "builder", true, []string{"ops"}}, // whose DN has characters that a filter must escape
 				{"alice", "Wonderland", false, nil},
-				{"alice", "", false, nil}, // this server calls it a success
+				{"alice", "", false, nil}, // this server accepts it
 				{"", "", false, nil},
 				{"", "wonderland", false, nil},
-				{"ALICE", "wonderland", false, nil}, // the same to a directory, a budget of its own to us
+				{"ALICE", "wonderland", false, nil}, // the same name for a directory, but a separate budget
 				{"alice ", "wonderland", false, nil},
 				{"nobody", "wonderland", false, nil},
 				{"*", "wonderland", false, nil},
@@ -91,7 +91,7 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-// Whoever knows the password of the decoy is nobody all the same.
+// The password of the decoy authenticates no one.
 func TestDecoy(t *testing.T) {
 	t.Parallel()
 	d := startDirectory(t)
@@ -127,7 +127,7 @@ func TestManyAtOnce(t *testing.T) {
 	all.Wait()
 }
 
-// Nothing is sent to a server that cannot prove its name, nor without TLS.
+// The Verifier sends nothing to a server that cannot prove its name, nor without TLS.
 func TestTLS(t *testing.T) {
 	t.Parallel()
 	d := startDirectory(t)
@@ -145,7 +145,7 @@ func TestTLS(t *testing.T) {
 			t.Errorf("%s: %v, %v", name, a, err)
 		}
 	}
-	// A server that refuses StartTLS hears no password.
+	// A server that refuses StartTLS gets no password.
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -176,8 +176,8 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// A service behind the directory: what was verified goes on for the cache's minute, everything else is 503 while the
-// directory is down, and the attempts tell why.
+// A service with the directory: while it is down, verified credentials work for the cache's minute, other
+// requests get 503, and the attempts record the reason.
 func TestDown(t *testing.T) {
 	t.Parallel()
 	d := startDirectory(t)
@@ -225,7 +225,7 @@ func TestDown(t *testing.T) {
 		}
 	}
 	if unavailable != 2 {
-		t.Errorf("%d attempts are told as accounts_unavailable, want 2", unavailable)
+		t.Errorf("%d attempts are recorded as accounts_unavailable, want 2", unavailable)
 	}
 }
 

@@ -13,14 +13,14 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth"
 )
 
-// Routes names the endpoints of a chi router.
+// Routes finds the endpoints of a chi router.
 func Routes(router chi.Routes) otelauth.RouteFunc {
 	return func(r *http.Request) string {
 		return router.Find(chi.NewRouteContext(), r.Method, r.URL.Path)
 	}
 }
 
-// New returns the service, without otelhttp around it.
+// New returns the service without otelhttp.
 func New(cfg otelauth.Config) (http.Handler, *otelauth.Middleware, error) {
 	router := chi.NewRouter()
 	cfg.Routes = Routes(router)

@@ -7,10 +7,10 @@ import (
 	"testing"
 
 	"github.com/otelauth/otelauth-go/examples/routers/chi"
-	"github.com/otelauth/otelauth-go/examples/routers/internal/told"
+	"github.com/otelauth/otelauth-go/examples/routers/internal/routertest"
 )
 
 func TestTold(t *testing.T) {
 	t.Parallel()
-	told.Test(t, "/orders/{id}", chi.New)
+	routertest.Test(t, "/orders/{id}", chi.New)
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth"
 )
 
-// Routes names the endpoints of echo's default router.
+// Routes finds the endpoints of echo's default router.
 func Routes(e *echo.Echo) otelauth.RouteFunc {
 	return func(r *http.Request) string {
 		c := e.AcquireContext()
@@ -23,7 +23,7 @@ func Routes(e *echo.Echo) otelauth.RouteFunc {
 	}
 }
 
-// New returns the service, without otelhttp around it.
+// New returns the service without otelhttp.
 func New(cfg otelauth.Config) (http.Handler, *otelauth.Middleware, error) {
 	e := echo.New()
 	cfg.Routes = Routes(e)

@@ -1,7 +1,7 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package echov5 puts otelauth into an echo v5 router.
+// Package echov5 puts otelauth inside of an echo v5 router.
 package echov5
 
 import (
@@ -12,8 +12,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth"
 )
 
-// Middleware adapts mw, whose Config.Routes stays nil: echo v5 has named the endpoint by then. Unlike
-// echo.WrapMiddleware it has the handler's error answered inside, where otelauth sees the status.
+// Middleware adapts mw, whose Config.Routes is nil, because echo v5 has found the endpoint before. Unlike
+// echo.WrapMiddleware it answers the handler's error inside of otelauth, which then records the status.
 func Middleware(mw *otelauth.Middleware) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c *echo.Context) error {
@@ -32,7 +32,7 @@ func Middleware(mw *otelauth.Middleware) echo.MiddlewareFunc {
 	}
 }
 
-// New returns the service, without otelhttp around it.
+// New returns the service without otelhttp.
 func New(cfg otelauth.Config) (http.Handler, *otelauth.Middleware, error) {
 	mw, err := otelauth.New(cfg)
 	if err != nil {

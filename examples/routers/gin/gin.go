@@ -1,8 +1,8 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package gin puts otelauth into a gin engine. gin tells nobody outside which endpoint a request is for, so the
-// middleware stands inside.
+// Package gin puts otelauth inside of a gin engine, because gin does not report the endpoint of a request to
+// outer handlers.
 package gin
 
 import (
@@ -13,7 +13,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth"
 )
 
-// Middleware adapts mw, whose Config.Routes stays nil.
+// Middleware adapts mw, whose Config.Routes is nil.
 func Middleware(mw *otelauth.Middleware) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		passed, outer := false, c.Writer
@@ -29,7 +29,7 @@ func Middleware(mw *otelauth.Middleware) gin.HandlerFunc {
 	}
 }
 
-// New returns the service, without otelhttp around it.
+// New returns the service without otelhttp.
 func New(cfg otelauth.Config) (http.Handler, *otelauth.Middleware, error) {
 	mw, err := otelauth.New(cfg)
 	if err != nil {

@@ -12,14 +12,15 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-// writer writes through otelauth's writer, which sees the status; gin asks the embedded one what became of it.
+// writer writes through the writer of otelauth, which records the status. gin reads the result from the
+// embedded writer.
 type writer struct {
 	gin.ResponseWriter
 	seen http.ResponseWriter
 	told bool
 }
 
-// WriteHeaderNow hands on the status that gin has settled on: it may change its mind until then.
+// WriteHeaderNow writes the final status of gin, which may change until then.
 func (w *writer) WriteHeaderNow() {
 	if !w.told {
 		w.told = true

@@ -13,7 +13,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth"
 )
 
-// Routes names the endpoints of a gorilla/mux router.
+// Routes finds the endpoints of a gorilla/mux router.
 func Routes(router *mux.Router) otelauth.RouteFunc {
 	return func(r *http.Request) string {
 		var match mux.RouteMatch
@@ -22,13 +22,13 @@ func Routes(router *mux.Router) otelauth.RouteFunc {
 		}
 		pattern, err := match.Route.GetPathTemplate()
 		if err != nil {
-			return "" // a route without a path, by its host for instance
+			return "" // a route without a path, for example by host
 		}
 		return pattern
 	}
 }
 
-// New returns the service, without otelhttp around it.
+// New returns the service without otelhttp.
 func New(cfg otelauth.Config) (http.Handler, *otelauth.Middleware, error) {
 	router := mux.NewRouter()
 	cfg.Routes = Routes(router)

@@ -1,9 +1,9 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package told is what each router's example must do: name the endpoint of every attempt, hand the user on, and
-// see the status that the handler answers.
-package told
+// Package routertest tests the examples of all routers: each must find the endpoint of every attempt, pass
+// the user to the handler, and record the status of the handler.
+package routertest
 
 import (
 	"io"
@@ -21,11 +21,37 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
-// Test runs the service that build makes of a config. It serves "GET /orders/{id}", which answers the user's
-// name, and "GET /admin", which answers 403. route is the pattern of the first as the router writes it.
+// Test tests the service that build returns. The service must answer "GET /orders/{id}" with the user's name
+// and "GET /admin" with 403. route is the pattern of the first in the syntax of the router.
 func Test(t *testing.T, route string, build func(otelauth.Config) (http.Handler, *otelauth.Middleware, error)) {
 	t.Helper()
 	rec := otelauthtest.NewRecorder(t)
+	server := serve(t, rec, build)
+	for _, tc := range []struct {
+		name, path, password string
+		status               int
+	}{
+		{"right password", "/orders/7", "wonderland", 200},
+		{"wrong password", "/orders/7", "looking-glass", 401},
+		{"no credentials", "/orders/7", "", 401},
+		{"403 from the handler", "/admin", "wonderland", 403},
+		{"an unregistered endpoint", "/nowhere/7", "", 401},
+	} {
+		status, body := get(t, server, tc.path, tc.password)
+		if status != tc.status || status == 200 && body != "alice" {
+			t.Errorf("%s: %d %q, want %d", tc.name, status, body, tc.status)
+		}
+	}
+	server.Close() // waits until the server spans have ended and otelhttp has counted
+	checkAttempts(t, rec, route)
+	otelauthtest.NoSecrets(t, rec, "wonderland", "looking-glass")
+}
+
+// serve starts the service with the account alice.
+func serve(
+	t *testing.T, rec *otelauthtest.Recorder, build func(otelauth.Config) (http.Handler, *otelauth.Middleware, error),
+) *httptest.Server {
+	t.Helper()
 	hash, err := password.Params{Scheme: "bcrypt", BcryptCost: 4}.Hash([]byte("wonderland"), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -41,43 +67,34 @@ func Test(t *testing.T, route string, build func(otelauth.Config) (http.Handler,
 		otelhttp.WithPublicEndpointFn(mw.Untrusted), otelhttp.WithServerName("orders.example:443"),
 		otelhttp.WithTracerProvider(rec.TracerProvider()), otelhttp.WithMeterProvider(rec.MeterProvider())))
 	t.Cleanup(server.Close)
+	return server
+}
 
-	get := func(path, pass string) (status int, body string) {
-		t.Helper()
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+path, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if pass != "" {
-			r.SetBasicAuth("alice", pass)
-		}
-		resp, err := server.Client().Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = resp.Body.Close() }()
-		b, err := io.ReadAll(resp.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return resp.StatusCode, string(b)
+// get sends a request of alice, without credentials when pass is "".
+func get(t *testing.T, server *httptest.Server, path, pass string) (status int, body string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+path, nil)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if status, body := get("/orders/7", "wonderland"); status != 200 || body != "alice" {
-		t.Errorf("right password: %d %q, want 200 and the user's name", status, body)
+	if pass != "" {
+		r.SetBasicAuth("alice", pass)
 	}
-	if status, _ := get("/orders/7", "looking-glass"); status != 401 {
-		t.Errorf("wrong password: %d, want 401", status)
+	resp, err := server.Client().Do(r)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if status, _ := get("/orders/7", ""); status != 401 {
-		t.Errorf("no credentials: %d, want 401", status)
+	defer func() { _ = resp.Body.Close() }()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if status, _ := get("/admin", "wonderland"); status != 403 {
-		t.Errorf("403 from the handler: %d", status)
-	}
-	if status, _ := get("/nowhere/7", ""); status != 401 {
-		t.Errorf("an endpoint that nobody registered: %d, want 401", status)
-	}
+	return resp.StatusCode, string(b)
+}
 
+// checkAttempts compares the events and metrics of the requests of Test.
+func checkAttempts(t *testing.T, rec *otelauthtest.Recorder, route string) {
+	t.Helper()
 	type attempt struct {
 		Outcome, Route string
 		Status         int
@@ -100,9 +117,7 @@ func Test(t *testing.T, route string, build func(otelauth.Config) (http.Handler,
 	if sum := rec.Sum("auth.responses.denied", attribute.String("http.route", "/admin")); sum != 1 {
 		t.Errorf("auth.responses.denied: %v, want 1", sum)
 	}
-	server.Close() // the server's spans have ended, and otelhttp has counted
 	if sum := rec.Sum("http.server.request.duration", attribute.String("http.route", route), attribute.Int("http.response.status_code", 401)); sum != 2 {
 		t.Errorf("otelhttp counted %v denials of %s, want 2", sum, route)
 	}
-	otelauthtest.NoSecrets(t, rec, "wonderland", "looking-glass")
 }
