@@ -105,4 +105,21 @@ func TestNginxRefusesTwoHosts(t *testing.T) {
 			t.Errorf("%s with Host %s: %d, want %d", tt.target, tt.host, got.status, tt.want)
 		}
 	}
+	// HTTP/2 has its host in :authority.
+	transport := &http.Transport{TLSClientConfig: f.tls.Clone(), ForceAttemptHTTP2: true}
+	transport.TLSClientConfig.ServerName = "shop.example"
+	defer transport.CloseIdleConnections()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+f.addr+"/pub/x", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Host = "shop.example:8443"
+	res, err := transport.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	if res.ProtoMajor != 2 || res.StatusCode != 200 {
+		t.Errorf("HTTP/%d: %d, want 200", res.ProtoMajor, res.StatusCode)
+	}
 }
