@@ -77,3 +77,49 @@ func TestLockOfFolderNeedsRulesBeneath(t *testing.T) {
 		t.Errorf("LOCK of a file: %d", got)
 	}
 }
+
+// nginx chooses the server by the host of an absolute-form target, and passes on the Host field. When these differ, the gateway
+// would judge another site than the one that answers.
+func TestNginxRefusesTwoHosts(t *testing.T) {
+	t.Parallel()
+	f := behindNginx(t, served(t, "site", mark(public, "/")).addr, gateway.Config{Rules: []gateway.Rule{{Pattern: "shop.example/pub/", Access: gateway.Public}}})
+	c := &client{front: f}
+	defer c.close()
+	for _, tt := range []struct {
+		target, host string
+		want         int
+	}{
+		{"/pub/x", "shop.example", 200},
+		{"/pub/x", "shop.example:8443", 200},
+		{"http://shop.example/pub/x", "shop.example", 200},
+		{"http://SHOP.example:8443/pub/x", "shop.example", 200},
+		{"http://admin.example/pub/x", "shop.example", 400},
+		{"http://shop.example.evil/pub/x", "shop.example", 400},
+		{"http://shop.example/pub/x", "admin.example", 400},
+	} {
+		got, err := c.do(input{method: "GET", target: tt.target, host: tt.host}, anonymous)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.status != tt.want {
+			t.Errorf("%s with Host %s: %d, want %d", tt.target, tt.host, got.status, tt.want)
+		}
+	}
+	// HTTP/2 has its host in :authority.
+	transport := &http.Transport{TLSClientConfig: f.tls.Clone(), ForceAttemptHTTP2: true}
+	transport.TLSClientConfig.ServerName = "shop.example"
+	defer transport.CloseIdleConnections()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+f.addr+"/pub/x", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Host = "shop.example:8443"
+	res, err := transport.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	if res.ProtoMajor != 2 || res.StatusCode != 200 {
+		t.Errorf("HTTP/%d: %d, want 200", res.ProtoMajor, res.StatusCode)
+	}
+}
