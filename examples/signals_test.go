@@ -4,7 +4,6 @@
 package examples_test
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -15,14 +14,16 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"go.opentelemetry.io/otel/trace"
 
+	"github.com/otelauth/otelauth-go/internal/semconvgen/recorded"
+	"github.com/otelauth/otelauth-go/internal/semconvgen/registry"
 	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/audit"
@@ -36,17 +37,17 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
-// signals is what a service emits to which everything has happened that can happen: the ground that the README's
-// tables are held against.
-type signals struct {
-	metrics    map[string]metric
-	attributes map[string][]string // where each attribute was seen: "server span", "auth span", "hash span", "detection span", "metric", "event"
-	events     map[string][]string // the severities of each event
-}
-
-type metric struct {
-	kind, unit string
-	attributes []string
+// TestSignals makes everything happen and compares what is emitted with the registry of signals. The client and the
+// gateway have tests of their own.
+func TestSignals(t *testing.T) {
+	t.Parallel()
+	rec := collect(t)
+	r, all := recorded.Check(t, rec)
+	for _, problem := range r.Unseen(all, func(g *registry.Group) bool {
+		return g.File == "gateway.yaml" || g.ID == "span.auth.client"
+	}) {
+		t.Error(problem)
+	}
 }
 
 // refuses is a throttle whose budgets are empty.
@@ -108,7 +109,7 @@ func (globe) Locate(a netip.Addr) (latitude, longitude float64, ok bool) {
 }
 
 // collect makes everything happen.
-func collect(t *testing.T) signals {
+func collect(t *testing.T) *otelauthtest.Recorder {
 	t.Helper()
 	rec := otelauthtest.NewRecorder(t)
 	hash, err := password.Params{Scheme: "bcrypt", BcryptCost: 4}.Hash([]byte("wonderland"), nil)
@@ -153,7 +154,7 @@ func collect(t *testing.T) signals {
 		// Not otelhttp, whose own attributes would hide ours.
 		tracer := rec.TracerProvider().Tracer("server")
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			ctx, span := tracer.Start(r.Context(), "server")
+			ctx, span := tracer.Start(r.Context(), "server", trace.WithSpanKind(trace.SpanKindServer))
 			defer span.End()
 			protected.ServeHTTP(w, r.WithContext(ctx))
 		})
@@ -194,7 +195,8 @@ func collect(t *testing.T) signals {
 		return otelauth.Endpoint{Pattern: "/orders/{id}", AnsweredElsewhere: true}
 	}
 	send(service(otelauth.Config{Accounts: users, Endpoint: elsewhere}), "/orders/7", "alice:wonderland", nil)
-	send(service(otelauth.Config{Accounts: users, Throttle: refuses{}}), "/orders/7", "alice:looking-glass", nil)
+	requestID := func(*http.Request) string { return "request-7" }
+	send(service(otelauth.Config{Accounts: users, Throttle: refuses{}, RequestID: requestID}), "/orders/7", "alice:looking-glass", nil)
 	send(service(otelauth.Config{Verifier: down{}}), "/orders/7", "alice:wonderland", nil)
 
 	// Whatever comes twice is folded, and told by Close.
@@ -242,7 +244,7 @@ func collect(t *testing.T) signals {
 		}
 	})
 	budgets(t, rec)
-	return read(rec)
+	return rec
 }
 
 // attacks makes detections of each severity, each phase and with each attribute, and one Detector that cannot keep up.
@@ -343,42 +345,4 @@ func budgets(t *testing.T, rec *otelauthtest.Recorder) {
 	// The tests of redisfeed show with a real server when these are told.
 	events.Notice(t.Context(), attempt.Notice{Kind: attempt.DetectionFeed, Err: errors.New("redisfeed: no answer")})
 	events.Notice(t.Context(), attempt.Notice{Kind: attempt.DetectionFeed})
-}
-
-func read(rec *otelauthtest.Recorder) signals {
-	s := signals{metrics: map[string]metric{}, attributes: map[string][]string{}, events: map[string][]string{}}
-	seen := func(where string, attrs otelauthtest.Attributes) {
-		for _, kv := range attrs {
-			s.attributes[string(kv.Key)] = add(s.attributes[string(kv.Key)], where)
-		}
-	}
-	for _, span := range rec.Spans() {
-		where := map[string]string{
-			"server": "server span", "authenticate basic": "auth span", "verify password": "hash span", detect.SpanName: "detection span",
-		}[span.Name]
-		seen(cmp.Or(where, span.Name), span.Attributes)
-	}
-	for _, e := range rec.Events() {
-		s.events[e.Name()] = add(s.events[e.Name()], e.Severity().String())
-		seen("event", e.Attributes())
-	}
-	for _, p := range rec.Metrics() {
-		m := s.metrics[p.Name]
-		m.kind, m.unit = p.Kind, p.Unit
-		for _, kv := range p.Attributes {
-			m.attributes = add(m.attributes, string(kv.Key))
-		}
-		s.metrics[p.Name] = m
-		seen("metric", p.Attributes)
-	}
-	return s
-}
-
-// add inserts v into a sorted list that has each value once.
-func add(list []string, v string) []string {
-	i, found := slices.BinarySearch(list, v)
-	if found {
-		return list
-	}
-	return slices.Insert(list, i, v)
 }

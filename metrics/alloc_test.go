@@ -51,7 +51,7 @@ func TestAllocations(t *testing.T) {
 	}
 }
 
-// BenchmarkDecide pairs our observer with the same counter and histogram used by hand.
+// BenchmarkDecide pairs the observer with the same counter and histogram used by hand.
 func BenchmarkDecide(b *testing.B) {
 	ctx := context.Background()
 	mp := sdk()

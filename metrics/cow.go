@@ -9,15 +9,15 @@ import (
 	"sync/atomic"
 )
 
-// cow is a bounded map that is read without a lock and copied on each write. Its keys come from
-// closed sets, so it is written a few times in the life of a process and read on every attempt. A sync.Map would
-// allocate for each key that it is asked for.
+// cow is a bounded map with copy-on-write: reads take no lock, each write copies. Its keys come
+// from closed sets, so a process writes it a few times and reads it on every attempt. A sync.Map
+// would allocate for each key of a lookup.
 type cow[K comparable, V any] struct {
 	now   atomic.Pointer[map[K]V]
 	write sync.Mutex
 }
 
-// load returns the value of k, if there is one.
+// load returns the value of k; ok is false if there is none.
 func (c *cow[K, V]) load(k K) (v V, ok bool) {
 	if m := c.now.Load(); m != nil {
 		v, ok = (*m)[k]
@@ -25,12 +25,12 @@ func (c *cow[K, V]) load(k K) (v V, ok bool) {
 	return v, ok
 }
 
-// make returns the value of k, from build when there is none; build also returns the key to keep, which
-// equals k. ok is false when k is new and the map holds limit keys already.
+// make returns the value of k, and makes it with build if there is none. build also returns the
+// key to keep, which equals k. ok is false if k is new and the map already has limit keys.
 func (c *cow[K, V]) make(k K, limit int, build func(K) (K, V)) (v V, ok bool) {
 	if m := c.now.Load(); m != nil && len(*m) >= limit {
 		v, ok = (*m)[k]
-		return v, ok // full for good: no lock
+		return v, ok // full, and no key ever leaves: no lock needed
 	}
 	c.write.Lock()
 	defer c.write.Unlock()

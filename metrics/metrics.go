@@ -13,45 +13,30 @@ import (
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
-	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/semconv"
 )
 
 // ScopeName is the name of the instrumentation scope of the metrics.
 const ScopeName = "github.com/otelauth/otelauth-go/metrics"
 
-// Config says where metrics go. Its zero value uses the global MeterProvider.
+// Config is the configuration of [New]. The zero Config uses the global MeterProvider.
 type Config struct {
-	// MeterProvider makes the instruments; nil means [otel.GetMeterProvider].
+	// MeterProvider makes the instruments. Default: [otel.GetMeterProvider].
 	MeterProvider metric.MeterProvider
-	// LabelHTTP also puts auth.outcome and http.route on the metrics of otelhttp (http.server.request.duration and
-	// its siblings), through otelhttp's Labeler, for the attempts inside a handler of it. It multiplies those
-	// series by up to six and costs three allocations a request, so the default is false. It is not needed for the
-	// route alone where http.Request.Pattern is set, which otelhttp reads by itself and prefers.
+	// LabelHTTP also adds auth.outcome and http.route to the metrics of otelhttp
+	// (http.server.request.duration and its siblings), through otelhttp's Labeler, for attempts
+	// inside an otelhttp handler. It multiplies those series by up to six and costs three
+	// allocations a request. It is not needed for the route alone where http.Request.Pattern is
+	// set, which otelhttp reads itself and prefers. Default: false.
 	LabelHTTP bool
 }
 
-// Observer records the metrics of attempts. Use [New]. It is safe for concurrent use.
+// Observer records the metrics of attempts. Make it with [New]. It is safe for concurrent use.
 type Observer struct {
 	meter metric.Meter
-
-	attempts        metric.Int64Counter
-	attemptDuration metric.Float64Histogram
-	verifyDuration  metric.Float64Histogram
-	verifyRejected  metric.Int64Counter
-	cacheLookups    metric.Int64Counter
-	reloads         metric.Int64Counter
-	public          metric.Int64Counter
-	denied          metric.Int64Counter
-	suppressed      metric.Int64Counter
-	former          metric.Int64Counter
-
-	verifyActive    metric.Int64ObservableUpDownCounter
-	verifyQueued    metric.Int64ObservableUpDownCounter
-	cacheEntries    metric.Int64ObservableUpDownCounter
-	throttleEntries metric.Int64ObservableUpDownCounter
-	accounts        metric.Int64ObservableUpDownCounter
+	instruments
 
 	schemes     cow[string, *scheme]
 	hashes      cow[string, *hash]
@@ -59,9 +44,9 @@ type Observer struct {
 	otherScheme *scheme
 	otherHash   *hash
 	otherRoute  *endpoint
-	lookups     [caches][]metric.AddOption
-	errors      [errTypes][]metric.AddOption
-	outcomes    [outcomes][]metric.AddOption
+	lookups     [attempt.CacheResultCount][]metric.AddOption
+	errors      [attempt.ErrorTypeCount][]metric.AddOption
+	outcomes    [attempt.OutcomeCount][]metric.AddOption
 
 	labelHTTP bool
 }
@@ -73,32 +58,19 @@ var (
 	_ attempt.StateObserver     = (*Observer)(nil)
 )
 
-// attemptBoundaries are those of auth.attempt.duration in seconds: a recognised credential takes microseconds,
-// a password hash tens of milliseconds, a queue seconds.
-func attemptBoundaries() []float64 {
-	return []float64{
-		1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3,
-		5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10,
-	}
-}
-
-// verifyBoundaries are those of auth.password.verify.duration in seconds; bcrypt at cost 10 takes about 0.06.
-func verifyBoundaries() []float64 {
-	return []float64{
-		1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 0.75, 1, 2.5, 5, 10,
-	}
-}
-
-// New returns an Observer, or the joined errors of the instruments that the provider refused to make.
+// New returns an Observer, or the joined errors of the instruments that the MeterProvider refused
+// to make.
 func New(cfg Config) (*Observer, error) {
 	if cfg.MeterProvider == nil {
 		cfg.MeterProvider = otel.GetMeterProvider()
 	}
 	o := &Observer{
-		meter:     cfg.MeterProvider.Meter(ScopeName, metric.WithSchemaURL(semconv.SchemaURL)),
+		meter: cfg.MeterProvider.Meter(ScopeName,
+			metric.WithSchemaURL(semconv.SchemaURL), metric.WithInstrumentationVersion(semconv.Version())),
 		labelHTTP: cfg.LabelHTTP,
 	}
-	if err := o.instruments(); err != nil {
+	var err error
+	if o.instruments, err = newInstruments(o.meter); err != nil {
 		return nil, fmt.Errorf("metrics: the MeterProvider refused an instrument, check its views: %w", err)
 	}
 	_, o.otherScheme = newScheme(string(attempt.SchemeOther))
@@ -117,51 +89,12 @@ func New(cfg Config) (*Observer, error) {
 	for _, out := range attempt.Outcomes() {
 		o.outcomes[out] = add(outcome(out))
 	}
-	// A series that began with its first increment would hide that one from rate() and increase(). Where the attributes
-	// are not known beforehand, it does.
+	// A series that starts with its first increment hides that increment from rate() and
+	// increase(). Series whose attributes are known beforehand therefore start at 0.
 	ctx := context.Background()
 	o.reloads.Add(ctx, 0, o.errors[attempt.NoError]...)
 	o.verifyRejected.Add(ctx, 0, o.errors[attempt.Overloaded]...)
 	return o, nil
-}
-
-func (o *Observer) instruments() error {
-	var errs []error
-	counter := func(name, unit, description string) metric.Int64Counter {
-		c, err := o.meter.Int64Counter(attempt.Prefix+name, metric.WithUnit(unit), metric.WithDescription(description))
-		errs = append(errs, err)
-		return c
-	}
-	histogram := func(name, description string, boundaries []float64) metric.Float64Histogram {
-		h, err := o.meter.Float64Histogram(attempt.Prefix+name, metric.WithUnit("s"), metric.WithDescription(description),
-			metric.WithExplicitBucketBoundaries(boundaries...))
-		errs = append(errs, err)
-		return h
-	}
-	observed := func(name, unit, description string) metric.Int64ObservableUpDownCounter {
-		c, err := o.meter.Int64ObservableUpDownCounter(attempt.Prefix+name, metric.WithUnit(unit),
-			metric.WithDescription(description))
-		errs = append(errs, err)
-		return c
-	}
-
-	o.attempts = counter("attempts", "{attempt}", "Authentication attempts.")
-	o.attemptDuration = histogram("attempt.duration", "Time from the start of an attempt to its verdict.", attemptBoundaries())
-	o.verifyDuration = histogram("password.verify.duration", "Time that one password hash took.", verifyBoundaries())
-	o.verifyRejected = counter("password.verify.rejected", "{verification}", "Attempts that needed a password hash and got none.")
-	o.cacheLookups = counter("cache.lookups", "{lookup}", "Lookups in the cache of verified credentials.")
-	o.reloads = counter("account.reloads", "{reload}", "Times the accounts were read again, or could not be.")
-	o.public = counter("public.responses", "{response}", "Answers of public endpoints to callers without credentials.")
-	o.denied = counter("responses.denied", "{response}", "Answers 401 and 403 that handlers gave to authenticated users.")
-	o.former = counter("former_credentials.uses", "{attempt}", "Successes with an account's former password.")
-	o.suppressed = counter("events.suppressed", "{event}", "Events that were not told one by one, but counted in a folded one.")
-
-	o.verifyActive = observed("password.verify.active", "{verification}", "Password hashes being computed.")
-	o.verifyQueued = observed("password.verify.queued", "{verification}", "Attempts waiting for a password hash.")
-	o.cacheEntries = observed("cache.entry.count", "{entry}", "Credentials in the cache of verified credentials.")
-	o.throttleEntries = observed("throttle.entry.count", "{entry}", "Guess budgets held.")
-	o.accounts = observed("account.count", "{account}", "Accounts served.")
-	return errors.Join(errs...)
 }
 
 // Begin returns ctx: nothing is counted before the verdict.
@@ -169,7 +102,7 @@ func (o *Observer) Begin(ctx context.Context, _ *attempt.Request) context.Contex
 
 // Decide counts and times the attempt. It returns nil.
 func (o *Observer) Decide(ctx context.Context, req *attempt.Request, res *attempt.Result) error {
-	outcome, errType, cache := closed(res)
+	outcome, errType, cache := known(res)
 	sch := o.scheme(req.Scheme.String())
 
 	if o.attempts.Enabled(ctx) {
@@ -183,16 +116,12 @@ func (o *Observer) Decide(ctx context.Context, req *attempt.Request, res *attemp
 	}
 	switch {
 	case res.Hash.Ran():
-		ran := res.Hash.Outcome
-		if int(ran) >= outcomes {
-			ran = attempt.Error
-		}
-		o.verifyDuration.Record(ctx, seconds(res.Hash.Duration), o.hash(res.Hash.Scheme)[ran]...)
-	case rejected(outcome, errType, cache, res.Reason):
+		o.verifyDuration.Record(ctx, seconds(res.Hash.Duration), o.hash(res.Hash.Scheme)[res.Hash.Outcome.Known()]...)
+	case wasRejected(outcome, errType, cache, res.Reason):
 		o.verifyRejected.Add(ctx, 1, o.errors[errType]...)
 	}
-	if res.FormerCredential && outcome == attempt.Success {
-		o.former.Add(ctx, 1, o.endpoint(req.Route).routeOnly...)
+	if res.PreviousCredential && outcome == attempt.Success {
+		o.previous.Add(ctx, 1, o.endpoint(req.Route).routeOnly...)
 	}
 	if o.labelHTTP {
 		label(req, outcome)
@@ -200,9 +129,9 @@ func (o *Observer) Decide(ctx context.Context, req *attempt.Request, res *attemp
 	return nil
 }
 
-// rejected reports whether an attempt that ran no hash had asked for one. A deadline that passed before the
-// cache was asked, or while a remote verifier was, is no hash refused.
-func rejected(o attempt.Outcome, e attempt.ErrorType, c attempt.CacheResult, r attempt.Reason) bool {
+// wasRejected reports whether an attempt that ran no hash needed one. A deadline that passed
+// before the cache lookup or in a remote verifier refused no hash.
+func wasRejected(o attempt.Outcome, e attempt.ErrorType, c attempt.CacheResult, r attempt.Reason) bool {
 	if o != attempt.Error {
 		return false
 	}
@@ -215,25 +144,18 @@ func rejected(o attempt.Outcome, e attempt.ErrorType, c attempt.CacheResult, r a
 	return false
 }
 
-// closed returns the enumerations of res, a value outside of its constants replaced as its String does.
-func closed(res *attempt.Result) (attempt.Outcome, attempt.ErrorType, attempt.CacheResult) {
-	o, e, c := res.Outcome, res.ErrorType, res.Cache
-	if int(o) >= outcomes {
-		o = attempt.Error
-	}
-	if int(e) >= errTypes {
-		e = attempt.Other
-	}
+// known returns the enumerations of res, with the values that metrics can carry: no error type on
+// a success, and in place of a value outside the constants the one that its String method stands
+// for.
+func known(res *attempt.Result) (attempt.Outcome, attempt.ErrorType, attempt.CacheResult) {
+	o, e, c := res.Outcome.Known(), res.ErrorType.Known(), res.Cache.Known()
 	if o == attempt.Success {
 		e = attempt.NoError
-	}
-	if int(c) >= caches {
-		c = attempt.NotLooked
 	}
 	return o, e, c
 }
 
-// label goes to the Labeler outside the auth span: otelhttp reads that one when the handler has returned.
+// label adds to the Labeler outside the auth span, which otelhttp reads when the handler returns.
 func label(req *attempt.Request, out attempt.Outcome) {
 	if req.Context == nil {
 		return
@@ -245,13 +167,13 @@ func label(req *attempt.Request, out attempt.Outcome) {
 	kv := make([]attribute.KeyValue, 1, 2)
 	kv[0] = outcome(out)
 	if req.Route != "" {
-		kv = append(kv, semconv.HTTPRoute(attempt.Text(req.Route, maxRouteBytes)))
+		kv = append(kv, attribute.String(semconv.KeyHTTPRoute, attempt.Text(req.Route, maxRouteBytes)))
 	}
 	l.Add(kv...)
 }
 
-// End counts the denials of the handler itself. A caller whom the verifier had not let pass is no
-// authenticated user, whatever a public handler answered.
+// End counts the denials of the handler itself. It counts authenticated users only: a public
+// handler may also answer 401 or 403 to a caller that the verifier did not let pass.
 func (o *Observer) End(ctx context.Context, req *attempt.Request, res *attempt.Result, resp *attempt.Response) {
 	if resp.Denied() && res.Outcome == attempt.Success {
 		e := o.endpoint(req.Route)
@@ -259,7 +181,7 @@ func (o *Observer) End(ctx context.Context, req *attempt.Request, res *attempt.R
 	}
 }
 
-// Anonymous counts the answer of a public endpoint to a caller without credentials.
+// Anonymous counts the response of a public endpoint to a caller without credentials.
 func (o *Observer) Anonymous(ctx context.Context, req *attempt.Request, resp *attempt.Response) {
 	if o.public.Enabled(ctx) {
 		e := o.endpoint(req.Route)
@@ -267,27 +189,23 @@ func (o *Observer) Anonymous(ctx context.Context, req *attempt.Request, resp *at
 	}
 }
 
-// Notice counts the reloads of accounts. error.type is timeout or canceled when that is what n.Err is, and
-// accounts_unavailable for every other failure.
+// Notice counts the reloads of accounts. error.type is timeout or canceled if n.Err is, and
+// accounts_unavailable for every other error.
 func (o *Observer) Notice(ctx context.Context, n attempt.Notice) {
 	if n.Kind == attempt.AccountReload {
 		o.reloads.Add(ctx, 1, o.errors[reloadError(n.Err)]...)
 	}
 }
 
-// Suppressed counts the events that a folded one stands for; it fits audit.Events.Suppressed. What is no
-// [attempt.EventAttempt] is counted without auth.outcome, so that attempts and events of one outcome can be held against
-// each other.
+// Suppressed counts the events that a folded event represents. It has the type of
+// audit.Events.Suppressed. Events other than "auth.attempt" are counted without auth.outcome, so
+// attempts and events of one outcome are comparable.
 func (o *Observer) Suppressed(ctx context.Context, s attempt.Suppression) {
-	if s.Event != attempt.EventAttempt {
+	if s.Event != semconv.EventAttempt {
 		o.suppressed.Add(ctx, s.Count)
 		return
 	}
-	out := s.Outcome
-	if int(out) >= outcomes {
-		out = attempt.Error
-	}
-	o.suppressed.Add(ctx, s.Count, o.outcomes[out]...)
+	o.suppressed.Add(ctx, s.Count, o.outcomes[s.Outcome.Known()]...)
 }
 
 func reloadError(err error) attempt.ErrorType {
@@ -302,7 +220,7 @@ func reloadError(err error) attempt.ErrorType {
 	return attempt.AccountsUnavailable
 }
 
-// Watch reports state whenever metrics are collected, until stop is called. stop may be called more than once.
+// Watch reports state whenever metrics are collected, until the first call of stop.
 func (o *Observer) Watch(state func() attempt.State) (stop func(), err error) {
 	reg, err := o.meter.RegisterCallback(func(_ context.Context, obs metric.Observer) error {
 		s := state()
@@ -314,7 +232,7 @@ func (o *Observer) Watch(state func() attempt.State) (stop func(), err error) {
 		return nil
 	}, o.accounts, o.cacheEntries, o.throttleEntries, o.verifyActive, o.verifyQueued)
 	if err != nil {
-		return nil, fmt.Errorf("metrics: the MeterProvider refused to watch the verifier: %w", err)
+		return nil, fmt.Errorf("metrics: the MeterProvider refused a callback, check its views: %w", err)
 	}
 	return func() { _ = reg.Unregister() }, nil
 }
@@ -352,5 +270,5 @@ func (o *Observer) endpoint(route string) *endpoint {
 	return e
 }
 
-// seconds is never negative: a histogram's sum must not fall.
+// seconds returns d in seconds, at least 0, because the sum of a histogram must not fall.
 func seconds(d time.Duration) float64 { return max(d, 0).Seconds() }

@@ -21,11 +21,15 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/metric/noop"
+	"go.opentelemetry.io/otel/sdk/instrumentation"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/otelauth/otelauth-go/metrics"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
+	"github.com/otelauth/otelauth-go/otelauth/semconv"
 )
 
 func newObserver(t testing.TB, cfg metrics.Config) *metrics.Observer {
@@ -44,7 +48,7 @@ func request() attempt.Request {
 	}
 }
 
-// feed makes every instrument have a point.
+// feed records a point of every instrument.
 func feed(t *testing.T, o *metrics.Observer) {
 	t.Helper()
 	ctx := context.Background()
@@ -56,7 +60,7 @@ func feed(t *testing.T, o *metrics.Observer) {
 			Hash: attempt.HashRun{Scheme: "bcrypt", Start: time.Now(), Duration: 61 * time.Millisecond, Outcome: attempt.Failure},
 		},
 		{Outcome: attempt.Error, ErrorType: attempt.Overloaded, Reason: attempt.ReasonQueueFull, Cache: attempt.Miss},
-		{Outcome: attempt.Success, Cache: attempt.Hit, UserName: "alice", FormerCredential: true},
+		{Outcome: attempt.Success, Cache: attempt.Hit, UserName: "alice", PreviousCredential: true},
 	} {
 		if err := o.Decide(ctx, &req, &res); err != nil {
 			t.Fatal(err)
@@ -65,7 +69,7 @@ func feed(t *testing.T, o *metrics.Observer) {
 	}
 	o.Anonymous(ctx, &req, &attempt.Response{Status: 200, Handler: true})
 	o.Notice(ctx, attempt.Notice{Kind: attempt.AccountReload})
-	o.Suppressed(ctx, attempt.Suppression{Event: attempt.EventAttempt, Outcome: attempt.Failure, Count: 7})
+	o.Suppressed(ctx, attempt.Suppression{Event: semconv.EventAttempt, Outcome: attempt.Failure, Count: 7})
 	if _, err := o.Watch(func() attempt.State {
 		return attempt.State{Accounts: 1, CacheEntries: 2, ThrottleEntries: 3, HashesActive: 4, HashesQueued: 5}
 	}); err != nil {
@@ -73,12 +77,12 @@ func feed(t *testing.T, o *metrics.Observer) {
 	}
 }
 
-// moved returns the points that something was counted or timed in: some counters begin at 0.
+// moved returns the points that are not 0, because some counters start at 0.
 func moved(rec *otelauthtest.Recorder) []otelauthtest.Point {
 	return slices.DeleteFunc(rec.Metrics(), func(p otelauthtest.Point) bool { return p.Kind == "counter" && p.Value == 0 })
 }
 
-// TestBeginAtZero: what is counted seldom has a series before, so that rate() sees the first time.
+// TestBeginAtZero: counters of rare events start at 0, so rate() sees the first increment.
 func TestBeginAtZero(t *testing.T) {
 	t.Parallel()
 	rec := otelauthtest.NewRecorder(t)
@@ -86,7 +90,7 @@ func TestBeginAtZero(t *testing.T) {
 	got := map[string]map[string]any{}
 	for _, p := range rec.Metrics() {
 		if p.Kind != "counter" || p.Value != 0 || len(p.Exemplars) != 0 {
-			t.Errorf("%s begins as a %s at %v", p.Name, p.Kind, p.Value)
+			t.Errorf("%s starts as a %s at %v", p.Name, p.Kind, p.Value)
 		}
 		got[p.Name] = p.Attributes.Map()
 	}
@@ -99,7 +103,7 @@ func TestBeginAtZero(t *testing.T) {
 	}
 }
 
-// TestInstruments holds names, kinds, units and attribute keys against the design's table.
+// TestInstruments checks names, kinds, units and attribute keys of all instruments.
 func TestInstruments(t *testing.T) {
 	t.Parallel()
 	rec := otelauthtest.NewRecorder(t)
@@ -110,21 +114,21 @@ func TestInstruments(t *testing.T) {
 	}
 	const route, status = "http.route", "http.response.status_code"
 	want := map[string]instrument{
-		"auth.attempts":                 {"counter", "{attempt}", []string{"auth.outcome", "auth.scheme", "error.type", "http.request.method", route}},
-		"auth.attempt.duration":         {"histogram", "s", []string{"auth.cache.result", "auth.outcome", "auth.scheme"}},
-		"auth.password.verify.duration": {"histogram", "s", []string{"auth.outcome", "auth.password.scheme"}},
-		"auth.password.verify.active":   {"updowncounter", "{verification}", nil},
-		"auth.password.verify.queued":   {"updowncounter", "{verification}", nil},
-		"auth.password.verify.rejected": {"counter", "{verification}", []string{"error.type"}},
-		"auth.cache.lookups":            {"counter", "{lookup}", []string{"auth.cache.result"}},
-		"auth.cache.entry.count":        {"updowncounter", "{entry}", nil},
-		"auth.throttle.entry.count":     {"updowncounter", "{entry}", nil},
-		"auth.account.count":            {"updowncounter", "{account}", nil},
-		"auth.account.reloads":          {"counter", "{reload}", nil},
-		"auth.public.responses":         {"counter", "{response}", []string{status, route}},
-		"auth.responses.denied":         {"counter", "{response}", []string{status, route}},
-		"auth.former_credentials.uses":  {"counter", "{attempt}", []string{route}},
-		"auth.events.suppressed":        {"counter", "{event}", []string{"auth.outcome"}},
+		"auth.attempts":                  {"counter", "{attempt}", []string{"auth.outcome", "auth.scheme", "error.type", "http.request.method", route}},
+		"auth.attempt.duration":          {"histogram", "s", []string{"auth.cache.result", "auth.outcome", "auth.scheme"}},
+		"auth.password.verify.duration":  {"histogram", "s", []string{"auth.outcome", "auth.password.scheme"}},
+		"auth.password.verify.active":    {"updowncounter", "{verification}", nil},
+		"auth.password.verify.queued":    {"updowncounter", "{verification}", nil},
+		"auth.password.verify.rejected":  {"counter", "{verification}", []string{"error.type"}},
+		"auth.cache.lookups":             {"counter", "{lookup}", []string{"auth.cache.result"}},
+		"auth.cache.entry.count":         {"updowncounter", "{entry}", nil},
+		"auth.throttle.entry.count":      {"updowncounter", "{entry}", nil},
+		"auth.account.count":             {"updowncounter", "{account}", nil},
+		"auth.account.reloads":           {"counter", "{reload}", nil},
+		"auth.public.responses":          {"counter", "{response}", []string{status, route}},
+		"auth.responses.denied":          {"counter", "{response}", []string{status, route}},
+		"auth.previous_credentials.uses": {"counter", "{attempt}", []string{route}},
+		"auth.events.suppressed":         {"counter", "{event}", []string{"auth.outcome"}},
 	}
 	got := map[string]instrument{}
 	for _, p := range rec.Metrics() {
@@ -161,7 +165,7 @@ func TestBoundaries(t *testing.T) {
 	}
 }
 
-// TestAttempts holds every outcome, error type and cache result against the points that must come of it.
+// TestAttempts checks the points of every outcome, error type and cache result.
 func TestAttempts(t *testing.T) {
 	t.Parallel()
 	for _, out := range attempt.Outcomes() {
@@ -230,7 +234,7 @@ func TestUnknownIsLeftOut(t *testing.T) {
 	}
 }
 
-// A value outside of the constants must neither panic nor mint a series.
+// A value outside the constants must neither panic nor create a series.
 func TestOutOfRange(t *testing.T) {
 	t.Parallel()
 	rec := otelauthtest.NewRecorder(t)
@@ -256,15 +260,15 @@ func TestRejected(t *testing.T) {
 		res  attempt.Result
 		want float64
 	}{
-		"queue full":                {attempt.Result{ErrorType: attempt.Overloaded, Cache: attempt.Miss}, 1},
-		"gave up in the queue":      {attempt.Result{ErrorType: attempt.Canceled, Cache: attempt.Miss}, 1},
-		"gave up coalesced":         {attempt.Result{ErrorType: attempt.Canceled, Cache: attempt.Coalesced}, 1},
-		"deadline in the queue":     {attempt.Result{ErrorType: attempt.Timeout, Cache: attempt.Miss}, 1},
-		"gone before":               {attempt.Result{ErrorType: attempt.Canceled}, 0},
-		"remote verifier too slow":  {attempt.Result{ErrorType: attempt.Timeout, Cache: attempt.Miss, Reason: attempt.ReasonVerifierFailed}, 0},
-		"no hash wanted":            {attempt.Result{ErrorType: attempt.AccountsUnavailable, Cache: attempt.Miss}, 0},
-		"gone, but the hash ran":    {attempt.Result{ErrorType: attempt.Canceled, Cache: attempt.Miss, Hash: attempt.HashRun{Scheme: "bcrypt"}}, 0},
-		"throttled is not rejected": {attempt.Result{Outcome: attempt.Throttled, ErrorType: attempt.RateLimited, Cache: attempt.Miss}, 0},
+		"queue full":                 {attempt.Result{ErrorType: attempt.Overloaded, Cache: attempt.Miss}, 1},
+		"canceled in the queue":      {attempt.Result{ErrorType: attempt.Canceled, Cache: attempt.Miss}, 1},
+		"canceled while coalesced":   {attempt.Result{ErrorType: attempt.Canceled, Cache: attempt.Coalesced}, 1},
+		"deadline in the queue":      {attempt.Result{ErrorType: attempt.Timeout, Cache: attempt.Miss}, 1},
+		"canceled before the lookup": {attempt.Result{ErrorType: attempt.Canceled}, 0},
+		"remote verifier too slow":   {attempt.Result{ErrorType: attempt.Timeout, Cache: attempt.Miss, Reason: attempt.ReasonVerifierFailed}, 0},
+		"no hash needed":             {attempt.Result{ErrorType: attempt.AccountsUnavailable, Cache: attempt.Miss}, 0},
+		"canceled, but the hash ran": {attempt.Result{ErrorType: attempt.Canceled, Cache: attempt.Miss, Hash: attempt.HashRun{Scheme: "bcrypt"}}, 0},
+		"throttled is not rejected":  {attempt.Result{Outcome: attempt.Throttled, ErrorType: attempt.RateLimited, Cache: attempt.Miss}, 0},
 	} {
 		rec := otelauthtest.NewRecorder(t)
 		req := request()
@@ -326,16 +330,16 @@ func TestReloads(t *testing.T) {
 	}
 }
 
-// TestSuppressed: by outcome, and without one for what is no attempt.
+// TestSuppressed: attempts are counted by outcome, other events without one.
 func TestSuppressed(t *testing.T) {
 	t.Parallel()
 	rec := otelauthtest.NewRecorder(t)
 	o := newObserver(t, metrics.Config{MeterProvider: rec.MeterProvider()})
 	for i, s := range []attempt.Suppression{
-		{Event: attempt.EventAttempt, Outcome: attempt.Failure},
-		{Event: attempt.EventAttempt, Outcome: attempt.Failure},
-		{Event: attempt.EventAttempt, Outcome: 99},
-		{Event: attempt.EventPublicResponse, Outcome: attempt.Failure},
+		{Event: semconv.EventAttempt, Outcome: attempt.Failure},
+		{Event: semconv.EventAttempt, Outcome: attempt.Failure},
+		{Event: semconv.EventAttempt, Outcome: 99},
+		{Event: semconv.EventPublicResponse, Outcome: attempt.Failure},
 	} {
 		s.Count = 1 << i
 		o.Suppressed(context.Background(), s)
@@ -352,26 +356,26 @@ func TestSuppressed(t *testing.T) {
 	}
 }
 
-// TestFormerCredentials: a former password that is accepted no longer moves no counter of its own.
-func TestFormerCredentials(t *testing.T) {
+// TestPreviousCredentials: an expired previous password has no counter of its own.
+func TestPreviousCredentials(t *testing.T) {
 	t.Parallel()
 	rec := otelauthtest.NewRecorder(t)
 	o := newObserver(t, metrics.Config{MeterProvider: rec.MeterProvider()})
 	for _, res := range []attempt.Result{
-		{Outcome: attempt.Success, FormerCredential: true},
-		{Outcome: attempt.Success, FormerCredential: true},
+		{Outcome: attempt.Success, PreviousCredential: true},
+		{Outcome: attempt.Success, PreviousCredential: true},
 		{Outcome: attempt.Success},
-		{Outcome: attempt.Failure, ErrorType: attempt.InvalidCredentials, Reason: attempt.ReasonCredentialsExpired, FormerCredential: true},
+		{Outcome: attempt.Failure, ErrorType: attempt.InvalidCredentials, Reason: attempt.ReasonCredentialsExpired, PreviousCredential: true},
 	} {
 		req := request()
 		_ = o.Decide(context.Background(), &req, &res)
 	}
-	if got := rec.Sum("auth.former_credentials.uses", attribute.String("http.route", "/orders/{id}")); got != 2 {
-		t.Errorf("auth.former_credentials.uses = %v, want the 2 successes", got)
+	if got := rec.Sum("auth.previous_credentials.uses", attribute.String("http.route", "/orders/{id}")); got != 2 {
+		t.Errorf("auth.previous_credentials.uses = %v, want the 2 successes", got)
 	}
 }
 
-// TestWatch: two verifiers add up, and one that was replaced is gone.
+// TestWatch: two verifiers add up, and a verifier that was replaced is no longer counted.
 func TestWatch(t *testing.T) {
 	t.Parallel()
 	rec := otelauthtest.NewRecorder(t)
@@ -443,8 +447,8 @@ func TestExemplars(t *testing.T) {
 	}
 }
 
-// TestCardinality: nothing that a client sends mints a series, even where a service passes it on as route, method or
-// scheme.
+// TestCardinality: nothing that a client sends creates a series, even if a service passes it on as
+// route, method or scheme.
 func TestCardinality(t *testing.T) {
 	t.Parallel()
 	rec := otelauthtest.NewRecorder(t)
@@ -484,7 +488,7 @@ func TestCardinality(t *testing.T) {
 		t.Errorf("%d routes, want at most %d", len(routes), metrics.MaxRoutes+1)
 	}
 	for name, limit := range map[string]int{
-		// Each of the bounded routes may have met one of the schemes of its own and "other".
+		// Each bounded route may have one of the schemes with series of their own, and "other".
 		"auth.attempts":                 metrics.MaxRoutes + metrics.MaxSchemes + 2,
 		"auth.attempt.duration":         metrics.MaxSchemes + 1,
 		"auth.password.verify.duration": metrics.MaxSchemes + 1,
@@ -532,7 +536,7 @@ func TestLongRoute(t *testing.T) {
 	}
 }
 
-// TestNoReason: a public /metrics page must not tell an unknown user from a wrong password.
+// TestNoReason: a public /metrics page must not separate an unknown user from a wrong password.
 func TestNoReason(t *testing.T) {
 	t.Parallel()
 	rec := otelauthtest.NewRecorder(t)
@@ -548,7 +552,8 @@ func TestNoReason(t *testing.T) {
 	}
 }
 
-// TestLabelHTTP: otelhttp's own metrics get outcome and route, without a second http.route where the mux knows it.
+// TestLabelHTTP: the metrics of otelhttp get outcome and route, without a second http.route if
+// the mux has set it.
 func TestLabelHTTP(t *testing.T) {
 	t.Parallel()
 	for _, label := range []bool{false, true} {
@@ -585,7 +590,7 @@ func TestLabelHTTP(t *testing.T) {
 			}
 		}
 	}
-	// Outside of otelhttp there is no Labeler, and none is needed.
+	// Outside of otelhttp there is no Labeler, which is not an error.
 	o := newObserver(t, metrics.Config{MeterProvider: noop.NewMeterProvider(), LabelHTTP: true})
 	req := request()
 	_ = o.Decide(context.Background(), &req, &attempt.Result{})
@@ -611,4 +616,21 @@ type brokenMeter struct{ noop.Meter }
 
 func (brokenMeter) Float64Histogram(string, ...metric.Float64HistogramOption) (metric.Float64Histogram, error) {
 	return nil, errBroken
+}
+
+// The scope has the version of the module and the schema URL.
+func TestScope(t *testing.T) {
+	t.Parallel()
+	reader := sdkmetric.NewManualReader()
+	o := newObserver(t, metrics.Config{MeterProvider: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))})
+	req := request()
+	_ = o.Decide(t.Context(), &req, &attempt.Result{})
+	var all metricdata.ResourceMetrics
+	if err := reader.Collect(t.Context(), &all); err != nil {
+		t.Fatal(err)
+	}
+	want := instrumentation.Scope{Name: metrics.ScopeName, Version: semconv.Version(), SchemaURL: semconv.SchemaURL}
+	if got := all.ScopeMetrics[0].Scope; got != want {
+		t.Errorf("scope %v, want %v", got, want)
+	}
 }

@@ -8,19 +8,21 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
-	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/semconv"
 )
 
-// The bounds of what code, not clients, chooses. A service that hands on what its clients sent stays within them too.
+// The bounds on what the service, and not a client, chooses. They also hold for a service that
+// passes on what its clients sent.
 const (
-	// MaxRoutes is how many distinct routes get series of their own; the rest, and routes longer than 1024 bytes,
-	// share the route _OTHER. A route costs about 1.5 kB, and 1 kB for each combination of scheme, method, outcome
-	// and error.type seen on it, the SDK's share included. The SDK has a limit of its own, 2000 series an instrument
-	// by default.
+	// MaxRoutes is the number of distinct routes that have series of their own. The others, and
+	// routes longer than 1024 bytes, share the route _OTHER. A route costs about 1.5 kB, and 1 kB
+	// for each combination of scheme, method, outcome and error.type seen on it, the SDK's share
+	// included. The SDK has a limit of its own, 2000 series an instrument by default.
 	MaxRoutes = 1000
-	// MaxSchemes is how many distinct values auth.scheme and auth.password.scheme have each; the rest are "other".
+	// MaxSchemes is the number of distinct values of auth.scheme and of auth.password.scheme. The
+	// others are "other".
 	MaxSchemes = 16
 
 	maxRouteBytes  = 1024
@@ -28,24 +30,18 @@ const (
 	other          = "_OTHER"
 )
 
-// The attribute sets of all measurements are made once and kept: handing the SDK a prepared option costs no
-// allocation, handing it attributes four.
+// The attribute sets of all measurements are made once and kept: a prepared option costs no
+// allocation in the SDK, a list of attributes four.
 
-// scheme holds the sets that depend on auth.scheme alone.
+// scheme has the sets that depend on auth.scheme alone.
 type scheme struct {
 	name     attribute.KeyValue
-	duration [outcomes][caches][]metric.RecordOption
+	duration [attempt.OutcomeCount][attempt.CacheResultCount][]metric.RecordOption
 }
-
-const (
-	outcomes = int(attempt.Throttled) + 1
-	caches   = int(attempt.Coalesced) + 1
-	errTypes = int(attempt.Other) + 1
-)
 
 func newScheme(name string) (string, *scheme) {
 	name = strings.Clone(name)
-	s := &scheme{name: attribute.String(attempt.KeyScheme, attempt.Text(name, maxSchemeBytes))}
+	s := &scheme{name: attribute.String(semconv.KeyScheme, attempt.Text(name, maxSchemeBytes))}
 	for _, o := range attempt.Outcomes() {
 		for _, c := range attempt.CacheResults() {
 			kv := []attribute.KeyValue{s.name, outcome(o)}
@@ -58,25 +54,25 @@ func newScheme(name string) (string, *scheme) {
 	return name, s
 }
 
-// hash holds the sets that depend on auth.password.scheme alone.
-type hash [outcomes][]metric.RecordOption
+// hash has the sets that depend on auth.password.scheme alone.
+type hash [attempt.OutcomeCount][]metric.RecordOption
 
 func newHash(name string) (string, *hash) {
 	name = strings.Clone(name)
 	h := &hash{}
 	for _, o := range attempt.Outcomes() {
-		h[o] = record(attribute.String(attempt.KeyPasswordScheme, attempt.Text(name, maxSchemeBytes)), outcome(o))
+		h[o] = record(attribute.String(semconv.KeyPasswordScheme, attempt.Text(name, maxSchemeBytes)), outcome(o))
 	}
 	return name, h
 }
 
-// endpoint holds the sets that name one route.
+// endpoint has the sets of one route.
 type endpoint struct {
 	route    attribute.KeyValue // invalid for the empty route
 	attempts cow[attemptKey, []metric.AddOption]
 	public   cow[int, []metric.AddOption]
 	denied   cow[int, []metric.AddOption]
-	// routeOnly has no other attribute.
+	// routeOnly is the set without any other attribute.
 	routeOnly []metric.AddOption
 }
 
@@ -87,16 +83,16 @@ type attemptKey struct {
 	err     attempt.ErrorType
 }
 
-// maxSets is above what the closed sets can make, so no endpoint reaches it: 16 schemes, 11 methods,
-// 6 outcomes, 12 error types.
-const maxSets = MaxSchemes * 11 * outcomes * errTypes
+// maxSets is the number of combinations of the closed sets, so no endpoint exceeds it. There are
+// 11 methods.
+const maxSets = (MaxSchemes + 1) * 11 * attempt.OutcomeCount * attempt.ErrorTypeCount
 
 func newEndpoint(route string) (string, *endpoint) {
-	// Cloned: a route may be a piece of something larger, which must not be kept alive for ever.
+	// A route may be a part of a larger string, which must not stay in memory.
 	route = strings.Clone(route)
 	e := &endpoint{}
 	if route != "" {
-		e.route = semconv.HTTPRoute(attempt.Text(route, maxRouteBytes))
+		e.route = attribute.String(semconv.KeyHTTPRoute, attempt.Text(route, maxRouteBytes))
 	}
 	_, e.routeOnly = e.newStatus(0)
 	return route, e
@@ -119,14 +115,14 @@ func (e *endpoint) newAttempt(k attemptKey) (attemptKey, []metric.AddOption) {
 		kv = append(kv, e.route)
 	}
 	if k.method != "" {
-		kv = append(kv, semconv.HTTPRequestMethodKey.String(k.method))
+		kv = append(kv, attribute.String(semconv.KeyHTTPRequestMethod, k.method))
 	}
 	return k, add(kv...)
 }
 
 func (e *endpoint) status(sets *cow[int, []metric.AddOption], code int) []metric.AddOption {
 	if code < 100 || code > 599 {
-		code = 0 // not a status of HTTP: handlers choose it, and not all look
+		code = 0 // not a status of HTTP: a handler may choose any number
 	}
 	opts, ok := sets.load(code)
 	if !ok {
@@ -141,21 +137,21 @@ func (e *endpoint) newStatus(code int) (int, []metric.AddOption) {
 		kv = append(kv, e.route)
 	}
 	if code != 0 {
-		kv = append(kv, semconv.HTTPResponseStatusCode(code))
+		kv = append(kv, attribute.Int(semconv.KeyHTTPResponseStatusCode, code))
 	}
 	return code, add(kv...)
 }
 
 func outcome(o attempt.Outcome) attribute.KeyValue {
-	return attribute.String(attempt.KeyOutcome, o.String())
+	return attribute.String(semconv.KeyOutcome, o.String())
 }
 
 func errorType(e attempt.ErrorType) attribute.KeyValue {
-	return semconv.ErrorTypeKey.String(e.String())
+	return attribute.String(semconv.KeyErrorType, e.String())
 }
 
 func cacheResult(c attempt.CacheResult) attribute.KeyValue {
-	return attribute.String(attempt.KeyCacheResult, c.String())
+	return attribute.String(semconv.KeyCacheResult, c.String())
 }
 
 func add(kv ...attribute.KeyValue) []metric.AddOption {

@@ -18,7 +18,7 @@ import (
 	"github.com/otelauth/otelauth-go/spans"
 )
 
-// The ceilings are those of the README's table. Not parallel: AllocsPerRun counts the whole process.
+// The limits are those of the table in the README. Not parallel: AllocsPerRun counts the whole process.
 
 func TestAllocationsOfAuthenticate(t *testing.T) {
 	if testkit.Race {
@@ -31,7 +31,7 @@ func TestAllocationsOfAuthenticate(t *testing.T) {
 	for name, observers := range map[string][]attempt.Observer{"no observers": {}, "metrics": {m}} {
 		mw := newMiddleware(t, otelauth.Config{Observers: observers, Routes: ordersMux()})
 		r := request(t, "GET", "/orders", "alice", "wonderland")
-		mw.Authenticate(r) // hash it once
+		mw.Authenticate(r) // fill the cache
 		got := testing.AllocsPerRun(500, func() {
 			if user, _ := mw.Authenticate(r); user.Name != "alice" {
 				t.Error("refused")

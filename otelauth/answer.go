@@ -4,7 +4,6 @@
 package otelauth
 
 import (
-	"encoding/json"
 	"net/http"
 	"strconv"
 	"time"
@@ -12,26 +11,29 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/internal/problem"
 )
 
-// Denial is the answer to a request that is not let through. It says what the caller may know: an
-// unknown user and a wrong password are the same Denial.
+// Denial is the answer to a denied request. It holds only what the caller may know: an unknown user
+// and a wrong password have the same Denial.
 type Denial struct {
 	// Status is 400, 401, 403, 429 or 503, or that of a [Refusal].
 	Status int
 	// Detail is a sentence for the caller.
 	Detail string
-	// TraceID is what the caller should quote when asking for help, 32 hexadecimal digits; "" without a trace.
+	// TraceID is the trace id that the caller quotes when asking for help, 32 hexadecimal digits; ""
+	// without a trace.
 	TraceID string
-	// RetryAfter is how long to wait, rounded up to seconds; 0 says nothing.
+	// RetryAfter is how long the caller must wait; the header rounds it up to seconds. 0: no header.
 	RetryAfter time.Duration
 
-	challenge bool
+	hasChallenge bool
 }
 
-// retryAfterDefault is what a 503 says that has no better estimate.
+// retryAfterDefault is the RetryAfter of a 503 without a better estimate.
 const retryAfterDefault = time.Second
 
+// denial returns the answer to a denied attempt.
 func (c *core) denial(a *arrival, req *attempt.Request, res *attempt.Result) Denial {
 	d := Denial{TraceID: traceID(req), RetryAfter: res.RetryAfter}
 	switch {
@@ -39,33 +41,33 @@ func (c *core) denial(a *arrival, req *attempt.Request, res *attempt.Result) Den
 		d.Status, d.Detail = a.endpoint.Refusal.Status, a.endpoint.Refusal.Detail
 	case res.ErrorType == attempt.InsecureTransport:
 		d.Status = http.StatusForbidden
-		d.Detail = "This endpoint takes credentials over HTTPS only. If a proxy in front of it speaks HTTPS, the operator names it in " +
-			"Config.TrustedProxies; a network that may use plaintext is named in Config.DangerouslyAllowPlaintextFrom."
+		d.Detail = "This endpoint accepts credentials over HTTPS only. If a proxy in front of it terminates HTTPS, the operator " +
+			"must add it to Config.TrustedProxies. Config.DangerouslyAllowPlaintextFrom lists networks that may use plaintext."
 		if req.Exposed {
-			d.Detail = "The credentials were sent in plaintext and were not looked at; consider them known to others. " + d.Detail
+			d.Detail = "The credentials were sent in plaintext and were not verified; change the password. " + d.Detail
 		}
 	case res.Outcome == attempt.Missing:
-		d.Status, d.challenge = http.StatusUnauthorized, true
+		d.Status, d.hasChallenge = http.StatusUnauthorized, true
 		d.Detail = "This endpoint requires credentials."
 	case res.Outcome == attempt.Malformed:
 		d.Status = http.StatusBadRequest
 		d.Detail = "The Authorization field is not a well-formed Basic credential (RFC 7617)."
 	case res.Outcome == attempt.Failure:
-		d.Status, d.challenge = http.StatusUnauthorized, true
+		d.Status, d.hasChallenge = http.StatusUnauthorized, true
 		d.Detail = "The credentials are not accepted."
 	case res.Outcome == attempt.Throttled:
 		d.Status = http.StatusTooManyRequests
-		d.Detail = "Too many wrong credentials. Wait before the next try."
+		d.Detail = "Rate limited: too many failed attempts. Wait before the next attempt."
 		d.RetryAfter = max(d.RetryAfter, time.Second)
 	default:
 		d.Status = http.StatusServiceUnavailable
-		d.Detail = "The credentials could not be verified just now. Try again later."
+		d.Detail = "The credentials cannot be verified now. Try again later."
 		d.RetryAfter = max(d.RetryAfter, retryAfterDefault)
 	}
 	return d
 }
 
-// write sends the answer. What Config.Deny writes stands under a head that is ours.
+// write sends the answer. Config.Deny writes the body only: deniedHead keeps the header.
 func (d *Denial) write(w http.ResponseWriter, r *http.Request, c *core) {
 	head := deniedHead{ResponseWriter: w, denial: d, core: c}
 	if c.cfg.Deny != nil {
@@ -73,12 +75,11 @@ func (d *Denial) write(w http.ResponseWriter, r *http.Request, c *core) {
 		head.WriteHeader(d.Status)
 		return
 	}
-	w.Header().Set("Content-Type", problemType)
-	head.WriteHeader(d.Status)
-	_, _ = w.Write(problem(d.Status, d.Detail, d.TraceID)) //nolint:gosec // G705: JSON of its own media type; Detail is ours or Config.Endpoint's
+	problem.Write(&head, d.Status, d.Detail, d.TraceID)
 }
 
-// deniedHead keeps the status and the fields that make an answer a denial, whatever is asked of it.
+// deniedHead ignores the status that is written to it and sets the status and the security fields
+// of the denial.
 type deniedHead struct {
 	http.ResponseWriter
 	denial  *Denial
@@ -93,13 +94,13 @@ func (h *deniedHead) WriteHeader(int) {
 	h.written = true
 	header := h.Header()
 	for name := range header {
-		switch http.CanonicalHeaderKey(name) { // a map takes any spelling, and net/http sends it
+		switch http.CanonicalHeaderKey(name) { // a map accepts any spelling, and net/http sends it
 		case "Cache-Control", "Www-Authenticate", "Retry-After":
 			delete(header, name)
 		}
 	}
 	header.Set("Cache-Control", "no-store")
-	if h.denial.challenge {
+	if h.denial.hasChallenge {
 		header["Www-Authenticate"] = h.core.challenge
 	}
 	if h.denial.RetryAfter > 0 {
@@ -113,32 +114,13 @@ func (h *deniedHead) Write(b []byte) (int, error) {
 	return h.ResponseWriter.Write(b)
 }
 
-// forbid is the answer to an authenticated user who may not do this.
+// forbid answers an authenticated user who lacks a required group.
 func forbid(w http.ResponseWriter, r *http.Request) {
 	req := attempt.Request{Context: r.Context()}
-	w.Header().Set("Content-Type", problemType)
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(http.StatusForbidden)
-	_, _ = w.Write(problem(http.StatusForbidden, "This account may not do this.", traceID(&req)))
+	problem.Write(w, http.StatusForbidden, "This account is not allowed to do this.", traceID(&req))
 }
 
-// problemType is the media type of RFC 9457.
-const problemType = "application/problem+json"
-
-func problem(status int, detail, traceID string) []byte {
-	body, err := json.Marshal(struct {
-		Title   string `json:"title"`
-		Status  int    `json:"status"`
-		Detail  string `json:"detail"`
-		TraceID string `json:"trace_id,omitempty"`
-	}{http.StatusText(status), status, detail, traceID})
-	if err != nil {
-		return nil // strings and an int always marshal
-	}
-	return append(body, '\n')
-}
-
-// traceID returns the id under which the attempt is found: the server span's, else the auth span's.
+// traceID returns the trace id of the attempt, from the server span or else the auth span.
 func traceID(req *attempt.Request) string {
 	sc := trace.SpanContextFromContext(req.Context)
 	if span, ok := req.Span.(trace.Span); ok && !sc.IsValid() {

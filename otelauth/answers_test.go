@@ -26,7 +26,7 @@ import (
 
 const challenge = `Basic realm="restricted", charset="UTF-8"`
 
-// denial is one way in which the middleware itself answers.
+// denial is one kind of request that the Middleware denies.
 type denial struct {
 	name      string
 	cfg       func(*otelauth.Config)
@@ -49,7 +49,7 @@ func basic(name, pass string) func(*http.Request) {
 	return func(r *http.Request) { r.SetBasicAuth(name, pass) }
 }
 
-func token(octets string) string { return "Basic " + base64.StdEncoding.EncodeToString([]byte(octets)) }
+func token(raw string) string { return "Basic " + base64.StdEncoding.EncodeToString([]byte(raw)) }
 
 func fromPlaintext(credentials func(*http.Request)) func(*http.Request) {
 	return func(r *http.Request) {
@@ -130,7 +130,7 @@ func denials() []denial {
 	}
 }
 
-// service returns the service in which the denial happens, and the request that provokes it.
+// service returns a service and a request that it denies.
 func (d *denial) service(t *testing.T, cfg otelauth.Config) (*service, *http.Request) {
 	t.Helper()
 	cfg.Accounts = accounts(t)
@@ -139,7 +139,7 @@ func (d *denial) service(t *testing.T, cfg otelauth.Config) (*service, *http.Req
 	}
 	var s *service
 	if d.observers {
-		// The providers of Config do not count beside Observers, so they are the recorder's own.
+		// Observers replace the providers of Config, so the observers of the recorder are used.
 		rec := otelauthtest.NewRecorder(t)
 		cfg.Observers = append([]attempt.Observer{rec.Observers("")}, cfg.Observers...)
 		s = newService(t, cfg, nil)
@@ -185,12 +185,12 @@ func TestAnswers(t *testing.T) {
 				t.Errorf("trace id %q of the answer, %v recorded", p.TraceID, got.TraceID)
 			}
 			if got.Outcome != d.outcome || got.ErrorType != d.errorType || got.Reason != d.reason || got.Status != d.status {
-				t.Errorf("told %v %v %q %d, want %v %v %q %d",
+				t.Errorf("recorded %v %v %q %d, want %v %v %q %d",
 					got.Outcome, got.ErrorType, got.Reason, got.Status, d.outcome, d.errorType, d.reason, d.status)
 			}
 			for _, secret := range []string{string(d.reason), "alice", "mallory", "wonderland", "refused:", "trail:", "redis"} {
 				if secret != "" && strings.Contains(dump(t, w), secret) {
-					t.Errorf("the answer tells %q: %s", secret, dump(t, w))
+					t.Errorf("the answer contains %q: %s", secret, dump(t, w))
 				}
 			}
 		})
@@ -199,14 +199,14 @@ func TestAnswers(t *testing.T) {
 
 func dump(t *testing.T, w *httptest.ResponseRecorder) string {
 	t.Helper()
-	octets, err := httputil.DumpResponse(w.Result(), true)
+	raw, err := httputil.DumpResponse(w.Result(), true)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(octets)
+	return string(raw)
 }
 
-// Without a span there is no id to quote, and none is made up.
+// Without a span the answer has no trace id.
 func TestAnswerWithoutTrace(t *testing.T) {
 	t.Parallel()
 	mw := newMiddleware(t, otelauth.Config{Observers: []attempt.Observer{}})
@@ -217,7 +217,7 @@ func TestAnswerWithoutTrace(t *testing.T) {
 	}
 }
 
-// Without otelhttp the auth span is the root, and its id is the one to quote.
+// Without otelhttp the answer has the trace id of the auth span.
 func TestAnswerQuotesTheAuthSpan(t *testing.T) {
 	t.Parallel()
 	s := newService(t, otelauth.Config{}, nil)
@@ -235,14 +235,14 @@ func TestAnswerOverloaded(t *testing.T) {
 	s := newService(t, otelauth.Config{Verifier: v, Gate: gate}, nil)
 	var others sync.WaitGroup
 	var answered atomic.Bool
-	for i, name := range []string{"alice", "bob"} { // one is judged, one waits
+	for i, name := range []string{"alice", "bob"} { // one is verified, one waits
 		others.Go(func() {
 			s.do(request(t, "GET", "/orders", name, "right"))
 			answered.Store(true)
 		})
 		for running, queued := gate.Load(); running != 1 || queued != i; running, queued = gate.Load() {
 			if answered.Load() {
-				t.Fatal("answered without asking the Verifier")
+				t.Fatal("answered without a call of the Verifier")
 			}
 			runtime.Gosched()
 		}
@@ -255,7 +255,7 @@ func TestAnswerOverloaded(t *testing.T) {
 		t.Errorf("%d %v", w.Code, w.Header())
 	}
 	if got.Outcome != attempt.Error || got.ErrorType != attempt.Overloaded || got.Reason != attempt.ReasonQueueFull {
-		t.Errorf("told %+v", got)
+		t.Errorf("recorded %+v", got)
 	}
 	if n := s.Sum("auth.password.verify.rejected"); n != 1 {
 		t.Errorf("auth.password.verify.rejected = %v", n)
@@ -292,15 +292,15 @@ func TestAnswerToHEADHasNoBody(t *testing.T) {
 	equal(t, "headers of HEAD", head.Header, get.Header)
 }
 
-// Deny writes the page; what makes it a denial is not its to change.
+// Deny writes the page but cannot change the status and the security fields.
 func TestDenyKeepsTheHead(t *testing.T) {
 	t.Parallel()
 	for _, d := range denials() {
 		t.Run(d.name, func(t *testing.T) {
 			t.Parallel()
-			var told otelauth.Denial
+			var got otelauth.Denial
 			s, r := d.service(t, otelauth.Config{Deny: func(w http.ResponseWriter, _ *http.Request, den otelauth.Denial) {
-				told = den
+				got = den
 				h := w.Header()
 				h.Set("Www-Authenticate", "Negotiate")
 				h["www-authenticate"] = []string{"Negotiate"}
@@ -324,8 +324,8 @@ func TestDenyKeepsTheHead(t *testing.T) {
 				t.Errorf("%d %q, want %d", w.Code, w.Body, d.status)
 			}
 			equal(t, "headers", w.Result().Header, want)
-			if told.Status != d.status || told.Detail == "" || told.TraceID != s.last(t).TraceID.String() || (told.RetryAfter > 0) != (d.retry != "") {
-				t.Errorf("Deny was told %+v", told)
+			if got.Status != d.status || got.Detail == "" || got.TraceID != s.last(t).TraceID.String() || (got.RetryAfter > 0) != (d.retry != "") {
+				t.Errorf("Deny was called with %+v", got)
 			}
 		})
 	}
@@ -346,7 +346,7 @@ func TestDenyThatWritesNothing(t *testing.T) {
 	}
 }
 
-// A page that panics lets nobody in, and the attempt is told all the same.
+// When Deny panics, the request is still denied and the attempt is recorded.
 func TestDenyThatPanics(t *testing.T) {
 	t.Parallel()
 	s := newService(t, otelauth.Config{Deny: func(http.ResponseWriter, *http.Request, otelauth.Denial) { panic("template") }}, nil)
@@ -359,13 +359,14 @@ func TestDenyThatPanics(t *testing.T) {
 		s.do(request(t, "GET", "/orders", "alice", "looking-glass"))
 	}()
 	if got := s.last(t); got.Outcome != attempt.Failure || got.Status != 401 || len(s.ByTrace(got.TraceID).Spans) != 3 {
-		t.Errorf("told %+v", got)
+		t.Errorf("recorded %+v", got)
 	}
 }
 
 var traceIDs = regexp.MustCompile(`"trace_id":"[0-9a-f]{32}"|Date: [^\r]*`)
 
-// Whoever is refused cannot tell why, octet by octet, over a real connection: at the first try and at a repeat.
+// The bytes of a refusal do not depend on its reason, over a real connection, at the first try and at a
+// repeat.
 func TestRefusalsAreIndistinguishable(t *testing.T) {
 	t.Parallel()
 	cfg := otelauth.Config{Accounts: closedAccounts{accounts(t)}}
@@ -380,16 +381,16 @@ func TestRefusalsAreIndistinguishable(t *testing.T) {
 			"bob":     "builder",                // right, but expired
 			"ali\xe7": "looking-glass",          // a name in ISO-8859-1
 			"eve":     strings.Repeat("p", 100), // too long
-			"":        "looking-glass",          // nobody
+			"":        "looking-glass",          // no name
 		} {
 			resp, body := exchangeRaw(t, "tcp", srv.Listener.Addr().String(), "GET /orders HTTP/1.1\r\nHost: h\r\nConnection: close\r\n"+
 				"Authorization: "+token(name+":"+pass)+"\r\n\r\n")
-			octets, err := httputil.DumpResponse(resp, false)
+			raw, err := httputil.DumpResponse(resp, false)
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := traceIDs.ReplaceAllString(string(octets)+body, "")
-			if got == string(octets)+body {
+			got := traceIDs.ReplaceAllString(string(raw)+body, "")
+			if got == string(raw)+body {
 				t.Fatalf("no trace id in %q", got)
 			}
 			if want == "" {

@@ -21,14 +21,14 @@ import (
 	"github.com/otelauth/otelauth-go/spans"
 )
 
-// discard is a ResponseWriter that costs nothing.
+// discard is a ResponseWriter without cost.
 type discard struct{ header http.Header }
 
 func (d *discard) Header() http.Header         { return d.header }
 func (d *discard) Write(b []byte) (int, error) { return len(b), nil }
 func (d *discard) WriteHeader(int)             {}
 
-// dropped is a log exporter that forgets.
+// dropped is a log exporter that drops every record.
 type dropped struct{}
 
 func (dropped) Export(context.Context, []sdklog.Record) error { return nil }
@@ -59,7 +59,7 @@ func serve(b *testing.B, h http.Handler) {
 	b.Helper()
 	w := &discard{header: http.Header{}}
 	r := request(b, "GET", "/orders", "alice", "wonderland")
-	h.ServeHTTP(w, r) // hash it once
+	h.ServeHTTP(w, r) // fill the cache
 	b.ReportAllocs()
 	for b.Loop() {
 		r.Pattern = ""

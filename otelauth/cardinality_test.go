@@ -26,7 +26,7 @@ import (
 
 var encoder = attribute.DefaultEncoder()
 
-// counted are the attributes with which anything is counted, by metric.
+// counted returns the attribute sets of each metric.
 func counted(t *testing.T, reader sdkmetric.Reader) map[string][]string {
 	t.Helper()
 	var rm metricdata.ResourceMetrics
@@ -60,8 +60,7 @@ func counted(t *testing.T, reader sdkmetric.Reader) map[string][]string {
 	return series
 }
 
-// Invariant 4: nothing that a client sends can mint a time series. What the first requests have made is all
-// there will ever be.
+// Invariant 4: a client cannot create a time series. The first requests create all of them.
 func TestCardinality(t *testing.T) {
 	t.Parallel()
 	const first, all = 4_000, 100_000
@@ -75,7 +74,7 @@ func TestCardinality(t *testing.T) {
 	mw := newMiddleware(t, otelauth.Config{
 		Verifier: instant{}, Routes: mux, Public: []string{"/healthz", "/static/"},
 		TracerProvider: tracenoop.NewTracerProvider(), MeterProvider: meters, LoggerProvider: lognoop.NewLoggerProvider(),
-		Throttle: throttle.DangerouslyNone{}, // every outcome must go on
+		Throttle: throttle.DangerouslyNone{}, // every outcome must remain possible
 	})
 	handler := otelhttp.NewHandler(mw.Wrap(mux), "orders", otelhttp.WithTracerProvider(tracenoop.NewTracerProvider()),
 		otelhttp.WithMeterProvider(meters), otelhttp.WithPublicEndpointFn(mw.Untrusted), otelhttp.WithServerName(serverName))
@@ -88,7 +87,7 @@ func TestCardinality(t *testing.T) {
 		for lane := range parallel {
 			senders.Go(func() {
 				for i := from + lane; i < to; i += parallel {
-					// The combinations go round in the small numbers; what a client makes up has the whole of i.
+					// Small numbers select the combination; the text of the client contains all of i.
 					kind, rest := i%8, i/8
 					method := methods[rest%len(methods)]
 					if method == "" {
@@ -123,7 +122,7 @@ func TestCardinality(t *testing.T) {
 						r.Header["Authorization"] = []string{fmt.Sprintf("Scheme%d", i), "x"}
 					}
 					if kind != 5 && kind != 6 {
-						r.Header.Del("X-Forwarded-For") // or loopback is a proxy that we do not know
+						r.Header.Del("X-Forwarded-For") // otherwise loopback is an unknown proxy
 					}
 					handler.ServeHTTP(&discard{header: http.Header{}}, r)
 				}
@@ -135,7 +134,7 @@ func TestCardinality(t *testing.T) {
 	before := counted(t, reader)
 	send(first, all)
 	after := counted(t, reader)
-	// What the attempts add up to comes when it comes; its one attribute is from a closed set.
+	// Detections come at any time; their one attribute is from a closed set.
 	if n := len(after["auth.detections"]); n > len(detect.Rules()) {
 		t.Errorf("%d series of auth.detections, there are %d rules", n, len(detect.Rules()))
 	}
@@ -150,7 +149,7 @@ func TestCardinality(t *testing.T) {
 			t.Errorf("%s has %d series, want at most %d", name, len(series), bound)
 		}
 	}
-	// A test that counts nothing proves nothing.
+	// The test is valid only if it counted something.
 	if n := len(after["auth.attempts"]); n < bound/2 {
 		t.Errorf("auth.attempts has %d series: too few combinations were tried", n)
 	}

@@ -5,12 +5,11 @@ package otelauth
 
 import "time"
 
-// clock reads no more than is needed: time.Now asks the system for two clocks, time.Since for one. With
-// a signal to stamp there is no way round the first; where nobody is told, only expiry depends on the time, and
-// that is monotonic.
+// clock reads as few system clocks as possible: time.Now reads two, time.Since one. Telemetry needs
+// the wall clock. Without an observer only expiry needs the time, and the monotonic clock is enough.
 type clock struct {
-	injected func() time.Time // Config.Now; nil: the system's
-	base     time.Time        // set when nobody is told
+	injected func() time.Time // Config.Now; nil: the system clock
+	base     time.Time        // set without an observer
 }
 
 func (c *clock) now() time.Time {

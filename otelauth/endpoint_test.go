@@ -12,10 +12,11 @@ import (
 
 	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/semconv"
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
 
-// Config.Endpoint says route, public, sensitive and refusal, and stands in place of the lists.
+// Config.Endpoint returns route, public, sensitive and refusal, and replaces the lists.
 func TestEndpoint(t *testing.T) {
 	t.Parallel()
 	s := newService(t, otelauth.Config{
@@ -34,29 +35,29 @@ func TestEndpoint(t *testing.T) {
 		},
 	}, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }))
 
-	if w := s.do(request(t, "GET", "/open", "", "")); w.Code != http.StatusTeapot || s.told() != 0 {
-		t.Errorf("public: %d, %d attempts", w.Code, s.told())
+	if w := s.do(request(t, "GET", "/open", "", "")); w.Code != http.StatusTeapot || s.recorded() != 0 {
+		t.Errorf("public: %d, %d attempts", w.Code, s.recorded())
 	}
 	r := request(t, "GET", "/x", "", "")
 	r.Header.Set("X-Request-Id", "id-7")
 	if w := s.do(r); w.Code != http.StatusUnauthorized {
 		t.Errorf("not public: %d", w.Code)
 	}
-	event := s.eventsNamed(attempt.EventAttempt)[0]
+	event := s.eventsNamed(semconv.EventAttempt)[0]
 	equal(t, "route", event.Attribute("http.route"), "/all/{rest...}")
 	equal(t, "request id", event.Attributes().Map()["http.request.header.x-request-id"], any([]string{"id-7"}))
 
-	// A refusal is an attempt, for nobody and with right credentials alike, and nothing is verified.
+	// A refusal is an attempt, with and without right credentials, and nothing is verified.
 	for i, name := range []string{"", "alice"} {
 		w := s.do(request(t, "GET", "/odd", name, "wonderland"))
 		p := problemOf(t, w.Body.String())
 		if w.Code != http.StatusBadRequest || p.Detail != "Odd." || w.Header().Get("WWW-Authenticate") != "" {
 			t.Errorf("%q: %d %+v", name, w.Code, p)
 		}
-		e := s.eventsNamed(attempt.EventAttempt)[1+i]
-		equal(t, "outcome", e.Attribute(attempt.KeyOutcome), "malformed")
+		e := s.eventsNamed(semconv.EventAttempt)[1+i]
+		equal(t, "outcome", e.Attribute(semconv.KeyOutcome), "malformed")
 		equal(t, "error.type", e.Attribute("error.type"), "malformed_request")
-		equal(t, "reason", e.Attribute(attempt.KeyReason), "raw_path")
+		equal(t, "reason", e.Attribute(semconv.KeyReason), "raw_path")
 		equal(t, "user", e.Attribute("user.name"), "")
 	}
 
@@ -68,7 +69,7 @@ func TestEndpoint(t *testing.T) {
 	}
 }
 
-// Recheck follows the store while an exchange goes on.
+// Recheck follows the store during an exchange.
 func TestRecheck(t *testing.T) {
 	t.Parallel()
 	store := &changing{Static: accounts(t)}
@@ -125,7 +126,7 @@ func (c *changing) Lookup(_ context.Context, name string) (*verify.Account, erro
 	return a, err
 }
 
-// What a handler tells a proxy to let pass is answered elsewhere, and its own denials are answers.
+// A 2xx of a forward-auth handler is answered elsewhere; its denials are answers.
 func TestAnsweredElsewhere(t *testing.T) {
 	t.Parallel()
 	s := newService(t, otelauth.Config{
@@ -143,12 +144,12 @@ func TestAnsweredElsewhere(t *testing.T) {
 	}{
 		{"/pass", "alice", nil, true},
 		{"/denied", "alice", int64(403), nil},
-		{"/nobody", "", int64(401), nil},
+		{"/missing", "", int64(401), nil},
 		{"/here", "alice", int64(200), nil},
 	} {
 		s.do(request(t, "GET", tt.path, tt.name, "wonderland"))
-		m := s.eventsNamed(attempt.EventAttempt)[i].Attributes().Map()
+		m := s.eventsNamed(semconv.EventAttempt)[i].Attributes().Map()
 		equal(t, tt.path+": status", m["http.response.status_code"], tt.status)
-		equal(t, tt.path+": elsewhere", m[attempt.KeyResponseElsewhere], tt.elsewhere)
+		equal(t, tt.path+": elsewhere", m[semconv.KeyResponseElsewhere], tt.elsewhere)
 	}
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
 
-// The accounts of the examples: alice, whose password is wonderland, and root, whose is toor.
+// exampleAccounts returns alice with the password wonderland and root with the password toor.
 func exampleAccounts() *verify.Static {
 	return &verify.Static{
 		Hashes: map[string]string{
@@ -29,7 +29,7 @@ func exampleAccounts() *verify.Static {
 	}
 }
 
-// call asks h as a client on this machine does; name "" sends no credentials.
+// call sends a request of a local client to h; name "" sends no credentials.
 func call(h http.Handler, method, path, name, pass string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, path, nil)
 	r.RemoteAddr = "127.0.0.1:40000"
@@ -41,7 +41,7 @@ func call(h http.Handler, method, path, name, pass string) *httptest.ResponseRec
 	return w
 }
 
-// Three lines protect a mux and put every attempt into its traces, metrics and events.
+// Three lines protect a mux and record every attempt in traces, metrics and events.
 func ExampleNew() {
 	users := exampleAccounts() // or *htpasswd.File
 	mux := http.NewServeMux()
@@ -65,7 +65,7 @@ func ExampleNew() {
 	// 401 Basic realm="orders", charset="UTF-8"
 }
 
-// Wrap is a func(http.Handler) http.Handler, as routers and chains ask for.
+// Wrap is a func(http.Handler) http.Handler, which routers and chains accept.
 func ExampleMiddleware_Wrap() {
 	mw, err := otelauth.New(otelauth.Config{Accounts: exampleAccounts()})
 	if err != nil {
@@ -86,7 +86,7 @@ func ExampleMiddleware_Wrap() {
 	// order 7
 }
 
-// Authenticate is for a service that answers in a protocol of its own.
+// Authenticate is for a service with a protocol of its own.
 func ExampleMiddleware_Authenticate() {
 	mw, err := otelauth.New(otelauth.Config{Accounts: exampleAccounts()})
 	if err != nil {
@@ -106,7 +106,7 @@ func ExampleMiddleware_Authenticate() {
 	// Output: hello alice
 }
 
-// RouteFunc names the endpoints of other routers, by what was registered and never by the path that came.
+// RouteFunc returns the registered pattern of another router, never the path of the request.
 func ExampleRouteFunc() {
 	routes := otelauth.RouteFunc(func(r *http.Request) string {
 		if strings.HasPrefix(r.URL.Path, "/orders/") { // ask the router here
@@ -121,11 +121,11 @@ func ExampleRouteFunc() {
 	r := httptest.NewRequest("GET", "/orders/7", nil)
 	r.RemoteAddr = "127.0.0.1:40000"
 	mw.Wrap(http.NotFoundHandler()).ServeHTTP(httptest.NewRecorder(), r)
-	fmt.Println(r.Pattern) // what otelhttp sees, though the request was denied
+	fmt.Println(r.Pattern) // otelhttp sees it although the request was denied
 	// Output: /orders/{id}
 }
 
-// RequireGroup stands inside of Wrap.
+// RequireGroup is used inside of Wrap.
 func ExampleMiddleware_RequireGroup() {
 	mux := http.NewServeMux()
 	mw, err := otelauth.New(otelauth.Config{Accounts: exampleAccounts(), Routes: mux})
@@ -144,7 +144,8 @@ func ExampleMiddleware_RequireGroup() {
 	// 403
 }
 
-// A browser sends no credentials with a CORS preflight, so OPTIONS of every path is public. What else is public is named.
+// A browser sends no credentials with a CORS preflight, so OPTIONS is public for every path. Other
+// public endpoints are listed.
 func ExampleConfig_preflight() {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(http.ResponseWriter, *http.Request) {})
@@ -167,7 +168,7 @@ func ExampleConfig_preflight() {
 	// orders 401
 }
 
-// Deny writes a page of the service's own. Status, challenge and headers are the middleware's.
+// Deny writes a page of the service. The Middleware sets the status, the challenge and the headers.
 func ExampleConfig_deny() {
 	mw, err := otelauth.New(otelauth.Config{
 		Accounts: exampleAccounts(),
@@ -184,7 +185,7 @@ func ExampleConfig_deny() {
 	// Output: 401 Please log in. This endpoint requires credentials.
 }
 
-// Reconfigure replaces everything at once, under load.
+// Reconfigure replaces the whole configuration, also under load.
 func ExampleMiddleware_Reconfigure() {
 	mw, err := otelauth.New(otelauth.Config{Accounts: exampleAccounts()})
 	if err != nil {
@@ -197,7 +198,7 @@ func ExampleMiddleware_Reconfigure() {
 	delete(users.Hashes, "root")
 	users.Groups = nil
 	if err := mw.Reconfigure(otelauth.Config{Accounts: users}); err != nil {
-		log.Fatal(err) // the former configuration is still served
+		log.Fatal(err) // the previous configuration is still used
 	}
 	fmt.Println(call(handler, "GET", "/", "root", "toor").Code)
 	// Output:
@@ -205,9 +206,9 @@ func ExampleMiddleware_Reconfigure() {
 	// 401
 }
 
-// Hash and Matches look a name up that events tell as user.hash only.
+// Matches finds the name of a user.hash in an event.
 func ExampleIdentityKey_Matches() {
-	key := otelauth.IdentityKey{ID: "2026-01", Secret: []byte("thirty-two octets from a CSPRNG.")}
+	key := otelauth.IdentityKey{ID: "2026-01", Secret: []byte("thirty-two bytes from a CSPRNG.")}
 	seen := key.Hash("mallory")
 	fmt.Println(strings.HasPrefix(seen, "2026-01:"), key.Matches(seen, "mallory"), key.Matches(seen, "alice"))
 	// Output: true true false

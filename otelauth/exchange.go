@@ -11,31 +11,31 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 )
 
-// exchange is one request and its answer: all that a request needs, in one allocation. It is never
-// reused, because handlers leak contexts and requests.
+// exchange is one request and its answer: everything that a request needs, in one allocation. It
+// is never reused, because handlers leak contexts and requests.
 type exchange struct {
-	judged
-	core      *core
-	anonymous bool   // no attempt: a public endpoint without credentials
-	pattern   string // what Config.Endpoint said
-	elsewhere bool   // as well
+	verdict
+	core                *core
+	isAnonymous         bool   // no attempt: a public endpoint without credentials
+	pattern             string // from Config.Endpoint
+	isAnsweredElsewhere bool   // from Config.Endpoint
 
 	ctx     userContext
 	request http.Request
 	writer  writer
 
-	told  atomic.Bool
-	alarm *alarm
+	isRecorded atomic.Bool
+	alarm      *alarm
 }
 
-// serve is stage 5.
+// serve runs the pipeline for one request and answers it: stage 5.
 func (c *core) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	x := &exchange{core: c}
 	a := c.receive(r, &x.req)
-	x.elsewhere = a.endpoint.AnsweredElsewhere
+	x.isAnsweredElsewhere = a.endpoint.AnsweredElsewhere
 	public := c.isPublic(r, &a)
-	if public && a.anonymous() {
-		x.anonymous = true
+	if public && a.isAnonymous() {
+		x.isAnonymous = true
 		x.pattern = a.endpoint.Pattern
 		x.pass(w, r, next)
 		return
@@ -46,36 +46,36 @@ func (c *core) serve(w http.ResponseWriter, r *http.Request, next http.Handler) 
 			r.Pattern = p // for otelhttp: the route of a request that never reaches its mux
 		}
 		d := c.denial(&a, &x.req, &x.res)
-		x.tell(attempt.Response{Status: d.Status})
+		x.record(attempt.Response{Status: d.Status})
 		d.write(w, r, c)
 		return
 	}
-	x.ctx.user, x.ctx.account, x.ctx.former = userOf(account), account, x.res.FormerCredential
+	x.ctx.user, x.ctx.account, x.ctx.isPrevious = userOf(account), account, x.res.PreviousCredential
 	x.pattern = a.endpoint.Pattern
 	x.pass(w, r, next)
 }
 
-// toldAfter is when an attempt is told whose response has no header yet: an intruder on an endless request must not
-// stay unseen.
-const toldAfter = 5 * time.Second
+// recordAfter is when an attempt is recorded whose response has no header yet: an attacker must not
+// stay unseen behind an endless request.
+const recordAfter = 5 * time.Second
 
-// pass lets the request through and sees to it that the attempt is told, whatever becomes of the handler.
+// pass calls next and records the attempt, also when next panics.
 func (x *exchange) pass(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	x.ctx.Context = x.req.Context
 	x.request = *r.WithContext(&x.ctx)
 	finished := false
 	defer func() {
 		x.restore(r)
-		// No recover: it would cost the panic its stack trace.
+		// Without recover, which would lose the stack trace of the panic.
 		if finished {
-			x.tell(attempt.Response{Status: http.StatusOK, Handler: true})
+			x.record(attempt.Response{Status: http.StatusOK, Handler: true})
 		} else {
-			x.tell(attempt.Response{Status: http.StatusInternalServerError, Handler: true, Panicked: true})
+			x.record(attempt.Response{Status: http.StatusInternalServerError, Handler: true, Panicked: true})
 		}
 	}()
 	if x.core.observer != nil {
 		w = x.writer.wrap(w, x)
-		if !x.anonymous {
+		if !x.isAnonymous {
 			x.arm()
 		}
 	}
@@ -83,8 +83,8 @@ func (x *exchange) pass(w http.ResponseWriter, r *http.Request, next http.Handle
 	finished = true
 }
 
-// restore copies back what net/http and otelhttp look for on the request that they hold: the route, and the multipart
-// form, whose temporary files would stay otherwise.
+// restore copies to r what net/http and otelhttp read from it: the route, and the multipart form,
+// whose temporary files would remain otherwise.
 func (x *exchange) restore(r *http.Request) {
 	switch {
 	case x.request.Pattern != "":
@@ -99,56 +99,56 @@ func (x *exchange) restore(r *http.Request) {
 	}
 }
 
-// tell ends the attempt, once.
-func (x *exchange) tell(resp attempt.Response) {
+// record ends the attempt and reports it to the observer. Only the first call has an effect.
+func (x *exchange) record(resp attempt.Response) {
 	o := x.core.observer
-	if o == nil || !x.told.CompareAndSwap(false, true) {
+	if o == nil || !x.isRecorded.CompareAndSwap(false, true) {
 		return
 	}
 	if x.alarm != nil {
 		x.alarm.disarm(x)
 	}
-	if x.elsewhere && resp.Handler && resp.Status/100 == 2 {
+	if x.isAnsweredElsewhere && resp.Handler && resp.Status/100 == 2 {
 		resp = attempt.Response{Handler: true, Elsewhere: true}
 	}
-	x.resp = resp // &resp would be an allocation, also for those who come second
-	if !x.anonymous {
+	x.resp = resp // &resp would allocate in every call
+	if !x.isAnonymous {
 		o.End(x.req.Context, &x.req, &x.res, &x.resp)
 	} else if o, ok := o.(attempt.AnonymousObserver); ok {
 		o.Anonymous(x.req.Context, &x.req, &x.resp)
 	}
 }
 
-// alarm tells an exchange that takes long. Its timer is used again and again: a new one for each
-// request would be two allocations.
+// alarm records an exchange that takes long. Alarms are pooled with their timers: a new one costs
+// two allocations.
 type alarm struct {
 	timer    *time.Timer
 	exchange atomic.Pointer[exchange]
 }
 
 func (x *exchange) arm() {
-	a, _ := x.core.m.alarms.Get().(*alarm)
+	a, _ := x.core.shared.alarms.Get().(*alarm)
 	if a == nil {
 		a = new(alarm)
 		a.exchange.Store(x)
 		x.alarm = a
-		a.timer = time.AfterFunc(toldAfter, a.ring)
+		a.timer = time.AfterFunc(recordAfter, a.ring)
 		return
 	}
 	a.exchange.Store(x)
 	x.alarm = a
-	a.timer.Reset(toldAfter)
+	a.timer.Reset(recordAfter)
 }
 
 func (a *alarm) ring() {
 	if x := a.exchange.Swap(nil); x != nil {
-		x.tell(attempt.Response{Handler: true})
+		x.record(attempt.Response{Handler: true})
 	}
 }
 
-// disarm stops the alarm and keeps it for another exchange. One that rings already is left to the garbage collector.
+// disarm stops the alarm and returns it to the pool, unless it rings already.
 func (a *alarm) disarm(x *exchange) {
 	if a.exchange.CompareAndSwap(x, nil) && a.timer.Stop() {
-		x.core.m.alarms.Put(a)
+		x.core.shared.alarms.Put(a)
 	}
 }

@@ -15,10 +15,11 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/audit"
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
+	"github.com/otelauth/otelauth-go/otelauth/semconv"
 )
 
-// TestFloodIsFolded: a flood through the whole middleware makes few events, exact metrics that agree with them, and
-// samples that are traces; Close tells what is folded.
+// TestFloodIsFolded checks that a flood leaves few events, exact metrics that agree with them, and
+// samples that are traces, and that Close flushes the folded events.
 func TestFloodIsFolded(t *testing.T) {
 	t.Parallel()
 	rec := otelauthtest.NewRecorder(t)
@@ -46,21 +47,21 @@ func TestFloodIsFolded(t *testing.T) {
 	for _, s := range rec.Spans() {
 		traces[s.SpanContext.TraceID().String()] = true
 	}
-	told, folded := map[string]int64{}, map[string]int64{}
+	recorded, folded := map[string]int64{}, map[string]int64{}
 	for _, e := range rec.Events() {
 		outcome := e.Attribute("auth.outcome")
 		switch e.Name() {
-		case attempt.EventAttempt:
-			told[outcome]++
-		case attempt.EventSuppressed:
-			folded[outcome] += e.Attributes().Get(attempt.KeySuppressedCount).AsInt64()
-			samples := e.Attributes().Get(attempt.KeySuppressedTraces).AsStringSlice()
+		case semconv.EventAttempt:
+			recorded[outcome]++
+		case semconv.EventEventsSuppressed:
+			folded[outcome] += e.Attributes().Get(semconv.KeyEventsSuppressedCount).AsInt64()
+			samples := e.Attributes().Get(semconv.KeyEventsSuppressedTraceIDs).AsStringSlice()
 			if len(samples) != audit.MaxTraces {
 				t.Errorf("%d sample traces", len(samples))
 			}
 			for _, id := range samples {
 				if !traces[id] {
-					t.Errorf("the sample %s is no trace", id)
+					t.Errorf("the sample %s is not a trace", id)
 				}
 			}
 		}
@@ -68,13 +69,13 @@ func TestFloodIsFolded(t *testing.T) {
 	for outcome, total := range map[string]int64{"failure": failures, "success": successes} {
 		kv := attribute.String("auth.outcome", outcome)
 		attempts, suppressed := rec.Sum("auth.attempts", kv), rec.Sum("auth.events.suppressed", kv)
-		if attempts != float64(total) || told[outcome]+folded[outcome] != total || suppressed != float64(folded[outcome]) || folded[outcome] == 0 {
-			t.Errorf("%s: %v attempts counted of %d, %d told, %d folded, %v counted as suppressed",
-				outcome, attempts, total, told[outcome], folded[outcome], suppressed)
+		if attempts != float64(total) || recorded[outcome]+folded[outcome] != total || suppressed != float64(folded[outcome]) || folded[outcome] == 0 {
+			t.Errorf("%s: %v attempts counted of %d, %d recorded, %d folded, %v counted as suppressed",
+				outcome, attempts, total, recorded[outcome], folded[outcome], suppressed)
 		}
 	}
 	if hook != folded["failure"]+folded["success"] {
-		t.Errorf("the hook was told of %d", hook)
+		t.Errorf("the hook was called for %d", hook)
 	}
 }
 

@@ -18,7 +18,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
 )
 
-// from is a request over TLS from that address.
+// from returns a request over TLS from addr.
 func from(t *testing.T, addr, name, pass string) *http.Request {
 	t.Helper()
 	r := request(t, "GET", "https://orders.example/orders", name, pass)
@@ -26,8 +26,8 @@ func from(t *testing.T, addr, name, pass string) *http.Request {
 	return r
 }
 
-// Three lines are enough: without a word in the Config guesses are paid for, and the owner comes in from a network known to be his.
-func TestGuessesArePaidForByDefault(t *testing.T) {
+// By default guesses are charged, and the owner still logs in from a known network.
+func TestGuessesAreChargedByDefault(t *testing.T) {
 	t.Parallel()
 	s := newService(t, otelauth.Config{}, nil)
 	const home, away = "192.0.2.7", "198.51.100.9"
@@ -52,7 +52,7 @@ func TestGuessesArePaidForByDefault(t *testing.T) {
 		t.Errorf("the owner meanwhile: %d", w.Code)
 	}
 
-	// The operator's hand, and what is told of it.
+	// An operator clears the budget, and the change is recorded.
 	network := netip.MustParsePrefix(away + "/32")
 	who := throttle.Subject{Account: "alice", Network: network}
 	if err := s.mw.Budgets().Clear(t.Context(), who, throttle.Act{By: "carol", Why: "it was alice's new phone"}); err != nil {
@@ -61,17 +61,17 @@ func TestGuessesArePaidForByDefault(t *testing.T) {
 	if w := s.do(from(t, away, "alice", "wonderland")); w.Code != 200 {
 		t.Errorf("after Clear: %d", w.Code)
 	}
-	told := 0
+	recorded := 0
 	for _, e := range s.Events() {
 		if e.Name() == string(attempt.ThrottleChanged) {
-			told++
+			recorded++
 			if e.Attribute("auth.throttle.actor") != "carol" || e.Attribute("user.hash") == "" {
-				t.Errorf("told %v", e.Attributes())
+				t.Errorf("recorded %v", e.Attributes())
 			}
 		}
 	}
-	if told != 1 {
-		t.Errorf("%d events of the change, want 1", told)
+	if recorded != 1 {
+		t.Errorf("%d events of the change, want 1", recorded)
 	}
 }
 
@@ -93,12 +93,12 @@ func TestRequestsWithoutCredentialsCanHaveABudget(t *testing.T) {
 		t.Errorf("credentials: %d", w.Code)
 	}
 	if s.mw.Budgets() != nil {
-		t.Error("Budgets returns somebody else's")
+		t.Error("Budgets returns the configured Throttle")
 	}
 }
 
-// What is found is told when Close returns, not after the providers have ended; and who is told may act on it.
-func TestCloseTellsWhatWasFound(t *testing.T) {
+// Close reports pending detections before it returns, and a callback for one may call Budgets.
+func TestCloseReportsDetections(t *testing.T) {
 	t.Parallel()
 	var s *service
 	s = newService(t, otelauth.Config{Detect: detect.Config{
@@ -116,17 +116,17 @@ func TestCloseTellsWhatWasFound(t *testing.T) {
 	if err := s.mw.Close(); err != nil {
 		t.Fatal(err)
 	}
-	told := map[string]int{}
+	recorded := map[string]int{}
 	for _, e := range s.Events() {
-		told[e.Name()]++
+		recorded[e.Name()]++
 	}
-	if told[detect.EventName] != 1 || told[string(attempt.ThrottleChanged)] != 1 {
-		t.Errorf("told %v", told)
+	if recorded[detect.EventName] != 1 || recorded[string(attempt.ThrottleChanged)] != 1 {
+		t.Errorf("recorded %v", recorded)
 	}
 }
 
-// Without a word in the Config somebody looks at what the attempts add up to.
-func TestGuessesAreNoticedByDefault(t *testing.T) {
+// By default the attempts of an attack are detected.
+func TestGuessesAreDetectedByDefault(t *testing.T) {
 	t.Parallel()
 	found := make(chan detect.Detection, 16)
 	s := newService(t, otelauth.Config{Detect: detect.Config{OnDetection: func(d detect.Detection) { found <- d }}}, nil)
@@ -147,13 +147,13 @@ func TestGuessesAreNoticedByDefault(t *testing.T) {
 			}
 			t.Fatal("the detection left no event")
 		case <-deadline:
-			t.Fatal("40 wrong passwords for one account from one network, and nobody noticed")
+			t.Fatal("40 wrong passwords for one account from one network, and no detection")
 		}
 	}
 }
 
-// The success that completes an attack is marked in its own trace, beneath the server span, so that a sampler of whole traces
-// keeps it.
+// The success that completes an attack is marked in its own trace, as a child of the server span, so
+// that tail sampling keeps it.
 func TestDetectionMarksTheTrace(t *testing.T) {
 	t.Parallel()
 	s := newService(t, otelauth.Config{Detect: detect.Config{
@@ -166,7 +166,7 @@ func TestDetectionMarksTheTrace(t *testing.T) {
 	s.do(from(t, "198.51.100.9", "alice", "wonderland"))
 	right := s.last(t)
 	if right.Outcome != attempt.Success {
-		t.Fatal("the right password was not let in")
+		t.Fatal("the right password was refused")
 	}
 	if err := s.mw.Close(); err != nil {
 		t.Fatal(err)
@@ -180,9 +180,9 @@ func TestDetectionMarksTheTrace(t *testing.T) {
 	}
 	if len(marks) != 1 || marks[0].Attribute("security_rule.name") != detect.SuccessAfterFailures ||
 		marks[0].Parent.SpanID() != server.SpanContext.SpanID() || marks[0].SpanContext.TraceID() != server.SpanContext.TraceID() {
-		t.Errorf("marks %+v; want one beneath %s", marks, server.SpanContext.SpanID())
+		t.Errorf("marks %+v; want one child of %s", marks, server.SpanContext.SpanID())
 	}
-	// What has not happened yet stands at 0, what is off stands nowhere.
+	// A rule without a detection has the value 0, a disabled rule has no series.
 	series := map[string]float64{}
 	for _, p := range s.Metrics() {
 		if p.Name == detect.MetricDetections || p.Name == detect.MetricDropped {
@@ -198,7 +198,7 @@ func TestDetectionMarksTheTrace(t *testing.T) {
 	equal(t, "auth.detections by rule, and auth.detection.dropped", series, want)
 }
 
-// Config.Now is the clock of the budgets that the Middleware makes for itself, too.
+// The budgets that the Middleware creates use Config.Now.
 func TestTheInjectedClockReachesTheBudgets(t *testing.T) {
 	t.Parallel()
 	clock := otelauthtest.NewClock(time.Date(2031, 5, 1, 12, 0, 0, 0, time.UTC))
@@ -218,6 +218,6 @@ func TestTheInjectedClockReachesTheBudgets(t *testing.T) {
 	}
 	clock.Advance(time.Minute)
 	if code := try("a minute later"); code != 401 {
-		t.Errorf("a minute later: %d, want that one guess came back", code)
+		t.Errorf("a minute later: %d, want one more guess", code)
 	}
 }

@@ -36,8 +36,8 @@ import (
 // serverEnv makes the test binary a server; its value is alice's password hash.
 const serverEnv = "OTELAUTH_TEST_SERVER"
 
-// serveForHeapDump serves until it is told, on a line of in, where to write its heap. It says its address first
-// and "done" last, both on lines of out.
+// serveForHeapDump serves until a line of in names the file for its heap dump. It writes its address
+// first and "done" last, both as lines to out.
 func serveForHeapDump(in io.Reader, out io.Writer) error {
 	traces := sdktrace.NewTracerProvider(sdktrace.WithBatcher(tracetest.NewNoopExporter()))
 	meters := sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewManualReader()))
@@ -79,7 +79,7 @@ func serveForHeapDump(in io.Reader, out io.Writer) error {
 	if err := errors.Join(traces.ForceFlush(context.Background()), logs.ForceFlush(context.Background())); err != nil {
 		return err
 	}
-	for range 3 { // what a sync.Pool holds lives for two
+	for range 3 { // a sync.Pool keeps objects for two collections
 		runtime.GC()
 	}
 	debug.FreeOSMemory()
@@ -92,11 +92,11 @@ func serveForHeapDump(in io.Reader, out io.Writer) error {
 		return err
 	}
 	fmt.Fprintln(out, "done")
-	runtime.KeepAlive(mw) // what it holds must be in the dump
+	runtime.KeepAlive(mw) // its memory must be in the dump
 	return nil
 }
 
-// Invariant 1 for memory: of what clients have sent, nothing is left in the process when their requests are over.
+// Invariant 1 for memory: after the requests no secret of a client remains in the process.
 func TestHeapHoldsNoSecrets(t *testing.T) {
 	t.Parallel()
 	// Random, so that the binary itself does not hold them.
@@ -129,7 +129,7 @@ func TestHeapHoldsNoSecrets(t *testing.T) {
 		t.Helper()
 		s, err := lines.ReadString('\n')
 		if err != nil {
-			t.Fatalf("the server is gone: %v", err)
+			t.Fatalf("the server has exited: %v", err)
 		}
 		return strings.TrimSpace(s)
 	}
@@ -170,14 +170,14 @@ func TestHeapHoldsNoSecrets(t *testing.T) {
 		}
 	}
 	client.CloseIdleConnections()
-	// A proxy that says http: never looked at, never kept.
+	// A proxy that reports http: the credentials are neither verified nor kept.
 	_, _ = exchangeRaw(t, "tcp", addr, "GET /orders HTTP/1.1\r\nHost: h\r\nConnection: close\r\nX-Forwarded-For: 192.0.2.7\r\nAuthorization: "+
 		token("alice:"+plain)+"\r\n\r\n")
 
 	path := filepath.Join(t.TempDir(), "heap-"+marker)
 	_, _ = io.WriteString(in, path+"\n")
 	if got := line(); got != "done" {
-		t.Fatalf("the server says %q", got)
+		t.Fatalf("the server wrote %q", got)
 	}
 	_ = in.Close()
 	if err := server.Wait(); err != nil {
@@ -187,9 +187,9 @@ func TestHeapHoldsNoSecrets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A dump without what the process does hold would prove nothing.
+	// The dump is valid only if it contains what the process does hold.
 	if leaks, err := otelauthtest.Leaks(dump, marker); err != nil || len(leaks) == 0 {
-		t.Fatalf("the dump of %d octets does not hold the path that it was written to: %v", len(dump), err)
+		t.Fatalf("the dump of %d bytes does not hold the path that it was written to: %v", len(dump), err)
 	}
 	otelauthtest.NoSecretsIn(t, "the heap", dump, right, wrong, unknown, long, malformed, control, other, twice, plain, asName)
 }

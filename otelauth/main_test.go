@@ -11,7 +11,7 @@ import (
 	"go.opentelemetry.io/otel"
 )
 
-// TestMain lets the test binary be a server process of its own: see heap_test.go.
+// TestMain lets the test binary run as a server process, see heap_test.go.
 func TestMain(m *testing.M) {
 	if os.Getenv(serverEnv) != "" {
 		if err := serveForHeapDump(os.Stdin, os.Stdout); err != nil {
@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	// Exporters fail on purpose here, and the SDK says so.
+	// Exporters fail on purpose here, and the SDK logs it.
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(error) {}))
 	os.Exit(m.Run())
 }

@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/clientip"
@@ -19,51 +18,38 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
 
-// core is one configuration at work. It is immutable once it serves.
-type core struct {
-	m     *Middleware
-	cfg   Config
-	clock clock
-	settings
-	engine   *verify.Engine
-	identify func(canonical string) string // user.hash
-	arrivals throttle.Arrivals             // nil: requests without credentials are free
-	observer attempt.Observer              // nil: nobody is told
-	stops    []func()
-}
-
-// judged is one attempt on its way through the pipeline.
-type judged struct {
+// verdict is one attempt: the request, the decision and, at its end, the response.
+type verdict struct {
 	req  attempt.Request
 	res  attempt.Result
-	resp attempt.Response // written by whoever ends the attempt
+	resp attempt.Response
 }
 
-// arrival is what stages 1 and 2 found. It holds the token: keep it in a local variable.
+// arrival is the result of stages 1 and 2. It holds the token: keep it in a local variable.
 type arrival struct {
-	field  credential.Field
-	fault  credential.Fault
-	secure bool // nobody on the way could read it, or the configuration accepts that
+	field    credential.Field
+	defect   credential.Defect
+	isSecure bool // not readable in transit, or the configuration accepts plaintext
 
-	endpoint Endpoint // what Config.Endpoint says
+	endpoint Endpoint // the result of Config.Endpoint
 }
 
-// anonymous reports that no credentials came that this verifier could judge or complain of.
-func (a *arrival) anonymous() bool {
-	return a.fault == credential.NoFault && a.field.Scheme != attempt.SchemeBasic && a.endpoint.Refusal.Status == 0
+// isAnonymous reports whether the request has neither Basic credentials nor a defect to report.
+func (a *arrival) isAnonymous() bool {
+	return a.defect == credential.NoDefect && a.field.Scheme != attempt.SchemeBasic && a.endpoint.Refusal.Status == 0
 }
 
-// receive is stages 1 and 2: what was sent, and by whom. It fills req.
+// receive runs stages 1 and 2, credential and client address, and fills req.
 func (c *core) receive(r *http.Request, req *attempt.Request) (a arrival) {
-	a.field, a.fault = credential.Split(r.Header, c.cfg.MaxHeaderBytes)
+	a.field, a.defect = credential.Split(r.Header, c.cfg.MaxHeaderBytes)
 	client := c.clients.Resolve(r)
-	a.secure = client.Secure || within(c.cfg.DangerouslyAllowPlaintextFrom, client.Addr)
+	a.isSecure = client.Secure || within(c.cfg.DangerouslyAllowPlaintextFrom, client.Addr)
 
 	req.Context = r.Context()
 	req.Time = c.clock.now()
 	req.Scheme = a.field.Scheme
 	req.Client, req.ClientPort, req.Peer = client.Addr, client.Port, client.Peer
-	req.Exposed = a.field.Scheme != attempt.SchemeNone && !a.secure
+	req.Exposed = a.field.Scheme != attempt.SchemeNone && !a.isSecure
 	if c.cfg.Endpoint != nil {
 		a.endpoint = c.cfg.Endpoint(r)
 	}
@@ -72,7 +58,7 @@ func (c *core) receive(r *http.Request, req *attempt.Request) (a arrival) {
 	}
 	req.Method = attempt.KnownMethod(r.Method)
 	if req.Method == "" {
-		req.Method = http.MethodGet // as net/http means it
+		req.Method = http.MethodGet // net/http sends "" as GET
 	}
 	req.Route = routeOf(c.pattern(r, &a))
 	req.Path = attempt.Text(escapedPath(r.URL), attempt.MaxPathBytes)
@@ -86,12 +72,13 @@ func (c *core) receive(r *http.Request, req *attempt.Request) (a arrival) {
 		req.RequestID = c.cfg.RequestID(r)
 	}
 	if ignored {
-		c.untrustedForwarded(client.Peer.Addr(), req.Time)
+		c.noticeUntrustedForwarded(client.Peer.Addr(), req.Time)
 	}
 	return a
 }
 
-// escapedPath returns the path as it was sent, or the begin of a long one: no client has more of it escaped than is recorded.
+// escapedPath returns the path as it was sent. It cuts a long path first, so that no more of it is
+// escaped than is recorded.
 func escapedPath(u *url.URL) string {
 	const enough = attempt.MaxPathBytes + len("%XX")
 	if len(u.Path) <= enough && len(u.RawPath) <= enough {
@@ -106,12 +93,13 @@ func escapedPath(u *url.URL) string {
 	}
 	path, err := url.PathUnescape(begin)
 	if err != nil {
-		return begin // cannot be: net/url has read the whole
+		return begin // cannot happen: net/url has parsed the whole path
 	}
 	return (&url.URL{Path: path, RawPath: begin}).EscapedPath()
 }
 
-// clientText spares the observers the formatting of an address that stands in RemoteAddr already.
+// clientText returns the client's address as it is written in RemoteAddr, so that observers need
+// not format it; "" when they must.
 func clientText(remote string, client clientip.Client, ignored bool) string {
 	if !client.Addr.IsValid() && ignored {
 		return "unknown"
@@ -122,7 +110,7 @@ func clientText(remote string, client clientip.Client, ignored bool) string {
 	return ""
 }
 
-// pattern returns the pattern of the endpoint: what the configured routes say, else what an outer mux has set.
+// pattern returns the pattern of the endpoint, from the configuration or else from an outer mux.
 func (c *core) pattern(r *http.Request, a *arrival) string {
 	if a != nil && a.endpoint.Pattern != "" {
 		return a.endpoint.Pattern
@@ -135,18 +123,8 @@ func (c *core) pattern(r *http.Request, a *arrival) string {
 	return r.Pattern
 }
 
-func (c *core) untrustedForwarded(peer netip.Addr, at time.Time) {
-	c.m.untrustedForwarded.Do(func() {
-		c.notice(attempt.Notice{
-			Kind: attempt.UntrustedForwarded, Time: at,
-			Message: "a peer that is no trusted proxy, " + peer.String() + ", sends forwarding headers; they are not believed. " +
-				"If it is a proxy of yours, name it in Config.TrustedProxies: all its clients share one address until then",
-		})
-	})
-}
-
-// authenticate is stages 3 and 4, between the observers' Begin and Decide. It returns the account, nil unless
-// the Outcome is Success.
+// authenticate runs stages 3 and 4 between Begin and Decide of the observer. It returns the
+// account, nil unless the Outcome is Success.
 func (c *core) authenticate(a *arrival, req *attempt.Request, res *attempt.Result) *verify.Account {
 	if c.observer == nil {
 		return c.judge(req.Context, a, req, res)
@@ -166,27 +144,27 @@ func (c *core) authenticate(a *arrival, req *attempt.Request, res *attempt.Resul
 	return account
 }
 
-// judge writes the verdict to res. A store that panics has not answered: the attempt is denied, and recorded like any other.
+// judge writes the decision to res. When a store panics, the attempt is denied and recorded.
 func (c *core) judge(ctx context.Context, a *arrival, req *attempt.Request, res *attempt.Result) (account *verify.Account) {
 	defer func() {
 		if p := recover(); p != nil {
 			account = nil
-			// The value is not told: it may hold what the store was given.
+			// The value is not recorded: it may hold the credentials.
 			*res = attempt.Result{
 				Outcome: attempt.Error, ErrorType: attempt.AccountsUnavailable, Reason: attempt.ReasonVerifierFailed,
-				Err: fmt.Errorf("otelauth: the store of accounts panicked with a %T", p),
+				Err: fmt.Errorf("otelauth: the account store panicked with a %T; read its log and fix the store", p),
 			}
 		}
 	}()
 	switch {
 	case a.endpoint.Refusal.Status != 0:
 		res.Outcome, res.ErrorType, res.Reason = attempt.Malformed, attempt.MalformedRequest, a.endpoint.Refusal.Reason
-	case !a.secure && a.field.Scheme == attempt.SchemeNone:
+	case !a.isSecure && a.field.Scheme == attempt.SchemeNone:
 		res.Outcome, res.ErrorType, res.Reason = attempt.Missing, attempt.InsecureTransport, attempt.ReasonPlaintextRefused
-	case !a.secure:
+	case !a.isSecure:
 		res.Outcome, res.ErrorType, res.Reason = attempt.Failure, attempt.InsecureTransport, attempt.ReasonPlaintextRefused
-	case a.fault != credential.NoFault:
-		res.Outcome, res.ErrorType, res.Reason = attempt.Malformed, attempt.MalformedCredentials, a.fault.Reason()
+	case a.defect != credential.NoDefect:
+		res.Outcome, res.ErrorType, res.Reason = attempt.Malformed, attempt.MalformedCredentials, a.defect.Reason()
 	case a.field.Scheme == attempt.SchemeNone:
 		res.Outcome = attempt.Missing
 	case a.field.Scheme != attempt.SchemeBasic:
@@ -198,7 +176,8 @@ func (c *core) judge(ctx context.Context, a *arrival, req *attempt.Request, res 
 	return nil
 }
 
-// arrive charges a request without well-formed credentials, where there is a budget for such. It is denied in any case.
+// arrive charges a request without well-formed credentials when there is a budget for such
+// requests. The request is denied in any case.
 func (c *core) arrive(ctx context.Context, req *attempt.Request, res *attempt.Result) {
 	if c.arrivals == nil {
 		return

@@ -20,14 +20,14 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
 
-// asked is a store that counts how often it was asked.
-type asked struct {
+// counting is a store that counts its lookups.
+type counting struct {
 	*verify.Static
 
 	times atomic.Int64
 }
 
-func (a *asked) Lookup(ctx context.Context, name string) (*verify.Account, error) {
+func (a *counting) Lookup(ctx context.Context, name string) (*verify.Account, error) {
 	a.times.Add(1)
 	return a.Static.Lookup(ctx, name)
 }
@@ -63,8 +63,8 @@ func TestPlaintext(t *testing.T) {
 		{name: "loopback over IPv6", peer: "[::1]:1", secure: true},
 		{name: "mapped loopback", peer: "[::ffff:127.0.0.1]:1", secure: true},
 		{name: "loopback that stands for others", peer: "127.0.0.1:1", header: []string{"X-Forwarded-For", "192.0.2.7"}},
-		{name: "a claim of https from nobody we know", peer: "192.0.2.7:1", header: []string{"X-Forwarded-Proto", "https"}},
-		{name: "Forwarded from nobody we know", peer: "192.0.2.7:1", header: []string{"Forwarded", "for=127.0.0.1;proto=https"}},
+		{name: "a claim of https from an unknown peer", peer: "192.0.2.7:1", header: []string{"X-Forwarded-Proto", "https"}},
+		{name: "Forwarded from an unknown peer", peer: "192.0.2.7:1", header: []string{"Forwarded", "for=127.0.0.1;proto=https"}},
 		{
 			name: "a proxy that says https", cfg: proxied, peer: "10.1.2.3:1", secure: true,
 			header: []string{"X-Forwarded-For", "192.0.2.7", "X-Forwarded-Proto", "https"},
@@ -109,7 +109,7 @@ func TestPlaintext(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			store := &asked{Static: accounts(t)}
+			store := &counting{Static: accounts(t)}
 			tc.cfg.Accounts = store
 			s := newService(t, tc.cfg, nil)
 			for _, name := range []string{"", "alice"} {
@@ -136,17 +136,17 @@ func TestPlaintext(t *testing.T) {
 				}
 				p := problemOf(t, w.Body.String())
 				if !strings.Contains(p.Detail, "DangerouslyAllowPlaintextFrom") || !strings.Contains(p.Detail, "TrustedProxies") {
-					t.Errorf("%q: the answer does not say what to do: %s", name, p.Detail)
+					t.Errorf("%q: the answer does not name a remedy: %s", name, p.Detail)
 				}
 				if (exposed == true) != (name != "") || strings.Contains(p.Detail, "sent in plaintext") != (name != "") {
 					t.Errorf("%q: exposed %v, %s", name, exposed, p.Detail)
 				}
 				if got.UserName != "" || got.UserHash != "" || got.Cache != attempt.NotLooked {
-					t.Errorf("%q: the credentials were looked at: %+v", name, got)
+					t.Errorf("%q: the credentials were verified: %+v", name, got)
 				}
 			}
 			if n := store.times.Load(); (n > 0) != tc.secure {
-				t.Errorf("the store was asked %d times", n)
+				t.Errorf("the store was called %d times", n)
 			}
 		})
 	}
@@ -171,13 +171,13 @@ func TestUnixSocket(t *testing.T) {
 	}
 	got := s.last(t)
 	if got.Client.IsValid() || got.Outcome != attempt.Success {
-		t.Errorf("told %+v", got)
+		t.Errorf("recorded %+v", got)
 	}
 	if s.mw.Untrusted(request(t, "GET", "/", "", "")) {
 		t.Error("loopback is untrusted")
 	}
 
-	// A proxy in front of the socket that the configuration trusts.
+	// A trusted proxy in front of the socket.
 	trusting := newService(t, otelauth.Config{TrustUnixSocket: true}, nil)
 	trustingPath := filepath.Join(t.TempDir(), "t")
 	trustingListener, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", trustingPath)
@@ -195,7 +195,7 @@ func TestUnixSocket(t *testing.T) {
 		}
 	}
 
-	// Somebody else's proxy in front of the socket: not local any longer, and its word is not taken.
+	// An unknown proxy in front of the socket: the client is not local, and the header is not believed.
 	resp, _ = exchangeRaw(t, "unix", path, head+token("alice:wonderland")+"\r\nX-Forwarded-For: 192.0.2.66\r\n\r\n")
 	if resp.StatusCode != 403 {
 		t.Errorf("behind an unknown proxy: %d", resp.StatusCode)

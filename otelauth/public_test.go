@@ -14,11 +14,11 @@ import (
 
 	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/semconv"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
 )
 
-// siteMux has everything: what is public by [public], what is protected, and a catch-all, to which a path falls that no
-// pattern knows.
+// siteMux has public endpoints, protected endpoints and a catch-all for every other path.
 func siteMux() *http.ServeMux {
 	mux := http.NewServeMux()
 	served := func(w http.ResponseWriter, r *http.Request) {
@@ -33,7 +33,7 @@ func siteMux() *http.ServeMux {
 
 var public = []string{"GET /{$}", "GET /healthz", "/static/", "OPTIONS /"}
 
-// siteServer is a real server, and one that hands "OPTIONS *" on.
+// siteServer starts a real server that passes "OPTIONS *" to its handler.
 func siteServer(t *testing.T, s *service) string {
 	t.Helper()
 	srv := httptest.NewUnstartedServer(s.handler)
@@ -57,19 +57,19 @@ func TestPublic(t *testing.T) {
 		}
 	}
 	if n := len(s.Attempts()); n != 0 {
-		t.Errorf("%d attempts were told, anonymous requests are none", n)
+		t.Errorf("%d attempts were recorded, want none for anonymous requests", n)
 	}
 	if n := s.Sum("auth.public.responses"); n != 16 {
 		t.Errorf("auth.public.responses = %v", n)
 	}
 }
 
-// None of these is served to anybody without credentials, whatever the mux, a proxy or the handler makes of it.
+// None of these is served without credentials, however the mux, a proxy or the handler reads it.
 func TestNeverPublic(t *testing.T) {
 	t.Parallel()
 	s := newService(t, otelauth.Config{Public: public}, siteMux())
 	addr := siteServer(t, s)
-	// Not named at all, but their preflight is.
+	// Not listed, except for their preflight.
 	plain := []string{"/admin/x", "/orders", "/healthz/", "/healthz/x", "/healthzx", "/static", "http://h/admin/x", "/Admin/x"}
 	for _, target := range plain {
 		for _, method := range []string{"GET", "POST", "CONNECT", "BREW"} {
@@ -77,17 +77,17 @@ func TestNeverPublic(t *testing.T) {
 		}
 	}
 	targets := []string{
-		// what falls to the catch-all, or looks like something else to somebody else
+		// paths of the catch-all, and paths that another parser may read differently
 		"/admin%2fx", "/admin%2Fx", "/%2e/admin/x", "/admin;/x", "//admin/x", "/./admin/x", "/admin/../orders",
-		// what begins like something public
+		// paths with a public prefix
 		"/static/../admin/x", "/static/./a", "/static//a", "/static/%2e%2e/admin/x", "/static/%2E%2E/admin/x", "/static/..%2fadmin/x",
 		"/static/..%2Fadmin/x", "/static/..%5cadmin/x", "/static/%5c", "/static/\\..\\admin", "/static/a\\b", "/static/..;/admin/x",
 		"/static/;x", "/static/%3b/admin", "/static/a;b=c", "/static/%252e%252e/admin/x", "/static/%2541", "/static/%00", "/static/a%00.css",
 		"/static/%0d%0aX:1", "/static/%7f", "/static/%ff", "/static/%c0%af", "/static/%c0%ae%c0%ae/admin", "/static/%2e",
 		"/static/a/.", "/static/a/..", "/static/a%2fb", "//static/a", "/static/%e0%80%af", "http://h/static/../admin/x", "http://h//static/a",
-		// what routers that compare the encoded path do not take for the public name
+		// paths that differ from the public one for routers that compare the encoded path
 		"/%68ealthz", "/heal%74hz", "/%73tatic/x", "/static/%7Eu", "/static/x.php/y", "/static/a%EF%BC%8Fb", "/static/a%3Bb",
-		// what begins like the health check
+		// paths with the prefix of the health check
 		"//healthz", "/./healthz", "/%2e/healthz", "/healthz;x", "/healthz%2f", "/healthz%00", "/x/../healthz", "/healthz%3b",
 	}
 	for _, target := range targets {
@@ -109,7 +109,7 @@ func never(t *testing.T, addr, method, target string) {
 		if resp.Header.Get("Www-Authenticate") == "" {
 			t.Errorf("%s %s: 401 without a challenge", method, target)
 		}
-	case http.StatusBadRequest: // net/http's, before any handler
+	case http.StatusBadRequest: // from net/http, before any handler
 		if resp.Header.Get("Content-Type") == "application/problem+json" {
 			t.Errorf("%s %s: %d %q", method, target, resp.StatusCode, body)
 		}
@@ -118,7 +118,7 @@ func never(t *testing.T, addr, method, target string) {
 	}
 }
 
-// The same paths are served to whoever has credentials: only being public is refused to them.
+// The same paths are served with credentials: they are protected, not refused.
 func TestOddPathsAreServedToUsers(t *testing.T) {
 	t.Parallel()
 	s := newService(t, otelauth.Config{Public: public}, siteMux())
@@ -132,7 +132,7 @@ func TestOddPathsAreServedToUsers(t *testing.T) {
 	}
 }
 
-// Credentials that come to a public endpoint are judged and recorded; wrong ones make the caller anonymous.
+// Credentials for a public endpoint are verified and recorded; wrong ones make the caller anonymous.
 func TestPublicWithCredentials(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -174,7 +174,7 @@ func TestPublicWithCredentials(t *testing.T) {
 				t.Errorf("%d %q, want %q", w.Code, w.Body, tc.body)
 			}
 			if got := s.last(t); got.Outcome != tc.outcome || got.ErrorType != tc.errorType || got.Status != 200 || got.Route != "/static/" {
-				t.Errorf("told %+v", got)
+				t.Errorf("recorded %+v", got)
 			}
 			if n := s.Sum("auth.public.responses"); n != 0 {
 				t.Errorf("auth.public.responses = %v for an attempt", n)
@@ -191,7 +191,7 @@ func TestPublicResponses(t *testing.T) {
 	}
 	s := newService(t, otelauth.Config{Public: []string{"GET /ok", "GET /gone", "GET /unauthorized", "GET /forbidden"}}, mux)
 	for path, status := range map[string]int64{"/ok": 200, "/gone": 410, "/unauthorized": 401, "/forbidden": 403} {
-		for _, header := range []string{"", "Bearer abc"} { // a token is for the handler to judge
+		for _, header := range []string{"", "Bearer abc"} { // the handler verifies a token
 			r := request(t, "GET", path, "", "")
 			if header != "" {
 				r.Header.Set("Authorization", header)
@@ -204,14 +204,14 @@ func TestPublicResponses(t *testing.T) {
 			t.Errorf("%s: auth.public.responses = %v", path, n)
 		}
 		events := 0
-		for _, e := range s.eventsNamed(attempt.EventPublicResponse) {
+		for _, e := range s.eventsNamed(semconv.EventPublicResponse) {
 			if e.Attribute("http.route") == path {
 				events++
 				if e.Attribute("http.response.status_code") != map[int64]string{401: "401", 403: "403"}[status] || e.Attribute("client.address") != "127.0.0.1" {
 					t.Errorf("event %v", e.Attributes())
 				}
 				if s.serverSpan(t, e.TraceID()).SpanContext.SpanID() != e.SpanID() {
-					t.Error("the event is not of the server span")
+					t.Error("the event does not belong to the server span")
 				}
 			}
 		}
@@ -224,7 +224,7 @@ func TestPublicResponses(t *testing.T) {
 	}
 }
 
-// The whole tree cannot be opened but for preflight.
+// Only preflight can open the whole tree.
 func TestPublicRefusesTheTree(t *testing.T) {
 	t.Parallel()
 	for _, pattern := range []string{"/", "GET /", "POST /", "h.example/", "GET h.example/", "/{path...}", "GET /{path...}"} {
@@ -243,7 +243,7 @@ func TestPublicRefusesTheTree(t *testing.T) {
 	}
 }
 
-// A list of endpoints is a set: two patterns between which a mux could not choose are both in it.
+// Public is a set: patterns that conflict in a mux may both be in it.
 func TestPublicPatternsThatOverlap(t *testing.T) {
 	t.Parallel()
 	s := newService(t, otelauth.Config{Public: []string{"/static/", "OPTIONS /", "GET /{x}/y", "/z/{x}", "/static/"}}, siteMux())
@@ -257,7 +257,7 @@ func TestPublicPatternsThatOverlap(t *testing.T) {
 	}
 }
 
-// A pattern does not open a route that is more specific: it is an endpoint of its own.
+// A pattern does not open a more specific route, which is a separate endpoint.
 func TestPublicDoesNotOpenMoreSpecificRoutes(t *testing.T) {
 	t.Parallel()
 	served := func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Pattern) }
@@ -280,7 +280,7 @@ func TestPublicDoesNotOpenMoreSpecificRoutes(t *testing.T) {
 		{inside, "GET", "/u/me", 401},
 		{inside, "GET", "/health", 200},
 		{inside, "GET", "http://admin.example/health", 401},
-		{inside, "GET", "/static/x", 200}, // a wildcard names no endpoint that the pattern does not
+		{inside, "GET", "/static/x", 200}, // a wildcard route is not more specific than the pattern
 		{inside, "GET", "/static/a/b", 200},
 		{inside, "GET", "/static/keys/x", 401},
 		{inside, "GET", "/open/a", 200},      // listed itself

@@ -11,8 +11,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 )
 
-// What no client library would send, over a real connection. Some of it net/http answers before any handler; the rest
-// is ours, and told.
+// Requests that no client library sends, over a real connection. net/http answers some of them before
+// any handler; the Middleware answers and records the rest.
 func TestRawRequests(t *testing.T) {
 	t.Parallel()
 	right := "Authorization: " + token("alice:wonderland") + "\r\n"
@@ -21,7 +21,7 @@ func TestRawRequests(t *testing.T) {
 		head   string // after the request line and Host
 		status int
 		reason attempt.Reason
-		early  bool // net/http's own answer: no attempt
+		early  bool // answered by net/http: no attempt
 	}{
 		{name: "right", head: right, status: 200},
 		{name: "spelled otherwise", head: "aUTHORIZATION:bAsIc    " + strings.TrimPrefix(token("alice:wonderland"), "Basic ") + "   \r\n", status: 200},
@@ -44,33 +44,33 @@ func TestRawRequests(t *testing.T) {
 		{name: "NUL in the password", head: "Authorization: " + token("alice:wonder\x00land") + "\r\n", status: 400, reason: attempt.ReasonControlCharacter},
 		{name: "a folded field", head: "Authorization: Basic\r\n YWxpY2U6d29uZGVybGFuZA==\r\n", status: 200}, // obs-fold, RFC 9112 section 5.2: net/http joins it
 		{name: "a space before the colon", head: "Authorization : " + token("alice:wonderland") + "\r\n", status: 400, early: true},
-		{name: "octets above ASCII", head: "Authorization: Basic \xff\xfe\r\n", status: 400, reason: attempt.ReasonInvalidBase64},
+		{name: "bytes above ASCII", head: "Authorization: Basic \xff\xfe\r\n", status: 400, reason: attempt.ReasonInvalidBase64},
 		{name: "no Host", head: "\x01", status: 400, early: true},
 		{name: "two lengths", head: right + "Content-Length: 1\r\nContent-Length: 2\r\n", status: 400, early: true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			s := newService(t, otelauth.Config{}, nil)
-			octets := "GET /orders HTTP/1.1\r\nHost: h\r\nConnection: close\r\n" + tc.head + "\r\n"
+			raw := "GET /orders HTTP/1.1\r\nHost: h\r\nConnection: close\r\n" + tc.head + "\r\n"
 			if tc.head == "\x01" {
-				octets = "GET /orders HTTP/1.1\r\nConnection: close\r\n\r\n"
+				raw = "GET /orders HTTP/1.1\r\nConnection: close\r\n\r\n"
 			}
-			resp, body := exchangeRaw(t, "tcp", listen(t, s.handler).Listener.Addr().String(), octets)
+			resp, body := exchangeRaw(t, "tcp", listen(t, s.handler).Listener.Addr().String(), raw)
 			if resp.StatusCode != tc.status {
 				t.Errorf("status %d, want %d: %s", resp.StatusCode, tc.status, body)
 			}
 			if tc.early {
 				if n := len(s.Attempts()); n != 0 || strings.Contains(body, "trace_id") {
-					t.Errorf("%d attempts were told; net/http used to answer this: %s", n, body)
+					t.Errorf("%d attempts were recorded; net/http should answer this: %s", n, body)
 				}
 				return
 			}
 			got := s.last(t)
-			if got.Status != tc.status || got.Reason != tc.reason || s.told() != 1 {
-				t.Errorf("told %+v", got)
+			if got.Status != tc.status || got.Reason != tc.reason || s.recorded() != 1 {
+				t.Errorf("recorded %+v", got)
 			}
 			if (got.Outcome == attempt.Success) != (tc.status == 200) || (got.Outcome == attempt.Malformed) != (tc.status == 400) {
-				t.Errorf("told %+v", got)
+				t.Errorf("recorded %+v", got)
 			}
 			if tc.status == 400 && problemOf(t, body).TraceID != got.TraceID.String() {
 				t.Errorf("answer %s", body)

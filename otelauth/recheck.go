@@ -8,10 +8,13 @@ import (
 	"errors"
 )
 
-// Recheck says whether the credentials that the request of ctx came with are still right, for those whose exchange goes on for
-// long: a stream, a WebSocket. The User is the account as it is now; ok is false when it was removed or disabled, has
-// expired or has another password, and outside of a [Middleware]. An error says that this cannot be known now; it is always
-// verify.ErrNotAsked with Config.Verifier. It is no attempt and nobody is told.
+// Recheck reports whether the credentials of the request of ctx are still right. It is for long
+// exchanges: a stream, a WebSocket. ctx is the context of a request that a [Middleware] passed on.
+//
+// user is the account as it is now. ok is false when the account was removed or disabled, has
+// expired or has another password, and outside of a Middleware. An error means that the store
+// cannot answer now; with Config.Verifier it is always verify.ErrNotAsked. A Recheck is not an
+// attempt: it is not charged and not recorded.
 func (m *Middleware) Recheck(ctx context.Context) (user User, ok bool, err error) {
 	was, found := ctx.Value(userKey{}).(*userContext)
 	c := m.current.Load()
@@ -20,10 +23,10 @@ func (m *Middleware) Recheck(ctx context.Context) (user User, ok bool, err error
 	}
 	defer func() {
 		if recover() != nil {
-			// A store that panics has not answered. The value is not told: it may hold what the store was given.
-			user, ok, err = User{}, false, errors.New("otelauth: the store of accounts panicked")
+			// The value is not recorded: it may hold the credentials.
+			user, ok, err = User{}, false, errors.New("otelauth: the account store panicked; read its log and fix the store")
 		}
 	}()
-	now, err := c.engine.Recheck(ctx, c.clock.now(), was.account, was.former)
+	now, err := c.engine.Recheck(ctx, c.clock.now(), was.account, was.isPrevious)
 	return userOf(now), now != nil, err
 }

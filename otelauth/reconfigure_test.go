@@ -23,8 +23,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
 
-// Invariant 6 for the whole configuration: while it is replaced again and again, nobody who is in both is refused and
-// nobody who is in neither passes.
+// Invariant 6 for the whole configuration: while it is replaced repeatedly, an account in both
+// configurations is never refused and an account in neither never passes.
 func TestReconfigureUnderLoad(t *testing.T) {
 	t.Parallel()
 	s := newService(t, otelauth.Config{Throttle: throttle.DangerouslyNone{}}, nil)
@@ -35,7 +35,7 @@ func TestReconfigureUnderLoad(t *testing.T) {
 	for i := range configs {
 		configs[i].TracerProvider, configs[i].MeterProvider, configs[i].LoggerProvider = s.TracerProvider(), s.MeterProvider(), s.LoggerProvider()
 		configs[i].Routes = ordersMux()
-		configs[i].Throttle = throttle.DangerouslyNone{} // mallory must be judged each time
+		configs[i].Throttle = throttle.DangerouslyNone{} // mallory must be verified each time
 	}
 	var stop atomic.Bool
 	var served atomic.Int64
@@ -65,7 +65,8 @@ func TestReconfigureUnderLoad(t *testing.T) {
 	clients.Wait()
 }
 
-// What was verified under the former configuration is verified again: a user who is not there any more ends at once.
+// Credentials that the previous configuration verified are verified again: a removed user is refused at
+// once.
 func TestReconfigureEndsRemovedUsers(t *testing.T) {
 	t.Parallel()
 	s := newService(t, otelauth.Config{}, nil)
@@ -84,16 +85,16 @@ func TestReconfigureEndsRemovedUsers(t *testing.T) {
 		t.Errorf("bob: %d", w.Code)
 	}
 	if got := s.last(t); got.Reason != attempt.ReasonUnknownUser || got.Cache != attempt.Miss {
-		t.Errorf("told %+v", got)
+		t.Errorf("recorded %+v", got)
 	}
-	// The tables of the former core are not counted beside those of the new one.
+	// The tables of the previous core are no longer counted.
 	if n := s.Sum("auth.account.count"); n != 1 {
 		t.Errorf("auth.account.count = %v", n)
 	}
 }
 
-// A request that has begun ends under the configuration under which it began.
-func TestReconfigureLeavesWhatRuns(t *testing.T) {
+// A request ends under the configuration under which it began.
+func TestReconfigureKeepsRunningRequests(t *testing.T) {
 	t.Parallel()
 	begun, release := make(chan struct{}), make(chan struct{})
 	s := newService(t, otelauth.Config{}, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { close(begun); <-release }))
@@ -108,12 +109,12 @@ func TestReconfigureLeavesWhatRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	close(release)
-	if code := <-done; code != 200 || s.told() != 1 || s.last(t).Status != 200 {
-		t.Errorf("%d, told %d times", code, s.told())
+	if code := <-done; code != 200 || s.recorded() != 1 || s.last(t).Status != 200 {
+		t.Errorf("%d, recorded %d times", code, s.recorded())
 	}
 }
 
-func TestReconfigureWithFaultsChangesNothing(t *testing.T) {
+func TestReconfigureWithProblemsChangesNothing(t *testing.T) {
 	t.Parallel()
 	s := newService(t, otelauth.Config{Realm: "before"}, nil)
 	err := s.mw.Reconfigure(otelauth.Config{Realm: "after"})
@@ -127,12 +128,12 @@ func TestReconfigureWithFaultsChangesNothing(t *testing.T) {
 		t.Errorf("alice: %d", w.Code)
 	}
 	if n := s.Sum("auth.account.count"); n != 3 {
-		t.Errorf("auth.account.count = %v: the former core is not watched any more", n)
+		t.Errorf("auth.account.count = %v: the previous core is no longer observed", n)
 	}
 }
 
-// Without a configured key user.hash means something for as long as the process lives, and one event says that it
-// does not live longer.
+// Without a configured key user.hash is stable during the life of the process, and one event reports
+// the random key.
 func TestRandomIdentityKeySurvives(t *testing.T) {
 	t.Parallel()
 	s := newService(t, otelauth.Config{}, nil)
@@ -167,40 +168,40 @@ func TestRandomIdentityKeySurvives(t *testing.T) {
 	}
 }
 
-// reloading is a store that tells of its reloads.
+// reloading is a store that reports its reloads.
 type reloading struct {
 	*verify.Static
 
-	mu   sync.Mutex
-	told map[int]func(verify.Reload)
+	mu          sync.Mutex
+	subscribers map[int]func(verify.Reload)
 }
 
 func (r *reloading) OnReload(fn func(verify.Reload)) (stop func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.told == nil {
-		r.told = map[int]func(verify.Reload){}
+	if r.subscribers == nil {
+		r.subscribers = map[int]func(verify.Reload){}
 	}
-	id := len(r.told)
-	r.told[id] = fn
+	id := len(r.subscribers)
+	r.subscribers[id] = fn
 	return func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		delete(r.told, id)
+		delete(r.subscribers, id)
 	}
 }
 
-func (r *reloading) reload(reload verify.Reload) (told int) {
-	for _, fn := range r.told {
+func (r *reloading) reload(reload verify.Reload) (called int) {
+	for _, fn := range r.subscribers {
 		fn(reload)
-		told++
+		called++
 	}
-	return told
+	return called
 }
 
-var errRefused = errors.New("2 of 6 stored passwords are refused and let nobody in")
+var errRefused = errors.New("2 of 6 stored passwords are refused; replace them")
 
-func TestReloadsAreTold(t *testing.T) {
+func TestReloadsAreRecorded(t *testing.T) {
 	t.Parallel()
 	store := &reloading{Static: accounts(t)}
 	s := newService(t, otelauth.Config{Accounts: store}, nil)
@@ -215,21 +216,22 @@ func TestReloadsAreTold(t *testing.T) {
 	if n := s.Sum("auth.account.reloads"); n != 2 {
 		t.Errorf("auth.account.reloads = %v", n)
 	}
-	// What is wrong is the store's to say: it may serve the former accounts, or all of the new ones but some.
+	// The store describes the problem: it may serve the previous accounts, or only some of the new ones.
 	store.reload(verify.Reload{Source: "postgres", Time: at, Accounts: 6, Err: errRefused})
-	for i, want := range []string{"accounts reloaded", "accounts: " + errStore.Error(), "accounts: 2 of 6 stored passwords are refused and let nobody in"} {
+	for i, want := range []string{"accounts reloaded", "accounts: " + errStore.Error(), "accounts: 2 of 6 stored passwords are refused; replace them"} {
 		rec := s.eventsNamed(string(attempt.AccountReload))[i].Record
 		if got := rec.Body().String(); got != want {
 			t.Errorf("notice %d reads %q, want %q", i, got, want)
 		}
 	}
 
-	// Another store: the former one is not listened to. Closed: neither is this one, but it goes on verifying.
+	// With another store the previous one has no subscriber. After Close no store has one, and the
+	// Middleware keeps verifying.
 	if err := s.mw.Reconfigure(otelauth.Config{Verifier: instant{}, LoggerProvider: s.LoggerProvider(), MeterProvider: s.MeterProvider()}); err != nil {
 		t.Fatal(err)
 	}
 	if n := store.reload(verify.Reload{}); n != 0 {
-		t.Errorf("%d still listen", n)
+		t.Errorf("%d subscribers remain", n)
 	}
 	for range 2 {
 		if err := s.mw.Close(); err != nil {
@@ -266,8 +268,8 @@ func TestZeroMiddleware(t *testing.T) {
 	}
 }
 
-// Every fault is reported, with every other.
-func TestConfigFaults(t *testing.T) {
+// Every problem is reported, together with all others.
+func TestConfigProblems(t *testing.T) {
 	t.Parallel()
 	prefix := netip.Prefix{}
 	secret := []byte("not-long-enough")
@@ -279,7 +281,7 @@ func TestConfigFaults(t *testing.T) {
 		ForwardedHeader:               clientip.Header(9),
 		TrustedCallers:                []netip.Prefix{prefix},
 		DangerouslyAllowPlaintextFrom: []netip.Prefix{prefix},
-		IdentityKey:                   otelauth.IdentityKey{ID: "A!", Secret: secret, Former: []otelauth.IdentityKey{{ID: "A!", Secret: secret}}},
+		IdentityKey:                   otelauth.IdentityKey{ID: "A!", Secret: secret, Previous: []otelauth.IdentityKey{{ID: "A!", Secret: secret}}},
 		UserNames:                     7,
 		CacheTTL:                      -1,
 		CacheEntries:                  -1,
@@ -287,29 +289,29 @@ func TestConfigFaults(t *testing.T) {
 		Observers:                     []attempt.Observer{nil},
 	})
 	if err == nil {
-		t.Fatal("no fault")
+		t.Fatal("no error")
 	}
-	for _, fault := range []string{
+	for _, problem := range []string{
 		"Config.Realm", "neither Config.Accounts nor Config.Verifier", `Config.Public[0] "/"`, `Config.Public[1] "nonsense"`,
 		`Config.Public[2] "GET /{x"`, `Config.Sensitive[0] "GET"`, "TrustedProxies[0]", "TrustedProxies[1]", "Header(9)", "Config.TrustedCallers[0]",
-		"Config.DangerouslyAllowPlaintextFrom[0]", "Config.IdentityKey.Secret", "Config.IdentityKey.ID", "Config.IdentityKey.Former[0].Secret",
-		"Config.IdentityKey.Former[0].ID is not", "Config.IdentityKey.Former[0].ID is used twice", "Config.UserNames", "Config.CacheTTL",
+		"Config.DangerouslyAllowPlaintextFrom[0]", "Config.IdentityKey.Secret", "Config.IdentityKey.ID", "Config.IdentityKey.Previous[0].Secret",
+		"Config.IdentityKey.Previous[0].ID is invalid", "Config.IdentityKey.Previous[0].ID is used twice", "Config.UserNames", "Config.CacheTTL",
 		"Config.CacheEntries", "Config.MaxHeaderBytes", "Config.Observers[0]",
 	} {
-		if !strings.Contains(err.Error(), fault) {
-			t.Errorf("%s is not reported", fault)
+		if !strings.Contains(err.Error(), problem) {
+			t.Errorf("%s is not reported", problem)
 		}
 	}
 	for line := range strings.Lines(err.Error()) {
 		if !strings.HasPrefix(line, "otelauth: ") && !strings.HasPrefix(line, "clientip: ") {
-			t.Errorf("an error without a name: %q", line)
+			t.Errorf("an error without the package name: %q", line)
 		}
 		if strings.Contains(line, ".go:") {
-			t.Errorf("an error with the place where it was compiled: %q", line)
+			t.Errorf("an error with a source path: %q", line)
 		}
 	}
 	if strings.Contains(err.Error(), string(secret)) {
-		t.Error("the error tells the key")
+		t.Error("the error contains the key")
 	}
 	if !t.Failed() {
 		return
@@ -317,7 +319,7 @@ func TestConfigFaults(t *testing.T) {
 	t.Log(err)
 }
 
-func TestConfigFaultsOfOthers(t *testing.T) {
+func TestConfigProblemsOfValues(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		cfg  otelauth.Config

@@ -4,8 +4,6 @@
 package otelauth
 
 import (
-	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -14,42 +12,43 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/internal/pathform"
 )
 
-// Routes names the endpoint of a request before it is served. *http.ServeMux implements it.
+// Routes finds the endpoint of a request before it is served. *http.ServeMux implements it.
 type Routes interface {
-	// Handler returns the pattern that r matches, "" when none does. The handler is not used.
+	// Handler returns the pattern that r matches, or "". The Middleware ignores the handler.
 	Handler(r *http.Request) (h http.Handler, pattern string)
 }
 
-// RouteFunc names endpoints for routers other than http.ServeMux. It returns the registered pattern, such as
-// "/orders/{id}", never the path of the request: a path would mint a time series for each that a client can think of.
+// RouteFunc adapts routers other than http.ServeMux. It returns the registered pattern, such as
+// "/orders/{id}", never the path of the request: each path that a client invents would be a new
+// time series.
 type RouteFunc func(r *http.Request) (pattern string)
 
-// Handler returns the pattern that f names.
+// Handler returns a nil handler and the result of f.
 func (f RouteFunc) Handler(r *http.Request) (http.Handler, string) { return nil, f(r) }
 
-// Endpoint is what [Config.Endpoint] says of a request before it is judged. The zero Endpoint requires credentials and has
-// no route.
+// Endpoint is the result of [Config.Endpoint] for a request. The zero Endpoint requires credentials
+// and has no route.
 type Endpoint struct {
 	// Pattern is the registered pattern, such as "GET /orders/{id}", never the path of the request.
 	Pattern string
-	// Public endpoints need no credentials.
+	// Public opens the endpoint to requests without credentials.
 	Public bool
-	// Sensitive marks attempt.Request.Sensitive.
+	// Sensitive sets attempt.Request.Sensitive.
 	Sensitive bool
-	// AnsweredElsewhere says that a 2xx of the handler is no answer to the request but tells a proxy to let it pass to the service
-	// (forward-auth): it is told as attempt.Response.Elsewhere, without a status.
+	// AnsweredElsewhere means that a 2xx of the handler makes a proxy forward the request to the
+	// service (forward-auth). It is recorded as attempt.Response.Elsewhere, without a status.
 	AnsweredElsewhere bool
-	// Refusal, when its Status is set, is the answer, and nothing is verified. The attempt is told as malformed, with
-	// error.type malformed_request.
+	// Refusal, when its Status is set, is the answer, and nothing is verified. The attempt is
+	// recorded as malformed, with error.type malformed_request.
 	Refusal Refusal
 }
 
-// Refusal is the answer to a request that is not judged, whoever sends it: one that a proxy and the service behind it may read
-// in two ways. The zero Refusal refuses nothing.
+// Refusal is the answer to a request that is refused before verification, because a proxy and the
+// service behind it may read it in two ways. The zero Refusal refuses nothing.
 type Refusal struct {
-	// Status is between 400 and 499, and neither 401 nor 407.
+	// Status is between 400 and 499, but not 401 or 407.
 	Status int
-	// Reason is the attribute auth.reason, of a closed set.
+	// Reason is the attribute auth.reason, from a closed set.
 	Reason attempt.Reason
 	// Detail is a sentence for the caller.
 	Detail string
@@ -63,28 +62,25 @@ func routeOf(pattern string) string {
 	return pattern
 }
 
-// newPatterns returns the patterns of a list and everything that is wrong with them.
-func newPatterns(field string, list []string, opens bool) ([]*pathform.Pattern, error) {
+// newPatterns parses the patterns of a field of Config. opensPaths is true for Public.
+func newPatterns(problems *problems, field string, list []string, opensPaths bool) []*pathform.Pattern {
 	var patterns []*pathform.Pattern
-	var problems []error
 	for i, text := range list {
 		p, err := pathform.ParsePattern(text)
 		if err != nil {
-			problems = append(problems, fmt.Errorf("otelauth: Config.%s[%d] %q: %w", field, i, text, err))
+			problems.add("Config.%s[%d] %q: %w", field, i, text, err)
 			continue
 		}
-		if opens && p.IsEverything() && p.Method() != http.MethodOptions {
-			problems = append(problems, fmt.Errorf(
-				"otelauth: Config.%s[%d] %q opens every path; write %q for the root page, and do not wrap what is public as a whole",
-				field, i, text, strings.TrimSuffix(text, p.Route())+"/{$}"))
+		if err := p.CheckPublic(); opensPaths && err != nil {
+			problems.add("Config.%s[%d] %q %w, and do not wrap a handler that is entirely public", field, i, text, err)
 		}
 		patterns = append(patterns, p)
 	}
-	return patterns, errors.Join(problems...)
+	return patterns
 }
 
-// isPublic reports whether Config.Public opens the endpoint, which is exactly the path of r, in its canonical spelling. A route that
-// is more specific than the pattern is an endpoint of its own.
+// isPublic reports whether Config.Public opens the path of r, in its canonical spelling. A route
+// that is more specific than the pattern is a separate endpoint.
 func (c *core) isPublic(r *http.Request, a *arrival) bool {
 	if c.cfg.Endpoint != nil {
 		return a.endpoint.Public && a.endpoint.Refusal.Status == 0
@@ -105,7 +101,7 @@ func (c *core) isPublic(r *http.Request, a *arrival) bool {
 	return false
 }
 
-// isSensitive reports whether a server may take r for a request to an endpoint of Config.Sensitive.
+// isSensitive reports whether a router may serve r from an endpoint of Config.Sensitive.
 func (c *core) isSensitive(r *http.Request) bool {
 	if len(c.sensitive) == 0 {
 		return false
@@ -115,7 +111,7 @@ func (c *core) isSensitive(r *http.Request) bool {
 	return slices.ContainsFunc(c.sensitive, func(p *pathform.Pattern) bool { return concerns(p, r) && p.Restricts(path) })
 }
 
-// concerns reports whether p names the method and the host of r.
+// concerns reports whether p matches the method and the host of r.
 func concerns(p *pathform.Pattern, r *http.Request) bool {
 	return p.MatchesMethod(r.Method) && (p.Host() == "" || p.Host() == pathform.CanonicalHost(r.Host))
 }

@@ -20,15 +20,15 @@ import (
 
 func ok(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") }
 
-// wiring is one way of putting a middleware, a router and otelhttp together.
+// wiring is one combination of a Middleware, a router and otelhttp.
 type wiring struct {
 	name   string
 	cfg    otelauth.Config
-	build  func(s *service) http.Handler // what otelhttp wraps
+	build  func(s *service) http.Handler // the handler inside of otelhttp
 	method string
 	target string
 	route  string // of a denial and of a success
-	span   string // name of the server span; "" where route tells it
+	span   string // name of the server span; "": from route
 }
 
 func wirings() []wiring {
@@ -111,7 +111,7 @@ func TestRoutes(t *testing.T) {
 					spanName = method + " " + w.route
 				}
 				if w.name == "mux outside and inside" && status == 200 {
-					spanName = "GET /v1/orders/{id}" // otelhttp hears of the innermost mux in the end
+					spanName = "GET /v1/orders/{id}" // otelhttp reads the pattern of the innermost mux
 				}
 				if got.Route != w.route || span.Attribute("http.route") != w.route || span.Name != spanName {
 					t.Errorf("%d: attempt of %q, span of %q named %q; want %q", status, got.Route, span.Attribute("http.route"), span.Name, w.route)
@@ -129,7 +129,7 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
-// What otelhttp and net/http look for on their own request is there, also when the handler panics.
+// The pattern is copied to the request of otelhttp and net/http, also when the handler panics.
 func TestPatternIsCopiedBack(t *testing.T) {
 	t.Parallel()
 	mux := ordersMux()
@@ -149,7 +149,7 @@ func TestPatternIsCopiedBack(t *testing.T) {
 	}
 }
 
-// The temporary files of a form are removed by net/http, which holds another request than the handler. Not
+// net/http removes the temporary files of a form, although the handler has another request. Not
 // parallel: TMPDIR belongs to the process.
 func TestMultipartFilesAreRemoved(t *testing.T) {
 	dir := t.TempDir()
@@ -193,7 +193,7 @@ func TestMultipartFilesAreRemoved(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = resp.Body.Close()
-	srv.Close() // waits until net/http is done with the request
+	srv.Close() // waits until net/http has finished the request
 	if resp.StatusCode != 200 || during == 0 {
 		t.Fatalf("status %d with %d temporary files", resp.StatusCode, during)
 	}
@@ -222,7 +222,7 @@ func TestPathValues(t *testing.T) {
 	}
 }
 
-// marked remembers which requests were marked as sensitive.
+// marked records which requests were marked as sensitive.
 type marked struct {
 	attempt.Observer
 	paths []string

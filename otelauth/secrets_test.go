@@ -15,7 +15,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
 
-// The passwords of this test. The account's own is among them, and so is one typed into the name field.
+// The passwords of this test, with that of the account and one typed into the name field.
 const (
 	canaryRight   = "right-canary-Zq7"
 	canaryWrong   = "wrong-canary-Xw3"
@@ -25,8 +25,8 @@ const (
 	canaryLatin   = "latin-canary-\xe9\xfc-Pb6"
 )
 
-// Invariant 1: in every way in which an attempt can end, nothing of what was sent is in a span, a metric, an event, an
-// answer, an error or a Result.
+// Invariant 1: whatever the outcome, no span, metric, event, answer, error or Result contains a secret
+// of the request.
 func TestNoSecrets(t *testing.T) {
 	t.Parallel()
 	secrets := []string{canaryRight, canaryWrong, canaryTyped, canaryBroken, canaryForeign, canaryLatin}
@@ -78,7 +78,7 @@ func TestNoSecrets(t *testing.T) {
 			}
 			secrets := secrets
 			if name == "a verifier" {
-				// It takes every name for an account's, so a password in the name field is one here.
+				// It treats every name as an account, also a password in the name field.
 				secrets = []string{canaryRight, canaryWrong, canaryBroken, canaryForeign, canaryLatin}
 			}
 			s := newService(t, cfg, nil)
@@ -99,8 +99,8 @@ func TestNoSecrets(t *testing.T) {
 					}
 				}
 			}
-			if n := s.told(); n < 2*len(requests) {
-				t.Errorf("%d attempts were told", n)
+			if n := s.recorded(); n < 2*len(requests) {
+				t.Errorf("%d attempts were recorded", n)
 			}
 			otelauthtest.NoSecrets(t, s.Recorder, secrets...)
 			otelauthtest.NoSecretsIn(t, "what was answered", said.Bytes(), secrets...)
@@ -108,8 +108,8 @@ func TestNoSecrets(t *testing.T) {
 	}
 }
 
-// A Middleware and its Config print no secret, whatever hands them to a printer.
-func TestPrintingTellsNothing(t *testing.T) {
+// A Middleware and its Config print no secret.
+func TestPrintsNoSecret(t *testing.T) {
 	t.Parallel()
 	cfg := otelauth.Config{Accounts: &verify.Static{Hashes: map[string]string{"alice": hash(t, canaryRight)}}, IdentityKey: testKey}
 	mw := newMiddleware(t, cfg)

@@ -18,10 +18,11 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
+	"github.com/otelauth/otelauth-go/otelauth/semconv"
 	"github.com/otelauth/otelauth-go/spans"
 )
 
-// signal is one attempt and what must be told of it, no attribute more and no attribute less.
+// signal is one attempt and its exact telemetry: no attribute may be missing or added.
 type signal struct {
 	denial
 
@@ -91,7 +92,7 @@ func signals() []signal {
 
 const agent = "probe/1.0"
 
-// values is a set of attributes; those without a value are left out.
+// values returns a set of attributes without those that have no value.
 func values(kv ...any) map[string]any {
 	m := map[string]any{}
 	for i := 0; i < len(kv); i += 2 {
@@ -131,7 +132,7 @@ func TestSignals(t *testing.T) {
 			}
 			if s.repeat {
 				send()
-				env.Metrics() // exemplars taken from here on come first
+				env.Metrics() // later exemplars come first
 			}
 			start := time.Now()
 			if status := send(); status != s.status {
@@ -142,7 +143,7 @@ func TestSignals(t *testing.T) {
 	}
 }
 
-// check compares all that bears the trace id with what the table of signals says.
+// check compares all telemetry of the trace with the table of signals.
 func (s *signal) check(t *testing.T, env *service, tr otelauthtest.Trace, start time.Time) {
 	t.Helper()
 	scheme, method := "basic", s.method
@@ -165,7 +166,7 @@ func (s *signal) check(t *testing.T, env *service, tr otelauthtest.Trace, start 
 	}
 	ran := s.hash != attempt.Error
 
-	// The server span: what one search needs.
+	// The server span.
 	server, auth, verify := pick(t, tr, s.hash != attempt.Error)
 	ours := values("auth.outcome", s.outcome.String(), "auth.scheme", scheme, "user.name", s.user, "user.hash", hash,
 		"client.address", client, "http.route", s.route)
@@ -175,7 +176,7 @@ func (s *signal) check(t *testing.T, env *service, tr otelauthtest.Trace, start 
 			got[k] = v
 		}
 	}
-	delete(ours, "error.type") // otelhttp sets none either, below 500
+	delete(ours, "error.type") // otelhttp sets none below 500
 	if s.status >= 500 {
 		delete(got, "error.type")
 	}
@@ -188,7 +189,7 @@ func (s *signal) check(t *testing.T, env *service, tr otelauthtest.Trace, start 
 		wantName += " " + s.route
 	}
 	if s.status >= 500 {
-		wantStatus = codes.Error // otelhttp's
+		wantStatus = codes.Error // set by otelhttp
 	}
 	if server.Name != wantName || server.Status.Code != wantStatus {
 		t.Errorf("server span %q %v, want %q %v", server.Name, server.Status, wantName, wantStatus)
@@ -236,7 +237,7 @@ func (s *signal) check(t *testing.T, env *service, tr otelauthtest.Trace, start 
 		if p.Scope == metrics.ScopeName {
 			points[p.Name] = p.Attributes.Map()
 			if id := p.Exemplars[0].SpanID(); id != auth.SpanContext.SpanID() && (id != server.SpanContext.SpanID() || p.Name != "auth.responses.denied") {
-				t.Errorf("%s has an exemplar of a foreign span", p.Name)
+				t.Errorf("%s has an exemplar of an unexpected span", p.Name)
 			}
 		}
 	}
@@ -264,7 +265,7 @@ func (s *signal) check(t *testing.T, env *service, tr otelauthtest.Trace, start 
 		event["auth.password.scheme"] = "bcrypt"
 	}
 	if s.name == "required trail full" {
-		event["auth.password.rehash_needed"] = true // the verdict of the hash stands
+		event["auth.password.rehash_needed"] = true // the result of the hash remains
 	}
 	equal(t, "event", e.Attributes().Map(), event)
 	wantSeverity := log.SeverityWarn
@@ -274,7 +275,7 @@ func (s *signal) check(t *testing.T, env *service, tr otelauthtest.Trace, start 
 	case attempt.Error:
 		wantSeverity = log.SeverityError
 	}
-	if e.Name() != attempt.EventAttempt || e.Severity() != wantSeverity || e.SpanID() != server.SpanContext.SpanID() {
+	if e.Name() != semconv.EventAttempt || e.Severity() != wantSeverity || e.SpanID() != server.SpanContext.SpanID() {
 		t.Errorf("event %q, severity %v", e.Name(), e.Severity())
 	}
 	if at := e.Timestamp(); at.Before(start) || at.After(server.EndTime) {
@@ -282,14 +283,14 @@ func (s *signal) check(t *testing.T, env *service, tr otelauthtest.Trace, start 
 	}
 }
 
-// pick returns the spans of a trace, and fails when there are others.
+// pick returns the spans of a trace and fails if there are others.
 func pick(t *testing.T, tr otelauthtest.Trace, hashed bool) (server, auth, verify otelauthtest.Span) {
 	t.Helper()
 	for _, s := range tr.Spans {
 		switch {
 		case s.SpanKind == trace.SpanKindServer:
 			server = s
-		case s.Name == spans.VerifyPasswordName:
+		case s.Name == semconv.SpanVerifyPassword:
 			verify = s
 		default:
 			auth = s
@@ -313,18 +314,18 @@ func TestSilentHandler(t *testing.T) {
 		t.Errorf("status %d", w.Code)
 	}
 	if got := s.last(t); got.Status != 200 || got.Outcome != attempt.Success {
-		t.Errorf("told %+v", got)
+		t.Errorf("recorded %+v", got)
 	}
 }
 
-// An attempt outside of any trace is still told.
+// An attempt outside of any trace is still recorded.
 func TestSignalsWithoutServerSpan(t *testing.T) {
 	t.Parallel()
 	s := newService(t, otelauth.Config{}, nil)
 	user, res := s.mw.Authenticate(request(t, "GET", "/orders", "alice", "looking-glass"))
 	got := s.last(t)
 	if user.Name != "" || res.Outcome != attempt.Failure || got.Reason != attempt.ReasonWrongPassword || !got.TraceID.IsValid() {
-		t.Errorf("told %+v", got)
+		t.Errorf("recorded %+v", got)
 	}
 	if e := s.ByTrace(got.TraceID).Events; len(e) != 1 || e[0].Attributes().Has("http.response.status_code") {
 		t.Errorf("events %v", e)

@@ -26,12 +26,13 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/credential"
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
+	"github.com/otelauth/otelauth-go/otelauth/semconv"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
-// hash is a cheap hash of the password, made once for each.
+// hash returns a cheap hash of pass, computed once for each password.
 func hash(t testing.TB, pass string) string {
 	t.Helper()
 	if h, ok := hashes.Load(pass); ok {
@@ -55,7 +56,7 @@ func accounts(t testing.TB) *verify.Static {
 	}
 }
 
-// newMiddleware fills in the accounts where cfg has none.
+// newMiddleware returns a Middleware for cfg, with default accounts.
 func newMiddleware(t testing.TB, cfg otelauth.Config) *otelauth.Middleware {
 	t.Helper()
 	if cfg.Accounts == nil && cfg.Verifier == nil {
@@ -69,7 +70,7 @@ func newMiddleware(t testing.TB, cfg otelauth.Config) *otelauth.Middleware {
 	return mw
 }
 
-// request comes from loopback; with a name it carries credentials.
+// request returns a request from loopback; with a name it has credentials.
 func request(t testing.TB, method, target, name, pass string) *http.Request {
 	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), method, target, nil)
@@ -96,7 +97,7 @@ func ordersMux() *http.ServeMux {
 	return mux
 }
 
-// service is a Middleware between otelhttp and a handler, its telemetry recorded.
+// service is a Middleware between otelhttp and a handler, with recorded telemetry.
 type service struct {
 	*otelauthtest.Recorder
 	mw      *otelauth.Middleware
@@ -108,7 +109,7 @@ const serverName = "orders.example:8443"
 
 var testKey = otelauth.IdentityKey{ID: "k1", Secret: []byte(strings.Repeat("K", 32))}
 
-// newService wires cfg to a Recorder. Routes and handler are ordersMux unless next is given.
+// newService connects cfg to a Recorder. Routes and handler are ordersMux unless next is set.
 func newService(t testing.TB, cfg otelauth.Config, next http.Handler) *service {
 	t.Helper()
 	s := &service{Recorder: otelauthtest.NewRecorder(t)}
@@ -140,12 +141,12 @@ func (s *service) do(r *http.Request) *httptest.ResponseRecorder {
 	return w
 }
 
-// last returns the attempt that was told last.
+// last returns the last recorded attempt.
 func (s *service) last(t testing.TB) otelauthtest.Attempt {
 	t.Helper()
 	all := s.Attempts()
 	if len(all) == 0 {
-		t.Fatal("no attempt was told")
+		t.Fatal("no attempt was recorded")
 	}
 	return all[len(all)-1]
 }
@@ -180,9 +181,8 @@ func listen(t testing.TB, h http.Handler) *httptest.Server {
 	return srv
 }
 
-// exchangeRaw sends octets over a connection of their own and returns the first response to them, its body read. A request
-// with the method HEAD says so.
-func exchangeRaw(t testing.TB, network, addr, octets string) (*http.Response, string) {
+// exchangeRaw sends bytes over a new connection and returns the first response with its body.
+func exchangeRaw(t testing.TB, network, addr, raw string) (*http.Response, string) {
 	t.Helper()
 	conn, err := (&net.Dialer{}).DialContext(t.Context(), network, addr)
 	if err != nil {
@@ -190,11 +190,11 @@ func exchangeRaw(t testing.TB, network, addr, octets string) (*http.Response, st
 	}
 	defer func() { _ = conn.Close() }()
 	_ = conn.SetDeadline(time.Now().Add(20 * time.Second)) // a hung server fails this test, not the run
-	go func() { _, _ = io.WriteString(conn, octets) }()    // it may answer, and close, before it has read everything
-	method, _, _ := strings.Cut(octets, " ")
+	go func() { _, _ = io.WriteString(conn, raw) }()       // the server may answer and close before it has read everything
+	method, _, _ := strings.Cut(raw, " ")
 	resp, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: method})
 	if err != nil {
-		t.Fatalf("no response to %.60q: %v", octets, err)
+		t.Fatalf("no response to %.60q: %v", raw, err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	var body []byte
@@ -222,7 +222,7 @@ func problemOf(t testing.TB, body string) (p problem) {
 	return p
 }
 
-// instant is a Verifier that takes no time: every password but "wrong" is right.
+// instant is a Verifier that accepts every password except "wrong" at once.
 type instant struct{}
 
 func (instant) Verify(_ context.Context, name string, secret credential.Secret) (*verify.Account, error) {
@@ -232,7 +232,7 @@ func (instant) Verify(_ context.Context, name string, secret credential.Secret) 
 	return &verify.Account{Name: name}, nil
 }
 
-// scripted is a Throttle that says what it was told to say.
+// scripted is a Throttle with fixed decisions.
 type scripted struct {
 	throttle.DangerouslyNone
 
@@ -247,7 +247,7 @@ func (scripted) Exhausted(throttle.Guess) bool { return true }
 
 var errStore = errors.New("store: connection refused")
 
-// down is a store of accounts that does not answer.
+// down is an account store that does not answer.
 type down struct{ *verify.Static }
 
 func (down) Lookup(context.Context, string) (*verify.Account, error) { return nil, errStore }
@@ -281,7 +281,7 @@ func (c closedAccounts) Lookup(ctx context.Context, name string) (*verify.Accoun
 	return &b, err
 }
 
-// busy is a Verifier that answers when it is let.
+// busy is a Verifier that answers when it is released.
 type busy struct{ release chan struct{} }
 
 func (b busy) Verify(ctx context.Context, name string, _ credential.Secret) (*verify.Account, error) {
@@ -309,10 +309,10 @@ func tlsServer(t testing.TB, h http.Handler) *httptest.Server {
 	return srv
 }
 
-// told is how many attempts have ended, each with an event.
-func (s *service) told() int { return len(s.eventsNamed(attempt.EventAttempt)) }
+// recorded returns how many attempts have ended, each with an event.
+func (s *service) recorded() int { return len(s.eventsNamed(semconv.EventAttempt)) }
 
-// panicking is a store with a bug, which tells what it was asked.
+// panicking is a store that panics with the name.
 type panicking struct{ *verify.Static }
 
 func (panicking) Lookup(_ context.Context, name string) (*verify.Account, error) {

@@ -19,7 +19,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth"
 )
 
-// sink is where an exporter ends: a collector that hangs until it is released, or one that is not there.
+// sink is the collector of an exporter: it hangs until it is released, or it is not there.
 type sink struct {
 	hangs chan struct{} // nil: fails at once
 }
@@ -36,7 +36,7 @@ func (s sink) take() error {
 type (
 	spanSink struct{ sink }
 	logSink  struct{ sink }
-	// metricSink is asked over and over.
+	// metricSink is called repeatedly.
 	metricSink struct{ sink }
 )
 
@@ -58,8 +58,8 @@ func (s metricSink) Aggregation(k sdkmetric.InstrumentKind) sdkmetric.Aggregatio
 	return sdkmetric.DefaultAggregationSelector(k)
 }
 
-// Invariant 2: exporters that hang or fail, their queues full, neither block nor change an authentication. Nor does an
-// SDK that was shut down.
+// Invariant 2: exporters that hang or fail, with full queues, neither block nor change an
+// authentication, and neither does an SDK that was shut down.
 func TestTelemetryNeverDecides(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct{ hangs, shutdown bool }{
@@ -97,7 +97,7 @@ func TestTelemetryNeverDecides(t *testing.T) {
 					end()
 				})
 			}
-			// Far more than the queues hold. That this loop ends is what is tested.
+			// Far more than the queues hold. The test is that this loop ends.
 			for range 200 {
 				for pass, status := range map[string]int{"wonderland": http.StatusOK, "looking-glass": http.StatusUnauthorized} {
 					w := &discardStatus{header: http.Header{}, status: http.StatusOK}

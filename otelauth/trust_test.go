@@ -18,6 +18,7 @@ import (
 
 	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/semconv"
 )
 
 const (
@@ -25,8 +26,8 @@ const (
 	foreignSpan  = "b7ad6b7169203331"
 )
 
-// Invariant 5: a traceparent from outside becomes a link. It neither switches sampling off nor gets into
-// somebody else's trace. From inside it is obeyed.
+// Invariant 5: a traceparent of an untrusted client becomes a link. It cannot disable sampling or join
+// another trace. A traceparent of a trusted client is continued.
 func TestTraceparent(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -49,13 +50,13 @@ func TestTraceparent(t *testing.T) {
 		},
 		{name: "named callers", peer: "192.0.2.7:1", cfg: otelauth.Config{TrustedCallers: prefixes("192.0.2.0/24")}, obeyed: true},
 		{name: "not among the named callers", peer: "127.0.0.1:1", cfg: otelauth.Config{TrustedCallers: prefixes("192.0.2.0/24")}},
-		{name: "nobody is trusted", peer: "127.0.0.1:1", cfg: otelauth.Config{TrustedCallers: []netip.Prefix{}}},
+		{name: "no caller is trusted", peer: "127.0.0.1:1", cfg: otelauth.Config{TrustedCallers: []netip.Prefix{}}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			for _, flags := range []string{"01", "00"} {
 				exported := tracetest.NewInMemoryExporter()
-				// The SDK's default sampler, which obeys whatever parent there is.
+				// The SDK's default sampler, which follows every parent.
 				traces := sdktrace.NewTracerProvider(sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.AlwaysSample())), sdktrace.WithSyncer(exported))
 				s := newService(t, tc.cfg, nil)
 				tc.cfg.Accounts, tc.cfg.TracerProvider, tc.cfg.LoggerProvider = accounts(t), traces, s.LoggerProvider()
@@ -74,7 +75,7 @@ func TestTraceparent(t *testing.T) {
 				s.do(r)
 
 				spans := exported.GetSpans()
-				attempts := s.eventsNamed(attempt.EventAttempt)
+				attempts := s.eventsNamed(semconv.EventAttempt)
 				if len(attempts) != 1 {
 					t.Fatalf("%d events", len(attempts))
 				}
@@ -110,11 +111,11 @@ func TestTraceparent(t *testing.T) {
 func TestUntrustedZeroMiddleware(t *testing.T) {
 	t.Parallel()
 	if !new(otelauth.Middleware).Untrusted(request(t, "GET", "/", "", "")) {
-		t.Error("trusts somebody")
+		t.Error("the zero Middleware trusts a client")
 	}
 }
 
-// Without otelhttp a traceparent is nobody's: the attempt has a trace of its own.
+// Without otelhttp a traceparent is ignored: the attempt has a trace of its own.
 func TestTraceparentWithoutServerSpan(t *testing.T) {
 	t.Parallel()
 	s := newService(t, otelauth.Config{}, nil)
@@ -122,11 +123,11 @@ func TestTraceparentWithoutServerSpan(t *testing.T) {
 	r.Header.Set("Traceparent", "00-"+foreignTrace+"-"+foreignSpan+"-00")
 	s.mw.Authenticate(r)
 	if got := s.last(t); !got.TraceID.IsValid() || got.TraceID.String() == foreignTrace {
-		t.Errorf("told in trace %s", got.TraceID)
+		t.Errorf("recorded in trace %s", got.TraceID)
 	}
 }
 
-// A proxy that nobody named makes all its clients one address: said once, and believed never.
+// The headers of an unknown proxy are ignored and reported once.
 func TestForwardedByUntrusted(t *testing.T) {
 	t.Parallel()
 	s := newService(t, otelauth.Config{Public: []string{"GET /healthz"}}, nil)
@@ -168,7 +169,7 @@ func TestForwardedByUntrusted(t *testing.T) {
 	}
 }
 
-// Behind a trusted proxy the client is the right-most address that is none of ours, on every signal.
+// Behind a trusted proxy every signal has the right-most address that is not a trusted proxy.
 func TestForwardedByTrusted(t *testing.T) {
 	t.Parallel()
 	s := newService(t, otelauth.Config{TrustedProxies: prefixes("10.0.0.0/8"), Public: []string{"GET /healthz"}}, nil)
@@ -185,7 +186,7 @@ func TestForwardedByTrusted(t *testing.T) {
 			t.Errorf("span %q: client %q", span.Name, span.Attribute("client.address"))
 		}
 	}
-	e := s.eventsNamed(attempt.EventAttempt)[0]
+	e := s.eventsNamed(semconv.EventAttempt)[0]
 	if e.Attribute("client.address") != "192.0.2.7" || e.Attribute("network.peer.address") != "10.0.0.1" || e.Attributes().Has("client.port") {
 		t.Errorf("event %v", e.Attributes())
 	}
@@ -194,7 +195,7 @@ func TestForwardedByTrusted(t *testing.T) {
 	}
 }
 
-// What a client writes into its headers and its path cannot forge a line.
+// A client cannot forge a log line through its headers or its path.
 func TestForgedText(t *testing.T) {
 	t.Parallel()
 	s := newService(t, otelauth.Config{}, nil)
@@ -202,7 +203,7 @@ func TestForgedText(t *testing.T) {
 	r.Header["User-Agent"] = []string{"a\nlevel=INFO forged\x1b[2J\u202e" + string(make([]byte, 4096))}
 	r.URL.Path = "/orders\n\xff"
 	s.do(r)
-	e := s.eventsNamed(attempt.EventAttempt)[0]
+	e := s.eventsNamed(semconv.EventAttempt)[0]
 	if ua := e.Attribute("user_agent.original"); len(ua) > attempt.MaxUserAgentBytes || strings.ContainsAny(ua, "\n\x1b\x00\u202e") {
 		t.Errorf("user agent %q", ua)
 	}

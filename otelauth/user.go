@@ -10,11 +10,11 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
 
-// User is who the credentials belong to. The zero User is nobody.
+// User is the owner of the verified credentials. The zero User is not a user.
 type User struct {
 	// Name is the account's name as the store spells it.
 	Name string
-	// Groups are the account's groups. They belong to the store: do not change them.
+	// Groups are the account's groups. The store owns the slice: do not change it.
 	Groups []string
 }
 
@@ -30,12 +30,12 @@ func userOf(a *verify.Account) User {
 
 type userKey struct{}
 
-// userContext is a context.WithValue that lives inside of an exchange.
+// userContext is a context.WithValue that is a field of an exchange.
 type userContext struct {
 	context.Context
-	user    User
-	account *verify.Account // what user was made from
-	former  bool            // by its former password
+	user       User
+	account    *verify.Account // the source of user
+	isPrevious bool            // verified by the account's previous password
 }
 
 func (c *userContext) Value(key any) any {
@@ -45,9 +45,9 @@ func (c *userContext) Value(key any) any {
 	return c.Context.Value(key)
 }
 
-// UserFromContext returns who is calling, and false where nobody was authenticated: outside of a
-// [Middleware], and at a public endpoint without right credentials.
-func UserFromContext(ctx context.Context) (User, bool) {
+// UserFromContext returns the authenticated user. ok is false outside of a [Middleware] and at a
+// public endpoint without right credentials.
+func UserFromContext(ctx context.Context) (user User, ok bool) {
 	if c, ok := ctx.Value(userKey{}).(*userContext); ok && c.user.Name != "" {
 		return c.user, true
 	}

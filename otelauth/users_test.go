@@ -18,53 +18,54 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
+	"github.com/otelauth/otelauth-go/otelauth/semconv"
 )
 
-// With HashedNames no signal has a name; the handler has it all the same.
+// With HashedNames no signal has a name, but the handler does.
 func TestHashedNames(t *testing.T) {
 	t.Parallel()
 	s := newService(t, otelauth.Config{UserNames: otelauth.HashedNames}, nil)
 	for range 2 {
 		if w := s.do(request(t, "GET", "/orders", "alice", "wonderland")); w.Body.String() != "user=alice" {
-			t.Errorf("the handler is told %q", w.Body)
+			t.Errorf("the handler got %q", w.Body)
 		}
 	}
 	s.do(request(t, "GET", "/orders", "alice", "looking-glass"))
-	octets, err := s.OTLP()
+	raw, err := s.OTLP()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if bytes.Contains(octets, []byte("alice")) {
+	if bytes.Contains(raw, []byte("alice")) {
 		t.Error("the name is exported")
 	}
 	for _, a := range s.Attempts() {
 		if a.UserName != "" || a.UserHash != testKey.Hash("alice") {
-			t.Errorf("told %+v", a)
+			t.Errorf("recorded %+v", a)
 		}
 	}
 }
 
-// A name that is no account is never told: people type passwords into the name field.
-func TestUnknownNamesAreNotTold(t *testing.T) {
+// A name that is not an account is never recorded: people type passwords into the name field.
+func TestUnknownNamesAreNotRecorded(t *testing.T) {
 	t.Parallel()
 	s := newService(t, otelauth.Config{}, nil)
 	const typed = "hunter2-in-the-wrong-field"
 	for range 2 {
 		s.do(request(t, "GET", "/orders", typed, "x"))
 	}
-	octets, err := s.OTLP()
+	raw, err := s.OTLP()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if bytes.Contains(octets, []byte(typed)) || !bytes.Contains(octets, []byte(testKey.Hash(typed))) {
+	if bytes.Contains(raw, []byte(typed)) || !bytes.Contains(raw, []byte(testKey.Hash(typed))) {
 		t.Error("the name is exported, or its hash is not")
 	}
 }
 
 func TestIdentityKey(t *testing.T) {
 	t.Parallel()
-	former := otelauth.IdentityKey{ID: "2025", Secret: bytes.Repeat([]byte("f"), 32)}
-	key := otelauth.IdentityKey{ID: "2026", Secret: bytes.Repeat([]byte("s"), 32), Former: []otelauth.IdentityKey{former}}
+	previous := otelauth.IdentityKey{ID: "2025", Secret: bytes.Repeat([]byte("f"), 32)}
+	key := otelauth.IdentityKey{ID: "2026", Secret: bytes.Repeat([]byte("s"), 32), Previous: []otelauth.IdentityKey{previous}}
 	alice := key.Hash("alice")
 	if id, hex, _ := strings.Cut(alice, ":"); id != "2026" || len(hex) != 32 {
 		t.Errorf("Hash = %q", alice)
@@ -74,26 +75,26 @@ func TestIdentityKey(t *testing.T) {
 		want       bool
 	}{
 		{alice, "alice", true},
-		{former.Hash("alice"), "alice", true},
+		{previous.Hash("alice"), "alice", true},
 		{alice, "bob", false},
 		{alice, "Alice", false},
 		{strings.Replace(alice, "2026", "2025", 1), "alice", false},
-		{former.Hash("bob"), "alice", false},
+		{previous.Hash("bob"), "alice", false},
 		{"", "", false},
 	} {
 		if got := key.Matches(tc.hash, tc.name); got != tc.want {
 			t.Errorf("Matches(%q, %q) = %v", tc.hash, tc.name, got)
 		}
 	}
-	if former.Matches(alice, "alice") || (otelauth.IdentityKey{}).Matches((otelauth.IdentityKey{}).Hash("alice"), "alice") {
-		t.Error("a key that is not there matches")
+	if previous.Matches(alice, "alice") || (otelauth.IdentityKey{}).Matches((otelauth.IdentityKey{}).Hash("alice"), "alice") {
+		t.Error("the zero key matches")
 	}
 	if !(otelauth.IdentityKey{}).IsZero() || key.IsZero() {
 		t.Error("IsZero")
 	}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%q", "%d"} {
 		for _, v := range []any{key, &key, otelauth.Config{IdentityKey: key}} {
-			otelauthtest.NoSecretsIn(t, verb, fmt.Appendf(nil, verb, v), string(key.Secret), string(former.Secret))
+			otelauthtest.NoSecretsIn(t, verb, fmt.Appendf(nil, verb, v), string(key.Secret), string(previous.Secret))
 		}
 	}
 	var logged bytes.Buffer
@@ -103,10 +104,10 @@ func TestIdentityKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	otelauthtest.NoSecretsIn(t, "JSON and logs", append(logged.Bytes(), marshaled...), string(key.Secret), string(former.Secret))
+	otelauthtest.NoSecretsIn(t, "JSON and logs", append(logged.Bytes(), marshaled...), string(key.Secret), string(previous.Secret))
 }
 
-// Services with one key correlate; those with a rotated one can still look names up.
+// Services with one key have equal hashes; a rotated key still finds names.
 func TestIdentityKeyIsShared(t *testing.T) {
 	t.Parallel()
 	one, two := newService(t, otelauth.Config{}, nil), newService(t, otelauth.Config{}, nil)
@@ -136,23 +137,23 @@ func TestRequireGroup(t *testing.T) {
 		t.Errorf("alice: %d %v %+v", w.Code, w.Header(), p)
 	}
 	if got.Outcome != attempt.Success || got.Status != 403 || got.UserName != "alice" {
-		t.Errorf("told %+v", got)
+		t.Errorf("recorded %+v", got)
 	}
 	route, status := attribute.String("http.route", "/ops"), attribute.Int("http.response.status_code", 403)
 	if n, of := s.Sum("auth.responses.denied", route, status), s.Sum("auth.responses.denied"); n != 1 || of != 1 {
 		t.Errorf("auth.responses.denied = %v of %v", n, of)
 	}
 	if w := s.do(request(t, "GET", "/ops", "", "")); w.Code != 401 {
-		t.Errorf("nobody: %d", w.Code)
+		t.Errorf("no credentials: %d", w.Code)
 	}
-	if w := s.do(request(t, "GET", "/public", "", "")); w.Code != 403 || len(s.eventsNamed(attempt.EventPublicResponse)) != 1 {
-		t.Errorf("nobody at a public endpoint: %d", w.Code)
+	if w := s.do(request(t, "GET", "/public", "", "")); w.Code != 403 || len(s.eventsNamed(semconv.EventPublicResponse)) != 1 {
+		t.Errorf("no credentials at a public endpoint: %d", w.Code)
 	}
-	// A user with wrong credentials is nobody there, and no denied user.
+	// With wrong credentials the caller is anonymous there, not a denied user.
 	if w := s.do(request(t, "GET", "/public", "root", "x")); w.Code != 403 || s.Sum("auth.responses.denied") != 1 {
 		t.Errorf("wrong credentials at a public endpoint: %d", w.Code)
 	}
-	// Outside of Wrap there is no user at all.
+	// Outside of Wrap there is no user.
 	r, rec := request(t, "GET", "/ops", "root", "toor"), &discardStatus{header: http.Header{}}
 	mux.ServeHTTP(rec, r)
 	if rec.status != 403 {
@@ -191,11 +192,11 @@ func TestUserFromContext(t *testing.T) {
 	if kept.Err() == nil {
 		t.Error("the handler's context is not canceled with the request's")
 	}
-	// What a handler has leaked stays its own, whoever comes next.
+	// A leaked context keeps its own user during later requests.
 	s.do(request(t, "GET", "/", "alice", "wonderland"))
-	former := kept
+	previous := kept
 	s.do(request(t, "GET", "/public", "", ""))
-	if leaked, _ = otelauth.UserFromContext(former); leaked.Name != "alice" {
+	if leaked, _ = otelauth.UserFromContext(previous); leaked.Name != "alice" {
 		t.Errorf("a context that was kept has the user %q", leaked.Name)
 	}
 	if found {
@@ -206,7 +207,7 @@ func TestUserFromContext(t *testing.T) {
 	}
 }
 
-// Authenticate judges, charges and tells, and leaves the request as it was.
+// Authenticate verifies, charges and records, and does not change the request.
 func TestAuthenticate(t *testing.T) {
 	t.Parallel()
 	s := newService(t, otelauth.Config{Public: []string{"GET /healthz"}}, nil)
@@ -217,7 +218,7 @@ func TestAuthenticate(t *testing.T) {
 		{"alice", "wonderland", attempt.Success}, {"alice", "wonderland", attempt.Success}, {"alice", "x", attempt.Failure},
 		{"mallory", "x", attempt.Failure}, {"", "", attempt.Missing},
 	} {
-		r := request(t, "GET", "/healthz", tc.name, tc.pass) // Public plays no part
+		r := request(t, "GET", "/healthz", tc.name, tc.pass) // Public is not used
 		before := r.Clone(r.Context())
 		user, res := s.mw.Authenticate(r)
 		if res.Outcome != tc.outcome || (user.Name == "alice") != (tc.outcome == attempt.Success) {
@@ -227,15 +228,15 @@ func TestAuthenticate(t *testing.T) {
 			t.Error("the request was changed")
 		}
 	}
-	if n := s.told(); n != 5 {
-		t.Errorf("%d attempts were told", n)
+	if n := s.recorded(); n != 5 {
+		t.Errorf("%d attempts were recorded", n)
 	}
 	if n := s.Sum("auth.attempts", attribute.String("http.route", "/healthz")); n != 5 {
 		t.Errorf("auth.attempts = %v", n)
 	}
 }
 
-// Who asks for an account whose store is down, or whose trail is full, is nobody.
+// There is no user when the store is down or the required trail cannot write.
 func TestAuthenticateFailsClosed(t *testing.T) {
 	t.Parallel()
 	for name, cfg := range map[string]otelauth.Config{

@@ -13,20 +13,20 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 )
 
-// writer sees when the response's header is written. It lives inside of its exchange.
+// writer records the attempt when the response's header is written. It is a field of its exchange.
 type writer struct {
 	http.ResponseWriter
-	x    *exchange
-	head bool // a final header was written, or the connection hijacked
+	x       *exchange
+	isFinal bool // a final header was written, or the connection was hijacked
 }
 
-// header tells the attempt at the first final status.
+// header records the attempt at the first final status.
 func (w *writer) header(status int) {
-	if w.head || status < 200 && status != http.StatusSwitchingProtocols {
+	if w.isFinal || status < 200 && status != http.StatusSwitchingProtocols {
 		return
 	}
-	w.head = true
-	w.x.tell(attempt.Response{Status: status, Handler: true})
+	w.isFinal = true
+	w.x.record(attempt.Response{Status: status, Handler: true})
 }
 
 func (w *writer) WriteHeader(status int) {
@@ -44,12 +44,12 @@ func (w *writer) WriteString(s string) (int, error) {
 	return io.WriteString(w.ResponseWriter, s)
 }
 
-// Unwrap serves http.ResponseController.
+// Unwrap returns the wrapped writer, for http.ResponseController.
 func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// CloseNotify is deprecated, and gin's Stream calls it all the same.
+// CloseNotify is deprecated in net/http; gin's Stream still calls it.
 func (w *writer) CloseNotify() <-chan bool {
-	if n, ok := w.ResponseWriter.(http.CloseNotifier); ok { //nolint:staticcheck // SA1019: passed on for those who still call it
+	if n, ok := w.ResponseWriter.(http.CloseNotifier); ok { //nolint:staticcheck // SA1019: forwarded for handlers that still call it
 		return n.CloseNotify()
 	}
 	gone := make(chan bool, 1)
@@ -64,9 +64,9 @@ func (w *writer) flush() error {
 
 func (w *writer) hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
-	if err == nil && !w.head {
-		w.head = true
-		w.x.tell(attempt.Response{Handler: true, Hijacked: true})
+	if err == nil && !w.isFinal {
+		w.isFinal = true
+		w.x.record(attempt.Response{Handler: true, Hijacked: true})
 	}
 	return conn, rw, err
 }
@@ -80,8 +80,9 @@ func (w *writer) push(target string, opts *http.PushOptions) error {
 	return w.ResponseWriter.(http.Pusher).Push(target, opts)
 }
 
-// A handler asks its writer what it can do by type assertion, so each set of abilities is a type. All of them are
-// one pointer, which an interface holds without an allocation. HTTP/2 pushes and does not hijack.
+// Handlers find the abilities of a writer by type assertion, so each set of abilities is a type.
+// Each type is one pointer, which an interface holds without an allocation. HTTP/2 has Push and no
+// Hijack.
 type (
 	plain                     struct{ *writer }
 	flusher                   struct{ plain }
@@ -107,7 +108,7 @@ func (w flusherHijackerReaderFrom) ReadFrom(src io.Reader) (int64, error) { retu
 
 func (w flusherPusher) Push(target string, opts *http.PushOptions) error { return w.push(target, opts) }
 
-// wrap returns a writer with the abilities of under.
+// wrap returns a writer with exactly the abilities of under.
 func (w *writer) wrap(under http.ResponseWriter, x *exchange) http.ResponseWriter {
 	w.ResponseWriter, w.x = under, x
 	const (
@@ -148,8 +149,8 @@ func (w *writer) wrap(under http.ResponseWriter, x *exchange) http.ResponseWrite
 	return p
 }
 
-// reaches reports whether w, or a writer that it unwraps to, is a T: what http.ResponseController would find. Were an
-// ability found behind our back, the attempt would not be told in time.
+// reaches reports whether w, or a writer that it unwraps to, is a T, as http.ResponseController
+// looks for it. An ability that bypasses w would delay the record of the attempt.
 func reaches[T any](w http.ResponseWriter) bool {
 	for {
 		if _, ok := w.(T); ok {

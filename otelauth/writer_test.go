@@ -28,7 +28,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 )
 
-// The abilities of a writer, to be put together.
+// The abilities of a writer, for combination.
 type (
 	flushes   struct{}
 	hijacks   struct{}
@@ -51,7 +51,7 @@ func abilities(w http.ResponseWriter) string {
 	return fmt.Sprintf("flush %v, hijack %v, read %v, push %v", f, h, r, p)
 }
 
-// A handler finds the abilities that the server's writer has, and no others.
+// A handler finds exactly the abilities of the server's writer.
 func TestWriterKeepsAbilities(t *testing.T) {
 	t.Parallel()
 	base := struct{ http.ResponseWriter }{&discard{header: http.Header{}}}
@@ -105,8 +105,8 @@ func TestWriterKeepsAbilities(t *testing.T) {
 	}
 }
 
-// Whatever first gives the response away tells the attempt, once, with the status that it gives.
-func TestWriterTells(t *testing.T) {
+// The first write of the response records the attempt, once, with its status.
+func TestWriterRecords(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		handler func(http.ResponseWriter)
@@ -124,12 +124,12 @@ func TestWriterTells(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			told := make(chan int, 1) // the client has a 103 in hand long before the handler ends
+			recorded := make(chan int, 1) // the client gets a 103 before the handler ends
 			var s *service
 			mux := http.NewServeMux()
 			mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 				tc.handler(w)
-				told <- s.told()
+				recorded <- s.recorded()
 			})
 			s = newService(t, otelauth.Config{}, mux)
 			resp, _ := exchangeRaw(t, "tcp", serverOf(t, s, false).Listener.Addr().String(),
@@ -137,15 +137,15 @@ func TestWriterTells(t *testing.T) {
 			if name != "hints" && resp.StatusCode != tc.status {
 				t.Errorf("status %d", resp.StatusCode)
 			}
-			inside := <-told
-			if got := s.last(t); got.Status != tc.status || inside != 1 || s.told() != 1 {
-				t.Errorf("told %d times, %d before the handler ended, status %d", s.told(), inside, got.Status)
+			inside := <-recorded
+			if got := s.last(t); got.Status != tc.status || inside != 1 || s.recorded() != 1 {
+				t.Errorf("recorded %d times, %d before the handler ended, status %d", s.recorded(), inside, got.Status)
 			}
 		})
 	}
 }
 
-// serverOf is a real server that keeps its panics to itself.
+// serverOf returns a real server that does not log panics.
 func serverOf(t *testing.T, s *service, http2 bool) *httptest.Server {
 	t.Helper()
 	srv := httptest.NewUnstartedServer(s.handler)
@@ -170,7 +170,7 @@ func get(t *testing.T, srv *httptest.Server, target string) *http.Request {
 	return r
 }
 
-// Each chunk leaves when it is flushed, over both versions of HTTP; what HTTP/1 and 2 can do, the handler can.
+// Each chunk is sent when it is flushed, and the handler has the abilities of HTTP/1 and HTTP/2.
 func TestStreaming(t *testing.T) {
 	t.Parallel()
 	for _, http2 := range []bool{false, true} {
@@ -211,8 +211,8 @@ func TestStreaming(t *testing.T) {
 		if able != want || resp.ProtoMajor != map[bool]int{false: 1, true: 2}[http2] {
 			t.Errorf("%s: the writer can %s, want %s", resp.Proto, able, want)
 		}
-		if got := s.last(t); got.Status != 200 || s.told() != 1 {
-			t.Errorf("told %+v", got)
+		if got := s.last(t); got.Status != 200 || s.recorded() != 1 {
+			t.Errorf("recorded %+v", got)
 		}
 	}
 }
@@ -265,15 +265,15 @@ func TestWebSocketUpgrade(t *testing.T) {
 			t.Errorf("%q %q %v", hello, echo, end)
 		}
 		got := s.last(t)
-		if got.Status != 0 || got.Outcome != attempt.Success || s.told() != 1 {
-			t.Errorf("told %+v", got)
+		if got.Status != 0 || got.Outcome != attempt.Success || s.recorded() != 1 {
+			t.Errorf("recorded %+v", got)
 		}
 	}
 }
 
 func TestResponseController(t *testing.T) {
 	t.Parallel()
-	said := make(chan error, 4) // the flush is an answer before the handler is done
+	said := make(chan error, 4) // the flush sends the response before the handler ends
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		c := http.NewResponseController(w)
@@ -296,8 +296,8 @@ func TestResponseController(t *testing.T) {
 	}
 }
 
-// What lies beneath is found through Unwrap, and no further.
-func TestResponseControllerFindsNothingBehindUs(t *testing.T) {
+// A ResponseController finds no ability that bypasses the writer.
+func TestResponseControllerBypassesNothing(t *testing.T) {
 	t.Parallel()
 	var flushed, hijacked error
 	mw := newService(t, otelauth.Config{}, nil).mw
@@ -331,12 +331,12 @@ func TestEarlyHints(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = resp.Body.Close()
-	if resp.StatusCode != 202 || len(hints) != 1 || s.last(t).Status != 202 || s.told() != 1 {
-		t.Errorf("%d after %v, told %+v", resp.StatusCode, hints, s.last(t))
+	if resp.StatusCode != 202 || len(hints) != 1 || s.last(t).Status != 202 || s.recorded() != 1 {
+		t.Errorf("%d after %v, recorded %+v", resp.StatusCode, hints, s.last(t))
 	}
 }
 
-// A file goes to the socket by sendfile, for which net/http must be asked by ReadFrom.
+// A file is sent with sendfile, which needs the ReadFrom of net/http.
 func TestReadFrom(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "file")
@@ -355,40 +355,41 @@ func TestReadFrom(t *testing.T) {
 	got, _ := io.ReadAll(resp.Body)
 	_ = resp.Body.Close()
 	if string(got) != content || s.last(t).Status != 200 {
-		t.Errorf("%d of %d octets, told %+v", len(got), len(content), s.last(t))
+		t.Errorf("%d of %d bytes, recorded %+v", len(got), len(content), s.last(t))
 	}
 
 	asked := &readsFrom{ResponseWriter: httptest.NewRecorder()}
 	s.mw.Wrap(mux).ServeHTTP(asked, request(t, "GET", "/", "alice", "wonderland"))
-	if asked.octets != int64(len(content)) {
-		t.Errorf("ReadFrom was given %d octets", asked.octets)
+	if asked.raw != int64(len(content)) {
+		t.Errorf("ReadFrom was given %d bytes", asked.raw)
 	}
 }
 
 type readsFrom struct {
 	http.ResponseWriter
 
-	octets int64
+	raw int64
 }
 
 func (r *readsFrom) ReadFrom(src io.Reader) (n int64, err error) {
 	n, err = io.Copy(io.Discard, src)
-	r.octets += n
+	r.raw += n
 	return n, err
 }
 
-// A handler that panics is told, ends its spans and is no 200; the panic itself reaches net/http untouched.
+// The attempt of a panicking handler is recorded, not as 200, and its spans end. net/http gets the
+// panic unchanged.
 func TestPanics(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		handler func(http.ResponseWriter)
 		status  int
 	}{
-		"at once":               {func(http.ResponseWriter) { panic("boom") }, 500},
-		"abort":                 {func(http.ResponseWriter) { panic(http.ErrAbortHandler) }, 500},
-		"after the header":      {func(w http.ResponseWriter) { w.WriteHeader(202); panic("boom") }, 202},
-		"abort after the body":  {func(w http.ResponseWriter) { _, _ = w.Write([]byte("x")); panic(http.ErrAbortHandler) }, 200},
-		"a status that is none": {func(w http.ResponseWriter) { w.WriteHeader(0) }, 500},
+		"at once":              {func(http.ResponseWriter) { panic("boom") }, 500},
+		"abort":                {func(http.ResponseWriter) { panic(http.ErrAbortHandler) }, 500},
+		"after the header":     {func(w http.ResponseWriter) { w.WriteHeader(202); panic("boom") }, 202},
+		"abort after the body": {func(w http.ResponseWriter) { _, _ = w.Write([]byte("x")); panic(http.ErrAbortHandler) }, 200},
+		"an invalid status":    {func(w http.ResponseWriter) { w.WriteHeader(0) }, 500},
 	} {
 		for _, http2 := range []bool{false, true} {
 			t.Run(fmt.Sprint(name, " http2=", http2), func(t *testing.T) {
@@ -409,13 +410,13 @@ func TestPanics(t *testing.T) {
 						_ = resp.Body.Close()
 					}
 					if err == nil {
-						t.Errorf("%s: the client got a whole answer: %s", target, resp.Status)
+						t.Errorf("%s: the client got a complete answer: %s", target, resp.Status)
 					}
 				}
 				srv.Close()
 				got := s.last(t)
-				if got.Status != tc.status || got.Outcome != attempt.Success || s.told() != 1 {
-					t.Errorf("told %+v", got)
+				if got.Status != tc.status || got.Outcome != attempt.Success || s.recorded() != 1 {
+					t.Errorf("recorded %+v", got)
 				}
 				if n := len(s.ByTrace(got.TraceID).Spans); n != 3 {
 					t.Errorf("%d spans have ended", n)
@@ -433,7 +434,7 @@ func TestPanics(t *testing.T) {
 	}
 }
 
-// The panic passes through us with its value, and its stack where it was.
+// The panic keeps its value and its stack.
 func TestPanicKeepsItsValue(t *testing.T) {
 	t.Parallel()
 	s := newService(t, otelauth.Config{}, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
@@ -451,8 +452,8 @@ func TestPanicKeepsItsValue(t *testing.T) {
 	s.do(request(t, "GET", "/", "alice", "wonderland"))
 }
 
-// An intruder on a stream that has no header and no end is seen after five seconds.
-func TestEndlessRequestIsTold(t *testing.T) {
+// An attempt on a stream without a header and without an end is recorded after five seconds.
+func TestEndlessRequestIsRecorded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
@@ -467,30 +468,30 @@ func TestEndlessRequestIsTold(t *testing.T) {
 		}()
 		time.Sleep(5*time.Second - time.Millisecond)
 		synctest.Wait()
-		if n := s.told(); n != 0 {
-			t.Errorf("%d attempts were told early", n)
+		if n := s.recorded(); n != 0 {
+			t.Errorf("%d attempts were recorded too early", n)
 		}
 		time.Sleep(time.Millisecond)
 		synctest.Wait()
-		if got := s.last(t); got.Outcome != attempt.Success || got.UserName != "alice" || got.Status != 0 || s.told() != 1 {
-			t.Errorf("told %d times, %+v", s.told(), got)
+		if got := s.last(t); got.Outcome != attempt.Success || got.UserName != "alice" || got.Status != 0 || s.recorded() != 1 {
+			t.Errorf("recorded %d times, %+v", s.recorded(), got)
 		}
 		close(release)
 		<-done
-		if n := s.told(); n != 1 {
-			t.Errorf("told %d times", n)
+		if n := s.recorded(); n != 1 {
+			t.Errorf("recorded %d times", n)
 		}
 	})
 }
 
-// The header and the five seconds may come at the same instant, in two goroutines: one of them tells.
-func TestToldOnce(t *testing.T) {
+// The header and the five seconds may come at the same time, in two goroutines: one of them records.
+func TestRecordedOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const requests = 200
 		s := newService(t, otelauth.Config{}, nil)
 		s.mw.Authenticate(request(t, "GET", "/", "alice", "wonderland")) // one attempt, and one hash
-		for range 2 {                                                    // the second time with timers that were used before
+		for range 2 {                                                    // the second time with reused timers
 			var senders sync.WaitGroup
 			for range requests {
 				senders.Go(func() {
@@ -500,8 +501,8 @@ func TestToldOnce(t *testing.T) {
 			senders.Wait()
 			synctest.Wait()
 		}
-		if n := s.told(); n != 2*requests+1 {
-			t.Errorf("%d attempts were told, want %d", n, 2*requests+1)
+		if n := s.recorded(); n != 2*requests+1 {
+			t.Errorf("%d attempts were recorded, want %d", n, 2*requests+1)
 		}
 	})
 }
@@ -511,8 +512,8 @@ var slow = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write([]byte("x"))
 })
 
-// A timer that is used again rings for the request that set it, not for the one before.
-func TestTimersAreUsedAgain(t *testing.T) {
+// A reused timer records the request that set it, not the previous one.
+func TestTimersAreReused(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newService(t, otelauth.Config{}, nil)
@@ -521,18 +522,18 @@ func TestTimersAreUsedAgain(t *testing.T) {
 			quick.ServeHTTP(&discard{header: http.Header{}}, request(t, "GET", "/", "alice", "wonderland"))
 			time.Sleep(3 * time.Second)
 		}
-		before := s.told()
+		before := s.recorded()
 		start := time.Now()
 		go s.mw.Wrap(slow).ServeHTTP(&discard{header: http.Header{}}, request(t, "GET", "/slow", "alice", "wonderland"))
 		time.Sleep(4 * time.Second)
 		synctest.Wait()
-		if n := s.told(); n != before {
-			t.Errorf("told after %v", time.Since(start))
+		if n := s.recorded(); n != before {
+			t.Errorf("recorded after %v", time.Since(start))
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if got := s.last(t); got.Path != "/slow" || s.told() != before+1 {
-			t.Errorf("told %+v", got)
+		if got := s.last(t); got.Path != "/slow" || s.recorded() != before+1 {
+			t.Errorf("recorded %+v", got)
 		}
 	})
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/otelauth/otelauth-go/spans"
 )
 
-// serverAttributes are about as many as otelhttp sets.
+// serverAttributes are about as many attributes as otelhttp sets.
 func serverAttributes() []attribute.KeyValue {
 	var kv []attribute.KeyValue
 	for _, k := range []string{"a", "b", "c", "d", "e", "f", "g", "h", "client.address", "i"} {
@@ -34,7 +34,7 @@ func sampling(s sdktrace.Sampler) *sdktrace.TracerProvider {
 	return sdktrace.NewTracerProvider(sdktrace.WithSampler(s), sdktrace.WithSpanProcessor(discard{}))
 }
 
-// discard is the cheapest processor that still makes the SDK take its snapshot.
+// discard is the cheapest processor for which the SDK still makes a snapshot.
 type discard struct{}
 
 func (discard) OnStart(context.Context, sdktrace.ReadWriteSpan) {}
@@ -42,7 +42,7 @@ func (discard) OnEnd(sdktrace.ReadOnlySpan)                     {}
 func (discard) Shutdown(context.Context) error                  { return nil }
 func (discard) ForceFlush(context.Context) error                { return nil }
 
-// server runs a server span around do; with do nil it is what the SDK costs without us.
+// server runs a server span around do; with do nil it is the cost of the SDK alone.
 func server(tr trace.Tracer, start []trace.SpanStartOption, end []attribute.KeyValue, do func(context.Context)) {
 	ctx, span := tr.Start(context.Background(), "GET /orders", start...)
 	if do != nil {
@@ -116,7 +116,7 @@ func BenchmarkServerSpan(b *testing.B) {
 	}
 }
 
-// BenchmarkAuthSpan pairs our observer with the same span made by hand.
+// BenchmarkAuthSpan pairs the observer with the same span made by hand.
 func BenchmarkAuthSpan(b *testing.B) {
 	tp := sampling(sdktrace.AlwaysSample())
 	b.Run("bare", func(b *testing.B) {

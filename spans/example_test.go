@@ -20,8 +20,7 @@ import (
 	"github.com/otelauth/otelauth-go/spans"
 )
 
-// A service that verifies bearer tokens by itself emits the same signals as otelauth with spans and
-// metrics alone.
+// A service that verifies bearer tokens itself emits the same spans as otelauth.
 func ExampleNew() {
 	exported := tracetest.NewInMemoryExporter() // a real service configures an OTLP exporter
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(exported))
@@ -59,7 +58,7 @@ func ExampleNew() {
 	// authenticate bearer Unset auth.outcome=success auth.scheme=bearer user.name=alice http.route=/orders http.request.method=GET
 }
 
-// requireToken lets requests with the token pass and tells observer of every one.
+// requireToken lets requests with the token pass and reports each attempt to observer.
 func requireToken(observer attempt.Observer, token, route string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		req := attempt.Request{Context: r.Context(), Time: time.Now(), Route: route, Method: attempt.KnownMethod(r.Method)}
@@ -73,7 +72,7 @@ func requireToken(observer attempt.Observer, token, route string, next http.Hand
 			return
 		}
 		next.ServeHTTP(w, r)
-		// A service that needs the handler's status wraps w; 0 says that it is not known.
+		// A service that needs the status of the handler wraps w; 0 means unknown.
 		observer.End(r.Context(), &req, &res, &attempt.Response{Handler: true})
 	})
 }

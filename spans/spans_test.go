@@ -39,7 +39,7 @@ func request() attempt.Request {
 	}
 }
 
-// run runs one attempt under a server span and returns the spans that came of it.
+// run runs one attempt under a server span and returns its spans.
 func run(t *testing.T, o *spans.Observer, rec *otelauthtest.Recorder, req attempt.Request, res attempt.Result) map[string]otelauthtest.Span {
 	t.Helper()
 	ctx, server := rec.TracerProvider().Tracer("http").Start(context.Background(), "GET /orders/{id}",
@@ -61,7 +61,7 @@ func run(t *testing.T, o *spans.Observer, rec *otelauthtest.Recorder, req attemp
 	return got
 }
 
-// TestSignals holds every row of the table of attributes against every outcome and error type.
+// TestSignals checks the attributes of both spans for every outcome and error type.
 func TestSignals(t *testing.T) {
 	t.Parallel()
 	for _, out := range attempt.Outcomes() {
@@ -76,7 +76,7 @@ func TestSignals(t *testing.T) {
 					}
 					got := run(t, newObserver(t, spans.Config{TracerProvider: rec.TracerProvider()}), rec, request(), res)
 					if len(got) != 2 {
-						t.Fatalf("%d spans, want the server's and ours", len(got))
+						t.Fatalf("%d spans, want the server span and the auth span", len(got))
 					}
 					auth, server := got["authenticate basic"], got["GET /orders/{id}"]
 
@@ -88,7 +88,7 @@ func TestSignals(t *testing.T) {
 						t.Errorf("server span (-want +got):\n%s", d)
 					}
 					if server.Status.Code != codes.Unset {
-						t.Errorf("server span's status is %v", server.Status)
+						t.Errorf("the status of the server span is %v", server.Status)
 					}
 
 					want := map[string]any{"http.request.method": "GET"}
@@ -114,7 +114,7 @@ func TestSignals(t *testing.T) {
 						status = sdktrace.Status{}
 					}
 					if auth.Status != status {
-						t.Errorf("auth span's status is %v, want %v", auth.Status, status)
+						t.Errorf("the status of the auth span is %v, want %v", auth.Status, status)
 					}
 					if auth.SpanKind != trace.SpanKindInternal || auth.Parent.SpanID() != server.SpanContext.SpanID() {
 						t.Errorf("auth span is %v below %v, want INTERNAL below the server span", auth.SpanKind, auth.Parent.SpanID())
@@ -136,7 +136,7 @@ func TestUnknownIsLeftOut(t *testing.T) {
 	if d := cmp.Diff(want, otelauthtest.Attributes(got["authenticate basic"].Attributes).Map()); d != "" {
 		t.Errorf("auth span (-want +got):\n%s", d)
 	}
-	// Who is not known must not be overwritten with nothing.
+	// An unknown client must not replace a known address with nothing.
 	if a := got["GET /orders/{id}"].Attribute("client.address"); a != "6.6.6.6" {
 		t.Errorf("client.address of the server span is %q", a)
 	}
@@ -163,7 +163,7 @@ func TestVerifyPassword(t *testing.T) {
 	}
 }
 
-// The auth span is reached although an observer behind ours started a span of its own.
+// Decide ends the auth span although a later observer started a span of its own.
 func TestSpanOfAnotherObserver(t *testing.T) {
 	t.Parallel()
 	rec := otelauthtest.NewRecorder(t)
@@ -176,14 +176,14 @@ func TestSpanOfAnotherObserver(t *testing.T) {
 	inner, theirs := tracer.Start(inner, "theirs")
 	_ = o.Decide(inner, &req, &attempt.Result{Outcome: attempt.Success})
 	if !theirs.IsRecording() || !server.IsRecording() {
-		t.Error("ended a span that is not ours")
+		t.Error("the span of the other observer was ended")
 	}
 	if s := rec.Spans(); len(s) != 1 || s[0].Name != "authenticate basic" || s[0].Attribute("auth.outcome") != "success" {
 		t.Errorf("spans: %v", s)
 	}
 }
 
-// Where there is no server span, nothing breaks and the auth span is the root.
+// Without a server span the auth span is the root.
 func TestWithoutServerSpan(t *testing.T) {
 	t.Parallel()
 	remote := trace.ContextWithRemoteSpanContext(context.Background(), trace.NewSpanContext(trace.SpanContextConfig{
@@ -201,7 +201,8 @@ func TestWithoutServerSpan(t *testing.T) {
 	}
 }
 
-// Without a provider that makes spans the server span is told all the same, and never ended.
+// Without a provider that makes spans, Decide still records on the server span and does not end
+// it.
 func TestWithoutProvider(t *testing.T) {
 	t.Parallel()
 	for name, tp := range map[string]trace.TracerProvider{
@@ -232,7 +233,7 @@ func TestWithoutProvider(t *testing.T) {
 
 type wrapped struct{ trace.TracerProvider }
 
-// parental hands out the span of the context instead of a new one.
+// parental returns the span of the context instead of a new one.
 type parental struct{ noop.TracerProvider }
 
 func (parental) Tracer(string, ...trace.TracerOption) trace.Tracer { return parentTracer{} }
@@ -243,7 +244,7 @@ func (parentTracer) Start(ctx context.Context, _ string, _ ...trace.SpanStartOpt
 	return ctx, trace.SpanFromContext(ctx)
 }
 
-// An uncomparable span type makes == panic; identity goes by SpanID.
+// Comparing spans of an uncomparable type with == panics, so spans are compared by SpanID.
 func TestUncomparableSpan(t *testing.T) {
 	t.Parallel()
 	rec := otelauthtest.NewRecorder(t)
@@ -264,7 +265,7 @@ type uncomparable struct {
 	_ []int
 }
 
-// Whatever a service passes on, the batch can be exported and nobody's terminal is rewritten.
+// For any value that a service passes on, the batch can be exported and no terminal is rewritten.
 func TestHostileValues(t *testing.T) {
 	t.Parallel()
 	rec := otelauthtest.NewRecorder(t)

@@ -1,9 +1,9 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package bearer is a service that verifies bearer tokens (RFC 6750) itself and has its attempts told like those of
-// otelauth: the same spans and metrics, with auth.scheme=bearer. It imports spans, metrics and the data model, and
-// nothing of Basic Auth.
+// Package bearer is a service that verifies bearer tokens (RFC 6750) itself and records its attempts as
+// otelauth does: the same spans and metrics, with auth.scheme=bearer. It imports spans, metrics and the
+// data model, but no Basic Auth.
 package bearer
 
 import (
@@ -22,8 +22,8 @@ import (
 	"github.com/otelauth/otelauth-go/spans"
 )
 
-// Tokens holds the owner of each token, by the token's SHA-256. Tokens are random, so a fast hash is enough, and
-// looking one up by its hash tells nothing about it by the time it takes.
+// Tokens maps the SHA-256 of each token to its owner. Tokens are random, so a fast hash is enough, and
+// the time of a lookup by hash reveals nothing about the token.
 type Tokens map[[sha256.Size]byte]string
 
 // Guard protects handlers.
@@ -32,7 +32,7 @@ type Guard struct {
 	observer attempt.Observer
 }
 
-// New returns a Guard whose attempts are told to the providers.
+// New returns a Guard that records its attempts with the providers.
 func New(tokens Tokens, tracers trace.TracerProvider, meters metric.MeterProvider) (*Guard, error) {
 	s, errSpans := spans.New(spans.Config{TracerProvider: tracers, Scheme: attempt.SchemeBearer})
 	m, errMetrics := metrics.New(metrics.Config{MeterProvider: meters})
@@ -58,15 +58,15 @@ func (g *Guard) Wrap(route string, next http.Handler) http.Handler {
 		g.verify(r.Header.Values("Authorization"), &req, &res)
 		res.Duration = time.Since(req.Time)
 		if err := g.observer.Decide(ctx, &req, &res); err != nil {
-			res.Outcome = attempt.Error // somebody who must know of it could not be told
+			res.Outcome = attempt.Error // a required observer could not record the attempt
 		}
 
 		resp := attempt.Response{Status: http.StatusOK, Handler: true}
 		defer func() { g.observer.End(req.Context, &req, &res, &resp) }()
 		switch res.Outcome {
 		case attempt.Success:
-			seen := &status{ResponseWriter: w, resp: &resp}
-			next.ServeHTTP(seen, r)
+			recorder := &status{ResponseWriter: w, resp: &resp}
+			next.ServeHTTP(recorder, r)
 			return
 		case attempt.Malformed:
 			resp = attempt.Response{Status: http.StatusBadRequest}
@@ -80,7 +80,8 @@ func (g *Guard) Wrap(route string, next http.Handler) http.Handler {
 	})
 }
 
-// verify writes the verdict to res. What it does not decide is denied: the zero Outcome is an error.
+// verify writes the decision to res. Without a decision the attempt is denied: the zero Outcome is an
+// error.
 func (g *Guard) verify(fields []string, req *attempt.Request, res *attempt.Result) {
 	if len(fields) == 0 {
 		res.Outcome = attempt.Missing
@@ -105,7 +106,7 @@ func (g *Guard) verify(fields []string, req *attempt.Request, res *attempt.Resul
 	res.Outcome, res.UserName = attempt.Success, owner
 }
 
-// status sees the status that the handler answers.
+// status records the status of the handler.
 type status struct {
 	http.ResponseWriter
 	resp *attempt.Response

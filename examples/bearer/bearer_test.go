@@ -19,7 +19,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
 )
 
-const token = "mF_9.B5f-4.1JqM" // the one of RFC 6750, section 2.1
+const token = "mF_9.B5f-4.1JqM" // from RFC 6750, section 2.1
 
 func tokens() bearer.Tokens {
 	return bearer.Tokens{sha256.Sum256([]byte(token)): "shop"}
@@ -40,7 +40,7 @@ func Example() {
 	// Output: 401 Bearer
 }
 
-func TestTold(t *testing.T) {
+func TestRecorded(t *testing.T) {
 	t.Parallel()
 	rec := otelauthtest.NewRecorder(t)
 	guard, err := bearer.New(tokens(), rec.TracerProvider(), rec.MeterProvider())

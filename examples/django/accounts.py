@@ -1,7 +1,7 @@
 # Copyright The otelauth Authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Makes the accounts of the example: python3 accounts.py. The passwords are wonderland, builder and none."""
+"""Creates the accounts of the example: python3 accounts.py. The passwords are wonderland, builder and none."""
 
 import os
 

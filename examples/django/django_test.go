@@ -18,7 +18,7 @@ import (
 	"github.com/otelauth/otelauth-go/internal/testkit"
 )
 
-// row is one request, what the client gets and what is told.
+// row is one request, the response, and the recorded event.
 type row struct {
 	what         string
 	method, path string
@@ -28,7 +28,7 @@ type row struct {
 	status  int
 	outcome string
 	reason  string // "" for success; else auth.reason, or error.type where there is no finer one
-	user    string // user.name; "hash": only user.hash, because the name is no account; "": nobody
+	user    string // user.name; "hash": only user.hash, because the name is not an account; "": anonymous
 	django  bool   // the request reached the site
 }
 
@@ -42,7 +42,7 @@ func field(value string) func(http.Header) {
 	return func(h http.Header) { h.Set("Authorization", value) }
 }
 
-func nobody(http.Header) {}
+func anonymous(http.Header) {}
 
 var rows = []row{
 	{"success", "GET", "/orders/", basic("alice", "wonderland"), nil, 200, "success", "", "alice", true},
@@ -51,21 +51,21 @@ var rows = []row{
 	{"unknown user", "GET", "/orders/", basic("mallory", "wonderland"), nil, 401, "failure", "unknown_user", "hash", false},
 	{"inactive user", "GET", "/orders/", basic("carol", "wonderland"), nil, 401, "failure", "account_disabled", "carol", false},
 	{"unusable password", "GET", "/orders/", basic("deploy", "!"), nil, 401, "failure", "account_disabled", "deploy", false},
-	{"missing header", "GET", "/orders/", nobody, nil, 401, "missing", "", "", false},
+	{"missing header", "GET", "/orders/", anonymous, nil, 401, "missing", "", "", false},
 	{"bad base64", "GET", "/orders/", field("Basic YWxpY2U6d29uZGVybGFuZA=!"), nil, 400, "malformed", "invalid_base64", "", false},
 	{"no colon", "GET", "/orders/", field("Basic " + base64.StdEncoding.EncodeToString([]byte("alice"))), nil, 400, "malformed", "no_colon", "", false},
 	{"another scheme", "GET", "/orders/", field("Bearer abc"), nil, 401, "missing", "unsupported_scheme", "", false},
 	{"authenticated, 200 of the REST framework", "GET", "/reports/", basic("alice", "wonderland"), nil, 200, "success", "", "alice", true},
 	{"authenticated, 403 from a permission", "GET", "/staff/", basic("alice", "wonderland"), nil, 403, "success", "", "alice", true},
 	{"the same for staff", "GET", "/staff/", basic("bob", "builder"), nil, 200, "success", "", "bob", true},
-	{"a client that says it is somebody else", "GET", "/staff/", basic("alice", "wonderland"),
+	{"a client that claims another identity", "GET", "/staff/", basic("alice", "wonderland"),
 		http.Header{"Remote-User": {"bob"}, "Remote_user": {"bob"}, "X-Forwarded-User": {"bob"}}, 403, "success", "", "alice", true},
 	{"the view's own 401", "GET", "/legacy/", basic("alice", "wonderland"), nil, 401, "success", "", "alice", true},
 	{"the same with its key", "GET", "/legacy/", basic("alice", "wonderland"), http.Header{"X-Legacy-Key": {"opensesame"}}, 200, "success", "", "alice", true},
-	{"unprotected view, nobody", "GET", "/export/", nobody, nil, 401, "missing", "", "", false},
+	{"unprotected view, anonymous", "GET", "/export/", anonymous, nil, 401, "missing", "", "", false},
 	{"unprotected view, wrong password", "POST", "/export/", basic("bob", "wonderland"), nil, 401, "failure", "wrong_password", "bob", false},
-	{"unprotected view, somebody", "GET", "/export/", basic("alice", "wonderland"), nil, 200, "success", "", "alice", true},
-	{"a path that nobody named", "GET", "/nowhere/", basic("alice", "wonderland"), nil, 404, "success", "", "alice", true},
+	{"unprotected view, right password", "GET", "/export/", basic("alice", "wonderland"), nil, 200, "success", "", "alice", true},
+	{"a path without a rule", "GET", "/nowhere/", basic("alice", "wonderland"), nil, 404, "success", "", "alice", true},
 }
 
 func (r *row) route() string {
@@ -103,9 +103,9 @@ func TestTable(t *testing.T) {
 		if r.user == "hash" {
 			want.User = ""
 		}
-		told := e
-		told.TraceID, told.UserHash, told.ErrorType, told.Reason, told.RequestID = "", "", "", "", nil
-		if diff := cmp.Diff(want, told); diff != "" {
+		recorded := e
+		recorded.TraceID, recorded.UserHash, recorded.ErrorType, recorded.Reason, recorded.RequestID = "", "", "", "", nil
+		if diff := cmp.Diff(want, recorded); diff != "" {
 			t.Errorf("%s: the event (-want +got):\n%s", r.what, diff)
 		}
 		if got.status != r.status {
@@ -125,10 +125,10 @@ func TestTable(t *testing.T) {
 			t.Errorf("%s: trace id %q, request ids %q", r.what, e.TraceID, e.RequestID)
 		}
 		if !r.django && !strings.Contains(got.body, e.TraceID) {
-			t.Errorf("%s: the denial does not say its trace id: %s", r.what, got.body)
+			t.Errorf("%s: the denial has no trace id: %s", r.what, got.body)
 		}
 
-		// The site's own line has the trace id of the event, and what did not get through has none.
+		// The site's own line has the trace id of the event. A denied request has no line.
 		line := fmt.Sprintf("INFO trace_id=%s user=%s shop.requests %s %s %d", e.TraceID, r.user, r.method, r.path, r.status)
 		logged := "–"
 		if r.django {
@@ -158,7 +158,7 @@ func TestTable(t *testing.T) {
 		table = append(table, fmt.Sprintf("| %s | %s %s | %d | %s | %s | %s | %s | %s |", r.what, r.method, r.path, e.Status, e.Outcome, reason, e.Route, user, logged))
 	}
 
-	// An endpoint that is public by rule is no attempt, and counted.
+	// A request to a public endpoint is not an attempt, but it is counted.
 	if got := s.do(t, http.MethodGet, "/health/", http.Header{"User-Agent": {"prober"}}); got.status != http.StatusOK {
 		t.Errorf("/health/ is %d", got.status)
 	}
@@ -172,7 +172,7 @@ func TestTable(t *testing.T) {
 		t.Errorf("answers of public endpoints (-want +got):\n%s", diff)
 	}
 
-	// Nobody else opens the way round the gateway.
+	// Only the owner of the socket can bypass the gateway.
 	info, err := os.Stat(filepath.Join(s.dir, "shop.sock"))
 	if err != nil {
 		t.Fatal(err)
@@ -199,7 +199,7 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// What the site's owner does in Django's admin is seen within five seconds, and a restart of nothing.
+// A change in Django's admin takes effect within five seconds, without a restart.
 func TestRevocation(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -221,6 +221,6 @@ func TestRevocation(t *testing.T) {
 	}
 	s.await(t, "the new password is right", func() bool { return s.do(t, http.MethodGet, "/export/", changed()).status == http.StatusOK })
 	if got := s.do(t, http.MethodGet, "/export/", header()); got.status != http.StatusUnauthorized {
-		t.Errorf("the former password gets %d", got.status)
+		t.Errorf("the previous password gets %d", got.status)
 	}
 }

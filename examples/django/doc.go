@@ -1,6 +1,7 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package django holds a small Django site, and the test that puts otelauth gateway in front of it: with the accounts that
-// the site already has, each attempt at each of its endpoints is told, and the site's own log lines carry the same trace id.
+// Package django holds a small Django site and a test with otelauth gateway in front of it. The
+// gateway uses the site's existing accounts and records each attempt at each endpoint. The
+// site's own log lines have the same trace id.
 package django

@@ -21,7 +21,7 @@ import (
 	"github.com/otelauth/otelauth-go/internal/testkit"
 )
 
-// python is the one that Debian's Django and gunicorn belong to; another in the PATH knows neither.
+// python is Debian's interpreter, which has Django and gunicorn; another in the PATH may not.
 const python = "/usr/bin/python3"
 
 // run starts a process that ends with the test.
@@ -42,7 +42,7 @@ type site struct {
 	transport *http.Transport
 }
 
-// command returns a program of the PATH, or skips.
+// command returns a program of the PATH, or skips the test.
 func command(t *testing.T, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
@@ -72,7 +72,7 @@ func start(t *testing.T) *site {
 	database := filepath.Join(dir, "shop.sqlite3")
 	env := append(os.Environ(), "SHOP_DATABASE="+database, "PYTHONDONTWRITEBYTECODE=1")
 
-	// The site as its owner makes it: its own tables, its own accounts.
+	// The site with its own tables and accounts.
 	for _, args := range [][]string{{"manage.py", "migrate", "--verbosity", "0"}, {"accounts.py"}} {
 		cmd := exec.CommandContext(t.Context(), python, args...)
 		cmd.Env = env
@@ -85,7 +85,7 @@ func start(t *testing.T) *site {
 		"--worker-class", "gthread", "--threads", "4", "--worker-tmp-dir", dir, "shop.wsgi")
 	s.django.WaitLine(t, "Booting worker")
 
-	// The gateway as its operator starts it.
+	// The gateway, started as the README says.
 	otelauth := filepath.Join(dir, "otelauth")
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", otelauth, "github.com/otelauth/otelauth-go/otelauth/cmd/otelauth")
 	if out, err := build.CombinedOutput(); err != nil {
@@ -107,7 +107,7 @@ func start(t *testing.T) *site {
 	return s
 }
 
-// answer is what a client got.
+// answer is the response to a client.
 type answer struct {
 	status int
 	header http.Header
@@ -133,7 +133,7 @@ func (s *site) do(t *testing.T, method, path string, header http.Header) answer 
 	return answer{res.StatusCode, res.Header, string(body)}
 }
 
-// event is an auth.attempt as the gateway writes it.
+// event is an auth.attempt event of the gateway.
 type event struct {
 	Msg       string   `json:"msg"`
 	TraceID   string   `json:"trace_id"`
@@ -151,7 +151,7 @@ type event struct {
 	RequestID []string `json:"http.request.header.x-request-id"`
 }
 
-// event waits for the event of the request with this user agent, of which there is one.
+// event waits for the only event of the request with this user agent.
 func (s *site) event(t *testing.T, agent string) event {
 	t.Helper()
 	var e event
@@ -207,7 +207,7 @@ func (s *site) series(t *testing.T, metric string, labels ...string) map[string]
 	return points
 }
 
-// python runs a line of the site's own code.
+// python runs a line of Python in the site.
 func (s *site) python(t *testing.T, code string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), python, "manage.py", "shell", "--command", code)

@@ -1,6 +1,7 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package gateway holds configurations of nginx, Caddy, Traefik and Envoy that ask otelauth gateway whether to let a request pass, and what
-// it takes to run the gateway: a Dockerfile, a systemd unit and a Kubernetes manifest. Its tests run the shipped files.
+// Package gateway holds configurations with which nginx, Caddy, Traefik and Envoy ask otelauth
+// gateway whether a request may pass. It also holds a Dockerfile, a systemd unit and a
+// Kubernetes manifest for the gateway. Its tests run these files.
 package gateway

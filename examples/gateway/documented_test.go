@@ -13,10 +13,11 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// Traefik and Envoy are not run here. What their documentation says of the parts used is tested at the level of HTTP in
-// otelauth/gateway (TestForwardAuth and those after it); these tests hold the files to what that rests on.
+// Traefik and Envoy do not run here. otelauth/gateway tests their documented behaviour at the
+// level of HTTP (TestForwardAuth and the tests after it). These tests check that the files match
+// those assumptions.
 
-// Which headers they strip is TestStripLists's.
+// TestStripLists checks which headers they strip.
 
 func TestTraefik(t *testing.T) {
 	t.Parallel()
@@ -163,7 +164,7 @@ func TestEnvoy(t *testing.T) {
 	}
 	strip := removes(0)
 	if len(strip) < 200 || slices.Contains(strip, "authorization") {
-		t.Error("the gateway is asked without credentials, or with what a client says about itself")
+		t.Error("the gateway is asked without credentials, or with identity headers of the client")
 	}
 	if got := removes(2); !slices.Equal(got, []string{"authorization"}) {
 		t.Errorf("dropped: %q", got)

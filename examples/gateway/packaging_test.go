@@ -21,7 +21,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
-// checker runs command lines of the shipped files with --check, in a directory that holds what they name.
+// checker runs the command lines of the shipped files with --check, in a directory with the
+// files that they name.
 type checker struct {
 	dir   string
 	paths *strings.Replacer
@@ -64,10 +65,10 @@ func (c *checker) check(t *testing.T, where string, args []string) string {
 	return out.String()
 }
 
-// commandLine finds "otelauth gateway …" at the beginning of a line, behind a comment sign or a path.
+// commandLine matches "otelauth gateway …" at the begin of a line, after a comment sign or a path.
 var commandLine = regexp.MustCompile(`(?m)^(?:#?\s*|ExecStart=/usr/local/bin/)otelauth (gateway .*)$`)
 
-// Every command line of these files is one that the command takes.
+// The command accepts every command line of these files.
 func TestCommandLines(t *testing.T) {
 	t.Parallel()
 	c := newChecker(t)
@@ -80,10 +81,10 @@ func TestCommandLines(t *testing.T) {
 			c.check(t, name, words(line[1]))
 		}
 	}
-	// A name that nobody knows is not taken.
+	// An unknown flag is not accepted.
 	cmd := exec.CommandContext(t.Context(), otelauth(t), "gateway", "--check", "--upstreams", "http://127.0.0.1:1")
 	if err := cmd.Run(); err == nil {
-		t.Error("--check takes anything")
+		t.Error("--check accepts every flag")
 	}
 }
 
@@ -99,7 +100,8 @@ func words(line string) (all []string) {
 	return all
 }
 
-// commented takes the lines of a comment that begin with this indentation and follow the first that holds after.
+// commented returns the lines of a comment that begin with indent and follow the first line that
+// holds after.
 func commented(text, after, indent string) string {
 	_, text, _ = strings.Cut(text, after)
 	var b strings.Builder
@@ -113,7 +115,8 @@ func commented(text, after, indent string) string {
 	return b.String()
 }
 
-// The image: on nothing, nobody's, static, and its command is one that --check takes with the file that its comment shows.
+// The image has no base, an unprivileged user and a static binary. --check accepts its command
+// with the file in its comment.
 func TestDockerfile(t *testing.T) {
 	t.Parallel()
 	text := shipped(t, "Dockerfile")
@@ -142,11 +145,10 @@ func TestDockerfile(t *testing.T) {
 	config := write(t, c.dir, "gateway.yaml", c.paths.Replace(commented(text, "such as:", "#   ")))
 	c.check(t, "Dockerfile", replaced(args, "/etc/otelauth/gateway.yaml", config))
 
-	// The tests build the same way, and what comes out needs nothing else.
+	// TestStaticBinary builds the same way.
 	if !regexp.MustCompile(`(?m)^RUN CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o /otelauth \./otelauth/cmd/otelauth$`).MatchString(text) {
 		t.Error("the binary is built in another way")
 	}
-	static(t, otelauth(t))
 }
 
 func replaced(args []string, from, to string) []string {
@@ -157,14 +159,14 @@ func replaced(args []string, from, to string) []string {
 	return all
 }
 
-// The unit is one that systemd takes, and gives away little.
+// systemd accepts the unit and rates its exposure as low.
 func TestSystemdUnit(t *testing.T) {
 	t.Parallel()
 	analyze, err := exec.LookPath("systemd-analyze")
 	if err != nil {
 		t.Skip("no systemd-analyze: apt-get install systemd")
 	}
-	// It looks whether the program is there.
+	// systemd checks that the program exists.
 	unit := write(t, directory(t), "otelauth-gateway.service", shipped(t, "otelauth-gateway.service", "/usr/local/bin/otelauth", otelauth(t)))
 	for _, args := range [][]string{
 		{"verify", "--man=no", unit},
@@ -275,7 +277,7 @@ type (
 	}
 )
 
-// strict decodes what a node holds and nothing else.
+// strict decodes a node and refuses unknown fields.
 func strict(t *testing.T, n *yaml.Node, into any) {
 	t.Helper()
 	text, err := yaml.Marshal(n)
@@ -289,7 +291,8 @@ func strict(t *testing.T, n *yaml.Node, into any) {
 	}
 }
 
-// The manifest holds together: ports, probes, mounts, labels, and a configuration that the command takes.
+// The manifest is consistent: ports, probes, mounts, labels, and a configuration that the
+// command accepts.
 func TestKubernetesSidecar(t *testing.T) {
 	t.Parallel()
 	objects := make(map[string]object)
@@ -319,7 +322,7 @@ func TestKubernetesSidecar(t *testing.T) {
 		t.Errorf("pod: securityContext %+v", sc)
 	}
 	if spec.AutomountServiceAccountToken == nil || *spec.AutomountServiceAccountToken {
-		t.Error("the pod has a token that nobody needs")
+		t.Error("the pod has a token that it does not need")
 	}
 	for _, c := range append(spec.InitContainers, spec.Containers...) {
 		sc := c.SecurityContext
@@ -329,7 +332,7 @@ func TestKubernetesSidecar(t *testing.T) {
 	}
 	gw := spec.InitContainers[0]
 	if gw.RestartPolicy != "Always" {
-		t.Error("an init container that ends is no sidecar")
+		t.Error("an init container that ends is not a sidecar")
 	}
 	ports := make(map[string]int)
 	for _, p := range gw.Ports {
@@ -361,7 +364,7 @@ func TestKubernetesSidecar(t *testing.T) {
 			t.Errorf("volume %s is not mounted", v.Name)
 		}
 		if v.Secret.SecretName != "" && v.Secret.DefaultMode&0o007 != 0 {
-			t.Errorf("secret %s is readable for everybody: %o", v.Name, v.Secret.DefaultMode)
+			t.Errorf("every user can read secret %s: %o", v.Name, v.Secret.DefaultMode)
 		}
 		delete(mounted, v.Name)
 	}
@@ -382,7 +385,7 @@ func TestKubernetesSidecar(t *testing.T) {
 	}
 }
 
-// The accounts are made as the comments say.
+// The command in the comments creates the accounts.
 func TestUsersAdd(t *testing.T) {
 	t.Parallel()
 	line := regexp.MustCompile(`(?m)^#   otelauth (users add .*)$`).FindStringSubmatch(shipped(t, "kubernetes-sidecar.yaml"))

@@ -17,7 +17,8 @@ import (
 	"github.com/otelauth/otelauth-go/internal/testkit"
 )
 
-// run starts a program. Where the tests run as root it is nobody's: the shipped files must not need more.
+// run starts a program, as an unprivileged user if the tests run as root: the shipped files must
+// not need more.
 func run(t *testing.T, env []string, name string, args ...string) *testkit.Process {
 	t.Helper()
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), name, args...)
@@ -28,10 +29,10 @@ func run(t *testing.T, env []string, name string, args ...string) *testkit.Proce
 	return testkit.Start(t, cmd)
 }
 
-// nobody is the unprivileged user and group of Debian.
+// nobody is Debian's unprivileged user and group.
 const nobody = 65534
 
-// directory is a temporary one that nobody may write to.
+// directory returns a temporary directory that the unprivileged user may write to.
 func directory(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/tmp", "otelauth-gateway") //nolint:usetesting // the path of a unix socket has 107 bytes at most
@@ -57,7 +58,7 @@ func write(t *testing.T, dir, name, text string) string {
 	return path
 }
 
-// program returns a program of Debian's package, or skips.
+// program returns a program of a Debian package, or skips the test.
 func program(t *testing.T, name string) string {
 	t.Helper()
 	for _, dir := range append(filepath.SplitList(os.Getenv("PATH")), "/usr/sbin") {
@@ -86,9 +87,8 @@ func otelauth(t *testing.T) string {
 
 var built = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(os.TempDir(), "otelauth-gateway-"+strconv.Itoa(os.Getpid()))
-	build := exec.CommandContext(context.Background(), "go", "build", "-ldflags=-s -w", "-o", path, "github.com/otelauth/otelauth-go/otelauth/cmd/otelauth")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as the Dockerfile has it
-	out, err := build.CombinedOutput()
+	// With the default settings, so that the packages come from the build cache of the tests.
+	out, err := exec.CommandContext(context.Background(), "go", "build", "-o", path, "github.com/otelauth/otelauth-go/otelauth/cmd/otelauth").CombinedOutput()
 	if err != nil {
 		return "", &buildError{string(out), err}
 	}
@@ -108,7 +108,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// listening returns the address that a gateway reports to listen at.
+// listening returns the address on which a gateway reports to listen.
 func listening(t *testing.T, p *testkit.Process, msg string) string {
 	t.Helper()
 	var e struct{ Address string }

@@ -13,10 +13,11 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
 )
 
-// proxies are those that can be had: their shipped configurations run as they are, but for addresses and the certificate.
+// proxies are the proxies that run here, with the shipped configurations except for addresses
+// and the certificate.
 var proxies = map[string]func(*testing.T) *site{"nginx": nginx, "caddy": caddy}
 
-// What a client gets, what the application sees, and what is told.
+// The response to the client, the request at the application, and the event.
 func TestProxies(t *testing.T) {
 	t.Parallel()
 	for name, start := range proxies {
@@ -31,7 +32,7 @@ func TestProxies(t *testing.T) {
 			}{
 				{"success", "GET", "/orders?q=a%2fb", alice, 200, "alice", "/", ""},
 				{"a method", "DELETE", "/orders/7", alice, 200, "alice", "/", ""},
-				{"nobody", "GET", "/orders", "", 401, "-", "/", ""},
+				{"anonymous", "GET", "/orders", "", 401, "-", "/", ""},
 				{"wrong", "GET", "/orders", wrong, 401, "-", "/", "wrong_password"},
 				{"not of the group", "GET", "/admin/x", alice, 403, "-", "/admin/", ""},
 				{"of the group", "GET", "/admin/x", root, 200, "root", "/admin/", ""},
@@ -79,15 +80,16 @@ func TestProxies(t *testing.T) {
 				e := s.event(t, agent)
 				path, _, _ := strings.Cut(tt.target, "?")
 				if e.Method != tt.method || e.Path != path || e.Client != "127.0.0.1" || e.Route != tt.route || e.Reason != tt.reason {
-					t.Errorf("%s: told %+v", tt.what, e)
+					t.Errorf("%s: event %+v", tt.what, e)
 				}
-				if told := e.Status != 0; told == e.Elsewhere || told != (tt.user == "-") || told && e.Status != tt.status {
+				if recorded := e.Status != 0; recorded == e.Elsewhere || recorded != (tt.user == "-") || recorded && e.Status != tt.status {
 					t.Errorf("%s: status %d, elsewhere %v", tt.what, e.Status, e.Elsewhere)
 				}
 				if seen == nil {
 					continue
 				}
-				// The application's spans continue the gateway's trace, and its request id is the event's.
+				// The application's spans continue the gateway's trace, and its request id is
+				// the event's.
 				if got := seen.Header.Get("Traceparent"); len(e.TraceID) != 32 || !strings.HasPrefix(got, "00-"+e.TraceID+"-") {
 					t.Errorf("%s: traceparent %q, event of trace %q", tt.what, got, e.TraceID)
 				}
@@ -99,7 +101,7 @@ func TestProxies(t *testing.T) {
 	}
 }
 
-// A trace that a trusted caller has begun goes on through the gateway to the application.
+// The trace of a trusted caller continues through the gateway to the application.
 func TestTraceContinues(t *testing.T) {
 	t.Parallel()
 	for name, start := range proxies {
@@ -124,7 +126,7 @@ func TestTraceContinues(t *testing.T) {
 	}
 }
 
-// 429 and Retry-After get to the client, through nginx too, which knows 401 and 403 only.
+// 429 and Retry-After reach the client, also through nginx, which accepts only 401 and 403.
 func TestThrottled(t *testing.T) {
 	t.Parallel()
 	for name, start := range proxies {
@@ -157,7 +159,7 @@ func TestThrottled(t *testing.T) {
 	}
 }
 
-// What the proxy makes of odd paths, and what the client says about itself, opens nothing.
+// Unusual paths and identity headers of the client open nothing, however the proxy reads them.
 func TestEvasions(t *testing.T) {
 	t.Parallel()
 	for name, start := range proxies {
@@ -208,7 +210,7 @@ func TestEvasions(t *testing.T) {
 				}
 				if tt.target != "/open/x" {
 					if e := s.event(t, agent); e.Path != tt.target || e.Method != "GET" || e.Client != "127.0.0.1" {
-						t.Errorf("%s: told %+v", tt.target, e)
+						t.Errorf("%s: event %+v", tt.target, e)
 					}
 				}
 				reached := s.reached()[before:]
@@ -248,7 +250,7 @@ func TestEvasions(t *testing.T) {
 	}
 }
 
-// A client names headers in Connection: none that the gateway or the proxy has added is removed.
+// A client that names headers in Connection cannot remove those of the gateway or the proxy.
 func TestConnectionRemovesNothing(t *testing.T) {
 	t.Parallel()
 	for name, start := range proxies {
@@ -291,7 +293,7 @@ func TestConnectionRemovesNothing(t *testing.T) {
 	}
 }
 
-// Without the gateway nobody gets in.
+// No request passes while the gateway is down.
 func TestGatewayGone(t *testing.T) {
 	t.Parallel()
 	for name, start := range proxies {

@@ -33,7 +33,7 @@ const (
 	wrong = "alice:canary-builder"
 )
 
-// site is a proxy, the gateway that it asks, and the application behind it.
+// site is a proxy, the gateway that it asks, and the application.
 type site struct {
 	proxy, gateway *testkit.Process
 	address        string // of the proxy, which speaks TLS
@@ -43,14 +43,14 @@ type site struct {
 	seen []*http.Request
 }
 
-// reached returns the requests that the application has got.
+// reached returns the requests that the application received.
 func (s *site) reached() []*http.Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]*http.Request(nil), s.seen...)
 }
 
-// application answers 200, 403 at /admin/own, and remembers.
+// application answers 200, or 403 at /admin/own, and records its requests.
 func (s *site) application(t *testing.T) string {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -66,7 +66,7 @@ func (s *site) application(t *testing.T) string {
 	return server.Listener.Addr().String()
 }
 
-// rules are those that the tests play with.
+// rules are the rules of the tests.
 var rules = []string{
 	"--public", "/open/", "--allow-groups", "/admin/=ops", "--sensitive", "/admin/",
 }
@@ -102,7 +102,8 @@ func (s *site) certificate(t *testing.T, dir string) (cert, key string) {
 	return cert, key
 }
 
-// shipped is a file of this directory with other addresses and paths. Each of those must stand in it.
+// shipped returns a file of this directory with replaced addresses and paths. Each must occur in
+// it.
 func shipped(t *testing.T, name string, substitute ...string) string {
 	t.Helper()
 	text, err := os.ReadFile(name)
@@ -141,7 +142,7 @@ func nginx(t *testing.T) *site {
 	return s
 }
 
-// temporary has nginx write where an unprivileged process may.
+// temporary makes nginx write to directories of an unprivileged process.
 func temporary(dir string) string {
 	var b strings.Builder
 	for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
@@ -171,7 +172,8 @@ func caddy(t *testing.T) *site {
 	return s
 }
 
-// serve starts the proxy on an address of its own, and returns when it serves. Somebody else may have taken the address meanwhile.
+// serve starts the proxy on a free address and returns when it serves. It tries again if the
+// address was taken meanwhile.
 func (s *site) serve(t *testing.T, start func() *testkit.Process) {
 	t.Helper()
 	for range 5 {
@@ -181,7 +183,7 @@ func (s *site) serve(t *testing.T, start func() *testkit.Process) {
 			return
 		}
 	}
-	t.Fatalf("the proxy ends by itself:\n%s", s.proxy.Output())
+	t.Fatalf("the proxy exited:\n%s", s.proxy.Output())
 }
 
 // up waits until the proxy serves, or has ended.
@@ -225,14 +227,15 @@ func (s *site) tls() *tls.Config {
 	return &tls.Config{RootCAs: s.roots, ServerName: "shop.example", MinVersion: tls.VersionTLS12}
 }
 
-// answer is what a client got.
+// answer is the response to a client.
 type answer struct {
 	status int
 	header http.Header
 	body   string
 }
 
-// do sends a request octet for octet, the target as it is, with header lines in front of its own. Each is told by its user agent.
+// do sends a request byte for byte, with an unchanged target and more header lines. Its user
+// agent identifies it.
 func (s *site) do(t *testing.T, agent, method, target, account string, header ...string) answer {
 	t.Helper()
 	conn, err := tls.Dial("tcp", s.address, s.tls())
@@ -265,7 +268,7 @@ func (s *site) do(t *testing.T, agent, method, target, account string, header ..
 	return answer{res.StatusCode, res.Header, string(body)}
 }
 
-// event is an auth.attempt as the gateway writes it.
+// event is an auth.attempt event of the gateway.
 type event struct {
 	TraceID   string   `json:"trace_id"`
 	Outcome   string   `json:"auth.outcome"`
@@ -280,7 +283,7 @@ type event struct {
 	RequestID []string `json:"http.request.header.x-request-id"`
 }
 
-// event waits for the event of the request with this user agent, of which there is one.
+// event waits for the only event of the request with this user agent.
 func (s *site) event(t *testing.T, agent string) (e event) {
 	t.Helper()
 	line := s.gateway.WaitLine(t, `"msg":"auth.attempt"`, `"`+agent+`"`)

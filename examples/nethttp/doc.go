@@ -1,11 +1,11 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package nethttp shows the two places in which otelauth can stand beside an http.ServeMux.
+// Package nethttp shows two ways to combine otelauth with an http.ServeMux.
 //
-// [Inside] has the mux inside of the middleware: everything that the mux serves is protected, and what is public is
-// named. [Outside] has the mux outside: the middleware wraps single handlers, and what nobody wrapped is open. Prefer
-// the first; a forgotten endpoint is closed there.
+// [Inside] wraps the mux in the Middleware: every endpoint is protected unless it is listed as public.
+// [Outside] wraps single handlers inside of the mux: every other endpoint is open. Prefer Inside, where
+// a forgotten endpoint is protected.
 package nethttp
 
 import (

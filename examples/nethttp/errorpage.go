@@ -11,10 +11,10 @@ import (
 )
 
 var page = template.Must(template.New("denied").Parse(
-	`<!doctype html><title>No entry</title><p>{{.Detail}}{{with .TraceID}}<p>When you ask for help, quote {{.}}.{{end}}
+	`<!doctype html><title>Access denied</title><p>{{.Detail}}{{with .TraceID}}<p>When you ask for help, quote {{.}}.{{end}}
 `))
 
-// errorPage is the body of a denial. Status, challenge and Retry-After are otelauth's, whatever is written here.
+// errorPage writes the body of a denial. otelauth sets the status, the challenge and Retry-After.
 func errorPage(w http.ResponseWriter, _ *http.Request, d otelauth.Denial) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	_ = page.Execute(w, d)

@@ -11,8 +11,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth"
 )
 
-// Inside completes cfg, which says who the accounts are. The caller closes the Middleware after the last request and before it
-// shuts telemetry down.
+// Inside returns the handler and the Middleware for cfg, which must set the accounts. The caller closes
+// the Middleware after the last request and before it shuts down telemetry.
 func Inside(cfg otelauth.Config) (http.Handler, *otelauth.Middleware, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", status)
@@ -20,8 +20,8 @@ func Inside(cfg otelauth.Config) (http.Handler, *otelauth.Middleware, error) {
 	mux.HandleFunc("OPTIONS /", preflight)
 
 	cfg.Routes = mux
-	// A browser sends no credentials with a CORS preflight, so OPTIONS must be public; it may be for every path, and
-	// for no other method may that be said.
+	// A browser sends no credentials with a CORS preflight, so OPTIONS must be public. It is the only
+	// method that may be public for every path.
 	cfg.Public = []string{"GET /status", "OPTIONS /"}
 	cfg.Deny = errorPage
 	mw, err := otelauth.New(cfg)
@@ -33,7 +33,7 @@ func Inside(cfg otelauth.Config) (http.Handler, *otelauth.Middleware, error) {
 		otelhttp.WithPublicEndpointFn(mw.Untrusted), otelhttp.WithServerName("orders.example:443")), mw, nil
 }
 
-// preflight answers https://shop.example only. A service with more rules uses a CORS library here.
+// preflight allows https://shop.example only. A service with more rules uses a CORS library here.
 func preflight(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Vary", "Origin")
 	if r.Header.Get("Origin") == "https://shop.example" {

@@ -18,7 +18,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
 
-// accounts, with hashes as cheap as only a test may have them: alice:wonderland and, in the group ops, root:toor.
+// accounts returns alice:wonderland and, in the group ops, root:toor. Their hashes are too cheap for
+// production.
 func accounts() *verify.Static {
 	return &verify.Static{
 		Hashes: map[string]string{
@@ -65,8 +66,8 @@ func ExampleOutside() {
 	// Output: 401 Basic realm="orders", charset="UTF-8"
 }
 
-// TestTold: wherever the mux stands, right and wrong credentials are told under the endpoint.
-func TestTold(t *testing.T) {
+// TestRecorded checks that both ways record right and wrong credentials for the endpoint.
+func TestRecorded(t *testing.T) {
 	t.Parallel()
 	for name, build := range map[string]func(otelauth.Config) (http.Handler, *otelauth.Middleware, error){
 		"inside": nethttp.Inside, "outside": nethttp.Outside,
@@ -80,15 +81,15 @@ func TestTold(t *testing.T) {
 				r.SetBasicAuth("alice", password)
 				handler.ServeHTTP(httptest.NewRecorder(), r)
 			}
-			type told struct {
+			type recorded struct {
 				Outcome, Route, Path, User string
 				Status                     int
 			}
-			var got []told
+			var got []recorded
 			for _, a := range rec.Attempts() {
-				got = append(got, told{a.Outcome.String(), a.Route, a.Path, a.UserName, a.Status})
+				got = append(got, recorded{a.Outcome.String(), a.Route, a.Path, a.UserName, a.Status})
 			}
-			want := []told{
+			want := []recorded{
 				{"success", "/orders/{id}", "/orders/7", "alice", 200},
 				{"failure", "/orders/{id}", "/orders/7", "alice", 401},
 			}
@@ -114,7 +115,7 @@ func TestPreflight(t *testing.T) {
 		t.Errorf("preflight: %d %v", w.Code, w.Header())
 	}
 	if n := rec.Sum("auth.attempts"); n != 0 {
-		t.Errorf("a preflight is no attempt, %v were counted", n)
+		t.Errorf("a preflight is not an attempt, but %v were counted", n)
 	}
 	w = httptest.NewRecorder()
 	handler.ServeHTTP(w, request(t, "GET", "/orders/7"))

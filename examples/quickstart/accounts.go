@@ -9,7 +9,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify/htpasswd"
 )
 
-// Hashes of bcrypt and argon2id stand side by side, as they do while a service moves from one to the other.
+// The file mixes bcrypt and argon2id hashes, as during a migration.
 //
 //go:embed accounts.htpasswd
 var files embed.FS

@@ -20,14 +20,14 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// console exports spans and events like the exporters for standard output, but tells them together, with the metric
-// points that lead to them, when a trace is finished.
+// console exports spans and events like the stdout exporters, but groups them by trace. When a trace ends,
+// it reports them with the metric points that have an exemplar of the trace.
 type console struct {
 	reader *sdkmetric.ManualReader
-	tell   func(story)
+	report func(story)
 
 	mu   sync.Mutex
-	open map[trace.TraceID]*unfinished // one for each request that is being served
+	open map[trace.TraceID]*unfinished // one for each open request
 
 	out     bytes.Buffer
 	spans   *stdouttrace.Exporter
@@ -37,11 +37,11 @@ type console struct {
 
 type unfinished struct {
 	spans []sdktrace.ReadOnlySpan
-	event *sdklog.Record // nil: no attempt
+	event *sdklog.Record // nil: not an attempt
 }
 
-func newConsole(reader *sdkmetric.ManualReader, tell func(story)) (*console, error) {
-	c := &console{reader: reader, tell: tell, open: make(map[trace.TraceID]*unfinished)}
+func newConsole(reader *sdkmetric.ManualReader, report func(story)) (*console, error) {
+	c := &console{reader: reader, report: report, open: make(map[trace.TraceID]*unfinished)}
 	var errSpans, errMetrics, errLogs error
 	c.spans, errSpans = stdouttrace.New(stdouttrace.WithWriter(&c.out))
 	c.metrics, errMetrics = stdoutmetric.New(stdoutmetric.WithWriter(&c.out))
@@ -58,7 +58,7 @@ func (c *console) trace(id trace.TraceID) *unfinished {
 	return u
 }
 
-// Export is that of a log exporter.
+// Export implements a log exporter.
 func (c *console) Export(_ context.Context, records []sdklog.Record) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -71,7 +71,7 @@ func (c *console) Export(_ context.Context, records []sdklog.Record) error {
 	return nil
 }
 
-// ExportSpans is that of a span exporter. The span of the server ends last.
+// ExportSpans implements a span exporter. The server span ends last.
 func (c *console) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
 	for _, s := range spans {
 		story, err := c.add(ctx, s)
@@ -79,7 +79,7 @@ func (c *console) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan
 			return err
 		}
 		if story != nil {
-			c.tell(*story)
+			c.report(*story)
 		}
 	}
 	return nil
@@ -97,7 +97,7 @@ func (c *console) add(ctx context.Context, s sdktrace.ReadOnlySpan) (*story, err
 	}
 	delete(c.open, id)
 	if u.event == nil {
-		return nil, nil // a public endpoint without credentials: no attempt
+		return nil, nil // a public endpoint without credentials: not an attempt
 	}
 	story := storyOf(u.event)
 	var errSpans, errPoints, errEvent error

@@ -10,16 +10,16 @@ import (
 	"io"
 )
 
-// width is how long a line of JSON may be that need not be broken.
+// width is the longest line of JSON that is not broken.
 const width = 110
 
-// layOut prints JSON documents. What fits on a line stays on it: json.Indent would give each bound of a histogram
-// a line of its own.
+// layOut prints JSON documents and keeps short values on one line. json.Indent would put each bound of a
+// histogram on its own line.
 func layOut(w io.Writer, documents []byte) {
 	for dec := json.NewDecoder(bytes.NewReader(documents)); dec.More(); {
 		var doc json.RawMessage
 		if err := dec.Decode(&doc); err != nil {
-			fmt.Fprintln(w, "no JSON:", err)
+			fmt.Fprintln(w, "invalid JSON:", err)
 			return
 		}
 		lay(w, doc, "")
@@ -33,7 +33,7 @@ func lay(w io.Writer, value json.RawMessage, indent string) {
 		return
 	}
 	dec := json.NewDecoder(bytes.NewReader(value))
-	_, _ = dec.Token() // Every error was found when the document was decoded.
+	_, _ = dec.Token() // the document was decoded without an error
 	fmt.Fprintf(w, "%c", value[0])
 	deeper, separator := indent+"  ", ""
 	for dec.More() {
@@ -50,7 +50,7 @@ func lay(w io.Writer, value json.RawMessage, indent string) {
 	fmt.Fprintf(w, "\n%s%c", indent, value[0]+2) // '{'+2 is '}', '['+2 is ']'
 }
 
-// nested reports whether value is more than one scalar, or a list of numbers.
+// nested reports whether value is an object or a list of other values than numbers.
 func nested(value json.RawMessage) bool {
 	return value[0] == '{' || value[0] == '[' && bytes.ContainsAny(value[1:], "{[\"")
 }

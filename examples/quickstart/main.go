@@ -1,14 +1,14 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Quickstart is a service behind otelauth that shows what otelauth tells of it. It plays a tour against itself,
-// prints what was exported, and serves on.
+// Quickstart is a service behind otelauth that prints its telemetry. It sends itself a tour of requests,
+// prints what was exported, and keeps serving.
 //
 //	go run ./examples/quickstart
 //	curl -u alice:wonderland http://127.0.0.1:8080/orders/7
 //
-// With OTEL_EXPORTER_OTLP_ENDPOINT, or another of OpenTelemetry's exporter variables, spans, metrics and events go
-// there.
+// OTEL_EXPORTER_OTLP_ENDPOINT and the other exporter variables of OpenTelemetry send spans, metrics and
+// events to a collector.
 package main
 
 import (
@@ -32,19 +32,19 @@ func main() {
 	os.Exit(status)
 }
 
-// run is main with everything that a test wants to hold in its hands. It returns the exit status.
+// run is main with its inputs and outputs as parameters, for tests. It returns the exit status.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("quickstart", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	addr := flags.String("addr", "127.0.0.1:8080", "`address` to listen on; callers that are not on this host get 403, because this is no TLS")
-	once := flags.Bool("once", false, "end after the tour")
+	addr := flags.String("addr", "127.0.0.1:8080", "`address` to listen on; clients on other hosts get 403, because the service has no TLS")
+	once := flags.Bool("once", false, "exit after the tour")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
 	case err != nil:
 		return 2
 	case flags.NArg() > 0:
-		fmt.Fprintf(stderr, "quickstart: %q is no flag; see --help\n", flags.Arg(0))
+		fmt.Fprintf(stderr, "quickstart: unexpected argument %q; see --help\n", flags.Arg(0))
 		return 2
 	}
 	if err := serve(ctx, *addr, *once, stdout); err != nil {
@@ -54,7 +54,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// patience bounds the end: what is being answered, and what is being exported.
+// patience bounds the shutdown: open requests and exports.
 const patience = 5 * time.Second
 
 func serve(ctx context.Context, addr string, once bool, stdout io.Writer) (err error) {
@@ -65,7 +65,7 @@ func serve(ctx context.Context, addr string, once bool, stdout io.Writer) (err e
 	defer func() { _ = listener.Close() }()
 
 	board := newBoard(stdout)
-	telemetry, err := startTelemetry(ctx, board.tell)
+	telemetry, err := startTelemetry(ctx, board.report)
 	if err != nil {
 		return err
 	}
@@ -75,8 +75,8 @@ func serve(ctx context.Context, addr string, once bool, stdout io.Writer) (err e
 	if err != nil {
 		return err
 	}
-	// After the last request and before the providers end, through which it tells what it holds back. How full its tables are is
-	// not reported any longer then, so that is exported first.
+	// After the last request and before the providers end. end flushes folded events and unregisters the
+	// gauges, so their last values are exported first.
 	defer func() { err = errors.Join(err, within(ctx, telemetry.meters.ForceFlush), end()) }()
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: patience}
 	served := make(chan error, 1)
@@ -96,14 +96,14 @@ func serve(ctx context.Context, addr string, once bool, stdout io.Writer) (err e
 	}
 }
 
-// within gives end its time, although ctx may have ended already.
+// within calls end with a timeout of its own, because ctx may have ended.
 func within(ctx context.Context, end func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
 	return end(ctx)
 }
 
-// urlOf returns where a client on this host finds the listener.
+// urlOf returns the URL of the listener for a client on this host.
 func urlOf(listening net.Addr) string {
 	host, port, err := net.SplitHostPort(listening.String())
 	if ip := net.ParseIP(host); err == nil && ip.IsUnspecified() {

@@ -11,7 +11,7 @@ import (
 	"unicode/utf8"
 )
 
-// board prints what is told. Requests that somebody waits for go to him, all others on the board at once.
+// board prints attempts. An expected one goes to the caller of expect, any other is printed at once.
 type board struct {
 	mu      sync.Mutex
 	out     io.Writer
@@ -22,22 +22,22 @@ func newBoard(out io.Writer) *board {
 	return &board{out: out, waiting: make(map[string]chan story)}
 }
 
-// expect returns where the next story of that user agent is told.
+// expect returns a channel that receives the next story of that user agent.
 func (b *board) expect(agent string) <-chan story {
-	told := make(chan story, 1)
+	reported := make(chan story, 1)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.waiting[agent] = told
-	return told
+	b.waiting[agent] = reported
+	return reported
 }
 
-// tell never blocks on anything but the output.
-func (b *board) tell(s story) {
+// report blocks on nothing but the output.
+func (b *board) report(s story) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if told, ok := b.waiting[s.agent]; ok {
+	if reported, ok := b.waiting[s.agent]; ok {
 		delete(b.waiting, s.agent)
-		told <- s
+		reported <- s
 		return
 	}
 	b.print(s)
@@ -62,7 +62,7 @@ func (b *board) print(s story) {
 	fmt.Fprintf(b.out, columns, cell(s.attempt, 21), cell(s.status, 6), cell(s.outcome, 9), cell(s.user, 16), cell(s.cache, 9), s.trace)
 }
 
-// cell makes a value fit its column.
+// cell shortens a value to its column.
 func cell(value string, width int) string {
 	switch {
 	case value == "":
@@ -73,15 +73,15 @@ func cell(value string, width int) string {
 	return value
 }
 
-// whole prints everything that was exported of one attempt.
+// whole prints all telemetry of one attempt.
 func (b *board) whole(s story) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if s.exported.event == nil {
-		fmt.Fprintln(b.out, "\nSpans, metrics and events are exported to where the OTEL_ variables say.")
+		fmt.Fprintln(b.out, "\nSpans, metrics and events are exported as the OTEL_ variables configure.")
 		return
 	}
-	fmt.Fprintf(b.out, "\nAll of them can be found again by trace id. Of %q this was exported:\n", s.attempt)
+	fmt.Fprintf(b.out, "\nEach attempt can be found by its trace id. The telemetry of %q:\n", s.attempt)
 	b.documents(s)
 }
 
@@ -91,7 +91,7 @@ func (b *board) documents(s story) {
 	}
 	fmt.Fprintln(b.out, "\nTrace:")
 	layOut(b.out, s.exported.spans)
-	fmt.Fprintf(b.out, "\nMetric points, whose exemplars have the trace id as base64, %s:\n", base64.StdEncoding.EncodeToString(s.trace[:]))
+	fmt.Fprintf(b.out, "\nMetric points; their exemplars hold the trace id in base64, %s:\n", base64.StdEncoding.EncodeToString(s.trace[:]))
 	layOut(b.out, s.exported.points)
 	fmt.Fprintln(b.out, "\nEvent:")
 	layOut(b.out, s.exported.event)
@@ -101,6 +101,6 @@ func (b *board) documents(s story) {
 func (b *board) invite(url string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	fmt.Fprintf(b.out, "\nServing on %s until Ctrl-C; every attempt is printed. The accounts: alice:wonderland, bob:builder, root:toor. Try:\n\n"+
+	fmt.Fprintf(b.out, "\nServing on %s until Ctrl-C. Every attempt is printed. Accounts: alice:wonderland, bob:builder, root:toor. Try:\n\n"+
 		"    curl -i -u alice:wonderland %s/orders/7\n    curl -i -u bob:wrong %s/orders\n    curl -i -u root:toor %s/admin\n\n", url, url, url, url)
 }

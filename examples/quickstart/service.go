@@ -12,8 +12,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth"
 )
 
-// newService returns the service that listens on addr, and what ends it. Its telemetry goes to the global providers, so they must
-// have been set, and may be shut down only after end.
+// newService returns the handler of the service on addr and a function that ends it. It uses the global
+// providers: set them first, and shut them down after end.
 func newService(addr string) (handler http.Handler, end func() error, err error) {
 	users, err := openAccounts()
 	if err != nil {
@@ -21,7 +21,7 @@ func newService(addr string) (handler http.Handler, end func() error, err error)
 	}
 	mux := newMux()
 
-	// The three lines. WithServerName: a Host header that a client makes up must not mint a time series of otelhttp.
+	// The three lines. WithServerName prevents that a Host header creates a time series of otelhttp.
 	mw, err := otelauth.New(otelauth.Config{Realm: "quickstart", Accounts: users, Routes: mux, Public: []string{"GET /{$}"}})
 	if err != nil {
 		return nil, nil, err
@@ -33,7 +33,7 @@ func newService(addr string) (handler http.Handler, end func() error, err error)
 func newMux() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintln(w, "Everybody may read this. Try: curl -u alice:wonderland …/orders")
+		fmt.Fprintln(w, "This page is public. Try: curl -u alice:wonderland …/orders")
 	})
 	mux.HandleFunc("GET /orders", func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "Orders 7 and 8 belong to %s.\n", caller(r))
@@ -46,7 +46,7 @@ func newMux() *http.ServeMux {
 		fmt.Fprintf(w, "Ordered by %s.\n", caller(r))
 	})
 	mux.HandleFunc("GET /admin", func(w http.ResponseWriter, r *http.Request) {
-		// Who may do what is the handler's business. That it said no is told all the same.
+		// The handler decides about permissions. otelauth records its 403.
 		if caller(r) != "root" {
 			http.Error(w, "This is for root.", http.StatusForbidden)
 			return

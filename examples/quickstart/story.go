@@ -9,12 +9,12 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	authconv "github.com/otelauth/otelauth-go/otelauth/semconv"
 )
 
-// story is what was told of one attempt: the event has all that the table shows.
+// story is one attempt as its event records it.
 type story struct {
-	attempt string // what was tried; the request line, when nobody knows better
+	attempt string // the name of the step, or the request line
 	status  string
 	outcome string
 	user    string
@@ -25,12 +25,12 @@ type story struct {
 	exported exported // empty when telemetry goes elsewhere
 }
 
-// exported is what the exporters for standard output made of an attempt: JSON documents, one behind the other.
+// exported is the output of the stdout exporters for one attempt: concatenated JSON documents.
 type exported struct {
 	spans, points, event []byte
 }
 
-func isAttempt(r *sdklog.Record) bool { return r.EventName() == attempt.EventAttempt }
+func isAttempt(r *sdklog.Record) bool { return r.EventName() == authconv.EventAttempt }
 
 func storyOf(r *sdklog.Record) story {
 	attrs := make(map[attribute.Key]string, r.AttributesLen())
@@ -41,14 +41,14 @@ func storyOf(r *sdklog.Record) story {
 	s := story{
 		attempt: attrs[semconv.HTTPRequestMethodKey] + " " + attrs[semconv.URLPathKey],
 		status:  attrs[semconv.HTTPResponseStatusCodeKey],
-		outcome: attrs[attempt.KeyOutcome],
+		outcome: attrs[authconv.KeyOutcome],
 		user:    attrs[semconv.UserNameKey],
-		cache:   attrs[attempt.KeyCacheResult],
+		cache:   attrs[authconv.KeyCacheResult],
 		trace:   r.TraceID(),
 		agent:   attrs[semconv.UserAgentOriginalKey],
 	}
 	if s.user == "" {
-		s.user = attrs[semconv.UserHashKey] // of a name that is no account only the hash is told
+		s.user = attrs[semconv.UserHashKey] // a name that is not an account is recorded as a hash only
 	}
 	return s
 }

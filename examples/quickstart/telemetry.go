@@ -20,14 +20,14 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 )
 
-// startTelemetry sets the global providers and has every attempt told. Telemetry is exported to where the environment
-// says; without a word from it, to the console.
-func startTelemetry(ctx context.Context, tell func(story)) (providers, error) {
+// startTelemetry sets the global providers and calls report for every attempt. The OTEL_ variables select
+// the exporters; without them telemetry goes to the console.
+func startTelemetry(ctx context.Context, report func(story)) (providers, error) {
 	start := toConsole
 	if configured(os.Environ()) {
 		start = toEnvironment
 	}
-	p, err := start(ctx, tell)
+	p, err := start(ctx, report)
 	if err != nil {
 		return providers{}, err
 	}
@@ -44,13 +44,13 @@ type providers struct {
 	logs   *sdklog.LoggerProvider
 }
 
-// shutdown exports what is left and ends the providers.
+// shutdown exports pending telemetry and shuts down the providers.
 func (p providers) shutdown(ctx context.Context) error {
 	return errors.Join(p.traces.Shutdown(ctx), p.meters.Shutdown(ctx), p.logs.Shutdown(ctx))
 }
 
-// configured reports whether the environment says where telemetry goes: OTEL_EXPORTER_OTLP_ENDPOINT and its
-// relatives, or OTEL_TRACES_EXPORTER and its siblings.
+// configured reports whether the environment selects an exporter, as OTEL_EXPORTER_OTLP_ENDPOINT or
+// OTEL_TRACES_EXPORTER does.
 func configured(environ []string) bool {
 	for _, v := range environ {
 		name, value, _ := strings.Cut(v, "=")
@@ -61,9 +61,9 @@ func configured(environ []string) bool {
 	return false
 }
 
-func toConsole(_ context.Context, tell func(story)) (providers, error) {
+func toConsole(_ context.Context, report func(story)) (providers, error) {
 	reader := sdkmetric.NewManualReader()
-	console, err := newConsole(reader, tell)
+	console, err := newConsole(reader, report)
 	if err != nil {
 		return providers{}, err
 	}
@@ -77,7 +77,7 @@ func toConsole(_ context.Context, tell func(story)) (providers, error) {
 	}, nil
 }
 
-func toEnvironment(ctx context.Context, tell func(story)) (providers, error) {
+func toEnvironment(ctx context.Context, report func(story)) (providers, error) {
 	res, err := resource.New(ctx, resource.WithAttributes(semconv.ServiceName("quickstart")), resource.WithTelemetrySDK(), resource.WithFromEnv())
 	if err != nil {
 		return providers{}, err
@@ -93,13 +93,13 @@ func toEnvironment(ctx context.Context, tell func(story)) (providers, error) {
 		traces: sdktrace.NewTracerProvider(sdktrace.WithResource(res), sdktrace.WithRawSpanLimits(limits),
 			sdktrace.WithBatcher(spans, sdktrace.WithMaxExportBatchSize(batch))),
 		meters: sdkmetric.NewMeterProvider(sdkmetric.WithResource(res), sdkmetric.WithReader(metrics)),
-		logs:   newLogs(res, sdklog.NewBatchProcessor(logs), sdklog.NewSimpleProcessor(rows(tell))),
+		logs:   newLogs(res, sdklog.NewBatchProcessor(logs), sdklog.NewSimpleProcessor(rows(report))),
 	}, nil
 }
 
-// boundedSpans returns the limits of a span and how many spans one export holds, so that no client can make an export
-// larger than a collector accepts (4 MiB): it would refuse the spans of all other clients too. What the OTEL_
-// variables say takes precedence. See docs/telemetry-limits.md.
+// boundedSpans returns the limits of a span and the number of spans in one export. They keep exports
+// below the 4 MiB that a collector accepts; it refuses a larger export with the spans of all clients. The
+// OTEL_ variables take precedence. See docs/telemetry-limits.md.
 func boundedSpans() (limits sdktrace.SpanLimits, batch int) {
 	limits = sdktrace.NewSpanLimits() // reads the environment
 	if os.Getenv("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT") == "" && os.Getenv("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT") == "" {
@@ -112,8 +112,8 @@ func boundedSpans() (limits sdktrace.SpanLimits, batch int) {
 	return limits, batch
 }
 
-// newLogs returns a LoggerProvider that does not look for duplicate keys: it costs a quarter of the log pipeline's time,
-// and the keys of otelauth's events are unique.
+// newLogs returns a LoggerProvider without a check for duplicate keys. The check takes a quarter of the
+// time of the log pipeline, and the keys of otelauth's events are unique.
 func newLogs(res *resource.Resource, processors ...sdklog.Processor) *sdklog.LoggerProvider {
 	opts := []sdklog.LoggerProviderOption{sdklog.WithResource(res), sdklog.WithAllowKeyDuplication()}
 	for _, p := range processors {
@@ -122,13 +122,13 @@ func newLogs(res *resource.Resource, processors ...sdklog.Processor) *sdklog.Log
 	return sdklog.NewLoggerProvider(opts...)
 }
 
-// rows is a log exporter that tells the attempts and exports nothing: the rest goes elsewhere.
+// rows is a log exporter that reports attempts and exports nothing.
 type rows func(story)
 
-func (tell rows) Export(_ context.Context, records []sdklog.Record) error {
+func (report rows) Export(_ context.Context, records []sdklog.Record) error {
 	for i := range records {
 		if isAttempt(&records[i]) {
-			tell(storyOf(&records[i]))
+			report(storyOf(&records[i]))
 		}
 	}
 	return nil

@@ -33,10 +33,10 @@ var steps = []step{
 	{"403 from the handler", "/admin", as("alice", "wonderland"), http.StatusForbidden},
 }
 
-// shown is the attempt of which everything is printed.
+// shown is the attempt whose telemetry is printed.
 const shown = "wrong password"
 
-// tour plays the steps over real HTTP and prints what was told of them.
+// tour sends the requests over HTTP and prints what was recorded.
 func tour(ctx context.Context, url string, board *board) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -46,21 +46,21 @@ func tour(ctx context.Context, url string, board *board) error {
 	board.header()
 	var whole story
 	for i, s := range steps {
-		// By its name the board knows the request of the tour from one that happens to come in between.
+		// The user agent distinguishes the request of the tour from other requests.
 		agent := fmt.Sprintf("quickstart-tour/%d", i+1)
-		told := board.expect(agent)
+		reported := board.expect(agent)
 		if err := s.play(ctx, client, url, agent); err != nil {
 			return fmt.Errorf("tour, %s: %w", s.attempt, err)
 		}
 		select {
-		case story := <-told:
+		case story := <-reported:
 			story.attempt = s.attempt
 			board.row(story)
 			if s.attempt == shown {
 				whole = story
 			}
 		case <-ctx.Done():
-			return fmt.Errorf("tour, %s: no event came: %w", s.attempt, ctx.Err())
+			return fmt.Errorf("tour, %s: the event is missing: %w", s.attempt, ctx.Err())
 		}
 	}
 	board.whole(whole)
@@ -83,7 +83,7 @@ func (s step) play(ctx context.Context, client *http.Client, url, agent string) 
 		return err
 	}
 	if resp.StatusCode != s.status {
-		return fmt.Errorf("the answer was %d, expected %d", resp.StatusCode, s.status)
+		return fmt.Errorf("status %d, want %d", resp.StatusCode, s.status)
 	}
 	return nil
 }

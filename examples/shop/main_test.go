@@ -163,7 +163,7 @@ func TestBadInput(t *testing.T) {
 		{[]string{"inventory", "--secrets", inventoryDir, "--listen", "127.0.0.1:0", "--slow-ten-minutes", "1"}, 1, "SlowTenMinutes"},
 		{[]string{"inventory", "--slow-ten-minutes", "few"}, 2, "is no number"},
 		{[]string{"orders", "--next", "http://inventory:8443"}, 2, "https"},
-		{[]string{"storefront", "--secrets", filepath.Join(full, storefrontName), "--listen", "127.0.0.1:0", "--trusted-proxies", "0.0.0.0/0"}, 1, "trusts everyone"},
+		{[]string{"storefront", "--secrets", filepath.Join(full, storefrontName), "--listen", "127.0.0.1:0", "--trusted-proxies", "0.0.0.0/0"}, 1, "trusts every client"},
 		{[]string{"health", "--ca", "/none", "https://127.0.0.1:1/healthz"}, 1, "/none"},
 		{[]string{"health", "--ca", filepath.Join(inventoryDir, caFile), "https://127.0.0.1:1/healthz"}, 1, "refused"},
 	} {

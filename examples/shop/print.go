@@ -17,6 +17,7 @@ import (
 	"github.com/otelauth/otelauth-go/examples/shop/otlpview"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/detect"
+	"github.com/otelauth/otelauth-go/otelauth/semconv"
 )
 
 // print tells the story. Its layout is the same each time; ids, times and estimates are not.
@@ -32,8 +33,8 @@ func (t *story) print(w io.Writer) {
 	fmt.Fprintf(w, rowFormat, "service", "event", "severity", "status", "outcome", "reason", "user", "client")
 	for _, e := range t.denial.Events {
 		a := e.Attributes
-		fmt.Fprintf(w, rowFormat, e.Service, e.Name, e.Severity, cell(a["http.response.status_code"]), cell(a[attempt.KeyOutcome]),
-			cell(a[attempt.KeyReason]), cell(a["user.name"]), cell(a["client.address"]))
+		fmt.Fprintf(w, rowFormat, e.Service, e.Name, e.Severity, cell(a["http.response.status_code"]), cell(a[semconv.KeyOutcome]),
+			cell(a[semconv.KeyReason]), cell(a["user.name"]), cell(a["client.address"]))
 	}
 
 	fmt.Fprint(w, "\nThe series of auth.attempts and of the requests whose exemplars lead to it:\n\n")
@@ -88,7 +89,7 @@ func took(s otlpview.Span) string {
 // facts are the attributes by which the tree is read.
 func facts(s otlpview.Span) string {
 	var all []string
-	for _, key := range []string{"http.response.status_code", attempt.KeyOutcome, attempt.KeyReason, "user.name", "client.address"} {
+	for _, key := range []string{"http.response.status_code", semconv.KeyOutcome, semconv.KeyReason, "user.name", "client.address"} {
 		if v := s.Attributes[key]; v != "" {
 			all = append(all, v)
 		}
@@ -118,11 +119,11 @@ func printEvent(w io.Writer, ours string, e otlpview.Event) {
 	switch {
 	case e.Name == detect.EventName:
 		printDetection(w, e)
-	case e.Name != attempt.EventAttempt,
-		a[attempt.KeyOutcome] == attempt.Success.String() && (a["user_agent.original"] == ours || e.Service != storefrontName):
+	case e.Name != semconv.EventAttempt,
+		a[semconv.KeyOutcome] == attempt.Success.String() && (a["user_agent.original"] == ours || e.Service != storefrontName):
 	default:
-		fmt.Fprintf(w, "  %-10s  %-6s  %-9s  %-16s  %-12s  %-15s  %-24s  %s\n", e.Service, cell(a["http.response.status_code"]), cell(a[attempt.KeyOutcome]),
-			cell(a[attempt.KeyReason]), cell(a["user.name"]), cell(a["client.address"]), cell(a["http.route"]), e.TraceID)
+		fmt.Fprintf(w, "  %-10s  %-6s  %-9s  %-16s  %-12s  %-15s  %-24s  %s\n", e.Service, cell(a["http.response.status_code"]), cell(a[semconv.KeyOutcome]),
+			cell(a[semconv.KeyReason]), cell(a["user.name"]), cell(a["client.address"]), cell(a["http.route"]), e.TraceID)
 	}
 }
 

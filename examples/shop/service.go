@@ -125,7 +125,7 @@ func (s *service) newHandler(cfg *config) (http.Handler, error) {
 		IdentityKey:    identity,
 		Gate:           cfg.gate,
 		// A quarter of the default, in memory too: a demonstration has few customers.
-		Detect:         detect.Config{Entries: detect.DefaultEntries / 4, Thresholds: detect.Thresholds{SlowTenMinutes: cfg.slowTenMinutes}},
+		Detect:         detect.Config{Entries: 1 << 12, Thresholds: detect.Thresholds{SlowTenMinutes: cfg.slowTenMinutes}},
 		TracerProvider: s.signals.traces, MeterProvider: s.signals.meters, LoggerProvider: s.signals.logs,
 	}
 	if cfg.name == storefrontName {

@@ -18,6 +18,7 @@ import (
 	"github.com/otelauth/otelauth-go/examples/traffic/load"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/detect"
+	"github.com/otelauth/otelauth-go/otelauth/semconv"
 )
 
 // story is one attack, as it is found again in what was exported.
@@ -115,8 +116,8 @@ func (t *story) find(ctx context.Context, view *otlpview.View) error {
 	}
 	var id trace.TraceID
 	hash := ""
-	for _, e := range view.Events(attempt.EventAttempt) {
-		if e.Service == inventoryName && e.Attributes[attempt.KeyOutcome] == attempt.Failure.String() {
+	for _, e := range view.Events(semconv.EventAttempt) {
+		if e.Service == inventoryName && e.Attributes[semconv.KeyOutcome] == attempt.Failure.String() {
 			id, hash = e.TraceID, e.Attributes["user.hash"]
 			break
 		}
@@ -124,7 +125,7 @@ func (t *story) find(ctx context.Context, view *otlpview.View) error {
 	if t.denial = view.Trace(id); !id.IsValid() || len(t.denial.Spans) == 0 {
 		return errors.New("inventory told of no denial")
 	}
-	for _, e := range view.Events(attempt.EventAttempt) {
+	for _, e := range view.Events(semconv.EventAttempt) {
 		if e.Service != inventoryName && e.Attributes["user.hash"] == hash {
 			t.names = append(t.names, e)
 		}

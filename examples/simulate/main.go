@@ -1,7 +1,8 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command simulate plays weeks of honest and hostile traffic to package detect on a virtual clock, and prints what it found.
+// Command simulate plays weeks of honest and hostile traffic to package detect on a virtual
+// clock, and prints the detections.
 //
 //	go run ./examples/simulate -seed 1
 package main
@@ -14,7 +15,7 @@ import (
 	"os"
 	"os/signal"
 
-	"github.com/otelauth/otelauth-go/otelauth/detect/simulate"
+	"github.com/otelauth/otelauth-go/internal/simulate"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
 )
 
@@ -30,11 +31,11 @@ func main() {
 
 func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("simulate", flag.ContinueOnError)
-	seed := flags.Uint64("seed", 1, "the same seed plays the same run")
-	users := flags.Int("users", simulate.DefaultUsers, "honest people")
-	days := flags.Int("days", simulate.DefaultDays, "days")
-	honestOnly := flags.Bool("honest", false, "leave the attacks out")
-	budgets := flags.Bool("throttle", true, "guesses are paid from the default budgets; false: every guess is tried")
+	seed := flags.Uint64("seed", 1, "seed of the run; the same seed gives the same run")
+	users := flags.Int("users", simulate.DefaultUsers, "number of honest users")
+	days := flags.Int("days", simulate.DefaultDays, "number of days")
+	honestOnly := flags.Bool("honest", false, "play no attacks")
+	budgets := flags.Bool("throttle", true, "apply the default budgets; false: no guess is refused")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}

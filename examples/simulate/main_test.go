@@ -11,7 +11,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/detect"
 )
 
-// TestReplay: a run names every rule, and the same seed plays the same run.
+// TestReplay: the table has every rule, and the same seed gives the same run.
 func TestReplay(t *testing.T) {
 	t.Parallel()
 	var first, second bytes.Buffer
@@ -25,17 +25,17 @@ func TestReplay(t *testing.T) {
 	}
 	for _, r := range detect.Rules() {
 		if n := strings.Count(first.String(), "\n"+r.Name+" "); n != 3 {
-			t.Errorf("%s stands in %d rows, want one for each speed", r.Name, n)
+			t.Errorf("%s has %d rows; want one for each speed", r.Name, n)
 		}
 	}
 	if !strings.Contains(first.String(), "\nhonest: ") {
-		t.Errorf("no line about honest people:\n%s", &first)
+		t.Errorf("the table has no line of honest users:\n%s", &first)
 	}
 }
 
 func TestFlags(t *testing.T) {
 	t.Parallel()
 	if err := run(t.Context(), []string{"-users", "many"}, new(bytes.Buffer)); err == nil {
-		t.Error("-users many was taken")
+		t.Error("-users many is accepted")
 	}
 }

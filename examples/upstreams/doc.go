@@ -6,8 +6,8 @@
 // it, and send paths in every spelling.
 //
 // The site has public, protected and restricted parts, and each answer names its part. Two
-// things must never happen, whatever the upstream makes of a path: an anonymous caller gets an
-// answer that is not public, or an account outside of the group gets a restricted answer.
+// things must never happen, however the upstream reads a path: an anonymous caller gets an answer
+// that is not public, or an account outside of the group gets a restricted answer.
 //
 //	go test ./...                                         the short run
 //	go test -v -run TestPaths -paths.process 1000000 -paths.server 50000 -timeout 2h ./...

@@ -232,7 +232,7 @@ func TestMoreSpecificRouteIsNotPublic(t *testing.T) {
 	}
 }
 
-// Rules hold for what full case folding and stripped accents make of a path.
+// Rules also apply to a path after full case folding and the removal of accents.
 func TestFoldedLettersAreRestricted(t *testing.T) {
 	t.Parallel()
 	folds := func(w http.ResponseWriter, r *http.Request) {

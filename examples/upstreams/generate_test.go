@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// The paths that everything is made of.
+// The paths from which inputs are generated.
 var (
 	restrictedPaths = []string{
 		"/admin/", "/admin/x", "/admin/secret.txt", "/admin/Login", "/admin", "/u/me", "/access/x",
@@ -62,7 +62,7 @@ func generate(seed, number uint64) input {
 
 func (g generator) one(list []string) string { return list[g.IntN(len(list))] }
 
-// weight is how many mutations an input gets: 0 to 4, few most often.
+// weight returns the number of mutations of an input: 0 to 4, most often few.
 func (g generator) weight() int { return min(g.IntN(5), g.IntN(5)) }
 
 func (g generator) path() string {
@@ -137,7 +137,7 @@ func (g generator) mutate(s string) string {
 	}
 }
 
-// prefix puts something in front.
+// prefix adds a prefix.
 func (g generator) prefix(s string) string {
 	switch g.IntN(6) {
 	case 0, 1:

@@ -18,7 +18,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
 )
 
-// The two oracles: what a caller must never get.
+// The two oracles: content that a caller must never receive.
 func forbidden(who account, k kind) bool {
 	return k == restricted && who != root || k == protected && who == anonymous
 }
@@ -45,7 +45,7 @@ func newGateway(t testing.TB, cfg gateway.Config) *gateway.Gateway {
 	return gw
 }
 
-// defect is a request that got what it must not get.
+// defect is a request that received forbidden content.
 type defect struct {
 	where string // what was asked, and how
 	who   account

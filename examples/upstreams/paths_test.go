@@ -264,7 +264,7 @@ func (a *attacker) try(t *testing.T, l *ledger, in input) {
 	l.passed += passed
 }
 
-// sane proves that a front and its upstream work at all: each caller gets what is meant for it.
+// sane checks that a front and its upstream work: each caller gets the content for it.
 func sane(t *testing.T, f front) {
 	t.Helper()
 	c := &client{front: f}
@@ -298,8 +298,8 @@ func sane(t *testing.T, f front) {
 	}
 }
 
-// blind proves that the oracles are not: without a gateway, generated paths do reach restricted
-// parts in spellings that no rule has.
+// blind checks the oracles: without a gateway, generated paths reach restricted parts in
+// spellings that no rule has.
 func blind(t *testing.T, upstream string) {
 	t.Helper()
 	c := &client{front: front{addr: upstream, host: "h"}}

@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// patience is how long a test waits for what must happen.
+// patience is how long a test waits for an expected event.
 const patience = 60 * time.Second
 
 // unprivileged is the user and group "nobody" of Debian.
@@ -95,7 +95,7 @@ func serve(t testing.TB, begin func(addr string) *process) string {
 			return addr
 		}
 	}
-	t.Fatalf("the server ends by itself:\n%s", p.text())
+	t.Fatalf("the server exited:\n%s", p.text())
 	return ""
 }
 

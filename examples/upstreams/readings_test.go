@@ -15,10 +15,10 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// A step is one thing that some upstream does to a path.
+// A step is one transformation that some upstream applies to a path.
 type step func(string) string
 
-// reading is an upstream as a function: what it takes a request target for.
+// reading is an upstream as a function from a request target to the path that it serves.
 type reading struct {
 	name  string
 	steps []step

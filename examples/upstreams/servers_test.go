@@ -167,7 +167,7 @@ func startPHP(t testing.TB) string {
 	configured(t, dir, "index.php")
 	pool := start(t, command{path: found[len(found)-1], args: []string{"-F", "-n", "-y", configured(t, dir, "php-fpm.conf", "dir", dir)}})
 	if !pool.accepts(t, "unix", dir+"/php.sock") {
-		t.Fatalf("php-fpm ends by itself:\n%s", pool.text())
+		t.Fatalf("php-fpm exited:\n%s", pool.text())
 	}
 	return serve(t, func(addr string) *process {
 		conf := configured(t, dir, "php.conf", "dir", dir, "addr", addr, "site", dir)

@@ -105,7 +105,7 @@ func TestVerdictsOfGateway(t *testing.T) {
 	})
 }
 
-// Forward-auth judges alike.
+// Forward-auth gives the same verdicts.
 func TestVerdictsOfForwardAuth(t *testing.T) {
 	t.Parallel()
 	strict := newGateway(t, gateway.Config{Rules: verdictRules(), ForwardAuth: gateway.Nginx})
@@ -192,7 +192,7 @@ func isForLibrary(target string, want verdict, named bool) bool {
 	return named && (want != isRestricted || target == "/u/me" || target == "/u/%6de")
 }
 
-// Requests that are odd in another way than the path.
+// Requests that are unusual in another part than the path.
 func TestVerdictsOfOtherForms(t *testing.T) {
 	t.Parallel()
 	upstream := startMirrors(t)
@@ -237,7 +237,7 @@ func TestVerdictsOfOtherForms(t *testing.T) {
 	}
 }
 
-// ask returns the status that a proxy of the kind nginx is to answer.
+// ask returns the status that nginx is asked to answer.
 func ask(policy http.Handler, in input, who account) int {
 	question := parse(input{method: http.MethodGet, target: "/", host: "h"}, who)
 	host := in.host
@@ -252,7 +252,7 @@ func ask(policy http.Handler, in input, who account) int {
 	}
 	var w capture
 	policy.ServeHTTP(&w, question)
-	if status, err := strconv.Atoi(w.Header().Get(gateway.HeaderStatus)); err == nil {
+	if status, err := strconv.Atoi(w.Header().Get("X-Auth-Status")); err == nil {
 		return status
 	}
 	return w.status

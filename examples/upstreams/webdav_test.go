@@ -135,7 +135,8 @@ func TestWebDAVOfFolderNeedsRulesBeneath(t *testing.T) {
 					t.Errorf("alice: %s %s to %q: %s", tt.method, tt.target, tt.destination, harm)
 				}
 			}
-			// What has nothing restricted beneath it is still allowed, and the group may do all of it.
+			// What has nothing restricted beneath it is still allowed, and the group may do all
+			// of it.
 			for _, tt := range []struct {
 				who                         account
 				method, target, destination string

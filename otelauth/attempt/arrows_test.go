@@ -16,21 +16,22 @@ import (
 	"testing"
 )
 
-// The arrows of the import graph stand here, over everything the module ships and over transitive imports.
-// They start at this package because everything of ours ends here.
+// These tests check the arrows of the import graph, transitive imports included, for every package
+// that the module ships. They are in this package because every arrow ends here.
 
 const module = "github.com/otelauth/otelauth-go"
 
-// What a package may import, directly or through others. Tests are free.
+// arrows lists what a package may import, directly or through others. Tests may import anything.
 //
-// ours are packages of this module. others are modules, or path prefixes of them, beside the standard library; what
-// they bring along themselves must be listed too, which is the point: a new name here is a decision.
+// ours are packages of this module. others are modules, or path prefixes of them, besides the
+// standard library. The dependencies of a module are listed too, so each new one is a decision.
 var arrows = []struct {
 	pkg    string // relative to the module
 	ours   []string
 	others []string
 }{
 	{"otelauth/attempt", nil, nil},
+	{"otelauth/semconv", nil, nil},
 	{"otelauth/credential", []string{"otelauth/attempt"}, nil},
 	{"otelauth/clientip", []string{"otelauth/attempt"}, nil},
 	{"otelauth/internal/pathform", nil, []string{"golang.org/x/text"}},
@@ -48,18 +49,20 @@ var arrows = []struct {
 	{"otelauth/verify/sqlstore", []string{ // and no driver: the program chooses
 		"otelauth/attempt", "otelauth/credential", "otelauth/clientip", "otelauth/throttle", "otelauth/throttle/internal/budget", "otelauth/verify", "otelauth/verify/password",
 	}, mac},
-	{"spans", []string{"otelauth/attempt"}, api},
-	{"metrics", []string{"otelauth/attempt"}, otelhttp},
-	{"otelauth/audit", []string{"otelauth/attempt"}, api},
-	{"otelauth/detect", []string{"otelauth/attempt"}, api},
-	{"otelauth/detect/geoip", []string{"otelauth/attempt", "otelauth/detect"}, append([]string{"github.com/oschwald/maxminddb-golang/v2", "golang.org/x/sys"}, api...)},
-	{"otelauth/detect/redisfeed", []string{"otelauth/attempt", "otelauth/detect"}, append([]string{
-		"github.com/redis/go-redis/v9", "go.uber.org/atomic", "golang.org/x/sys",
-	}, api...)},
-	{"otelauth/client", []string{"otelauth/attempt", "otelauth/credential"}, otelhttp},
+	{"spans", []string{"otelauth/attempt", "otelauth/semconv"}, api},
+	{"metrics", []string{"otelauth/attempt", "otelauth/semconv"}, otelhttp},
+	{"otelauth/internal/slogevent", nil, api},
+	{"otelauth/audit", []string{"otelauth/attempt", "otelauth/semconv", "otelauth/internal/slogevent"}, api},
+	{"otelauth/detect", []string{"otelauth/attempt", "otelauth/semconv", "otelauth/detect/internal/feed"}, api},
+	{"otelauth/detect/internal/feed", nil, nil},
+	{"otelauth/detect/geoip", []string{"otelauth/attempt", "otelauth/semconv", "otelauth/detect", "otelauth/detect/internal/feed"}, append([]string{"github.com/oschwald/maxminddb-golang/v2", "golang.org/x/sys"}, api...)},
+	{"otelauth/detect/redisfeed", []string{"otelauth/attempt", "otelauth/detect/internal/feed"}, []string{
+		"github.com/redis/go-redis/v9", "go.uber.org/atomic", "github.com/cespare/xxhash/v2", "golang.org/x/sys",
+	}},
+	{"otelauth/client", []string{"otelauth/attempt", "otelauth/semconv", "otelauth/credential"}, otelhttp},
 }
 
-// backwards are the arrows that no package beneath pkg may turn round, those without a rule above included.
+// backwards lists imports that no package below pkg may have, packages without a rule included.
 var backwards = []struct {
 	pkg   string
 	never []string
@@ -73,16 +76,16 @@ var backwards = []struct {
 	{
 		pkg:   "otelauth",
 		never: []string{"otelauth/otelauthtest", "otelauth/gateway", "otelauth/probe", "otelauth/console"},
-		but:   []string{"otelauth/cmd/otelauth", "otelauth/gateway", "otelauth/gateway/soak", "otelauth/probe", "otelauth/console"},
+		but:   []string{"otelauth/cmd/otelauth", "otelauth/gateway", "otelauth/gateway/internal/soak", "otelauth/probe", "otelauth/console"},
 	},
 }
 
 var (
 	hashes = []string{"golang.org/x/crypto", "golang.org/x/sys", "github.com/GehirnInc/crypt", "github.com/go-crypt/x"}
 	mac    = append([]string{"github.com/dchest/siphash"}, hashes...)
-	// api is OpenTelemetry without its SDK, which TestNoSDK excludes everywhere.
+	// api is OpenTelemetry without its SDK, which TestNoSDK excludes.
 	api = []string{
-		"go.opentelemetry.io/otel", "go.opentelemetry.io/auto/sdk", // the latter is how the API finds eBPF instrumentation
+		"go.opentelemetry.io/otel", "go.opentelemetry.io/auto/sdk", // auto/sdk is how the API finds eBPF instrumentation
 		"github.com/go-logr/logr", "github.com/go-logr/stdr", "github.com/cespare/xxhash/v2",
 	}
 	otelhttp = append([]string{
@@ -90,9 +93,10 @@ var (
 	}, api...)
 )
 
-// programs and test helpers decide which SDK runs; nothing else does.
+// mayHaveSDK reports whether pkg is a program, an example or a test helper. Only these choose an
+// SDK.
 func mayHaveSDK(pkg string) bool {
-	for _, p := range []string{"otelauth/otelauthtest", "otelauth/gateway", "otelauth/cmd", "examples", "collector-config"} {
+	for _, p := range []string{"otelauth/otelauthtest", "otelauth/gateway", "otelauth/cmd", "examples", "collector-config", "internal/semconvgen"} {
 		if pkg == p || strings.HasPrefix(pkg, p+"/") {
 			return true
 		}
@@ -108,7 +112,7 @@ type pkgInfo struct {
 	Deps       []string
 }
 
-// listed returns every package of the module and what it is made of, by go list.
+// listed returns every package of the module by go list, and the set of standard packages.
 func listed(t *testing.T) (own []pkgInfo, standard map[string]bool) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "go", "list", "-e", "-deps", "-json=ImportPath,Dir,GoFiles,Standard,Deps", module+"/...")
@@ -130,7 +134,7 @@ func listed(t *testing.T) (own []pkgInfo, standard map[string]bool) {
 		if rel, ok := strings.CutPrefix(p.ImportPath, module+"/"); ok {
 			p.ImportPath = rel
 			own = append(own, p)
-			// go test takes a result from its cache unless a file changed that the test itself has looked at.
+			// go test caches a result unless a file changed that the test itself has read.
 			for _, f := range append([]string{"."}, p.GoFiles...) {
 				_, _ = os.Stat(filepath.Join(p.Dir, f))
 			}
@@ -159,7 +163,7 @@ func TestArrows(t *testing.T) {
 						t.Errorf("%s imports %s, directly or through others", p.ImportPath, rel)
 					}
 				} else if !slices.ContainsFunc(rule.others, func(o string) bool { return dep == o || strings.HasPrefix(dep, o+"/") }) {
-					t.Errorf("%s gains a dependency: %s", p.ImportPath, dep)
+					t.Errorf("%s has a new dependency: %s; add it to arrows if it is wanted", p.ImportPath, dep)
 				}
 			}
 		}
@@ -169,7 +173,7 @@ func TestArrows(t *testing.T) {
 			}
 			for _, never := range back.never {
 				if slices.Contains(p.Deps, module+"/"+never) {
-					t.Errorf("%s imports %s: the arrow turned round", p.ImportPath, never)
+					t.Errorf("%s imports %s, against the direction of the imports", p.ImportPath, never)
 				}
 			}
 		}
@@ -186,7 +190,7 @@ func TestNoSDK(t *testing.T) {
 		for _, dep := range p.Deps {
 			if dep == "go.opentelemetry.io/otel/sdk" || strings.HasPrefix(dep, "go.opentelemetry.io/otel/sdk/") ||
 				strings.HasPrefix(dep, "go.opentelemetry.io/otel/exporters/") {
-				t.Errorf("%s pulls in %s: a library takes providers from its caller", p.ImportPath, dep)
+				t.Errorf("%s imports %s, but a library takes providers from its caller", p.ImportPath, dep)
 			}
 		}
 	}

@@ -9,59 +9,58 @@ import (
 	"time"
 )
 
-// Request is what is known of an attempt before the verdict.
+// Request is an attempt before the verdict.
 //
-// Its zero value is an attempt without credentials from an unknown client. A
-// Request belongs to one attempt; it is not safe for concurrent use while being
-// filled and must not be changed once [Observer.Begin] has seen it, but for the
-// fields that say so.
+// The zero Request is an attempt without credentials from an unknown client. A Request belongs to
+// one attempt. It is not safe for concurrent use while it is filled. It must not change after
+// [Observer.Begin], except for the fields that allow it.
 type Request struct {
-	// Context is the context outside the auth span: the server span's. Observers reach
-	// the server span through it, because Decide runs inside the auth span. Never nil
-	// once Begin is called.
+	// Context is the context outside the auth span, that of the server span. Observers need it to
+	// reach the server span, because Decide runs inside the auth span. It is not nil once Begin
+	// is called.
 	Context context.Context
 	// Time is when the attempt began, with its monotonic reading.
 	Time time.Time
-	// Scheme is what the client used. It may be set until Decide.
+	// Scheme is the scheme that the client used. It may change until Decide.
 	Scheme Scheme
 
 	// Route is the registered pattern of the endpoint without method and host, such as
-	// "/orders/{id}"; "" when no route matches. Never the path that the client sent.
+	// "/orders/{id}"; "" if no route matches. It is never the path that the client sent.
 	Route string
-	// Method is a method of RFC 9110 or RFC 5789, or "_OTHER" for any else.
+	// Method is a method of RFC 9110 or RFC 5789, otherwise "_OTHER".
 	Method string
 	// Path is the path as it was sent, escaped, without query, at most [MaxPathBytes] long.
 	Path string
-	// UserAgent is at most [MaxUserAgentBytes] long; "" when none was sent.
+	// UserAgent is at most [MaxUserAgentBytes] long; "" if the client sent none.
 	UserAgent string
-	// RequestID is the X-Request-Id that the service keeps; "" when it keeps none.
+	// RequestID is the X-Request-Id that the service keeps; "" if it keeps none.
 	RequestID string
 
-	// Client is the caller's address after trusted proxies were resolved, without a zone;
-	// the zero Addr when unknown (a unix socket).
+	// Client is the address of the client after trusted proxies were resolved, without a zone.
+	// The zero Addr means that it is unknown, as it is on a unix socket.
 	Client netip.Addr
-	// ClientText is Client as text, for a caller that has the string at hand and spares the observers the
-	// allocation; it must say what Client says. "" is the default: see [Request.ClientAddress].
+	// ClientText is Client as text. A caller that has the string sets it to spare the observers
+	// an allocation. It must equal Client. Default: "", and [Request.ClientAddress] computes it.
 	ClientText string
-	// ClientPort is 0 when unknown, as it is behind most proxies.
+	// ClientPort is the port of the client; 0 if unknown, as it is behind most proxies.
 	ClientPort uint16
-	// Peer is the other end of the connection; the zero AddrPort when unknown.
+	// Peer is the other end of the connection; the zero AddrPort if unknown.
 	Peer netip.AddrPort
 
-	// Sensitive marks an endpoint that the service registered as such.
+	// Sensitive marks an endpoint that the service registered as sensitive.
 	Sensitive bool
-	// Exposed says that credentials arrived in plaintext: whoever listened has them. The event
-	// attribute auth.credentials.exposed.
+	// Exposed reports that credentials arrived in plaintext, so anybody on the path may know
+	// them. It is the event attribute auth.credentials.exposed.
 	Exposed bool
 
-	// Span is the span of this attempt, set in Begin by the observer that traces (an OpenTelemetry
-	// trace.Span) for those after it; nil when the attempt is not traced. It is an any so that this package
-	// needs no OpenTelemetry.
+	// Span is the span of this attempt, an OpenTelemetry trace.Span. The observer that traces
+	// sets it in Begin for the observers after it; nil means that the attempt is not traced. Its
+	// type is any, so that this package does not depend on OpenTelemetry.
 	Span any
 }
 
-// ClientAddress returns Client as text, "" when it is unknown. The first call may allocate and
-// remembers its answer in ClientText, so it must not run concurrently with itself.
+// ClientAddress returns Client as text, "" if it is unknown. The first call may allocate and
+// stores its result in ClientText, so it must not run concurrently with itself.
 func (r *Request) ClientAddress() string {
 	if r.ClientText == "" && r.Client.IsValid() {
 		r.ClientText = r.Client.Unmap().WithZone("").String()
@@ -84,44 +83,48 @@ type Result struct {
 	Reason    Reason
 	Cache     CacheResult
 
-	// UserName is the account's name as the store spells it. It is "" when the claimed name is no
-	// account (people type passwords into the name field) and when the service records no names.
+	// UserName is the name of the account as the store spells it. It is "" if the claimed name is
+	// not an account, because people type passwords into the name field, and if the service
+	// records no names.
 	UserName string
-	// UserHash is "keyid:hex", a keyed hash of the account's name, or of the claimed name when it
-	// is no account; "" when no name was claimed.
+	// UserHash is "keyid:hex", a keyed hash of the account's name, or of the claimed name if it
+	// is not an account; "" if the client claimed no name.
 	UserHash string
 
-	// PasswordFingerprint is a hash of the wrong password under a key that this process alone has, the same for the same
-	// password; 0 when the attempt brought none, when it was right, and when it was not looked at. It lets detection tell
-	// a client that repeats one stale password from one that tries many, and one password tried on many accounts. It
-	// stays in memory: no observer may export it, in whatever form.
+	// PasswordFingerprint is a hash of the wrong password under a key that only this process has:
+	// equal passwords have equal fingerprints. It is 0 if the attempt had no password, if the
+	// password was right, and if it was not checked. Detection uses it to separate a client that
+	// repeats one stale password from one that tries many. It stays in memory: an observer must
+	// not export it in any form.
 	PasswordFingerprint uint64
 
-	// Hash describes the password hash that ran for this attempt; its zero value says that none did.
+	// Hash is the password hash that ran for this attempt; its zero value means that none ran.
 	Hash HashRun
-	// RehashNeeded says that the stored hash is weaker than today's policy, the event
-	// attribute auth.password.rehash_needed. Only ever set on a success.
+	// RehashNeeded reports that the stored hash is weaker than the current policy, the event
+	// attribute auth.password.rehash_needed. Only a success sets it.
 	RehashNeeded bool
-	// FormerCredential says that the password is the account's former one: accepted for a bounded time while clients change
-	// over, or, with [ReasonCredentialsExpired], no longer. The event attribute auth.credentials.former.
-	FormerCredential bool
+	// PreviousCredential reports that the client used the account's previous password, which is
+	// accepted for a limited time, or with [ReasonCredentialsExpired] no longer. It is the event
+	// attribute auth.credentials.previous.
+	PreviousCredential bool
 
 	// Duration is the time from Request.Time to the verdict.
 	Duration time.Duration
-	// RetryAfter is how long the caller should wait; 0 says nothing about it.
+	// RetryAfter is how long the caller should wait; 0 gives no advice.
 	RetryAfter time.Duration
-	// Err is the infrastructure error behind Outcome Error; nil otherwise. It holds no secret. It is
-	// for operators: no response carries it.
+	// Err is the infrastructure error behind Outcome Error; nil otherwise. It holds no secret. It
+	// is for operators: no response carries it.
 	Err error
 }
 
 // HashRun is one run of a password hash function.
 type HashRun struct {
-	// Scheme is "bcrypt", "argon2id", …, the attribute auth.password.scheme; "" when none ran.
+	// Scheme is "bcrypt", "argon2id" and so on, the attribute auth.password.scheme; "" if no hash
+	// ran.
 	Scheme string
 	// Start is when the hash function began, after any wait in the queue.
 	Start time.Time
-	// Duration is the wall time of the function itself.
+	// Duration is the wall time of the hash function.
 	Duration time.Duration
 	// Outcome is Success or Failure.
 	Outcome Outcome
@@ -132,17 +135,19 @@ func (h HashRun) Ran() bool { return h.Scheme != "" }
 
 // Response is what the caller got.
 type Response struct {
-	// Status is the HTTP status code; 0 when it was not known when the attempt was told
-	// (no header after some seconds, or a hijack).
+	// Status is the HTTP status code; 0 if it was unknown when the attempt was recorded, because
+	// the handler wrote no header for some seconds or took the connection over.
 	Status int
-	// Handler says that the protected handler gave the answer, not the verifier.
+	// Handler reports that the protected handler answered and not the verifier.
 	Handler bool
-	// Panicked says that the handler panicked; Status is then 500 unless a header was written before.
+	// Panicked reports that the handler panicked. Status is then 500 unless a header was written
+	// before.
 	Panicked bool
-	// Hijacked says that the handler took the connection over (WebSocket).
+	// Hijacked reports that the handler took the connection over (WebSocket).
 	Hijacked bool
-	// Elsewhere says that a proxy was told to let the request pass: the service behind it answers, with a status that is
-	// unknown here, and Status is 0. The event attribute auth.response.elsewhere.
+	// Elsewhere reports that a proxy was asked to let the request pass. The service behind the
+	// proxy answers with a status that is unknown here, and Status is 0. It is the event
+	// attribute auth.response.elsewhere.
 	Elsewhere bool
 }
 

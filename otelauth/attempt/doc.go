@@ -1,17 +1,16 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package attempt is the data model that every part of otelauth shares: what
-// was asked ([Request]), what was decided ([Result]), what the caller got
-// ([Response]), and who is told of it ([Observer]).
+// Package attempt is the data model of otelauth: a request ([Request]), the verdict on it
+// ([Result]), the response ([Response]), and the observers that record them ([Observer]).
 //
-// It knows nothing of HTTP Basic Auth, of HTTP or of OpenTelemetry, and imports
-// the standard library only. That is what lets a service that verifies tokens
-// or sessions by itself emit the same signals: it fills a Request and a Result
-// and hands them to the observers of the spans and metrics packages.
+// It does not depend on HTTP Basic Auth, on HTTP or on OpenTelemetry, and imports the standard
+// library only. A service that verifies tokens or sessions itself can therefore emit the same
+// signals: it fills a Request and a Result and passes them to the observers of the spans, metrics
+// and audit packages.
 //
-// It refuses to carry secrets: no field here holds a password, an
-// Authorization value or anything derived from one without a key.
+// No field here holds a password, an Authorization value or anything computed from them without a
+// secret key.
 //
 //	obs := attempt.Join(spanObserver, metricObserver)
 //	ctx = obs.Begin(ctx, &req)

@@ -7,68 +7,70 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"time"
 )
 
-// Observer is told of every attempt. Spans, metrics, events and detection are observers.
+// Observer records attempts. Spans, metrics, events and detection are observers.
 //
-// For one attempt the calls come in the order Begin, Decide, End, each once, and never two at a
-// time; End may come from another goroutine than Decide. Observers must be safe for many attempts at once.
-// They must not block, panic, or keep req, res or resp after the call returns.
+// For one attempt the calls are Begin, Decide, End, in this order, each once and never
+// concurrently. End may run in another goroutine than Decide. An Observer must be safe for many
+// attempts at once. It must not block, panic, or keep req, res or resp after the call.
 type Observer interface {
-	// Begin is called before verification. The context that it returns, which may carry a span, is
-	// the one in which the attempt is verified and decided.
+	// Begin runs before verification. It returns the context in which the attempt is verified and
+	// decided, which may carry a span.
 	Begin(ctx context.Context, req *Request) context.Context
-	// Decide is told the verdict before the protected handler runs. An error turns a success into
+	// Decide records the verdict before the protected handler runs. An error turns a success into
 	// 503; only an observer that must fail closed (a required trail) returns one.
 	Decide(ctx context.Context, req *Request, res *Result) error
-	// End is told the response once its status is known. ctx is Request.Context.
+	// End records the response once its status is known. ctx is Request.Context.
 	End(ctx context.Context, req *Request, res *Result, resp *Response)
 }
 
-// AnonymousObserver is an [Observer] that is also told of the answers of public endpoints to callers
-// without credentials, which are no attempts.
+// AnonymousObserver is an [Observer] that also records the responses of public endpoints to
+// callers without credentials, which are not attempts.
 type AnonymousObserver interface {
 	Anonymous(ctx context.Context, req *Request, resp *Response)
 }
 
-// NoticeObserver is an [Observer] that is also told what happens outside of attempts.
+// NoticeObserver is an [Observer] that also records what happens outside of attempts.
 type NoticeObserver interface {
 	Notice(ctx context.Context, n Notice)
 }
 
-// StateObserver is an [Observer] that also reports how full the verifier's tables are. Watch is
-// called once for each verifier; state is safe for concurrent use and cheap. The returned function ends the report.
+// StateObserver is an [Observer] that also reports the occupancy of the verifier's tables. The
+// pipeline calls Watch once for each verifier. state is safe for concurrent use and cheap. stop
+// ends the report.
 type StateObserver interface {
 	Watch(state func() State) (stop func(), err error)
 }
 
-// State is how full a verifier's tables are at one moment, each a count.
+// State is the occupancy of a verifier's tables at one moment. Each field is a count.
 type State struct {
 	Accounts        int64 // accounts in the store
 	CacheEntries    int64 // verified credentials and known failures
 	ThrottleEntries int64 // guess budgets
-	HashesActive    int64 // hash functions running
-	HashesQueued    int64 // attempts waiting for one
+	HashesActive    int64 // hash functions that run
+	HashesQueued    int64 // attempts that wait for one
 }
 
-// Notice is something an operator should know that is no attempt. Kinds are closed; fields that do
-// not fit the kind are zero.
+// Notice is something that an operator should know and that is not an attempt. Fields that do not
+// fit the kind are zero.
 type Notice struct {
 	Kind NoticeKind
 	Time time.Time
-	// Message is one sentence that says what to do next. No secret.
+	// Message is one sentence that ends with what to do next. It holds no secret.
 	Message string
-	// Err is what went wrong; nil says that nothing did.
+	// Err is the error; nil means that there is none.
 	Err error
-	// Source names the file or store, for reloads.
+	// Source is the file or store, for reloads.
 	Source string
-	// Accounts is how many accounts are served after a reload.
+	// Accounts is the number of accounts served after a reload.
 	Accounts int
 
-	// Actor and Why say who changed a throttle and for what reason, as they said it themselves.
+	// Actor and Why are who changed a throttle and the reason, as the operator wrote them.
 	Actor, Why string
-	// Network and UserHash are what the change is about, if it is about a network or an account.
+	// Network and UserHash are the network and the account that the change is about, if any.
 	Network  netip.Prefix
 	UserHash string
 }
@@ -77,26 +79,38 @@ type Notice struct {
 type NoticeKind string
 
 const (
-	// AccountReload: the accounts were read again, or could not be (Err).
+	// AccountReload reports that the accounts were read again, or could not be (Err).
 	AccountReload NoticeKind = "auth.account.reload"
-	// IdentityKeyRandom: no identity key is configured, so user.hash changes with each start.
+	// IdentityKeyRandom reports that no identity key is configured, so user.hash changes with
+	// each start.
 	IdentityKeyRandom NoticeKind = "auth.identity_key.random"
-	// UntrustedForwarded: a peer that is no trusted proxy sends forwarding headers.
+	// UntrustedForwarded reports that a peer that is not a trusted proxy sends forwarding headers.
 	UntrustedForwarded NoticeKind = "auth.client.untrusted_forwarded"
-	// ThrottleChanged: an operator cleared, allowed or denied somebody; Actor and Why say who and for what reason.
+	// ThrottleChanged reports that an operator cleared, allowed or denied; Actor and Why are who
+	// and why.
 	ThrottleChanged NoticeKind = "auth.throttle.changed"
-	// ThrottleSnapshot: the file of guess budgets could not be used or written (Err); Source is the file.
+	// ThrottleSnapshot reports that the file of guess budgets could not be used or written (Err);
+	// Source is the file.
 	ThrottleSnapshot NoticeKind = "auth.throttle.snapshot"
-	// ThrottleStore: budgets are no longer shared with other processes (Err), or are so again; or a value in the shared store is foreign (Err).
+	// ThrottleStore reports that budgets are no longer shared with other processes or that the
+	// store holds a foreign value (Err), or that budgets are shared again.
 	ThrottleStore NoticeKind = "auth.throttle.store"
-	// DetectionFeed: attempts are no longer added up with those of other processes (Err), or are so again; or what the shared feed
-	// holds is foreign (Err).
+	// DetectionFeed reports that evidence is no longer shared with other processes or that the
+	// feed holds a foreign entry (Err), or that evidence is shared again.
 	DetectionFeed NoticeKind = "auth.detection.feed"
 )
 
-// Join returns an Observer that tells each of obs: Begin in the given order, Decide and End in
-// reverse, so that what is recorded in Decide is recorded inside the spans of the observers before it. The
-// optional interfaces are passed on to those that have them. nil elements are left out; Join() observes nothing.
+var noticeKinds = [...]NoticeKind{
+	AccountReload, IdentityKeyRandom, UntrustedForwarded, ThrottleChanged, ThrottleSnapshot, ThrottleStore, DetectionFeed,
+}
+
+// NoticeKinds returns every NoticeKind.
+func NoticeKinds() []NoticeKind { return slices.Clone(noticeKinds[:]) }
+
+// Join returns an Observer that calls each of obs: Begin in the given order, Decide and End in
+// reverse, so that Decide records inside the spans of the observers before it. It passes the
+// optional interfaces on to the observers that have them. It leaves nil elements out; Join()
+// observes nothing.
 func Join(obs ...Observer) Observer {
 	var kept joined
 	for _, o := range obs {
@@ -120,7 +134,7 @@ func (j joined) Begin(ctx context.Context, req *Request) context.Context {
 	return ctx
 }
 
-// Decide tells every observer, also after one has failed: an attempt must not vanish from the
+// Decide calls every observer, also after one has failed: an attempt must not be absent from the
 // metrics because the trail is full.
 func (j joined) Decide(ctx context.Context, req *Request, res *Result) error {
 	var failed error

@@ -8,17 +8,17 @@ import (
 	"unicode/utf8"
 )
 
-// Text returns s as observers may write it: valid UTF-8 (OTLP refuses a whole batch for one string that is not),
-// with U+FFFD in place of whatever could forge a line or turn text around where it is shown (C0 and C1 controls,
-// DEL, U+2028, U+2029, and the bidirectional embeddings, overrides and isolates of CVE-2021-42574), and at
-// most maxBytes long, cut between characters. It allocates only when it changes something other than the length.
+// Text returns s as observers may write it: valid UTF-8 and at most maxBytes long, cut between
+// characters. OTLP refuses a whole batch for one invalid string. U+FFFD replaces each character
+// that can forge a line or reverse text on a screen: C0 and C1 controls, DEL, U+2028, U+2029, and
+// the bidirectional controls of CVE-2021-42574. Text allocates only when it replaces a character.
 func Text(s string, maxBytes int) string {
 	s = cut(s, maxBytes)
-	if plain(s) {
+	if isPlain(s) {
 		return s
 	}
 	return cut(strings.Map(func(r rune) rune {
-		if forges(r) {
+		if canForge(r) {
 			return utf8.RuneError
 		}
 		return r // strings.Map turns each invalid byte into utf8.RuneError
@@ -40,29 +40,31 @@ func cut(s string, maxBytes int) string {
 	return s[:end]
 }
 
-// plain is the fast path: nothing but printable ASCII, as nearly everything is, or text without a fault.
-func plain(s string) bool {
+// isPlain reports whether Text returns s unchanged. Printable ASCII is the fast path.
+func isPlain(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c >= 0x7f {
-			return scan(s[i:])
+			return isHarmless(s[i:])
 		}
 	}
 	return true
 }
 
-func scan(s string) bool {
+// isHarmless reports whether s is valid UTF-8 in which no character is to be replaced.
+func isHarmless(s string) bool {
 	if !utf8.ValidString(s) {
 		return false
 	}
 	for _, r := range s {
-		if forges(r) {
+		if canForge(r) {
 			return false
 		}
 	}
 	return true
 }
 
-func forges(r rune) bool {
+// canForge reports whether r can forge a line or reverse text.
+func canForge(r rune) bool {
 	switch {
 	case r < ' ', r >= 0x7f && r <= 0x9f:
 		return true
@@ -72,8 +74,8 @@ func forges(r rune) bool {
 	return false
 }
 
-// KnownMethod returns method when it is one of RFC 9110 or RFC 5789 (PATCH), "" when it is empty, and
-// "_OTHER" for any else. Methods are case-sensitive.
+// KnownMethod returns method if it is one of RFC 9110 or RFC 5789 (PATCH), "" if it is empty, and
+// "_OTHER" otherwise. Methods are case-sensitive.
 func KnownMethod(method string) string {
 	switch method {
 	case "", "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH":

@@ -33,7 +33,8 @@ func batched(t testing.TB, opts ...sdklog.LoggerProviderOption) *sdklog.LoggerPr
 	return lp
 }
 
-// direct is the event of a caller without a proxy whose credential was recognised: the most frequent one.
+// direct returns the most frequent attempt: a caller without a proxy whose credential was
+// recognised.
 func direct() (*attempt.Request, *attempt.Result, *attempt.Response) {
 	req := request()
 	req.ClientText, req.Peer = "192.0.2.7", netip.MustParseAddrPort("192.0.2.7:4711")
@@ -54,8 +55,9 @@ func TestAllocations(t *testing.T) {
 	}{
 		"no-op":        {noop.NewLoggerProvider(), "curl/8", 0},
 		"no processor": {sdklog.NewLoggerProvider(), "curl/8", 0},
-		// One is ours; the SDK makes its record, a copy for the queue, and grows its list one attribute at a time: thirteen
-		// take four steps, the fourteenth needs a fifth.
+		// One allocation is ours. The SDK allocates its record, a copy for the queue, and its
+		// list, which grows with the attributes: four times for thirteen, a fifth time for the
+		// fourteenth.
 		"13 attributes": {batched(t, sdklog.WithAllowKeyDuplication()), "", 7},
 		"14 attributes": {batched(t, sdklog.WithAllowKeyDuplication()), "curl/8", 8},
 	} {
@@ -68,7 +70,8 @@ func TestAllocations(t *testing.T) {
 	}
 }
 
-// TestSuppressedAllocations: an event that is folded costs no allocation, wherever it is folded. Not parallel.
+// TestSuppressedAllocations: a folded event costs no allocation in any table.
+// Not parallel.
 func TestSuppressedAllocations(t *testing.T) {
 	if testkit.Race {
 		return
@@ -83,7 +86,7 @@ func TestSuppressedAllocations(t *testing.T) {
 	}
 }
 
-// floods returns functions whose every call after the first thousands is a suppressed event.
+// floods returns functions that fold an event in every call after the first thousands.
 func floods(t testing.TB) map[string]func() {
 	t.Helper()
 	never := audit.Events{Success: audit.FirstSuccess, SuccessPeriod: time.Hour, Every: time.Hour, Period: time.Hour}
@@ -128,7 +131,7 @@ func BenchmarkSuppressed(b *testing.B) {
 	}
 }
 
-// BenchmarkSuppressedParallel is one host on all processors, all on one lock.
+// BenchmarkSuppressedParallel folds events of one host on all processors, which share one lock.
 func BenchmarkSuppressedParallel(b *testing.B) {
 	o := newObserver(b, batched(b))
 	b.ReportAllocs()
@@ -150,7 +153,7 @@ func BenchmarkEvent(b *testing.B) {
 		{"noop", newObserver(b, noop.NewLoggerProvider())},
 		{"batch", newObserver(b, batched(b))},
 		{"batch, WithAllowKeyDuplication", newObserver(b, batched(b, sdklog.WithAllowKeyDuplication()))},
-		{"slog JSON", audit.NewSlog(slog.NewJSONHandler(io.Discard, nil))}, //nolint:sloglint // to format is what is measured
+		{"slog JSON", audit.NewSlog(slog.NewJSONHandler(io.Discard, nil))}, //nolint:sloglint // the format is what is measured
 	} {
 		b.Run(tc.name, func(b *testing.B) {
 			req, res, resp := direct()

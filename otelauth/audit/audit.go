@@ -10,24 +10,25 @@ import (
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/log"
-	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/semconv"
 )
 
 // ScopeName is the name of the instrumentation scope of the events.
 const ScopeName = "github.com/otelauth/otelauth-go/otelauth/audit"
 
-// Config says where events go. Its zero value uses the global LoggerProvider.
+// Config is the configuration of [New]. The zero Config uses the global LoggerProvider.
 type Config struct {
-	// LoggerProvider emits the events; nil means that of [otel.GetLoggerProvider].
+	// LoggerProvider emits the events. Default: [otel.GetLoggerProvider].
 	LoggerProvider log.LoggerProvider
-	// Events says which events are told one by one. Default: every success, and denials until they are a flood.
+	// Events decides which events are emitted individually. Default: every success, and denials
+	// until they are a flood.
 	Events Events
 }
 
-// Observer emits the events of attempts as OpenTelemetry log records. Use [New]. It is safe for
-// concurrent use.
+// Observer emits the events of attempts as OpenTelemetry log records. Make it with [New]. It is
+// safe for concurrent use.
 type Observer struct {
 	logger log.Logger
 	folder *folder
@@ -40,12 +41,13 @@ var (
 	_ attempt.Flusher           = (*Observer)(nil)
 )
 
-// New returns an Observer, or every fault of cfg.
+// New returns an Observer, or all errors of cfg, joined.
 func New(cfg Config) (*Observer, error) {
 	if cfg.LoggerProvider == nil {
 		cfg.LoggerProvider = otel.GetLoggerProvider()
 	}
-	o := &Observer{logger: cfg.LoggerProvider.Logger(ScopeName, log.WithSchemaURL(semconv.SchemaURL))}
+	o := &Observer{logger: cfg.LoggerProvider.Logger(ScopeName,
+		log.WithSchemaURL(semconv.SchemaURL), log.WithInstrumentationVersion(semconv.Version()))}
 	var err error
 	if o.folder, err = newFolder(cfg.Events, o.suppressed); err != nil {
 		return nil, err
@@ -59,25 +61,26 @@ func (o *Observer) Begin(ctx context.Context, _ *attempt.Request) context.Contex
 // Decide returns nil: the event waits for the response.
 func (o *Observer) Decide(context.Context, *attempt.Request, *attempt.Result) error { return nil }
 
-// End emits the event "auth.attempt", unless it is folded.
+// End emits the event "auth.attempt", unless the event is folded.
 func (o *Observer) End(ctx context.Context, req *attempt.Request, res *attempt.Result, resp *attempt.Response) {
 	lvl := severity(res.Outcome)
-	if !o.enabled(ctx, lvl, attempt.EventAttempt) || !o.folder.attempt(ctx, req, res, resp) {
+	if !o.enabled(ctx, lvl, semconv.EventAttempt) || !o.folder.attempt(ctx, req, res, resp) {
 		return
 	}
 	var kv attributes
 	kv.attempt(req, res, resp)
-	o.emit(spanned(ctx, req), event{name: attempt.EventAttempt, level: lvl, time: verdictTime(req, res)}, &kv)
+	o.emit(spanned(ctx, req), event{name: semconv.EventAttempt, level: lvl, time: verdictTime(req, res)}, &kv)
 }
 
-// Anonymous emits "auth.public.response" when a public endpoint answered 401 or 403, unless it is folded.
+// Anonymous emits "auth.public.response" if a public endpoint answered 401 or 403, unless the
+// event is folded.
 func (o *Observer) Anonymous(ctx context.Context, req *attempt.Request, resp *attempt.Response) {
-	if !anonymous(resp) || !o.enabled(ctx, warn, attempt.EventPublicResponse) || !o.folder.public(ctx, req, resp) {
+	if !isDenial(resp) || !o.enabled(ctx, warn, semconv.EventPublicResponse) || !o.folder.public(ctx, req, resp) {
 		return
 	}
 	var kv attributes
 	kv.public(req, resp)
-	o.emit(spanned(ctx, req), event{name: attempt.EventPublicResponse, level: warn, time: req.Time}, &kv)
+	o.emit(spanned(ctx, req), event{name: semconv.EventPublicResponse, level: warn, time: req.Time}, &kv)
 }
 
 // Notice emits an event named after the kind of n.
@@ -93,18 +96,19 @@ func (o *Observer) Notice(ctx context.Context, n attempt.Notice) {
 	}, &kv)
 }
 
-// Flush emits what is folded now instead of at the end of its period. Call it before the LoggerProvider is shut down.
+// Flush emits the folded events now instead of at the end of their periods. Call it before the
+// LoggerProvider is shut down.
 func (o *Observer) Flush() { o.folder.Flush() }
 
-// suppressed emits a folded event. It belongs to no single span.
+// suppressed emits a folded event. It has no span, because it represents many.
 func (o *Observer) suppressed(f *fold, now time.Time) {
 	ctx, lvl := context.Background(), f.level()
-	if !o.enabled(ctx, lvl, attempt.EventSuppressed) {
+	if !o.enabled(ctx, lvl, semconv.EventEventsSuppressed) {
 		return
 	}
 	var kv attributes
 	kv.suppressed(f)
-	o.emit(ctx, event{name: attempt.EventSuppressed, level: lvl, time: now}, &kv)
+	o.emit(ctx, event{name: semconv.EventEventsSuppressed, level: lvl, time: now}, &kv)
 }
 
 type event struct {

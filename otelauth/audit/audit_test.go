@@ -45,7 +45,7 @@ func request() attempt.Request {
 	}
 }
 
-// requestAttributes is what every event of request has.
+// requestAttributes returns the attributes of every event of request.
 func requestAttributes() map[string]any {
 	return map[string]any{
 		"http.route": "/orders/{id}", "http.request.method": "GET", "url.path": "/orders/7", "user_agent.original": "curl/8",
@@ -54,7 +54,7 @@ func requestAttributes() map[string]any {
 	}
 }
 
-// full has every field of a Result set.
+// full returns a Result with every field set.
 func full(out attempt.Outcome, e attempt.ErrorType) attempt.Result {
 	return attempt.Result{
 		Outcome: out, ErrorType: e, Reason: attempt.ReasonWrongPassword, Cache: attempt.Miss,
@@ -71,7 +71,7 @@ func end(o attempt.Observer, req attempt.Request, res attempt.Result, resp attem
 	o.End(ctx, &req, &res, &resp)
 }
 
-// TestAttempt holds every outcome and error type against the event that must come of it.
+// TestAttempt checks the event of every outcome and error type.
 func TestAttempt(t *testing.T) {
 	t.Parallel()
 	severities := map[attempt.Outcome]log.Severity{
@@ -117,13 +117,13 @@ func TestAttempt(t *testing.T) {
 					t.Errorf("%s (-want +got):\n%s", name, d)
 				}
 				if n := len(e.Attributes()); n != len(want) {
-					t.Errorf("%s: %d attributes, %d keys: one is there twice", name, n, len(want))
+					t.Errorf("%s: %d attributes, %d keys: a key is duplicated", name, n, len(want))
 				}
 				if e.Name() != "auth.attempt" || e.Severity() != severities[out] || e.SeverityText() != severities[out].String() {
 					t.Errorf("%s: %q %v %q", name, e.Name(), e.Severity(), e.SeverityText())
 				}
 				if !e.Timestamp().Equal(began.Add(62 * time.Millisecond)) {
-					t.Errorf("%s: time %v, want the verdict's", name, e.Timestamp())
+					t.Errorf("%s: time %v, want that of the verdict", name, e.Timestamp())
 				}
 				if s := e.InstrumentationScope().Name; s != audit.ScopeName {
 					t.Errorf("%s: scope %q", name, s)
@@ -148,7 +148,8 @@ func TestUnknownIsLeftOut(t *testing.T) {
 	}
 }
 
-// TestHandlerDenies: a success that the handler itself answered with 403 says both.
+// TestHandlerDenies: a success that the handler answers with 403 has both the outcome and the
+// status.
 func TestHandlerDenies(t *testing.T) {
 	t.Parallel()
 	rec := otelauthtest.NewRecorder(t)
@@ -159,7 +160,7 @@ func TestHandlerDenies(t *testing.T) {
 	}
 }
 
-// TestSpanIDs: the ids of the server span, or of the auth span where there is none.
+// TestSpanIDs: an event has the ids of the server span, or of the auth span if there is none.
 func TestSpanIDs(t *testing.T) {
 	t.Parallel()
 	rec := otelauthtest.NewRecorder(t)
@@ -176,7 +177,7 @@ func TestSpanIDs(t *testing.T) {
 	events, spans := rec.Events(), rec.Spans()
 	for i, want := range []trace.SpanContext{server.SpanContext(), spans[1].SpanContext, spans[2].SpanContext} {
 		if events[i].SpanID() != want.SpanID() || events[i].TraceID() != want.TraceID() || !events[i].TraceFlags().IsSampled() {
-			t.Errorf("event %d bears %v/%v, want %v/%v", i, events[i].TraceID(), events[i].SpanID(), want.TraceID(), want.SpanID())
+			t.Errorf("event %d has %v/%v, want %v/%v", i, events[i].TraceID(), events[i].SpanID(), want.TraceID(), want.SpanID())
 		}
 	}
 }
@@ -248,7 +249,7 @@ func TestNotice(t *testing.T) {
 	}
 }
 
-// hostile is a request whose every text is an attack on whoever reads the log.
+// hostile returns a request in which every text attacks the reader of the log.
 func hostile() (attempt.Request, attempt.Result) {
 	evil := "x\n{\"msg\":\"forged\"}\r\nlevel=INFO msg=forged\x1b[2J\u009b2J\u202e\u2028\x00\xff" + strings.Repeat("y", 1<<16)
 	req := request()
@@ -277,7 +278,7 @@ func TestHostileValues(t *testing.T) {
 	}
 }
 
-// bare writes values as they are, as careless handlers do.
+// bare writes values without quoting, as careless handlers do.
 type bare struct {
 	slog.Handler
 	out *bytes.Buffer
@@ -317,7 +318,7 @@ func TestSlogCannotBeForged(t *testing.T) {
 			}
 		}
 		if lines != 3 {
-			t.Errorf("%s: three events make %d lines", name, lines)
+			t.Errorf("%s: three events are %d lines", name, lines)
 		}
 	}
 }
@@ -326,8 +327,9 @@ type enabled struct{ slog.Handler }
 
 func (enabled) Enabled(context.Context, slog.Level) bool { return true }
 
-// TestSlogSaysTheSame: same keys, same values as the log record, and the ids of the span.
-func TestSlogSaysTheSame(t *testing.T) {
+// TestSlogEqualsOTLP: a slog record has the keys and values of the log record, and the ids of the
+// span.
+func TestSlogEqualsOTLP(t *testing.T) {
 	t.Parallel()
 	for _, out := range attempt.Outcomes() {
 		rec := otelauthtest.NewRecorder(t)
@@ -380,7 +382,7 @@ func TestSlogLevel(t *testing.T) {
 	}
 }
 
-// A logger that is off is asked first and given nothing.
+// A disabled logger gets no record.
 func TestDisabled(t *testing.T) {
 	t.Parallel()
 	lp := &disabled{}

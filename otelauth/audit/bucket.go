@@ -14,7 +14,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 )
 
-// key is what identical events have in common. It has no pointers and no padding, so it is hashed as memory.
+// key is what identical events have in common. It has no pointers and no padding, so it is hashed
+// as memory.
 type key struct {
 	hi, lo  uint64 // the network's bits; all zero when the client is unknown
 	scheme  uint64 // keyed hash of auth.scheme
@@ -35,10 +36,7 @@ type kind uint8
 const (
 	ofAttempt kind = iota
 	ofPublicResponse
-	kinds
 )
-
-const outcomes = int(attempt.Throttled) + 1
 
 // scope is how many clients share a bucket.
 type scope uint8
@@ -46,18 +44,18 @@ type scope uint8
 const (
 	host scope = iota // IPv4 /32, IPv6 /64: what one customer of a provider has
 	site              // /24, /48
-	everybody
+	allNetworks
 )
 
 const (
-	siteTimes      = 8
-	everybodyTimes = 100
+	siteTimes        = 8
+	allNetworksTimes = 100
 )
 
 const (
 	flagExposed uint8 = 1 << iota
 	flagRehash
-	flagFormer
+	flagPrevious
 )
 
 // place sets the network of k to the host of a.
@@ -85,7 +83,7 @@ func (k key) atSite() key {
 	return k
 }
 
-// network returns what k's network is; the zero Prefix when it is unknown.
+// network returns the network of k; the zero Prefix if it is unknown.
 func (k *key) network() netip.Prefix {
 	var b [16]byte
 	binary.BigEndian.PutUint64(b[:8], k.hi)
@@ -104,10 +102,10 @@ func (k *key) network() netip.Prefix {
 	return netip.Prefix{}
 }
 
-// limit is a GCRA with the period of a fold. Times here are nanoseconds since the folder was made.
+// limit is a GCRA with the period of a fold. Times are in nanoseconds since the folder was made.
 type limit struct {
 	every, burst, period int64
-	once                 bool // the period begins with the one event that is told
+	once                 bool // the period begins with the one event that is emitted
 }
 
 func newLimit(burst int, every, period time.Duration, times int64) limit {
@@ -115,24 +113,25 @@ func newLimit(burst int, every, period time.Duration, times int64) limit {
 	return limit{every: each, burst: each * int64(burst) * times, period: int64(period)}
 }
 
-// bucket is one limit's state for one key, and what was folded there. It is 64 bytes.
+// bucket is the state of one limit for one key, and its fold. It is 64 bytes.
 type bucket struct {
 	key  key
-	tat  int64 // when the limit is untouched again (the GCRA's theoretical arrival time)
+	tat  int64 // when the limit is full again (the theoretical arrival time of the GCRA)
 	open *fold // nil: nothing is folded
 }
 
-// idle reports whether b says no more than no bucket at all.
-func (b *bucket) idle(now int64, lim *limit) bool {
-	return b.open == nil && (b.tat <= now || b.stale(now, lim))
+// isIdle reports whether b has the same meaning as no bucket.
+func (b *bucket) isIdle(now int64, lim *limit) bool {
+	return b.open == nil && (b.tat <= now || b.isStale(now, lim))
 }
 
-// stale reports whether b is from before the clock was set back. Attempts that overtake each other are not that late.
-func (b *bucket) stale(now int64, lim *limit) bool { return b.tat > now+2*lim.burst }
+// isStale reports whether b is from before the clock was set back. Attempts that overtake each
+// other are not that late.
+func (b *bucket) isStale(now int64, lim *limit) bool { return b.tat > now+2*lim.burst }
 
-// take spends one event of lim, or reports that there is none left.
+// take spends one event of lim. It reports whether one was left.
 func (b *bucket) take(now int64, lim *limit) bool {
-	if b.stale(now, lim) {
+	if b.isStale(now, lim) {
 		b.tat = now
 	}
 	tat := min(max(b.tat, now), now+lim.burst)
@@ -143,7 +142,8 @@ func (b *bucket) take(now int64, lim *limit) bool {
 	return true
 }
 
-// expired takes the fold out when its time is over, or when the clock has been set back beyond its beginning.
+// expired removes and returns the fold if its period is over, or if the clock was set back beyond
+// its beginning.
 func (b *bucket) expired(now int64, period int64) *fold {
 	f := b.open
 	if f == nil || now < f.due && now >= f.due-2*period {
@@ -155,8 +155,9 @@ func (b *bucket) expired(now int64, period int64) *fold {
 
 const ways = 8
 
-// table is a set-associative map of fixed size from keys to buckets. It takes the place of an idle bucket only, so
-// no key can push another's count out; the memory comes with the first event. Sets are locked by 64 locks.
+// table is a set-associative map of fixed size from keys to buckets. A new key replaces an idle
+// bucket only, so no key can evict the count of another. The first event allocates the memory. 64
+// locks guard the sets.
 type table struct {
 	seed  maphash.Seed
 	sets  [][ways]bucket
@@ -173,7 +174,8 @@ func newTable(seed maphash.Seed, entries int) *table {
 	return &table{seed: seed, size: (entries + ways - 1) / ways}
 }
 
-// locked returns the bucket of k, made if need be, and the lock that the caller must unlock; nil when there is no room.
+// locked returns the bucket of k, a new one if necessary, and the lock that the caller must
+// unlock; nil if there is no room.
 func (t *table) locked(k key, now int64, lim *limit) (*bucket, *sync.Mutex) {
 	t.once.Do(func() {
 		t.sets = make([][ways]bucket, t.size)
@@ -190,7 +192,7 @@ func (t *table) locked(k key, now int64, lim *limit) (*bucket, *sync.Mutex) {
 		if b.key == k {
 			return b, mu
 		}
-		if free == nil && b.idle(now, lim) {
+		if free == nil && b.isIdle(now, lim) {
 			free = b
 		}
 	}
@@ -202,8 +204,9 @@ func (t *table) locked(k key, now int64, lim *limit) (*bucket, *sync.Mutex) {
 	return free, mu
 }
 
-// sweep takes out every fold that is due and calls tell with it, without a lock. It returns when the next one is.
-func (t *table) sweep(now int64, period int64, all bool, tell func(*fold)) (next int64) {
+// sweep removes every fold that is due and calls emit with it, without a lock. It returns when
+// the next one is due.
+func (t *table) sweep(now int64, period int64, all bool, emit func(*fold)) (next int64) {
 	next = never
 	if !t.made.Load() {
 		return next
@@ -227,7 +230,7 @@ func (t *table) sweep(now int64, period int64, all bool, tell func(*fold)) (next
 		}
 		mu.Unlock()
 		for _, f := range done[:n] {
-			tell(f)
+			emit(f)
 		}
 	}
 	return next

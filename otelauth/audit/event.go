@@ -6,13 +6,14 @@ package audit
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
-	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/semconv"
 )
 
 // Bounds of the values that [attempt.Request] does not bound, in bytes.
@@ -22,7 +23,7 @@ const (
 	maxMessageBytes = 512
 )
 
-// level is the severity of an event, for both kinds of observer.
+// level is the severity of an event, for both observers.
 type level uint8
 
 const (
@@ -41,21 +42,33 @@ func severity(o attempt.Outcome) level {
 	return fail
 }
 
-// attributes is the list that an event is built in. It lives on the stack of the caller, which an append through a
-// pointer would not; no event has as many as fit.
+// inlineAttributes is the number of attributes that an event has without an allocation.
+const inlineAttributes = 24
+
+// attributes is the list of attributes of an event. It is on the stack of the caller, which a
+// slice that is appended to through a pointer would not be. Attributes beyond inlineAttributes
+// cost an allocation; none is dropped.
 type attributes struct {
-	list [24]attribute.KeyValue
+	list [inlineAttributes]attribute.KeyValue
 	n    int
+	more []attribute.KeyValue
 }
 
 func (a *attributes) add(kv attribute.KeyValue) {
-	if a.n < len(a.list) {
-		a.list[a.n] = kv
-		a.n++
+	if a.n == len(a.list) {
+		a.more = append(a.more, kv)
+		return
 	}
+	a.list[a.n] = kv
+	a.n++
 }
 
-func (a *attributes) all() []attribute.KeyValue { return a.list[:a.n] }
+func (a *attributes) all() []attribute.KeyValue {
+	if len(a.more) > 0 {
+		return slices.Concat(a.list[:], a.more)
+	}
+	return a.list[:a.n]
+}
 
 func (a *attributes) str(key attribute.Key, value string, maxBytes int) {
 	if value != "" {
@@ -75,25 +88,29 @@ func (a *attributes) flag(key attribute.Key, value bool) {
 	}
 }
 
-// request adds what is known of the caller and the endpoint, in the bounds of attempt.
+// keyRequestID is the key of the header X-Request-Id.
+const keyRequestID = semconv.KeyHTTPRequestHeader + ".x-request-id"
+
+// request adds the caller and the endpoint, within the bounds of package attempt.
 func (a *attributes) request(req *attempt.Request) {
 	client := req.ClientAddress()
-	a.str(semconv.ClientAddressKey, client, maxNameBytes)
-	a.num(semconv.ClientPortKey, int(req.ClientPort))
+	a.str(semconv.KeyClientAddress, client, maxNameBytes)
+	a.num(semconv.KeyClientPort, int(req.ClientPort))
 	if req.Peer.IsValid() {
-		a.str(semconv.NetworkPeerAddressKey, peerText(req, client), maxNameBytes)
-		a.num(semconv.NetworkPeerPortKey, int(req.Peer.Port()))
+		a.str(semconv.KeyNetworkPeerAddress, peerText(req, client), maxNameBytes)
+		a.num(semconv.KeyNetworkPeerPort, int(req.Peer.Port()))
 	}
-	a.str(semconv.HTTPRequestMethodKey, attempt.KnownMethod(req.Method), maxNameBytes)
-	a.str(semconv.HTTPRouteKey, req.Route, maxRouteBytes)
-	a.str(semconv.URLPathKey, req.Path, attempt.MaxPathBytes)
-	a.str(semconv.UserAgentOriginalKey, req.UserAgent, attempt.MaxUserAgentBytes)
+	a.str(semconv.KeyHTTPRequestMethod, attempt.KnownMethod(req.Method), maxNameBytes)
+	a.str(semconv.KeyHTTPRoute, req.Route, maxRouteBytes)
+	a.str(semconv.KeyURLPath, req.Path, attempt.MaxPathBytes)
+	a.str(semconv.KeyUserAgentOriginal, req.UserAgent, attempt.MaxUserAgentBytes)
 	if req.RequestID != "" {
-		a.add(semconv.HTTPRequestHeader("x-request-id", attempt.Text(req.RequestID, maxNameBytes)))
+		a.add(attribute.StringSlice(keyRequestID, []string{attempt.Text(req.RequestID, maxNameBytes)}))
 	}
 }
 
-// peerText spares the string of a peer who is the client, as every caller without a proxy is.
+// peerText returns the address of the peer. It reuses the string of the client, which is the peer
+// if there is no proxy.
 func peerText(req *attempt.Request, client string) string {
 	peer := plainAddr(req.Peer.Addr())
 	if peer == plainAddr(req.Client) {
@@ -104,36 +121,36 @@ func peerText(req *attempt.Request, client string) string {
 
 func plainAddr(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }
 
-// status adds a status of HTTP; a handler may have chosen any number.
+// status adds the status if it is one of HTTP, because a handler may choose any number.
 func (a *attributes) status(resp *attempt.Response) {
 	if resp.Status >= 100 && resp.Status <= 599 {
-		a.num(semconv.HTTPResponseStatusCodeKey, resp.Status)
+		a.num(semconv.KeyHTTPResponseStatusCode, resp.Status)
 	}
 }
 
 func (a *attributes) attempt(req *attempt.Request, res *attempt.Result, resp *attempt.Response) {
-	a.str(attempt.KeyScheme, req.Scheme.String(), maxNameBytes)
-	a.str(attempt.KeyOutcome, res.Outcome.String(), maxNameBytes)
-	a.str(semconv.UserNameKey, res.UserName, maxNameBytes)
-	a.str(semconv.UserHashKey, res.UserHash, maxNameBytes)
+	a.str(semconv.KeyScheme, req.Scheme.String(), maxNameBytes)
+	a.str(semconv.KeyOutcome, res.Outcome.String(), maxNameBytes)
+	a.str(semconv.KeyUserName, res.UserName, maxNameBytes)
+	a.str(semconv.KeyUserHash, res.UserHash, maxNameBytes)
 	a.request(req)
 	a.status(resp)
-	a.flag(attempt.KeyResponseElsewhere, resp.Elsewhere)
-	a.str(attempt.KeyCacheResult, res.Cache.String(), maxNameBytes)
-	a.str(attempt.KeyPasswordScheme, res.Hash.Scheme, maxNameBytes)
-	a.flag(attempt.KeyRehashNeeded, res.RehashNeeded)
-	a.flag(attempt.KeyCredentialsExposed, req.Exposed)
-	a.flag(attempt.KeyCredentialsFormer, res.FormerCredential)
+	a.flag(semconv.KeyResponseElsewhere, resp.Elsewhere)
+	a.str(semconv.KeyCacheResult, res.Cache.String(), maxNameBytes)
+	a.str(semconv.KeyPasswordScheme, res.Hash.Scheme, maxNameBytes)
+	a.flag(semconv.KeyPasswordRehashNeeded, res.RehashNeeded)
+	a.flag(semconv.KeyCredentialsExposed, req.Exposed)
+	a.flag(semconv.KeyCredentialsPrevious, res.PreviousCredential)
 	if res.Outcome != attempt.Success {
-		a.str(semconv.ErrorTypeKey, res.ErrorType.String(), maxNameBytes)
-		a.str(attempt.KeyReason, string(res.Reason), maxNameBytes)
+		a.str(semconv.KeyErrorType, res.ErrorType.String(), maxNameBytes)
+		a.str(semconv.KeyReason, string(res.Reason), maxNameBytes)
 	}
 	if res.Outcome == attempt.Error && res.Err != nil {
-		a.str(semconv.ExceptionMessageKey, res.Err.Error(), maxMessageBytes)
+		a.str(semconv.KeyExceptionMessage, res.Err.Error(), maxMessageBytes)
 	}
 }
 
-// verdictTime is the zero Time when the caller did not say when the attempt began.
+// verdictTime returns the time of the verdict; the zero Time if the request has no Time.
 func verdictTime(req *attempt.Request, res *attempt.Result) time.Time {
 	if req.Time.IsZero() {
 		return time.Time{}
@@ -141,8 +158,8 @@ func verdictTime(req *attempt.Request, res *attempt.Result) time.Time {
 	return req.Time.Add(res.Duration)
 }
 
-// anonymous reports whether the answer to a caller without credentials is worth an event.
-func anonymous(resp *attempt.Response) bool { return resp.Status == 401 || resp.Status == 403 }
+// isDenial reports whether a public endpoint refused the caller, which is an event.
+func isDenial(resp *attempt.Response) bool { return resp.Status == 401 || resp.Status == 403 }
 
 func (a *attributes) public(req *attempt.Request, resp *attempt.Response) {
 	a.request(req)
@@ -161,24 +178,24 @@ func noticeLevel(n *attempt.Notice) level {
 
 func (a *attributes) notice(n *attempt.Notice) {
 	if n.Kind == attempt.AccountReload {
-		a.str(attempt.KeyAccountSource, n.Source, maxRouteBytes)
-		a.add(attribute.Int(attempt.KeyAccountCount, n.Accounts))
+		a.str(semconv.KeyAccountSource, n.Source, maxRouteBytes)
+		a.add(attribute.Int(semconv.KeyAccountCount, n.Accounts))
 	}
-	a.str(attempt.KeyThrottleActor, n.Actor, maxNameBytes)
-	a.str(attempt.KeyThrottleReason, n.Why, maxMessageBytes)
-	a.str(semconv.UserHashKey, n.UserHash, maxNameBytes)
+	a.str(semconv.KeyThrottleActor, n.Actor, maxNameBytes)
+	a.str(semconv.KeyThrottleReason, n.Why, maxMessageBytes)
+	a.str(semconv.KeyUserHash, n.UserHash, maxNameBytes)
 	if n.Network.IsValid() {
-		a.add(attribute.String(attempt.KeyThrottleNetwork, n.Network.String()))
+		a.add(attribute.String(semconv.KeyThrottleNetwork, n.Network.String()))
 	}
 	if n.Err != nil {
-		a.str(semconv.ExceptionMessageKey, n.Err.Error(), maxMessageBytes)
+		a.str(semconv.KeyExceptionMessage, n.Err.Error(), maxMessageBytes)
 	}
 }
 
-// spanned returns a context that carries the span whose ids an event bears: the server span of ctx, or
-// else the auth span. A remote span is the caller's, not the server's.
+// spanned returns a context with the span whose ids an event carries: the server span of ctx,
+// otherwise the auth span. A remote span is that of the caller.
 func spanned(ctx context.Context, req *attempt.Request) context.Context {
-	if ours(trace.SpanContextFromContext(ctx)) {
+	if isLocal(trace.SpanContextFromContext(ctx)) {
 		return ctx
 	}
 	if span, ok := req.Span.(trace.Span); ok {
@@ -187,9 +204,10 @@ func spanned(ctx context.Context, req *attempt.Request) context.Context {
 	return ctx
 }
 
-// spanOf returns the ids of that span without a context, invalid when there is only the caller's.
+// spanOf returns the ids of the span that spanned selects; invalid if there is only the span of
+// the caller.
 func spanOf(ctx context.Context, req *attempt.Request) trace.SpanContext {
-	if sc := trace.SpanContextFromContext(ctx); ours(sc) {
+	if sc := trace.SpanContextFromContext(ctx); isLocal(sc) {
 		return sc
 	}
 	if span, ok := req.Span.(trace.Span); ok {
@@ -198,4 +216,5 @@ func spanOf(ctx context.Context, req *attempt.Request) trace.SpanContext {
 	return trace.SpanContext{}
 }
 
-func ours(sc trace.SpanContext) bool { return sc.IsValid() && !sc.IsRemote() }
+// isLocal reports whether a span belongs to this process.
+func isLocal(sc trace.SpanContext) bool { return sc.IsValid() && !sc.IsRemote() }

@@ -13,57 +13,68 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 )
 
-// Events says which events are told one by one and which are folded: counted, and told together as one
-// "auth.events.suppressed" a period.
+// Events decides which events are emitted individually and which are folded: counted, and
+// represented by one "auth.events.suppressed" a period.
 //
-// The zero Events tells every success, and denials until they are a flood. Identical means the same client network
-// (an IPv4 address, an IPv6 /64), event, outcome, error.type, auth.reason, auth.scheme, auth.credentials.exposed and auth.credentials.former. Of
-// identical denials Burst are told one by one, then one each Every; 8 times that from a site (/24, /48), and 100 times that of one outcome from
-// everybody. What is above is folded into the event of its network, its site, or of everybody, whichever is above first.
-// By default, then, a network that never stops tells 56 events in its first minute and 36 in each further one, and
-// all networks together 2000 of one outcome and then no more than 50 a second, beside the folded ones: those are at most
-// one for each entry and period.
+// The zero Events emits every success, and denials until they are a flood. Denials are identical
+// if they share the client network (an IPv4 address, an IPv6 /64), event, outcome, error.type,
+// auth.reason, auth.scheme, auth.credentials.exposed and auth.credentials.previous. Of identical
+// denials Burst are emitted individually, then one each Every. The limit of a site (/24, /48) is
+// 8 times that, and the limit of one outcome from all networks 100 times. Denials above a limit
+// are folded into the event of the network, the site or all networks, whichever limit is reached
+// first.
 //
-// No event is lost: those told one by one and the counts of the folded ones add up to what happened. Detections and
-// notices are never folded, and neither is anything that other observers do: metrics stay exact, detection sees each attempt.
+// By default, a network that never stops causes 56 events in its first minute and 36 in each
+// further one. All networks together cause 2000 of one outcome and then 50 a second at most. The
+// folded events come on top: at most one for each entry and period.
+//
+// No event is lost: the individual events and the counts of the folded ones add up to the number
+// of attempts. Detections and notices are never folded. Other observers see every attempt, so
+// metrics and detection stay exact.
 type Events struct {
-	// Success says which successes are told one by one. Default: [EverySuccess].
+	// Success decides which successes are emitted individually. Default: [EverySuccess].
 	Success Successes
-	// SuccessPeriod is how long [FirstSuccess] folds after each event. Default: 1 minute.
+	// SuccessPeriod is how long [FirstSuccess] folds after each event, at least 10 ms. Default: 1
+	// minute.
 	SuccessPeriod time.Duration
 
-	// Burst is how many identical denials a network has told one by one, 1 to 10,000. Default: 20.
+	// Burst is the number of identical denials of a network that are emitted individually, 1 to
+	// 10,000. Default: 20.
 	Burst int
-	// Every is how long it takes until one more may be, at least 1 ms. Default: 2 s.
+	// Every is the time until one more is, at least 1 ms. Default: 2 s.
 	Every time.Duration
-	// Period is how long denials are folded into one event, at least 10 ms. It is told up to a sixteenth later. Default: 10 s.
+	// Period is how long denials are folded into one event, at least 10 ms. The event comes up to
+	// a sixteenth later. Default: 10 s.
 	Period time.Duration
-	// Entries is how many networks and rules are told apart, at most 1,048,576: an entry is 64 bytes, and less than 512 more
-	// while something is folded into it. A quarter as many sites and, with [FirstSuccess], four times as many (account,
-	// network, route) are. Default: 4096, together at most 3 MiB, with [FirstSuccess] 12 MiB. A denial for which there is
-	// no room goes to its site, and then to everybody; a success is told.
+	// Entries bounds the networks and kinds of denials that have limits of their own, at most
+	// 1,048,576. An entry takes 64 bytes, and less than 512 more while events are folded into it.
+	// There are a quarter as many sites and, with [FirstSuccess], four times as many successes
+	// (account, network, route). Default: 4096, together at most 3 MiB, with [FirstSuccess] 12
+	// MiB. Without room, a denial counts for its site and then for all networks; a success is
+	// emitted.
 	Entries int
-	// DangerouslyUnfolded tells every denial one by one: who can send requests can then fill a disk.
+	// DangerouslyUnfolded emits every denial individually: any client can then fill a disk.
 	DangerouslyUnfolded bool
 
-	// Suppressed is told how many events a folded one stands for, when that is told. The Suppressed of the metrics
-	// package's Observer counts them in auth.events.suppressed. It must not block. Default: nobody is told.
+	// Suppressed gets the number of events that a folded one represents, when that is emitted.
+	// The Suppressed of the metrics package's Observer counts them in auth.events.suppressed. It
+	// must not block. Default: none.
 	Suppressed func(ctx context.Context, s attempt.Suppression)
-	// Now is the clock for attempts that do not say their Time, and for what is due. Default: time.Now.
+	// Now is the clock for attempts without a Time, and for the periods. Default: time.Now.
 	Now func() time.Time
 }
 
-// Successes says which successes are told one by one.
+// Successes decides which successes are emitted individually.
 type Successes uint8
 
 const (
-	// EverySuccess tells every success.
-	EverySuccess Successes = iota
-	// FirstSuccess tells the first success of an account from a network on a route, and then no other for
-	// Events.SuccessPeriod, at whose end one event says exactly how many there were. Successes that differ in what they
-	// mean are told apart: the class of the response's status, a handler's own 401 and 403, exposed credentials, a hash that
-	// should be renewed, a former password.
-	FirstSuccess
+	// EverySuccess emits every success.
+	EverySuccess Successes = 0
+	// FirstSuccess emits the first success of an account from a network on a route, and folds the
+	// others until Events.SuccessPeriod is over. Successes with different meanings are not
+	// identical: the class of the status, a 401 or 403 of the handler, exposed credentials, a
+	// hash that should be renewed, a previous password.
+	FirstSuccess Successes = 1
 )
 
 // The defaults of [Events].
@@ -75,26 +86,28 @@ const (
 	DefaultEntries       = 4096
 )
 
-// MaxTraces and MaxRoutes bound the lists of a folded event. Routes beyond MaxRoutes count under "_OTHER".
+// The bounds of the lists of a folded event.
 const (
+	// MaxTraces is the number of trace ids: the first ones.
 	MaxTraces = 5
+	// MaxRoutes is the number of routes. Further routes count under "_OTHER".
 	MaxRoutes = 8
 )
 
-// Validate returns every fault of e, or nil. [New] and [NewSlogEvents] call it.
+// Validate returns all errors of e, joined, or nil. [New] and [NewSlogEvents] call it.
 func (e *Events) Validate() error {
-	var faults []error
-	fault := func(format string, args ...any) {
-		faults = append(faults, fmt.Errorf("audit: Events."+format, args...))
+	var errs []error
+	invalid := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("audit: Events."+format, args...))
 	}
 	if e.Success > FirstSuccess {
-		fault("Success is %d; use EverySuccess or FirstSuccess", e.Success)
+		invalid("Success is %d; use EverySuccess or FirstSuccess", e.Success)
 	}
 	if e.Burst < 0 || e.Burst > 10_000 {
-		fault("Burst is %d; choose 1 to 10000, or 0 for %d", e.Burst, DefaultBurst)
+		invalid("Burst is %d; choose 1 to 10000, or 0 for %d", e.Burst, DefaultBurst)
 	}
 	if e.Entries < 0 || e.Entries > 1<<20 {
-		fault("Entries is %d; choose 1 to %d, or 0 for %d", e.Entries, 1<<20, DefaultEntries)
+		invalid("Entries is %d; choose 1 to %d, or 0 for %d", e.Entries, 1<<20, DefaultEntries)
 	}
 	for _, d := range []struct {
 		name            string
@@ -105,13 +118,13 @@ func (e *Events) Validate() error {
 		{"Period", e.Period, 10 * time.Millisecond, DefaultPeriod},
 	} {
 		if d.value != 0 && (d.value < d.min || d.value > maxPeriod) {
-			fault("%s is %v; choose %v to %v, or 0 for %v", d.name, d.value, d.min, maxPeriod, d.def)
+			invalid("%s is %v; choose %v to %v, or 0 for %v", d.name, d.value, d.min, maxPeriod, d.def)
 		}
 	}
-	return errors.Join(faults...)
+	return errors.Join(errs...)
 }
 
-// maxPeriod keeps sums of times far from overflowing.
+// maxPeriod keeps sums of times from overflowing.
 const maxPeriod = 31 * 24 * time.Hour
 
 func (e Events) withDefaults() Events {

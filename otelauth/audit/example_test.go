@@ -16,6 +16,7 @@ import (
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/audit"
+	"github.com/otelauth/otelauth-go/otelauth/semconv"
 )
 
 // A service without an OpenTelemetry log pipeline writes the events to its slog handler.
@@ -39,11 +40,11 @@ func ExampleNewSlog() {
 	// time=2026-03-04T05:06:07.000Z level=WARN msg=auth.attempt auth.scheme=basic auth.outcome=failure user.name=alice client.address=192.0.2.7 http.request.method=GET http.route=/orders/{id} url.path=/orders/7 user_agent.original="curl/8�level=INFO msg=forged" http.response.status_code=401 error.type=invalid_credentials auth.reason=wrong_password
 }
 
-// The events are log records of OpenTelemetry; here the exporter prints what it is given.
+// The events are log records of OpenTelemetry; here the exporter prints them.
 func ExampleNew() {
 	provider := sdklog.NewLoggerProvider(
 		sdklog.WithProcessor(sdklog.NewSimpleProcessor(printer{})),
-		sdklog.WithAllowKeyDuplication(), // the keys of an event are unique: there is nothing to look for
+		sdklog.WithAllowKeyDuplication(), // the keys of an event are unique, so no check is needed
 	)
 	obs, err := audit.New(audit.Config{LoggerProvider: provider})
 	if err != nil {
@@ -56,12 +57,13 @@ func ExampleNew() {
 	// Output: INFO auth.attempt auth.scheme=basic auth.outcome=success user.name=alice http.request.method=GET http.route=/admin http.response.status_code=403 auth.cache.result=hit
 }
 
-// A flood of wrong passwords from one address: twenty are told one by one, and one event says how many more there were.
+// A flood of wrong passwords from one address: twenty are individual events, and one event has
+// the number of the others.
 func ExampleEvents() {
 	var suppressed int64
 	now := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
-	told := 0
-	obs, err := audit.NewSlogEvents(countAttempts{slog.NewTextHandler(os.Stdout, nil), &told}, audit.Events{
+	individual := 0
+	obs, err := audit.NewSlogEvents(countAttempts{slog.NewTextHandler(os.Stdout, nil), &individual}, audit.Events{
 		Suppressed: func(_ context.Context, s attempt.Suppression) { suppressed += s.Count },
 		Now:        func() time.Time { return now },
 	})
@@ -80,22 +82,22 @@ func ExampleEvents() {
 		obs.End(req.Context, &req, &res, &attempt.Response{Status: 401})
 		now = now.Add(time.Millisecond)
 	}
-	obs.Flush() // at the end of the program; a period ends by itself
-	fmt.Println(told, "told one by one,", suppressed, "folded")
+	obs.Flush() // at the end of the program; a period ends without it
+	fmt.Println(individual, "individual events,", suppressed, "folded")
 	// Output:
 	// time=2026-03-04T05:06:12.000Z level=WARN msg=auth.events.suppressed auth.events.suppressed.event=auth.attempt auth.events.suppressed.count=4978 auth.events.suppressed.first_time=2026-03-04T05:06:07.020Z auth.events.suppressed.last_time=2026-03-04T05:06:11.999Z client.address=192.0.2.7 auth.events.suppressed.network=192.0.2.7/32 auth.outcome=failure auth.scheme=basic error.type=invalid_credentials auth.reason=wrong_password auth.events.suppressed.routes=[/orders/{id}] auth.events.suppressed.route_counts=[4978]
-	// 22 told one by one, 4978 folded
+	// 22 individual events, 4978 folded
 }
 
-// countAttempts keeps the events told one by one from the output.
+// countAttempts counts the individual events instead of writing them.
 type countAttempts struct {
 	slog.Handler
-	told *int
+	individual *int
 }
 
 func (h countAttempts) Handle(ctx context.Context, r slog.Record) error {
-	if r.Message == attempt.EventAttempt {
-		*h.told++
+	if r.Message == semconv.EventAttempt {
+		*h.individual++
 		return nil
 	}
 	return h.Handler.Handle(ctx, r)

@@ -16,11 +16,11 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 )
 
-// fold is what is kept of events that are not told one by one.
+// fold is what is kept of events that are not emitted individually.
 type fold struct {
 	key    key
 	scheme attempt.Scheme
-	// of successes only
+	// Successes only.
 	userName, userHash, route string
 
 	first, last time.Time
@@ -39,8 +39,8 @@ type routeCount struct {
 	count int64
 }
 
-// told is one event on its way through the limits.
-type told struct {
+// candidate is one event that the limits decide about.
+type candidate struct {
 	ctx context.Context
 	req *attempt.Request
 	res *attempt.Result // nil for a public response
@@ -49,7 +49,7 @@ type told struct {
 	key key
 }
 
-func (f *fold) add(e *told) {
+func (f *fold) add(e *candidate) {
 	f.count++
 	f.last = e.at
 	f.addRoute(e.req.Route)
@@ -89,47 +89,49 @@ func (f *fold) addTrace(sc trace.SpanContext) {
 
 const never = math.MaxInt64
 
-// folder decides which events are told one by one, and tells the others together. Three tables keep a flood from
-// the room of another: hosts, sites, and successes.
+// folder decides which events are emitted individually, and folds the others. A flood in one of
+// its three tables takes no room in the others.
 type folder struct {
 	events Events
-	tell   func(*fold, time.Time)
+	emit   func(*fold, time.Time)
 	base   time.Time
 	seed   maphash.Seed
 
 	hosts, sites, successes           *table
 	hostLimit, siteLimit, successOnce limit
 
-	// One bucket for each outcome and one for public responses: there is always room in them.
-	everybodyLimit limit
-	everybody      [outcomes + 1]struct {
+	// allNetworks has a bucket for each outcome and one for public responses, so it always has
+	// room.
+	allNetworksLimit limit
+	allNetworks      [attempt.OutcomeCount + 1]struct {
 		sync.Mutex
 		bucket
 	}
 
 	folds    sync.Pool
-	sweeping sync.Mutex // Flush returns only when the timer's events have been told too
+	sweeping sync.Mutex // Flush returns only when the events of the timer are emitted too
 	armed    atomic.Bool
-	// longest is how long the timer may sleep.
+	// longest is the longest wait of the timer.
 	longest time.Duration
 }
 
-// newFolder checks and completes e. tell emits a folded event; it gets no lock and may keep nothing.
-func newFolder(e Events, tell func(*fold, time.Time)) (*folder, error) {
+// newFolder validates e and sets its defaults. emit emits a folded event; no lock is held, and it
+// must not keep the fold.
+func newFolder(e Events, emit func(*fold, time.Time)) (*folder, error) {
 	if err := e.Validate(); err != nil {
 		return nil, err
 	}
 	e = e.withDefaults()
 	seed := maphash.MakeSeed()
 	f := &folder{
-		events: e, tell: tell, base: e.Now(), seed: seed,
-		hosts:          newTable(seed, e.Entries),
-		sites:          newTable(seed, (e.Entries+3)/4),
-		successes:      newTable(seed, e.Entries*4),
-		hostLimit:      newLimit(e.Burst, e.Every, e.Period, 1),
-		siteLimit:      newLimit(e.Burst, e.Every, e.Period, siteTimes),
-		everybodyLimit: newLimit(e.Burst, e.Every, e.Period, everybodyTimes),
-		successOnce:    newLimit(1, e.SuccessPeriod, e.SuccessPeriod, 1),
+		events: e, emit: emit, base: e.Now(), seed: seed,
+		hosts:            newTable(seed, e.Entries),
+		sites:            newTable(seed, (e.Entries+3)/4),
+		successes:        newTable(seed, e.Entries*4),
+		hostLimit:        newLimit(e.Burst, e.Every, e.Period, 1),
+		siteLimit:        newLimit(e.Burst, e.Every, e.Period, siteTimes),
+		allNetworksLimit: newLimit(e.Burst, e.Every, e.Period, allNetworksTimes),
+		successOnce:      newLimit(1, e.SuccessPeriod, e.SuccessPeriod, 1),
 	}
 	f.successOnce.once = true
 	f.longest = e.Period
@@ -139,26 +141,23 @@ func newFolder(e Events, tell func(*fold, time.Time)) (*folder, error) {
 	return f, nil
 }
 
-// attempt reports whether the attempt is to be told by itself. If not it is counted.
+// attempt reports whether the attempt is to be emitted individually. Otherwise it is folded.
 func (f *folder) attempt(ctx context.Context, req *attempt.Request, res *attempt.Result, resp *attempt.Response) bool {
 	success := res.Outcome == attempt.Success
 	if success && f.events.Success == EverySuccess || !success && f.events.DangerouslyUnfolded {
 		return true
 	}
-	e := told{ctx: ctx, req: req, res: res, at: verdictTime(req, res)}
-	e.key.outcome = res.Outcome
-	if int(res.Outcome) >= outcomes {
-		e.key.outcome = attempt.Error // as its String says
-	}
+	e := candidate{ctx: ctx, req: req, res: res, at: verdictTime(req, res)}
+	e.key.outcome = res.Outcome.Known()
 	if req.Exposed {
 		e.key.flags |= flagExposed
 	}
-	if res.FormerCredential {
-		e.key.flags |= flagFormer
+	if res.PreviousCredential {
+		e.key.flags |= flagPrevious
 	}
 	f.begin(&e)
 	if !success {
-		e.key.errType, e.key.reason = res.ErrorType, reasonIndex(res.Reason)
+		e.key.errType, e.key.reason = res.ErrorType.Known(), reasonIndex(res.Reason)
 		return f.denial(&e)
 	}
 	if res.RehashNeeded {
@@ -166,7 +165,7 @@ func (f *folder) attempt(ctx context.Context, req *attempt.Request, res *attempt
 	}
 	e.key.answer = answer(resp)
 	e.key.route = maphash.String(f.seed, req.Route)
-	// One of them may be missing: the service records no names, or has no key.
+	// The service may record no names, or have no key for hashes.
 	e.key.account = maphash.String(f.seed, res.UserHash)
 	if res.UserHash == "" {
 		e.key.account = maphash.String(f.seed, res.UserName)
@@ -174,18 +173,18 @@ func (f *folder) attempt(ctx context.Context, req *attempt.Request, res *attempt
 	return f.take(f.successes, e.key, &f.successOnce, &e) != folded
 }
 
-// public is attempt for the answer of a public endpoint to a caller without credentials.
+// public is attempt for the response of a public endpoint to a caller without credentials.
 func (f *folder) public(ctx context.Context, req *attempt.Request, resp *attempt.Response) bool {
 	if f.events.DangerouslyUnfolded {
 		return true
 	}
-	e := told{ctx: ctx, req: req, at: req.Time}
+	e := candidate{ctx: ctx, req: req, at: req.Time}
 	e.key.kind, e.key.answer = ofPublicResponse, answer(resp)
 	f.begin(&e)
 	return f.denial(&e)
 }
 
-func (f *folder) begin(e *told) {
+func (f *folder) begin(e *candidate) {
 	if e.at.IsZero() {
 		e.at = f.events.Now()
 	}
@@ -194,27 +193,29 @@ func (f *folder) begin(e *told) {
 	e.key.place(e.req.Client)
 }
 
-// since is kept far from where sums overflow, whatever time somebody else's clock has.
+// since returns t in nanoseconds since the folder was made, bounded so that sums do not overflow
+// for any clock.
 func (f *folder) since(t time.Time) int64 {
 	const far = int64(1) << 61
 	return min(max(int64(t.Sub(f.base)), -far), far)
 }
 
-// denial asks the host, then its site, then everybody. Without room at one, the next decides.
-func (f *folder) denial(e *told) bool {
+// denial checks the limits of the host, its site and all networks. Without room for one, the next
+// decides.
+func (f *folder) denial(e *candidate) bool {
 	if f.take(f.hosts, e.key, &f.hostLimit, e) == folded {
 		return false
 	}
 	if f.take(f.sites, e.key.atSite(), &f.siteLimit, e) == folded {
 		return false
 	}
-	all := &f.everybody[outcomes]
+	all := &f.allNetworks[attempt.OutcomeCount]
 	if e.key.kind == ofAttempt {
-		all = &f.everybody[e.key.outcome]
+		all = &f.allNetworks[e.key.outcome]
 	}
 	all.Lock()
-	all.key = key{scope: everybody, kind: e.key.kind, outcome: e.key.outcome}
-	v, done, opened := f.decide(&all.bucket, &f.everybodyLimit, e)
+	all.key = key{scope: allNetworks, kind: e.key.kind, outcome: e.key.outcome}
+	v, done, opened := f.decide(&all.bucket, &f.allNetworksLimit, e)
 	all.Unlock()
 	f.after(done, opened, e.now)
 	return v != folded
@@ -228,7 +229,7 @@ const (
 	noRoom
 )
 
-func (f *folder) take(t *table, k key, lim *limit, e *told) verdict {
+func (f *folder) take(t *table, k key, lim *limit, e *candidate) verdict {
 	b, mu := t.locked(k, e.now, lim)
 	if b == nil {
 		return noRoom
@@ -239,9 +240,9 @@ func (f *folder) take(t *table, k key, lim *limit, e *told) verdict {
 	return v
 }
 
-// decide spends an event of b or folds e into it. done is a fold whose period is over, and opened is when the one
-// that e began is due, never when there was one.
-func (f *folder) decide(b *bucket, lim *limit, e *told) (v verdict, done *fold, opened int64) {
+// decide spends an event of b or folds e into it. done is a fold whose period is over. opened is
+// when the fold that e opened is due; never if e opened none.
+func (f *folder) decide(b *bucket, lim *limit, e *candidate) (v verdict, done *fold, opened int64) {
 	done = b.expired(e.now, lim.period)
 	if b.take(e.now, lim) {
 		return passed, done, never
@@ -259,7 +260,7 @@ func (f *folder) decide(b *bucket, lim *limit, e *told) (v verdict, done *fold, 
 	return folded, done, opened
 }
 
-func (f *folder) open(k key, e *told) *fold {
+func (f *folder) open(k key, e *candidate) *fold {
 	fo, _ := f.folds.Get().(*fold)
 	if fo == nil {
 		fo = new(fold)
@@ -271,7 +272,7 @@ func (f *folder) open(k key, e *told) *fold {
 	return fo
 }
 
-// after does what must not be done under a lock.
+// after does the work that must not run under a lock.
 func (f *folder) after(done *fold, opened, now int64) {
 	if done != nil {
 		f.close(done)
@@ -282,19 +283,20 @@ func (f *folder) after(done *fold, opened, now int64) {
 }
 
 func (f *folder) close(fo *fold) {
-	f.tell(fo, f.events.Now())
+	f.emit(fo, f.events.Now())
 	if f.events.Suppressed != nil {
 		f.events.Suppressed(context.Background(), attempt.Suppression{
 			Event: fo.key.kind.event(), Outcome: fo.key.outcome, Count: fo.count,
 		})
 	}
-	*fo = fold{} // it may have held names
+	*fo = fold{} // it may hold names
 	f.folds.Put(fo)
 }
 
-// arm has what is open looked at in a while. There is a timer only while something is open. It neither waits longer
-// than the shortest period, because one timer serves folds of both kinds, nor less than a sixteenth of it: thousands
-// of folds, each due at a moment of its own, must not sweep the tables thousands of times.
+// arm starts the timer of the next sweep, unless it runs. There is a timer only while a fold is
+// open. It waits at most the shortest period, because one timer serves folds of both kinds, and
+// at least a sixteenth of it, because thousands of folds that are due at different times must not
+// cause thousands of sweeps.
 func (f *folder) arm(in int64) {
 	if f.armed.CompareAndSwap(false, true) {
 		wait := min(max(time.Duration(in), f.longest/16), f.longest)
@@ -303,14 +305,14 @@ func (f *folder) arm(in int64) {
 }
 
 func (f *folder) tick() {
-	f.armed.Store(false) // first: who opens a fold behind the sweep arms the next one
+	f.armed.Store(false) // first, so that a fold opened behind the sweep arms the next one
 	now := f.since(f.events.Now())
 	if next := f.sweep(now, false); next != never {
 		f.arm(next - now)
 	}
 }
 
-// Flush tells what is folded, whether its period is over or not.
+// Flush emits all folded events, whether their periods are over or not.
 func (f *folder) Flush() { f.sweep(f.since(f.events.Now()), true) }
 
 func (f *folder) sweep(now int64, all bool) (next int64) {
@@ -323,10 +325,10 @@ func (f *folder) sweep(now int64, all bool) (next int64) {
 	if f.events.Success == FirstSuccess {
 		next = min(next, f.successes.sweep(now, f.successOnce.period, all, f.close))
 	}
-	for i := range f.everybody {
-		b := &f.everybody[i]
+	for i := range f.allNetworks {
+		b := &f.allNetworks[i]
 		b.Lock()
-		done := b.expired(now, f.everybodyLimit.period)
+		done := b.expired(now, f.allNetworksLimit.period)
 		if done == nil && all {
 			done, b.open = b.open, nil
 		}
@@ -341,7 +343,8 @@ func (f *folder) sweep(now int64, all bool) (next int64) {
 	return next
 }
 
-// answer tells apart the answers that mean something else: 1 and 2 are a handler's 401 and 403.
+// answer returns a number for each class of responses that is folded separately: 1 and 2 are a
+// 401 and 403 of the handler, others the class of the status plus 2, 0 none.
 func answer(resp *attempt.Response) uint8 {
 	switch {
 	case resp.Handler && resp.Status == 401:

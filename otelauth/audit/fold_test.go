@@ -29,20 +29,21 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/audit"
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
+	"github.com/otelauth/otelauth-go/otelauth/semconv"
 )
 
-// tally is a handler that adds up what it is given: events told one by one, and the counts of folded ones.
+// tally is a handler that counts individual events, and adds up the counts of folded ones.
 type tally struct {
 	mu      sync.Mutex
 	records int
-	short   int64            // events of a folded one that its routes do not show
+	short   int64            // events of a folded one that its routes lack
 	byNet   map[string]int   // records by network and rule
-	told    map[string]int64 // events by name and outcome
+	single  map[string]int64 // events by name and outcome
 	folded  map[string]int64
 }
 
 func newTally() *tally {
-	return &tally{byNet: map[string]int{}, told: map[string]int64{}, folded: map[string]int64{}}
+	return &tally{byNet: map[string]int{}, single: map[string]int64{}, folded: map[string]int64{}}
 }
 
 func (*tally) Enabled(context.Context, slog.Level) bool { return true }
@@ -59,14 +60,14 @@ func (y *tally) Handle(_ context.Context, r slog.Record) error {
 	defer y.mu.Unlock()
 	y.records++
 	if r.Message != "auth.events.suppressed" {
-		y.told[name(r.Message, kv["auth.outcome"])]++
+		y.single[name(r.Message, kv["auth.outcome"])]++
 		y.byNet[rule(prefixOf(kv["client.address"].String()), kv)]++
 		return nil
 	}
-	n := kv[attempt.KeySuppressedCount].Int64()
-	y.folded[name(kv[attempt.KeySuppressedEvent].String(), kv["auth.outcome"])] += n
-	y.byNet[rule(kv[attempt.KeySuppressedNetwork].String(), kv)]++
-	if counts, ok := kv[attempt.KeySuppressedRouteCounts]; ok {
+	n := kv[semconv.KeyEventsSuppressedCount].Int64()
+	y.folded[name(kv[semconv.KeyEventsSuppressedEvent].String(), kv["auth.outcome"])] += n
+	y.byNet[rule(kv[semconv.KeyEventsSuppressedNetwork].String(), kv)]++
+	if counts, ok := kv[semconv.KeyEventsSuppressedRouteCounts]; ok {
 		for _, c := range counts.Any().([]int64) {
 			n -= c
 		}
@@ -95,13 +96,13 @@ func prefixOf(addr string) string {
 	return p.String()
 }
 
-// snapshot is y as it is now, whatever timers do later.
+// snapshot returns a copy of y.
 func (y *tally) snapshot() *tally {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	return &tally{
 		records: y.records, short: y.short,
-		byNet: maps.Clone(y.byNet), told: maps.Clone(y.told), folded: maps.Clone(y.folded),
+		byNet: maps.Clone(y.byNet), single: maps.Clone(y.single), folded: maps.Clone(y.folded),
 	}
 }
 
@@ -109,7 +110,7 @@ func (y *tally) all() map[string]int64 {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	sum := map[string]int64{}
-	for _, m := range []map[string]int64{y.told, y.folded} {
+	for _, m := range []map[string]int64{y.single, y.folded} {
 		for k, n := range m {
 			sum[k] += n
 		}
@@ -138,8 +139,8 @@ func v4(n uint32) netip.Addr {
 	return netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, 0x0b000000+n)))
 }
 
-// TestFloodOfRefusals is the figure of the README: 50,000 refused attempts a second for a minute are at most 60 events
-// for each network and rule, and every attempt is in one of them.
+// TestFloodOfRefusals: 50,000 refused attempts a second for a minute cause at most 60 events for
+// each network and reason, and every attempt is in one of them.
 func TestFloodOfRefusals(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -176,28 +177,28 @@ func TestFloodOfRefusals(t *testing.T) {
 				t.Errorf("%s: only %d events", k, n)
 			}
 		}
-		time.Sleep(audit.DefaultPeriod + audit.DefaultPeriod/16) // silence: the timer tells the rest
+		time.Sleep(audit.DefaultPeriod + audit.DefaultPeriod/16) // no attempts: the timer emits the rest
 		synctest.Wait()
 		if d := cmp.Diff(map[string]int64{"failure": int64(total)}, y.all()); d != "" {
 			t.Errorf("(-want +got):\n%s", d)
 		}
-		// Both observers fold by the same code.
+		// Both observers use the same folder.
 		var viaOTel int64
 		for _, e := range rec.Events() {
-			if e.Name() == attempt.EventSuppressed {
-				viaOTel += e.Attributes().Get(attempt.KeySuppressedCount).AsInt64()
+			if e.Name() == semconv.EventEventsSuppressed {
+				viaOTel += e.Attributes().Get(semconv.KeyEventsSuppressedCount).AsInt64()
 				continue
 			}
 			viaOTel++
 		}
 		if viaOTel != int64(total) || len(rec.Events()) != y.snapshot().records {
-			t.Errorf("OpenTelemetry was told of %d in %d events, slog of %d in %d", viaOTel, len(rec.Events()), total, y.snapshot().records)
+			t.Errorf("OpenTelemetry has %d attempts in %d events, slog %d in %d", viaOTel, len(rec.Events()), total, y.snapshot().records)
 		}
 	})
 }
 
-// TestExact: whatever the networks, the room, the clock and the concurrency, the events told and the counts of the folded
-// ones add up to the attempts, and the hook is told the same.
+// TestExact: for any networks, room, clock and concurrency, the individual events and the counts
+// of the folded ones add up to the attempts, and the hook gets the same counts.
 func TestExact(t *testing.T) {
 	t.Parallel()
 	for _, success := range []audit.Successes{audit.EverySuccess, audit.FirstSuccess} {
@@ -212,7 +213,7 @@ func TestExact(t *testing.T) {
 					mu.Lock()
 					defer mu.Unlock()
 					n := s.Event
-					if n == attempt.EventAttempt {
+					if n == semconv.EventAttempt {
 						n = s.Outcome.String()
 					}
 					hook[n] += s.Count
@@ -228,7 +229,7 @@ func TestExact(t *testing.T) {
 					for i := range each {
 						req := request()
 						req.Time = time.Now()
-						if rng.IntN(4) == 0 { // a clock that nobody can rely on
+						if rng.IntN(4) == 0 { // an unreliable clock
 							req.Time = req.Time.Add(time.Duration(rng.Int64N(int64(2*time.Hour))) - time.Hour)
 						}
 						req.Route = fmt.Sprintf("/r%d", rng.IntN(12))
@@ -298,13 +299,13 @@ func TestExact(t *testing.T) {
 			o.Flush()
 			synctest.Wait()
 			if y.snapshot().records != got.records {
-				t.Error("something was told twice")
+				t.Error("an event was emitted twice")
 			}
 		})
 	}
 }
 
-// TestFoldedEvent: what one says, in OTLP and in slog.
+// TestFoldedEvent checks the attributes of a folded event, in OTLP and in slog.
 func TestFoldedEvent(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -368,9 +369,9 @@ func TestFoldedEvent(t *testing.T) {
 		if n := len(e.Attributes()); n != len(want) {
 			t.Errorf("%d attributes, %d keys", n, len(want))
 		}
-		told := e.Timestamp().Sub(start.Add(100 * time.Millisecond))
-		if e.Name() != "auth.events.suppressed" || e.Severity() != log.SeverityWarn || told < audit.DefaultPeriod || told > audit.DefaultPeriod*17/16 {
-			t.Errorf("%q %v after %v", e.Name(), e.Severity(), told)
+		after := e.Timestamp().Sub(start.Add(100 * time.Millisecond))
+		if e.Name() != "auth.events.suppressed" || e.Severity() != log.SeverityWarn || after < audit.DefaultPeriod || after > audit.DefaultPeriod*17/16 {
+			t.Errorf("%q %v after %v", e.Name(), e.Severity(), after)
 		}
 		lines := strings.Split(strings.TrimSpace(buf.String()), "\n")
 		var got, as map[string]any
@@ -388,7 +389,8 @@ func TestFoldedEvent(t *testing.T) {
 	})
 }
 
-// TestRollUp: who has no event of his own is in that of his site, and then in that of everybody.
+// TestRollUp: a client without an event of its own counts in that of its site, and then in that
+// of all networks.
 func TestRollUp(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -404,7 +406,7 @@ func TestRollUp(t *testing.T) {
 		{"one /48", "2001:db8:1::/48", func(i int) netip.Addr {
 			return netip.MustParseAddr(fmt.Sprintf("2001:db8:1:%x::1", i))
 		}},
-		{"everybody", "other", func(i int) netip.Addr { return v4(uint32(i) << 8) }},
+		{"all networks", "other", func(i int) netip.Addr { return v4(uint32(i) << 8) }},
 		{"unix socket", "unknown", func(int) netip.Addr { return netip.Addr{} }},
 	} {
 		rec := otelauthtest.NewRecorder(t)
@@ -425,13 +427,13 @@ func TestRollUp(t *testing.T) {
 			if e.Severity() != log.SeverityError {
 				t.Errorf("%s: severity %v", tc.name, e.Severity())
 			}
-			if e.Name() != attempt.EventSuppressed {
+			if e.Name() != semconv.EventEventsSuppressed {
 				sum++
 				continue
 			}
-			n := e.Attributes().Get(attempt.KeySuppressedCount).AsInt64()
+			n := e.Attributes().Get(semconv.KeyEventsSuppressedCount).AsInt64()
 			sum, biggest = sum+n, max(biggest, n)
-			networks = append(networks, e.Attribute(attempt.KeySuppressedNetwork))
+			networks = append(networks, e.Attribute(semconv.KeyEventsSuppressedNetwork))
 		}
 		if sum != attempts || len(networks) != 1 || networks[0] != tc.want {
 			t.Errorf("%s: %d of %d attempts, folded for %v, want %s", tc.name, sum, attempts, networks, tc.want)
@@ -439,8 +441,8 @@ func TestRollUp(t *testing.T) {
 	}
 }
 
-// TestRoomOfOthers: a million hostile networks neither push out the count of a flood that is under way, nor are
-// they told one by one, nor do they take more memory than Events promises.
+// TestRoomOfOthers: a million hostile networks do not evict the count of another flood, cause few
+// individual events, and take no more memory than the doc comment of Events has.
 func TestRoomOfOthers(t *testing.T) {
 	t.Parallel()
 	if !testkit.Alone(t) { // it reads the heap
@@ -471,9 +473,9 @@ func TestRoomOfOthers(t *testing.T) {
 	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 3<<20 {
 		t.Errorf("the heap grew by %d bytes", grown)
 	}
-	// 2000 at once and 50 a second of everybody, 20 of the flooder.
-	if n := y.told["failure"]; n > 2000+50+20 {
-		t.Errorf("%d events told one by one", n)
+	// 2000 at once and 50 a second of all networks, 20 of the flooder.
+	if n := y.single["failure"]; n > 2000+50+20 {
+		t.Errorf("%d individual events", n)
 	}
 	for range 1000 {
 		refuse(o, flooder, attempt.Failure, attempt.ReasonWrongPassword, now)
@@ -488,7 +490,7 @@ func TestRoomOfOthers(t *testing.T) {
 	runtime.KeepAlive(o)
 }
 
-// TestEveryEntryTaken checks the most memory that an observer can take: something is folded into every entry.
+// TestEveryEntryTaken measures the maximum memory of an observer: every entry has a fold.
 func TestEveryEntryTaken(t *testing.T) {
 	t.Parallel()
 	if !testkit.Alone(t) { // it reads the heap
@@ -515,7 +517,8 @@ func TestEveryEntryTaken(t *testing.T) {
 	runtime.KeepAlive(o)
 }
 
-// TestFirstSuccess: the first of an account from a network on a route, then an exact count at the end of the period.
+// TestFirstSuccess: the first success of an account from a network on a route is an event, and the
+// others are an exact count at the end of the period.
 func TestFirstSuccess(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -547,8 +550,8 @@ func TestFirstSuccess(t *testing.T) {
 			got = got[:0]
 			for _, e := range rec.Events() {
 				line := fmt.Sprintf("%3.0fs %s %s %s %s%s", e.Timestamp().Sub(start).Seconds(), e.Name(), e.Attribute("user.name"),
-					e.Attribute("http.route"), e.Attribute("client.address"), e.Attribute(attempt.KeySuppressedNetwork))
-				if n := e.Attribute(attempt.KeySuppressedCount); n != "" {
+					e.Attribute("http.route"), e.Attribute("client.address"), e.Attribute(semconv.KeyEventsSuppressedNetwork))
+				if n := e.Attribute(semconv.KeyEventsSuppressedCount); n != "" {
 					line += " " + n
 				}
 				got = append(got, line)
@@ -577,7 +580,7 @@ func TestFirstSuccess(t *testing.T) {
 		}
 		forbidden := 0
 		for _, e := range rec.Events()[len(want):] {
-			if e.Attribute(attempt.KeySuppressedCount) != "9" || e.Attribute("user.hash") == "" {
+			if e.Attribute(semconv.KeyEventsSuppressedCount) != "9" || e.Attribute("user.hash") == "" {
 				t.Errorf("%v", e.Attributes())
 			}
 			if e.Attribute("http.response.status_code") == "403" {
@@ -590,16 +593,16 @@ func TestFirstSuccess(t *testing.T) {
 	})
 }
 
-// TestTimer: one timer serves folds with long and short periods, each told in time, and there is none while
-// nothing is folded.
+// TestTimer: one timer serves folds with long and short periods, each emitted in time, and no
+// timer runs while nothing is folded.
 func TestTimer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		y := newTally()
-		var looked atomic.Int64 // at the clock: by New, by a timer, and to stamp a folded event
+		var reads atomic.Int64 // of the clock: by New, by a timer, and for the time of a folded event
 		o := slogObserver(t, y, audit.Events{
 			Success: audit.FirstSuccess, SuccessPeriod: time.Hour, Burst: 1,
-			Now: func() time.Time { looked.Add(1); return time.Now() },
+			Now: func() time.Time { reads.Add(1); return time.Now() },
 		})
 		for range 2 {
 			req := request()
@@ -619,17 +622,17 @@ func TestTimer(t *testing.T) {
 		if got := y.snapshot().folded; got["success"] != 1 {
 			t.Errorf("after the longer period: %v", got)
 		}
-		before := looked.Load()
-		refuse(o, v4(2), attempt.Failure, "", time.Now()) // told: nothing is folded
+		before := reads.Load()
+		refuse(o, v4(2), attempt.Failure, "", time.Now()) // an individual event: nothing is folded
 		time.Sleep(24 * time.Hour)
 		synctest.Wait()
-		if looked.Load() != before {
-			t.Errorf("the clock was looked at %d times with nothing to tell", looked.Load()-before)
+		if reads.Load() != before {
+			t.Errorf("the clock was read %d times with nothing folded", reads.Load()-before)
 		}
 	})
 }
 
-// TestNeverFolded: notices are not, and neither are denials where that is asked for.
+// TestNeverFolded: notices are never folded, and denials are not with DangerouslyUnfolded.
 func TestNeverFolded(t *testing.T) {
 	t.Parallel()
 	y := newTally()
@@ -652,8 +655,8 @@ func TestNeverFolded(t *testing.T) {
 	}
 }
 
-// TestFoldClock: the clock jumps an hour both ways, and what is folded is neither forgotten nor kept for an hour, and
-// nobody who comes later is silenced.
+// TestFoldClock: when the clock jumps an hour in either direction, folds are neither lost nor
+// kept for an hour, and later events are still emitted.
 func TestFoldClock(t *testing.T) {
 	t.Parallel()
 	for _, jump := range []time.Duration{-time.Hour, time.Hour} {
@@ -668,8 +671,8 @@ func TestFoldClock(t *testing.T) {
 		flood()
 		now = now.Add(jump)
 		flood()
-		if y.told["failure"] != 40 || y.folded["failure"] != 80 {
-			t.Errorf("after %v: %v told, %v folded", jump, y.told, y.folded)
+		if y.single["failure"] != 40 || y.folded["failure"] != 80 {
+			t.Errorf("after %v: %v individual, %v folded", jump, y.single, y.folded)
 		}
 		o.Flush()
 		if y.all()["failure"] != 200 {
@@ -710,15 +713,16 @@ func TestEventsValidate(t *testing.T) {
 	lines := strings.Split(err.Error(), "\n")
 	for _, field := range []string{"Success", "Burst", "Entries", "SuccessPeriod", "Every", "Period"} {
 		if !slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, "audit: Events."+field+" is ") }) {
-			t.Errorf("nothing about %s in\n%v", field, err)
+			t.Errorf("no error about %s in\n%v", field, err)
 		}
 	}
 	if len(lines) != 6 {
-		t.Errorf("%d faults", len(lines))
+		t.Errorf("%d errors", len(lines))
 	}
 }
 
-// TestEventsDefaults holds the sentence of Events against the code: 56 events in the first minute, 36 in each further one.
+// TestEventsDefaults checks the numbers in the doc comment of Events: 56 events in the first
+// minute, 36 in each further one.
 func TestEventsDefaults(t *testing.T) {
 	t.Parallel()
 	y := newTally()

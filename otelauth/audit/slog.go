@@ -8,21 +8,16 @@ import (
 	"log/slog"
 	"time"
 
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/internal/slogevent"
+	"github.com/otelauth/otelauth-go/otelauth/semconv"
 )
 
-// The keys under which a slog record bears the ids of its span, those of the OpenTelemetry specification for
-// logs that are not OTLP.
-const (
-	keyTraceID = "trace_id"
-	keySpanID  = "span_id"
-)
-
-// SlogObserver writes the events of attempts to a [slog.Handler]: the same attributes under the same
-// keys, the event's name as the message, and trace_id and span_id. Use [NewSlog]. It is safe for concurrent use.
+// SlogObserver writes the events of attempts to a [slog.Handler]: the same attributes under the
+// same keys, the name of the event as the message, and trace_id and span_id. Make it with
+// [NewSlog]. It is safe for concurrent use.
 type SlogObserver struct {
 	handler slog.Handler
 	folder  *folder
@@ -35,15 +30,16 @@ var (
 	_ attempt.Flusher           = (*SlogObserver)(nil)
 )
 
-// NewSlog returns a SlogObserver that writes to h; nil means the handler that [slog.Default] has now. What h answers
-// is not looked at: a full disk fails no authentication. A request without a Time makes a record without one. Which
-// events are written one by one is what the zero [Events] says.
+// NewSlog returns a SlogObserver that writes to h. Default: the handler that [slog.Default] has
+// now. It ignores the errors of h, so a full disk fails no authentication. A request without a
+// Time makes a record without one. The zero [Events] decides which events are written
+// individually.
 func NewSlog(h slog.Handler) *SlogObserver {
-	o, _ := NewSlogEvents(h, Events{}) // the zero Events has no fault
+	o, _ := NewSlogEvents(h, Events{}) // the zero Events is valid
 	return o
 }
 
-// NewSlogEvents is [NewSlog] with a say in which events are written one by one. It returns every fault of e.
+// NewSlogEvents is [NewSlog] with an [Events]. It returns all errors of e, joined.
 func NewSlogEvents(h slog.Handler, e Events) (*SlogObserver, error) {
 	if h == nil {
 		h = slog.Default().Handler() //nolint:forbidigo // what nil is documented to mean
@@ -62,7 +58,7 @@ func (o *SlogObserver) Begin(ctx context.Context, _ *attempt.Request) context.Co
 // Decide returns nil: the event waits for the response.
 func (o *SlogObserver) Decide(context.Context, *attempt.Request, *attempt.Result) error { return nil }
 
-// End writes the event "auth.attempt", unless it is folded.
+// End writes the event "auth.attempt", unless the event is folded.
 func (o *SlogObserver) End(ctx context.Context, req *attempt.Request, res *attempt.Result, resp *attempt.Response) {
 	lvl := slogLevel(severity(res.Outcome))
 	if !o.handler.Enabled(ctx, lvl) || !o.folder.attempt(ctx, req, res, resp) {
@@ -70,17 +66,18 @@ func (o *SlogObserver) End(ctx context.Context, req *attempt.Request, res *attem
 	}
 	var kv attributes
 	kv.attempt(req, res, resp)
-	o.write(spanned(ctx, req), slog.NewRecord(verdictTime(req, res), lvl, attempt.EventAttempt, 0), &kv)
+	o.write(spanned(ctx, req), verdictTime(req, res), lvl, semconv.EventAttempt, &kv)
 }
 
-// Anonymous writes "auth.public.response" when a public endpoint answered 401 or 403, unless it is folded.
+// Anonymous writes "auth.public.response" if a public endpoint answered 401 or 403, unless the
+// event is folded.
 func (o *SlogObserver) Anonymous(ctx context.Context, req *attempt.Request, resp *attempt.Response) {
-	if !anonymous(resp) || !o.handler.Enabled(ctx, slog.LevelWarn) || !o.folder.public(ctx, req, resp) {
+	if !isDenial(resp) || !o.handler.Enabled(ctx, slog.LevelWarn) || !o.folder.public(ctx, req, resp) {
 		return
 	}
 	var kv attributes
 	kv.public(req, resp)
-	o.write(spanned(ctx, req), slog.NewRecord(req.Time, slog.LevelWarn, attempt.EventPublicResponse, 0), &kv)
+	o.write(spanned(ctx, req), req.Time, slog.LevelWarn, semconv.EventPublicResponse, &kv)
 }
 
 // Notice writes an event named after the kind of n, its message under the key "body".
@@ -92,10 +89,10 @@ func (o *SlogObserver) Notice(ctx context.Context, n attempt.Notice) {
 	var kv attributes
 	kv.str("body", n.Message, maxMessageBytes)
 	kv.notice(&n)
-	o.write(ctx, slog.NewRecord(n.Time, lvl, string(n.Kind), 0), &kv)
+	o.write(ctx, n.Time, lvl, string(n.Kind), &kv)
 }
 
-// Flush writes what is folded now instead of at the end of its period.
+// Flush writes the folded events now instead of at the end of their periods.
 func (o *SlogObserver) Flush() { o.folder.Flush() }
 
 // suppressed writes a folded event.
@@ -106,32 +103,11 @@ func (o *SlogObserver) suppressed(f *fold, now time.Time) {
 	}
 	var kv attributes
 	kv.suppressed(f)
-	o.write(ctx, slog.NewRecord(now, lvl, attempt.EventSuppressed, 0), &kv)
+	o.write(ctx, now, lvl, semconv.EventEventsSuppressed, &kv)
 }
 
-func (o *SlogObserver) write(ctx context.Context, rec slog.Record, kv *attributes) {
-	var buf [26]slog.Attr
-	attrs := buf[:0]
-	if sc := trace.SpanContextFromContext(ctx); sc.IsValid() {
-		attrs = append(attrs, slog.String(keyTraceID, sc.TraceID().String()), slog.String(keySpanID, sc.SpanID().String()))
-	}
-	for _, a := range kv.all() {
-		attrs = append(attrs, slogAttr(a))
-	}
-	rec.AddAttrs(attrs...)
-	_ = o.handler.Handle(ctx, rec)
-}
-
-func slogAttr(a attribute.KeyValue) slog.Attr {
-	switch a.Value.Type() {
-	case attribute.STRING:
-		return slog.String(string(a.Key), a.Value.AsString())
-	case attribute.INT64:
-		return slog.Int64(string(a.Key), a.Value.AsInt64())
-	case attribute.BOOL:
-		return slog.Bool(string(a.Key), a.Value.AsBool())
-	}
-	return slog.Any(string(a.Key), a.Value.AsInterface())
+func (o *SlogObserver) write(ctx context.Context, at time.Time, lvl slog.Level, name string, kv *attributes) {
+	_ = slogevent.Write(ctx, o.handler, at, lvl, name, trace.SpanContextFromContext(ctx), kv.all())
 }
 
 func slogLevel(l level) slog.Level {

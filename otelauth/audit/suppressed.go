@@ -5,26 +5,27 @@ package audit
 
 import (
 	"encoding/hex"
+	"slices"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
-	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/semconv"
 )
 
-// What stands for a network in a folded event that has none.
+// The values of auth.events.suppressed.network that are not prefixes.
 const (
 	networkUnknown = "unknown" // a unix socket
-	networkOther   = "other"   // everybody for whom there was no event of their own
+	networkOther   = "other"   // all networks that have no event of their own
 	routeOther     = "_OTHER"
 )
 
 func (k kind) event() string {
 	if k == ofPublicResponse {
-		return attempt.EventPublicResponse
+		return semconv.EventPublicResponse
 	}
-	return attempt.EventAttempt
+	return semconv.EventAttempt
 }
 
 func (f *fold) level() level {
@@ -34,37 +35,38 @@ func (f *fold) level() level {
 	return severity(f.key.outcome)
 }
 
-// suppressed adds what a folded event says. What everybody shares is only the event and the outcome.
+// suppressed adds the attributes of a folded event. An event of all networks has only the event
+// and the outcome.
 func (a *attributes) suppressed(f *fold) {
 	k := &f.key
-	a.str(attempt.KeySuppressedEvent, k.kind.event(), maxNameBytes)
-	a.add(attribute.Int64(attempt.KeySuppressedCount, f.count))
-	a.str(attempt.KeySuppressedFirst, stamp(f.first), maxNameBytes)
-	a.str(attempt.KeySuppressedLast, stamp(f.last), maxNameBytes)
+	a.str(semconv.KeyEventsSuppressedEvent, k.kind.event(), maxNameBytes)
+	a.add(attribute.Int64(semconv.KeyEventsSuppressedCount, f.count))
+	a.str(semconv.KeyEventsSuppressedFirstTime, stamp(f.first), maxNameBytes)
+	a.str(semconv.KeyEventsSuppressedLastTime, stamp(f.last), maxNameBytes)
 	a.network(k)
 	if k.kind == ofAttempt {
-		a.str(attempt.KeyOutcome, k.outcome.String(), maxNameBytes)
+		a.str(semconv.KeyOutcome, k.outcome.String(), maxNameBytes)
 	}
-	if k.scope != everybody {
+	if k.scope != allNetworks {
 		if k.kind == ofAttempt {
-			a.str(attempt.KeyScheme, f.scheme.String(), maxNameBytes)
+			a.str(semconv.KeyScheme, f.scheme.String(), maxNameBytes)
 		}
-		a.str(semconv.ErrorTypeKey, k.errType.String(), maxNameBytes)
-		a.str(attempt.KeyReason, string(reasonAt(k.reason)), maxNameBytes)
-		a.flag(attempt.KeyCredentialsExposed, k.flags&flagExposed != 0)
-		a.flag(attempt.KeyRehashNeeded, k.flags&flagRehash != 0)
-		a.flag(attempt.KeyCredentialsFormer, k.flags&flagFormer != 0)
+		a.str(semconv.KeyErrorType, k.errType.String(), maxNameBytes)
+		a.str(semconv.KeyReason, string(reasonAt(k.reason)), maxNameBytes)
+		a.flag(semconv.KeyCredentialsExposed, k.flags&flagExposed != 0)
+		a.flag(semconv.KeyPasswordRehashNeeded, k.flags&flagRehash != 0)
+		a.flag(semconv.KeyCredentialsPrevious, k.flags&flagPrevious != 0)
 		switch k.answer {
 		case 1:
-			a.num(semconv.HTTPResponseStatusCodeKey, 401)
+			a.num(semconv.KeyHTTPResponseStatusCode, 401)
 		case 2:
-			a.num(semconv.HTTPResponseStatusCodeKey, 403)
+			a.num(semconv.KeyHTTPResponseStatusCode, 403)
 		}
 	}
-	a.str(semconv.UserNameKey, f.userName, maxNameBytes)
-	a.str(semconv.UserHashKey, f.userHash, maxNameBytes)
+	a.str(semconv.KeyUserName, f.userName, maxNameBytes)
+	a.str(semconv.KeyUserHash, f.userHash, maxNameBytes)
 	if k.kind == ofAttempt && k.outcome == attempt.Success {
-		a.str(semconv.HTTPRouteKey, f.route, maxRouteBytes)
+		a.str(semconv.KeyHTTPRoute, f.route, maxRouteBytes)
 	} else {
 		a.routes(f)
 	}
@@ -73,7 +75,7 @@ func (a *attributes) suppressed(f *fold) {
 		for i := range ids {
 			ids[i] = hex.EncodeToString(f.traces[i][:])
 		}
-		a.add(attribute.StringSlice(attempt.KeySuppressedTraces, ids))
+		a.add(attribute.StringSlice(semconv.KeyEventsSuppressedTraceIDs, ids))
 	}
 }
 
@@ -81,15 +83,15 @@ func (a *attributes) network(k *key) {
 	p := k.network()
 	text := networkUnknown
 	switch {
-	case k.scope == everybody:
+	case k.scope == allNetworks:
 		text = networkOther
 	case p.IsValid():
 		text = p.String()
 		if p.IsSingleIP() {
-			a.str(semconv.ClientAddressKey, p.Addr().String(), maxNameBytes)
+			a.str(semconv.KeyClientAddress, p.Addr().String(), maxNameBytes)
 		}
 	}
-	a.str(attempt.KeySuppressedNetwork, text, maxNameBytes)
+	a.str(semconv.KeyEventsSuppressedNetwork, text, maxNameBytes)
 }
 
 func (a *attributes) routes(f *fold) {
@@ -100,39 +102,31 @@ func (a *attributes) routes(f *fold) {
 	if f.restRoutes > 0 {
 		names, counts = append(names, routeOther), append(counts, f.restRoutes)
 	}
-	a.add(attribute.StringSlice(attempt.KeySuppressedRoutes, names))
-	a.add(attribute.Int64Slice(attempt.KeySuppressedRouteCounts, counts))
+	a.add(attribute.StringSlice(semconv.KeyEventsSuppressedRoutes, names))
+	a.add(attribute.Int64Slice(semconv.KeyEventsSuppressedRouteCounts, counts))
 }
 
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z07:00") }
 
-// reasonIndex keeps a Reason in a byte: those of package attempt each have one of their own. Every other is
-// otherReason, which no event names.
+// reasons has the Reason of each number of key.reason: 0 is none. It is never written.
+var reasons = append([]attempt.Reason{""}, attempt.Reasons()...)
+
+// otherReason is the number of every Reason that package attempt does not define. No event names
+// it.
+const otherReason = attempt.ReasonCount + 1
+
+// reasonIndex returns the number of r. It fits a byte, or the conversion of the constant does not
+// compile.
 func reasonIndex(r attempt.Reason) uint8 {
-	for i := range otherReason {
-		if reasons[i] == r {
-			return i
-		}
+	if i := slices.Index(reasons, r); i >= 0 {
+		return uint8(i)
 	}
-	return otherReason
+	return uint8(otherReason)
 }
 
 func reasonAt(i uint8) attempt.Reason {
-	if i >= otherReason {
+	if int(i) >= len(reasons) {
 		return ""
 	}
 	return reasons[i]
 }
-
-// reasons is never written. The most frequent come first.
-var reasons = [...]attempt.Reason{
-	"", attempt.ReasonWrongPassword, attempt.ReasonUnknownUser, attempt.ReasonBudgetEmpty,
-	attempt.ReasonQueueFull, attempt.ReasonQueueTimeout, attempt.ReasonPlaintextRefused, attempt.ReasonVerifierFailed,
-	attempt.ReasonAccountDisabled, attempt.ReasonCredentialsExpired, attempt.ReasonPasswordTooLong,
-	attempt.ReasonDuplicateHeader, attempt.ReasonMultipleSchemes, attempt.ReasonHeaderTooLong,
-	attempt.ReasonEmptyCredentials, attempt.ReasonInvalidBase64, attempt.ReasonNoColon, attempt.ReasonControlCharacter,
-	attempt.ReasonRawPath, attempt.ReasonMethodRefused, attempt.ReasonUntrustedProxy, attempt.ReasonForwardedRequest,
-	attempt.ReasonInvalidHost,
-}
-
-const otherReason = uint8(len(reasons))

@@ -17,8 +17,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/credential"
 )
 
-// BenchmarkRoundTrip compares ours with the bare base: over an answer from memory, which shows our own cost,
-// and over a loopback connection, which shows what is left of it.
+// BenchmarkRoundTrip compares the Transport with its bare Base: with a response from memory, which
+// isolates the cost, and over a loopback connection, which shows its share of a real request.
 func BenchmarkRoundTrip(b *testing.B) {
 	const origin = "https://orders.example"
 	memory := roundTripper(func(r *http.Request) (*http.Response, error) {

@@ -18,119 +18,143 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/credential"
 )
 
-// Config says which credentials go where. Origins and exactly one of the four ways to give credentials
-// (Name and Password, File, Directory, Source) are required; its zero value is an error.
+// Config configures a [Transport]. Required are Origins and exactly one source of credentials: Name
+// and Password, File, Directory or Source. The zero Config is an error.
 type Config struct {
-	// Origins are where credentials are sent: "https://orders.example", "https://10.0.0.7:8443". Scheme and
-	// host in any case, the port may be left out when it is the scheme's own, nothing after it. At least one.
-	// A host that is not ASCII is written in its xn-- form, here and in the URLs of requests.
+	// Origins lists where credentials are sent, at least one: "https://orders.example",
+	// "https://10.0.0.7:8443". Scheme and host are case-insensitive, the default port is optional, and
+	// a path is an error. Write a host that is not ASCII in its xn-- form, also in request URLs.
 	Origins []string
 
-	// Name and Password never change. A Name holds no colon (RFC 7617 section 2).
+	// Name and Password are fixed credentials. A Name holds no colon (RFC 7617 section 2).
 	Name     string
 	Password credential.Secret
-	// File holds one line, "name:password", at most 8 KiB. It is looked at for every request and read again when
-	// it changed. A file that is gone or broken keeps the last good credentials; at New it is an error. Replace
-	// it by rename: half of a password is a password too.
+	// File names a file with one line, "name:password", of at most 8 KiB. Each request checks it for
+	// changes. While it is missing or invalid, the last good credentials are used; New returns an
+	// error. Replace the file by a rename, because half of a password is also a password.
 	File string
-	// Directory holds two files, username and password, each one line: a mounted Kubernetes Secret of type
-	// kubernetes.io/basic-auth. Otherwise like File.
+	// Directory names a directory with two files of one line, username and password, such as a mounted
+	// Kubernetes Secret of type kubernetes.io/basic-auth. Otherwise it is like File.
 	Directory string
-	// Source is asked for every request. It is not called by New.
+	// Source is called for every request. New does not call it.
 	Source Source
 
-	// OnReload is told of each change of File or Directory: nil when new credentials are served, otherwise why the
-	// former still are. It is called during a request and must not block. nil tells nobody.
+	// OnReload is called after each change of File or Directory. Its argument is nil when new
+	// credentials are used, otherwise the reason why the previous ones still are. It is called during
+	// a request and must not block. nil: no callback.
 	OnReload func(error)
 
-	// DangerouslyAllowPlaintextFrom are the networks to which credentials may go over http. Loopback is always
-	// allowed. An http origin with a host name other than localhost needs at least one, and each
-	// connection to it is judged by the address that it reached, which takes a Base that is an
-	// *http.Transport. nil allows loopback only.
+	// DangerouslyAllowPlaintextFrom are the networks to which credentials may go over http. nil allows
+	// loopback only; loopback is always allowed. An http origin with a host name other than localhost
+	// needs at least one network and a Base that is an *http.Transport: the remote address of each
+	// connection is checked.
 	DangerouslyAllowPlaintextFrom []netip.Prefix
 
-	// Base sends the requests; nil means a copy of http.DefaultTransport. An *http.Transport is copied when an
-	// origin is plaintext, to guard its connections and its proxy. Of any other RoundTripper neither can be seen: it must
-	// not proxy what is sent to an http origin, and such an origin is an IP address or localhost.
+	// Base sends the requests; nil means a copy of http.DefaultTransport. An *http.Transport is copied
+	// when an origin is plaintext, to check its connections and its proxy. For any other RoundTripper
+	// an http origin must be an IP address or localhost, and the RoundTripper must not use a proxy for
+	// it.
 	Base http.RoundTripper
 
-	// TracerProvider, MeterProvider and Propagators are those of the otelhttp instrumentation around each request.
-	// nil means what otelhttp means by it: the provider of the calling span or else the global one, the global meter
-	// provider and the global propagator, which propagates nothing until the program sets one.
+	// TracerProvider, MeterProvider and Propagators configure the otelhttp instrumentation of each
+	// request. nil has the defaults of otelhttp: the provider of the calling span or else the global
+	// one, the global meter provider, and the global propagator, which propagates nothing until set.
 	TracerProvider trace.TracerProvider
 	MeterProvider  metric.MeterProvider
 	Propagators    propagation.TextMapPropagator
-	// Uninstrumented leaves otelhttp out, for those who put their own otelhttp.NewTransport around the
-	// Transport. The three fields above are then unused. false instruments.
+	// Uninstrumented omits otelhttp, for programs that wrap the Transport in their own
+	// otelhttp.NewTransport. The three fields above are then unused. Default: false.
 	Uninstrumented bool
 }
 
-// New returns a Transport, or every fault of cfg at once, joined by [errors.Join]; each names its field.
-// File and Directory are read. cfg is not kept.
+// New returns a Transport for cfg. It reads File or Directory. The error joins one error for each
+// problem of cfg, and each names its field.
 func New(cfg Config) (*Transport, error) {
-	var faults []error
-	fault := func(field string, err error) {
-		faults = append(faults, fmt.Errorf("otelauth/client: Config.%s: %w", field, err))
+	var p problems
+	base := cfg.base(&p)
+	allowed := cfg.plaintextNetworks(&p)
+	httpTransport, canCheck := base.(*http.Transport)
+	origins := cfg.parseOrigins(&p, allowed, canCheck)
+	src, err := cfg.source()
+	if err != nil {
+		p = append(p, err)
+	}
+	if len(p) > 0 {
+		return nil, errors.Join(p...)
 	}
 
+	if canCheck && hasPlaintext(origins) {
+		base = guard(httpTransport, origins, allowed)
+	}
+	a := &authenticator{base: base, origins: origins, source: src, isInstrumented: !cfg.Uninstrumented}
+	t := &Transport{auth: a, outer: a}
+	if a.isInstrumented {
+		t.outer = otelhttp.NewTransport(a, cfg.otelhttpOptions()...)
+	}
+	return t, nil
+}
+
+// problems collects the errors of a Config, so that New reports all of them at once.
+type problems []error
+
+func (p *problems) add(field string, err error) {
+	*p = append(*p, fmt.Errorf("otelauth/client: Config.%s: %w", field, err))
+}
+
+func (cfg *Config) base(p *problems) http.RoundTripper {
 	base := cfg.Base
 	if base == nil {
 		base = http.DefaultTransport
 		if t, ok := base.(*http.Transport); ok {
-			base = t.Clone() // CloseIdleConnections must not close those of the whole program
+			base = t.Clone() // CloseIdleConnections must not close the connections of the whole program
 		}
 	}
 	if _, ok := base.(*otelhttp.Transport); ok {
-		fault("Base", errors.New("is instrumented already; give the RoundTripper beneath it, "+
-			"or set Uninstrumented and put otelhttp.NewTransport around the Transport"))
+		p.add("Base", errors.New("is instrumented already; set the RoundTripper inside of it, "+
+			"or set Uninstrumented and wrap the Transport in otelhttp.NewTransport"))
 	}
+	return base
+}
 
-	var allowed networks
-	for i, p := range cfg.DangerouslyAllowPlaintextFrom {
-		if !p.IsValid() || p.Addr().Is4In6() {
-			fault(fmt.Sprintf("DangerouslyAllowPlaintextFrom[%d]", i),
-				errors.New("is no network; IPv4 networks are written as such, not mapped into IPv6"))
+func (cfg *Config) plaintextNetworks(p *problems) (allowed networks) {
+	for i, n := range cfg.DangerouslyAllowPlaintextFrom {
+		if !n.IsValid() || n.Addr().Is4In6() {
+			p.add(fmt.Sprintf("DangerouslyAllowPlaintextFrom[%d]", i),
+				errors.New("is not a network; use netip.ParsePrefix, and write IPv4 networks as IPv4"))
 			continue
 		}
-		allowed = append(allowed, p.Masked())
+		allowed = append(allowed, n.Masked())
 	}
+	return allowed
+}
 
-	origins := make(map[origin]struct{}, len(cfg.Origins))
-	plaintext := false
+// parseOrigins parses Config.Origins. canCheck means that the connections of Base are checked later.
+func (cfg *Config) parseOrigins(p *problems, allowed networks, canCheck bool) map[origin]struct{} {
 	if len(cfg.Origins) == 0 {
-		fault("Origins", errors.New(`is empty; name where the credentials go, such as "https://orders.example"`))
+		p.add("Origins", errors.New(`is empty; list where the credentials go, such as "https://orders.example"`))
 	}
-	httpTransport, checked := base.(*http.Transport)
+	origins := make(map[origin]struct{}, len(cfg.Origins))
 	for i, s := range cfg.Origins {
 		o, err := parseOrigin(s)
-		if err == nil && o.plaintext() {
-			plaintext = true
-			err = allowed.allowOrigin(o, checked)
+		if err == nil && o.isPlaintext() {
+			err = allowed.allowOrigin(o, canCheck)
 		}
 		if err != nil {
-			fault(fmt.Sprintf("Origins[%d]", i), err)
+			p.add(fmt.Sprintf("Origins[%d]", i), err)
 			continue
 		}
 		origins[o] = struct{}{}
 	}
+	return origins
+}
 
-	src, err := cfg.source()
-	if err != nil {
-		faults = append(faults, err)
+func hasPlaintext(origins map[origin]struct{}) bool {
+	for o := range origins {
+		if o.isPlaintext() {
+			return true
+		}
 	}
-	if len(faults) > 0 {
-		return nil, errors.Join(faults...)
-	}
-
-	if plaintext && checked {
-		base = guard(httpTransport, origins, allowed)
-	}
-	a := &authenticator{base: base, origins: origins, source: src, instrumented: !cfg.Uninstrumented}
-	t := &Transport{auth: a, outer: a}
-	if a.instrumented {
-		t.outer = otelhttp.NewTransport(a, cfg.otelhttpOptions()...)
-	}
-	return t, nil
+	return false
 }
 
 func (cfg *Config) source() (source, error) {

@@ -18,7 +18,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/credential"
 )
 
-func TestConfigFaults(t *testing.T) {
+func TestConfigProblems(t *testing.T) {
 	t.Parallel()
 	secret := credential.NewSecret(password)
 	dir := t.TempDir()
@@ -43,11 +43,11 @@ func TestConfigFaults(t *testing.T) {
 	const https = "https://orders.example"
 	for what, tt := range map[string]struct {
 		cfg  client.Config
-		want []string // a part of each line, in order; none for no error
+		want []string // a part of each line, in order; nil for no error
 	}{
 		"good": {cfg: good(https, "http://localhost:8080", "http://127.0.0.2", "http://[::1]:1", "http://[::ffff:127.0.0.1]")},
 		"zero": {client.Config{}, []string{"Config.Origins: is empty", "Config: 0 of Name"}},
-		"every fault at once": {
+		"every problem at once": {
 			client.Config{
 				Origins: []string{https, "ftp://orders.example", "http://orders.example", "https://a:" + password + "@orders.example"},
 				Name:    "a:b", Password: secret,
@@ -55,21 +55,21 @@ func TestConfigFaults(t *testing.T) {
 				Base:                          otelhttp.NewTransport(nil),
 			},
 			[]string{
-				"Config.Base: is instrumented already", "Config.DangerouslyAllowPlaintextFrom[0]: is no network",
-				`Config.Origins[1]: is not usable`, "Config.Origins[2]: is plaintext", "Config.Origins[3]: holds user information",
+				"Config.Base: is instrumented already", "Config.DangerouslyAllowPlaintextFrom[0]: is not a network",
+				`Config.Origins[1]: is invalid`, "Config.Origins[2]: is plaintext", "Config.Origins[3]: has user information",
 				"Config.Name, Config.Password: credential: the user name has a colon",
 			},
 		},
 		"no scheme":          {good("orders.example"), []string{"Config.Origins[0]: has no host"}},
 		"no host":            {good("https://"), []string{"Config.Origins[0]: has no host"}},
-		"port only":          {good("https://:443"), []string{"Config.Origins[0]: is not usable"}},
-		"a path":             {good(https + "/v1"), []string{"Config.Origins[0]: goes on after the host"}},
-		"a query":            {good(https + "?a"), []string{"Config.Origins[0]: goes on after the host"}},
-		"a bare query":       {good(https + "?"), []string{"Config.Origins[0]: goes on after the host"}},
-		"port 0":             {good(https + ":0"), []string{"Config.Origins[0]: is not usable"}},
-		"port 65536":         {good(https + ":65536"), []string{"Config.Origins[0]: is not usable"}},
-		"not ASCII":          {good("https://b\u00fccher.example"), []string{"Config.Origins[0]: is not usable"}},
-		"no URL, secret":     {good("https://a:" + password + "@orders.example:x"), []string{"Config.Origins[0]: is no URL"}},
+		"port only":          {good("https://:443"), []string{"Config.Origins[0]: is invalid"}},
+		"a path":             {good(https + "/v1"), []string{"Config.Origins[0]: has a path, query or fragment"}},
+		"a query":            {good(https + "?a"), []string{"Config.Origins[0]: has a path, query or fragment"}},
+		"a bare query":       {good(https + "?"), []string{"Config.Origins[0]: has a path, query or fragment"}},
+		"port 0":             {good(https + ":0"), []string{"Config.Origins[0]: is invalid"}},
+		"port 65536":         {good(https + ":65536"), []string{"Config.Origins[0]: is invalid"}},
+		"not ASCII":          {good("https://b\u00fccher.example"), []string{"Config.Origins[0]: is invalid"}},
+		"not a URL, secret":  {good("https://a:" + password + "@orders.example:x"), []string{"Config.Origins[0]: is not a URL"}},
 		"plaintext address":  {good("http://10.0.0.1"), []string{"Config.Origins[0]: is plaintext to an address"}},
 		"looks like a name":  {good("http://127.0.0.1.example"), []string{"Config.Origins[0]: is plaintext to a host"}},
 		"looks like local":   {good("http://localhost.example"), []string{"Config.Origins[0]: is plaintext to a host"}},
@@ -83,7 +83,7 @@ func TestConfigFaults(t *testing.T) {
 		"all four":           {with(good(https), func(c *client.Config) { c.File, c.Directory, c.Source = "/nowhere", "/nowhere", noSource }), []string{"Config: 4 of Name"}},
 		"no file":            {client.Config{Origins: []string{https}, File: dir + "/gone"}, []string{"Config.File: otelauth/client: open " + dir + "/gone"}},
 		"empty file":         {client.Config{Origins: []string{https}, File: file("empty", "\n")}, []string{"empty: is empty"}},
-		"two lines":          {client.Config{Origins: []string{https}, File: file("two", "alice:"+password+"\nbob:"+password)}, []string{"two: holds more than one line"}},
+		"two lines":          {client.Config{Origins: []string{https}, File: file("two", "alice:"+password+"\nbob:"+password)}, []string{"two: has more than one line"}},
 		"long file":          {client.Config{Origins: []string{https}, File: file("long", "alice:"+strings.Repeat(password, 1000))}, []string{"long: is longer than 8192 bytes"}},
 		"byte order mark":    {client.Config{Origins: []string{https}, File: file("bom", "\ufeffalice:"+password)}, []string{"bom: begins with a byte order mark"}},
 		"no colon":           {client.Config{Origins: []string{https}, File: file("colon", password)}, []string{"colon: no colon"}},
@@ -105,7 +105,7 @@ func TestConfigFaults(t *testing.T) {
 			}
 			lines := strings.Split(err.Error(), "\n")
 			if len(lines) != len(tt.want) {
-				t.Fatalf("%d faults, want %d:\n%v", len(lines), len(tt.want), err)
+				t.Fatalf("%d problems, want %d:\n%v", len(lines), len(tt.want), err)
 			}
 			for i, line := range lines {
 				if !strings.HasPrefix(line, "otelauth/client: Config") || !strings.Contains(line, tt.want[i]) {
@@ -121,7 +121,7 @@ func noSource(context.Context) (string, credential.Secret, error) {
 	return "", credential.Secret{}, nil
 }
 
-func TestConnectionsOfTheDefaultTransportAreNotOurs(t *testing.T) {
+func TestDefaultTransportIsCopied(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, false, nil)
 	own := newTransport(t, client.Config{Origins: []string{"https://orders.example"}})

@@ -16,7 +16,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/credential"
 )
 
-// orders answers with the user that it was shown.
+// orders answers with the user of the request.
 func orders(w http.ResponseWriter, r *http.Request) {
 	user, _, ok := r.BasicAuth()
 	fmt.Fprintln(w, "user:", user, ok)
@@ -47,7 +47,7 @@ func ExampleNew() {
 	defer func() { _ = os.Remove(file) }()
 
 	t, err := client.New(client.Config{
-		Origins: []string{srv.URL}, // loopback; anything else is https
+		Origins: []string{srv.URL}, // loopback; any other origin uses https
 		File:    file,
 	})
 	if err != nil {
@@ -58,7 +58,7 @@ func ExampleNew() {
 	// Output: 200 alice true
 }
 
-// A secret manager gives the credentials, and a redirect to another origin arrives without them.
+// A secret manager returns the credentials, and a redirect to another origin arrives without them.
 func ExampleSource() {
 	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _, ok := r.BasicAuth()
@@ -97,15 +97,15 @@ func ExampleTransport_CloseIdleConnections() {
 	// Output: closed
 }
 
-// Every fault is told at once, and none shows a password.
-func ExampleNew_faults() {
+// New reports every problem at once, and no error shows a password.
+func ExampleNew_problems() {
 	_, err := client.New(client.Config{
 		Origins: []string{"http://orders.example", "https://alice:wonderland@orders.example"},
 	})
 	fmt.Println(err)
 	// Output:
-	// otelauth/client: Config.Origins[0]: is plaintext to a host that is neither a loopback address nor localhost; use https, or name its network in DangerouslyAllowPlaintextFrom
-	// otelauth/client: Config.Origins[1]: holds user information; credentials have fields of their own
+	// otelauth/client: Config.Origins[0]: is plaintext to a host that is neither a loopback address nor localhost; use https, or add its network to DangerouslyAllowPlaintextFrom
+	// otelauth/client: Config.Origins[1]: has user information; set Name and Password instead
 	// otelauth/client: Config: 0 of Name with Password, File, Directory and Source are set; set exactly one
 }
 
@@ -121,5 +121,5 @@ func ExampleTransport_RoundTrip() {
 	target := url.URL{Scheme: "https", Host: "orders.example", User: url.UserPassword("bob", "builder")}
 	_, err = (&http.Client{Transport: t}).Get(target.String())
 	fmt.Println(err)
-	// Output: Get "https://bob:***@orders.example": otelauth/client: the URL carries user information; take it out, the credentials come from the Config
+	// Output: Get "https://bob:***@orders.example": otelauth/client: the URL has user information; remove it, the Config has the credentials
 }

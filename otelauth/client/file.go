@@ -17,13 +17,13 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/credential"
 )
 
-// maxFileBytes bounds what is read of a credentials file.
+// maxFileBytes bounds the size of a credentials file.
 const maxFileBytes = 8 << 10
 
-// stamp tells one state of a file from another without reading it.
+// stamp identifies one state of the files without reading them.
 type stamp struct {
 	info [2]os.FileInfo
-	err  string // why there is no info
+	err  string // the reason without info
 }
 
 func (s stamp) same(o stamp) bool {
@@ -42,20 +42,21 @@ func (s stamp) same(o stamp) bool {
 	return true
 }
 
-// reading is the outcome of the last look at the files: the last good credentials, and the state
-// of the files that was last tried, good or bad.
+// reading is the result of the last read: the last good credentials, and the state of the files that
+// was last read, good or bad.
 type reading struct {
 	stamp    stamp
 	name     string
 	password credential.Secret
-	err      string // "" when what was tried is what is served
+	err      string // "" when the last read succeeded
 }
 
-// file serves credentials from a file, or from two in a directory, and reads them again when they change.
+// file returns credentials from a file, or from two files in a directory, and reads them again when
+// they change.
 //
-// A stat for each request instead of a watcher: it costs a microsecond beside a network round trip, sees
-// symlink flips and remounts, and leaves nothing to close. A rewrite within the clock tick of a file
-// system that also keeps the size escapes it; the 401 that follows forces a reading.
+// Each request calls stat; there is no watcher. A stat costs a microsecond, sees changed symlinks and
+// remounts, and leaves nothing to close. It misses a rewrite of equal size within one clock tick of the
+// file system; the 401 that follows forces a read.
 type file struct {
 	paths    []string // "name:password" in one, or the name and the password in two
 	onReload func(error)
@@ -76,19 +77,19 @@ func openFile(onReload func(error), paths ...string) (*file, error) {
 
 func (f *file) credentials(_ context.Context, rejected bool) (string, credential.Secret, error) {
 	r := f.now.Load()
-	if rejected || !f.look().same(r.stamp) {
+	if rejected || !f.stat().same(r.stamp) {
 		r = f.reload(rejected)
 	}
 	return r.name, r.password, nil
 }
 
-// reload keeps the last good credentials when what it finds is no use: half a file is read while
-// somebody writes it.
+// reload reads the files if they changed or if forced. It keeps the last good credentials when the
+// files are invalid, for example while another process writes them.
 func (f *file) reload(forced bool) *reading {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	old := f.now.Load()
-	if !forced && f.look().same(old.stamp) {
+	if !forced && f.stat().same(old.stamp) {
 		return old // another request was faster
 	}
 	r, err := f.read()
@@ -106,8 +107,8 @@ func (f *file) reload(forced bool) *reading {
 	return r
 }
 
-// look returns the state of the files.
-func (f *file) look() stamp {
+// stat returns the state of the files.
+func (f *file) stat() stamp {
 	var s stamp
 	for i, p := range f.paths {
 		info, err := os.Stat(p)
@@ -119,35 +120,35 @@ func (f *file) look() stamp {
 	return s
 }
 
-// read returns a reading whose stamp is that of the content: when the files change under its hands,
-// it looks again, so that a name is not paired with the password of another rotation. On an error the
-// reading has the stamp only.
+// read returns a reading whose stamp belongs to the content. It repeats when the files change
+// meanwhile, so that a name is not paired with the password of another rotation. On an error the
+// reading has a stamp only.
 func (f *file) read() (*reading, error) {
 	const tries = 3
 	var r *reading
 	var err error
 	for range tries {
-		before, place := f.look(), f.place()
+		before, target := f.stat(), f.target()
 		r = &reading{stamp: before}
 		r.name, r.password, err = f.parse()
-		if f.look().same(before) && f.place() == place {
+		if f.stat().same(before) && f.target() == target {
 			return r, err
 		}
-		// Never the stamp of a state that was not read: the next request tries again.
+		// Not the stamp of a state that was not read: the next request reads again.
 		r.stamp = stamp{err: "changing"}
 	}
 	if err == nil {
-		err = fmt.Errorf("otelauth/client: %s changes while it is read; replace it in one step, by a rename", f.paths[0])
+		err = fmt.Errorf("otelauth/client: %s changed while it was read; replace it atomically, by a rename", f.paths[0])
 	}
 	return r, err
 }
 
-// place is where symbolic links lead. A new file may have the inode, the size and, within a tick of the clock, the time of
-// one that is gone; the directories of a mounted Secret never have the name of another.
-func (f *file) place() string {
+// target returns the files that the paths resolve to. A new file may have the inode, the size and,
+// within a clock tick, the time of a removed one; each directory of a mounted Secret has a new name.
+func (f *file) target() string {
 	var all [2]string
 	for i, p := range f.paths {
-		all[i], _ = filepath.EvalSymlinks(p) // what cannot be followed cannot be read either
+		all[i], _ = filepath.EvalSymlinks(p) // readLine reports the error
 	}
 	return all[0] + "\x00" + all[1]
 }
@@ -175,7 +176,7 @@ func (f *file) parse() (string, credential.Secret, error) {
 	return f.checked(string(name), credential.NewSecret(string(password)))
 }
 
-// checked keeps what no header can carry from replacing credentials that work.
+// checked returns an error for credentials that no header can carry, so that they replace none.
 func (f *file) checked(name string, password credential.Secret) (string, credential.Secret, error) {
 	if _, err := credential.Encode(name, password); err != nil {
 		return "", credential.Secret{}, fmt.Errorf("otelauth/client: %s: %w", f.paths[0], err)
@@ -183,7 +184,7 @@ func (f *file) checked(name string, password credential.Secret) (string, credent
 	return name, password, nil
 }
 
-// readLine returns the one line of a file, which may end in a newline.
+// readLine returns the only line of a file, without its newline.
 func readLine(path string) ([]byte, error) {
 	fd, err := os.Open(filepath.Clean(path))
 	if err != nil {
@@ -195,19 +196,19 @@ func readLine(path string) ([]byte, error) {
 		return nil, fmt.Errorf("otelauth/client: %w", err)
 	}
 	b = bytes.TrimSuffix(bytes.TrimSuffix(b, []byte("\n")), []byte("\r"))
-	var fault error
+	var problem error
 	switch {
 	case len(b) == 0:
-		fault = errors.New("is empty")
+		problem = errors.New("is empty; write the credentials into it")
 	case len(b) > maxFileBytes:
-		fault = fmt.Errorf("is longer than %d bytes", maxFileBytes)
+		problem = fmt.Errorf("is longer than %d bytes; write one line only", maxFileBytes)
 	case bytes.ContainsAny(b, "\r\n"):
-		fault = errors.New("holds more than one line")
+		problem = errors.New("has more than one line; write one line only")
 	case bytes.HasPrefix(b, []byte("\xef\xbb\xbf")):
-		fault = errors.New("begins with a byte order mark, which would be part of the credentials; save it without")
+		problem = errors.New("begins with a byte order mark, which would be part of the credentials; save it without one")
 	}
-	if fault != nil {
-		return nil, fmt.Errorf("otelauth/client: %s: %w", path, fault)
+	if problem != nil {
+		return nil, fmt.Errorf("otelauth/client: %s: %w", path, problem)
 	}
 	return b, nil
 }

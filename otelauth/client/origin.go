@@ -13,8 +13,8 @@ import (
 	"strings"
 )
 
-// origin is a scheme, a host and a port (RFC 6454 section 4) in the one form in which two of them
-// compare with ==: lower case, the port always there, an IP address in its canonical text.
+// origin is a scheme, a host and a port (RFC 6454 section 4) in canonical form, comparable with ==:
+// lower case, always with a port, an IP address in its canonical text.
 type origin struct {
 	scheme string
 	host   string
@@ -23,38 +23,38 @@ type origin struct {
 
 func (o origin) String() string { return o.scheme + "://" + net.JoinHostPort(o.host, o.port) }
 
-// addr is what net/http dials for the origin.
+// addr returns the address that net/http dials.
 func (o origin) addr() string { return net.JoinHostPort(o.host, o.port) }
 
-func (o origin) plaintext() bool { return o.scheme == "http" }
+func (o origin) isPlaintext() bool { return o.scheme == "http" }
 
-// parseOrigin reads one element of Config.Origins. Its errors hold nothing of s: it may contain
-// a password.
+// parseOrigin parses one element of Config.Origins. Its errors do not quote s, which may contain a
+// password.
 func parseOrigin(s string) (origin, error) {
 	u, err := url.Parse(s)
 	if err != nil {
-		return origin{}, errors.New(`is no URL; write it as "https://host" or "https://host:port"`)
+		return origin{}, errors.New(`is not a URL; write it as "https://host" or "https://host:port"`)
 	}
 	switch {
 	case u.User != nil:
-		return origin{}, errors.New("holds user information; credentials have fields of their own")
+		return origin{}, errors.New("has user information; set Name and Password instead")
 	case u.Opaque != "", u.Host == "":
 		return origin{}, errors.New(`has no host; write it as "https://host" or "https://host:port"`)
 	case u.Path != "" && u.Path != "/", u.RawQuery != "", u.ForceQuery, u.Fragment != "":
-		return origin{}, errors.New("goes on after the host; an origin is scheme, host and port only")
+		return origin{}, errors.New("has a path, query or fragment; write scheme, host and port only")
 	}
 	o, ok := originOf(u)
 	if !ok {
-		return origin{}, fmt.Errorf("is not usable; the scheme is http or https, the host is ASCII (xn--… "+
-			"for other names), the port is 1 to 65535; this is scheme %q, host %q, port %q", u.Scheme, u.Hostname(), u.Port())
+		return origin{}, fmt.Errorf("is invalid; use scheme http or https, an ASCII host (xn--… for "+
+			"other names) and a port from 1 to 65535, not scheme %q, host %q, port %q", u.Scheme, u.Hostname(), u.Port())
 	}
 	return o, nil
 }
 
-// originOf returns the origin of a URL; false for one that can be none of ours.
+// originOf returns the origin of a URL, or false for a URL that matches no configured origin.
 //
-// A host that is not ASCII is none: net/http turns it into its xn-- form when it connects, so two spellings
-// would share a connection that was judged under one of them only. A final dot counts, as it does in browsers.
+// A host that is not ASCII matches none: net/http connects to its xn-- form, so two spellings would
+// share a connection that was checked for one of them only. A final dot is significant, as in browsers.
 func originOf(u *url.URL) (origin, bool) {
 	var o origin
 	switch {
@@ -78,7 +78,7 @@ func originOf(u *url.URL) (origin, bool) {
 	return o, true
 }
 
-// normalPort takes leading zeros off: net/http dials "0443" as it stands, and reaches 443.
+// normalPort removes leading zeros: net/http dials "0443" unchanged, which is 443.
 func normalPort(port string) (string, bool) {
 	n, err := strconv.ParseUint(port, 10, 16)
 	return strconv.FormatUint(n, 10), err == nil && n > 0
@@ -93,7 +93,7 @@ func normalHost(host string) (string, bool) {
 			return "", false
 		}
 	}
-	// Only what can be an address is parsed as one: the error of ParseAddr costs an allocation.
+	// Only a possible address is parsed: the error of ParseAddr costs an allocation.
 	if strings.IndexByte(host, ':') >= 0 || host[len(host)-1]-'0' <= 9 {
 		if a, err := netip.ParseAddr(host); err == nil {
 			return a.String(), true

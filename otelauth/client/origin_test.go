@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// Whatever is taken for an origin has one spelling, is what net/http would connect to, and is told from
-// every other; whatever is not says so without repeating it.
+// An accepted origin has one spelling and is the address to which net/http connects. The error for any
+// other text does not repeat it.
 func FuzzOrigin(f *testing.F) {
 	for _, s := range []string{
 		"https://orders.example", "HTTP://Orders.Example:80/", "https://[2001:DB8::1]:443", "http://[fe80::1%25eth0]",
@@ -33,7 +33,7 @@ func FuzzOrigin(f *testing.F) {
 		}
 		again, err := parseOrigin(strings.ReplaceAll(o.String(), "%", "%25"))
 		if err != nil || again != o {
-			t.Fatalf("%q is %v, which is read as %v, %v", s, o, again, err)
+			t.Fatalf("%q is %v, which parses as %v, %v", s, o, again, err)
 		}
 		u, err := url.Parse(s)
 		if err != nil {
@@ -43,16 +43,16 @@ func FuzzOrigin(f *testing.F) {
 			t.Errorf("%q has scheme %s", s, o.scheme)
 		}
 		if u.User != nil {
-			t.Errorf("%q was taken with its user information", s)
+			t.Errorf("%q was accepted with its user information", s)
 		}
-		if !isGuarded(map[string]struct{}{o.addr(): {}}, dialled(u)) {
-			t.Errorf("a connection to %s for %q would not be judged as one to %s", dialled(u), s, o.addr())
+		if !isGuarded(map[string]struct{}{o.addr(): {}}, dialed(u)) {
+			t.Errorf("a connection to %s for %q would not be checked as one to %s", dialed(u), s, o.addr())
 		}
 	})
 }
 
-// dialled is the address that http.Transport dials for u, as it says itself.
-func dialled(u *url.URL) string {
+// dialed returns the address that http.Transport dials for u.
+func dialed(u *url.URL) string {
 	var addr string
 	tr := &http.Transport{DialContext: func(_ context.Context, _, a string) (net.Conn, error) {
 		addr = a

@@ -13,15 +13,15 @@ import (
 	"net/url"
 )
 
-// ErrPlaintext is what a request fails with, by errors.Is, when its credentials would have crossed a
-// network in plaintext that [Config.DangerouslyAllowPlaintextFrom] does not name.
+// ErrPlaintext is the error, by errors.Is, of a request whose credentials would go in plaintext over a
+// network that is not in [Config.DangerouslyAllowPlaintextFrom].
 var ErrPlaintext = errors.New("otelauth/client: credentials are not sent in plaintext; " +
-	"use https, or name the network in DangerouslyAllowPlaintextFrom")
+	"use https, or add the network to DangerouslyAllowPlaintextFrom")
 
-// networks are where plaintext may go.
+// networks are the networks to which plaintext may go, besides loopback.
 type networks []netip.Prefix
 
-func (n networks) hold(a netip.Addr) bool {
+func (n networks) contains(a netip.Addr) bool {
 	a = a.Unmap().WithZone("")
 	if a.IsLoopback() {
 		return true
@@ -34,11 +34,11 @@ func (n networks) hold(a netip.Addr) bool {
 	return false
 }
 
-// allowOrigin says why credentials may not be sent to a plaintext origin whatever its name resolves to,
-// or nil. checked says that the addresses of its connections are judged later.
-func (n networks) allowOrigin(o origin, checked bool) error {
+// allowOrigin returns an error for a plaintext origin that no address can make acceptable, or nil.
+// canCheck means that the addresses of its connections are checked later.
+func (n networks) allowOrigin(o origin, canCheck bool) error {
 	if a, err := netip.ParseAddr(o.host); err == nil {
-		if n.hold(a) {
+		if n.contains(a) {
 			return nil
 		}
 		return errors.New("is plaintext to an address that is neither loopback nor in DangerouslyAllowPlaintextFrom; use https")
@@ -48,25 +48,25 @@ func (n networks) allowOrigin(o origin, checked bool) error {
 		return nil
 	case len(n) == 0:
 		return errors.New("is plaintext to a host that is neither a loopback address nor localhost; " +
-			"use https, or name its network in DangerouslyAllowPlaintextFrom")
-	case !checked:
-		return errors.New("is plaintext to a host name, and Base is no *http.Transport whose connections could be judged; " +
+			"use https, or add its network to DangerouslyAllowPlaintextFrom")
+	case !canCheck:
+		return errors.New("is plaintext to a host name, and Base is not an *http.Transport whose connections can be checked; " +
 			"use https, or write the IP address")
 	}
 	return nil
 }
 
-// guard returns a copy of base that gives up a connection to one of the plaintext origins when its other
-// end is not in allowed, and that sends nothing for them through a proxy.
+// guard returns a copy of base that closes a new connection to a plaintext origin whose remote address
+// is not in allowed, and that sends no request to such an origin through a proxy.
 //
-// The check stands behind the dialler, before a byte is written: whatever a resolver said, and however often it
-// changed its mind, this is the address that the password goes to. Connections are pooled by scheme and address, so
-// one that is used again was judged when it was made.
+// The check follows the dialer, before a byte is written. It sees the address that receives the
+// password, whatever DNS answered. Connections are pooled by scheme and address, so a reused one was
+// checked when it was opened.
 func guard(base *http.Transport, origins map[origin]struct{}, allowed networks) *http.Transport {
 	t := base.Clone()
 	guarded := make(map[string]struct{})
 	for o := range origins {
-		if o.plaintext() {
+		if o.isPlaintext() {
 			guarded[o.addr()] = struct{}{}
 		}
 	}
@@ -77,9 +77,9 @@ func guard(base *http.Transport, origins map[origin]struct{}, allowed networks) 
 			if err != nil || u == nil {
 				return u, err
 			}
-			if o, ok := originOf(r.URL); ok && o.plaintext() {
-				if _, ours := origins[o]; ours {
-					return nil, fmt.Errorf("%w (%s is reached through a proxy; except it with NO_PROXY)", ErrPlaintext, o)
+			if o, ok := originOf(r.URL); ok && o.isPlaintext() {
+				if _, isConfigured := origins[o]; isConfigured {
+					return nil, fmt.Errorf("%w (%s is reached through a proxy; exclude it with NO_PROXY)", ErrPlaintext, o)
 				}
 			}
 			return u, nil
@@ -93,7 +93,7 @@ func guard(base *http.Transport, origins map[origin]struct{}, allowed networks) 
 			dial = func(_ context.Context, network, addr string) (net.Conn, error) { return old(network, addr) }
 		} else {
 			dial = new(net.Dialer).DialContext
-			// net/http gives HTTP/2 up when it sees a dialler that is not its own. This one is.
+			// net/http disables HTTP/2 for a custom dialer. This one is the default dialer.
 			if _, auto := base.TLSNextProto["h2"]; auto {
 				t.ForceAttemptHTTP2 = true
 			}
@@ -101,7 +101,7 @@ func guard(base *http.Transport, origins map[origin]struct{}, allowed networks) 
 	}
 	t.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := dial(ctx, network, addr)
-		if err != nil || !isGuarded(guarded, addr) || allowed.holdConn(conn) {
+		if err != nil || !isGuarded(guarded, addr) || allowed.containsRemote(conn) {
 			return conn, err
 		}
 		_ = conn.Close()
@@ -110,8 +110,8 @@ func guard(base *http.Transport, origins map[origin]struct{}, allowed networks) 
 	return t
 }
 
-// isGuarded reads addr as originOf reads a URL: two spellings of one address are one address here too. What it cannot
-// read is judged.
+// isGuarded reports whether addr belongs to a plaintext origin, with the same canonical form as
+// originOf. An address that it cannot parse is guarded.
 func isGuarded(guarded map[string]struct{}, addr string) bool {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -123,13 +123,13 @@ func isGuarded(guarded map[string]struct{}, addr string) bool {
 	}
 	host, ok = normalHost(host)
 	if !ok {
-		return false // no origin has such a host
+		return false // not the host of an origin
 	}
 	_, ok = guarded[net.JoinHostPort(host, port)]
 	return ok
 }
 
-func (n networks) holdConn(conn net.Conn) bool {
+func (n networks) containsRemote(conn net.Conn) bool {
 	remote := conn.RemoteAddr()
 	if remote == nil {
 		return false
@@ -138,5 +138,5 @@ func (n networks) holdConn(conn net.Conn) bool {
 		return true // never leaves the machine
 	}
 	ap, err := netip.ParseAddrPort(remote.String())
-	return err == nil && n.hold(ap.Addr())
+	return err == nil && n.contains(ap.Addr())
 }

@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// An http origin beside https ones must not take HTTP/2 away from these, nor give it to a Base that had none.
+// An http origin beside https origins must not disable HTTP/2 for them, nor enable it for a Base that
+// had it disabled.
 func TestGuardKeepsHTTP2AsItWas(t *testing.T) {
 	t.Parallel()
 	for what, tt := range map[string]struct {

@@ -23,11 +23,11 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/credential"
 )
 
-// rotating is a server whose password changes, and a Source that learns of it late, as they do.
+// rotating is a server whose password changes, and a Source that returns the new one late.
 type rotating struct {
 	mu       sync.Mutex
 	right    string
-	known    []string // what the Source gives, one after the other; the last one for ever
+	known    []string // the results of the Source in order; the last one repeats
 	asked    int
 	failAt   int // the call that fails; 0 for none
 	rejected string
@@ -91,7 +91,7 @@ func TestRetryAfterRotation(t *testing.T) {
 			answer, err := io.ReadAll(resp.Body)
 			_ = resp.Body.Close()
 			if err != nil || (tt.status == 401 && string(answer) != tt.rejected) {
-				t.Errorf("the answer is not passed on whole: %q, %v", answer, err)
+				t.Errorf("the response body is incomplete: %q, %v", answer, err)
 			}
 			if resp.StatusCode != tt.status {
 				t.Errorf("status %d, want %d", resp.StatusCode, tt.status)
@@ -118,7 +118,7 @@ func TestRetryAfterRotation(t *testing.T) {
 	}
 }
 
-// replace writes as tools do that rotate secrets: a new file, then a rename.
+// replace writes a new file and renames it, as tools for secret rotation do.
 func replace(t testing.TB, path, content string) {
 	t.Helper()
 	if err := os.WriteFile(path+".new", []byte(content), 0o600); err != nil {
@@ -133,9 +133,9 @@ func TestFileIsReadAgain(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "orders")
 	replace(t, path, "alice:one\n")
-	var told []string
+	var reported []string
 	s := newServer(t, false, nil)
-	tr := newTransport(t, client.Config{Origins: []string{s.URL}, File: path, OnReload: func(err error) { told = append(told, fmt.Sprint(err)) }})
+	tr := newTransport(t, client.Config{Origins: []string{s.URL}, File: path, OnReload: func(err error) { reported = append(reported, fmt.Sprint(err)) }})
 
 	get(t, tr, s.URL)
 	replace(t, path, "alice:two:with colon\r\n")
@@ -164,12 +164,12 @@ func TestFileIsReadAgain(t *testing.T) {
 		"<nil>",
 		"<nil>",
 	}
-	if diff := cmp.Diff(want, told); diff != "" {
+	if diff := cmp.Diff(want, reported); diff != "" {
 		t.Errorf("OnReload (-want +got):\n%s", diff)
 	}
 }
 
-// A rewrite that neither size nor times give away is found through the 401.
+// A rewrite that changes neither size nor times is found after the 401.
 func TestFileIsReadAgainAfter401(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "orders")
@@ -197,24 +197,24 @@ func TestFileIsReadAgainAfter401(t *testing.T) {
 	}
 }
 
-// Each 401 forces a reading; a fault that stays is told once.
-func TestBrokenFileIsToldOnce(t *testing.T) {
+// Each 401 forces a read; a lasting problem is reported once.
+func TestBrokenFileIsReportedOnce(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "orders")
 	replace(t, path, "alice:old")
 	s := newServer(t, false, (&rotating{right: "new"}).answer)
-	var told []error
-	tr := newTransport(t, client.Config{Origins: []string{s.URL}, File: path, OnReload: func(err error) { told = append(told, err) }})
+	var reported []error
+	tr := newTransport(t, client.Config{Origins: []string{s.URL}, File: path, OnReload: func(err error) { reported = append(reported, err) }})
 	replace(t, path, "alice")
 	for range 3 {
 		get(t, tr, s.URL)
 	}
-	if len(told) != 1 || told[0] == nil {
-		t.Errorf("OnReload was told %v, want one error", told)
+	if len(reported) != 1 || reported[0] == nil {
+		t.Errorf("OnReload was called with %v, want one error", reported)
 	}
 }
 
-// A refused response that is not closed holds its connection for ever.
+// A refused response that is not closed keeps its connection forever.
 func TestRefusedResponseIsClosed(t *testing.T) {
 	t.Parallel()
 	var bodies []*closeCounter
@@ -236,8 +236,8 @@ func TestRefusedResponseIsClosed(t *testing.T) {
 	_ = resp.Body.Close()
 }
 
-// kubernetes mounts a Secret the way the kubelet does: files are links into ..data, which is a link that
-// flips to a new directory.
+// kubernetes mounts a Secret as the kubelet does: the files are links into ..data, a link that changes
+// to a new directory.
 type kubernetes struct {
 	dir string
 	n   int

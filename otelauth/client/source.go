@@ -9,14 +9,15 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/credential"
 )
 
-// Source gives the credentials to send: a secret manager's client, for instance. It is asked for every request,
-// so it answers from memory and refreshes by itself; it is asked once more after a 401. It must be safe for
-// concurrent use. ctx is the request's.
+// Source returns the credentials to send, for example from a secret manager. It is called for every
+// request and once more after a 401, so it must answer from memory and refresh in the background. It
+// must be safe for concurrent use. ctx is the context of the request.
 //
-// An error fails the request and is part of what the caller of the http.Client sees, so it must hold no secret.
+// An error fails the request and is returned to the caller of the http.Client, so it must not hold a
+// secret.
 type Source func(ctx context.Context) (name string, password credential.Secret, err error)
 
-// source is where a Transport has its credentials from. rejected says that what it gave last was answered 401.
+// source returns the credentials of a Transport. rejected is true after a 401 for the last ones.
 type source interface {
 	credentials(ctx context.Context, rejected bool) (name string, password credential.Secret, err error)
 }

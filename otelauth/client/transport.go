@@ -12,41 +12,42 @@ import (
 	"strings"
 
 	"go.opentelemetry.io/otel/attribute"
-	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/credential"
+	"github.com/otelauth/otelauth-go/otelauth/semconv"
 )
 
-// ErrUserInfo is what a request to one of [Config.Origins] fails with, by errors.Is, when its URL carries
+// ErrUserInfo is the error, by errors.Is, of a request to one of [Config.Origins] whose URL has
 // credentials (http://name:password@host).
-var ErrUserInfo = errors.New("otelauth/client: the URL carries user information; take it out, the credentials come from the Config")
+var ErrUserInfo = errors.New("otelauth/client: the URL has user information; remove it, the Config has the credentials")
 
-// Transport is an [http.RoundTripper] that adds Basic credentials to requests for the origins of its [Config].
-// Make it with [New]; the zero Transport fails every request. It is safe for concurrent use.
+// Transport is an [http.RoundTripper] that adds Basic credentials to requests for the origins of its
+// [Config]. Create it with [New]; the zero Transport fails every request. It is safe for concurrent
+// use.
 type Transport struct {
 	auth  *authenticator
 	outer http.RoundTripper // auth, or otelhttp around it
 }
 
-// RoundTrip sends req, with credentials when its URL is of one of the origins. The URL alone decides; the Host
-// field does not.
+// RoundTrip sends req, with credentials when its URL has one of the origins. Only the URL decides, not
+// the Host field. A request with an Authorization key in its header, even without a value, is sent
+// unchanged.
 //
-// A request that has an Authorization key in its header, even with no value, is sent as it is. On a 401 the
-// credentials are asked for again, and when they have changed and the body can be replayed (there is none, or
-// GetBody is set) the request is sent once more; otherwise the 401 is the response.
+// After a 401 RoundTrip gets the credentials again. If they changed and the body can be replayed
+// (there is none, or GetBody is set), it sends the request once more; otherwise it returns the 401.
 //
-// Errors: [ErrPlaintext], [ErrUserInfo], what the [Source] returns, what Base returns.
+// Errors are [ErrPlaintext], [ErrUserInfo] and the errors of the [Source] and of Base.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if t.outer == nil {
 		closeBody(req)
-		return nil, errors.New("otelauth/client: zero Transport; make it with New")
+		return nil, errors.New("otelauth/client: the Transport is not configured; create it with New")
 	}
 	return t.outer.RoundTrip(req)
 }
 
-// CloseIdleConnections closes the idle connections of Base if it can.
+// CloseIdleConnections closes the idle connections of Base, if Base has such a method.
 func (t *Transport) CloseIdleConnections() {
 	if t.auth == nil {
 		return
@@ -56,13 +57,13 @@ func (t *Transport) CloseIdleConnections() {
 	}
 }
 
-// authenticator stands between otelhttp and Base: inside the client span, so that it can mark it, and
-// beneath everything that could write a header down.
+// authenticator is between otelhttp and Base: inside the client span, which it marks, and inside of
+// everything that may log a header.
 type authenticator struct {
-	base         http.RoundTripper
-	origins      map[origin]struct{}
-	source       source
-	instrumented bool
+	base           http.RoundTripper
+	origins        map[origin]struct{}
+	source         source
+	isInstrumented bool
 }
 
 func (a *authenticator) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -73,7 +74,7 @@ func (a *authenticator) RoundTrip(req *http.Request) (*http.Response, error) {
 	if !ok {
 		return a.base.RoundTrip(req)
 	}
-	// Before the look at Authorization: http.Client has made that field of the user information.
+	// Before the check of Authorization: http.Client creates that field from the user information.
 	if req.URL.User != nil {
 		closeBody(req)
 		return nil, ErrUserInfo
@@ -92,11 +93,11 @@ func (a *authenticator) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil || resp.StatusCode != http.StatusUnauthorized {
 		return resp, err
 	}
-	if body, field, ok := a.again(req, sent); ok {
+	if body, field, ok := a.retry(req, sent); ok {
 		discard(resp)
 		resp, err = a.send(req, body, field)
 		if span := a.clientSpan(ctx); span != nil {
-			span.SetAttributes(semconv.HTTPRequestResendCount(1))
+			span.SetAttributes(attribute.Int(semconv.KeyHTTPRequestResendCount, 1))
 		}
 		if err != nil || resp.StatusCode != http.StatusUnauthorized {
 			return resp, err
@@ -104,50 +105,50 @@ func (a *authenticator) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	if span := a.clientSpan(ctx); span != nil {
 		span.SetAttributes(
-			attribute.String(attempt.KeyScheme, attempt.SchemeBasic.String()),
-			attribute.String(attempt.KeyOutcome, attempt.Failure.String()),
+			attribute.String(semconv.KeyScheme, attempt.SchemeBasic.String()),
+			attribute.String(semconv.KeyOutcome, attempt.Failure.String()),
 		)
 	}
 	return resp, nil
 }
 
-// field returns the value of the Authorization field. It is made for each request and kept nowhere.
+// field returns the value of the Authorization field. It is built for each request and not kept.
 func (a *authenticator) field(ctx context.Context, rejected bool) (string, error) {
 	name, password, err := a.source.credentials(ctx, rejected)
 	if err != nil {
-		return "", fmt.Errorf("otelauth/client: no credentials: %w", err)
+		return "", fmt.Errorf("otelauth/client: cannot get the credentials: %w", err)
 	}
 	field, err := credential.Encode(name, password)
 	if err != nil {
-		return "", fmt.Errorf("otelauth/client: unusable credentials: %w", err)
+		return "", fmt.Errorf("otelauth/client: the credentials are invalid: %w", err)
 	}
 	return field, nil
 }
 
-// send sends a copy of req: a RoundTripper must not change the original, and the original, which has no
-// Authorization field, is also what http.Client follows redirects with.
+// send sends a copy of req. A RoundTripper must not change the original, and http.Client follows
+// redirects with the original, which has no Authorization field.
 func (a *authenticator) send(req *http.Request, body io.ReadCloser, field string) (*http.Response, error) {
-	own := req.WithContext(req.Context())
-	own.Header = make(http.Header, len(req.Header)+1)
+	withField := req.WithContext(req.Context())
+	withField.Header = make(http.Header, len(req.Header)+1)
 	for k, v := range req.Header {
-		own.Header[k] = v[:len(v):len(v)]
+		withField.Header[k] = v[:len(v):len(v)]
 	}
-	own.Header["Authorization"] = []string{field}
-	own.Body = body
-	resp, err := a.base.RoundTrip(own)
+	withField.Header["Authorization"] = []string{field}
+	withField.Body = body
+	resp, err := a.base.RoundTrip(withField)
 	if resp != nil {
 		resp.Request = req // the copy holds the password
 	}
 	return resp, err
 }
 
-// again says whether the request is worth a second try, and with what.
-func (a *authenticator) again(req *http.Request, sent string) (io.ReadCloser, string, bool) {
+// retry returns the body and the field of a second try, or false when it is impossible or useless.
+func (a *authenticator) retry(req *http.Request, sent string) (io.ReadCloser, string, bool) {
 	bodiless := req.Body == nil || req.Body == http.NoBody
 	if !bodiless && req.GetBody == nil || req.Context().Err() != nil {
 		return nil, "", false
 	}
-	// A source that fails now says nothing about the answer that is here already.
+	// When the source fails now, the 401 remains the response.
 	field, err := a.field(req.Context(), true)
 	if err != nil || field == sent {
 		return nil, "", false
@@ -159,14 +160,14 @@ func (a *authenticator) again(req *http.Request, sent string) (io.ReadCloser, st
 	return body, field, err == nil
 }
 
-// clientSpan returns the span of this call, or nil. Without our own otelhttp outside, the span in ctx
-// may be the server span of whoever calls, and auth.outcome on that one says how the caller was let in.
+// clientSpan returns the span of this call, or nil. When the Transport is uninstrumented, the span in
+// ctx may be the server span of the program, whose auth.outcome belongs to its own client.
 func (a *authenticator) clientSpan(ctx context.Context) trace.Span {
 	span := trace.SpanFromContext(ctx)
 	if !span.IsRecording() {
 		return nil
 	}
-	if !a.instrumented {
+	if !a.isInstrumented {
 		k, ok := span.(interface{ SpanKind() trace.SpanKind })
 		if !ok || k.SpanKind() != trace.SpanKindClient {
 			return nil
@@ -190,7 +191,7 @@ func closeBody(req *http.Request) {
 	}
 }
 
-// discard gives the connection of a refused response back. Only a short body is worth reading for that.
+// discard closes a response so that its connection can be reused. It reads only a short body.
 func discard(resp *http.Response) {
 	const shortBytes = 4 << 10
 	if resp.ContentLength >= 0 && resp.ContentLength <= shortBytes {

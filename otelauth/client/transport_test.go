@@ -31,10 +31,10 @@ import (
 
 const (
 	name     = "alice"
-	password = "canary-wonderland-7f3a" // the canary that must turn up nowhere
+	password = "canary-wonderland-7f3a" // a canary that must not appear anywhere
 )
 
-// seen is what a server was sent.
+// seen is one request of a server.
 type seen struct {
 	Host, Path, Auth, Body, Traceparent string
 }
@@ -121,7 +121,7 @@ func request(t testing.TB, method, target string, body io.Reader) *http.Request 
 	return req
 }
 
-// hosts dials every host name at the address that is given for it.
+// hosts returns a copy of base that dials each host name at its address in to.
 func hosts(base *http.Transport, to map[string]string) *http.Transport {
 	t := base.Clone()
 	t.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -222,7 +222,7 @@ func TestRedirectsArriveWithoutCredentials(t *testing.T) {
 					end = targetTLS
 				}
 				base := start.Client().Transport.(*http.Transport).Clone()
-				base.TLSClientConfig.InsecureSkipVerify = true // names, not certificates, are the matter
+				base.TLSClientConfig.InsecureSkipVerify = true // this test is about names, not certificates
 				first := true
 				base.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 					to := end.Listener.Addr().String()
@@ -236,7 +236,7 @@ func TestRedirectsArriveWithoutCredentials(t *testing.T) {
 				tr := newTransport(t, client.Config{Origins: []string{tt.from}, Base: base})
 				resp := get(t, tr, tt.from+"/")
 				if got := start.auths(); len(got) != 1 || got[0] != name+":"+password {
-					t.Fatalf("the origin itself got %q", got)
+					t.Fatalf("the origin received %q", got)
 				}
 				end.mu.Lock()
 				defer end.mu.Unlock()
@@ -257,7 +257,7 @@ func TestRedirectsArriveWithoutCredentials(t *testing.T) {
 	}
 }
 
-// A redirect within the origin, or back to it, is a request like any other.
+// A redirect within the origin, or back to it, is an ordinary request.
 func TestRedirectWithinTheOriginCarriesCredentials(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, false, func(w http.ResponseWriter, r *http.Request) {
@@ -305,7 +305,7 @@ func TestRequestIsNotChanged(t *testing.T) {
 	}
 	_ = resp.Body.Close()
 	if req.Header != nil {
-		t.Error("header made on the caller's request")
+		t.Error("RoundTrip added a header to the caller's request")
 	}
 }
 
@@ -420,7 +420,7 @@ func TestPlaintext(t *testing.T) {
 	})
 }
 
-// elsewhere is a connection to a real server that says it is at another address.
+// elsewhere is a connection to a real server that reports another address.
 type elsewhere struct {
 	net.Conn
 	at      netip.AddrPort
@@ -433,9 +433,9 @@ func (e elsewhere) Write(b []byte) (int, error) {
 	return e.Conn.Write(b)
 }
 
-// DNS rebinding: the name resolves into the named network first and elsewhere afterwards. What is judged is the
-// connection, before anything is written to it.
-func TestPlaintextIsJudgedByTheConnection(t *testing.T) {
+// DNS rebinding: the name resolves to an allowed network first and to another one later. The address of
+// the connection is checked before anything is written to it.
+func TestPlaintextIsCheckedByTheConnection(t *testing.T) {
 	t.Parallel()
 	for _, target := range []string{"http://orders.internal", "http://ORDERS.internal", "http://orders.internal:0080", "http://localhost", "http://10.1.2.3"} {
 		t.Run(target, func(t *testing.T) {
@@ -457,7 +457,7 @@ func TestPlaintextIsJudgedByTheConnection(t *testing.T) {
 				DangerouslyAllowPlaintextFrom: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")},
 			})
 			get(t, tr, target)
-			get(t, tr, target) // the judged connection again
+			get(t, tr, target) // the checked connection again
 			tr.CloseIdleConnections()
 			_, err := (&http.Client{Transport: tr}).Do(request(t, http.MethodGet, target, nil))
 			if !errors.Is(err, client.ErrPlaintext) {
@@ -488,9 +488,9 @@ func TestPlaintextGoesThroughNoProxy(t *testing.T) {
 	if !errors.Is(err, client.ErrPlaintext) {
 		t.Errorf("got %v, want ErrPlaintext", err)
 	}
-	get(t, tr, "http://other.example/") // not ours: proxied as ever
+	get(t, tr, "http://other.example/") // not a configured origin: proxied as before
 	if diff := cmp.Diff([]string{""}, proxy.auths()); diff != "" {
-		t.Errorf("the proxy saw (-want +got):\n%s", diff)
+		t.Errorf("the proxy received (-want +got):\n%s", diff)
 	}
 }
 
@@ -530,7 +530,7 @@ func TestTraceIsPropagatedAnd401Marked(t *testing.T) {
 	}
 }
 
-// auth.outcome on a server span says how *its* caller was let in; an outgoing 401 must not overwrite it.
+// auth.outcome on a server span belongs to its own client; an outgoing 401 must not overwrite it.
 func TestUninstrumentedMarksNoForeignSpan(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, false, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) })
@@ -565,7 +565,7 @@ func TestCloseIdleConnections(t *testing.T) {
 	base := &idleCloser{}
 	newTransport(t, client.Config{Origins: []string{"https://orders.example"}, Base: base}).CloseIdleConnections()
 	if base.closed == 0 {
-		t.Error("not passed on to Base")
+		t.Error("Base was not called")
 	}
 	newTransport(t, client.Config{Origins: []string{"https://orders.example"}, Base: roundTripper(nil)}).CloseIdleConnections()
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/clientip"
 )
 
-func TestNewNamesEveryFault(t *testing.T) {
+func TestNewReportsEveryProblem(t *testing.T) {
 	t.Parallel()
 	_, err := clientip.New(clientip.Config{
 		TrustedProxies: []netip.Prefix{
@@ -29,21 +29,21 @@ func TestNewNamesEveryFault(t *testing.T) {
 	if err == nil {
 		t.Fatal("no error")
 	}
-	faults := strings.Split(err.Error(), "\n")
+	problems := strings.Split(err.Error(), "\n")
 	wants := []string{
 		"TrustedProxies[1]: the prefix is not valid",
-		"TrustedProxies[2]: 0.0.0.0/0 trusts everyone",
+		"TrustedProxies[2]: 0.0.0.0/0 trusts every client",
 		"TrustedProxies[3]: 10.1.2.3/8 has host bits; write 10.0.0.0/8 for the network or 10.1.2.3/32",
 		"TrustedProxies[4]: ::ffff:10.0.0.0/104 is an IPv4-mapped prefix",
-		"TrustedProxies[5]: ::/0 trusts everyone",
-		"Header: Header(7) is none",
+		"TrustedProxies[5]: ::/0 trusts every client",
+		"Header: Header(7) is unknown",
 	}
-	if len(faults) != len(wants) {
-		t.Fatalf("%d faults, want %d: %v", len(faults), len(wants), err)
+	if len(problems) != len(wants) {
+		t.Fatalf("%d problems, want %d: %v", len(problems), len(wants), err)
 	}
 	for i, want := range wants {
-		if !strings.HasPrefix(faults[i], "clientip: "+want) {
-			t.Errorf("%s, want clientip: %s", faults[i], want)
+		if !strings.HasPrefix(problems[i], "clientip: "+want) {
+			t.Errorf("%s, want clientip: %s", problems[i], want)
 		}
 	}
 }
@@ -53,7 +53,7 @@ func TestZeroConfigIsZeroResolver(t *testing.T) {
 	req := request("10.0.0.9:40000", "X-Forwarded-For: 203.0.113.7")
 	var zero clientip.Resolver
 	if got, want := resolver(t, clientip.Config{}).Resolve(req), zero.Resolve(req); got != want || got.PeerTrusted {
-		t.Errorf("%+v, the zero Resolver says %+v", got, want)
+		t.Errorf("%+v, the zero Resolver returns %+v", got, want)
 	}
 	if clientip.XForwardedFor != 0 {
 		t.Error("X-Forwarded-For is not the default")
@@ -73,11 +73,11 @@ func TestNewCopies(t *testing.T) {
 	}
 }
 
-// The search in order must say what asking each prefix says.
+// Binary and linear search must agree.
 func TestTrustedProxiesAgainstLinearSearch(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 2))
-	address := func() netip.Addr { // few distinct octets, so that prefixes nest and meet
+	address := func() netip.Addr { // few distinct bytes, so that prefixes nest and meet
 		if random.IntN(3) == 0 {
 			a := [16]byte{0x20, 1}
 			a[2], a[15] = byte(random.IntN(4)<<6), byte(random.IntN(4))
@@ -120,7 +120,7 @@ func TestNetworks(t *testing.T) {
 			t.Errorf("%s: %v, want %v", addr, got, want)
 		}
 		if network != network.Masked() || site != site.Masked() || !site.Contains(network.Addr()) {
-			t.Errorf("%s: %v does not lie in %v", addr, network, site)
+			t.Errorf("%s: %v is not inside %v", addr, network, site)
 		}
 	}
 	if clientip.Network(netip.Addr{}) != (netip.Prefix{}) || clientip.Site(netip.Addr{}) != (netip.Prefix{}) {

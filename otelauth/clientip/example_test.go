@@ -21,7 +21,7 @@ func ExampleNew() {
 	fmt.Println(err)
 	// Output:
 	// clientip: TrustedProxies[0]: 10.1.2.3/8 has host bits; write 10.0.0.0/8 for the network or 10.1.2.3/32 for the one address
-	// clientip: TrustedProxies[1]: 0.0.0.0/0 trusts everyone, so that every client chooses its own address; name the proxies
+	// clientip: TrustedProxies[1]: 0.0.0.0/0 trusts every client to choose its own address; list the networks of the proxies only
 }
 
 func ExampleResolver_Resolve() {
@@ -33,7 +33,7 @@ func ExampleResolver_Resolve() {
 		return
 	}
 
-	// The client said that it is 127.0.0.1; the proxy appended what it saw.
+	// The client wrote 127.0.0.1; the proxy appended the real address.
 	r := httptest.NewRequest("GET", "/orders", nil)
 	r.RemoteAddr = "10.1.0.9:40000"
 	r.Header.Set("X-Forwarded-For", "127.0.0.1, 203.0.113.7")
@@ -41,7 +41,7 @@ func ExampleResolver_Resolve() {
 	client := resolver.Resolve(r)
 	fmt.Println(client.Addr, client.Secure)
 
-	// The same headers from anybody else mean nothing.
+	// The same headers from another peer are ignored.
 	r.RemoteAddr = "198.51.100.1:40000"
 	client = resolver.Resolve(r)
 	fmt.Println(client.Addr, client.Secure, client.Ignored(r.Header))

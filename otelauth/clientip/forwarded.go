@@ -5,12 +5,12 @@ package clientip
 
 import "strings"
 
-// lastUnquotedComma returns the position of the last comma outside of quoted-strings, -1 when there is none; not
-// ok when a quoted-string does not begin, or what follows the comma is too long.
+// lastUnquotedComma returns the position of the last comma outside of quoted-strings, or -1. It is not
+// ok when a quoted-string has no beginning, or when the text after the comma is too long.
 //
-// Read from the right, a quote closes a quoted-string, and the next one that is not escaped opens it. That is exact for any
-// well-formed element, because inside of a quoted-string every quote is escaped and the
-// opening one stands after "=", never after a backslash.
+// From right to left, a quote closes a quoted-string, and the next unescaped quote opens it. This is
+// exact for a well-formed element: inside of a quoted-string every quote is escaped, and the opening
+// quote follows "=", never a backslash.
 func lastUnquotedComma(s string) (int, bool) {
 	quoted := false
 	for i := len(s) - 1; i >= 0; i-- {
@@ -23,7 +23,7 @@ func lastUnquotedComma(s string) (int, bool) {
 				return i, true
 			}
 		case '"':
-			if !quoted || !escaped(s[:i]) {
+			if !quoted || !isEscaped(s[:i]) {
 				quoted = !quoted
 			}
 		}
@@ -31,15 +31,15 @@ func lastUnquotedComma(s string) (int, bool) {
 	return -1, !quoted
 }
 
-// escaped reports whether what follows before is escaped: an odd number of backslashes.
-func escaped(before string) bool {
+// isEscaped reports whether the character after before is escaped: an odd number of backslashes.
+func isEscaped(before string) bool {
 	before = before[max(0, len(before)-maxElementBytes):]
 	return (len(before)-len(strings.TrimRight(before, `\`)))%2 == 1
 }
 
-// parseElement reads one forwarded-element of RFC 7239, section 4: pairs of name and value
-// with semicolons between. Names are case-insensitive and stand once. Two liberties that proxies in use take, and that cannot be
-// misread: white space around semicolons, and colons and brackets without quotes.
+// parseElement parses one forwarded-element of RFC 7239, section 4: pairs of name and value, separated
+// by semicolons. Names are case-insensitive and unique. It also accepts what real proxies write and
+// what has one meaning only: white space around semicolons, and colons and brackets without quotes.
 func parseElement(s string) (e element, ok bool) {
 	var hasFor, hasProto bool
 	for {
@@ -47,7 +47,7 @@ func parseElement(s string) (e element, ok bool) {
 		if s == "" {
 			return e, true
 		}
-		if s[0] == ';' { // an empty pair, which the grammar has
+		if s[0] == ';' { // the grammar allows an empty pair
 			s = s[1:]
 			continue
 		}
@@ -79,7 +79,7 @@ func parseElement(s string) (e element, ok bool) {
 	}
 }
 
-// cutValue reads a value, quoted or not, from the start of s.
+// cutValue parses a value, quoted or not, at the start of s.
 func cutValue(s string) (value, rest string, ok bool) {
 	if !strings.HasPrefix(s, `"`) {
 		n := 0
@@ -125,7 +125,7 @@ func isToken(s string) bool {
 	return s != ""
 }
 
-// isTokenChar is tchar of RFC 9110, section 5.6.2.
+// isTokenChar reports whether c is a tchar of RFC 9110, section 5.6.2.
 func isTokenChar(c byte) bool {
 	switch {
 	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':

@@ -14,7 +14,7 @@ import (
 
 const fuzzPeer = "10.0.0.9:40000"
 
-// FuzzPeer holds the address that is read on every request to net/netip.
+// FuzzPeer compares the parser of RemoteAddr with net/netip.
 func FuzzPeer(f *testing.F) {
 	for _, s := range []string{"192.0.2.1:80", "[2001:db8::1]:80", "[::ffff:192.0.2.1]:80", "[fe80::1%eth0]:80", "1.2.3.4:080", "@", "", "1.2.3:4"} {
 		f.Add(s)
@@ -23,19 +23,19 @@ func FuzzPeer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, remote string) {
 		got := r.Resolve(request(remote)).Peer
 		if strings.Contains(remote, "%") || len(remote) > 5 && !strings.Contains(remote[len(remote)-6:], ":") {
-			return // zones, which we drop before reading, and ports such as 000080, which netip reads
+			return // zones, which Resolve drops first, and ports such as 000080, which netip accepts
 		}
 		want, err := netip.ParseAddrPort(remote)
 		if err != nil || strings.HasPrefix(remote, "[") && want.Addr().Is4() {
 			want = netip.AddrPort{}
 		}
 		if want = netip.AddrPortFrom(want.Addr().Unmap(), want.Port()); got != want {
-			t.Fatalf("%q: %v, netip says %v, %v", remote, got, want, err)
+			t.Fatalf("%q: %v, netip returns %v, %v", remote, got, want, err)
 		}
 	})
 }
 
-// FuzzXForwardedFor compares with the plain way of reading the header: join, split, go back, net/netip.
+// FuzzXForwardedFor compares with a simple parser: join, split, iterate backwards, net/netip.
 func FuzzXForwardedFor(f *testing.F) {
 	f.Add("203.0.113.7", "10.0.0.2")
 	f.Add("198.51.100.1, 203.0.113.7:80,10.0.0.3", "[fd00::1]:443")
@@ -52,7 +52,7 @@ func FuzzXForwardedFor(f *testing.F) {
 
 		want := netip.MustParseAddr("10.0.0.9")
 		entries := strings.Split(first+","+second, ",")
-		for i := len(entries) - 1; i >= max(0, len(entries)-clientip.MaxHops); i-- {
+		for i := len(entries) - 1; i >= max(0, len(entries)-maxHops); i-- {
 			if len(entries[i]) > 128 {
 				break
 			}
@@ -82,14 +82,14 @@ func FuzzForwarded(f *testing.F) {
 		req := request(fuzzPeer)
 		req.Header["Forwarded"] = []string{first, second}
 		if got := r.Resolve(req).Addr; got != netip.MustParseAddr("10.0.0.9") && !literal(got, first+","+second) {
-			t.Fatalf("%q, %q: %v stands nowhere in it", first, second, got)
+			t.Fatalf("%q, %q: %v is not in the header", first, second, got)
 		}
 		unaffected(t, r, "Forwarded", first, `for="203.0.113.7:80";host="a, for=198.51.100.1\", \\", for=10.0.0.3`, `for="10.0.0.2";proto=https`)
 	})
 }
 
-// unaffected holds the property that everything rests on: whatever a client sends, in front of what the proxies
-// append to it, on one line or several, the proxies' account of it stands.
+// unaffected checks the main property: no text of a client, before the entries of the proxies, on one
+// line or several, changes the result.
 func unaffected(t *testing.T, r *clientip.Resolver, field, spoof, byProxies, byPeer string) {
 	t.Helper()
 	want := netip.MustParseAddrPort("203.0.113.7:80")
@@ -117,7 +117,7 @@ func trusted(addr netip.Addr) bool {
 	return false
 }
 
-// plainAddr reads one entry of X-Forwarded-For with net/netip.
+// plainAddr parses one entry of X-Forwarded-For with net/netip.
 func plainAddr(s string) netip.Addr {
 	host, port, bracketed := s, "", strings.HasPrefix(s, "[")
 	switch {
@@ -132,10 +132,10 @@ func plainAddr(s string) netip.Addr {
 		port = ":" + port
 	}
 	if port != "" && !strings.HasPrefix(port, ":_") {
-		if port[0] != ':' { // it would be read as a part of the address below
+		if port[0] != ':' { // it would be parsed as a part of the address below
 			return netip.Addr{}
 		}
-		if len(port) > len(":65535") { // RFC 7239, section 6.3: at most five digits; netip takes any number of zeros
+		if len(port) > len(":65535") { // RFC 7239, section 6.3: at most five digits; netip accepts any number of zeros
 			return netip.Addr{}
 		}
 		if _, err := netip.ParseAddrPort("192.0.2.1" + port); err != nil {
@@ -152,7 +152,7 @@ func plainAddr(s string) netip.Addr {
 	return addr.Unmap()
 }
 
-// literal reports whether addr is written somewhere in s, quoted-pairs apart.
+// literal reports whether s contains addr, without quoted-pairs.
 func literal(addr netip.Addr, s string) bool {
 	s = strings.ReplaceAll(s, `\`, "")
 	for _, word := range strings.FieldsFunc(s, func(c rune) bool { return strings.ContainsRune(`,;="[]% `+"\t", c) }) {

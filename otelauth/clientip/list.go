@@ -5,41 +5,41 @@ package clientip
 
 import "strings"
 
-// element is what one hop wrote: the node that it was called by, and the scheme; each "" when it did not say.
+// element is the entry of one hop: its client and the scheme, each "" when missing.
 type element struct{ node, proto string }
 
-// list goes through a list header backwards: from the last line to the first, in each from right to left. Lines of one
-// field are one list in their order (RFC 9110, section 5.3).
+// list iterates over a list header backwards: from the last line to the first, each from right to
+// left. The lines of one field are one list in their order (RFC 9110, section 5.3).
 //
-// Backwards matters for Forwarded, too. A client that sends a quote without its partner would, read from the left, swallow
-// what the proxy appends after it. What the proxy appended is well-formed, and its beginning can be found from the right.
+// Forwarded needs this direction too. Read from the left, an unbalanced quote of the client would hide
+// what the proxy appended. The proxy's part is well-formed, so its beginning is found from the right.
 type list struct {
-	lines     []string // not begun
-	line      string   // what is left of the one being read
-	begun     bool
-	forwarded bool
+	lines       []string // not begun
+	line        string   // the rest of the line that is being read
+	hasLine     bool
+	isForwarded bool
 }
 
-// The bounds of one entry; a longer one cannot be read. The longest address with zone and port is well under
-// the first; a Forwarded element may hold the host that a client asked for.
+// The bounds of one entry; a longer one is unreadable. An address with zone and port is shorter than
+// the first; a Forwarded element may hold the host that the client requested.
 const (
 	maxEntryBytes   = 128
 	maxElementBytes = 1 << 10
 )
 
-// previous returns the next element to the left. One that cannot be read is the zero element, after which previous
-// must not be called again.
+// previous returns the next element to the left. An unreadable one is the zero element; previous must
+// not be called again after it.
 func (l *list) previous() (e element, more bool) {
-	if !l.begun {
+	if !l.hasLine {
 		if len(l.lines) == 0 {
 			return element{}, false
 		}
 		l.line, l.lines = l.lines[len(l.lines)-1], l.lines[:len(l.lines)-1]
-		l.begun = true
+		l.hasLine = true
 	}
 	var comma int
 	var ok bool
-	if l.forwarded {
+	if l.isForwarded {
 		comma, ok = lastUnquotedComma(l.line)
 	} else {
 		comma, ok = lastComma(l.line)
@@ -49,11 +49,11 @@ func (l *list) previous() (e element, more bool) {
 	}
 	text := trimSpace(l.line[comma+1:])
 	if comma < 0 {
-		l.begun = false
+		l.hasLine = false
 	} else {
 		l.line = l.line[:comma]
 	}
-	if !l.forwarded {
+	if !l.isForwarded {
 		return element{node: text}, true
 	}
 	e, ok = parseElement(text)
@@ -63,7 +63,8 @@ func (l *list) previous() (e element, more bool) {
 	return e, true
 }
 
-// lastComma returns the position of the last comma, -1 when there is none; not ok when what follows it is too long.
+// lastComma returns the position of the last comma, or -1. It is not ok when the text after the comma
+// is too long.
 func lastComma(s string) (int, bool) {
 	for i := len(s) - 1; i >= 0; i-- {
 		if s[i] == ',' {
@@ -76,7 +77,7 @@ func lastComma(s string) (int, bool) {
 	return -1, true
 }
 
-// lastValue is the last value of a list header, "" when there is none. One that is too long is cut at its begin.
+// lastValue returns the last value of a list header, or "". It cuts the beginning of a long value.
 func lastValue(lines []string) string {
 	if len(lines) == 0 {
 		return ""
@@ -86,5 +87,5 @@ func lastValue(lines []string) string {
 	return trimSpace(last[strings.LastIndexByte(last, ',')+1:])
 }
 
-// trimSpace trims OWS of RFC 9110, section 5.6.3.
+// trimSpace removes OWS of RFC 9110, section 5.6.3.
 func trimSpace(s string) string { return strings.Trim(s, " \t") }

@@ -8,28 +8,28 @@ import (
 	"strings"
 )
 
-// nodeKind is what parseNode found.
+// nodeKind is the result of parseNode.
 type nodeKind uint8
 
 const (
-	unreadable  nodeKind = iota // no address
+	unreadable  nodeKind = iota // not an address
 	withoutPort                 // an address alone, or with an obfuscated port
 	withPort
 )
 
-// parseNode reads an address with or without a port: 192.0.2.1, 192.0.2.1:80, [2001:db8::1], [2001:db8::1]:80,
-// and where bare is set 2001:db8::1, which X-Forwarded-For has and RFC 7239, section 6 has not: what follows its
-// last colon could be a port. The port may be obfuscated ("_abc") and is then 0.
+// parseNode parses an address with or without a port: 192.0.2.1, 192.0.2.1:80, [2001:db8::1] and
+// [2001:db8::1]:80. With allowBare it accepts 2001:db8::1 too, which X-Forwarded-For has and RFC 7239,
+// section 6 forbids, because its end may be a port. An obfuscated port ("_abc") is 0.
 //
-// Zones are dropped, since they name an interface of somebody else's host, and IPv4-mapped IPv6 addresses become IPv4, so
-// that one client has one address. IPv4 is read by hand: this runs on every request, and netip
-// takes three times as long. Octets with leading zeros are refused as in netip.
-func parseNode(s string, bare bool) (addr netip.Addr, port uint16, kind nodeKind) {
-	if octets, rest, ok := cutIPv4(s); ok {
+// Zones are dropped, because they name an interface of another host. IPv4-mapped IPv6 addresses become
+// IPv4, so that one client has one address. IPv4 has a parser of its own: this runs for every request,
+// and netip takes three times as long. As in netip, leading zeros are refused.
+func parseNode(s string, allowBare bool) (addr netip.Addr, port uint16, kind nodeKind) {
+	if ip, rest, ok := cutIPv4(s); ok {
 		port, kind = parsePort(rest)
-		return netip.AddrFrom4(octets), port, kind
+		return netip.AddrFrom4(ip), port, kind
 	}
-	// netip allocates an error for what it cannot read: "unknown", "_id", the "@" of a unix socket.
+	// netip allocates an error for "unknown", "_id" and the "@" of a unix socket: refuse them first.
 	host, rest := s, ""
 	switch {
 	case strings.HasPrefix(s, "["):
@@ -38,7 +38,7 @@ func parseNode(s string, bare bool) (addr netip.Addr, port uint16, kind nodeKind
 			return netip.Addr{}, 0, unreadable
 		}
 		host, rest = s[1:end], s[end+1:]
-	case !bare:
+	case !allowBare:
 		return netip.Addr{}, 0, unreadable
 	}
 	if zone := strings.IndexByte(host, '%'); zone >= 0 {
@@ -55,13 +55,13 @@ func parseNode(s string, bare bool) (addr netip.Addr, port uint16, kind nodeKind
 	return addr.Unmap(), port, kind
 }
 
-// cutIPv4 reads four decimal octets at the start of s.
-func cutIPv4(s string) (octets [4]byte, rest string, ok bool) {
+// cutIPv4 parses an IPv4 address at the start of s.
+func cutIPv4(s string) (ip [4]byte, rest string, ok bool) {
 	i := 0
-	for k := range octets {
+	for k := range ip {
 		if k > 0 {
 			if i >= len(s) || s[i] != '.' {
-				return octets, "", false
+				return ip, "", false
 			}
 			i++
 		}
@@ -71,14 +71,14 @@ func cutIPv4(s string) (octets [4]byte, rest string, ok bool) {
 			i++
 		}
 		if i == first || value > 255 || s[first] == '0' && i > first+1 {
-			return octets, "", false
+			return ip, "", false
 		}
-		octets[k] = byte(value)
+		ip[k] = byte(value)
 	}
-	return octets, s[i:], true
+	return ip, s[i:], true
 }
 
-// parsePort reads what follows an address: nothing, or a colon and a port.
+// parsePort parses the text after an address: nothing, or a colon and a port.
 func parsePort(s string) (uint16, nodeKind) {
 	if s == "" {
 		return 0, withoutPort

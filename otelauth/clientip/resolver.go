@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// Resolver finds the caller's address. The zero Resolver believes no header: the peer is the client.
+// Resolver finds the client's address. The zero Resolver believes no header: the peer is the client.
 // A Resolver is immutable and safe for concurrent use.
 type Resolver struct {
 	proxies   proxies
@@ -18,7 +18,7 @@ type Resolver struct {
 	header    Header
 }
 
-// Client is who calls, as far as that can be known. Addresses carry no zone, and
+// Client is the sender of a request, as far as it is known. Its addresses have no zone, and
 // IPv4-mapped IPv6 addresses are IPv4. The zero Client is unknown and not secure.
 type Client struct {
 	// Addr is the client's address; the zero Addr when unknown, as on a unix socket.
@@ -26,51 +26,52 @@ type Client struct {
 	// Port is the client's port; 0 when unknown, as it is behind most proxies.
 	Port uint16
 	// Peer is the other end of the connection; the zero AddrPort on a unix socket, and when
-	// http.Request.RemoteAddr is not what net/http delivers.
+	// http.Request.RemoteAddr has not the form that net/http sets.
 	Peer netip.AddrPort
-	// PeerTrusted says that the peer is a trusted proxy.
+	// PeerTrusted is true when the peer is a trusted proxy.
 	PeerTrusted bool
-	// Secure says that nobody between the client and this service can read what it sent; see [Resolver.Resolve].
+	// Secure is true when the request was not readable in transit; see [Resolver.Resolve].
 	Secure bool
 }
 
-// Ignored reports whether h, the header of the request that c was resolved from, has an X-Forwarded-For or Forwarded field
-// that was not looked at because the peer is no trusted proxy. Either a client is trying its luck, or a proxy is missing in
-// [Config], and then all its clients share one address.
-func (c Client) Ignored(h http.Header) bool { return !c.PeerTrusted && forwarded(h) }
+// Ignored reports whether h has an X-Forwarded-For or Forwarded field that was ignored because the
+// peer is not a trusted proxy. h is the header of the request from which c was resolved. The client
+// invents the field, or a proxy is missing in [Config]: then all its clients share one address.
+func (c Client) Ignored(h http.Header) bool { return !c.PeerTrusted && isForwarded(h) }
 
-// MaxHops is how many entries of the configured header are read, from the right. A chain of more trusted proxies does
-// not occur; the one at the bound is then taken for the client.
-const MaxHops = 32
+// maxHops bounds how many entries of the configured header are read, from the right. The entry at the
+// bound counts as the client. Real chains of trusted proxies are shorter.
+const maxHops = 32
 
-// Resolve finds out who sent req. It never fails: what cannot be known is left zero. It allocates nothing unless an
-// entry cannot be read or uses quoted-pairs.
+// Resolve returns the client that sent req. It does not fail: unknown fields remain zero. It allocates
+// only for an entry that is unreadable or uses quoted-pairs.
 //
-// When the peer is a trusted proxy, the configured header is read from right to left over all its lines, and the first
-// address that is no trusted proxy is the client. When all are trusted, the left-most is: a call from inside. Without the
-// header the proxy itself is the client, as in a health check.
+// When the peer is a trusted proxy, Resolve reads the configured header from right to left over all
+// its lines. The first address that is not a trusted proxy is the client. When all addresses are
+// trusted, the left-most is the client: a call from inside. Without the header the proxy itself is
+// the client, as in a health check.
 //
-// An entry that cannot be read (garbage, nothing, "unknown", an obfuscated "_id") ends the walk, and the
-// trusted hop to its right, which could not or would not say who called, stands for the client. Going on to the
-// left would take the word of somebody who has no address. Clients behind such a hop share one address, which
-// is true and can be throttled; the alternative is an address that a client chooses. So does an entry
-// longer than 128 bytes, 1 KiB for Forwarded, and a Forwarded element that breaks the grammar of RFC 7239.
+// An unreadable entry ends the search: garbage, an empty entry, "unknown", an obfuscated "_id", an
+// entry longer than 128 bytes (1 KiB for Forwarded), or a Forwarded element that breaks the grammar of
+// RFC 7239. The trusted hop to its right is then the client. Entries further left are not believed,
+// because their author has no address. Clients behind such a hop share one address, which a client
+// cannot choose and which can be throttled.
 //
-// Secure is decided by the first of these rules that fits:
+// The first rule that matches decides Secure:
 //
-//   - A trusted proxy names the scheme (the right-most X-Forwarded-Proto, or proto= of the right-most Forwarded
-//     element): https and wss are secure, anything else is plaintext, be it from loopback or over TLS, because
-//     the password was readable on the way to the proxy.
+//   - A trusted proxy names the scheme, in the right-most X-Forwarded-Proto or in proto= of the
+//     right-most Forwarded element. https and wss are secure. Any other scheme is not, even from
+//     loopback or over TLS, because the password was readable between the client and the proxy.
 //   - The connection uses TLS: secure.
-//   - A trusted proxy that names no scheme: not secure. It may listen on port 80.
-//   - A loopback or unix-socket peer that sends no header of a proxy (Forwarded, X-Forwarded-For, -Proto or -Host,
-//     X-Real-Ip, Via): secure.
-//   - Everybody else: not secure.
+//   - A trusted proxy names no scheme: not secure. It may listen on port 80.
+//   - A loopback or unix-socket peer sends no header of a proxy (Forwarded, X-Forwarded-For, -Proto or
+//     -Host, X-Real-Ip, Via): secure.
+//   - Otherwise: not secure.
 //
-// A peer counts as a unix socket by what the server's listener is ([http.LocalAddrContextKey]), not by what RemoteAddr
-// looks like.
+// The server's listener ([http.LocalAddrContextKey]) decides whether the peer is a unix socket, not the
+// text of RemoteAddr.
 //
-// RFC 7239, section 8.1: such a header can be relied on as far as the proxies that wrote it can, and no further.
+// The header is as reliable as the proxies that wrote it (RFC 7239, section 8.1).
 func (r *Resolver) Resolve(req *http.Request) Client {
 	var c Client
 	unix := false
@@ -85,7 +86,7 @@ func (r *Resolver) Resolve(req *http.Request) Client {
 
 	h := req.Header
 	if !c.PeerTrusted {
-		c.Secure = req.TLS != nil || (unix || c.Addr.IsLoopback()) && !forwarded(h) && !proxied(h)
+		c.Secure = req.TLS != nil || (unix || c.Addr.IsLoopback()) && !isForwarded(h) && !isProxied(h)
 		return c
 	}
 
@@ -104,11 +105,11 @@ func (r *Resolver) Resolve(req *http.Request) Client {
 	return c
 }
 
-// walk moves c from the peer to the client along the lines of the configured header. It returns the proto of the
-// right-most element, "" when there is none.
+// walk moves c from the peer to the client along the lines of the configured header. It returns the
+// proto of the right-most element, or "".
 func (r *Resolver) walk(lines []string, c *Client) (proto string) {
-	l := list{lines: lines, forwarded: r.header == Forwarded}
-	for i := range MaxHops {
+	l := list{lines: lines, isForwarded: r.header == Forwarded}
+	for i := range maxHops {
 		e, more := l.previous()
 		if !more {
 			break
@@ -128,17 +129,17 @@ func (r *Resolver) walk(lines []string, c *Client) (proto string) {
 	return proto
 }
 
-// isUnix asks the listener. A RemoteAddr of "@" would do, but code in front of us can write a
-// header's value there.
+// isUnix reports whether the listener is a unix socket. RemoteAddr is not used, because an outer
+// handler may write a header's value into it.
 func isUnix(req *http.Request) bool {
 	local, ok := req.Context().Value(http.LocalAddrContextKey).(*net.UnixAddr)
 	return ok && local != nil
 }
 
-// forwarded looks for the two headers that report addresses.
-func forwarded(h http.Header) bool { return len(h["X-Forwarded-For"]) > 0 || len(h["Forwarded"]) > 0 }
+// isForwarded reports whether h has one of the two headers with addresses.
+func isForwarded(h http.Header) bool { return len(h["X-Forwarded-For"]) > 0 || len(h["Forwarded"]) > 0 }
 
-// proxied looks for the headers, beside the two that report addresses, by which a proxy gives itself away.
-func proxied(h http.Header) bool {
+// isProxied reports whether h has another header that proxies add.
+func isProxied(h http.Header) bool {
 	return len(h["X-Forwarded-Proto"]) > 0 || len(h["X-Forwarded-Host"]) > 0 || len(h["X-Real-Ip"]) > 0 || len(h["Via"]) > 0
 }

@@ -20,7 +20,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/clientip"
 )
 
-// compare lets go-cmp look into the addresses.
+// compare lets go-cmp compare addresses.
 var compare = cmp.Comparer(func(a, b clientip.Client) bool { return a == b })
 
 func resolver(t testing.TB, cfg clientip.Config) *clientip.Resolver {
@@ -40,12 +40,15 @@ func prefixes(list ...string) []netip.Prefix {
 	return ps
 }
 
-// trusting trusts 10.0.0.0/8, fd00::/8 and loopback.
+// maxHops is the documented bound of a chain.
+const maxHops = 32
+
+// trusting returns a Config that trusts 10.0.0.0/8, fd00::/8 and loopback.
 func trusting(header clientip.Header) clientip.Config {
 	return clientip.Config{TrustedProxies: prefixes("10.0.0.0/8", "fd00::/8", "127.0.0.0/8", "::1/128"), Header: header}
 }
 
-// request has the header fields given as "Name: value".
+// request returns a request with header fields of the form "Name: value".
 func request(remote string, fields ...string) *http.Request {
 	r := httptest.NewRequest(http.MethodGet, "/orders", nil)
 	r.RemoteAddr = remote
@@ -75,7 +78,7 @@ func TestPeer(t *testing.T) {
 		"[::ffff:192.0.2.1]:1234":       "192.0.2.1:1234",
 		"[fe80::1%eth0]:1234":           "[fe80::1]:1234",
 		"[::ffff:192.0.2.1%eth0]:1234":  "192.0.2.1:1234",
-		"192.0.2.1":                     "", // what chi's RealIP writes
+		"192.0.2.1":                     "", // chi's RealIP writes this
 		"2001:db8::1":                   "",
 		"[2001:db8::1]":                 "",
 		"192.0.2.1:":                    "",
@@ -115,7 +118,7 @@ func TestPeer(t *testing.T) {
 	}
 }
 
-// TestForwardedFor reads one chain in each case; the peer is the trusted 10.0.0.9:40000.
+// TestForwardedFor resolves one chain in each case; the peer is the trusted 10.0.0.9:40000.
 func TestForwardedFor(t *testing.T) {
 	t.Parallel()
 	const v6 = "2001:db8::1"
@@ -159,10 +162,10 @@ func TestForwardedFor(t *testing.T) {
 		{"host name", clientip.XForwardedFor, []string{"198.51.100.1, localhost"}, "10.0.0.9", 40000},
 		{"quoted", clientip.XForwardedFor, []string{`198.51.100.1, "203.0.113.7"`}, "10.0.0.9", 40000},
 		{"too long", clientip.XForwardedFor, []string{strings.Repeat(" ", 128) + "203.0.113.7"}, "10.0.0.9", 40000},
-		{"more trusted hops than MaxHops", clientip.XForwardedFor,
-			[]string{"203.0.113.7, 10.9.9.9, 10.8.8.8" + strings.Repeat(", 10.0.0.2", clientip.MaxHops-1)}, "10.8.8.8", 0},
+		{"more trusted hops than the bound", clientip.XForwardedFor,
+			[]string{"203.0.113.7, 10.9.9.9, 10.8.8.8" + strings.Repeat(", 10.0.0.2", maxHops-1)}, "10.8.8.8", 0},
 		{"as many trusted hops as are read", clientip.XForwardedFor,
-			[]string{"203.0.113.7" + strings.Repeat(", 10.0.0.2", clientip.MaxHops-1)}, "203.0.113.7", 0},
+			[]string{"203.0.113.7" + strings.Repeat(", 10.0.0.2", maxHops-1)}, "203.0.113.7", 0},
 
 		// The examples of RFC 7239, sections 4, 6.3, 7.1 and 7.4.
 		{"RFC 7239: obfuscated", clientip.Forwarded, []string{`for="_gazonk"`}, "10.0.0.9", 40000},
@@ -223,8 +226,8 @@ func TestForwardedFor(t *testing.T) {
 	}
 }
 
-// A long element of Forwarded cannot be read: its trusted sender stands for the client.
-func TestLongElementIsNotRead(t *testing.T) {
+// A long element of Forwarded is unreadable: its trusted sender is the client.
+func TestLongElementIsUnreadable(t *testing.T) {
 	t.Parallel()
 	r := resolver(t, trusting(clientip.Forwarded))
 	for host, want := range map[int]string{900: "203.0.113.9", 1100: "10.0.0.1"} {
@@ -235,8 +238,8 @@ func TestLongElementIsNotRead(t *testing.T) {
 	}
 }
 
-// A client that reaches the service directly, or through a proxy that nobody named, is what its
-// connection says. otelhttp, django-axes and several helpers believe the left-most entry instead (flaw 9 of the known ones).
+// The client of a direct connection, or behind a proxy that is not configured, is the peer. otelhttp,
+// django-axes and several libraries believe the left-most entry instead.
 func TestHeaderOfUntrustedPeerIsNotBelieved(t *testing.T) {
 	t.Parallel()
 	for _, header := range []clientip.Header{clientip.XForwardedFor, clientip.Forwarded} {
@@ -252,14 +255,14 @@ func TestHeaderOfUntrustedPeerIsNotBelieved(t *testing.T) {
 					t.Errorf("%v, %s: %s", header, field, diff)
 				}
 				if !got.Ignored(r.Header) {
-					t.Errorf("%v, %s: not said to be ignored", header, field)
+					t.Errorf("%v, %s: Ignored is false", header, field)
 				}
 			}
 		}
 	}
 }
 
-// A proxy that writes one header hands the client's own version of the other on.
+// A proxy that writes one header forwards the client's version of the other.
 func TestOnlyTheConfiguredHeaderIsRead(t *testing.T) {
 	t.Parallel()
 	const peer = "10.0.0.9:40000"
@@ -349,7 +352,7 @@ func TestSecure(t *testing.T) {
 	}
 }
 
-// TestUnixSocket asks the real thing: what net/http says of a unix socket's peer.
+// TestUnixSocket resolves a real request over a unix socket.
 func TestUnixSocket(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "s")
@@ -399,7 +402,7 @@ func TestUnixSocket(t *testing.T) {
 	}
 }
 
-// TestLoopback does the same over TCP, where the server knows the peer's port.
+// TestLoopback resolves a real request over TCP, where the server knows the peer's port.
 func TestLoopback(t *testing.T) {
 	t.Parallel()
 	clients := make(chan clientip.Client, 1)

@@ -11,8 +11,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/credential"
 )
 
-// browserRequest carries the fields that a browser sends, because looking a field up in a map of one
-// flatters everybody.
+// browserRequest returns a request with the fields of a browser, because a lookup in a map of one field
+// is too fast to compare.
 func browserRequest() *http.Request {
 	r := httptest.NewRequest(http.MethodGet, "/orders", nil)
 	r.Header.Set("Accept", "text/html,application/xhtml+xml")
@@ -33,8 +33,8 @@ func BenchmarkSplit(b *testing.B) {
 	r := browserRequest()
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, fault := credential.Split(r.Header, 0); fault != credential.NoFault {
-			b.Fatal(fault)
+		if _, defect := credential.Split(r.Header, 0); defect != credential.NoDefect {
+			b.Fatal(defect)
 		}
 	}
 }
@@ -43,20 +43,20 @@ func BenchmarkDecode(b *testing.B) {
 	field, _ := credential.Split(browserRequest().Header, 0)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, fault := field.Decode(); fault != credential.NoFault {
-			b.Fatal(fault)
+		if _, defect := field.Decode(); defect != credential.NoDefect {
+			b.Fatal(defect)
 		}
 	}
 }
 
-// BenchmarkSplitDecode does what BenchmarkBasicAuth does.
+// BenchmarkSplitDecode does the same work as BenchmarkBasicAuth.
 func BenchmarkSplitDecode(b *testing.B) {
 	r := browserRequest()
 	b.ReportAllocs()
 	for b.Loop() {
 		field, _ := credential.Split(r.Header, 0)
-		if _, fault := field.Decode(); fault != credential.NoFault {
-			b.Fatal(fault)
+		if _, defect := field.Decode(); defect != credential.NoDefect {
+			b.Fatal(defect)
 		}
 	}
 }

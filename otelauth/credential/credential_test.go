@@ -14,26 +14,25 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/credential"
 )
 
-// read is Split and Decode, as the pipeline calls them.
-func read(h http.Header) (credential.Field, credential.Basic, credential.Fault) {
-	field, fault := credential.Split(h, 0)
-	if fault != credential.NoFault || field.Scheme != attempt.SchemeBasic {
-		return field, credential.Basic{}, fault
+// read calls Split and Decode as the pipeline does.
+func read(h http.Header) (credential.Field, credential.Basic, credential.Defect) {
+	field, defect := credential.Split(h, 0)
+	if defect != credential.NoDefect || field.Scheme != attempt.SchemeBasic {
+		return field, credential.Basic{}, defect
 	}
-	b, fault := field.Decode()
-	return field, b, fault
+	b, defect := field.Decode()
+	return field, b, defect
 }
 
-// TestVectors also holds the table in the package comment to account: what net/http does is asserted beside
-// what we do. Flaw 16 of the known ones (the first of two fields, CR and NUL in names) is among the vectors.
+// TestVectors also checks the table in the package comment: it asserts what net/http does.
 func TestVectors(t *testing.T) {
 	t.Parallel()
 	for _, v := range vectors() {
 		t.Run(v.what, func(t *testing.T) {
 			t.Parallel()
-			field, b, fault := read(header(v.values...))
-			if field.Scheme != v.scheme || fault != v.fault {
-				t.Fatalf("scheme %s, fault %s; want %s, %s", field.Scheme, fault, v.scheme, v.fault)
+			field, b, defect := read(header(v.values...))
+			if field.Scheme != v.scheme || defect != v.defect {
+				t.Fatalf("scheme %s, defect %s; want %s, %s", field.Scheme, defect, v.scheme, v.defect)
 			}
 			if b.Name != v.name || string(b.Password.Expose()) != v.password {
 				t.Errorf("name %q, password %q; want %q, %q", b.Name, b.Password.Expose(), v.name, v.password)
@@ -46,7 +45,7 @@ func TestVectors(t *testing.T) {
 			got := refuses
 			if ok {
 				got = differs
-				if fault == credential.NoFault && name == b.Name && password == string(b.Password.Expose()) {
+				if defect == credential.NoDefect && name == b.Name && password == string(b.Password.Expose()) {
 					got = agrees
 				}
 			}
@@ -57,15 +56,15 @@ func TestVectors(t *testing.T) {
 	}
 }
 
-func TestFaultLeavesNothing(t *testing.T) {
+func TestDefectLeavesNothing(t *testing.T) {
 	t.Parallel()
 	for _, v := range vectors() {
-		field, fault := credential.Split(header(v.values...), 0)
-		if fault != credential.NoFault && field.Token != "" {
-			t.Errorf("%s: fault %s with a token", v.what, fault)
+		field, defect := credential.Split(header(v.values...), 0)
+		if defect != credential.NoDefect && field.Token != "" {
+			t.Errorf("%s: defect %s with a token", v.what, defect)
 		}
-		if b, fault := field.Decode(); fault != credential.NoFault && (b.Name != "" || b.Password.Len() != 0) {
-			t.Errorf("%s: fault %s with a credential", v.what, fault)
+		if b, defect := field.Decode(); defect != credential.NoDefect && (b.Name != "" || b.Password.Len() != 0) {
+			t.Errorf("%s: defect %s with a credential", v.what, defect)
 		}
 	}
 }
@@ -76,37 +75,37 @@ func TestSplitBound(t *testing.T) {
 	for _, c := range []struct {
 		maxBytes int
 		value    string
-		want     credential.Fault
+		want     credential.Defect
 	}{
-		{len(value), value, credential.NoFault},
+		{len(value), value, credential.NoDefect},
 		{len(value) - 1, value, credential.TooLong},
 		{len(value) - 1, "Bearer" + value[5:], credential.TooLong},
-		{0, "Basic " + strings.Repeat("A", 8<<10-6), credential.NoFault},
+		{0, "Basic " + strings.Repeat("A", 8<<10-6), credential.NoDefect},
 		{0, "Basic " + strings.Repeat("A", 8<<10-5), credential.TooLong},
-		{-1, "Basic " + strings.Repeat("A", 8<<10-6), credential.NoFault},
+		{-1, "Basic " + strings.Repeat("A", 8<<10-6), credential.NoDefect},
 		{0, "Basic " + strings.Repeat(" ", 900<<10), credential.TooLong},
 	} {
-		if _, fault := credential.Split(header(c.value), c.maxBytes); fault != c.want {
-			t.Errorf("%d octets, bound %d: %s, want %s", len(c.value), c.maxBytes, fault, c.want)
+		if _, defect := credential.Split(header(c.value), c.maxBytes); defect != c.want {
+			t.Errorf("%d bytes, bound %d: %s, want %s", len(c.value), c.maxBytes, defect, c.want)
 		}
 	}
 }
 
 func TestZeroFieldDecodes(t *testing.T) {
 	t.Parallel()
-	if _, fault := (credential.Field{}).Decode(); fault != credential.Empty {
-		t.Errorf("fault %s, want %s", fault, credential.Empty)
+	if _, defect := (credential.Field{}).Decode(); defect != credential.Empty {
+		t.Errorf("defect %s, want %s", defect, credential.Empty)
 	}
 }
 
-// Every way of cutting the same octets in two is another token: a cache keyed with the token cannot be made to
-// confuse name and password (CVE-2022-46146, GHSA-6765-c87h-8mrf).
+// Each split of the same bytes into name and password has a different token, so a cache with the token
+// as key cannot confuse them (CVE-2022-46146, GHSA-6765-c87h-8mrf).
 func TestTokenIsInjective(t *testing.T) {
 	t.Parallel()
 	tokens := map[string][2]string{}
-	const octets = "alicewonderland"
-	for i := range len(octets) {
-		name, password := octets[:i], octets[i:]
+	const raw = "alicewonderland"
+	for i := range len(raw) {
+		name, password := raw[:i], raw[i:]
 		value, err := credential.Encode(name, credential.NewSecret(password))
 		if err != nil {
 			t.Fatal(err)
@@ -131,24 +130,24 @@ func TestNameSharesNoMemoryWithThePassword(t *testing.T) {
 	name := uintptr(unsafe.Pointer(unsafe.StringData(b.Name)))
 	password := uintptr(unsafe.Pointer(unsafe.SliceData(b.Password.Expose())))
 	if d := int(password) - int(name); 0 <= d && d <= len("alice:") {
-		t.Error("the name points into the decoded octets")
+		t.Error("the name points into the decoded bytes")
 	}
 }
 
-func TestFaults(t *testing.T) {
+func TestDefects(t *testing.T) {
 	t.Parallel()
-	if credential.NoFault != 0 || credential.NoFault.Reason() != "" {
-		t.Error("the zero Fault is not NoFault")
+	if credential.NoDefect != 0 || credential.NoDefect.Reason() != "" {
+		t.Error("the zero Defect is not NoDefect")
 	}
 	seen := map[attempt.Reason]bool{}
 	for f := credential.DuplicateField; f <= credential.ControlCharacter; f++ {
 		if f.Reason() == "" || seen[f.Reason()] || f.String() != string(f.Reason()) {
-			t.Errorf("fault %d: reason %q", f, f.Reason())
+			t.Errorf("defect %d: reason %q", f, f.Reason())
 		}
 		seen[f.Reason()] = true
 	}
-	if got := credential.Fault(200); got.Reason() != "" || got.String() != "no_fault" {
-		t.Errorf("a fault outside the constants: %q", got)
+	if got := credential.Defect(200); got.Reason() != "" || got.String() != "no_defect" {
+		t.Errorf("an unknown defect: %q", got)
 	}
 }
 

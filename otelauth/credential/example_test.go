@@ -15,23 +15,23 @@ func ExampleSplit() {
 	r := httptest.NewRequest("GET", "/orders", nil)
 	r.Header.Set("Authorization", "basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==")
 
-	field, fault := credential.Split(r.Header, 0)
-	fmt.Println(field, fault)
+	field, defect := credential.Split(r.Header, 0)
+	fmt.Println(field, defect)
 
 	r.Header.Add("Authorization", "Bearer abc")
-	field, fault = credential.Split(r.Header, 0)
-	fmt.Println(field, fault)
+	field, defect = credential.Split(r.Header, 0)
+	fmt.Println(field, defect)
 	// Output:
-	// basic [redacted] no_fault
+	// basic [redacted] no_defect
 	// basic [redacted] duplicate_header
 }
 
 func ExampleField_Decode() {
 	field := credential.Field{Scheme: attempt.SchemeBasic, Token: "QWxhZGRpbjpvcGVuIHNlc2FtZQ=="}
-	basic, fault := field.Decode()
-	fmt.Println(basic.Name, basic.Password, fault)
+	basic, defect := field.Decode()
+	fmt.Println(basic.Name, basic.Password, defect)
 	// Output:
-	// Aladdin [redacted] no_fault
+	// Aladdin [redacted] no_defect
 }
 
 func ExampleNewSecret() {
@@ -53,7 +53,7 @@ func ExampleEncode() {
 	fmt.Println(err)
 	// Output:
 	// Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ== <nil>
-	// credential: the password has a control character; look for a line break at its end
+	// credential: the password has a control character; remove the line break at its end
 }
 
 func ExampleChallenge() {
@@ -63,10 +63,10 @@ func ExampleChallenge() {
 	// Basic realm="the \"orders\" service", charset="UTF-8" <nil>
 }
 
-func ExampleFault_Reason() {
+func ExampleDefect_Reason() {
 	field := credential.Field{Scheme: attempt.SchemeBasic, Token: "YWxpY2U="} // "alice"
-	_, fault := field.Decode()
-	fmt.Println(fault.Reason())
+	_, defect := field.Decode()
+	fmt.Println(defect.Reason())
 	// Output:
 	// no_colon
 }

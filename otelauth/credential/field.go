@@ -13,21 +13,20 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 )
 
-// DefaultMaxBytes bounds an Authorization field where no bound is given: 8 KiB. net/http itself lets
-// 900 KiB through.
-const DefaultMaxBytes = 8 << 10
+// defaultMaxBytes bounds an Authorization field by default. net/http accepts 900 KiB.
+const defaultMaxBytes = 8 << 10
 
-// Field is the one Authorization field of a request, split but not decoded. The zero Field is
-// that of a request without credentials.
+// Field is the Authorization field of a request, split but not decoded. The zero Field is that of a
+// request without credentials.
 //
-// Token is as secret as the password in it. A Field prints as its scheme only, wherever its methods are
-// called; unlike a [Secret] it cannot hide where they are not, in an unexported field of another struct, for %p or
-// in encoding/gob. Keep it in a local variable.
+// Token is as secret as the password in it. The methods of a Field print its scheme only. Unlike a
+// [Secret], a Field prints its Token where its methods are not called: in an unexported field of
+// another struct, for %p and in encoding/gob. Keep it in a local variable.
 type Field struct {
 	// Scheme is SchemeNone, SchemeBasic or SchemeOther.
 	Scheme attempt.Scheme
-	// Token is the token68 after "Basic", at least one octet; "" for any other Scheme and when there is a
-	// fault. It shares memory with the header.
+	// Token is the token68 after "Basic", at least one byte; "" for any other Scheme and with a
+	// Defect. It shares memory with the header.
 	Token string
 }
 
@@ -36,26 +35,23 @@ const (
 	scheme    = "Basic"
 )
 
-// Split finds the Authorization field among the fields of a request and cuts it into scheme and token.
-// It allocates nothing.
+// Split returns the scheme and the token of the Authorization field in h (RFC 9110, sections 11.4 and
+// 11.6.2). It does not allocate.
 //
-// maxBytes bounds the field's value; 0 or less means [DefaultMaxBytes]. A request without the field and
-// one with another scheme are no fault: neither brings credentials that could be wrong. With a fault the Field
-// still says which scheme was used. The names of fields must be in canonical form, as net/http
-// delivers them.
-//
-// RFC 9110, sections 11.4 and 11.6.2.
-func Split(h http.Header, maxBytes int) (Field, Fault) {
+// maxBytes bounds the field's value; 0 or less means 8 KiB. A request without the field or with
+// another scheme has no defect. A Field with a defect still has its Scheme. The names of fields must be
+// in canonical form, as in the requests of net/http.
+func Split(h http.Header, maxBytes int) (Field, Defect) {
 	values := h[fieldName]
 	if len(values) == 0 {
-		return Field{Scheme: attempt.SchemeNone}, NoFault
+		return Field{Scheme: attempt.SchemeNone}, NoDefect
 	}
 	if len(values) > 1 {
 		return Field{Scheme: schemeOfAny(values)}, DuplicateField
 	}
 	value := values[0]
 	if maxBytes <= 0 {
-		maxBytes = DefaultMaxBytes
+		maxBytes = defaultMaxBytes
 	}
 	if value == "" {
 		return Field{Scheme: attempt.SchemeOther}, Empty
@@ -65,31 +61,31 @@ func Split(h http.Header, maxBytes int) (Field, Fault) {
 		if len(value) > maxBytes {
 			return Field{Scheme: attempt.SchemeOther}, TooLong
 		}
-		return Field{Scheme: attempt.SchemeOther}, NoFault
+		return Field{Scheme: attempt.SchemeOther}, NoDefect
 	}
-	var fault Fault
+	var defect Defect
 	switch token := strings.TrimLeft(rest, " "); {
 	case len(value) > maxBytes:
-		fault = TooLong
+		defect = TooLong
 	case token == "":
-		fault = Empty
+		defect = Empty
 	case strings.IndexByte(token, ',') >= 0:
-		fault = MultipleSchemes
-	case rest[0] != ' ': // a tab or a slash, with which base64 can begin: no separator, so no token68
-		fault = NotBase64
+		defect = MultipleSchemes
+	case rest[0] != ' ': // a tab, or a slash, with which base64 can begin: not a separator
+		defect = NotBase64
 	default:
-		return Field{Scheme: attempt.SchemeBasic, Token: token}, NoFault
+		return Field{Scheme: attempt.SchemeBasic, Token: token}, NoDefect
 	}
-	return Field{Scheme: attempt.SchemeBasic}, fault
+	return Field{Scheme: attempt.SchemeBasic}, defect
 }
 
-// cutScheme cuts "Basic" off, in any case of letters, and reports whether it was the whole scheme.
+// cutScheme returns what follows "Basic", in any letter case, and whether that is the whole scheme.
 func cutScheme(value string) (rest string, isBasic bool) {
 	if len(value) < len(scheme) {
 		return "", false
 	}
 	for i := range len(scheme) {
-		if value[i]|0x20 != scheme[i]|0x20 { // exact for letters, and no letter but ASCII's folds to them
+		if value[i]|0x20 != scheme[i]|0x20 { // exact, because the scheme has letters only
 			return "", false
 		}
 	}
@@ -97,7 +93,7 @@ func cutScheme(value string) (rest string, isBasic bool) {
 	return rest, rest == "" || !isTokenChar(rest[0])
 }
 
-// isTokenChar reports whether c continues a scheme's name: tchar of RFC 9110, section 5.6.2.
+// isTokenChar reports whether c is a tchar of RFC 9110, section 5.6.2, and so part of the scheme.
 func isTokenChar(c byte) bool {
 	switch {
 	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
@@ -106,7 +102,7 @@ func isTokenChar(c byte) bool {
 	return strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
 }
 
-// schemeOfAny is the scheme to record for several fields: Basic when any of them is.
+// schemeOfAny returns the scheme to record for several fields: Basic when one of them is Basic.
 func schemeOfAny(values []string) attempt.Scheme {
 	for _, v := range values {
 		if _, isBasic := cutScheme(v); isBasic {

@@ -15,7 +15,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/credential"
 )
 
-// FuzzParse reads one field, or two, with Split and Decode and with net/http.
+// FuzzParse parses one field, or two, with Split and Decode and with net/http.
 func FuzzParse(f *testing.F) {
 	for _, v := range vectors() {
 		switch len(v.values) {
@@ -30,51 +30,51 @@ func FuzzParse(f *testing.F) {
 		if two {
 			h = header(first, second)
 		}
-		field, b, fault := read(h)
+		field, b, defect := read(h)
 		name, password, ok := (&http.Request{Header: h}).BasicAuth()
 
-		if two && fault != credential.DuplicateField {
-			t.Fatalf("two fields: %s", fault)
+		if two && defect != credential.DuplicateField {
+			t.Fatalf("two fields: %s", defect)
 		}
-		if fault.Reason() == "" && fault != credential.NoFault {
-			t.Fatalf("fault %d has no reason", fault)
+		if defect.Reason() == "" && defect != credential.NoDefect {
+			t.Fatalf("defect %d has no reason", defect)
 		}
-		if fault != credential.NoFault || field.Scheme != attempt.SchemeBasic {
+		if defect != credential.NoDefect || field.Scheme != attempt.SchemeBasic {
 			return
 		}
 
-		octets, err := base64.StdEncoding.DecodeString(field.Token)
-		if err != nil || base64.StdEncoding.EncodeToString(octets) != field.Token {
-			t.Fatalf("token %q is not the one encoding of its octets", field.Token)
+		raw, err := base64.StdEncoding.DecodeString(field.Token)
+		if err != nil || base64.StdEncoding.EncodeToString(raw) != field.Token {
+			t.Fatalf("token %q is not the one encoding of its bytes", field.Token)
 		}
-		rawName, rawPassword, _ := strings.Cut(string(octets), ":")
+		rawName, rawPassword, _ := strings.Cut(string(raw), ":")
 		if string(b.Password.Expose()) != rawPassword {
-			t.Fatalf("password %q from octets %q", b.Password.Expose(), octets)
+			t.Fatalf("password %q from bytes %q", b.Password.Expose(), raw)
 		}
 		if !utf8.ValidString(b.Name) || strings.ContainsFunc(b.Name, unicode.IsControl) || strings.Contains(b.Name, ":") {
 			t.Fatalf("name %q", b.Name)
 		}
 		if utf8.ValidString(rawName) && b.Name != rawName {
-			t.Fatalf("name %q from octets %q", b.Name, octets)
+			t.Fatalf("name %q from bytes %q", b.Name, raw)
 		}
 
 		switch {
 		case ok && (name != rawName || password != rawPassword):
-			t.Fatalf("net/http reads %q %q, we %q", name, password, octets)
+			t.Fatalf("net/http reads %q %q, Decode %q", name, password, raw)
 		case !ok && !strings.HasPrefix(first[len("Basic"):], "  "):
-			t.Fatalf("we accept %q and net/http does not", first)
+			t.Fatalf("Decode accepts %q and net/http does not", first)
 		}
 
 		value, err := credential.Encode(b.Name, b.Password)
 		if err != nil {
-			t.Fatalf("what was read cannot be sent: %v", err)
+			t.Fatalf("the decoded credentials cannot be encoded: %v", err)
 		}
-		_, again, fault := read(header(value))
-		if fault == credential.TooLong { // ISO-8859-1 read, so the name has grown
+		_, again, defect := read(header(value))
+		if defect == credential.TooLong { // decoded from ISO-8859-1, so the name has grown
 			return
 		}
-		if fault != credential.NoFault || again.Name != b.Name || !again.Password.Equal(b.Password) {
-			t.Fatalf("%q came back as %q, %s", b.Name, again.Name, fault)
+		if defect != credential.NoDefect || again.Name != b.Name || !again.Password.Equal(b.Password) {
+			t.Fatalf("%q came back as %q, %s", b.Name, again.Name, defect)
 		}
 		if utf8.ValidString(rawName) && value != "Basic "+field.Token {
 			t.Fatalf("%q came back as %q", field.Token, value)
@@ -82,7 +82,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// FuzzEncode holds Encode to what Split and Decode read.
+// FuzzEncode checks that Split and Decode read what Encode writes.
 func FuzzEncode(f *testing.F) {
 	f.Add("alice", "wonderland")
 	f.Add("", "")
@@ -94,13 +94,13 @@ func FuzzEncode(f *testing.F) {
 		if err != nil {
 			return
 		}
-		field, fault := credential.Split(header(value), len(value))
-		if fault != credential.NoFault {
-			t.Fatalf("Split: %s", fault)
+		field, defect := credential.Split(header(value), len(value))
+		if defect != credential.NoDefect {
+			t.Fatalf("Split: %s", defect)
 		}
-		b, fault := field.Decode()
-		if fault != credential.NoFault || b.Name != name || string(b.Password.Expose()) != password {
-			t.Fatalf("%q %q came back as %q, %s", name, password, b.Name, fault)
+		b, defect := field.Decode()
+		if defect != credential.NoDefect || b.Name != name || string(b.Password.Expose()) != password {
+			t.Fatalf("%q %q came back as %q, %s", name, password, b.Name, defect)
 		}
 	})
 }

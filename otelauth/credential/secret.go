@@ -11,35 +11,34 @@ import (
 	"slices"
 )
 
-// Redacted is what a [Secret] prints.
+// Redacted is the text that a [Secret] prints.
 const Redacted = "[redacted]"
 
 // Secret is a password. The zero Secret is the empty password.
 //
-// It prints as [Redacted] in every verb of fmt, in JSON, XML and text encodings, in slog and in
-// errors. Where its methods cannot be called, in an unexported field of a struct or for %p, a
-// printer finds the address of a function and neither octets nor their number. encoding/gob refuses it.
+// It prints as [Redacted] in every verb of fmt, in JSON, XML and text encodings, in slog and in errors.
+// In an unexported field of a struct, or for %p, a printer finds the address of a function and neither
+// the bytes nor their number. encoding/gob refuses it.
 //
-// Secrets are compared with [Secret.Equal]; == does not compile. A Secret is immutable and safe for
-// concurrent use as long as nobody writes to what [Secret.Expose] returns.
+// Compare Secrets with [Secret.Equal]; == does not compile. A Secret is immutable and safe for
+// concurrent use, unless a caller writes to the result of [Secret.Expose].
 type Secret struct {
-	// reveal closes over the octets. fmt and the printers of test libraries walk unexported fields by
-	// reflection and call no methods there: a []byte, a string or a pointer would be printed or
-	// followed, a function is not.
+	// reveal closes over the bytes. fmt and test libraries print unexported fields by reflection and
+	// call no methods there. They print a []byte or a string and follow a pointer, but not a function.
 	reveal func() []byte
 }
 
 // NewSecret returns the Secret that holds a copy of password.
 func NewSecret(password string) Secret { return seal([]byte(password)) }
 
-// seal makes octets a Secret. Nothing else may write to them afterwards.
-func seal(octets []byte) Secret {
-	octets = slices.Clip(octets)
-	return Secret{reveal: func() []byte { return octets }}
+// seal returns a Secret of raw, which the caller must not change afterwards.
+func seal(raw []byte) Secret {
+	raw = slices.Clip(raw)
+	return Secret{reveal: func() []byte { return raw }}
 }
 
-// Expose returns the octets. The caller must not change them, and must not keep them longer than
-// the request: no copy, no string, no field of a struct that outlives it.
+// Expose returns the bytes of the password, without a copy. The caller must not change them, and must
+// not keep them or a copy longer than the request.
 func (s Secret) Expose() []byte {
 	if s.reveal == nil {
 		return nil
@@ -47,10 +46,10 @@ func (s Secret) Expose() []byte {
 	return s.reveal()
 }
 
-// Len is the number of octets.
+// Len returns the number of bytes.
 func (s Secret) Len() int { return len(s.Expose()) }
 
-// Equal reports whether both hold the same octets, in a time that depends on their number only.
+// Equal reports whether both hold the same bytes, in a time that depends on their number only.
 func (s Secret) Equal(t Secret) bool { return subtle.ConstantTimeCompare(s.Expose(), t.Expose()) == 1 }
 
 // Format writes [Redacted] for every verb and flag.

@@ -23,7 +23,7 @@ import (
 
 const canary = "canary-Wonderland-7"
 
-// leaked reports the form in which the canary stands in out.
+// leaked returns the form in which out contains the canary, or "".
 func leaked(out string) string {
 	var decimal []string
 	for _, c := range []byte(canary[:6]) {
@@ -59,12 +59,12 @@ type unexported struct {
 	parsed   credential.Basic
 }
 
-// shapes are the ways in which a Secret ends up in front of a printer.
+// shapes returns values that contain a Secret, for printers.
 func shapes() map[string]any {
 	s := credential.NewSecret(canary)
-	field, fault := credential.Split(header("Basic "+b64("alice:"+canary)), 0)
-	if fault != credential.NoFault {
-		panic(fault)
+	field, defect := credential.Split(header("Basic "+b64("alice:"+canary)), 0)
+	if defect != credential.NoDefect {
+		panic(defect)
 	}
 	b, _ := field.Decode()
 	hidden := unexported{s, &s, b}
@@ -96,10 +96,10 @@ func TestSecretPrintsInNoVerb(t *testing.T) {
 	t.Parallel()
 	for shape, v := range shapes() {
 		for _, flags := range []string{"", "+", "#", "-", " ", "0", "+#", "# ", "40", ".3"} {
-			// p is handled by fmt before any method, w and z are none of its verbs.
+			// fmt handles p before any method; w and z are not verbs.
 			for _, verb := range "vsqxXdobOcUeEfFgGtpwz" {
 				if strings.HasPrefix(shape, "field") && strings.ContainsRune("pwz", verb) {
-					continue // Field's doc says that its methods are all that keeps it
+					continue // documented: only the methods of Field redact it
 				}
 				format := "%" + flags + string(verb)
 				out := fmt.Sprintf(format, v)
@@ -132,7 +132,7 @@ func TestSecretIsRedacted(t *testing.T) {
 		}
 	}
 	if s.String() != credential.Redacted || s.GoString() != credential.Redacted {
-		t.Error("String or GoString shows something else")
+		t.Error("String or GoString is not redacted")
 	}
 	if got := fmt.Sprintf("%+v", &exported{s}); got != "&{Password:[redacted]}" {
 		t.Error(got)
@@ -142,14 +142,13 @@ func TestSecretIsRedacted(t *testing.T) {
 	}
 }
 
-// Where no method can be called, not even the length is printed: two secrets of different
-// lengths differ in their addresses alone.
+// Where fmt cannot call a method, it prints an address: not even the length of the secret.
 func TestSecretHidesItsLength(t *testing.T) {
 	t.Parallel()
 	secret := reflect.TypeFor[credential.Secret]()
 	for i := range secret.NumField() {
 		if f := secret.Field(i); f.Type.Kind() != reflect.Func {
-			t.Errorf("field %s is a %s, which fmt prints or others follow", f.Name, f.Type.Kind())
+			t.Errorf("field %s is a %s, which a printer shows", f.Name, f.Type.Kind())
 		}
 	}
 	if secret.Comparable() {
@@ -209,18 +208,18 @@ func TestSecretInSlog(t *testing.T) {
 	}
 }
 
-func TestSecretHoldsWhatItIsGiven(t *testing.T) {
+func TestSecretHoldsItsBytes(t *testing.T) {
 	t.Parallel()
 	for _, password := range []string{"", "a", canary, "\x00\xff", strings.Repeat("long", 4096)} {
 		s := credential.NewSecret(password)
 		if string(s.Expose()) != password || s.Len() != len(password) {
-			t.Errorf("%d octets became %d", len(password), s.Len())
+			t.Errorf("%d bytes became %d", len(password), s.Len())
 		}
 		if !s.Equal(credential.NewSecret(password)) || s.Equal(credential.NewSecret(password+"x")) {
-			t.Errorf("Equal is wrong for %d octets", len(password))
+			t.Errorf("Equal is wrong for %d bytes", len(password))
 		}
 		if e := s.Expose(); cap(e) != len(e) {
-			t.Errorf("room for %d octets after the password", cap(e)-len(e))
+			t.Errorf("room for %d bytes after the password", cap(e)-len(e))
 		}
 	}
 	var zero credential.Secret

@@ -12,16 +12,16 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/credential"
 )
 
-// vector is one Authorization field, or several, and what it means. The table tests read them all
-// and they seed the fuzzer.
+// vector is one Authorization field, or several, and the expected result. The vectors are test cases
+// and seeds of the fuzzer.
 type vector struct {
 	what     string
 	values   []string
 	scheme   attempt.Scheme
 	name     string
 	password string
-	fault    credential.Fault
-	// basicAuth is what net/http says: does it accept, and the same name and password?
+	defect   credential.Defect
+	// basicAuth is how net/http reads the field.
 	basicAuth verdict
 }
 
@@ -33,7 +33,7 @@ const (
 	differs // accepts, with another meaning
 )
 
-func b64(octets string) string { return base64.StdEncoding.EncodeToString([]byte(octets)) }
+func b64(raw string) string { return base64.StdEncoding.EncodeToString([]byte(raw)) }
 
 const (
 	none  = attempt.SchemeNone
@@ -44,7 +44,7 @@ const (
 func vectors() []vector {
 	one := func(value string) []string { return []string{value} }
 	return []vector{
-		// What RFC 7617 itself shows.
+		// The examples of RFC 7617.
 		{"RFC 7617, section 2", one("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="), basic, "Aladdin", "open sesame", 0, agrees},
 		{"RFC 7617, section 2.1", one("Basic dGVzdDoxMjPCow=="), basic, "test", "123£", 0, agrees},
 
@@ -52,8 +52,8 @@ func vectors() []vector {
 		{"scheme in lower case", one("basic " + b64("alice:pw")), basic, "alice", "pw", 0, agrees},
 		{"scheme in capitals", one("BASIC " + b64("alice:pw")), basic, "alice", "pw", 0, agrees},
 		{"empty name", one("Basic " + b64(":pw")), basic, "", "pw", 0, agrees},
-		{"name of one octet", one("Basic " + b64("a:pw")), basic, "a", "pw", 0, agrees},
-		{"name of two octets", one("Basic " + b64("ab:pw")), basic, "ab", "pw", 0, agrees},
+		{"name of one byte", one("Basic " + b64("a:pw")), basic, "a", "pw", 0, agrees},
+		{"name of two bytes", one("Basic " + b64("ab:pw")), basic, "ab", "pw", 0, agrees},
 		{"empty password", one("Basic " + b64("alice:")), basic, "alice", "", 0, agrees},
 		{"both empty", one("Basic Og=="), basic, "", "", 0, agrees},
 		{"colon in the password", one("Basic " + b64("a:b:c:")), basic, "a", "b:c:", 0, agrees},
@@ -85,8 +85,8 @@ func vectors() []vector {
 		{"comma at once", one("Basic, Bearer y"), basic, "", "", credential.MultipleSchemes, refuses},
 		{"parameters", one(`Basic realm="a", b="c"`), basic, "", "", credential.MultipleSchemes, refuses},
 
-		{"too long", one("Basic " + strings.Repeat("A", credential.DefaultMaxBytes)), basic, "", "", credential.TooLong, refuses},
-		{"too long, another scheme", one("Bearer " + strings.Repeat("A", credential.DefaultMaxBytes)), other, "", "", credential.TooLong, refuses},
+		{"too long", one("Basic " + strings.Repeat("A", 8<<10)), basic, "", "", credential.TooLong, refuses},
+		{"too long, another scheme", one("Bearer " + strings.Repeat("A", 8<<10)), other, "", "", credential.TooLong, refuses},
 
 		{"empty field", one(""), other, "", "", credential.Empty, refuses},
 		{"scheme alone", one("Basic"), basic, "", "", credential.Empty, refuses},
@@ -121,11 +121,11 @@ func vectors() []vector {
 		{"tab in the password", one("Basic " + b64("alice:p\tw")), basic, "", "", credential.ControlCharacter, differs},
 		{"C1 CSI in the name", one("Basic " + b64("\u009b31m:pw")), basic, "", "", credential.ControlCharacter, differs},
 		{"C1 CSI in an ISO-8859-1 name", one("Basic " + b64("\x9b31m:pw")), basic, "", "", credential.ControlCharacter, differs},
-		{"octets of C1 in the password", one("Basic " + b64("alice:\x9b\u009b")), basic, "alice", "\x9b\u009b", 0, agrees},
+		{"bytes of C1 in the password", one("Basic " + b64("alice:\x9b\u009b")), basic, "alice", "\x9b\u009b", 0, agrees},
 	}
 }
 
-// header builds the map as it stands, because http.Header.Add could not.
+// header returns a map that http.Header.Add cannot build.
 func header(values ...string) http.Header {
 	if len(values) == 0 {
 		return http.Header{}

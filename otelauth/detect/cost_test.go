@@ -20,10 +20,11 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
 )
 
-// stated is what Config.Entries promises for the default, in bytes.
+// stated is the memory in the comment of Config.Entries, in bytes.
 const stated = 33 << 20
 
-// TestFloodKeepsMemoryAndEvidence: BenchmarkFlood is the same with ten million.
+// TestFloodKeepsMemoryAndEvidence: a flood neither exceeds the stated memory nor hides an attack.
+// BenchmarkFlood does the same with ten million attempts.
 func TestFloodKeepsMemoryAndEvidence(t *testing.T) {
 	if testkit.Race {
 		flood(t, 50_000)
@@ -40,8 +41,8 @@ func BenchmarkFlood(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/hostile, "ns/attempt")
 }
 
-// flood sends distinct hostile networks and names, one after the other, and a real attack amid them. It returns by how
-// much the heap grew.
+// flood sends attempts of different networks and names, and a real attack among them. It returns
+// the growth of the heap in bytes.
 func flood(t testing.TB, hostile int) uint64 {
 	t.Helper()
 	before := heap()
@@ -78,7 +79,7 @@ func flood(t testing.TB, hostile int) uint64 {
 	}
 	grown := heap() - before
 	if grown > stated {
-		t.Errorf("the Detector takes %d bytes, it says %d", grown, stated)
+		t.Errorf("the Detector takes %d bytes; the comment of Config.Entries states %d", grown, stated)
 	}
 	var attack *detect.Detection
 	for i, d := range w.found {
@@ -87,11 +88,11 @@ func flood(t testing.TB, hostile int) uint64 {
 		}
 	}
 	if attack == nil || attack.Attempts < uint64(victim)/2 {
-		t.Errorf("the attack with %d tries amid the flood: %+v", victim, attack)
+		t.Errorf("the attack with %d attempts in the flood is %+v", victim, attack)
 	}
 	w.found = nil
 	w.try(try{name: "owner"})
-	w.none("the owner at home, after the flood")
+	w.none("the owner in the usual network, after the flood")
 	w.try(try{name: "owner", from: "198.51.100.200"})
 	if w.starts("") == 0 {
 		t.Error("the habits of the owner are forgotten")
@@ -136,11 +137,11 @@ func sampleAttempt(o attempt.Outcome) (*attempt.Request, *attempt.Result) {
 	return req, res
 }
 
-// TestFullQueue: what does not fit is counted, and nobody waits.
+// TestFullQueue: attempts that do not fit are counted, and Decide does not block.
 func TestFullQueue(t *testing.T) {
 	t.Parallel()
 	rec := otelauthtest.NewRecorder(t)
-	w := newWatch(t, telling(rec.LoggerProvider(), rec.MeterProvider()), func(cfg *detect.Config) { cfg.Queue = 100 })
+	w := newWatch(t, reportingTo(rec.LoggerProvider(), rec.MeterProvider()), func(cfg *detect.Config) { cfg.Queue = 100 })
 	req, res := sampleAttempt(attempt.Success)
 	for range 200 {
 		_ = w.d.Decide(req.Context, req, res)
@@ -157,7 +158,7 @@ func TestFullQueue(t *testing.T) {
 	t.Errorf("no metric %s", detect.MetricDropped)
 }
 
-// TestRun: many requests at once, one who adds up; a finding comes without anybody's calling Drain, and Run ends.
+// TestRun: Run evaluates concurrent attempts without Drain, and ends with its context.
 func TestRun(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -186,7 +187,7 @@ func TestRun(t *testing.T) {
 		synctest.Wait()
 		mu.Lock()
 		if found == 0 {
-			t.Error("400 guesses at once and nothing found")
+			t.Error("400 guesses cause no detection")
 		}
 		mu.Unlock()
 		cancel()
@@ -215,7 +216,7 @@ func BenchmarkDecide(b *testing.B) {
 	}
 }
 
-// BenchmarkTotal is Decide and the adding up, which is done elsewhere: all the CPU that an attempt costs.
+// BenchmarkTotal measures Decide and the evaluation: the whole CPU time of an attempt.
 func BenchmarkTotal(b *testing.B) {
 	for _, mix := range []string{"home", "flood"} {
 		b.Run(mix, func(b *testing.B) {
@@ -249,7 +250,8 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	// A service runs `go d.Run(ctx)` and hands d to its middleware as an observer. Here is what that does:
+	// A service runs `go d.Run(ctx)` and passes d to its middleware as an observer, which does
+	// this:
 	for guess := range 40 {
 		req := attempt.Request{Context: context.Background(), Time: time.Now(), Client: netip.MustParseAddr("192.0.2.7")}
 		res := attempt.Result{

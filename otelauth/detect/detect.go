@@ -22,33 +22,34 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	authconv "github.com/otelauth/otelauth-go/otelauth/semconv"
 )
 
 // ScopeName is the name of the instrumentation scope of the events, metrics and spans.
 const ScopeName = "github.com/otelauth/otelauth-go/otelauth/detect"
 
-// Detector adds attempts up. Use [New]. It is safe for concurrent use.
+// Detector evaluates attempts. Create it with [New]. It is safe for concurrent use.
 //
-// As an [attempt.Observer] it only notes the verdict, in Decide, and lets nobody wait. The adding up is done by
-// whoever calls [Detector.Run]; nothing is found until somebody does.
+// As an [attempt.Observer] it queues each verdict in Decide and never blocks. [Detector.Run]
+// evaluates the queue; without it the Detector detects nothing.
 type Detector struct {
 	queue   *queue
 	dropped atomic.Uint64
 	wake    chan struct{}
 	now     func() time.Time
 
-	mu     sync.Mutex // of what follows
-	engine *engine    // nil before the first attempt
-	build  func() *engine
-	told   uint64 // of dropped
-	tell   teller
-	marker marker
-	shared *sharing // nil without a Feed
+	mu              sync.Mutex // guards the fields below
+	engine          *engine    // nil before the first attempt
+	build           func() *engine
+	reportedDropped uint64 // the part of dropped that the metric has
+	reporter        reporter
+	marker          marker
+	shared          *sharing // nil without a Feed
 }
 
 var _ attempt.Observer = (*Detector)(nil)
 
-// sample is what Decide notes of an attempt.
+// sample is what Decide queues of an attempt.
 type sample struct {
 	at          time.Time
 	client      netip.Addr
@@ -56,12 +57,12 @@ type sample struct {
 	route       string
 	fingerprint uint64
 	trace       trace.TraceID
-	span        spanRef // zero: not known, or of another process
+	span        spanRef // zero if unknown, or of another process
 	kind        sampleKind
 	sensitive   bool
-	unknown     bool // there is no such account
-	unusable    bool // disabled or expired
-	proven      bool // there is such an account
+	unknown     bool // the account does not exist
+	unusable    bool // the account is disabled or expired
+	proven      bool // the account exists
 }
 
 type sampleKind uint8
@@ -71,37 +72,36 @@ const (
 	succeeded
 )
 
-// New returns a Detector, or every fault of cfg at once.
+// New returns a Detector, or one error that lists every problem of cfg.
 func New(cfg Config) (*Detector, error) {
-	faults := []error{cfg.complete()}
+	problems := []error{cfg.complete()}
 	var key [16]byte
 	if _, err := io.ReadFull(cfg.Rand, key[:]); err != nil {
-		faults = append(faults, fmt.Errorf("detect: no randomness for the key of the tables: %w", err))
+		problems = append(problems, fmt.Errorf("detect: no randomness for the key of the tables; use crypto/rand.Reader as Config.Rand: %w", err))
 	}
-	tell, err := newTeller(&cfg)
-	if err := errors.Join(append(faults, err)...); err != nil {
+	rep, err := newReporter(&cfg)
+	if err := errors.Join(append(problems, err)...); err != nil {
 		return nil, err
 	}
 	d := &Detector{
-		queue: newQueue(1 << bits.Len(uint(max(cfg.Queue, 2)-1))),
-		wake:  make(chan struct{}, 1),
-		now:   cfg.Now,
-		tell:  tell,
-
-		marker: newMarker(&cfg),
+		queue:    newQueue(1 << bits.Len(uint(max(cfg.Queue, 2)-1))),
+		wake:     make(chan struct{}, 1),
+		now:      cfg.Now,
+		reporter: rep,
+		marker:   newMarker(&cfg),
 	}
 	own := newSip(key)
 	if cfg.Feed == nil {
 		start := cfg.Now()
 		d.build = func() *engine {
-			e := newEngine(&cfg, own, d.tell.tell, d.marker.mark)
-			e.base = start // attempts are older than the look at them
+			e := newEngine(&cfg, own, d.reporter.report, d.marker.mark)
+			e.base = start // attempts happen before they are evaluated
 			return e
 		}
 		return d, nil
 	}
-	d.shared = newSharing(&cfg, own, d.tell.tell)
-	d.engine = newEngine(&cfg, newSip(cfg.Feed.Key()), d.shared.hear, d.marker.mark)
+	d.shared = newSharing(&cfg, own, d.reporter.report)
+	d.engine = newEngine(&cfg, newSip(cfg.Feed.Key()), d.shared.detected, d.marker.mark)
 	d.engine.base = sharedBase
 	d.shared.engine = d.engine
 	return d, nil
@@ -113,11 +113,11 @@ func (d *Detector) Begin(ctx context.Context, _ *attempt.Request) context.Contex
 // End does nothing.
 func (d *Detector) End(context.Context, *attempt.Request, *attempt.Result, *attempt.Response) {}
 
-// Decide notes a success or a guess and returns nil. It neither blocks nor allocates: when the queue is full the attempt is
-// not noted, and counted in auth.detection.dropped.
+// Decide queues a success or a guess and returns nil. It neither blocks nor allocates. If the
+// queue is full, it drops the attempt and counts it in auth.detection.dropped.
 //
-// What brings no credentials is no guess, so the first 401 that every browser and curl provokes counts against
-// nobody. Nor do credentials that were not judged: malformed, sent in plaintext, or shed under load.
+// Requests without credentials are ignored: browsers and curl send one first. So are credentials
+// that were not verified: malformed, sent in plaintext, or shed under load.
 func (d *Detector) Decide(ctx context.Context, req *attempt.Request, res *attempt.Result) error {
 	kind := guessed
 	switch res.Outcome {
@@ -160,11 +160,11 @@ func (d *Detector) Decide(ctx context.Context, req *attempt.Request, res *attemp
 	return nil
 }
 
-// pace is how often Run looks, unless the queue fills earlier. It is what a finding may come late by.
+// pace is the interval of Run, unless the queue fills earlier. A detection is at most this late.
 const pace = 100 * time.Millisecond
 
-// Run adds up what is noted until ctx ends, and returns nil then. It tells findings as they come, each at most 100 ms
-// late. What runs on when the process stops is not told as ended.
+// Run evaluates queued attempts until ctx ends, then returns nil. It reports each detection at
+// most 100 ms late. It reports no end for episodes that are open when ctx ends.
 func (d *Detector) Run(ctx context.Context) error {
 	t := time.NewTicker(pace)
 	defer t.Stop()
@@ -180,8 +180,8 @@ func (d *Detector) Run(ctx context.Context) error {
 	}
 }
 
-// Drain adds up at once what is noted, and ends the episodes that are over at now: for a caller with a clock of its own,
-// such as a test or a simulation, in place of Run or beside it. With a Feed it waits for that.
+// Drain evaluates queued attempts at once and ends the episodes that are over at now. It serves
+// callers with their own clock, such as tests, instead of Run or beside it. It waits for the Feed.
 func (d *Detector) Drain(now time.Time) { d.drain(context.Background(), now) }
 
 func (d *Detector) drain(ctx context.Context, now time.Time) {
@@ -191,13 +191,13 @@ func (d *Detector) drain(ctx context.Context, now time.Time) {
 		d.dropped.Add(d.shared.step(ctx, d.queue, now))
 	} else {
 		var s sample
-		// No more than a queue at a time: under a flood the episodes must be swept too.
+		// At most one queue at a time: during a flood, episodes must end too.
 		for range len(d.queue.places) {
 			if !d.queue.get(&s) {
 				break
 			}
 			if d.engine == nil {
-				d.engine = d.build() // a service that nobody has asked yet owes it no memory
+				d.engine = d.build() // allocates the tables at the first attempt only
 			}
 			d.engine.take(&s)
 		}
@@ -205,13 +205,14 @@ func (d *Detector) drain(ctx context.Context, now time.Time) {
 			d.engine.sweep(now)
 		}
 	}
-	if n := d.dropped.Load(); n != d.told {
-		d.tell.dropped.Add(context.Background(), int64(min(n-d.told, 1<<62)))
-		d.told = n
+	if n := d.dropped.Load(); n != d.reportedDropped {
+		d.reporter.dropped.Add(context.Background(), int64(min(n-d.reportedDropped, 1<<62)))
+		d.reportedDropped = n
 	}
 }
 
-// Unread returns how many batches of a Feed this Detector could not read, such as those of a newer version, and let be.
+// Unread returns the number of batches of a Feed that this Detector could not read and ignored,
+// for example those of a newer version.
 func (d *Detector) Unread() uint64 {
 	if d.shared == nil {
 		return 0
@@ -219,12 +220,12 @@ func (d *Detector) Unread() uint64 {
 	return d.shared.unread.Load()
 }
 
-// Dropped returns how many attempts were not noted because the queue was full, or because a Feed took them and did not
-// bring them back.
+// Dropped returns the number of attempts that were not evaluated, because the queue was full or
+// because the Feed did not return them.
 func (d *Detector) Dropped() uint64 { return d.dropped.Load() }
 
-// teller tells findings to the world.
-type teller struct {
+// reporter emits detections as events and metrics and passes them to Config.OnDetection.
+type reporter struct {
 	logger     log.Logger
 	detections metric.Int64Counter
 	dropped    metric.Int64Counter
@@ -232,22 +233,23 @@ type teller struct {
 	on         func(Detection)
 }
 
-func newTeller(cfg *Config) (t teller, err error) {
+func newReporter(cfg *Config) (t reporter, err error) {
 	t.on = cfg.OnDetection
-	t.logger = cfg.LoggerProvider.Logger(ScopeName, log.WithSchemaURL(semconv.SchemaURL))
-	meter := cfg.MeterProvider.Meter(ScopeName, metric.WithSchemaURL(semconv.SchemaURL))
+	t.logger = cfg.LoggerProvider.Logger(ScopeName, log.WithSchemaURL(authconv.SchemaURL), log.WithInstrumentationVersion(authconv.Version()))
+	meter := cfg.MeterProvider.Meter(ScopeName, metric.WithSchemaURL(authconv.SchemaURL), metric.WithInstrumentationVersion(authconv.Version()))
 	var errs [2]error
-	t.detections, errs[0] = meter.Int64Counter(MetricDetections, metric.WithUnit("{detection}"),
-		metric.WithDescription("Episodes of attack patterns found across attempts."))
-	t.dropped, errs[1] = meter.Int64Counter(MetricDropped, metric.WithUnit("{attempt}"),
-		metric.WithDescription("Attempts that detection did not see because its queue was full."))
+	t.detections, errs[0] = meter.Int64Counter(MetricDetections, metric.WithUnit(authconv.Unit(MetricDetections)),
+		metric.WithDescription(authconv.Description(MetricDetections)))
+	t.dropped, errs[1] = meter.Int64Counter(MetricDropped, metric.WithUnit(authconv.Unit(MetricDropped)),
+		metric.WithDescription(authconv.Description(MetricDropped)))
 	for id := range rules {
 		t.byRule[id] = []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(semconv.SecurityRuleName(rules[id].Name)))}
 	}
 	if err := errors.Join(errs[:]...); err != nil {
-		return t, fmt.Errorf("detect: the MeterProvider refused an instrument, check its views: %w", err)
+		return t, fmt.Errorf("detect: the MeterProvider refused an instrument; check its views: %w", err)
 	}
-	// A series that began with its first increment would hide that one from rate() and increase().
+	// rate() and increase() cannot see an increment that begins a series, so each series begins
+	// at 0.
 	ctx := context.Background()
 	t.dropped.Add(ctx, 0)
 	for id := range rules {
@@ -258,7 +260,7 @@ func newTeller(cfg *Config) (t teller, err error) {
 	return t, nil
 }
 
-func (t *teller) tell(d *Detection) {
+func (t *reporter) report(d *Detection) {
 	ctx := context.Background()
 	if d.Phase == Start {
 		t.detections.Add(ctx, 1, t.byRule[d.Rule.id]...)

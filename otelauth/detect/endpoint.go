@@ -8,14 +8,14 @@ import (
 	"math/bits"
 )
 
-// maxEndpoints bounds the endpoints that have a baseline. Routes are registered patterns, so no client can fill it.
-// An endpoint takes 600 bytes.
+// maxEndpoints is the number of endpoints that have a baseline, at 600 bytes each. Routes are
+// registered patterns, so clients cannot fill it.
 const maxEndpoints = 1024
 
-// endpoint is how often names fail at one, against how often it is used. It compares with itself: what is usual
-// for it, in the hours before, with a half-life of 3 days.
+// endpoint is the ratio of failing names to attempts at one endpoint, in this hour and usually.
+// The usual ratio has a half-life of 3 days.
 type endpoint struct {
-	names    [endpointWords]uint64 // that failed within this hour
+	names    [endpointWords]uint64 // that failed within this hour; a bit each
 	attempts uint32                // within this hour
 	hour     uint32
 	learned  uint32 // hours with traffic
@@ -30,7 +30,8 @@ const (
 	learnedHours  = 48
 )
 
-// endpoint returns that of a route, moved to the present hour; nil when there are too many.
+// endpoint returns the endpoint of a route, advanced to the current hour; nil if there are too
+// many.
 func (e *engine) endpoint(route string) *endpoint {
 	p := e.endpoints[route]
 	if p == nil {
@@ -41,7 +42,7 @@ func (e *engine) endpoint(route string) *endpoint {
 		e.endpoints[route] = p
 	}
 	if now := e.now / hour; now != p.hour {
-		// What an attack adds must not become usual while it is told.
+		// An attack must not become usual while its episode is open.
 		if p.attempts > 0 && !e.open(endpointFailureRatio, e.key.text(route)|1) {
 			fade := math.Exp2(-1.0 / 72)
 			p.usualNames = p.usualNames*fade + float64(p.failing())
@@ -61,7 +62,7 @@ func (p *endpoint) failing() int {
 	return linear(set, endpointBits)
 }
 
-// onEndpoint is about the endpoint at which a guess was made.
+// onEndpoint evaluates the endpoint of a guess.
 func (e *engine) onEndpoint(m *moment) {
 	p := e.endpoint(m.sample.route)
 	if p == nil {
@@ -79,7 +80,7 @@ func (e *engine) onEndpoint(m *moment) {
 	}
 	usual := (p.usualNames + 1) / (p.usualAttempts + 100) * float64(p.attempts)
 	if names >= 2*usual+float64(e.th.EndpointNames) && names >= usual+6*math.Sqrt(usual) {
-		e.found(m, finding{
+		e.fire(m, firing{
 			rule: endpointFailureRatio, key: e.key.text(m.sample.route) | 1, first: p.hour * hour, attempts: uint64(names),
 			accounts: int(names),
 		})

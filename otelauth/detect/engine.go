@@ -6,6 +6,7 @@ package detect
 import (
 	"encoding/binary"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,28 +21,27 @@ const (
 	day    = 24 * hour
 )
 
-// engine adds attempts up, one after the other. It has no clock but the times of the attempts, and no time in it goes
-// backwards: a clock that steps back stands still until it has caught up.
+// engine evaluates attempts one after the other. Its only clock is the times of the attempts, and
+// it never moves backwards: after a step back it waits until the time has caught up.
 //
-// What successes write and what failures write are tables of their own. The known pairs, the habits of accounts and the
-// crowds of networks are written by right credentials only, so no flood of wrong ones makes the engine forget who is at
-// home where.
+// Successes and failures write to separate tables. Only successes write pairs, habits and crowds,
+// so a flood of guesses cannot erase which networks an account uses.
 type engine struct {
-	key  sip
-	th   Thresholds
-	off  [ruleCount]bool
-	loc  Locator
-	tell func(*Detection)
-	mark func(rule ruleID, episode uint64, s *sample)
+	key      sip
+	th       Thresholds
+	off      [ruleCount]bool
+	loc      Locator
+	onReport func(*Detection)
+	mark     func(rule ruleID, episode uint64, s *sample)
 
 	base  time.Time // at epoch
 	now   uint32
 	swept uint32
-	nonce uint64 // stands for fingerprints that are not known
+	nonce uint64 // replaces unknown fingerprints
 
-	// of a Detector that shares
-	spread int  // other processes: one stale password counts once for each, so guesses are only what is more
-	alone  bool // findings are of this process by itself
+	// with a Feed
+	spread int  // the other processes; one stale password counts once for each of them
+	alone  bool // the feed is down
 
 	// written by successes
 	pairs  *pairs
@@ -58,10 +58,10 @@ type engine struct {
 	episodes episodes
 }
 
-// epoch is the engine's time at its start: late enough that no window reaches back before 0.
+// epoch is the engine's time at its start, so late that no window reaches back before 0.
 const epoch = 64 * day
 
-// try is what one network does to one account. 112 bytes with its place.
+// try is the evidence about one account and one network. 112 bytes with its place.
 type try struct {
 	first     uint32
 	count     uint32
@@ -69,31 +69,33 @@ type try struct {
 	tick      tick
 }
 
-// target is an account as those see it who come from networks that it never came from. 316 bytes with its place.
+// target is the evidence about one account, gathered from networks that are unknown to it.
+// 316 bytes with its place.
 type target struct {
 	first     uint32
 	count     uint32
 	passwords distinct // within 3 days
 	networks  distinct // within 3 days
-	tens      slots    // of ten minutes
+	tens      slots    // windows of ten minutes
 	hours     slots
 	tick      tick
-	unusable  uint32 // tries while disabled or expired
+	unusable  uint32 // attempts while the account is disabled or expired
 
 	unusableAt uint32
 }
 
-// source is a network as it behaves to accounts that it is strange to. 272 bytes with its place.
+// source is the evidence about one network, from accounts that it is unknown to. 272 bytes with
+// its place.
 type source struct {
 	first     uint32
 	count     uint32
 	names     distinct // within 3 days
-	unknown   distinct // of these, those that are no accounts
+	unknown   distinct // of these, names that are not accounts
 	sensitive distinct // refusals on sensitive endpoints
 	tick      tick
 }
 
-// reused is one wrong password. 168 bytes with its place.
+// reused is the evidence about one wrong password. 168 bytes with its place.
 type reused struct {
 	first    uint32
 	count    uint32
@@ -101,7 +103,7 @@ type reused struct {
 	networks distinct
 }
 
-// crowd is who succeeds from a network. 88 bytes with its place.
+// crowd is the set of accounts that succeed from a network. 88 bytes with its place.
 type crowd struct{ accounts distinct }
 
 const (
@@ -109,9 +111,9 @@ const (
 	window    = 3 * day
 )
 
-func newEngine(cfg *Config, key sip, tell func(*Detection), mark func(ruleID, uint64, *sample)) *engine {
+func newEngine(cfg *Config, key sip, onReport func(*Detection), mark func(ruleID, uint64, *sample)) *engine {
 	e := &engine{
-		key: key, th: cfg.Thresholds, loc: cfg.Locator, tell: tell, mark: mark,
+		key: key, th: cfg.Thresholds, loc: cfg.Locator, onReport: onReport, mark: mark,
 		base: cfg.Now(), now: epoch, swept: epoch,
 		pairs:     newPairs(16 * cfg.Entries),
 		habits:    newTable[habit](2*cfg.Entries, 7*day),
@@ -123,12 +125,8 @@ func newEngine(cfg *Config, key sip, tell func(*Detection), mark func(ruleID, ui
 		endpoints: map[string]*endpoint{},
 		recent:    recent{ring: make([]recalled, max(cfg.Entries/2, 64))},
 	}
-	for _, name := range cfg.Off {
-		for id := range rules {
-			if rules[id].Name == name {
-				e.off[id] = true
-			}
-		}
+	for id := range rules {
+		e.off[id] = slices.Contains(cfg.Off, rules[id].Name)
 	}
 	for i := range e.episodes {
 		e.episodes[i] = map[uint64]*episode{}
@@ -136,21 +134,22 @@ func newEngine(cfg *Config, key sip, tell func(*Detection), mark func(ruleID, ui
 	return e
 }
 
-// moment is a sample with what all rules need of it.
+// moment is a sample with the values that all rules need.
 type moment struct {
 	sample                     *sample
-	name                       string // as it is listed
+	name                       string // for the lists of an episode
 	site                       netip.Prefix
-	network, account, password uint64 // keyed; account 0: nobody knows whose
-	pair                       uint64
-	known                      bool // the account has succeeded from the network
+	network, account, password uint64 // keyed hashes; account 0: unknown
+	pair                       uint64 // keyed hash of account and network
+	known                      bool   // the account has succeeded from the network
 
-	same            uint64 // keyed fingerprint, the same for all accounts; 0: not known
-	lat, lon        float64
-	placed, relayed bool // lat and lon are set; by the process that saw the attempt, if anybody could
+	same     uint64 // keyed fingerprint, the same for all accounts; 0: unknown
+	lat, lon float64
+	placed   bool // lat and lon are set
+	relayed  bool // the attempt came through a feed, and its sender set lat and lon if it could
 }
 
-// take adds one attempt up.
+// take evaluates one attempt of a process without a feed.
 func (e *engine) take(s *sample) {
 	m := moment{sample: s}
 	if s.fingerprint != 0 {
@@ -159,7 +158,7 @@ func (e *engine) take(s *sample) {
 	e.add(&m)
 }
 
-// add adds up an attempt of this process or of another.
+// add evaluates an attempt of this process or of another one.
 func (e *engine) add(m *moment) {
 	s := m.sample
 	e.advance(s.at)
@@ -176,7 +175,8 @@ func (e *engine) add(m *moment) {
 		m.name = s.hash
 	}
 	if len(m.name) > maxNameBytes {
-		m.name = strings.Clone(attempt.Text(m.name, maxNameBytes)) // what is listed for long keeps no long string alive
+		// Cloned, because a list must not keep a long string alive.
+		m.name = strings.Clone(attempt.Text(m.name, maxNameBytes))
 	}
 	m.pair = e.key.pair(m.account, m.network) | 1
 	m.known = m.account != 0 && e.pairs.known(m.pair, e.now)
@@ -190,7 +190,7 @@ func (e *engine) add(m *moment) {
 	case s.fingerprint != 0:
 		m.password = e.key.pair(s.fingerprint, 0) | 1
 	default:
-		// Without a fingerprint each guess counts as a new one.
+		// Without a fingerprint each guess counts as a new password.
 		e.nonce++
 		m.password = e.key.pair(e.nonce, 0) | 1
 	}
@@ -207,7 +207,7 @@ func (e *engine) wall(t uint32) time.Time {
 	return e.base.Add((time.Duration(t) - epoch) * time.Second)
 }
 
-// sweep ends what is over at now.
+// sweep ends the episodes that are over at now.
 func (e *engine) sweep(now time.Time) {
 	e.advance(now)
 	if e.now-e.swept >= sweepEvery {
@@ -216,9 +216,10 @@ func (e *engine) sweep(now time.Time) {
 	}
 }
 
-// site is the network that evidence is kept for: /24 of IPv4 and /48 of IPv6, what one subscriber or site commonly
-// holds (RFC 6177), so that nobody escapes by changing his address within it. The zero Addr has the zero Prefix: callers
-// whose address is not known are one network.
+// site returns the network that evidence is kept for: the /24 of IPv4 or the /48 of IPv6. One
+// subscriber or site commonly has that many addresses (RFC 6177), so changing the address within
+// them does not help an attacker. The zero Addr has the zero Prefix: unknown addresses are one
+// network.
 func site(addr netip.Addr) netip.Prefix {
 	addr = addr.Unmap()
 	bits := 48

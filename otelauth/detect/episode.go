@@ -4,17 +4,19 @@
 package detect
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 
 	"go.opentelemetry.io/otel/trace"
 )
 
-// MaxEpisodes is how many episodes of one rule are told apart at a time. What comes on top is told as one, marked as
-// folded, so that no flood of episodes hides the first ones or fills a disk. An episode takes at most 3 KiB.
+// MaxEpisodes is the number of episodes that one rule has at a time, of at most 3 KiB each.
+// Further ones are folded into one, so that a flood of episodes neither hides the first ones nor
+// fills a disk.
 const MaxEpisodes = 128
 
-// An episode is over when nothing has come for so many of its mean intervals, within bounds.
+// An episode is over if nothing is added for this number of its mean intervals, within bounds.
 const (
 	quietIntervals = 8
 	minQuiet       = hour
@@ -22,14 +24,14 @@ const (
 	sweepEvery     = minute
 )
 
-// episode is one finding as it grows.
+// episode is one attack, from its first to its last attempt.
 type episode struct {
 	id          uint64
 	first, last uint32
 	attempts    uint64
 	next        uint64 // attempts at the next update
 	folded      bool
-	alone       bool // this process has told it while it did not share
+	alone       bool // reported by this process while the feed was down
 
 	accounts     []string
 	networks     []netip.Prefix
@@ -42,24 +44,24 @@ type episode struct {
 
 type episodes [ruleCount]map[uint64]*episode
 
-// finding is what a rule says of one attempt.
-type finding struct {
+// firing is the evidence with which a rule fires for one attempt.
+type firing struct {
 	rule     ruleID
 	key      uint64
-	keys     keyKind // what key is, for the rule that has several kinds
-	first    uint32  // of the evidence
-	attempts uint64  // that the evidence rests on
+	keys     keyKind // the subject, where it is not the one in the row of the rule
+	first    uint32  // time of the first evidence
+	attempts uint64  // that are evidence
 	accounts int
 	networks int
-	also     [2]netip.Prefix // networks beside that of the attempt
+	also     [2]netip.Prefix // further networks beside that of the attempt
 	km, kmh  float64
 }
 
-// open reports whether an episode of rule about key runs.
+// open reports whether rule has an open episode about key.
 func (e *engine) open(rule ruleID, key uint64) bool { return e.episodes[rule][key] != nil }
 
-// found starts an episode, or lets the one that runs grow.
-func (e *engine) found(s *moment, f finding) {
+// fire starts an episode, or adds to the open one.
+func (e *engine) fire(m *moment, f firing) {
 	if e.off[f.rule] {
 		return
 	}
@@ -67,59 +69,47 @@ func (e *engine) found(s *moment, f finding) {
 	key := f.key
 	ep := all[key]
 	if ep == nil && len(all) >= MaxEpisodes {
-		key = 0 // no keyed hash is 0
+		key = 0 // of the folded episode: keyed hashes are odd
 		ep = all[key]
 	}
 	if ep == nil {
 		ep = &episode{
-			id: e.key.pair(key^uint64(f.rule)<<56, uint64(e.now)), first: f.first, folded: key == 0, alone: e.alone, attempts: max(f.attempts, 1),
-			km: f.km, kmh: f.kmh,
+			id: e.key.pair(key^uint64(f.rule)<<56, uint64(e.now)), first: f.first, folded: key == 0, alone: e.alone,
+			attempts: max(f.attempts, 1), km: f.km, kmh: f.kmh,
 		}
-		if !ep.folded && recalls(f.rule) {
-			keys := rules[f.rule].keys
-			if f.rule == scheduledGuessing {
-				keys = f.keys
-			}
-			e.recent.recall(ep, keys, s, f.key)
+		if !ep.folded && rules[f.rule].recalls {
+			e.recent.recall(ep, cmp.Or(f.keys, rules[f.rule].keys), m, f.key)
 		}
 		all[key] = ep
-		ep.join(s, f)
+		ep.join(m, f)
 		ep.last = e.now
 		ep.next = 2 * ep.attempts
-		e.say(f.rule, ep, Start)
-		e.mark(f.rule, ep.id, s.sample)
+		e.report(f.rule, ep, Start)
+		e.mark(f.rule, ep.id, m.sample)
 		return
 	}
-	if s.sample.kind == succeeded {
-		// Each trace of a success that a rule speaks of, not only the first: nothing else in it asks to be kept.
-		e.mark(f.rule, ep.id, s.sample)
+	if m.sample.kind == succeeded {
+		// Each success gets a span, not only the first: nothing else in its trace makes a sampler
+		// keep it.
+		e.mark(f.rule, ep.id, m.sample)
 	}
 	ep.attempts++
 	ep.last = e.now
-	ep.join(s, f)
+	ep.join(m, f)
 	if ep.attempts >= ep.next {
 		ep.next = 2 * ep.attempts
-		e.say(f.rule, ep, Update)
+		e.report(f.rule, ep, Update)
 	}
 }
 
-// recalls reports whether the guesses before are the evidence of a rule.
-func recalls(rule ruleID) bool {
-	switch rule {
-	case newNetwork, impossibleTravel, concurrentNetworks, unusualHour, unusableAccount:
-		return false
-	}
-	return true
-}
-
-// join adds to the bounded lists what this attempt brings.
-func (ep *episode) join(s *moment, f finding) {
-	ep.mention(s.name, s.site, s.sample.trace)
+// join adds an attempt to the bounded lists.
+func (ep *episode) join(m *moment, f firing) {
+	ep.mention(m.name, m.site, m.sample.trace)
 	for _, site := range f.also {
 		ep.mention("", site, trace.TraceID{})
 	}
 	if rules[f.rule].keys == byRoute && !ep.folded {
-		ep.route = s.sample.route
+		ep.route = m.sample.route
 	}
 	if ep.folded {
 		return
@@ -129,22 +119,20 @@ func (ep *episode) join(s *moment, f finding) {
 }
 
 func (ep *episode) mention(name string, site netip.Prefix, id trace.TraceID) {
-	if name != "" && len(ep.accounts) < MaxListed && !slices.Contains(ep.accounts, name) {
+	if name != "" && len(ep.accounts) < maxListed && !slices.Contains(ep.accounts, name) {
 		ep.accounts = append(ep.accounts, name)
 	}
-	if site.IsValid() && len(ep.networks) < MaxListed && !slices.Contains(ep.networks, site) {
+	if site.IsValid() && len(ep.networks) < maxListed && !slices.Contains(ep.networks, site) {
 		ep.networks = append(ep.networks, site)
 	}
-	if id.IsValid() && len(ep.traces) < MaxTraces && !slices.Contains(ep.traces, id) {
+	if id.IsValid() && len(ep.traces) < maxTraces && !slices.Contains(ep.traces, id) {
 		ep.traces = append(ep.traces, id)
 	}
 }
 
-func (e *engine) say(rule ruleID, ep *episode, phase Phase) {
-	r := rules[rule]
-	r.id = rule
-	e.tell(&Detection{
-		Rule: r, Phase: phase, Episode: ep.id, Time: e.wall(e.now),
+func (e *engine) report(rule ruleID, ep *episode, phase Phase) {
+	e.onReport(&Detection{
+		Rule: described[rule], Phase: phase, Episode: ep.id, Time: e.wall(e.now),
 		First: e.wall(ep.first), Last: e.wall(ep.last), Attempts: ep.attempts,
 		Accounts: slices.Clone(ep.accounts), AccountCount: ep.accountCount,
 		Networks: slices.Clone(ep.networks), NetworkCount: ep.networkCount,
@@ -153,13 +141,13 @@ func (e *engine) say(rule ruleID, ep *episode, phase Phase) {
 	})
 }
 
-// quiet is for how long nothing may come before the episode is over.
+// quiet returns the seconds without an attempt after which the episode is over.
 func (ep *episode) quiet() uint32 {
 	mean := uint64(ep.last-min(ep.first, ep.last)) / max(ep.attempts, 1)
 	return uint32(min(max(mean*quietIntervals, minQuiet), maxQuiet))
 }
 
-// end tells the episodes that are over.
+// end reports and removes the episodes that are over.
 func (e *engine) end() {
 	for rule, all := range e.episodes {
 		var over []uint64
@@ -168,17 +156,17 @@ func (e *engine) end() {
 				over = append(over, key)
 			}
 		}
-		slices.Sort(over) // so that a replay tells the same in the same order
+		slices.Sort(over) // a replay reports them in the same order
 		for _, key := range over {
 			ep := all[key]
 			delete(all, key)
-			e.say(ruleID(rule), ep, End)
+			e.report(ruleID(rule), ep, End)
 		}
 	}
 }
 
-// recent holds the last guesses, so that an episode begins with the names, networks and traces of the evidence
-// that led to it. 176 bytes each, and a name.
+// recent holds the last guesses, so that an episode starts with the names, networks and traces of
+// its earlier evidence. 176 bytes each, and a name.
 type recent struct {
 	ring []recalled
 	next int
@@ -196,7 +184,7 @@ func (r *recent) note(m *moment) {
 	r.next = (r.next + 1) % len(r.ring)
 }
 
-// recall fills the lists of an episode, the newest first.
+// recall fills the lists of an episode from the recent guesses about key, the newest first.
 func (r *recent) recall(ep *episode, keys keyKind, m *moment, key uint64) {
 	for i := range r.ring {
 		g := &r.ring[(r.next-1-i+2*len(r.ring))%len(r.ring)]
@@ -213,12 +201,12 @@ func (r *recent) recall(ep *episode, keys keyKind, m *moment, key uint64) {
 			match = g.account == key
 		case byPassword:
 			match = g.password == key
-		case byRoute:
+		case byRoute, byRule:
 			return
 		}
 		if match {
 			ep.mention(g.name, g.site, g.trace)
-			if len(ep.accounts) == MaxListed && len(ep.networks) == MaxListed && len(ep.traces) == MaxTraces {
+			if len(ep.accounts) == maxListed && len(ep.networks) == maxListed && len(ep.traces) == maxTraces {
 				return
 			}
 		}

@@ -23,11 +23,11 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
 )
 
-// TestEpisode holds the life of one episode: a start, an update at each doubling, an end; counted once.
+// TestEpisode: an episode has a start, an update at each doubling and an end, and counts once.
 func TestEpisode(t *testing.T) {
 	t.Parallel()
 	rec := otelauthtest.NewRecorder(t)
-	w := newWatch(t, telling(rec.LoggerProvider(), rec.MeterProvider()), func(cfg *detect.Config) {
+	w := newWatch(t, reportingTo(rec.LoggerProvider(), rec.MeterProvider()), func(cfg *detect.Config) {
 		cfg.Off = []string{detect.LowAndSlow, detect.ScheduledGuessing}
 	})
 	for i := range 500 {
@@ -36,10 +36,10 @@ func TestEpisode(t *testing.T) {
 	}
 	w.pass(30 * time.Minute)
 	if n := len(w.found); n < 4 || n > 6 { // 30, 60, 120, 240, 480
-		t.Fatalf("%d events while 500 tries went on", n)
+		t.Fatalf("%d events for 500 attempts; want 4 to 6", n)
 	}
 	if w.found[len(w.found)-1].Phase != detect.Update {
-		t.Error("it ended half an hour after")
+		t.Error("the episode ends after half an hour")
 	}
 	w.pass(2 * time.Hour)
 	first, last := w.found[0], w.found[len(w.found)-1]
@@ -59,12 +59,12 @@ func TestEpisode(t *testing.T) {
 	}
 	w.try(try{password: 1000})
 	if w.starts(detect.BruteForce) != 2 {
-		t.Error("it went on after its end, and nobody said so")
+		t.Error("an attempt after the end does not start a new episode")
 	}
 
 	events := rec.Events()
 	if len(events) != len(w.found) {
-		t.Fatalf("%d events, %d findings", len(events), len(w.found))
+		t.Fatalf("%d events, %d detections", len(events), len(w.found))
 	}
 	if s := events[0].Severity(); s != log.SeverityError {
 		t.Errorf("a start of high severity is %v", s)
@@ -80,11 +80,11 @@ func TestEpisode(t *testing.T) {
 	t.Error("no auth.detections")
 }
 
-// TestEvent holds every attribute of an event.
+// TestEvent compares every attribute of an event.
 func TestEvent(t *testing.T) {
 	t.Parallel()
 	rec := otelauthtest.NewRecorder(t)
-	w := newWatch(t, telling(rec.LoggerProvider(), rec.MeterProvider()), func(cfg *detect.Config) {
+	w := newWatch(t, reportingTo(rec.LoggerProvider(), rec.MeterProvider()), func(cfg *detect.Config) {
 		for _, r := range detect.Rules() {
 			if r.Name != detect.PasswordSpray {
 				cfg.Off = append(cfg.Off, r.Name)
@@ -138,11 +138,11 @@ func TestEvent(t *testing.T) {
 		t.Errorf("event %q", name)
 	}
 	if n := len(events[0].Attributes()); n != len(want)+1 {
-		t.Errorf("%d attributes, %d keys: one is there twice", n, len(want)+1)
+		t.Errorf("%d attributes for %d keys; one is a duplicate", n, len(want)+1)
 	}
 }
 
-// TestFolding: however many networks attack, the episodes of a rule are bounded, and the first are not forgotten.
+// TestFolding: a rule has at most MaxEpisodes episodes and one folded one, and keeps the first.
 func TestFolding(t *testing.T) {
 	t.Parallel()
 	w := newWatch(t, func(cfg *detect.Config) { cfg.Entries = 1 << 16 })
@@ -157,7 +157,7 @@ func TestFolding(t *testing.T) {
 	}
 	folded := slices.IndexFunc(w.found, func(d detect.Detection) bool { return d.Folded })
 	if folded < 0 {
-		t.Fatal("none of them is folded")
+		t.Fatal("no episode is folded")
 	}
 	updates := 0
 	for _, d := range w.found {
@@ -170,12 +170,12 @@ func TestFolding(t *testing.T) {
 	}
 }
 
-// TestNoObserverExportsFingerprints: attempt.Result.PasswordFingerprint is for memory only.
+// TestNoObserverExportsFingerprints: attempt.Result.PasswordFingerprint stays in memory.
 func TestNoObserverExportsFingerprints(t *testing.T) {
 	t.Parallel()
 	const fingerprint = 0xf1e2d3c4b5a69788
 	rec := otelauthtest.NewRecorder(t)
-	w := newWatch(t, telling(rec.LoggerProvider(), rec.MeterProvider()))
+	w := newWatch(t, reportingTo(rec.LoggerProvider(), rec.MeterProvider()))
 	obs := attempt.Join(rec.Observers(""), w.d)
 	for i := range 60 {
 		req := attempt.Request{Context: context.Background(), Time: w.now, Scheme: attempt.SchemeBasic, Client: netip.MustParseAddr(network(i)), Route: "/orders"}
@@ -191,7 +191,7 @@ func TestNoObserverExportsFingerprints(t *testing.T) {
 		w.pass(time.Minute)
 	}
 	if w.starts(detect.SamePassword) != 1 {
-		t.Fatal("the fingerprint does nothing: the test would prove nothing")
+		t.Fatal("same_password does not fire, so the test proves nothing")
 	}
 	data, err := rec.OTLP()
 	if err != nil {

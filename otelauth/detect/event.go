@@ -15,30 +15,31 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	authconv "github.com/otelauth/otelauth-go/otelauth/semconv"
 )
 
 // The event, its attributes beside those of the semantic conventions, and the metrics.
 const (
-	EventName = attempt.Prefix + "detection"
+	EventName = authconv.EventDetection
 
-	KeyPhase        = EventName + ".phase"         // start, update, end
-	KeyEpisode      = EventName + ".episode"       // 16 hex digits, the same in every event of one episode
-	KeySeverity     = EventName + ".severity"      // low, medium, high
-	KeyTechnique    = EventName + ".technique"     // MITRE ATT&CK
-	KeyAttempts     = EventName + ".attempts"      // what the episode rests on
-	KeyAccounts     = EventName + ".accounts"      // at most MaxListed names, or hashes of those that are no accounts
-	KeyAccountCount = EventName + ".account_count" // estimated from below
-	KeyNetworks     = EventName + ".networks"      // at most MaxListed
-	KeyNetworkCount = EventName + ".network_count" // estimated from below
-	KeyFirst        = EventName + ".first_time"    // RFC 3339
-	KeyLast         = EventName + ".last_time"     // RFC 3339
-	KeyTraces       = EventName + ".trace_ids"     // at most MaxTraces
-	KeyDistance     = EventName + ".distance_km"
-	KeySpeed        = EventName + ".speed_kmh"
-	KeyFolded       = EventName + ".folded" // true: stands for all episodes of the rule beyond MaxEpisodes
+	KeyPhase        = authconv.KeyDetectionPhase
+	KeyEpisode      = authconv.KeyDetectionEpisode
+	KeySeverity     = authconv.KeyDetectionSeverity
+	KeyTechnique    = authconv.KeyDetectionTechnique
+	KeyAttempts     = authconv.KeyDetectionAttempts
+	KeyAccounts     = authconv.KeyDetectionAccounts
+	KeyAccountCount = authconv.KeyDetectionAccountCount
+	KeyNetworks     = authconv.KeyDetectionNetworks
+	KeyNetworkCount = authconv.KeyDetectionNetworkCount
+	KeyFirst        = authconv.KeyDetectionFirstTime
+	KeyLast         = authconv.KeyDetectionLastTime
+	KeyTraces       = authconv.KeyDetectionTraceIDs
+	KeyDistance     = authconv.KeyDetectionDistanceKm
+	KeySpeed        = authconv.KeyDetectionSpeedKmh
+	KeyFolded       = authconv.KeyDetectionFolded
 
-	MetricDetections = attempt.Prefix + "detections"
-	MetricDropped    = EventName + ".dropped"
+	MetricDetections = authconv.MetricDetections
+	MetricDropped    = authconv.MetricDetectionDropped
 
 	// Category is security_rule.category of every rule.
 	Category = "authentication"
@@ -46,26 +47,27 @@ const (
 	Ruleset = "otelauth"
 )
 
-// The bounds of a [Detection].
+// The bounds of the lists of a [Detection].
 const (
-	MaxListed    = 8
-	MaxTraces    = 4
+	maxListed    = 8 // accounts, and networks
+	maxTraces    = 4
 	maxNameBytes = 256
 )
 
-// Phase is where in an episode an event stands.
+// Phase is the kind of an event of an episode.
 type Phase uint8
 
 const (
-	// Start: the rule's threshold was reached.
+	// Start is the phase of the first event: the threshold of the rule was reached.
 	Start Phase = iota
-	// Update: the attempts have doubled since the last event.
+	// Update is the phase of further events: the attempts have doubled since the previous event.
 	Update
-	// End: nothing came for eight times the usual interval, at least an hour and at most five days.
+	// End is the phase of the last event: no attempt was added for eight times the mean interval,
+	// but at least an hour and at most five days.
 	End
 )
 
-var phaseNames = [...]string{"start", "update", "end"}
+var phaseNames = [...]string{Start: "start", Update: "update", End: "end"}
 
 // String returns "start", "update" or "end".
 func (p Phase) String() string {
@@ -75,31 +77,33 @@ func (p Phase) String() string {
 	return ""
 }
 
-// Detection is one event of one episode. Its slices are the receiver's to keep.
+// Detection is one event of one episode. The receiver may keep its slices.
 type Detection struct {
 	Rule    Rule
 	Phase   Phase
-	Episode uint64 // the same in every event of one episode
-	Time    time.Time
+	Episode uint64    // the same in every event of one episode
+	Time    time.Time // of the attempt or the sweep that caused the event
 
-	// First and Last are the times of the evidence.
+	// First and Last are the times of the first and the last attempt.
 	First, Last time.Time
-	// Attempts is how many attempts the episode rests on.
+	// Attempts is the number of attempts that are evidence.
 	Attempts uint64
-	// Accounts are at most MaxListed of the names; those that are no accounts stand as user.hash.
+	// Accounts has at most 8 of the names. A name that is not an account is listed as its
+	// user.hash.
 	Accounts []string
-	// AccountCount and NetworkCount are estimates; the lists may be shorter.
+	// AccountCount is an estimate of the number of names; Accounts may have fewer.
 	AccountCount int
-	// Networks are at most MaxListed of the networks: /24 of IPv4, /48 of IPv6.
-	Networks     []netip.Prefix
+	// Networks has at most 8 of the networks: /24 of IPv4, /48 of IPv6.
+	Networks []netip.Prefix
+	// NetworkCount is an estimate of the number of networks; Networks may have fewer.
 	NetworkCount int
-	// Route is the endpoint, for the rule that is about one.
+	// Route is the endpoint, for endpoint_failure_ratio only.
 	Route string
-	// Traces are at most MaxTraces of the traces in which it happened.
+	// Traces has at most 4 of the traces of the attempts.
 	Traces []trace.TraceID
-	// DistanceKm and SpeedKmPerHour are set by impossible_travel.
+	// DistanceKm and SpeedKmPerHour are set by impossible_travel only.
 	DistanceKm, SpeedKmPerHour float64
-	// Folded says that it stands for every further episode of the rule.
+	// Folded reports whether the episode stands for all episodes of the rule beyond [MaxEpisodes].
 	Folded bool
 }
 

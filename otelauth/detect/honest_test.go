@@ -12,7 +12,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/detect"
 )
 
-// TestFirstRequestNeverCounts: every browser and curl begins without credentials (fail2ban and others ban for it).
+// TestFirstRequestNeverCounts: browsers and curl first send no credentials, for which fail2ban
+// bans them.
 func TestFirstRequestNeverCounts(t *testing.T) {
 	t.Parallel()
 	w := newWatch(t)
@@ -23,7 +24,7 @@ func TestFirstRequestNeverCounts(t *testing.T) {
 	w.none("a crawler without credentials")
 }
 
-// TestUnjudgedNeverCounts: what was not judged is no guess.
+// TestUnjudgedNeverCounts: credentials that were not verified are not guesses.
 func TestUnjudgedNeverCounts(t *testing.T) {
 	t.Parallel()
 	w := newWatch(t)
@@ -34,10 +35,10 @@ func TestUnjudgedNeverCounts(t *testing.T) {
 		w.decide(&req, &attempt.Result{ErrorType: attempt.Overloaded, UserHash: fmt.Sprint("k:", i)})
 		w.pass(time.Minute)
 	}
-	w.none("attempts that nobody judged")
+	w.none("attempts that were not verified")
 }
 
-// TestStaleClientIsNoGuesser: one wrong password, again and again, from wherever the phone is.
+// TestStaleClientIsNoGuesser: one wrong password, repeated from every network of a phone.
 func TestStaleClientIsNoGuesser(t *testing.T) {
 	t.Parallel()
 	w := newWatch(t)
@@ -45,10 +46,10 @@ func TestStaleClientIsNoGuesser(t *testing.T) {
 		w.try(try{password: 7, from: network(i / 10), sensitive: i%50 == 0})
 		w.pass(15 * time.Minute)
 	}
-	w.none("a stale phone on the road for two weeks")
+	w.none("a travelling phone with an old password")
 }
 
-// TestFleetWithStaleSecret: 500 pods, each in a network of its own, with one secret of yesterday.
+// TestFleetWithStaleSecret: 500 pods, each in its own network, with one old secret.
 func TestFleetWithStaleSecret(t *testing.T) {
 	t.Parallel()
 	w := newWatch(t)
@@ -61,7 +62,7 @@ func TestFleetWithStaleSecret(t *testing.T) {
 	w.none("a fleet with a stale secret")
 }
 
-// TestOfficeMistypes: 300 people behind one address, each of whom mistypes twice on Monday morning.
+// TestOfficeMistypes: 300 users behind one address each mistype twice on Monday morning.
 func TestOfficeMistypes(t *testing.T) {
 	t.Parallel()
 	w := newWatch(t)
@@ -79,7 +80,8 @@ func TestOfficeMistypes(t *testing.T) {
 	w.none("a Monday morning")
 }
 
-// TestMondayAfterRestart: the process knows nobody yet, 2,000 people behind one address log in, and one in twenty mistypes.
+// TestMondayAfterRestart: the process has no evidence yet, 2,000 users behind one address log in,
+// and one in twenty mistypes.
 func TestMondayAfterRestart(t *testing.T) {
 	t.Parallel()
 	w := newWatch(t)
@@ -95,7 +97,7 @@ func TestMondayAfterRestart(t *testing.T) {
 	w.none("the first morning")
 }
 
-// TestCrowdRaisesThreshold: newcomers of a network with many users mistype too.
+// TestCrowdRaisesThreshold: new users of a network with many users mistype too.
 func TestCrowdRaisesThreshold(t *testing.T) {
 	t.Parallel()
 	w := newWatch(t)
@@ -107,17 +109,17 @@ func TestCrowdRaisesThreshold(t *testing.T) {
 		w.pass(time.Duration(100+i*i) * time.Second)
 		w.try(try{name: fmt.Sprint("new", i)})
 	}
-	w.none("25 newcomers among 200")
+	w.none("25 new users among 200")
 	for i := range 60 {
 		w.try(try{name: fmt.Sprint("victim", i), password: uint64(i + 100)})
 		w.pass(time.Duration(100+i*i%50) * time.Second)
 	}
 	if w.starts(detect.PasswordSpray) != 1 {
-		t.Error("a spray from within is not told")
+		t.Error("a spray from the network is not detected")
 	}
 }
 
-// TestSensitiveWithSuccess: who gets in somewhere is not one who only meets 401s.
+// TestSensitiveWithSuccess: a network with a success does not fire sensitive_only_denied.
 func TestSensitiveWithSuccess(t *testing.T) {
 	t.Parallel()
 	w := newWatch(t)
@@ -126,10 +128,10 @@ func TestSensitiveWithSuccess(t *testing.T) {
 		w.try(try{password: uint64(i + 1), sensitive: true})
 		w.pass(time.Duration(100+i*i) * time.Second)
 	}
-	w.none("a network that gets in")
+	w.none("a network with a success")
 }
 
-// TestClockJumps: an hour forth and back makes nobody an attacker, and hides none.
+// TestClockJumps: steps of an hour forth and back cause no detection and hide none.
 func TestClockJumps(t *testing.T) {
 	t.Parallel()
 	w := newWatch(t, located)
@@ -159,7 +161,7 @@ func TestClockJumps(t *testing.T) {
 	w.pass(time.Hour)
 }
 
-// TestHostileKeys: what a client may have got into a name neither breaks the Detector nor stays in its memory.
+// TestHostileKeys: a hostile name neither breaks the Detector nor remains in memory.
 func TestHostileKeys(t *testing.T) {
 	t.Parallel()
 	w := newWatch(t)
@@ -186,6 +188,6 @@ func TestHostileKeys(t *testing.T) {
 		})
 	}
 	if w.starts(detect.BruteForce) != 1 {
-		t.Error("brute force through a socket without addresses is not told")
+		t.Error("brute force from unknown addresses is not detected")
 	}
 }

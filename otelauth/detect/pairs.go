@@ -5,9 +5,9 @@ package detect
 
 import "math/bits"
 
-// pairs remembers which accounts have succeeded from which networks within 30 days. Only right credentials write
-// here. It is bounded: 8 bytes a pair, of which 16 for each of Config.Entries. A place holds 40 bits of the keyed hash and
-// the hour of the last success; one in 2^37 pairs is wrongly believed to be known.
+// pairs records which accounts have succeeded from which networks within 30 days. Only successes
+// write to it. It holds 16 pairs for each of Config.Entries, at 8 bytes a pair: 40 bits of the
+// keyed hash and the hour of the last success. One of 2^37 unknown pairs is taken as known.
 type pairs struct {
 	places [][ways]uint64
 }
@@ -22,7 +22,8 @@ func newPairs(capacity int) *pairs {
 	return &pairs{places: make([][ways]uint64, 1<<bits.Len(uint(max(capacity, 2*ways)/ways-1)))}
 }
 
-func (p *pairs) bucket(key uint64) *[ways]uint64 { return &p.places[key>>1&uint64(len(p.places)-1)] } // keys are odd
+// bucket returns the bucket of a key. Keys are odd.
+func (p *pairs) bucket(key uint64) *[ways]uint64 { return &p.places[key>>1&uint64(len(p.places)-1)] }
 
 func (p *pairs) known(key uint64, now uint32) bool {
 	for _, v := range p.bucket(key) {

@@ -31,7 +31,7 @@ func TestSipHash(t *testing.T) {
 	}
 }
 
-// TestDistinct: near enough where thresholds are, in its window, and not beyond two.
+// TestDistinct: an estimate is within 3 %, for values of one window, and not beyond two.
 func TestDistinct(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -47,12 +47,12 @@ func TestDistinct(t *testing.T) {
 			sum += d.count(10)
 		}
 		if mean := float64(sum) / 200; mean < 0.97*float64(n) || mean > 1.03*float64(n) {
-			t.Errorf("%d things are %.1f", n, mean)
+			t.Errorf("%d values are estimated as %.1f", n, mean)
 		}
 	}
 	var d distinct
 	if !d.add(1<<60, 10) || d.add(1<<60, 11) || d.count(12) != 1 || d.count(13) != 0 || d.count(5) != 0 {
-		t.Error("the window does not slide as it should")
+		t.Error("the window does not slide")
 	}
 }
 
@@ -67,11 +67,11 @@ func TestSlots(t *testing.T) {
 	}
 	s.advance(1000 + slotCount)
 	if n := s.count(slotCount, 1); n != 4 {
-		t.Errorf("%d marks when the first has left", n)
+		t.Errorf("%d marks after the first is out of range; want 4", n)
 	}
 	s.mark(10_000)
 	if n := s.count(slotCount, 1); n != 1 {
-		t.Errorf("%d marks after a long time", n)
+		t.Errorf("%d marks after a long time; want 1", n)
 	}
 }
 
@@ -88,17 +88,18 @@ func TestTick(t *testing.T) {
 		return best
 	}
 	if n := longest(func() float64 { return 3600 * (0.97 + 0.06*rng.Float64()) }); n < 100 {
-		t.Errorf("an hourly script runs %d times in a row", n)
+		t.Errorf("intervals of an hourly script agree %d times in a row; want 100", n)
 	}
 	if n := longest(func() float64 { return 600 * rng.ExpFloat64() }); n >= 8 {
-		t.Errorf("chance runs %d times in a row", n)
+		t.Errorf("random intervals agree %d times in a row", n)
 	}
 	if n := longest(func() float64 { return 5 }); n > 0 {
-		t.Errorf("what is merely fast ticks %d times", n)
+		t.Errorf("intervals of 5 s agree %d times; want 0", n)
 	}
 }
 
-// TestTableKeepsTheStrong: ten times as many keys that come once as there are places leave a key in place that came twice.
+// TestTableKeepsTheStrong: a flood of ten times as many keys as places does not evict a key that
+// was touched twice.
 func TestTableKeepsTheStrong(t *testing.T) {
 	t.Parallel()
 	k := sip{1, 2}
@@ -115,22 +116,22 @@ func TestTableKeepsTheStrong(t *testing.T) {
 	}
 	for i, key := range strong {
 		if p := table.get(key); p == nil || p.value != i {
-			t.Fatalf("key %d was crowded out", i)
+			t.Fatalf("key %d was evicted", i)
 		}
 	}
 	if table.live > size {
 		t.Errorf("%d entries in %d places", table.live, size)
 	}
-	// And the strong of long ago yield.
+	// Strong entries of long ago are evicted.
 	for i := range 10 * size {
 		table.touch(k.pair(uint64(i), 9)|1, epoch+60*day, 1)
 	}
 	if table.get(strong[0]) != nil {
-		t.Error("what came twice two months ago holds its place")
+		t.Error("a key of two months ago is not evicted")
 	}
 }
 
-// TestQueue: many producers, one consumer; each sample arrives once, or its producer knows that it does not.
+// TestQueue: with many producers, each sample arrives once, or claim returned nil.
 func TestQueue(t *testing.T) {
 	t.Parallel()
 	q := newQueue(64)
@@ -163,7 +164,7 @@ func TestQueue(t *testing.T) {
 		var s sample
 		for q.get(&s) {
 			if seen[s.fingerprint] || s.at.Unix() != int64(s.fingerprint%each) {
-				t.Errorf("sample %d came twice or torn", s.fingerprint)
+				t.Errorf("sample %d arrived twice or mixed with another", s.fingerprint)
 			}
 			seen[s.fingerprint] = true
 		}
@@ -177,11 +178,11 @@ func TestQueue(t *testing.T) {
 		drain()
 	}
 	if len(seen)+full != producers*each {
-		t.Errorf("%d arrived and %d found it full, of %d", len(seen), full, producers*each)
+		t.Errorf("%d arrived and %d were refused, of %d", len(seen), full, producers*each)
 	}
 }
 
-// TestQueuedSize holds what Config.Queue says of the memory of a place.
+// TestQueuedSize compares the comment of Config.Queue with the size of a place.
 func TestQueuedSize(t *testing.T) {
 	t.Parallel()
 	src, err := os.ReadFile("config.go")
@@ -189,6 +190,6 @@ func TestQueuedSize(t *testing.T) {
 		t.Fatal(err)
 	}
 	if want := fmt.Sprintf("Default: 8,192, of %d bytes each.", unsafe.Sizeof(queued{})); !strings.Contains(string(src), want) {
-		t.Errorf("config.go does not say: %s", want)
+		t.Errorf("the comment of Config.Queue must contain %q", want)
 	}
 }

@@ -5,15 +5,16 @@ package detect
 
 import "sync/atomic"
 
-// queue hands samples from the requests to the one who adds them up: a bounded ring with a sequence number in each
-// place (Vyukov's MPMC queue, with one consumer). put neither blocks nor allocates.
+// queue passes samples from requests to the goroutine that evaluates them: a bounded ring with a
+// sequence number in each place (Vyukov's MPMC queue, with one consumer). claim neither blocks nor
+// allocates.
 type queue struct {
 	places []queued
 	mask   uint64
-	_      [48]byte // the producers' counter and the consumer's on cache lines of their own
+	_      [48]byte // keeps the counters of producers and consumer on separate cache lines
 	tail   atomic.Uint64
 	_      [56]byte
-	head   uint64 // the consumer's alone
+	head   uint64 // used by the consumer only
 }
 
 type queued struct {
@@ -21,7 +22,7 @@ type queued struct {
 	s   sample
 }
 
-// newQueue makes a queue of size places, a power of two.
+// newQueue returns a queue with size places. size must be a power of two.
 func newQueue(size int) *queue {
 	q := &queue{places: make([]queued, size), mask: uint64(size - 1)}
 	for i := range q.places {
@@ -30,7 +31,8 @@ func newQueue(size int) *queue {
 	return q
 }
 
-// claim returns a free place to fill and publish with seq.Store(pos+1); nil when the queue is full.
+// claim returns a free place, which the caller fills and publishes with seq.Store(pos+1). It
+// returns nil if the queue is full.
 func (q *queue) claim() (p *queued, pos uint64) {
 	pos = q.tail.Load()
 	for {
@@ -49,14 +51,14 @@ func (q *queue) claim() (p *queued, pos uint64) {
 	}
 }
 
-// get moves the oldest sample to s.
+// get moves the oldest sample to s. It reports whether there was one.
 func (q *queue) get(s *sample) bool {
 	p := &q.places[q.head&q.mask]
 	if p.seq.Load() != q.head+1 {
 		return false
 	}
 	*s = p.s
-	p.s = sample{} // its strings are not kept alive by an idle queue
+	p.s = sample{} // an idle queue must not keep strings alive
 	p.seq.Store(q.head + uint64(len(q.places)))
 	q.head++
 	return true

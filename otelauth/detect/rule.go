@@ -3,48 +3,19 @@
 
 package detect
 
-// Rule is one thing that attempts can add up to. The set is closed: see [Rules].
-type Rule struct {
-	// Name is the attribute security_rule.name, on events and on auth.detections.
-	Name string
-	// UUID is the attribute security_rule.uuid: the same in every version that means the same by the rule.
-	UUID string
-	// Severity is how much a finding deserves attention.
-	Severity Severity
-	// Technique is the MITRE ATT&CK technique, the attribute auth.detection.technique.
-	Technique string
-	// Default says when the rule speaks with the zero [Thresholds].
-	Default string
-	// Summary is the attribute security_rule.description.
-	Summary string
-
-	id   ruleID
-	keys keyKind
-}
-
-// Severity is the attribute auth.detection.severity. The zero Severity is [Low].
-type Severity uint8
-
-const (
-	// Low findings are worth knowing when something else happened too. Events are INFO.
-	Low Severity = iota
-	// Medium findings deserve a look. Events are WARN.
-	Medium
-	// High findings are attacks, or the best guess that there is. Events are ERROR.
-	High
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"time"
 )
 
-var severityNames = [...]string{"low", "medium", "high"}
+// This file is the table of rules. To add a rule, add here its name, its wire number, its row and
+// the fields of Thresholds that the row declares; then its logic, and an attack in
+// internal/simulate that it must detect. Everything else follows from the table, or a test names
+// what is missing. "go generate ./otelauth/detect" rewrites the documents that list the rules.
 
-// String returns "low", "medium" or "high".
-func (s Severity) String() string {
-	if int(s) < len(severityNames) {
-		return severityNames[s]
-	}
-	return severityNames[High]
-}
-
-// The names of the rules.
+// The names of the rules, for [Config].Off and [Rule].Name.
 const (
 	BruteForce           = "brute_force"
 	PasswordSpray        = "password_spray"
@@ -63,123 +34,375 @@ const (
 	UnusableAccount      = "unusable_account"
 )
 
+// ruleID is the wire number of a rule: one byte in the batches of a feed, and the index in rules.
+// Processes of several versions share a feed, so a number is never changed and never reused.
 type ruleID uint8
 
 const (
-	bruteForce ruleID = iota
-	passwordSpray
-	credentialStuffing
-	samePassword
-	distributedGuessing
-	lowAndSlow
-	scheduledGuessing
-	successAfterFailures
-	newNetwork
-	impossibleTravel
-	concurrentNetworks
-	unusualHour
-	endpointFailureRatio
-	sensitiveOnlyDenied
-	unusableAccount
-	ruleCount
+	bruteForce           ruleID = 0
+	passwordSpray        ruleID = 1
+	credentialStuffing   ruleID = 2
+	samePassword         ruleID = 3
+	distributedGuessing  ruleID = 4
+	lowAndSlow           ruleID = 5
+	scheduledGuessing    ruleID = 6
+	successAfterFailures ruleID = 7
+	newNetwork           ruleID = 8
+	impossibleTravel     ruleID = 9
+	concurrentNetworks   ruleID = 10
+	unusualHour          ruleID = 11
+	endpointFailureRatio ruleID = 12
+	sensitiveOnlyDenied  ruleID = 13
+	unusableAccount      ruleID = 14
+
+	ruleCount = ruleID(len(rules))
 )
 
-// keyKind says what an episode of a rule is about.
+const days = int64(24 * time.Hour)
+
+// rules is the table, in the order of the documentation. A {Field} in Default is replaced by the
+// default of that field of Thresholds.
+var rules = [...]definition{
+	bruteForce: {
+		Rule: Rule{
+			Name: BruteForce, UUID: "7909c5af-fbcf-5d6c-994a-2cbce6cb44c0",
+			Severity: High, Technique: "T1110.001",
+			Default: "{BruteForcePasswords} different wrong passwords for one account from one network within a day",
+			Summary: "one network guesses the password of one account",
+		},
+		keys: byPair, recalls: true,
+		thresholds: []threshold{{"BruteForcePasswords", 30, 2, distinctMax}},
+	},
+	passwordSpray: {
+		Rule: Rule{
+			Name: PasswordSpray, UUID: "d79f3428-1376-54b2-8df1-bb336e7bc32e",
+			Severity: High, Technique: "T1110.003",
+			Default: "wrong passwords, within 3 days, for {SprayAccounts} accounts that have never succeeded from the network, " +
+				"and for at least {CrowdPercent} % as many as have",
+			Summary: "one network tries passwords on many accounts",
+		},
+		keys: byNetwork, recalls: true,
+		thresholds: []threshold{{"SprayAccounts", 10, 2, distinctMax}, {"CrowdPercent", 20, 1, 100}},
+	},
+	credentialStuffing: {
+		Rule: Rule{
+			Name: CredentialStuffing, UUID: "590a2d96-5b2a-58b7-ab82-1bc14781964a",
+			Severity: High, Technique: "T1110.004",
+			Default: "{StuffingNames} names from one network within 3 days, half of them unknown, at most 2 attempts each, " +
+				"and at least {CrowdPercent} % as many as accounts use the network",
+			Summary: "one network tries a list of leaked names and passwords",
+		},
+		keys: byNetwork, recalls: true,
+		thresholds: []threshold{{"StuffingNames", 20, 2, distinctMax}},
+	},
+	samePassword: {
+		Rule: Rule{
+			Name: SamePassword, UUID: "420d86e7-7f72-5952-99e1-4cdf1ab32b98",
+			Severity: High, Technique: "T1110.003",
+			Default: "one wrong password for {SamePasswordAccounts} names, or for 3 names from {SamePasswordNetworks} networks, within 3 days",
+			Summary: "one password is tried on many accounts, from any network",
+		},
+		keys: byPassword, recalls: true, local: true,
+		thresholds: []threshold{{"SamePasswordAccounts", 10, 2, distinctMax}, {"SamePasswordNetworks", 20, 2, distinctMax}},
+	},
+	distributedGuessing: {
+		Rule: Rule{
+			Name: DistributedGuessing, UUID: "c2cb06f8-d727-504c-80fb-1d9e9e870769",
+			Severity: High, Technique: "T1110.001",
+			Default: "{DistributedNetworks} different wrong passwords for one account from {DistributedNetworks} unknown networks within 3 days",
+			Summary: "many networks guess the password of one account",
+		},
+		keys: byAccount, recalls: true,
+		thresholds: []threshold{{"DistributedNetworks", 10, 2, distinctMax}},
+	},
+	lowAndSlow: {
+		Rule: Rule{
+			Name: LowAndSlow, UUID: "75fec55e-6290-5767-a969-8beccbf9dfb5",
+			Severity: High, Technique: "T1110.001",
+			Default: "new wrong passwords for one account from unknown networks in {SlowTenMinutes} ten-minute windows of one day, " +
+				"{SlowHours} hours of two days, or {SlowDays} days of fourteen",
+			Summary: "guesses at one account are spread over hours or days",
+		},
+		keys: byAccount, recalls: true,
+		thresholds: []threshold{{"SlowTenMinutes", 24, 2, 144}, {"SlowHours", 12, 2, 48}, {"SlowDays", 6, 2, 14}},
+	},
+	scheduledGuessing: {
+		Rule: Rule{
+			Name: ScheduledGuessing, UUID: "b7b56bc1-08d5-5f00-b5a6-7b2d1268d041",
+			Severity: Medium, Technique: "T1110",
+			Default: "{TickIntervals} intervals in a row between new wrong passwords, each 30 s or longer, that agree within a tenth",
+			Summary: "guesses arrive at regular intervals",
+		},
+		keys: byPair, recalls: true,
+		thresholds: []threshold{{"TickIntervals", 8, 3, 1000}},
+	},
+	successAfterFailures: {
+		Rule: Rule{
+			Name: SuccessAfterFailures, UUID: "36ad329c-b073-573d-b972-ca3aa17f9e0a",
+			Severity: High, Technique: "T1110",
+			Default: "a success after {RunBeforeSuccess} different wrong passwords from a network new to the account, " +
+				"after {BruteForcePasswords} from any network, or from a new network during an attack on the account or from the network",
+			Summary: "a success follows so many wrong passwords that it may be a guess",
+		},
+		keys: byAccount, recalls: true,
+		thresholds: []threshold{{"RunBeforeSuccess", 20, 2, distinctMax}},
+	},
+	newNetwork: {
+		Rule: Rule{
+			Name: NewNetwork, UUID: "50f54706-3b2b-5f63-b172-781b384ebf31",
+			Severity: Low, Technique: "T1078",
+			Default: "a success from a network new to an account that is known for {NewNetworkAfter} and seldom changes networks; " +
+				"fewer than 10 accounts use the network",
+			Summary: "an account is used from a network it has never used",
+		},
+		keys:       byAccount,
+		thresholds: []threshold{{"NewNetworkAfter", 7 * days, int64(time.Hour), 365 * days}},
+	},
+	impossibleTravel: {
+		Rule: Rule{
+			Name: ImpossibleTravel, UUID: "36ee898b-a601-5895-b016-4a56bfcd775d",
+			Severity: Medium, Technique: "T1078",
+			Default: "two successes {TravelKm} km apart at {TravelKmPerHour} km/h, one of them from a network that is new to " +
+				"the account within 3 days and that fewer than 10 accounts use (needs a Locator)",
+			Summary: "one credential is used in two places too far apart to travel between in that time",
+		},
+		keys:       byAccount,
+		thresholds: []threshold{{"TravelKm", 500, 1, 20_000}, {"TravelKmPerHour", 1000, 1, 1_000_000}},
+	},
+	concurrentNetworks: {
+		Rule: Rule{
+			Name: ConcurrentNetworks, UUID: "d6a054ea-47f9-56a5-a400-db6a42805298",
+			Severity: Low, Technique: "T1078",
+			Default: "4 changes within 2 hours between a network known for less than a day and another one",
+			Summary: "one credential is used from two networks at once, one of them new",
+		},
+		keys: byAccount,
+	},
+	unusualHour: {
+		Rule: Rule{
+			Name: UnusualHour, UUID: "778c1e10-b5d5-51e4-ad82-fba9e8dbf14b",
+			Severity: Low, Technique: "T1078",
+			Default: "a success at an hour of the day (UTC) at which, and next to which, the account was never used; " +
+				"after {LearnHours} and 10 days with use",
+			Summary: "an account is used at an hour of the day it has never used",
+		},
+		keys:       byAccount,
+		thresholds: []threshold{{"LearnHours", 14 * days, int64(time.Hour), 365 * days}},
+	},
+	endpointFailureRatio: {
+		Rule: Rule{
+			Name: EndpointFailureRatio, UUID: "125b74ae-531f-574b-a888-8ecc95bb5dca",
+			Severity: Medium, Technique: "T1110",
+			Default: "within an hour, {EndpointNames} failing names above twice the endpoint's usual ratio, " +
+				"and six standard deviations above it; after 48 hours",
+			Summary: "more names fail at an endpoint than usual",
+		},
+		keys: byRoute, recalls: true,
+		thresholds: []threshold{{"EndpointNames", 20, 2, 1000}},
+	},
+	sensitiveOnlyDenied: {
+		Rule: Rule{
+			Name: SensitiveOnlyDenied, UUID: "a8cd9432-d82f-5548-b267-c34ec439b30b",
+			Severity: Medium, Technique: "T1595",
+			Default: "{SensitiveDenials} different wrong credentials or endpoints at sensitive endpoints, " +
+				"from a network without a success, within 3 days",
+			Summary: "a network without a success is refused at sensitive endpoints",
+		},
+		keys: byNetwork, recalls: true,
+		thresholds: []threshold{{"SensitiveDenials", 5, 2, distinctMax}},
+	},
+	unusableAccount: {
+		Rule: Rule{
+			Name: UnusableAccount, UUID: "aecfcb24-e985-5304-8fc4-62653d06dba2",
+			Severity: Low, Technique: "T1078",
+			Default: "{UnusableTries} attempts at a disabled or expired account within 3 days",
+			Summary: "an account that is disabled or expired is still tried",
+		},
+		keys:       byAccount,
+		thresholds: []threshold{{"UnusableTries", 3, 1, 1000}},
+	},
+}
+
+// Thresholds decide when the rules fire. A zero field means its default. A count of different
+// things is at most 200. A window of 3 days covers at least the last 3 days and at most the
+// last 6, because windows slide in two halves.
+type Thresholds struct {
+	// BruteForcePasswords is the number of different wrong passwords within a day, for one account
+	// from one network. Default: 30.
+	BruteForcePasswords int
+	// SprayAccounts is the number of accounts, within 3 days, that have never succeeded from the
+	// network. Default: 10.
+	SprayAccounts int
+	// StuffingNames is the number of names from one network within 3 days. Default: 20.
+	StuffingNames int
+	// CrowdPercent raises SprayAccounts and StuffingNames to at least this percentage of the
+	// accounts that succeed from the network, so that a shared address is not one attacker.
+	// Default: 20.
+	CrowdPercent int
+	// SamePasswordAccounts is the number of names that one wrong password is tried on within 3
+	// days. Default: 10.
+	SamePasswordAccounts int
+	// SamePasswordNetworks is the number of networks that try one wrong password on at least 3
+	// names within 3 days. Default: 20.
+	SamePasswordNetworks int
+	// DistributedNetworks is the number of networks, and of different wrong passwords, within 3
+	// days. Default: 10.
+	DistributedNetworks int
+	// SlowTenMinutes is the number of ten-minute windows of one day. Default: 24.
+	SlowTenMinutes int
+	// SlowHours is the number of hours of two days. Default: 12.
+	SlowHours int
+	// SlowDays is the number of days of fourteen. Default: 6.
+	SlowDays int
+	// TickIntervals is the number of equal intervals in a row. Default: 8.
+	TickIntervals int
+	// RunBeforeSuccess is the number of different wrong passwords before a success from a network
+	// new to the account. At most BruteForcePasswords. Default: 20.
+	RunBeforeSuccess int
+	// NewNetworkAfter is how long an account must be known before a new network is reported.
+	// Default: 7 days.
+	NewNetworkAfter time.Duration
+	// LearnHours is how long the usual hours of an account are learned. Default: 14 days.
+	LearnHours time.Duration
+	// TravelKm is the least distance of an impossible journey, in kilometres. Default: 500.
+	TravelKm int
+	// TravelKmPerHour is the least speed of an impossible journey, in km/h. Default: 1000.
+	TravelKmPerHour int
+	// EndpointNames is the number of failing names within an hour above twice the usual number.
+	// Default: 20.
+	EndpointNames int
+	// SensitiveDenials is the number of different refusals at sensitive endpoints within 3 days.
+	// Default: 5.
+	SensitiveDenials int
+	// UnusableTries is the number of attempts at a disabled or expired account within 3 days.
+	// Default: 3.
+	UnusableTries int
+}
+
+// Rule describes one attack pattern that a [Detector] detects. [Rules] returns all of them.
+type Rule struct {
+	// Name is the attribute security_rule.name of events, spans and metrics.
+	Name string
+	// UUID is the attribute security_rule.uuid. It changes only if the meaning of the rule
+	// changes.
+	UUID string
+	// Severity is the attribute auth.detection.severity.
+	Severity Severity
+	// Technique is the MITRE ATT&CK technique, the attribute auth.detection.technique.
+	Technique string
+	// Default states when the rule fires with the zero [Thresholds].
+	Default string
+	// Summary is the attribute security_rule.description.
+	Summary string
+
+	id ruleID
+}
+
+// Severity is the attribute auth.detection.severity. The zero Severity is [Low].
+type Severity uint8
+
+const (
+	// Low detections matter together with other evidence. Their events are INFO.
+	Low Severity = iota
+	// Medium detections deserve a look. Their events are WARN.
+	Medium
+	// High detections are attacks, or the best evidence of one. Their events are ERROR.
+	High
+)
+
+var severityNames = [...]string{Low: "low", Medium: "medium", High: "high"}
+
+// String returns "low", "medium" or "high".
+func (s Severity) String() string {
+	if int(s) < len(severityNames) {
+		return severityNames[s]
+	}
+	return severityNames[High]
+}
+
+// definition is a row of the table.
+type definition struct {
+	Rule
+	keys       keyKind     // what an episode of the rule is about
+	recalls    bool        // an episode starts with the lists of earlier guesses
+	local      bool        // its evidence never leaves a process, so each process detects it alone
+	thresholds []threshold // that this row declares; other rows may use them too
+}
+
+// keyKind is the subject of an episode.
 type keyKind uint8
 
 const (
-	byPair keyKind = iota
+	byRule keyKind = iota // the subject that the row of the rule names
+	byPair                // an account and a network
 	byNetwork
 	byAccount
 	byPassword
 	byRoute
 )
 
-var rules = [ruleCount]Rule{
-	bruteForce: {
-		Name: BruteForce, UUID: "7909c5af-fbcf-5d6c-994a-2cbce6cb44c0", Severity: High, Technique: "T1110.001", keys: byPair,
-		Default: "30 different wrong passwords for one account from one network within a day",
-		Summary: "one network guesses the password of one account",
-	},
-	passwordSpray: {
-		Name: PasswordSpray, UUID: "d79f3428-1376-54b2-8df1-bb336e7bc32e", Severity: High, Technique: "T1110.003", keys: byNetwork,
-		Default: "wrong passwords for 10 accounts that never came from that network, and for a fifth as many as do, within 3 days",
-		Summary: "one network tries passwords on many accounts",
-	},
-	credentialStuffing: {
-		Name: CredentialStuffing, UUID: "590a2d96-5b2a-58b7-ab82-1bc14781964a", Severity: High, Technique: "T1110.004", keys: byNetwork,
-		Default: "20 names from one network, half of them no accounts, at most 2 tries each, and a fifth as many as its users, within 3 days",
-		Summary: "one network tries a list of names and passwords from elsewhere",
-	},
-	samePassword: {
-		Name: SamePassword, UUID: "420d86e7-7f72-5952-99e1-4cdf1ab32b98", Severity: High, Technique: "T1110.003", keys: byPassword,
-		Default: "one wrong password on 10 names, or on 3 names from 20 networks, within 3 days",
-		Summary: "one password is tried on many accounts, from wherever",
-	},
-	distributedGuessing: {
-		Name: DistributedGuessing, UUID: "c2cb06f8-d727-504c-80fb-1d9e9e870769", Severity: High, Technique: "T1110.001", keys: byAccount,
-		Default: "10 different wrong passwords for one account from 10 networks that it never came from, within 3 days",
-		Summary: "many networks guess the password of one account",
-	},
-	lowAndSlow: {
-		Name: LowAndSlow, UUID: "75fec55e-6290-5767-a969-8beccbf9dfb5", Severity: High, Technique: "T1110.001", keys: byAccount,
-		Default: "new wrong passwords for one account from strange networks in 24 ten-minute windows of a day, 12 hours of two days, or 6 days of fourteen",
-		Summary: "somebody has patience with one account",
-	},
-	scheduledGuessing: {
-		Name: ScheduledGuessing, UUID: "b7b56bc1-08d5-5f00-b5a6-7b2d1268d041", Severity: Medium, Technique: "T1110", keys: byPair,
-		Default: "9 new wrong passwords in a row at intervals of 30 s or more that agree within a tenth",
-		Summary: "guesses come at a machine's regular tick",
-	},
-	successAfterFailures: {
-		Name: SuccessAfterFailures, UUID: "36ad329c-b073-573d-b972-ca3aa17f9e0a", Severity: High, Technique: "T1110", keys: byAccount,
-		Default: "a success after 20 different wrong passwords from a network new to a known account, after 30 from any, or from a new network while its guessing goes on",
-		Summary: "a guess seems to have been right",
-	},
-	newNetwork: {
-		Name: NewNetwork, UUID: "50f54706-3b2b-5f63-b172-781b384ebf31", Severity: Low, Technique: "T1078", keys: byAccount,
-		Default: "a success from a network new to an account that is known for 7 days and changes networks seldom; fewer than 10 accounts use it",
-		Summary: "an account is used from a network where it never was",
-	},
-	impossibleTravel: {
-		Name: ImpossibleTravel, UUID: "36ee898b-a601-5895-b016-4a56bfcd775d", Severity: Medium, Technique: "T1078", keys: byAccount,
-		Default: "two successes 500 km apart at 1000 km/h, one of them from a network new to the account within 3 days that fewer than 10 accounts use (needs a Locator)",
-		Summary: "one credential is used in two places that nobody travels between in that time",
-	},
-	concurrentNetworks: {
-		Name: ConcurrentNetworks, UUID: "d6a054ea-47f9-56a5-a400-db6a42805298", Severity: Low, Technique: "T1078", keys: byAccount,
-		Default: "4 changes within 2 hours between a network known for less than a day and another",
-		Summary: "one credential is used from two networks at once, one of them new",
-	},
-	unusualHour: {
-		Name: UnusualHour, UUID: "778c1e10-b5d5-51e4-ad82-fba9e8dbf14b", Severity: Low, Technique: "T1078", keys: byAccount,
-		Default: "a success at an hour of the day (UTC) of which the account never used it or its neighbours, after 14 days and 10 days of use",
-		Summary: "an account is used at an hour when it never was",
-	},
-	endpointFailureRatio: {
-		Name: EndpointFailureRatio, UUID: "125b74ae-531f-574b-a888-8ecc95bb5dca", Severity: Medium, Technique: "T1110", keys: byRoute,
-		Default: "within an hour 20 failing names more than twice the endpoint's own ratio and six standard deviations of it, after 48 hours",
-		Summary: "an endpoint sees more names fail than it used to",
-	},
-	sensitiveOnlyDenied: {
-		Name: SensitiveOnlyDenied, UUID: "a8cd9432-d82f-5548-b267-c34ec439b30b", Severity: Medium, Technique: "T1595", keys: byNetwork,
-		Default: "5 different wrong credentials or endpoints on sensitive endpoints from a network without a success, within 3 days",
-		Summary: "a network knocks at sensitive endpoints and is never let in",
-	},
-	unusableAccount: {
-		Name: UnusableAccount, UUID: "aecfcb24-e985-5304-8fc4-62653d06dba2", Severity: Low, Technique: "T1078", keys: byAccount,
-		Default: "3 tries of a disabled or expired account",
-		Summary: "an account that is disabled or expired is still tried",
-	},
+// threshold declares a field of Thresholds. Durations are in nanoseconds.
+type threshold struct {
+	field                  string
+	byDefault, least, most int64
+}
+
+// in returns the field in t.
+func (h threshold) in(t *Thresholds) reflect.Value {
+	return reflect.ValueOf(t).Elem().FieldByName(h.field)
+}
+
+// text returns a value of the field as documentation shows it.
+func (h threshold) text(t *Thresholds, v int64) string {
+	if h.in(t).Type() != reflect.TypeFor[time.Duration]() {
+		return fmt.Sprint(v)
+	}
+	if v%days == 0 {
+		return fmt.Sprintf("%d days", v/days)
+	}
+	return time.Duration(v).String()
+}
+
+// described holds the Rule of each row, as [Rules] returns it.
+var described = describe()
+
+func describe() (all [ruleCount]Rule) {
+	var fields []string
+	for id := range rules {
+		for _, h := range rules[id].thresholds {
+			fields = append(fields, "{"+h.field+"}", h.text(&Thresholds{}, h.byDefault))
+		}
+	}
+	fill := strings.NewReplacer(fields...)
+	for id := range rules {
+		r := rules[id].Rule
+		r.id, r.Default = ruleID(id), fill.Replace(r.Default)
+		all[id] = r
+	}
+	return all
 }
 
 // Rules returns every rule, in the order of the documentation.
-func Rules() []Rule {
-	all := make([]Rule, 0, ruleCount)
+func Rules() []Rule { return append([]Rule(nil), described[:]...) }
+
+// complete sets the zero fields to their defaults and returns every error.
+func (t *Thresholds) complete() (problems []error) {
 	for id := range rules {
-		r := rules[id]
-		r.id = ruleID(id)
-		all = append(all, r)
+		for _, h := range rules[id].thresholds {
+			v := h.in(t)
+			if v.Int() == 0 {
+				v.SetInt(h.byDefault)
+			}
+			if v.Int() < h.least || v.Int() > h.most {
+				problems = append(problems, fmt.Errorf("detect: Thresholds.%s is %v; choose %s to %s, or 0 for %s",
+					h.field, v, h.text(t, h.least), h.text(t, h.most), h.text(t, h.byDefault)))
+			}
+		}
 	}
-	return all
+	if t.RunBeforeSuccess > t.BruteForcePasswords {
+		problems = append(problems, fmt.Errorf("detect: Thresholds.RunBeforeSuccess is %d but BruteForcePasswords is %d: "+
+			"a new network would be treated more mildly than a known one; lower RunBeforeSuccess",
+			t.RunBeforeSuccess, t.BruteForcePasswords))
+	}
+	return problems
 }

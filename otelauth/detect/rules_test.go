@@ -13,11 +13,11 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/detect"
 )
 
-// TestThresholds holds each documented default: at half of the evidence a rule is silent, somewhat beyond it speaks.
-// (What is counted by sketches is off by a few per cent.)
+// TestThresholds: a rule does not fire with half of its default evidence, and fires with a fifth
+// more, because estimates are off by a few per cent.
 func TestThresholds(t *testing.T) {
 	t.Parallel()
-	d := detect.DefaultThresholds()
+	d := detect.DefaultThresholds(t)
 	for _, tc := range []struct {
 		rule  string
 		n     int
@@ -29,7 +29,7 @@ func TestThresholds(t *testing.T) {
 			w.try(try{password: uint64(i + 1)})
 		}},
 		{rule: detect.BruteForce, n: d.BruteForcePasswords, every: time.Second, learn: func(w *watch) { w.live(1, "", "") }, try: func(w *watch, i int) {
-			w.try(try{password: uint64(i + 1), outcome: attempt.Throttled}) // throttled or not, known network or not
+			w.try(try{password: uint64(i + 1), outcome: attempt.Throttled})
 		}},
 		{rule: detect.PasswordSpray, n: d.SprayAccounts, every: time.Hour, try: func(w *watch, i int) {
 			w.try(try{name: fmt.Sprint("user", i), password: uint64(i + 1)})
@@ -82,12 +82,12 @@ func TestThresholds(t *testing.T) {
 			w.try(try{name: fmt.Sprint("user", i), password: uint64(i + 1), from: network(i)})
 		}},
 	} {
-		for _, speaks := range []bool{false, true} {
+		for _, fires := range []bool{false, true} {
 			n := tc.n / 2
-			if speaks {
+			if fires {
 				n = tc.n + tc.n/5 + 1
 			}
-			t.Run(fmt.Sprintf("%s/%v/%v", tc.rule, tc.every, speaks), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s/%v/%v", tc.rule, tc.every, fires), func(t *testing.T) {
 				t.Parallel()
 				w := newWatch(t)
 				if tc.learn != nil {
@@ -100,8 +100,8 @@ func TestThresholds(t *testing.T) {
 				if tc.rule == detect.SuccessAfterFailures {
 					w.try(try{})
 				}
-				if got := w.starts(tc.rule); (got > 0) != speaks {
-					t.Errorf("%d tries: %d episodes", n, got)
+				if got := w.starts(tc.rule); (got > 0) != fires {
+					t.Errorf("%d attempts cause %d episodes", n, got)
 				}
 			})
 		}
@@ -137,13 +137,13 @@ func TestNewNetwork(t *testing.T) {
 	w.none("another address of the same network")
 	w.try(try{from: network(1)})
 	if w.starts(detect.NewNetwork) != 1 {
-		t.Error("a new network is not told")
+		t.Error("a new network is not detected")
 	}
 	w.try(try{from: network(1)})
 	if w.starts(detect.NewNetwork) != 1 {
-		t.Error("a network that is known by now is told again")
+		t.Error("a known network is reported again")
 	}
-	// One who is always elsewhere is no news elsewhere.
+	// An account that often changes networks does not fire the rule.
 	w = newWatch(t)
 	for i := range 8 {
 		w.live(1, "", network(i))
@@ -151,7 +151,7 @@ func TestNewNetwork(t *testing.T) {
 	w.found = nil
 	w.try(try{from: network(100)})
 	w.none("a traveller")
-	// Nor is the company's VPN.
+	// Nor does a network that many accounts use, such as a VPN.
 	w = newWatch(t)
 	w.live(8, "", "")
 	for i := range 15 {
@@ -194,24 +194,25 @@ func TestImpossibleTravel(t *testing.T) {
 	w.try(try{})
 	w.try(try{from: network(1)})
 	if w.starts(detect.ImpossibleTravel) != 0 {
-		t.Error("without a Locator there is travel")
+		t.Error("impossible_travel fires without a Locator")
 	}
 }
 
-// TestIntruderBeforeOwner: the credential is used elsewhere while its owner sleeps, and betrayed when he wakes up.
+// TestIntruderBeforeOwner: the credential is used elsewhere first, and detected at the next use
+// by its owner.
 func TestIntruderBeforeOwner(t *testing.T) {
 	t.Parallel()
 	w := newWatch(t, located)
 	w.live(8, "", "")
-	w.pass(10 * time.Hour) // 26 hours since his last
+	w.pass(10 * time.Hour) // 26 hours after the last use
 	w.try(try{from: network(1)})
 	if w.starts(detect.ImpossibleTravel) != 0 {
-		t.Fatal("who flew to Sydney did not travel impossibly")
+		t.Fatal("26 hours suffice for a flight to Sydney")
 	}
 	w.pass(20 * time.Minute)
 	w.try(try{})
 	if w.starts(detect.ImpossibleTravel) != 1 {
-		t.Error("in Berlin twenty minutes after, and nobody wonders")
+		t.Error("Berlin twenty minutes after Sydney is not detected")
 	}
 }
 
@@ -256,11 +257,12 @@ func TestUnusualHour(t *testing.T) {
 	w.pass(10 * time.Hour)
 	w.try(try{})
 	if w.starts(detect.UnusualHour) != 1 {
-		t.Error("two in the morning is not told")
+		t.Error("two in the morning is not detected")
 	}
 }
 
-// TestSuccessDuringEpisode: who is let in from a network that is guessing has guessed.
+// TestSuccessDuringEpisode: a success from a network during its spray fires
+// success_after_failures.
 func TestSuccessDuringEpisode(t *testing.T) {
 	t.Parallel()
 	w := newWatch(t)
@@ -270,6 +272,6 @@ func TestSuccessDuringEpisode(t *testing.T) {
 	}
 	w.try(try{name: "user7"})
 	if w.starts(detect.SuccessAfterFailures) != 1 {
-		t.Error("the spray that hit is not told")
+		t.Error("the successful guess of a spray is not detected")
 	}
 }

@@ -8,49 +8,54 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"github.com/otelauth/otelauth-go/otelauth/detect/internal/feed"
 )
 
 const (
-	// maxOut bounds the batches that wait to be published, maxUnseen those that are and have not come back: 5 MiB.
+	// maxOut is the number of batches that wait for publication; maxUnseen is the number of
+	// published batches that have not come back. Together they take at most 5 MiB.
 	maxOut    = 16
 	maxUnseen = 256
-	// maxHeld bounds the findings that wait to be told, some 1 KiB each.
+	// maxHeld is the number of detections that wait for a leader, of about 1 KiB each.
 	maxHeld = 1024
-	// endsKept is for how long one who does not lead keeps the ends of episodes, in case that nobody has told them.
+	// endsKept is how long a process that does not lead keeps the ends of episodes, in case that
+	// no leader has reported them.
 	endsKept = 10 * time.Second
-	// overdue is when a finding is told by whoever has it, because he who leads does not: he hangs, or somebody has
-	// forged a leader to silence all.
+	// overdue is the age at which every process reports a detection, because the leader does not:
+	// it hangs, or an attacker has forged the lease.
 	overdue = 30 * time.Second
-	// rounds bounds the exchanges of one step.
+	// rounds is the number of exchanges of one step.
 	rounds = 32
-	// maxSenders bounds the processes that are told apart, senderLife is how long one that says nothing counts.
+	// maxSenders is the number of other processes that are counted; senderLife is how long a
+	// process without a batch counts.
 	maxSenders = 1024
 	senderLife = time.Hour
-	// maxLag is how long before its publication an attempt can have been.
+	// maxLag is the longest time between an attempt and its publication.
 	maxLag = time.Minute
 )
 
-// sharedBase is when the engines that share begin to count seconds, so that they agree on windows and ids.
+// sharedBase is the time 0 of all engines with a feed, so that they agree on windows and ids.
 var sharedBase = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// sharing is the part of a Detector that shares. Every process adds up the attempts of all, in one order, and so finds
-// what the others find; the one that leads tells it. The others hold what they have found until they hear up to where it
-// is told: whoever takes over the lead has all the evidence, and goes on where the former one ended.
+// sharing connects an engine to a feed. Every process evaluates the attempts of all processes in
+// one order, so all detect the same, and the leader reports it. The others hold detections until
+// the leader has confirmed them. A new leader therefore continues where the previous one ended.
 type sharing struct {
-	feed   Feed
+	feed   feed.Feed
 	engine *engine
-	say    func(*Detection)
+	report func(*Detection)
 	loc    Locator
 	tokens tokens
 
 	number  uint64     // of the last batch
-	out     []outgoing // to be published
-	unseen  []outgoing // published
+	out     []outgoing // waits for publication
+	unseen  []outgoing // published, but not yet received
 	senders map[uint64]time.Time
 	newest  time.Time
 
-	at       Position // up to where batches are taken
-	told     Position // up to where findings are told
+	at       feed.Position // up to which batches are evaluated
+	reported feed.Position // up to which detections are reported
 	held     []held
 	alone    bool
 	lead     bool
@@ -62,41 +67,41 @@ type sharing struct {
 }
 
 type outgoing struct {
-	Outgoing
-	same  []uint64  // the fingerprints, and
-	spans []spanRef // the spans, which stay here
+	feed.Outgoing
+	same  []uint64  // the fingerprints, which never leave the process
+	spans []spanRef // the spans, which never leave the process
 }
 
-// held is a finding that perhaps another process tells.
+// held is a detection that another process may report.
 type held struct {
 	d     Detection
-	at    Position
+	at    feed.Position
 	since time.Time
-	ended bool // the end of an episode, which has no Position
+	ended bool // the end of an episode, which has no position
 }
 
-func newSharing(cfg *Config, key sip, say func(*Detection)) *sharing {
+func newSharing(cfg *Config, key sip, report func(*Detection)) *sharing {
 	return &sharing{
-		feed: cfg.Feed, say: say, loc: cfg.Locator, senders: map[uint64]time.Time{},
+		feed: cfg.Feed, report: report, loc: cfg.Locator, senders: map[uint64]time.Time{},
 		tokens: tokens{key: key, of: newTable[lately](cfg.Entries, day)},
 	}
 }
 
-// step publishes, receives, adds up and tells. It returns how many attempts are lost.
+// step publishes, receives, evaluates and reports. It returns the number of lost attempts.
 func (s *sharing) step(ctx context.Context, q *queue, now time.Time) uint64 {
 	s.lost, s.now = 0, now
 	for range rounds {
 		s.collect(q)
-		out := make([]Outgoing, len(s.out))
+		out := make([]feed.Outgoing, len(s.out))
 		for i := range s.out {
 			out[i] = s.out[i].Outgoing
 		}
-		x, err := s.feed.Exchange(ctx, out, s.told)
+		x, err := s.feed.Exchange(ctx, out, s.reported)
 		if err != nil {
 			break
 		}
 		if x.Alone {
-			s.byItself()
+			s.runAlone()
 			if s.collect(q); len(s.out) == 0 {
 				break
 			}
@@ -108,13 +113,13 @@ func (s *sharing) step(ctx context.Context, q *queue, now time.Time) uint64 {
 			s.announce()
 			x.More = true
 		}
-		if x.Anew {
-			s.anew()
+		if x.Restarted {
+			s.restart()
 		}
 		for i := range x.Batches {
 			s.take(&x.Batches[i])
 		}
-		again := s.settle(x.Told, x.Lead)
+		again := s.settle(x.Reported, x.Leads)
 		if !x.More {
 			s.sweep()
 		}
@@ -125,12 +130,12 @@ func (s *sharing) step(ctx context.Context, q *queue, now time.Time) uint64 {
 	return s.lost
 }
 
-// collect makes batches of what the requests have noted.
+// collect makes batches of the queued attempts.
 func (s *sharing) collect(q *queue) {
 	var next relayed
 	for len(s.out) < maxOut {
 		b := outgoing{}
-		for len(b.Data)+wireSampleMax <= MaxBatchBytes && q.get(&next.sample) {
+		for len(b.Data)+wireSampleMax <= feed.MaxBatchBytes && q.get(&next.sample) {
 			if b.Data == nil {
 				b.Data = []byte{wireVersion, byte(wireSamples)}
 			}
@@ -152,7 +157,7 @@ func (s *sharing) post(b outgoing) {
 	s.out = append(s.out, b)
 }
 
-// strip takes away what must not leave the process.
+// strip removes from r what must not leave the process.
 func (s *sharing) strip(r *relayed) {
 	r.name = ""
 	if r.placed = false; r.kind == succeeded {
@@ -165,7 +170,7 @@ func (s *sharing) strip(r *relayed) {
 	}
 }
 
-// published moves what waits for publication to what waits for its return.
+// published moves the batches that have been published from out to unseen.
 func (s *sharing) published() {
 	s.unseen = append(s.unseen, s.out...)
 	s.out = nil
@@ -175,9 +180,10 @@ func (s *sharing) published() {
 	}
 }
 
-// byItself adds up what others did not, and tells what it finds and what nobody is known to have told.
-func (s *sharing) byItself() {
-	s.settle(s.told, true)
+// runAlone evaluates the batches that have not come back, and reports their detections and those
+// that no leader has confirmed.
+func (s *sharing) runAlone() {
+	s.settle(s.reported, true)
 	s.alone, s.engine.alone = true, true
 	for _, b := range append(s.unseen, s.out...) {
 		s.read(b.Data, &b, time.Time{})
@@ -192,18 +198,18 @@ func (s *sharing) sweep() {
 	s.sweeping = false
 }
 
-// take adds a batch up.
-func (s *sharing) take(b *Batch) {
+// take evaluates a received batch.
+func (s *sharing) take(b *feed.Batch) {
 	s.at = b.Position
 	s.sender(b)
 	if !b.Own {
 		s.read(b.Data, nil, b.Time)
 		return
 	}
-	// One that is not among them was added up alone, or given up.
+	// An own batch that is not in unseen was evaluated alone, or lost.
 	for len(s.unseen) > 0 && s.unseen[0].Number <= b.Number {
 		if own := s.unseen[0]; own.Number == b.Number {
-			// Not what came back: whoever writes to the feed writes nothing of ours.
+			// Evaluates the original, not b.Data: the feed cannot change attempts of this process.
 			s.read(own.Data, &own, b.Time)
 		} else {
 			s.lost += uint64(len(own.same))
@@ -212,8 +218,9 @@ func (s *sharing) take(b *Batch) {
 	}
 }
 
-// sender notes who is there. A stale password counts once for each process, and so much more a guesser must show.
-func (s *sharing) sender(b *Batch) {
+// sender counts the other processes. One stale password counts once for each of them, so
+// thresholds of wrong passwords rise with their number.
+func (s *sharing) sender(b *feed.Batch) {
 	if b.Time.After(s.newest) {
 		s.newest = b.Time
 	}
@@ -228,17 +235,17 @@ func (s *sharing) sender(b *Batch) {
 	s.engine.spread = max(len(s.senders)-1, 0)
 }
 
-// read adds up what a batch holds. own is the batch, if it is this process's own; at is when it was published, the zero
-// time if it was not.
+// read evaluates the content of a batch. own is the batch if this process has sent it, else nil.
+// at is the time of publication, zero if the batch was not published.
 func (s *sharing) read(b []byte, own *outgoing, at time.Time) {
-	r, kind, err := begun(b)
+	r, kind, err := readHeader(b)
 	if err == nil && kind == wireEpisodes {
 		var all []adoptable
 		if all, err = r.episodes(); err == nil {
 			switch {
 			case own == nil:
 				s.adopt(all)
-			case s.alone: // nobody has heard of them, perhaps
+			case s.alone: // the announcement may be lost
 				for _, a := range all {
 					if ep := s.engine.episodes[a.rule][a.key]; ep != nil {
 						ep.alone = true
@@ -259,7 +266,7 @@ func (s *sharing) read(b []byte, own *outgoing, at time.Time) {
 	for i := range all {
 		p := &all[i]
 		if !at.IsZero() {
-			// A sender's clock may be wrong, and so may that of the feed.
+			// The clock of the sender may be wrong, and so may that of the feed.
 			top := at
 			if s.now.Before(top) {
 				top = s.now
@@ -281,13 +288,13 @@ func (s *sharing) read(b []byte, own *outgoing, at time.Time) {
 	}
 }
 
-// hear is told what the engine finds.
-func (s *sharing) hear(d *Detection) {
+// detected reports a detection of the engine, or holds it for the leader.
+func (s *sharing) detected(d *Detection) {
 	switch {
-	case s.alone, d.Rule.id == samePassword: // which each process finds of its own attempts only
-		s.say(d)
+	case s.alone, rules[d.Rule.id].local:
+		s.report(d)
 	case s.sweeping && s.lead:
-		s.say(d)
+		s.report(d)
 	case s.sweeping:
 		s.hold(held{d: *d, since: s.now, ended: true})
 	default:
@@ -302,19 +309,20 @@ func (s *sharing) hold(h held) {
 	s.held = append(s.held, h)
 }
 
-// settle tells what is held, if it is for this process to tell, and lets go of what another has told.
-// It reports whether others should hear at once that more is told.
-func (s *sharing) settle(told Position, lead bool) (again bool) {
+// settle reports held detections if this process leads or they are overdue, and drops those that
+// a leader has reported. It returns whether it has reported any, so that the caller confirms at
+// once.
+func (s *sharing) settle(reported feed.Position, lead bool) (again bool) {
 	s.lead = lead
-	if told.Compare(s.told) > 0 {
-		s.told = told
+	if reported.Compare(s.reported) > 0 {
+		s.reported = reported
 	}
 	kept := s.held[:0]
 	for _, h := range s.held {
 		switch {
-		case !h.ended && h.at.Compare(s.told) <= 0, h.ended && s.now.Sub(h.since) > endsKept:
+		case !h.ended && h.at.Compare(s.reported) <= 0, h.ended && s.now.Sub(h.since) > endsKept:
 		case lead, s.now.Sub(h.since) > overdue:
-			s.say(&h.d)
+			s.report(&h.d)
 			again = true
 		default:
 			kept = append(kept, h)
@@ -322,26 +330,28 @@ func (s *sharing) settle(told Position, lead bool) (again bool) {
 	}
 	clear(s.held[len(kept):])
 	s.held = kept
-	if lead && s.at.Compare(s.told) > 0 {
-		s.told = s.at
+	if lead && s.at.Compare(s.reported) > 0 {
+		s.reported = s.at
 	}
 	return again
 }
 
-// anew follows a feed that has begun a new order. What is held came before all of it.
-func (s *sharing) anew() {
-	s.at, s.told = Position{}, Position{}
+// restart resets the positions after the feed has begun a new order. Held detections precede all
+// of it.
+func (s *sharing) restart() {
+	s.at, s.reported = feed.Position{}, feed.Position{}
 	for i := range s.held {
-		s.held[i].at = Position{Minor: 1}
+		s.held[i].at = feed.Position{Minor: 1}
 	}
 }
 
-// announce tells the others of the episodes that were told alone, so that nobody tells them again.
+// announce publishes the episodes that were reported while the feed was down, so that no other
+// process reports them again.
 func (s *sharing) announce() {
 	b := outgoing{}
 	for rule, all := range s.engine.episodes {
 		for key, ep := range all {
-			if !ep.alone || ep.folded || ruleID(rule) == samePassword {
+			if !ep.alone || ep.folded || rules[rule].local {
 				continue
 			}
 			ep.alone = false
@@ -349,7 +359,7 @@ func (s *sharing) announce() {
 				b.Data = []byte{wireVersion, byte(wireEpisodes)}
 			}
 			b.Data = appendEpisode(b.Data, ruleID(rule), key, ep, s.engine.wall)
-			if len(b.Data)+wireEpisode > MaxBatchBytes {
+			if len(b.Data)+wireEpisode > feed.MaxBatchBytes {
 				s.post(b)
 				b = outgoing{}
 			}
@@ -360,7 +370,7 @@ func (s *sharing) announce() {
 	}
 }
 
-// adopt takes over episodes that another has told.
+// adopt opens the episodes that another process has announced.
 func (s *sharing) adopt(all []adoptable) {
 	e := s.engine
 	for _, a := range all {
@@ -377,33 +387,4 @@ func (s *sharing) adopt(all []adoptable) {
 			accountCount: int(min(a.accounts, 1<<30)), networkCount: int(min(a.networks, 1<<30)),
 		}
 	}
-}
-
-// tokens stand in for fingerprints of wrong passwords outside of the process. A token is random: all that it tells is
-// that a process has seen the same wrong password of the same account again, of the last four.
-type tokens struct {
-	key   sip
-	of    *table[lately]
-	count uint64
-}
-
-// lately is the last wrong passwords of an account. 88 bytes with its place.
-type lately struct {
-	seen [4]struct{ fingerprint, token uint64 }
-	next uint8
-}
-
-func (t *tokens) token(account string, fingerprint uint64, now uint32) uint64 {
-	p := t.of.touch(t.key.text(account)|1, now, 1)
-	l := &p.value
-	for i := range l.seen {
-		if l.seen[i].fingerprint == fingerprint {
-			return l.seen[i].token
-		}
-	}
-	t.count++
-	token := t.key.pair(t.count, 2) | 1
-	l.seen[l.next%4].fingerprint, l.seen[l.next%4].token = fingerprint, token
-	l.next++
-	return token
 }

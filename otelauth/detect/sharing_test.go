@@ -14,44 +14,45 @@ import (
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/detect"
+	"github.com/otelauth/otelauth-go/otelauth/detect/internal/feed"
 )
 
-// hub is what feeds of one test share; package redisfeed tests the real one.
+// hub is the state that the feeds of one test share. Package redisfeed tests the real one.
 type hub struct {
-	batches []detect.Batch
-	told    detect.Position
-	leader  *feed
-	now     func() time.Time
-	skew    time.Duration // of the hub's clock
+	batches  []feed.Batch
+	reported feed.Position
+	leader   *testFeed
+	now      func() time.Time
+	skew     time.Duration // of the hub's clock
 }
 
-type feed struct {
+type testFeed struct {
 	hub    *hub
 	id     uint64
 	next   int
 	alone  bool
-	deaf   bool // what is published does not come back yet
-	failed bool // an exchange does its work and its answer is lost
+	deaf   bool // published batches do not come back yet
+	failed bool // an exchange publishes, but its reply is lost
 	seen   map[uint64]uint64
 }
 
-func (*feed) Key() (k [16]byte) { return k }
+func (*testFeed) Key() (k [16]byte) { return k }
 
-func (f *feed) Exchange(_ context.Context, out []detect.Outgoing, told detect.Position) (x detect.Exchanged, err error) {
+func (f *testFeed) Exchange(_ context.Context, out []feed.Outgoing, reported feed.Position) (x feed.Exchanged, err error) {
 	if f.alone {
-		return detect.Exchanged{Alone: true}, nil
+		return feed.Exchanged{Alone: true}, nil
 	}
 	for _, o := range out {
-		f.hub.batches = append(f.hub.batches, detect.Batch{
-			Position: detect.Position{Major: uint64(len(f.hub.batches) + 1)}, Time: f.hub.now().Add(f.hub.skew), Sender: f.id, Number: o.Number,
+		f.hub.batches = append(f.hub.batches, feed.Batch{
+			Position: feed.Position{Major: uint64(len(f.hub.batches) + 1)}, Time: f.hub.now().Add(f.hub.skew), Sender: f.id, Number: o.Number,
 			Data: o.Data,
 		})
 	}
 	if f.failed {
-		return x, errors.New("the answer is lost")
+		return x, errors.New("the reply is lost")
 	}
-	if f.hub.leader == f && told.Compare(f.hub.told) > 0 {
-		f.hub.told = told
+	if f.hub.leader == f && reported.Compare(f.hub.reported) > 0 {
+		f.hub.reported = reported
 	}
 	for ; !f.deaf && f.next < len(f.hub.batches); f.next++ {
 		b := f.hub.batches[f.next]
@@ -60,11 +61,11 @@ func (f *feed) Exchange(_ context.Context, out []detect.Outgoing, told detect.Po
 			x.Batches = append(x.Batches, b)
 		}
 	}
-	x.Told, x.Lead = f.hub.told, f.hub.leader == f
+	x.Reported, x.Leads = f.hub.reported, f.hub.leader == f
 	return x, nil
 }
 
-// dice is randomness that differs between processes and not between runs.
+// dice is a source of randomness that differs between processes but not between runs.
 type dice byte
 
 func (d dice) Read(b []byte) (int, error) {
@@ -74,14 +75,14 @@ func (d dice) Read(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// newFleet makes n processes, of which the first leads. They share a clock.
-func newFleet(t testing.TB, n int, change ...func(*detect.Config)) (*hub, []*feed, []*watch) {
+// newFleet returns n processes that share a clock. The first one is the leader.
+func newFleet(t testing.TB, n int, change ...func(*detect.Config)) (*hub, []*testFeed, []*watch) {
 	t.Helper()
 	h := &hub{}
-	feeds := make([]*feed, n)
+	feeds := make([]*testFeed, n)
 	fleet := make([]*watch, n)
 	for i := range fleet {
-		feeds[i] = &feed{hub: h, id: uint64(i + 1), seen: map[uint64]uint64{}}
+		feeds[i] = &testFeed{hub: h, id: uint64(i + 1), seen: map[uint64]uint64{}}
 		fleet[i] = newWatch(t, append(change, func(cfg *detect.Config) { cfg.Feed, cfg.Rand = feeds[i], dice(i+1) })...)
 	}
 	h.leader, h.now = feeds[0], func() time.Time { return fleet[0].now }
@@ -94,7 +95,7 @@ func pass(fleet []*watch, d time.Duration) {
 	}
 }
 
-// distribute guesses for a name round robin, each guess from a network of its own.
+// distribute sends guesses for a name round robin, each from its own network.
 func distribute(fleet []*watch, name string, from, n int) {
 	for i := from; i < from+n; i++ {
 		fleet[i%len(fleet)].try(try{name: name, from: network(i), password: uint64(1000 + i)})
@@ -102,7 +103,7 @@ func distribute(fleet []*watch, name string, from, n int) {
 	}
 }
 
-func told(fleet []*watch, rule string, phase detect.Phase) (n int) {
+func reported(fleet []*watch, rule string, phase detect.Phase) (n int) {
 	for _, w := range fleet {
 		for _, d := range w.found {
 			if d.Rule.Name == rule && d.Phase == phase {
@@ -113,36 +114,37 @@ func told(fleet []*watch, rule string, phase detect.Phase) (n int) {
 	return n
 }
 
-func wantTold(t *testing.T, what string, fleet []*watch, phase detect.Phase, want int) {
+func wantReported(t *testing.T, what string, fleet []*watch, phase detect.Phase, want int) {
 	t.Helper()
-	if n := told(fleet, detect.DistributedGuessing, phase); n != want {
-		t.Errorf("%s: %s told %d times; want %d", what, phase, n, want)
+	if n := reported(fleet, detect.DistributedGuessing, phase); n != want {
+		t.Errorf("%s: %s reported %d times; want %d", what, phase, n, want)
 	}
 }
 
-// TestSharedEpisode: found by all, told by the one who leads, through a change of leaders, until its end.
+// TestSharedEpisode: every process detects an episode and the leader reports it, also after a
+// change of the leader, until its end.
 func TestSharedEpisode(t *testing.T) {
 	t.Parallel()
 	h, feeds, fleet := newFleet(t, 3)
 	distribute(fleet, "alice", 0, 15)
-	wantTold(t, "by the leader", fleet[:1], detect.Start, 1)
-	wantTold(t, "by all", fleet, detect.Start, 1)
+	wantReported(t, "by the leader", fleet[:1], detect.Start, 1)
+	wantReported(t, "by all", fleet, detect.Start, 1)
 
-	h.leader = nil // it hangs; what comes now is held
+	h.leader = nil // the leader hangs, so detections are held
 	distribute(fleet, "bob", 100, 15)
-	wantTold(t, "without a leader", fleet, detect.Start, 1)
+	wantReported(t, "without a leader", fleet, detect.Start, 1)
 	h.leader = feeds[1]
 	pass(fleet, time.Second)
-	wantTold(t, "by the next leader", fleet[1:2], detect.Start, 1)
-	wantTold(t, "by all", fleet, detect.Start, 2)
+	wantReported(t, "by the next leader", fleet[1:2], detect.Start, 1)
+	wantReported(t, "by all", fleet, detect.Start, 2)
 
 	pass(fleet, 6*24*time.Hour)
-	wantTold(t, "at the end", fleet, detect.End, 2)
+	wantReported(t, "at the end", fleet, detect.End, 2)
 	pass(fleet, time.Minute)
-	wantTold(t, "after the end", fleet, detect.End, 2)
+	wantReported(t, "after the end", fleet, detect.End, 2)
 }
 
-// TestLostAnswer: what is handed over again counts once.
+// TestLostAnswer: a batch that is passed again counts once.
 func TestLostAnswer(t *testing.T) {
 	t.Parallel()
 	_, feeds, fleet := newFleet(t, 2)
@@ -154,15 +156,16 @@ func TestLostAnswer(t *testing.T) {
 		pass(fleet, 0)
 	}
 	distribute(fleet, "alice", 50, 15)
-	wantTold(t, "once", fleet, detect.Start, 1)
+	wantReported(t, "once", fleet, detect.Start, 1)
 	for _, d := range fleet[0].found {
-		if d.Phase == detect.Start && d.Attempts != 11 { // one more than alone: there are two processes
-			t.Errorf("rests on %d attempts; want 11", d.Attempts)
+		if d.Phase == detect.Start && d.Attempts != 11 { // 10, and one for the other process
+			t.Errorf("%d attempts are evidence; want 11", d.Attempts)
 		}
 	}
 }
 
-// TestAlone: a process without the others tells what it finds, nobody tells it again, and it tells nothing of theirs again.
+// TestAlone: a process without the feed reports its own detections. Afterwards no process reports
+// them again, and it does not report those of the others again.
 func TestAlone(t *testing.T) {
 	t.Parallel()
 	_, feeds, fleet := newFleet(t, 2)
@@ -170,24 +173,24 @@ func TestAlone(t *testing.T) {
 	distribute(fleet, "carol", 50, 8)
 	feeds[1].alone = true
 	distribute(fleet[1:], "bob", 100, 15)
-	wantTold(t, "alone", fleet[1:], detect.Start, 1)
-	distribute(fleet[1:], "carol", 150, 4) // with what it knew of before
-	wantTold(t, "alone", fleet[1:], detect.Start, 2)
+	wantReported(t, "alone", fleet[1:], detect.Start, 1)
+	distribute(fleet[1:], "carol", 150, 4) // with the evidence from before
+	wantReported(t, "alone", fleet[1:], detect.Start, 2)
 	feeds[1].alone = false
 	pass(fleet, 0)
 	pass(fleet, 0)
 	distribute(fleet, "bob", 200, 30)
 	distribute(fleet, "alice", 300, 30)
 	distribute(fleet, "carol", 400, 30)
-	wantTold(t, "together again", fleet, detect.Start, 3)
-	if told(fleet[:1], detect.DistributedGuessing, detect.Update) == 0 {
-		t.Error("what was told alone does not go on")
+	wantReported(t, "together again", fleet, detect.Start, 3)
+	if reported(fleet[:1], detect.DistributedGuessing, detect.Update) == 0 {
+		t.Error("an episode that was reported alone does not continue")
 	}
 	pass(fleet, 6*24*time.Hour)
-	wantTold(t, "each once", fleet, detect.End, 3)
+	wantReported(t, "each once", fleet, detect.End, 3)
 }
 
-// TestNotBack: what was published and did not come back is added up alone, once.
+// TestNotBack: a batch that was published and did not come back is evaluated alone, once.
 func TestNotBack(t *testing.T) {
 	t.Parallel()
 	_, feeds, fleet := newFleet(t, 2)
@@ -196,20 +199,20 @@ func TestNotBack(t *testing.T) {
 	distribute(fleet[1:], "alice", 0, 9)
 	feeds[1].alone, feeds[1].deaf = true, false
 	distribute(fleet[1:], "alice", 9, 1)
-	wantTold(t, "ten, of two processes", fleet, detect.Start, 0)
+	wantReported(t, "ten, of two processes", fleet, detect.Start, 0)
 	distribute(fleet[1:], "alice", 10, 1)
-	wantTold(t, "eleven", fleet, detect.Start, 1)
+	wantReported(t, "eleven", fleet, detect.Start, 1)
 	feeds[1].alone = false
 	pass(fleet, 0)
 	if f := fleet[1].found; len(f) != 1 || f[0].Attempts != 11 {
-		t.Errorf("told %v; want one that rests on 11 attempts", f)
+		t.Errorf("reported %v; want one detection of 11 attempts", f)
 	}
 	if n := fleet[1].d.Dropped(); n != 0 {
 		t.Errorf("%d dropped", n)
 	}
 }
 
-// TestNothingLeaves: what a feed is handed holds no name, no address and no fingerprint.
+// TestNothingLeaves: a feed gets no name, no address and no fingerprint.
 func TestNothingLeaves(t *testing.T) {
 	t.Parallel()
 	const fingerprint = 0xf1e2d3c4b5a69788
@@ -224,7 +227,7 @@ func TestNothingLeaves(t *testing.T) {
 	}
 	for _, b := range h.batches {
 		if !bytes.Contains(b.Data, []byte("k:1")) || !bytes.Contains(b.Data, []byte{198, 51, 100}) {
-			t.Error("neither hash nor network: the test would prove nothing")
+			t.Error("the batch has neither hash nor network, so the test proves nothing")
 		}
 		for what, form := range map[string][]byte{
 			"name": []byte("canary"), "address": {198, 51, 100, 231}, "fingerprint": binary.BigEndian.AppendUint64(nil, fingerprint),
@@ -237,7 +240,8 @@ func TestNothingLeaves(t *testing.T) {
 	}
 }
 
-// BenchmarkShared is what an attempt of the fleet costs each process: decoding and adding up.
+// BenchmarkShared measures the cost of an attempt of the fleet for each process: decoding and
+// evaluation.
 func BenchmarkShared(b *testing.B) {
 	_, _, fleet := newFleet(b, 1)
 	req, res := sampleAttempt(attempt.Failure)
@@ -254,7 +258,7 @@ func BenchmarkShared(b *testing.B) {
 	}
 }
 
-// TestStaleThroughAll: one stale password that meets each of twelve processes is not twelve guesses.
+// TestStaleThroughAll: one old password at each of twelve processes is not twelve guesses.
 func TestStaleThroughAll(t *testing.T) {
 	t.Parallel()
 	_, _, fleet := newFleet(t, 12)
@@ -267,7 +271,8 @@ func TestStaleThroughAll(t *testing.T) {
 	}
 }
 
-// TestSamePasswordOfOne: it stays with the process that has the fingerprints, and is told by it, whoever leads.
+// TestSamePasswordOfOne: the process that has the fingerprints detects and reports same_password,
+// even if another one leads.
 func TestSamePasswordOfOne(t *testing.T) {
 	t.Parallel()
 	_, _, fleet := newFleet(t, 2)
@@ -276,7 +281,7 @@ func TestSamePasswordOfOne(t *testing.T) {
 		pass(fleet, 0)
 	}
 	if a, b := fleet[0].starts(detect.SamePassword), fleet[1].starts(detect.SamePassword); a != 0 || b != 1 {
-		t.Errorf("told by %d and %d; want by the second only", a, b)
+		t.Errorf("reported by %d and %d; want by the second only", a, b)
 	}
 }
 
@@ -284,7 +289,7 @@ type compass struct{ t *testing.T }
 
 func (c compass) Locate(addr netip.Addr) (float64, float64, bool) {
 	if addr.Unmap().As4()[3] == 0 {
-		c.t.Errorf("asked for %v: the sender must be asked, who knows the address", addr)
+		c.t.Errorf("located %v; the sender must locate it, because it has the whole address", addr)
 	}
 	if addr.As4()[0] == 203 {
 		return 35.6, 139.7, true
@@ -292,7 +297,7 @@ func (c compass) Locate(addr netip.Addr) (float64, float64, bool) {
 	return 52.5, 13.4, true
 }
 
-// TestSharedTravel: a place is told by the process that knows the address.
+// TestSharedTravel: the process that has the address locates it.
 func TestSharedTravel(t *testing.T) {
 	t.Parallel()
 	_, _, fleet := newFleet(t, 2, func(cfg *detect.Config) { cfg.Locator = compass{t} })
@@ -305,7 +310,7 @@ func TestSharedTravel(t *testing.T) {
 	}
 }
 
-// TestSharedClocks: neither a sender's clock nor the feed's leads evidence astray by more than a minute.
+// TestSharedClocks: wrong clocks of a sender or the feed shift evidence by at most a minute.
 func TestSharedClocks(t *testing.T) {
 	t.Parallel()
 	for _, skew := range []time.Duration{-400 * 24 * time.Hour, 400 * 24 * time.Hour} {
@@ -318,29 +323,29 @@ func TestSharedClocks(t *testing.T) {
 			}
 			fleet[1].decide(&req, &res)
 		}
-		h.skew = max(skew, 0) // a feed may lead, as a stream that somebody has written to
+		h.skew = max(skew, 0) // the clock of a feed may be ahead, for example after a forged entry
 		distribute(fleet[:1], "bob", 100, 15)
 		for _, d := range fleet[0].found {
 			if d.Phase == detect.Start && (d.First.Before(monday.Add(-time.Minute)) || d.Last.After(monday.Add(time.Second))) {
 				t.Errorf("skew %v: from %v to %v", skew, d.First, d.Last)
 			}
 		}
-		wantTold(t, skew.String(), fleet[:1], detect.Start, 2)
+		wantReported(t, skew.String(), fleet[:1], detect.Start, 2)
 	}
 }
 
-// TestUnread: a batch of another version is let be, and counted.
+// TestUnread: a batch of another version is ignored and counted.
 func TestUnread(t *testing.T) {
 	t.Parallel()
 	h, _, fleet := newFleet(t, 2)
-	for i, data := range []string{"", "\x02\x01", "\x01\x09", "\x01\x01torn", "\x01\x02torn"} {
-		h.batches = append(h.batches, detect.Batch{
-			Position: detect.Position{Major: uint64(i + 1)}, Time: monday, Sender: 9, Number: uint64(i + 1), Data: []byte(data),
+	for i, data := range []string{"", "\x02\x01", "\x01\x09", "\x01\x01cut", "\x01\x02cut"} {
+		h.batches = append(h.batches, feed.Batch{
+			Position: feed.Position{Major: uint64(i + 1)}, Time: monday, Sender: 9, Number: uint64(i + 1), Data: []byte(data),
 		})
 	}
 	pass(fleet, 0)
 	if n := fleet[0].d.Unread(); n != 5 {
 		t.Errorf("%d unread; want 5", n)
 	}
-	fleet[0].none("rubbish")
+	fleet[0].none("unreadable batches")
 }

@@ -8,9 +8,9 @@ import (
 	"math/bits"
 )
 
-// sip is SipHash-2-4 (Aumasson and Bernstein, 2012). Whoever could foresee in which bucket or bit a
-// network or a name falls could crowd out the evidence against himself, and hash/maphash takes no key of the
-// caller's, without which no simulation can be replayed.
+// sip is a key of SipHash-2-4 (Aumasson and Bernstein, 2012). An attacker who can predict the
+// bucket of a name could evict the evidence against it, so the hash needs a key. hash/maphash
+// takes no key from its caller, without which a simulation cannot be replayed.
 type sip struct{ k0, k1 uint64 }
 
 func newSip(key [16]byte) sip {

@@ -8,9 +8,10 @@ import (
 	"math/bits"
 )
 
-// distinct counts different things within a window by linear counting (Whang, Vander-Zanden and Taylor, 1990) on 256
-// bits in two generations: what was added within the last window is counted, what is older than two
-// is not. It is exact to a few per cent up to 200 and saturates at about 1,400; thresholds lie far below. 72 bytes.
+// distinct estimates the number of different values within a window by linear counting (Whang,
+// Vander-Zanden and Taylor, 1990), on 256 bits in two generations. Values of the last window
+// count, values older than two windows do not. The error is a few per cent up to 200; the
+// estimate saturates at about 1,400. 72 bytes.
 type distinct struct {
 	cur, prev [distinctWords]uint64
 	epoch     uint32
@@ -19,7 +20,7 @@ type distinct struct {
 const (
 	distinctWords = 4
 	distinctBits  = distinctWords * 64
-	// distinctMax is the highest threshold that a distinct can be held against.
+	// distinctMax is the highest threshold that an estimate can be compared with.
 	distinctMax = 200
 )
 
@@ -36,10 +37,11 @@ func (d *distinct) roll(epoch uint32) {
 	d.epoch = epoch
 }
 
-// add reports whether h is new; one in 256/n of n different things is wrongly believed to be known.
+// add adds h and reports whether it is new. With n values added, n/256 of new values are taken as
+// known.
 func (d *distinct) add(h uint64, epoch uint32) bool {
 	d.roll(epoch)
-	// From the top: keys of tables are odd.
+	// The top bits: keys of tables are odd.
 	word, bit := h>>62, uint64(1)<<(h>>56%64)
 	fresh := (d.cur[word]|d.prev[word])&bit == 0
 	d.cur[word] |= bit
@@ -55,7 +57,7 @@ func (d *distinct) count(epoch uint32) int {
 	return linear(set, distinctBits)
 }
 
-// linear is the estimate of linear counting for set bits of m.
+// linear returns the estimate of linear counting if set of m bits are set.
 func linear(set, m int) int {
 	if set == 0 {
 		return 0
@@ -64,7 +66,7 @@ func linear(set, m int) int {
 	return int(math.Round(float64(m) * math.Log(float64(m)/empty)))
 }
 
-// slots remembers in which of the last 384 windows something happened. 52 bytes.
+// slots records in which of the last 384 windows something happened. 52 bytes.
 type slots struct {
 	bits [slotWords]uint64
 	last uint32
@@ -96,7 +98,7 @@ func (s *slots) mark(w uint32) {
 
 func (s *slots) marked(w uint32) bool { return s.bits[w%slotCount/64]&(1<<(w%64)) != 0 }
 
-// count returns how many groups of size windows, counted backwards from the last, have a mark.
+// count returns the number of groups with a mark, of the last groups groups of size windows.
 func (s *slots) count(groups, size uint32) int {
 	n := 0
 	for g := range groups {
@@ -110,16 +112,16 @@ func (s *slots) count(groups, size uint32) int {
 	return n
 }
 
-// tick notices a regular interval. 12 bytes.
+// tick detects a regular interval. 12 bytes.
 type tick struct {
 	last, interval uint32
 	run            uint16
 }
 
-// minTick leaves out what is merely fast.
+// minTick is the shortest interval in seconds; shorter ones are ordinary retries.
 const minTick = 30
 
-// at notes an event and returns how many intervals in a row have agreed within a tenth.
+// at adds an event and returns how many intervals in a row have agreed within a tenth.
 func (t *tick) at(now uint32) int {
 	if t.last == 0 {
 		t.last = now

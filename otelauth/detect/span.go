@@ -13,19 +13,22 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	authconv "github.com/otelauth/otelauth-go/otelauth/semconv"
 )
 
-// SpanName is the name of the span that a finding leaves in the trace of its attempt.
+// SpanName is the name of the span that a detection adds to the trace of its attempt.
 const SpanName = EventName
 
-// spanRef is a span of this process, to be a parent. Its trace state is not kept: a caller may have chosen it, at any length.
+// spanRef identifies a span of this process, as the parent of another. It has no trace state,
+// because a client may have chosen that, at any length.
 type spanRef struct {
 	id    trace.SpanID
 	flags trace.TraceFlags
 }
 
-// spanOf returns the trace of an attempt, and the server span in it, or else the attempt's own. Where there is only the
-// caller's span, ref is zero: nothing of ours hangs beneath what a client chose.
+// spanOf returns the trace of an attempt and its server span, or else the span of the attempt
+// itself. If there is only the client's span, ref is zero: a client must not choose the parent of
+// our spans.
 func spanOf(ctx context.Context, req *attempt.Request) (id trace.TraceID, ref spanRef) {
 	var sc trace.SpanContext
 	if req.Context != nil {
@@ -44,32 +47,34 @@ func spanOf(ctx context.Context, req *attempt.Request) (id trace.TraceID, ref sp
 	return sc.TraceID(), ref
 }
 
-// marker puts findings into traces.
+// marker adds detections to traces.
 type marker struct {
-	tracer trace.Tracer // nil: spans would go nowhere
+	tracer trace.Tracer // nil if the provider drops all spans
 	now    func() time.Time
 }
 
 func newMarker(cfg *Config) (m marker) {
 	m.now = cfg.Now
 	if _, off := cfg.TracerProvider.(noop.TracerProvider); !off {
-		m.tracer = cfg.TracerProvider.Tracer(ScopeName, trace.WithSchemaURL(semconv.SchemaURL))
+		m.tracer = cfg.TracerProvider.Tracer(ScopeName, trace.WithSchemaURL(authconv.SchemaURL), trace.WithInstrumentationVersion(authconv.Version()))
 	}
 	return m
 }
 
-// mark makes a span from the attempt to now, for a sampler that looks at whole traces. The provider's own sampler is told
-// whether the parent was sampled: where the server span was not, none of its children is, unless the sampler wants it so.
+// mark creates a span from the attempt to now, for samplers that look at whole traces. The
+// provider's sampler sees whether the parent was sampled. If it was not, most samplers drop its
+// children too.
 func (m *marker) mark(rule ruleID, episode uint64, s *sample) {
 	if m.tracer == nil || !s.trace.IsValid() || !s.span.id.IsValid() {
 		return
 	}
-	// The parent is of this process, so not remote: samplers and backends take what is for an entrance.
+	// The parent is not remote: samplers and backends take the child of a remote span as an entry
+	// point.
 	ctx := trace.ContextWithSpanContext(context.Background(), trace.NewSpanContext(trace.SpanContextConfig{
 		TraceID: s.trace, SpanID: s.span.id, TraceFlags: s.span.flags,
 	}))
 	r := &rules[rule]
-	// The attributes come with the start, where a sampler sees them.
+	// A sampler sees only attributes that are passed to Start.
 	_, span := m.tracer.Start(ctx, SpanName, trace.WithTimestamp(s.at), trace.WithAttributes(
 		semconv.SecurityRuleName(r.Name),
 		attribute.String(KeySeverity, r.Severity.String()),

@@ -20,7 +20,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/detect"
 )
 
-// traced is where spans go that were sampled as their parents were: what most services have.
+// traced returns an exporter and a provider that samples like the parent, as in most services.
 func traced(t testing.TB) (*tracetest.InMemoryExporter, *sdktrace.TracerProvider) {
 	t.Helper()
 	spans := tracetest.NewInMemoryExporter()
@@ -31,14 +31,14 @@ func tracing(tp trace.TracerProvider) func(*detect.Config) {
 	return func(cfg *detect.Config) { cfg.TracerProvider = tp }
 }
 
-// span is number n of the server spans of a test, in a trace of its own.
+// span returns server span number n of a test, in its own trace.
 func span(n int, flags trace.TraceFlags) trace.SpanContext {
 	return trace.NewSpanContext(trace.SpanContextConfig{
 		TraceID: trace.TraceID{1, 15: byte(n)}, SpanID: trace.SpanID{2, 7: byte(n)}, TraceFlags: flags,
 	})
 }
 
-// alice has one attempt in that context; password 0 is the right one.
+// alice sends one attempt of alice in ctx; password 0 is the right one.
 func (w *watch) alice(ctx context.Context, from string, password uint64) {
 	w.t.Helper()
 	req, res := aliceFrom(ctx, w.now, from, password)
@@ -54,8 +54,8 @@ func aliceFrom(ctx context.Context, at time.Time, from string, password uint64) 
 	return req, res
 }
 
-// TestSpan holds the whole span: the attempt that starts an episode of guessing has one, the guesses after it have none, and
-// the success that completes it has one.
+// TestSpan checks the whole span. The attempt that starts an episode has one, later guesses have
+// none, and the success that completes it has one.
 func TestSpan(t *testing.T) {
 	t.Parallel()
 	spans, tp := traced(t)
@@ -64,14 +64,14 @@ func TestSpan(t *testing.T) {
 		return trace.ContextWithSpanContext(t.Context(), span(n, trace.FlagsSampled))
 	}
 	started := 0
-	for i := range 70 { // so that an update is told, too
+	for i := range 70 { // so that there is an update too
 		if w.alice(under(i+1), "198.51.100.9", uint64(i+1)); started == 0 && len(w.found) > 0 {
 			started = i + 1
 		}
 		w.now = w.now.Add(time.Second)
 	}
 	right := w.now
-	w.now = w.now.Add(80 * time.Millisecond) // what Run takes to look
+	w.now = w.now.Add(80 * time.Millisecond) // the delay of Run
 	req, res := aliceFrom(under(100), right, "198.51.100.9", 0)
 	w.decide(req, res)
 
@@ -115,8 +115,8 @@ func TestSpan(t *testing.T) {
 	}
 }
 
-// TestSpanOfEachSuccess: the trace of a success is marked also when the episode runs already, once for each that a rule
-// speaks of.
+// TestSpanOfEachSuccess: each success for which a rule fires has a span, also while the episode
+// is open.
 func TestSpanOfEachSuccess(t *testing.T) {
 	t.Parallel()
 	spans, tp := traced(t)
@@ -138,7 +138,8 @@ func TestSpanOfEachSuccess(t *testing.T) {
 	}
 }
 
-// TestSpanParent: a child of the server span, else of the attempt's own span, else of none; sampled as that is.
+// TestSpanParent: the parent is the server span, else the span of the attempt, else there is no
+// span. It is sampled like its parent.
 func TestSpanParent(t *testing.T) {
 	t.Parallel()
 	server, own := span(1, trace.FlagsSampled), span(2, trace.FlagsSampled)
@@ -147,14 +148,14 @@ func TestSpanParent(t *testing.T) {
 		server, own trace.SpanContext
 		want        trace.SpanContext // the zero SpanContext: no span
 	}{
-		"server span and own":           {server, own, server},
-		"server span":                   {server: server, want: server},
-		"own span":                      {own: own, want: own},
-		"the caller's span, and own":    {remote, own, own},
-		"the caller's span":             {server: remote},
-		"no span":                       {},
-		"server span that is unsampled": {server: unsampled},
-		"own span that is unsampled":    {own: unsampled},
+		"server span and own":   {server, own, server},
+		"server span":           {server: server, want: server},
+		"own span":              {own: own, want: own},
+		"client's span and own": {remote, own, own},
+		"client's span":         {server: remote},
+		"no span":               {},
+		"unsampled server span": {server: unsampled},
+		"unsampled own span":    {own: unsampled},
 	} {
 		spans, tp := traced(t)
 		w := newWatch(t, tracing(tp))
@@ -186,7 +187,7 @@ func TestSpanParent(t *testing.T) {
 	}
 }
 
-// TestNoTracer: without anybody who makes spans, what is found is told all the same.
+// TestNoTracer: detections are reported without a TracerProvider too.
 func TestNoTracer(t *testing.T) {
 	t.Parallel()
 	for _, tp := range []trace.TracerProvider{nil, tracenoop.NewTracerProvider()} {
@@ -200,13 +201,13 @@ func TestNoTracer(t *testing.T) {
 	}
 }
 
-// TestSharedSpan: the span is made by the process whose attempt it was, whoever tells; also while it is alone.
+// TestSharedSpan: the process that saw the attempt makes the span, even if another one reports it.
 func TestSharedSpan(t *testing.T) {
 	t.Parallel()
 	for name, alone := range map[string]bool{"with the others": false, "alone": true} {
 		_, feeds, fleet := newFleet(t, 2)
 		var spans [2]*tracetest.InMemoryExporter
-		for i := range fleet { // anew, each with a provider of its own
+		for i := range fleet { // again, each with its own provider
 			exporter, tp := traced(t)
 			spans[i] = exporter
 			fleet[i] = newWatch(t, tracing(tp), func(cfg *detect.Config) { cfg.Feed, cfg.Rand = feeds[i], dice(i+1) })
@@ -226,10 +227,10 @@ func TestSharedSpan(t *testing.T) {
 			guess(1)
 		}
 		if n := fleet[0].starts(detect.DistributedGuessing); (n == 0) != alone {
-			t.Fatalf("%s: told by the leader %d times", name, n)
+			t.Fatalf("%s: the leader reported %d times", name, n)
 		}
 		if n := len(spans[0].GetSpans()); n != 0 {
-			t.Errorf("%s: %d spans by the leader, of another's attempts", name, n)
+			t.Errorf("%s: the leader made %d spans for attempts of another process", name, n)
 		}
 		if got := spans[1].GetSpans(); len(got) != 1 || !got[0].Parent.Equal(span(guessed, trace.FlagsSampled)) {
 			t.Errorf("%s: spans %v; want one in the trace of attempt %d", name, got, guessed)

@@ -22,7 +22,7 @@ import (
 // monday is a working day.
 var monday = time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
 
-// zeros is a source of randomness that has none: the same places in tables, in every run.
+// zeros is a source of zeros, so that places in tables are the same in every run.
 type zeros struct{}
 
 func (zeros) Read(b []byte) (int, error) {
@@ -30,7 +30,7 @@ func (zeros) Read(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// watch is a Detector with its clock in the test's hand.
+// watch is a Detector with a clock that the test sets.
 type watch struct {
 	t     testing.TB
 	d     *detect.Detector
@@ -45,7 +45,7 @@ func newWatch(t testing.TB, change ...func(*detect.Config)) *watch {
 		LoggerProvider: lognoop.NewLoggerProvider(), MeterProvider: metricnoop.NewMeterProvider(),
 		OnDetection: func(d detect.Detection) { w.found = append(w.found, d) },
 		Now:         func() time.Time { return w.now }, Rand: zeros{},
-		Entries: 1 << 11, // a test clears less memory so
+		Entries: 1 << 11, // less memory to clear
 	}
 	for _, c := range change {
 		c(&cfg)
@@ -58,7 +58,7 @@ func newWatch(t testing.TB, change ...func(*detect.Config)) *watch {
 	return w
 }
 
-func telling(lp log.LoggerProvider, mp metric.MeterProvider) func(*detect.Config) {
+func reportingTo(lp log.LoggerProvider, mp metric.MeterProvider) func(*detect.Config) {
 	return func(cfg *detect.Config) { cfg.LoggerProvider, cfg.MeterProvider = lp, mp }
 }
 
@@ -71,7 +71,7 @@ type try struct {
 	route     string
 	sensitive bool
 	reason    attempt.Reason
-	outcome   attempt.Outcome // default: what password says
+	outcome   attempt.Outcome // default: Success for password 0, else Failure
 }
 
 func (w *watch) try(a try) {
@@ -120,7 +120,7 @@ func (w *watch) pass(d time.Duration) {
 	w.d.Drain(w.now)
 }
 
-// starts returns how many episodes of a rule have begun; "" is any.
+// starts returns the number of episodes of a rule that have started; "" means any rule.
 func (w *watch) starts(rule string) int {
 	n := 0
 	for _, d := range w.found {
@@ -131,7 +131,7 @@ func (w *watch) starts(rule string) int {
 	return n
 }
 
-// none fails the test for each finding.
+// none fails the test for each detection.
 func (w *watch) none(what string) {
 	w.t.Helper()
 	for _, d := range w.found {
@@ -142,7 +142,7 @@ func (w *watch) none(what string) {
 	}
 }
 
-// live lets alice work for days: two successes an hour in the working hours.
+// live sends two successes an hour in the working hours of each day.
 func (w *watch) live(days int, name, from string) {
 	for range days {
 		for range 8 {

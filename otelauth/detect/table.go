@@ -5,13 +5,14 @@ package detect
 
 import "math/bits"
 
-// ways is how many entries share a bucket.
+// ways is the number of entries in a bucket.
 const ways = 8
 
-// table is a bounded map from keyed hashes to evidence. An entry lives in the one bucket that its key names, and
-// nobody outside knows the key of the hash, so nobody can aim at a bucket. A full bucket gives up its weakest
-// entry: the one with the least weight, halved for each halfLife without evidence, and among equals the oldest. So
-// names and networks that appear once churn in the places that are left, and what has gathered evidence stays.
+// table is a bounded map from keyed hashes to evidence. The key selects the bucket of an entry,
+// and the key of the hash is secret, so an attacker cannot choose a bucket. A full bucket evicts
+// its weakest entry: the one with the least weight, halved for each halfLife without evidence,
+// and among equals the oldest. So names and networks that appear once evict each other, and
+// gathered evidence stays.
 type table[E any] struct {
 	buckets  [][ways]place[E]
 	halfLife uint32 // seconds
@@ -19,8 +20,8 @@ type table[E any] struct {
 }
 
 type place[E any] struct {
-	key    uint64 // 0: free
-	last   uint32 // of the last evidence, in seconds of the engine
+	key    uint64 // 0 if free
+	last   uint32 // time of the last evidence, in seconds of the engine
 	weight uint32
 	value  E
 }
@@ -44,7 +45,8 @@ func (t *table[E]) get(key uint64) *place[E] {
 	return nil
 }
 
-// touch returns the entry of key with weight more on it, a fresh one in place of the weakest if need be.
+// touch adds weight to the entry of key and returns it. A new entry replaces the weakest of its
+// bucket.
 func (t *table[E]) touch(key uint64, now, weight uint32) *place[E] {
 	b := t.bucket(key)
 	weakest := 0

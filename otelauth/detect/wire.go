@@ -11,44 +11,47 @@ import (
 	"time"
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/detect/internal/feed"
 )
 
-// A batch is a version, a kind and entries up to its end. What does not leave a process has no place in it: no name, no
-// address finer than its network, no password and nothing that is computed from one.
+// A batch is a version, a kind and entries. It has no field for what must not leave a process:
+// names, addresses finer than a network, passwords, and values computed from passwords.
+// testdata/wire.golden holds the format.
 const wireVersion = 1
 
 type wireKind byte
 
 const (
 	wireSamples  wireKind = 1
-	wireEpisodes wireKind = 2 // that the sender has told while it was alone
+	wireEpisodes wireKind = 2 // reported by the sender while the feed was down
 )
 
 const (
-	wireSucceeded = 1 << iota
-	wireSensitive
-	wireUnknown
-	wireUnusable
-	wireProven
-	wireTrace
-	wirePlaced
-	wireIPv6
-	wireAddr
-	wireFlags = 1<<iota - 1
+	wireSucceeded = 1 << 0
+	wireSensitive = 1 << 1
+	wireUnknown   = 1 << 2
+	wireUnusable  = 1 << 3
+	wireProven    = 1 << 4
+	wireTrace     = 1 << 5
+	wirePlaced    = 1 << 6
+	wireIPv6      = 1 << 7
+	wireAddr      = 1 << 8
+	wireFlags     = 1<<9 - 1 // all of them
 )
 
 const (
-	maxWireText   = 255 // bytes of a user.hash or a route: its length takes one
+	maxWireText   = 255 // bytes of a user.hash or a route; one byte holds the length
 	wireSampleMax = 2 + 8 + 6 + 2*(1+maxWireText) + 8 + 4 + 16
 	wireEpisode   = 1 + 8 + 8 + 5*8
-	// degree is how finely a place is told: some 10 km, when it matters whether it is 500.
+	// degree is the number of steps of a degree: about 11 km, for distances of 500 km.
 	degree = 10
 )
 
-var errWire = errors.New("detect: not a batch of this version")
+var errWire = errors.New("detect: a batch of the feed has another version or is damaged; update all processes")
 
-// relayed is a sample as it goes through a feed. Its name is empty, its client is the first address of a network, and
-// its fingerprint is a random token that stands for one wrong password of one account at one process.
+// relayed is a sample that passes through a feed. Its name is empty, its client is the first
+// address of a network, and its fingerprint is a random token for one wrong password of one
+// account at one process.
 type relayed struct {
 	sample
 	lat, lon float64
@@ -58,12 +61,22 @@ type relayed struct {
 func appendSample(b []byte, s *relayed) []byte {
 	network := site(s.client)
 	flags := uint16(0)
-	for i, set := range [...]bool{
-		s.kind == succeeded, s.sensitive, s.unknown, s.unusable, s.proven, s.trace.IsValid(), s.placed,
-		network.IsValid() && !network.Addr().Is4(), network.IsValid(),
+	for _, f := range [...]struct {
+		bit   uint16
+		isSet bool
+	}{
+		{wireSucceeded, s.kind == succeeded},
+		{wireSensitive, s.sensitive},
+		{wireUnknown, s.unknown},
+		{wireUnusable, s.unusable},
+		{wireProven, s.proven},
+		{wireTrace, s.trace.IsValid()},
+		{wirePlaced, s.placed},
+		{wireIPv6, network.IsValid() && !network.Addr().Is4()},
+		{wireAddr, network.IsValid()},
 	} {
-		if set {
-			flags |= 1 << i
+		if f.isSet {
+			flags |= f.bit
 		}
 	}
 	b = binary.BigEndian.AppendUint16(b, flags)
@@ -105,15 +118,15 @@ func appendEpisode(b []byte, rule ruleID, key uint64, ep *episode, wall func(uin
 	return b
 }
 
-// reader reads a batch; once something is missing, all that follows is zero.
+// reader reads a batch. Once it is truncated, everything that follows reads as zero.
 type reader struct {
-	b    []byte
-	torn bool
+	b         []byte
+	truncated bool
 }
 
 func (r *reader) take(n int) []byte {
 	if n > len(r.b) {
-		r.torn, r.b = true, nil
+		r.truncated, r.b = true, nil
 		n = 0
 	}
 	b := r.b[:n]
@@ -128,21 +141,21 @@ func (r *reader) uint(size int) (v uint64) {
 	return v
 }
 
-// text returns a copy: what is listed for long must not keep a whole batch alive.
+// text returns a copy, because a list must not keep a whole batch alive.
 func (r *reader) text() string { return string(r.take(int(r.uint(1)))) }
 
-// begin reads what stands before the entries.
-func begun(b []byte) (r reader, kind wireKind, err error) {
+// readHeader reads the version and the kind of a batch.
+func readHeader(b []byte) (r reader, kind wireKind, err error) {
 	r.b = b
 	version := r.uint(1)
 	kind = wireKind(r.uint(1))
-	if r.torn || len(b) > MaxBatchBytes || version != wireVersion || kind != wireSamples && kind != wireEpisodes {
+	if r.truncated || len(b) > feed.MaxBatchBytes || version != wireVersion || kind != wireSamples && kind != wireEpisodes {
 		return r, 0, errWire
 	}
 	return r, kind, nil
 }
 
-// samples reads a whole batch, or nothing of it.
+// samples reads all samples of a batch, or none.
 func (r *reader) samples() (all []relayed, err error) {
 	for len(r.b) > 0 {
 		flags := r.uint(2)
@@ -173,7 +186,7 @@ func (r *reader) samples() (all []relayed, err error) {
 			copy(s.trace[:], r.take(len(s.trace)))
 		}
 		s.sensitive, s.unknown, s.unusable, s.proven = has(wireSensitive), has(wireUnknown), has(wireUnusable), has(wireProven)
-		if r.torn || flags > wireFlags || math.Abs(s.lat) > 90 || math.Abs(s.lon) > 180 {
+		if r.truncated || flags > wireFlags || math.Abs(s.lat) > 90 || math.Abs(s.lon) > 180 {
 			return nil, errWire
 		}
 		all = append(all, s)
@@ -181,7 +194,7 @@ func (r *reader) samples() (all []relayed, err error) {
 	return all, nil
 }
 
-// adoptable is an episode that another process has told.
+// adoptable is an episode that another process has reported.
 type adoptable struct {
 	rule                               ruleID
 	key, id, first, last               uint64
@@ -195,7 +208,7 @@ func (r *reader) episodes() (all []adoptable, err error) {
 			*v = r.uint(8)
 		}
 		a.accounts, a.networks = a.networks>>32, a.networks&math.MaxUint32
-		if r.torn || a.rule >= ruleCount || a.rule == samePassword || a.key == 0 {
+		if r.truncated || a.rule >= ruleCount || rules[a.rule].local || a.key == 0 {
 			return nil, errWire
 		}
 		all = append(all, a)

@@ -5,7 +5,10 @@ package detect
 
 import (
 	"bytes"
+	"encoding/hex"
+	"fmt"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -13,9 +16,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/otelauth/otelauth-go/otelauth/detect/internal/feed"
 )
 
-var wireSamplesOfTest = []relayed{
+var samplesOfTest = []relayed{
 	{sample: sample{
 		at: time.UnixMilli(1772438400123), client: netip.MustParseAddr("192.0.2.0"), hash: "k:alice", route: "/orders/{id}",
 		fingerprint: 1 << 63, trace: trace.TraceID{1, 15: 2}, kind: guessed, sensitive: true, proven: true,
@@ -36,15 +41,15 @@ func batchOf(samples []relayed) []byte {
 
 func TestWire(t *testing.T) {
 	t.Parallel()
-	in := append([]relayed{}, wireSamplesOfTest...)
+	in := append([]relayed{}, samplesOfTest...)
 	in[0].name, in[0].client = "Alice", netip.MustParseAddr("::ffff:192.0.2.77")
-	in[0].span = spanRef{trace.SpanID{9}, trace.FlagsSampled} // which nobody else needs
+	in[0].span = spanRef{trace.SpanID{9}, trace.FlagsSampled} // not sent
 	in[1].client, in[1].lat = netip.MustParseAddr("2001:db8:1:2:3::4"), -33.8688
 	b := batchOf(in)
 	if bytes.Contains(b, []byte("Alice")) || bytes.Contains(b, []byte{192, 0, 2, 77}) {
 		t.Error("a name or an address leaves the process")
 	}
-	r, kind, err := begun(b)
+	r, kind, err := readHeader(b)
 	if err != nil || kind != wireSamples {
 		t.Fatal(kind, err)
 	}
@@ -52,7 +57,7 @@ func TestWire(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff(wireSamplesOfTest, out, cmp.AllowUnexported(relayed{}, sample{}, spanRef{}), cmpopts.EquateComparable(netip.Addr{})); d != "" {
+	if d := cmp.Diff(samplesOfTest, out, cmp.AllowUnexported(relayed{}, sample{}, spanRef{}), cmpopts.EquateComparable(netip.Addr{})); d != "" {
 		t.Error(d)
 	}
 
@@ -63,22 +68,23 @@ func TestWire(t *testing.T) {
 		t.Errorf("a sample takes %d bytes; want at most %d", n, wireSampleMax)
 	}
 	for n := range b {
-		if r, _, err := begun(b[:n]); err == nil {
+		if r, _, err := readHeader(b[:n]); err == nil {
 			_, err = r.samples()
 			if err == nil && n != 2 && n != len(batchOf(in[:1])) && n != len(batchOf(in[:2])) {
-				t.Errorf("a batch torn at %d is read", n)
+				t.Errorf("a batch truncated at %d is read", n)
 			}
 		}
 	}
 }
 
-// FuzzWire: whatever arrives is read as a whole or not at all, and what is read is written as it was.
+// FuzzWire: a batch is read completely or not at all, and writing what was read gives the same
+// bytes.
 func FuzzWire(f *testing.F) {
-	f.Add(batchOf(wireSamplesOfTest))
+	f.Add(batchOf(samplesOfTest))
 	ep := &episode{id: 7, first: epoch, last: epoch + 1, attempts: 9, next: 18}
 	f.Add(appendEpisode([]byte{wireVersion, byte(wireEpisodes)}, lowAndSlow, 5, ep, func(uint32) time.Time { return time.Unix(1, 0) }))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		r, kind, err := begun(b)
+		r, kind, err := readHeader(b)
 		if err != nil {
 			return
 		}
@@ -93,8 +99,8 @@ func FuzzWire(f *testing.F) {
 			return
 		}
 		again := batchOf(all)
-		r, _, err = begun(again)
-		if err != nil && len(again) <= MaxBatchBytes {
+		r, _, err = readHeader(again)
+		if err != nil && len(again) <= feed.MaxBatchBytes {
 			t.Fatal(err)
 		} else if err != nil {
 			return
@@ -104,7 +110,7 @@ func FuzzWire(f *testing.F) {
 			t.Fatalf("%d samples become %d: %v", len(all), len(twice), err)
 		}
 		if !bytes.Equal(batchOf(twice), again) {
-			t.Error("a batch changes on its way")
+			t.Error("a batch changes when it is read and written again")
 		}
 	})
 }
@@ -117,16 +123,63 @@ func TestTokens(t *testing.T) {
 		t.Error("the same password of the same account has another token")
 	}
 	if tk.token("k:bob", 7, epoch) == a || tk.token("k:alice", 8, epoch) == a {
-		t.Error("a token tells more than that one account's password comes again")
+		t.Error("two accounts or two passwords have the same token")
 	}
 	other := tokens{key: sip{3, 4}, of: newTable[lately](64, day)}
 	if other.token("k:alice", 7, epoch) == a {
-		t.Error("a token means something in another process")
+		t.Error("another process has the same token")
 	}
 	for fp := range uint64(4) {
 		tk.token("k:alice", 100+fp, epoch)
 	}
 	if tk.token("k:alice", 7, epoch) == a {
-		t.Error("more than four are remembered")
+		t.Error("more than four tokens of an account are kept")
+	}
+}
+
+// TestGoldenWire holds the wire format of version 1: processes of several versions share a feed.
+// testdata/wire.golden has one line for each sample and each rule. go generate adds missing lines
+// and never changes one.
+func TestGoldenWire(t *testing.T) {
+	t.Parallel()
+	const file = "testdata/wire.golden"
+	golden, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	recorded := map[string]string{}
+	for line := range strings.Lines(string(golden)) {
+		name, bytes, _ := strings.Cut(strings.TrimSpace(line), " ")
+		recorded[name] = bytes
+	}
+	check := func(name string, b []byte) {
+		got := hex.EncodeToString(b)
+		switch want, ok := recorded[name]; {
+		case ok && got != want:
+			t.Errorf("%s: the wire format has changed; a new format needs a new wireVersion\n got %s\nwant %s", name, got, want)
+		case !ok && *update:
+			golden = fmt.Appendf(golden, "%s %s\n", name, got)
+		case !ok:
+			t.Errorf("%s has no line %q; run go generate ./otelauth/detect", file, name)
+		}
+		delete(recorded, name)
+	}
+	for i := range samplesOfTest {
+		check(fmt.Sprint("sample/", i), batchOf(samplesOfTest[i:i+1]))
+	}
+	ep := &episode{id: 7, first: epoch, last: epoch + 60, attempts: 9, next: 18, accountCount: 1, networkCount: 10}
+	wall := func(s uint32) time.Time { return time.Unix(1772438400+int64(s)-epoch, 0) }
+	for id, r := range rules {
+		if !r.local {
+			check("episode/"+r.Name, appendEpisode([]byte{wireVersion, byte(wireEpisodes)}, ruleID(id), 5, ep, wall))
+		}
+	}
+	for name := range recorded {
+		t.Errorf("%s has a line %q that nothing produces; a wire number must not be removed", file, name)
+	}
+	if *update {
+		if err := os.WriteFile(file, golden, 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

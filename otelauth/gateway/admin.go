@@ -13,14 +13,16 @@ import (
 	"time"
 )
 
-// Admin returns the handler of the two endpoints for whoever runs the gateway. They tell nothing of accounts and ask for no
-// credentials: serve them on a listener of their own that clients do not reach.
+// Admin returns the handler of the operator's two health endpoints. They show nothing about
+// accounts and require no credentials. Serve them on a separate listener that clients cannot
+// reach.
 //
 //	GET /-/healthz   200 while the process answers
-//	GET /-/readyz    200 when the store of accounts answers and the upstream accepts connections; 503 with what does not, and while
-//	                 the gateway drains
+//	GET /-/readyz    200 when the account store answers and the upstream accepts connections;
+//	                 otherwise, and while the gateway drains, 503 with the reason
 //
-// An answer of the upstream is kept for a second, so that probes cost it no more than one connection in that time.
+// The state of the upstream is cached for a second, so probes open at most one connection a
+// second to it.
 func (g *Gateway) Admin() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /-/healthz", func(w http.ResponseWriter, _ *http.Request) {
@@ -33,7 +35,10 @@ func (g *Gateway) Admin() http.Handler {
 
 // ServeAdmin serves [Gateway.Admin] on l until ctx ends. It closes l.
 func (g *Gateway) ServeAdmin(ctx context.Context, l net.Listener) error {
-	s := &http.Server{Handler: g.Admin(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second, IdleTimeout: time.Minute}
+	s := &http.Server{
+		Handler: g.Admin(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second,
+		IdleTimeout: time.Minute,
+	}
 	failed := make(chan error, 1)
 	go func() { failed <- s.Serve(l) }()
 	select {
@@ -53,13 +58,13 @@ func plain(w http.ResponseWriter, status int, text string) {
 	_, _ = io.WriteString(w, text)
 }
 
-// readiness remembers what the upstream said last.
+// readiness caches whether the upstream accepts connections.
 type readiness struct {
 	g *Gateway
 
 	mu       sync.Mutex
 	upstream *upstream
-	asked    time.Time
+	checked  time.Time
 	err      error
 }
 
@@ -72,21 +77,21 @@ func (r *readiness) serve(w http.ResponseWriter, req *http.Request) {
 	ctx, cancel := context.WithTimeout(req.Context(), readyTimeout)
 	defer cancel()
 	st := r.g.latest.Load()
-	faults := ""
+	problems := ""
 	if r.g.draining.Load() {
-		faults += "draining\n"
+		problems += "draining\n"
 	}
 	if accounts := st.cfg.Auth.Accounts; accounts != nil {
-		// No account has this name, and a store that answers says so.
+		// No account has this name; a working store reports that without an error.
 		if _, err := accounts.Lookup(ctx, "-/readyz"); err != nil {
-			faults += "the store of accounts does not answer\n"
+			problems += "the account store does not answer\n"
 		}
 	}
 	if st.upstream != nil && r.reach(ctx, st.upstream) != nil {
-		faults += "the upstream accepts no connection\n"
+		problems += "the upstream accepts no connections\n"
 	}
-	if faults != "" {
-		plain(w, http.StatusServiceUnavailable, faults)
+	if problems != "" {
+		plain(w, http.StatusServiceUnavailable, problems)
 		return
 	}
 	plain(w, http.StatusOK, "ready\n")
@@ -95,13 +100,13 @@ func (r *readiness) serve(w http.ResponseWriter, req *http.Request) {
 func (r *readiness) reach(ctx context.Context, up *upstream) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.upstream == up && time.Since(r.asked) < readyFor {
+	if r.upstream == up && time.Since(r.checked) < readyFor {
 		return r.err
 	}
 	conn, err := up.dial(ctx)
 	if err == nil {
 		_ = conn.Close()
 	}
-	r.upstream, r.asked, r.err = up, time.Now(), err
+	r.upstream, r.checked, r.err = up, time.Now(), err
 	return err
 }

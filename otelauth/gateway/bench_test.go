@@ -23,8 +23,9 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/gateway"
 )
 
-// The pair of BenchmarkProxy is a bare httputil.ReverseProxy and the gateway before the same upstream, all in one process over
-// loopback: the difference is what the gateway costs. Run each with -cpu 1 in a process of its own.
+// BenchmarkProxy compares a bare httputil.ReverseProxy with the gateway, in front of the same
+// upstream, in one process over loopback. The difference is the cost of the gateway. Run each
+// with -cpu 1 in a separate process.
 func BenchmarkProxy(b *testing.B) {
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello, world") }))
 	defer upstream.Close()
@@ -78,7 +79,7 @@ func benchmarkGateway(b *testing.B, cfg gateway.Config) {
 	_ = gw.Shutdown(context.Background())
 }
 
-// benchmarkClient costs next to nothing: one connection, one octet string, no parsing.
+// benchmarkClient is cheap: one connection, one byte string, no parsing.
 func benchmarkClient(b *testing.B, addr string) {
 	conn, err := (&net.Dialer{}).DialContext(b.Context(), "tcp", addr)
 	if err != nil {
@@ -107,14 +108,14 @@ func benchmarkClient(b *testing.B, addr string) {
 	}
 }
 
-// dropped is an exporter of events to nowhere.
+// dropped is an exporter that discards events.
 type dropped struct{}
 
 func (dropped) Export(context.Context, []sdklog.Record) error { return nil }
 func (dropped) ForceFlush(context.Context) error              { return nil }
 func (dropped) Shutdown(context.Context) error                { return nil }
 
-// BenchmarkRules: a long list of rules costs no more than a short one.
+// BenchmarkRules shows that a long list of rules costs no more than a short one.
 func BenchmarkRules(b *testing.B) {
 	for _, n := range []int{0, 10, 1000} {
 		var rules []gateway.Rule

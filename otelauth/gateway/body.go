@@ -14,52 +14,53 @@ import (
 	"time"
 )
 
-// body is the body of a client's request. It gives each read a deadline of its own, so that a body may take as long as it
-// likes, but not stop; and it hands the trailers on.
+// body is the body of a client's request. Each read has its own deadline, so a body may be slow
+// but must not stop. At its end it copies the trailers.
 type body struct {
 	io.ReadCloser
 	stall time.Duration
 
-	mu      sync.Mutex               // a Transport may close while it reads
-	control *http.ResponseController // nil: reads may take any time
-	until   time.Time                // the deadline that is set
+	mu       sync.Mutex               // a Transport may close while it reads
+	control  *http.ResponseController // nil: reads have no deadline
+	deadline time.Time
 
-	from, to http.Header // trailers
+	trailers, forwarded http.Header // the client's, and where they are copied to
 
 	stalled, failed atomic.Bool
 }
 
-// wrap puts x's body round that of r, where there is one.
+// wrap replaces the body of r, if it has one.
 func (b *body) wrap(x *exchange, r *http.Request) {
 	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
 		return
 	}
 	b.ReadCloser = r.Body
-	b.from = r.Trailer
-	if stall := x.state.cfg.StallTimeout; stall > 0 && !silent(r) {
+	b.trailers = r.Trailer
+	if stall := x.state.cfg.StallTimeout; stall > 0 && !mayBeSilent(r) {
 		b.control, b.stall = http.NewResponseController(x.writer), stall
 	}
 	r.Body = b
 }
 
-// silent reports whether the client may rightly send nothing for long: a stream of messages in both directions.
-func silent(r *http.Request) bool {
+// mayBeSilent reports whether the client may send nothing for a long time: gRPC streams messages
+// in both directions.
+func mayBeSilent(r *http.Request) bool {
 	return r.ProtoMajor >= 2 && strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc")
 }
 
-// forward has the trailers that are named in to copied there when the body has ended.
+// forward makes b copy the trailers that to names into to when the body has ended.
 func (b *body) forward(to http.Header) {
 	if len(to) > 0 {
-		b.to = to
+		b.forwarded = to
 	}
 }
 
 func (b *body) Read(p []byte) (int, error) {
 	b.mu.Lock()
 	if b.control != nil {
-		if now := time.Now(); b.until.Sub(now) < b.stall/2 {
-			b.until = now.Add(b.stall)
-			_ = b.control.SetReadDeadline(b.until) // a writer that knows none has no connection to protect
+		if now := time.Now(); b.deadline.Sub(now) < b.stall/2 {
+			b.deadline = now.Add(b.stall)
+			_ = b.control.SetReadDeadline(b.deadline) // a writer without deadlines has no connection to protect
 		}
 	}
 	b.mu.Unlock()
@@ -73,31 +74,32 @@ func (b *body) Read(p []byte) (int, error) {
 func (b *body) end(err error) {
 	switch {
 	case errors.Is(err, io.EOF):
-		for name := range b.to {
-			if values, sent := b.from[name]; sent {
-				b.to[name] = values
+		for name := range b.forwarded {
+			if values, sent := b.trailers[name]; sent {
+				b.forwarded[name] = values
 			}
 		}
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		b.stalled.Store(true)
-		return // the deadline stays, and ends the connection
+		return // the deadline remains and ends the connection
 	default:
 		b.failed.Store(true)
 	}
-	b.unbound()
+	b.clearDeadline()
 }
 
-// Close reads what is left, as net/http does, within the deadline.
+// Close reads the rest of the body within the deadline, as net/http does.
 func (b *body) Close() error {
 	err := b.ReadCloser.Close()
 	if err == nil {
-		b.unbound()
+		b.clearDeadline()
 	}
 	return err
 }
 
-// unbound lets reads take any time: the server goes on reading to see whether the client is still there.
-func (b *body) unbound() {
+// clearDeadline removes the deadline, because the server continues to read to detect whether the
+// client is connected.
+func (b *body) clearDeadline() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.control != nil {

@@ -69,8 +69,8 @@ func census(t *testing.T, reader sdkmetric.Reader) []string {
 // censusMethods are the methods of the warm-up; every other method counts as _OTHER.
 var censusMethods = []string{"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH", "BREW"}
 
-// censusRequest is the n-th request of the flood. What n leaves open is repeated by the warm-up; what it
-// numbers is the client's own invention.
+// censusRequest is the n-th request of the flood. The warm-up repeats the parts that do not
+// depend on n; the numbered parts are values that a client can invent.
 type censusRequest struct{ method, path, host, version, agent, credentials string }
 
 func (h censusRequest) bytes() string {
@@ -123,7 +123,7 @@ func (h censusRequest) send(t *testing.T, dial func() (net.Conn, error)) {
 	_ = res.Body.Close()
 }
 
-// Nothing that a client sends creates a time series, neither of ours nor of otelhttp's.
+// No value that a client sends creates a time series, neither of otelauth nor of otelhttp.
 func TestSeriesCensus(t *testing.T) {
 	t.Parallel()
 	for name, cfg := range map[string]gateway.Config{
@@ -205,7 +205,8 @@ func durations(t *testing.T, reader sdkmetric.Reader) (n uint64) {
 	return n
 }
 
-// A server name whose port is not a number would let otelhttp fall back to the port of the Host header.
+// A server name whose port is not a number would let otelhttp fall back to the port of the Host
+// header.
 func TestServerNameIsChecked(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"shop.example:https", "shop.example:", "shop.example:65536", ":443"} {

@@ -14,35 +14,35 @@ import (
 	"time"
 )
 
-// certificate is a pair of files that is read again when it changes. Handshakes look for a change at most once in
-// certificateLook; there is nothing to start or to end.
+// certificate is a pair of files that is read again when it changes. Handshakes check for a
+// change, at most once per certificateInterval, so there is no goroutine to start or stop.
 type certificate struct {
 	certFile, keyFile string
 	signals           *signals
 
 	current atomic.Pointer[tls.Certificate]
-	looked  atomic.Int64 // monotonic, since base
+	checked atomic.Int64 // monotonic, since base
 	base    time.Time
 
 	mu     sync.Mutex
-	seen   digests // of the files that were read last, for better or worse
+	seen   digests // of the files that were read last, whether or not they were valid
 	broken bool
 }
 
-// certificateLook is how often the files are looked at.
-const certificateLook = time.Second
+// certificateInterval is how often the files are checked for a change.
+const certificateInterval = time.Second
 
-// digests tell one version of the files from another. Size and time do not: two certificates have the same size, and one tick of a
-// file system's clock is enough to write both.
+// digests identify a version of the files. Size and time do not: two certificates can have the
+// same size, and both can be written within one tick of a file system's clock.
 type digests [2][sha256.Size]byte
 
-// newCertificate returns nil when cfg names no files.
+// newCertificate returns nil if cfg names no files.
 func newCertificate(cfg *Config, s *signals) (*certificate, error) {
 	switch {
 	case cfg.CertFile == "" && cfg.KeyFile == "":
 		return nil, nil
 	case cfg.CertFile == "" || cfg.KeyFile == "":
-		return nil, errors.New("CertFile and KeyFile go together; set both or none")
+		return nil, errors.New("CertFile and KeyFile belong together; set both or neither")
 	}
 	c := &certificate{certFile: cfg.CertFile, keyFile: cfg.KeyFile, signals: s, base: time.Now()}
 	files, seen, err := c.read()
@@ -61,7 +61,7 @@ func newCertificate(cfg *Config, s *signals) (*certificate, error) {
 func (c *certificate) pair(files [2][]byte) (*tls.Certificate, error) {
 	pair, err := tls.X509KeyPair(files[0], files[1])
 	if err != nil {
-		return nil, fmt.Errorf("%s with %s: %w; write a PEM chain and the key of its first certificate", c.certFile, c.keyFile, err)
+		return nil, fmt.Errorf("%s with %s: %w; provide a PEM chain and the key of its first certificate", c.certFile, c.keyFile, err)
 	}
 	return &pair, nil
 }
@@ -76,18 +76,18 @@ func (c *certificate) read() (files [2][]byte, seen digests, err error) {
 	return files, seen, nil
 }
 
-// get is tls.Config.GetCertificate.
+// get implements tls.Config.GetCertificate.
 func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	now := int64(time.Since(c.base))
-	if last := c.looked.Load(); now-last >= int64(certificateLook) && c.looked.CompareAndSwap(last, now) {
-		c.look()
+	if last := c.checked.Load(); now-last >= int64(certificateInterval) && c.checked.CompareAndSwap(last, now) {
+		c.reload()
 	}
 	return c.current.Load(), nil
 }
 
-// look reads the files again if they have changed. What does not load, as two files of which one is new yet, is told once and
-// tried again when it changes.
-func (c *certificate) look() {
+// reload reads the files again if they have changed. A pair that cannot be loaded, such as two
+// files of which only one is new yet, is reported once and tried again when it changes.
+func (c *certificate) reload() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	files, seen, err := c.read()

@@ -20,22 +20,22 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
 
-// faultsOf returns every fault that was joined.
-func faultsOf(err error) (fields []string) {
+// fieldsOf returns the fields of all joined errors.
+func fieldsOf(err error) (fields []string) {
 	if many, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, one := range many.Unwrap() {
-			fields = append(fields, faultsOf(one)...)
+			fields = append(fields, fieldsOf(one)...)
 		}
 		return fields
 	}
-	var fault *gateway.ConfigError
-	if errors.As(err, &fault) {
-		return []string{fault.Field}
+	var problem *gateway.ConfigError
+	if errors.As(err, &problem) {
+		return []string{problem.Field}
 	}
 	return []string{"otelauth"}
 }
 
-// Every fault is told at once, with its field and what to do.
+// Every problem is reported at once, with its field and the remedy.
 func TestConfigFaults(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -49,16 +49,16 @@ func TestConfigFaults(t *testing.T) {
 	for name, tc := range map[string]struct {
 		change func(*gateway.Config)
 		fields []string
-		says   string
+		want   string
 	}{
 		"nothing":                          {func(c *gateway.Config) { *c = gateway.Config{} }, []string{"Upstream", "otelauth"}, "http://host:port"},
 		"no scheme":                        {func(c *gateway.Config) { c.Upstream = "127.0.0.1:8000" }, []string{"Upstream"}, "http://host:port"},
 		"another scheme":                   {func(c *gateway.Config) { c.Upstream = "ftp://h" }, []string{"Upstream"}, "unix:/path"},
 		"a path":                           {func(c *gateway.Config) { c.Upstream = "http://h/base" }, []string{"Upstream"}, "write http://h"},
-		"credentials":                      {func(c *gateway.Config) { c.Upstream = "http://u:canary-pw@h" }, []string{"Upstream"}, "Remove them"},
+		"credentials":                      {func(c *gateway.Config) { c.Upstream = "http://u:canary-pw@h" }, []string{"Upstream"}, "remove them"},
 		"a relative socket":                {func(c *gateway.Config) { c.Upstream = "unix:run/s" }, []string{"Upstream"}, "absolute"},
 		"authorities for http":             {func(c *gateway.Config) { c.UpstreamCAFile = empty }, []string{"UpstreamCAFile"}, "https"},
-		"authorities that are none":        {func(c *gateway.Config) { c.Upstream, c.UpstreamCAFile = "https://h", empty }, []string{"UpstreamCAFile"}, "no certificate"},
+		"authorities that are none":        {func(c *gateway.Config) { c.Upstream, c.UpstreamCAFile = "https://h", empty }, []string{"UpstreamCAFile"}, "no PEM certificate"},
 		"authorities that are absent":      {func(c *gateway.Config) { c.Upstream, c.UpstreamCAFile = "https://h", "/nowhere" }, []string{"UpstreamCAFile"}, "/nowhere"},
 		"a pattern":                        {func(c *gateway.Config) { c.Rules = []gateway.Rule{{Pattern: "admin"}} }, []string{"Rules[0].Pattern"}, "ServeMux"},
 		"an encoded pattern":               {func(c *gateway.Config) { c.Rules = []gateway.Rule{{Pattern: "/a%2fb"}} }, []string{"Rules[0].Pattern"}, "percent-encoding"},
@@ -69,29 +69,29 @@ func TestConfigFaults(t *testing.T) {
 		"everything public, in words":      {func(c *gateway.Config) { c.Rules = []gateway.Rule{{Pattern: "/{rest...}", Access: gateway.Public}} }, []string{"Rules[0]"}, "/{$}"},
 		"public for a group": {func(c *gateway.Config) {
 			c.Rules = []gateway.Rule{{Pattern: "/a", Access: gateway.Public, Groups: []string{"g"}}}
-		}, []string{"Rules[0]"}, "everybody"},
+		}, []string{"Rules[0]"}, "every caller"},
 		"an empty name":                {func(c *gateway.Config) { c.Rules = []gateway.Rule{{Pattern: "/a", Accounts: []string{""}}} }, []string{"Rules[0]"}, "empty"},
 		"no access":                    {func(c *gateway.Config) { c.Rules = []gateway.Rule{{Pattern: "/a", Access: 7}} }, []string{"Rules[0]"}, "Required or Public"},
 		"a raw pattern":                {func(c *gateway.Config) { c.AllowRawPaths = []string{"x"} }, []string{"AllowRawPaths[0]"}, "ServeMux"},
 		"an identity header":           {func(c *gateway.Config) { c.IdentityHeaders = []string{"Remote_User"} }, []string{"IdentityHeaders[0]"}, "letters, digits"},
 		"a header with a meaning":      {func(c *gateway.Config) { c.IdentityHeaders = []string{"host"} }, []string{"IdentityHeaders[0]"}, "choose another"},
-		"too many identity headers":    {func(c *gateway.Config) { c.IdentityHeaders = []string{"A", "B", "C", "D", "E"} }, []string{"IdentityHeaders"}, "more than 4"},
+		"too many identity headers":    {func(c *gateway.Config) { c.IdentityHeaders = []string{"A", "B", "C", "D", "E"} }, []string{"IdentityHeaders"}, "4 at most"},
 		"groups beside names":          {func(c *gateway.Config) { c.GroupsHeader = "remote-user" }, []string{"GroupsHeader"}, "IdentityHeaders too"},
 		"a header to strip":            {func(c *gateway.Config) { c.StripHeaders = []string{"X-*-Y"} }, []string{"StripHeaders[0]"}, "at the end"},
 		"an origin":                    {func(c *gateway.Config) { c.TrustedOrigins = []string{"shop.example"} }, []string{"TrustedOrigins[0]"}, "scheme://host"},
 		"a cross-origin pattern":       {func(c *gateway.Config) { c.DangerouslyAllowCrossOrigin = []string{"x", "/a"} }, []string{"DangerouslyAllowCrossOrigin[0]"}, "ServeMux"},
-		"half a certificate":           {func(c *gateway.Config) { c.CertFile = certFile }, []string{"CertFile"}, "go together"},
+		"half a certificate":           {func(c *gateway.Config) { c.CertFile = certFile }, []string{"CertFile"}, "belong together"},
 		"a certificate of another key": {func(c *gateway.Config) { c.CertFile, c.KeyFile = otherCert, keyFile }, []string{"CertFile"}, otherCert},
 		"an absent certificate":        {func(c *gateway.Config) { c.CertFile, c.KeyFile = "/nowhere.pem", keyFile }, []string{"CertFile"}, "/nowhere.pem"},
 		"times below zero": {func(c *gateway.Config) {
 			c.MaxStreamAge, c.ReadHeaderTimeout, c.IdleTimeout, c.DialTimeout, c.DrainTimeout, c.MaxHeaderBytes = -1, -1, -1, -1, -1, -1
 		}, []string{"MaxStreamAge", "ReadHeaderTimeout", "IdleTimeout", "DialTimeout", "DrainTimeout", "MaxHeaderBytes"}, "negative"},
-		"what is the gateway's": {func(c *gateway.Config) {
+		"fields that the gateway sets": {func(c *gateway.Config) {
 			c.Auth.Routes, c.Auth.Public, c.Auth.Sensitive = http.NewServeMux(), []string{"/a"}, []string{"/b"}
 			c.Auth.Endpoint = func(*http.Request) otelauth.Endpoint { return otelauth.Endpoint{} }
 			c.Auth.RequestID = func(*http.Request) string { return "" }
 		}, []string{"Auth.Routes", "Auth.Public", "Auth.Sensitive", "Auth.Endpoint", "Auth.RequestID"}, "Config.Rules"},
-		"faults of both": {func(c *gateway.Config) { c.Upstream, c.Auth.CacheTTL = "", -1 }, []string{"Upstream", "otelauth"}, "CacheTTL"},
+		"problems of both packages": {func(c *gateway.Config) { c.Upstream, c.Auth.CacheTTL = "", -1 }, []string{"Upstream", "otelauth"}, "CacheTTL"},
 	} {
 		cfg := good()
 		tc.change(&cfg)
@@ -100,16 +100,16 @@ func TestConfigFaults(t *testing.T) {
 			t.Errorf("%s: no error", name)
 			continue
 		}
-		equal(t, name, faultsOf(err), tc.fields)
-		if !strings.Contains(err.Error(), tc.says) {
-			t.Errorf("%s: %q does not say %q", name, err, tc.says)
+		equal(t, name, fieldsOf(err), tc.fields)
+		if !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: %q does not contain %q", name, err, tc.want)
 		}
 		if strings.Contains(err.Error(), "canary-pw") {
-			t.Errorf("%s: tells a password", name)
+			t.Errorf("%s: contains a password", name)
 		}
 		for line := range strings.SplitSeq(err.Error(), "\n") {
 			if !strings.HasPrefix(line, "otelauth") && !strings.HasPrefix(line, "\t") && !strings.Contains(line, "matches") {
-				t.Errorf("%s: the line %q does not say whose it is", name, line)
+				t.Errorf("%s: the line %q does not begin with the package name", name, line)
 			}
 		}
 	}
@@ -118,16 +118,18 @@ func TestConfigFaults(t *testing.T) {
 	}
 }
 
-// The defaults are what the documentation says.
+// The defaults are the documented ones.
 func TestDefaults(t *testing.T) {
 	t.Parallel()
+	d := gateway.Defaults()
 	equal(t, "defaults", []any{
-		gateway.DefaultMaxStreamAge, gateway.DefaultVerifierMaxStreamAge, gateway.DefaultReadHeaderTimeout, gateway.DefaultIdleTimeout, gateway.DefaultStallTimeout,
-		gateway.DefaultMaxHeaderBytes, gateway.DefaultDialTimeout, gateway.DefaultResponseHeaderTimeout, gateway.DefaultDrainTimeout,
+		d.MaxStreamAge, d.ReadHeaderTimeout, d.IdleTimeout, d.StallTimeout, d.MaxHeaderBytes, d.DialTimeout,
+		d.ResponseHeaderTimeout, d.DrainTimeout, d.ServerName,
 	}, []any{
-		5 * time.Minute, time.Hour, 10 * time.Second, 2 * time.Minute, time.Minute, 64 << 10, 5 * time.Second, time.Minute, 30 * time.Second,
+		5 * time.Minute, 10 * time.Second, 2 * time.Minute, time.Minute, 64 << 10, 5 * time.Second, time.Minute, 30 * time.Second,
+		"otelauth-gateway",
 	})
-	equal(t, "identity headers", gateway.DefaultIdentityHeaders(), []string{"Remote-User", "X-Forwarded-User"})
+	equal(t, "identity headers", d.IdentityHeaders, []string{"Remote-User", "X-Forwarded-User"})
 }
 
 func TestAccessText(t *testing.T) {
@@ -150,8 +152,8 @@ func TestAccessText(t *testing.T) {
 	}
 }
 
-// Under load each request is judged and served by one configuration, never by half of two: an account of one configuration never
-// meets the rule or the upstream of the other.
+// Under load each request is judged and served by one configuration, never by parts of two: an
+// account of one configuration never meets the rules or the upstream of the other.
 func TestReconfigureIsAtomic(t *testing.T) {
 	t.Parallel()
 	var cfgs [2]gateway.Config
@@ -164,8 +166,8 @@ func TestReconfigureIsAtomic(t *testing.T) {
 				Hashes: map[string]string{"alice": hash(t, "wonderland")}, Groups: map[string][]string{group: {"alice"}},
 			}},
 			GroupsHeader: "X-Groups",
-			// What one configuration allows the other forbids.
-			Rules: []gateway.Rule{{Pattern: "/" + group + "/", Groups: []string{group}}, {Pattern: "/", Accounts: []string{"nobody"}}},
+			// Each configuration forbids what the other allows.
+			Rules: []gateway.Rule{{Pattern: "/" + group + "/", Groups: []string{group}}, {Pattern: "/", Accounts: []string{"other"}}},
 		}
 	}
 	s := newSite(t, cfgs[0], nil)
@@ -208,18 +210,18 @@ func TestReconfigureIsAtomic(t *testing.T) {
 			}
 		}
 	}
-	// A fault changes nothing.
+	// An invalid configuration changes nothing.
 	bad := cfgs[0]
 	bad.Upstream = ""
 	if err := s.gw.Reconfigure(s.own(t, bad)); err == nil {
-		t.Error("a fault is taken")
+		t.Error("an invalid configuration was accepted")
 	}
 	if res, _ := s.get(t, "/right/x", "alice", "wonderland"); res.StatusCode != http.StatusOK {
-		t.Errorf("after a fault: %d", res.StatusCode)
+		t.Errorf("after an invalid configuration: %d", res.StatusCode)
 	}
 }
 
-// What asks for the gateway and its upstream from outside.
+// The admin endpoints report the process, the account store, the upstream and draining.
 func TestAdmin(t *testing.T) {
 	t.Parallel()
 	m := &mutable{Accounts: accounts(t)}
@@ -236,17 +238,17 @@ func TestAdmin(t *testing.T) {
 		res, body := s.do(t, r)
 		return res.StatusCode, body
 	}
-	check := func(path string, want int, says string) {
+	check := func(path string, want int, content string) {
 		t.Helper()
-		if got, body := get(path); got != want || !strings.Contains(body, says) {
-			t.Errorf("%s: %d %q, want %d %q", path, got, body, want, says)
+		if got, body := get(path); got != want || !strings.Contains(body, content) {
+			t.Errorf("%s: %d %q, want %d %q", path, got, body, want, content)
 		}
 	}
 	check("/-/healthz", 200, "ok")
 	check("/-/readyz", 200, "ready")
 	check("/x", 404, "")
 	m.set(nil, errStore)
-	check("/-/readyz", 503, "accounts")
+	check("/-/readyz", 503, "account store")
 	m.set(nil, nil)
 	check("/-/readyz", 200, "ready")
 	cfg := gateway.Config{Upstream: "http://127.0.0.1:1", Auth: otelauth.Config{Accounts: m}}

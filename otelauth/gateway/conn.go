@@ -12,17 +12,18 @@ import (
 	"time"
 )
 
-// conn is a client's connection. It gives each write a deadline of its own, and knows whether what came has become a request:
-// net/http answers what it cannot parse by itself.
+// conn is a client's connection. Each write has its own deadline. It also records whether the
+// received bytes became a request, because net/http answers bytes that it cannot parse without
+// calling a handler.
 type conn struct {
 	net.Conn
-	stall time.Duration // 0: writes may take any time
+	stall time.Duration // 0: writes have no deadline
 	base  time.Time
 
-	until    atomic.Int64 // the deadline of writes that is set, since base
-	unparsed atomic.Bool  // octets have come that no handler has seen as a request
-	read     bool         // something, by the one goroutine that reads first
-	h2c      atomic.Bool  // HTTP/2 without TLS: streams, not the connection, are requests
+	deadline atomic.Int64 // of writes, since base
+	unparsed atomic.Bool  // bytes were received that no handler has seen as a request
+	hasRead  bool         // used by the one goroutine that reads first
+	h2c      atomic.Bool  // HTTP/2 without TLS: its streams are the requests
 }
 
 type connKey struct{}
@@ -42,8 +43,8 @@ func (l listener) Accept() (net.Conn, error) {
 
 func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	if !c.read && n > 0 {
-		c.read = true
+	if !c.hasRead && n > 0 {
+		c.hasRead = true
 		if bytes.HasPrefix(p[:n], []byte("PRI * HTTP/2.0")) {
 			c.h2c.Store(true)
 		}
@@ -51,31 +52,31 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Write moves the deadline when half of it has passed, which spares most writes a timer.
+// Write moves the deadline only when half of it has passed, so most writes set no timer.
 func (c *conn) Write(p []byte) (int, error) {
 	if c.stall > 0 {
 		now := time.Since(c.base)
-		if time.Duration(c.until.Load())-now < c.stall/2 {
-			c.until.Store(int64(now + c.stall))
+		if time.Duration(c.deadline.Load())-now < c.stall/2 {
+			c.deadline.Store(int64(now + c.stall))
 			_ = c.Conn.SetWriteDeadline(time.Now().Add(c.stall))
 		}
 	}
 	return c.Conn.Write(p)
 }
 
-// SetDeadline and SetWriteDeadline are net/http's, which clears both at a hijack.
+// SetDeadline sets both deadlines. net/http calls it to clear them at a hijack.
 func (c *conn) SetDeadline(t time.Time) error {
-	c.until.Store(0)
+	c.deadline.Store(0)
 	return c.Conn.SetDeadline(t)
 }
 
-// SetWriteDeadline sets a deadline that holds until the next Write moves it.
+// SetWriteDeadline sets a deadline that the next Write moves.
 func (c *conn) SetWriteDeadline(t time.Time) error {
-	c.until.Store(0)
+	c.deadline.Store(0)
 	return c.Conn.SetWriteDeadline(t)
 }
 
-// CloseWrite lets a client read the answer to a request that is not read to its end.
+// CloseWrite lets a client read the answer to a request whose body was not read to its end.
 func (c *conn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
@@ -83,7 +84,7 @@ func (c *conn) CloseWrite() error {
 	return nil
 }
 
-// connOf returns what a listener of ours has accepted.
+// connOf returns the conn under c, or nil if c was not accepted by a [listener].
 func connOf(c net.Conn) *conn {
 	if t, ok := c.(*tls.Conn); ok {
 		c = t.NetConn()
@@ -92,13 +93,13 @@ func connOf(c net.Conn) *conn {
 	return own
 }
 
-// isHTTP2 reports whether nc, which is c or TLS over it, speaks HTTP/2.
+// isHTTP2 reports whether nc, which is c or TLS over c, carries HTTP/2.
 func (c *conn) isHTTP2(nc net.Conn) bool {
 	t, ok := nc.(*tls.Conn)
 	return c.h2c.Load() || ok && t.ConnectionState().NegotiatedProtocol == "h2"
 }
 
-// watchState is http.Server.ConnState.
+// watchState implements http.Server.ConnState.
 func (g *Gateway) watchState(nc net.Conn, state http.ConnState) {
 	if state != http.StateActive && state != http.StateClosed {
 		return
@@ -110,8 +111,8 @@ func (g *Gateway) watchState(nc net.Conn, state http.ConnState) {
 	if state == http.StateActive {
 		c.unparsed.Store(true)
 		if c.stall > 0 && !c.isHTTP2(nc) {
-			// net/http may answer without a handler (an unknown Expect), and waits for the body before it closes. It
-			// has no deadline for that. It removes this one before it calls a handler.
+			// net/http may answer without a handler (an unknown Expect) and then waits for the
+			// body without a deadline. It removes this deadline before it calls a handler.
 			_ = c.Conn.SetReadDeadline(time.Now().Add(c.stall))
 		}
 		return
@@ -126,7 +127,7 @@ func (g *Gateway) watchState(nc net.Conn, state http.ConnState) {
 	g.signals.connectionUnparsed(peer, "malformed_request")
 }
 
-// serverLog is what net/http says of connections that never got as far as a request.
+// serverLog receives net/http's log lines about connections on which no request arrived.
 type serverLog struct{ g *Gateway }
 
 func (l serverLog) Write(line []byte) (int, error) {
@@ -135,5 +136,5 @@ func (l serverLog) Write(line []byte) (int, error) {
 		host, _, _ := net.SplitHostPort(string(peer))
 		l.g.signals.connectionUnparsed(host, "tls_handshake")
 	}
-	return len(line), nil // a panicking handler is told as such by otelauth, and its value may hold what it was given
+	return len(line), nil // otelauth records panics itself; the value of a panic may hold request data
 }

@@ -49,8 +49,9 @@ var (
 	costSave = flag.Bool("cost-save", false, "TestCostBeforeAuthentication keeps the most expensive request, made smaller, in testdata/cost/found.http")
 )
 
-// meter measures what a gateway spends on one request, all signals included. That is the CPU time of the handler and what net/http
-// spends on a plain request. What net/http spends on reading long heads is not counted: it is spent before any handler runs.
+// meter measures the CPU time of a gateway for one request, all signals included: that of the
+// handler plus that of net/http for a plain request. The time in which net/http reads long heads
+// is not counted, because it is spent before the handler runs.
 type meter struct {
 	gw    *gateway.Gateway
 	base  time.Duration // what net/http spends on a plain request
@@ -89,8 +90,9 @@ func newMeter(t testing.TB) *meter {
 
 var plain401 = []byte("GET /orders/7 HTTP/1.1\r\nHost: orders.example\r\nUser-Agent: curl/8.5.0\r\nAccept: */*\r\n\r\n")
 
-// parsed returns the request as net/http hands it to a handler, nil when it would refuse it. The field Test-Peer is the address
-// that it comes from: 192.0.2.1 is a trusted proxy, 10.0.0.1 a trusted caller.
+// parsed returns the request as net/http hands it to a handler, nil when it would refuse it. The
+// field Test-Peer is the address that it comes from: 192.0.2.1 is a trusted proxy, 10.0.0.1 a
+// trusted caller.
 func parsed(raw []byte) *http.Request {
 	r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(raw)))
 	if err != nil {
@@ -113,8 +115,8 @@ func cpu() time.Duration {
 	return time.Duration(ts.Nano())
 }
 
-// spend returns the CPU time of each request in its quickest run. The requests take turns, so that a change of the machine's
-// speed meets all of them.
+// spend returns the CPU time of each request in its quickest run. The requests take turns, so
+// that a change of the machine's speed meets all of them.
 func (m *meter) spend(runs int, requests ...*http.Request) []time.Duration {
 	const batch = 20
 	runtime.LockOSThread() // whose CPU time it is
@@ -138,8 +140,9 @@ func (m *meter) spend(runs int, requests ...*http.Request) []time.Duration {
 	return least
 }
 
-// serverCost returns the CPU time that net/http spends on reading and answering one plain request over a connection in memory:
-// without system calls, which only make a plain 401 more expensive.
+// serverCost returns the CPU time that net/http spends on reading and answering one plain
+// request over a connection in memory: without system calls, which only make a plain 401 more
+// expensive.
 func serverCost(t testing.TB) time.Duration {
 	t.Helper()
 	const batch, runs = 50, 40
@@ -209,8 +212,8 @@ func (l *oneConn) Accept() (net.Conn, error) {
 func (l *oneConn) Close() error   { return nil }
 func (l *oneConn) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80} }
 
-// ratio returns how many plain 401s the request costs; 0 for one that net/http refuses, and for one that a public rule lets through,
-// which costs what forwarding costs.
+// ratio returns how many plain 401s the request costs; 0 for one that net/http refuses, and for
+// one that a public rule lets through, which costs what forwarding costs.
 func (m *meter) ratio(raw []byte, runs int) float64 {
 	r := parsed(raw)
 	if r == nil {
@@ -300,11 +303,12 @@ func vary(rng *rand.Rand, raw, other []byte) []byte {
 	return bytes.Join(a, nil)
 }
 
-// maxHead is what the gateway reads of a request by default, and a bit more.
+// maxHead is slightly more than the gateway reads of a head by default.
 const maxHead = 68 << 10
 
-// A request without credentials costs five plain 401s at most, whatever its path and its headers hold. The stored requests are the
-// most expensive ones that a search has found; a search follows for -cost.
+// A request without credentials costs at most five plain 401s, for every path and header. The
+// stored requests are the most expensive ones that a search has found; a search of the duration
+// -cost follows.
 func TestCostBeforeAuthentication(t *testing.T) {
 	if testkit.Race {
 		t.Log("CPU time means nothing under the race detector: the search runs without it")
@@ -361,8 +365,8 @@ func (m *meter) search(t *testing.T, seed uint64) (worst []byte, ratio float64) 
 	return worst, ratio
 }
 
-// check reports whether the request keeps the bound. Other load on the machine can only make it look expensive, so it is measured
-// again before it fails.
+// check reports whether the request keeps the bound. Other load on the machine can only increase
+// the time, so the request is measured again before the test fails.
 func (m *meter) check(t *testing.T, name string, raw []byte) bool {
 	t.Helper()
 	least := 0.0

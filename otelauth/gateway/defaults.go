@@ -4,6 +4,7 @@
 package gateway
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -18,35 +19,48 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/gateway/internal/policy"
 )
 
-// withDefaults returns a copy of cfg that says everything, and that its owner may change no more.
+// verifierMaxStreamAge is the default of Config.MaxStreamAge with a Verifier.
+const verifierMaxStreamAge = time.Hour
+
+// Defaults returns a Config whose fields hold their defaults. Use it to show the settings in
+// force; [New] does not need it, because zero fields mean the same.
+func Defaults() Config {
+	return Config{
+		IdentityHeaders:       []string{"Remote-User", "X-Forwarded-User"},
+		MaxStreamAge:          5 * time.Minute,
+		ReadHeaderTimeout:     10 * time.Second,
+		IdleTimeout:           2 * time.Minute,
+		StallTimeout:          time.Minute,
+		MaxHeaderBytes:        64 << 10,
+		DialTimeout:           5 * time.Second,
+		ResponseHeaderTimeout: time.Minute,
+		DrainTimeout:          30 * time.Second,
+		ServerName:            "otelauth-gateway",
+		Propagators:           propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{}),
+	}
+}
+
+// withDefaults returns a copy of cfg with every default filled in, which shares no slice of
+// rules with the caller.
 func (cfg Config) withDefaults() Config {
-	duration := func(d *time.Duration, fallback time.Duration) {
-		if *d == 0 {
-			*d = fallback
-		}
-	}
-	age := DefaultMaxStreamAge
+	d := Defaults()
 	if cfg.Auth.Verifier != nil {
-		age = DefaultVerifierMaxStreamAge
+		d.MaxStreamAge = verifierMaxStreamAge
 	}
-	duration(&cfg.MaxStreamAge, age)
-	duration(&cfg.ReadHeaderTimeout, DefaultReadHeaderTimeout)
-	duration(&cfg.IdleTimeout, DefaultIdleTimeout)
-	duration(&cfg.StallTimeout, DefaultStallTimeout)
-	duration(&cfg.DialTimeout, DefaultDialTimeout)
-	duration(&cfg.ResponseHeaderTimeout, DefaultResponseHeaderTimeout)
-	duration(&cfg.DrainTimeout, DefaultDrainTimeout)
-	if cfg.MaxHeaderBytes == 0 {
-		cfg.MaxHeaderBytes = DefaultMaxHeaderBytes
-	}
-	if cfg.ServerName == "" {
-		cfg.ServerName = DefaultServerName
-	}
+	cfg.MaxStreamAge = cmp.Or(cfg.MaxStreamAge, d.MaxStreamAge)
+	cfg.ReadHeaderTimeout = cmp.Or(cfg.ReadHeaderTimeout, d.ReadHeaderTimeout)
+	cfg.IdleTimeout = cmp.Or(cfg.IdleTimeout, d.IdleTimeout)
+	cfg.StallTimeout = cmp.Or(cfg.StallTimeout, d.StallTimeout)
+	cfg.MaxHeaderBytes = cmp.Or(cfg.MaxHeaderBytes, d.MaxHeaderBytes)
+	cfg.DialTimeout = cmp.Or(cfg.DialTimeout, d.DialTimeout)
+	cfg.ResponseHeaderTimeout = cmp.Or(cfg.ResponseHeaderTimeout, d.ResponseHeaderTimeout)
+	cfg.DrainTimeout = cmp.Or(cfg.DrainTimeout, d.DrainTimeout)
+	cfg.ServerName = cmp.Or(cfg.ServerName, d.ServerName)
 	if cfg.Propagators == nil {
-		cfg.Propagators = propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{})
+		cfg.Propagators = d.Propagators
 	}
 	if cfg.IdentityHeaders == nil {
-		cfg.IdentityHeaders = DefaultIdentityHeaders()
+		cfg.IdentityHeaders = d.IdentityHeaders
 	}
 	if cfg.Auth.Now == nil {
 		cfg.Auth.Now = time.Now
@@ -55,31 +69,38 @@ func (cfg Config) withDefaults() Config {
 	return cfg
 }
 
-// check reports the faults of single fields that nobody else looks at.
-func (cfg *Config) check(fault func(field string, err error)) {
-	theirs := errors.New("belongs to the gateway; leave it unset and write Config.Rules")
-	cfg.checkForwardAuth(fault)
+// report records a problem of one field of a Config.
+type report func(field string, err error)
+
+// check reports the problems of single fields that no other part of the gateway checks.
+func (cfg *Config) check(report report) {
+	cfg.checkForwardAuth(report)
+	reserved := errors.New("is set by the gateway; leave it unset and write Config.Rules")
 	if cfg.Auth.Routes != nil {
-		fault("Auth.Routes", theirs)
+		report("Auth.Routes", reserved)
 	}
 	if len(cfg.Auth.Public) > 0 {
-		fault("Auth.Public", theirs)
+		report("Auth.Public", reserved)
 	}
 	if len(cfg.Auth.Sensitive) > 0 {
-		fault("Auth.Sensitive", theirs)
+		report("Auth.Sensitive", reserved)
 	}
 	if cfg.Auth.Endpoint != nil {
-		fault("Auth.Endpoint", theirs)
+		report("Auth.Endpoint", reserved)
 	}
 	if cfg.Auth.RequestID != nil {
-		fault("Auth.RequestID", errors.New("belongs to the gateway; leave it unset"))
+		report("Auth.RequestID", errors.New("is set by the gateway; leave it unset"))
 	}
 	if host, port, err := net.SplitHostPort(cfg.ServerName); err == nil {
 		if _, err := strconv.ParseUint(port, 10, 16); err != nil || host == "" {
-			fault("ServerName", errors.New("is not a host, or host:port with a port number, such as shop.example:443"))
+			report("ServerName", errors.New("is not a host, or host:port with a port number, such as shop.example:443"))
 		}
 	}
-	negative := errors.New("is negative; leave it 0 for the default")
+	cfg.checkSigns(report)
+}
+
+// checkSigns reports fields that must not be negative.
+func (cfg *Config) checkSigns(report report) {
 	for _, d := range []struct {
 		field string
 		value int64
@@ -92,13 +113,13 @@ func (cfg *Config) check(fault func(field string, err error)) {
 		{"MaxHeaderBytes", int64(cfg.MaxHeaderBytes)},
 	} {
 		if d.value < 0 {
-			fault(d.field, negative)
+			report(d.field, errors.New("is negative; leave it 0 for the default"))
 		}
 	}
 }
 
-// serverName returns name with a port, as otelhttp needs it. Without one, otelhttp takes server.port from
-// the Host header, so that a client creates a time series for each port that it writes there. Port 0 is not recorded.
+// serverName returns name with a port, because otelhttp otherwise takes server.port from the
+// Host header, and a client could create a time series with each port. Port 0 is not recorded.
 func serverName(name string) string {
 	if _, _, err := net.SplitHostPort(name); err == nil {
 		return name
@@ -106,8 +127,8 @@ func serverName(name string) string {
 	return net.JoinHostPort(strings.Trim(name, "[]"), "0")
 }
 
-// policyRules returns the rules in the form in which they are compared.
-func (cfg *Config) policyRules(report func(field string, err error)) []policy.Rule {
+// policyRules returns the rules in the form of package policy.
+func (cfg *Config) policyRules(report report) []policy.Rule {
 	rules := make([]policy.Rule, 0, len(cfg.Rules))
 	for i, r := range cfg.Rules {
 		if r.Access > Public {
@@ -120,7 +141,7 @@ func (cfg *Config) policyRules(report func(field string, err error)) []policy.Ru
 	return rules
 }
 
-// everywhere is what Config.DangerouslyAllowPlaintext accepts plaintext from.
-func everywhere() []netip.Prefix {
+// allNetworks returns the networks from which Config.DangerouslyAllowPlaintext accepts plaintext.
+func allNetworks() []netip.Prefix {
 	return []netip.Prefix{netip.PrefixFrom(netip.IPv4Unspecified(), 0), netip.PrefixFrom(netip.IPv6Unspecified(), 0)}
 }

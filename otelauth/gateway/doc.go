@@ -1,9 +1,10 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package gateway puts otelauth in front of a service in any language: a reverse proxy that lets a request through when
-// its credentials are right and its path's rule allows the account, and that leaves the same span, counts and event of each
-// attempt as the middleware does inside of a Go service.
+// Package gateway is a reverse proxy that puts otelauth in front of a service in any language.
+// It forwards a request when the credentials are right and the rules let the account call the
+// path. Each attempt leaves the same span, metrics and event as the middleware records inside a
+// Go service.
 //
 //	gw, err := gateway.New(gateway.Config{
 //		Upstream: "http://127.0.0.1:8000",
@@ -14,47 +15,59 @@
 //		},
 //	})
 //	...
-//	err = gw.Serve(ctx, listener) // until ctx ends, then it drains
+//	err = gw.Serve(ctx, listener) // until ctx ends; then it drains
 //
-// # Which rule holds
+// # Which rule applies
 //
-// Patterns are those of http.ServeMux, and the pattern of a rule is the http.route of every signal. What no rule names requires
-// credentials of any account, and its route is "/". Three principles apply; docs/paths.md explains them with a table of
-// examples.
+// Patterns have the syntax of http.ServeMux. The pattern of a rule is the http.route of every
+// signal. A path that no rule names requires the credentials of any account, and its route is
+// "/". Three principles apply; docs/paths.md explains them with a table of examples.
 //
-// What opens is compared exactly: a public rule, and a rule that is an exception from a restriction, holds for the canonical spelling of a
-// path only. Of the rules that name a path, the most specific one holds; where two match and neither is more specific, both hold,
-// and a host makes a pattern more specific than the same one without.
+// What opens is compared exactly. A public rule, and a rule that is an exception from a
+// restriction, applies to the canonical spelling of a path only. Of the rules that name a path,
+// the most specific one applies. Where two match and neither is more specific, both apply. A
+// pattern with a host is more specific than the same pattern without one.
 //
-// What restricts is compared loosely: a rule with Accounts or Groups, and one that requires credentials, also holds for every path
-// that some server takes for its own: other letter case, accents, "/admin.json" and "/index.php/admin/" beside "/admin/". A rule
-// for "/" with Groups restricts everything that no other rule names exactly, so that no spelling needs to be foreseen;
-// it is recommended.
+// What restricts is compared loosely. A rule with Accounts or Groups, and a rule that requires
+// credentials, also applies to every path that some server reads as the same path: other letter
+// case, accents, "/admin.json" and "/index.php/admin/" beside "/admin/". We recommend a rule for
+// "/" with Groups. It restricts everything that no other rule names exactly, so no spelling
+// needs to be foreseen.
 //
-// What cannot be compared is answered 400, and a path of more than 8 KiB 414, before anything is verified. Paths with encoded
-// slashes, semicolons and the like, about which servers disagree, are refused too, except beneath Config.AllowRawPaths. There
-// they are never public, and every restriction holds that any reading leads to. The gateway forwards the path that it judged.
+// What cannot be compared is refused before any credentials are verified: with 400, or with 414
+// for a path of more than 8 KiB. Paths about which servers disagree, such as those with encoded
+// slashes or semicolons, are refused too, except beneath Config.AllowRawPaths. There they are
+// never public, and every restriction applies that any reading leads to. The gateway forwards
+// the path that it judged.
 //
-// COPY, MOVE, DELETE and a deep PROPFIND need every rule beneath their path, and COPY and MOVE what their Destination needs.
+// COPY, MOVE, DELETE and a deep PROPFIND need what every rule beneath their path needs. COPY and
+// MOVE also need what their Destination needs.
 //
-// A rule with a method is as strong as the upstream's belief in the request line. The headers that override a
-// method are removed; a "_method" field in a form is not seen. Name a path without a method where the upstream reads such
-// fields. Where the query names the endpoint, as in "/index.php?page=admin", no path restricts it.
+// A rule with a method trusts the method in the request line. The gateway removes the headers
+// that override a method, but it does not see a "_method" field in a form. Where the upstream
+// reads such fields, write the rule without a method. Where the query selects the endpoint, as
+// in "/index.php?page=admin", no path rule restricts it.
 //
 // # What reaches the upstream
 //
-// The identity headers, Remote-User and X-Forwarded-User by default, hold the account's name, and nobody else can write them.
-// X-Forwarded-For, -Host and -Proto say what the gateway knows. The traceparent is that of the gateway's span, X-Request-Id
-// the caller's or a new one. Removed are Authorization (see Config.PassAuthorization), every header by which a client could
-// claim an identity, an address, another host, path or method ([DefaultStripHeaders]), every header whose name holds other
-// characters than letters, digits and "-", because CGI and WSGI take "Remote_User" for "Remote-User", and any Upgrade but
-// to WebSocket: h2c would be a tunnel past every rule.
+// The identity headers, Remote-User and X-Forwarded-User by default, carry the account's name,
+// and clients cannot set them. X-Forwarded-For, -Host and -Proto carry what the gateway knows.
+// The traceparent is that of the gateway's span. X-Request-Id is the caller's or a new one.
+//
+// The gateway removes:
+//   - Authorization (see Config.PassAuthorization)
+//   - every header with which a client could claim an identity, an address, another host, path
+//     or method ([DefaultStripHeaders])
+//   - every header whose name has characters other than letters, digits and "-", because CGI and
+//     WSGI read "Remote_User" as "Remote-User"
+//   - any Upgrade except to WebSocket, because h2c would be a tunnel that bypasses every rule
 //
 // # What it refuses to do
 //
-// It serves no plaintext to other machines, except behind trusted proxies; it is no forward proxy (CONNECT and TRACE are
-// refused); it buffers no bodies, keeps no sessions and balances no load. Browsers send Basic credentials by themselves, also for pages
-// of strangers, so what is unsafe and comes from another origin is refused, WebSocket handshakes included. And it cannot
-// see requests that net/http refuses to parse: they never reach a handler, and are counted by connection; what it refuses of a
-// stream of HTTP/2 is not counted.
+// It serves no plaintext to other machines, except behind trusted proxies. It is not a forward
+// proxy: CONNECT and TRACE are refused. It buffers no bodies, keeps no sessions and does not
+// balance load. Browsers send Basic credentials automatically, also when a page of another site
+// makes the request, so unsafe requests and WebSocket handshakes from another origin are
+// refused. Requests that net/http refuses to parse never reach a handler: the gateway counts
+// their connections. It does not count the HTTP/2 streams that net/http refuses.
 package gateway

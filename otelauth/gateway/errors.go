@@ -3,11 +3,12 @@
 
 package gateway
 
-// ConfigError is one fault of a [Config]. [New] and [Gateway.Reconfigure] join all of them; faults of Config.Auth are otelauth's own.
+// ConfigError is one problem of a [Config]. [New] and [Gateway.Reconfigure] join all of them.
+// Problems of Config.Auth are reported by package otelauth.
 type ConfigError struct {
 	// Field is the path of the field, such as "Rules[2].Pattern".
 	Field string
-	// Err says what is wrong and what to write instead.
+	// Err is what is wrong and what to write instead.
 	Err error
 }
 

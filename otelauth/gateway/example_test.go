@@ -18,7 +18,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
-// A service that knows nothing of passwords gets accounts, a public page and an area for one group.
+// The gateway gives a service without authentication accounts, a public page and an area for one
+// group.
 func Example() {
 	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "%s for %q", r.URL.Path, r.Header.Get("Remote-User"))

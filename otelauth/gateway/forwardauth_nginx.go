@@ -8,15 +8,16 @@ import (
 	"strconv"
 )
 
-// nginxWriter says with 401 and 403 what nginx would make a 500 of. It stands outside of everything that tells, so that signals have the
-// true status.
+// nginxWriter maps every denial to 401 or 403, because nginx's auth_request turns any other
+// status into a 500. It wraps the instrumented handler, so telemetry still records the original
+// status.
 type nginxWriter struct {
 	http.ResponseWriter
 	x       *exchange
 	written bool
 }
 
-// WriteHeader moves the true status into a header.
+// WriteHeader copies the original status into a header.
 func (w *nginxWriter) WriteHeader(status int) {
 	if w.written || status < 200 {
 		return
@@ -24,12 +25,12 @@ func (w *nginxWriter) WriteHeader(status int) {
 	w.written = true
 	if status >= 300 {
 		header := w.Header()
-		header[HeaderStatus] = []string{strconv.Itoa(status)}
+		header[headerStatus] = []string{strconv.Itoa(status)}
 		if after := header["Retry-After"]; after != nil {
-			header[HeaderRetryAfter] = after
+			header[headerRetryAfter] = after
 		}
 		if w.x.trace.IsValid() {
-			header[HeaderTraceID] = []string{w.x.trace.String()}
+			header[headerTraceID] = []string{w.x.trace.String()}
 		}
 		if status != http.StatusUnauthorized {
 			status = http.StatusForbidden
@@ -43,5 +44,5 @@ func (w *nginxWriter) Write(b []byte) (int, error) {
 	return w.ResponseWriter.Write(b)
 }
 
-// Unwrap serves http.ResponseController.
+// Unwrap returns the wrapped writer for http.ResponseController.
 func (w *nginxWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

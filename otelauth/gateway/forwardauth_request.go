@@ -13,44 +13,25 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 )
 
-// original returns the request that r describes; with a refusal in x it is r itself, without its body. The header remains that of r, since the
-// client's own is in it and the address is resolved from it again.
-func (st *state) original(r *http.Request, x *exchange) *http.Request {
+// described returns the request that the subrequest r describes. If the description is refused,
+// x holds the refusal and the result is r itself, without its body. The result keeps the header
+// of r, because the client's own header is in it and otelauth resolves the client's address from
+// it.
+func (st *state) described(r *http.Request, x *exchange) *http.Request {
 	out := r.WithContext(x)
 	out.Body, out.ContentLength, out.TransferEncoding = http.NoBody, 0, nil
 	if !st.clients.Resolve(r).PeerTrusted {
 		x.refused = otelauth.Refusal{
 			Status: http.StatusForbidden, Reason: attempt.ReasonUntrustedProxy,
-			Detail: "Proxies ask here, and the one that asks is none that is trusted. The operator names its network in Config.Auth.TrustedProxies.",
+			Detail: "Only trusted proxies may ask here. The operator can name this proxy's network in Config.Auth.TrustedProxies.",
 		}
 		return out
 	}
-	d := description{header: r.Header}
-	var method, target, host string
-	switch st.cfg.ForwardAuth {
-	case Nginx:
-		method, target, host = d.one("X-Original-Method"), d.one("X-Original-Uri"), d.one("X-Original-Host")
-	case Envoy:
-		method, host = r.Method, r.Host
-		var found bool
-		if target, found = strings.CutPrefix(r.RequestURI, EnvoyPathPrefix); !found {
-			d.fault("the path prefix " + EnvoyPathPrefix)
-		}
-	default:
-		method, target, host = d.one("X-Forwarded-Method"), d.one("X-Forwarded-Uri"), d.one("X-Forwarded-Host")
-	}
-	switch d.one("X-Forwarded-Proto") {
-	case "http", "https", "ws", "wss":
-	default:
-		d.fault("X-Forwarded-Proto")
-	}
-	if !names(d.one("X-Forwarded-For")) {
-		d.fault("X-Forwarded-For")
-	}
-	if d.missing != "" {
+	method, target, host, missing := st.describe(r)
+	if missing != "" {
 		x.refused = otelauth.Refusal{
 			Status: http.StatusForbidden, Reason: attempt.ReasonForwardedRequest,
-			Detail: "The proxy does not say, or not exactly once, what it asks for: " + d.missing + ".",
+			Detail: "The proxy must send each part of the description exactly once. Missing, repeated or invalid: " + missing + ".",
 		}
 		return out
 	}
@@ -58,43 +39,71 @@ func (st *state) original(r *http.Request, x *exchange) *http.Request {
 	if err != nil || target[0] != '/' {
 		x.refused = otelauth.Refusal{
 			Status: http.StatusBadRequest, Reason: attempt.ReasonRawPath,
-			Detail: "What the proxy asks for has no path that can be read.",
+			Detail: "The proxy asks about a request whose path cannot be parsed.",
 		}
 		return out
 	}
 	out.Method, out.URL, out.RequestURI, out.Host = method, u, target, host
 	if r.Header["Sec-Websocket-Key"] != nil && r.Header["Upgrade"] == nil {
-		// The handshake of a WebSocket, whose hop-by-hop headers end at the proxy.
+		// A WebSocket handshake: the proxy has removed its hop-by-hop headers.
 		out.Header = r.Header.Clone()
 		out.Header["Upgrade"], out.Header["Connection"] = []string{"websocket"}, []string{"upgrade"}
 	}
 	return out
 }
 
-// description is the header of a proxy's request.
-type description struct {
-	header  http.Header
-	missing string // the first part that is not there once
+// describe returns the parts of the description in r, and the first part that is missing or
+// invalid.
+func (st *state) describe(r *http.Request) (method, target, host, missing string) {
+	d := description{header: r.Header}
+	switch st.cfg.ForwardAuth {
+	case Nginx:
+		method, target, host = d.single("X-Original-Method"), d.single("X-Original-Uri"), d.single("X-Original-Host")
+	case Envoy:
+		method, host = r.Method, r.Host
+		var found bool
+		if target, found = strings.CutPrefix(r.RequestURI, envoyPathPrefix); !found {
+			d.fail("the path prefix " + envoyPathPrefix)
+		}
+	default:
+		method, target, host = d.single("X-Forwarded-Method"), d.single("X-Forwarded-Uri"), d.single("X-Forwarded-Host")
+	}
+	switch d.single("X-Forwarded-Proto") {
+	case "http", "https", "ws", "wss":
+	default:
+		d.fail("X-Forwarded-Proto")
+	}
+	if !endsWithAddress(d.single("X-Forwarded-For")) {
+		d.fail("X-Forwarded-For")
+	}
+	return method, target, host, d.missing
 }
 
-func (d *description) fault(part string) {
+// description reads the header of a proxy's subrequest.
+type description struct {
+	header  http.Header
+	missing string // the first part that is missing, repeated or invalid
+}
+
+func (d *description) fail(part string) {
 	if d.missing == "" {
 		d.missing = part
 	}
 }
 
-// one returns the value of a field that must be there once.
-func (d *description) one(name string) string {
+// single returns the value of a field that must be present exactly once.
+func (d *description) single(name string) string {
 	values := d.header[name]
 	if len(values) != 1 || values[0] == "" {
-		d.fault(name)
+		d.fail(name)
 		return ""
 	}
 	return values[0]
 }
 
-// names reports whether the right-most entry of X-Forwarded-For, which the proxy itself wrote, is an address.
-func names(list string) bool {
+// endsWithAddress reports whether the right-most entry of X-Forwarded-For, which the proxy
+// itself wrote, is an address.
+func endsWithAddress(list string) bool {
 	last := strings.Trim(list[strings.LastIndexByte(list, ',')+1:], " \t")
 	if _, err := netip.ParseAddrPort(last); err == nil {
 		return true

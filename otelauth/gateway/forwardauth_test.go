@@ -14,16 +14,16 @@ import (
 	"testing"
 
 	"github.com/otelauth/otelauth-go/otelauth"
-	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/clientip"
 	"github.com/otelauth/otelauth-go/otelauth/gateway"
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
+	"github.com/otelauth/otelauth-go/otelauth/semconv"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
 )
 
 var proxies = []gateway.ForwardAuth{gateway.Nginx, gateway.Traefik, gateway.Caddy, gateway.Envoy}
 
-// asks is a gateway that a proxy on loopback asks.
+// asks configures a gateway that a proxy on loopback asks.
 func asks(t testing.TB, f gateway.ForwardAuth, change func(*gateway.Config)) *site {
 	t.Helper()
 	cfg := gateway.Config{
@@ -44,15 +44,16 @@ func asks(t testing.TB, f gateway.ForwardAuth, change func(*gateway.Config)) *si
 	return s
 }
 
-// ask is the request of proxy f about method and target, as its documentation describes it.
+// ask returns the subrequest of proxy f about method and target, as its documentation describes
+// it.
 func (s *site) ask(t testing.TB, f gateway.ForwardAuth, method, target, name, pass string) *http.Request {
 	t.Helper()
 	own, path := http.MethodGet, "/auth"
 	if f == gateway.Envoy {
-		own, path = method, gateway.EnvoyPathPrefix+target
+		own, path = method, "/otelauth"+target
 	}
 	r := s.request(t, own, "/", name, pass, nil)
-	r.URL.Opaque = path // as it is, octet for octet
+	r.URL.Opaque = path // unchanged, byte for byte
 	set := func(name, value string) { r.Header[name] = []string{value} }
 	switch f {
 	case gateway.Nginx:
@@ -71,15 +72,15 @@ func (s *site) ask(t testing.TB, f gateway.ForwardAuth, method, target, name, pa
 	return r
 }
 
-// seen is the status that the client gets in the end.
+// seen returns the status that the client receives.
 func seen(f gateway.ForwardAuth, res *http.Response) string {
-	if told := res.Header.Get("X-Auth-Status"); f == gateway.Nginx && told != "" {
-		return told
+	if recorded := res.Header.Get("X-Auth-Status"); f == gateway.Nginx && recorded != "" {
+		return recorded
 	}
 	return res.Status[:3]
 }
 
-// The rules hold for the request that the proxy describes, and the event is about it.
+// The rules apply to the request that the proxy describes, and the event describes that request.
 func TestForwardAuth(t *testing.T) {
 	t.Parallel()
 	for _, f := range proxies {
@@ -147,11 +148,11 @@ func TestForwardAuth(t *testing.T) {
 				equal(t, what+": method", e.Attribute("http.request.method"), tt.method)
 				equal(t, what+": client", e.Attribute("client.address"), "192.0.2.7")
 				equal(t, what+": peer", e.Attribute("network.peer.address"), "127.0.0.1")
-				equal(t, what+": reason", e.Attribute(attempt.KeyReason), tt.reason)
+				equal(t, what+": reason", e.Attribute(semconv.KeyReason), tt.reason)
 				m := e.Attributes().Map()
-				_, told := m["http.response.status_code"]
-				if elsewhere := m[attempt.KeyResponseElsewhere] == true; elsewhere != (tt.status == "200") || told == elsewhere {
-					t.Errorf("%s: elsewhere %v, status told: %v", what, elsewhere, told)
+				_, recorded := m["http.response.status_code"]
+				if elsewhere := m[semconv.KeyResponseElsewhere] == true; elsewhere != (tt.status == "200") || recorded == elsewhere {
+					t.Errorf("%s: elsewhere %v, status recorded: %v", what, elsewhere, recorded)
 				}
 				if tt.status == "200" {
 					if got := res.Header.Get("Traceparent"); !e.TraceID().IsValid() || !strings.Contains(got, e.TraceID().String()) {
@@ -163,7 +164,7 @@ func TestForwardAuth(t *testing.T) {
 	}
 }
 
-// What is missing, doubled or not from a trusted proxy is refused, and told.
+// A description that is incomplete, repeated or not from a trusted proxy is refused and recorded.
 func TestForwardAuthBelief(t *testing.T) {
 	t.Parallel()
 	for _, f := range proxies {
@@ -194,7 +195,7 @@ func TestForwardAuthBelief(t *testing.T) {
 			if len(events) != before+1 {
 				t.Fatalf("%v: %s: %d events", f, what, len(events)-before)
 			}
-			equal(t, f.String()+": "+what+": reason", events[before].Attribute(attempt.KeyReason), reason)
+			equal(t, f.String()+": "+what+": reason", events[before].Attribute(semconv.KeyReason), reason)
 			equal(t, f.String()+": "+what+": user", events[before].Attribute("user.name"), "")
 		}
 		for _, name := range names {
@@ -211,8 +212,8 @@ func TestForwardAuthBelief(t *testing.T) {
 		switch f {
 		case gateway.Envoy:
 			refused("no prefix", "forwarded_request", 403, func(r *http.Request) { r.URL.Opaque = "/open/x" })
-			refused("no slash", "raw_path", 400, func(r *http.Request) { r.URL.Opaque = gateway.EnvoyPathPrefix + "open/x" })
-			refused("nothing", "raw_path", 400, func(r *http.Request) { r.URL.Opaque = gateway.EnvoyPathPrefix })
+			refused("no slash", "raw_path", 400, func(r *http.Request) { r.URL.Opaque = "/otelauth" + "open/x" })
+			refused("nothing", "raw_path", 400, func(r *http.Request) { r.URL.Opaque = "/otelauth" })
 		default:
 			name := "X-Forwarded-Uri"
 			if f == gateway.Nginx {
@@ -223,7 +224,7 @@ func TestForwardAuthBelief(t *testing.T) {
 			}
 		}
 
-		// Another network is trusted, so everything that came is a client's own words.
+		// Another network is trusted, so every header is the client's.
 		stranger := asks(t, f, func(cfg *gateway.Config) {
 			cfg.Auth.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
 		})
@@ -233,7 +234,7 @@ func TestForwardAuthBelief(t *testing.T) {
 	}
 }
 
-// Headers that another kind of proxy would write are the client's own, and say nothing.
+// Headers that another kind of proxy would write are the client's own and are ignored.
 func TestForwardAuthForeignHeaders(t *testing.T) {
 	t.Parallel()
 	for _, f := range proxies {
@@ -266,7 +267,8 @@ func TestForwardAuthForeignHeaders(t *testing.T) {
 	}
 }
 
-// The true status of a denial is beside the 403 that nginx understands; the others get it as it is.
+// nginx receives 403 and the original status in a header; the other proxies receive the original
+// status.
 func TestForwardAuthThrottled(t *testing.T) {
 	t.Parallel()
 	for _, f := range proxies {
@@ -316,7 +318,7 @@ func TestForwardAuthOrigin(t *testing.T) {
 			res, _ := s.do(t, r)
 			equal(t, f.String()+": "+tt.method+" of "+tt.origin+" "+tt.socket, seen(f, res), tt.status)
 		}
-		// A rule for a host is about the client's.
+		// A rule for a host compares the client's host.
 		r := s.ask(t, f, http.MethodGet, "/unnamed", "alice", "wonderland")
 		switch f {
 		case gateway.Nginx:
@@ -354,8 +356,8 @@ func TestForwardAuthConfig(t *testing.T) {
 	} {
 		cfg := whole
 		change(&cfg)
-		var fault *gateway.ConfigError
-		if err := gateway.Check(cfg); !errors.As(err, &fault) || fault.Field != field {
+		var problem *gateway.ConfigError
+		if err := gateway.Check(cfg); !errors.As(err, &problem) || problem.Field != field {
 			t.Errorf("%s: %v", field, err)
 		}
 	}
@@ -372,8 +374,8 @@ func TestForwardAuthConfig(t *testing.T) {
 	t.Cleanup(func() { _ = gw.Shutdown(context.Background()) })
 	other := whole
 	other.ForwardAuth = gateway.Nginx
-	var fault *gateway.ConfigError
-	if err := gw.Reconfigure(other); !errors.As(err, &fault) || fault.Field != "ForwardAuth" {
+	var problem *gateway.ConfigError
+	if err := gw.Reconfigure(other); !errors.As(err, &problem) || problem.Field != "ForwardAuth" {
 		t.Errorf("another proxy: %v", err)
 	}
 	if err := gw.Reconfigure(whole); err != nil {
@@ -388,6 +390,6 @@ func TestForwardAuthConfig(t *testing.T) {
 		}
 	}
 	if err := new(gateway.ForwardAuth).UnmarshalText([]byte("haproxy")); err == nil {
-		t.Error("haproxy is one")
+		t.Error("haproxy was accepted")
 	}
 }

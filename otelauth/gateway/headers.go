@@ -14,44 +14,32 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth"
 )
 
-// identityFields bounds Config.IdentityHeaders, so that their values need no allocation of their own.
-const identityFields = 4
+// maxIdentityHeaders limits Config.IdentityHeaders, so that their values need no allocation.
+const maxIdentityHeaders = 4
 
-// headers is what becomes of the head of a request.
+// headers are the compiled settings for the header of a request.
 type headers struct {
-	identity []string
-	groups   string
-	pass     bool // Authorization
-	dropped  map[string]struct{}
-	prefixes []string
-	initials [256]bool // of what is dropped
+	identity          []string
+	groups            string
+	passAuthorization bool
+	dropped           map[string]struct{}
+	prefixes          []string
+	initials          [256]bool // of dropped and prefixes
 }
 
-func newHeaders(cfg *Config) (*headers, []error) {
-	h := &headers{pass: cfg.PassAuthorization, dropped: make(map[string]struct{})}
-	var faults []error
-	fault := func(field string, err error) { faults = append(faults, &ConfigError{Field: field, Err: err}) }
-	name := func(field, text string) string {
-		canonical := textproto.CanonicalMIMEHeaderKey(text)
-		switch {
-		case !plainName(text):
-			fault(field, fmt.Errorf("%q: write letters, digits and \"-\"; the upstream may take anything else for one of those", text))
-		case ours(canonical):
-			fault(field, fmt.Errorf("%q: this header has a meaning of its own; choose another", text))
-		}
-		return canonical
-	}
-	if len(cfg.IdentityHeaders) > identityFields {
-		fault("IdentityHeaders", fmt.Errorf("holds %d names, more than %d", len(cfg.IdentityHeaders), identityFields))
+func newHeaders(cfg *Config, report report) *headers {
+	h := &headers{passAuthorization: cfg.PassAuthorization, dropped: make(map[string]struct{})}
+	if len(cfg.IdentityHeaders) > maxIdentityHeaders {
+		report("IdentityHeaders", fmt.Errorf("holds %d names; name %d at most", len(cfg.IdentityHeaders), maxIdentityHeaders))
 	}
 	for i, text := range cfg.IdentityHeaders {
-		h.identity = append(h.identity, name(fmt.Sprintf("IdentityHeaders[%d]", i), text))
+		h.identity = append(h.identity, identityHeader(fmt.Sprintf("IdentityHeaders[%d]", i), text, report))
 	}
 	if cfg.GroupsHeader != "" {
-		h.groups = name("GroupsHeader", cfg.GroupsHeader)
+		h.groups = identityHeader("GroupsHeader", cfg.GroupsHeader, report)
 		for _, identity := range h.identity {
 			if identity == h.groups {
-				fault("GroupsHeader", errors.New("is one of IdentityHeaders too; choose another"))
+				report("GroupsHeader", errors.New("is one of IdentityHeaders too; choose another"))
 			}
 		}
 		h.drop(h.groups)
@@ -60,8 +48,9 @@ func newHeaders(cfg *Config) (*headers, []error) {
 		h.drop(text)
 	}
 	for i, text := range cfg.StripHeaders {
-		if plain := strings.TrimSuffix(text, "*"); !plainName(plain) {
-			fault(fmt.Sprintf("StripHeaders[%d]", i), fmt.Errorf("%q: write letters, digits and \"-\", and \"*\" at the end for any rest; other names are removed anyway", text))
+		if plain := strings.TrimSuffix(text, "*"); !isPlainName(plain) {
+			report(fmt.Sprintf("StripHeaders[%d]", i),
+				fmt.Errorf("%q: write letters, digits and \"-\", and \"*\" at the end for any rest; other names are removed anyway", text))
 			continue
 		}
 		h.drop(textproto.CanonicalMIMEHeaderKey(text))
@@ -69,14 +58,26 @@ func newHeaders(cfg *Config) (*headers, []error) {
 	for _, text := range DefaultStripHeaders() {
 		h.drop(text)
 	}
-	if !h.pass {
+	if !h.passAuthorization {
 		h.drop("Authorization")
 	}
-	return h, faults
+	return h
 }
 
-// ours are the headers that no identity may be written to.
-func ours(canonical string) bool {
+// identityHeader returns the canonical name of a header that carries identity.
+func identityHeader(field, text string, report report) string {
+	canonical := textproto.CanonicalMIMEHeaderKey(text)
+	switch {
+	case !isPlainName(text):
+		report(field, fmt.Errorf("%q: write letters, digits and \"-\"; the upstream may read any other character as one of these", text))
+	case isReserved(canonical):
+		report(field, fmt.Errorf("%q: this header has another meaning; choose another", text))
+	}
+	return canonical
+}
+
+// isReserved reports whether a header has another meaning, so that it cannot carry identity.
+func isReserved(canonical string) bool {
 	switch canonical {
 	case "Host", "Connection", "Content-Length", "Transfer-Encoding", "Trailer", "Te", "Upgrade", "Authorization", "Cookie", "X-Request-Id",
 		"Traceparent", "Tracestate", "Baggage", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto":
@@ -87,7 +88,7 @@ func ours(canonical string) bool {
 
 func (h *headers) drop(name string) {
 	if prefix, found := strings.CutSuffix(name, "*"); found {
-		// net/http writes each word with a capital.
+		// net/http capitalizes each word of a name.
 		h.prefixes = append(h.prefixes, textproto.CanonicalMIMEHeaderKey(prefix))
 	} else {
 		h.dropped[name] = struct{}{}
@@ -97,7 +98,7 @@ func (h *headers) drop(name string) {
 
 // drops reports whether a client's header must not reach the upstream.
 func (h *headers) drops(name string) bool {
-	if !plainName(name) {
+	if !isPlainName(name) {
 		return true
 	}
 	if !h.initials[name[0]] {
@@ -114,8 +115,9 @@ func (h *headers) drops(name string) bool {
 	return false
 }
 
-// plainName reports whether no upstream can take the name for another one but by letter case, which net/http has made uniform.
-func plainName(name string) bool {
+// isPlainName reports whether every upstream reads the name as the same name. Letter case does
+// not matter, because net/http has made it uniform.
+func isPlainName(name string) bool {
 	for _, c := range []byte(name) {
 		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' {
 			return false
@@ -124,41 +126,52 @@ func plainName(name string) bool {
 	return name != ""
 }
 
-// rewrite makes of the client's request the upstream's. Hop-by-hop headers, and what Connection names, are gone by now, so that a
-// client cannot name ours.
+// rewrite turns the client's request into the upstream's. ReverseProxy has removed hop-by-hop
+// headers and those that Connection names before, so a client cannot remove the gateway's
+// headers with Connection.
 func (g *Gateway) rewrite(pr *httputil.ProxyRequest) {
 	in, out := pr.In, pr.Out
 	x := exchangeOf(in.Context())
 	st := x.state
 
 	out.URL.Scheme, out.URL.Host, out.URL.User, out.URL.Opaque = st.upstream.scheme, st.upstream.host, nil, ""
-	out.URL.RawQuery = in.URL.RawQuery // as it came: no rule depends on it
+	out.URL.RawQuery = in.URL.RawQuery // unchanged: no rule depends on it
 	if st.cfg.UpstreamHost != "" {
 		out.Host = st.cfg.UpstreamHost
 	}
+	st.strip(in, out)
+	x.body.forward(out.Trailer)
+	x.setHeaders(in, out)
+	g.passTrace(in, out)
+}
 
+// strip removes the client's headers and trailers that must not reach the upstream.
+func (st *state) strip(in, out *http.Request) {
 	header := out.Header
 	for name := range header {
 		if st.headers.drops(name) {
 			delete(header, name)
 		}
 	}
-	if credentials := in.Header["Authorization"]; credentials != nil && st.headers.pass {
-		// Connection may have named it, and removed it from out.
+	if credentials := in.Header["Authorization"]; credentials != nil && st.headers.passAuthorization {
+		// If Connection names it, ReverseProxy has removed it from out.
 		header["Authorization"] = credentials
 	}
 	for name := range out.Trailer {
-		if st.headers.drops(name) || ours(name) {
+		if st.headers.drops(name) || isReserved(name) {
 			delete(out.Trailer, name)
 		}
 	}
-	x.body.forward(out.Trailer)
-	if header["Upgrade"] != nil && (!upgrades(header) || !strings.EqualFold(header.Get("Upgrade"), "websocket") || in.Method != http.MethodGet) {
+	if header["Upgrade"] != nil && (!isWebSocket(header) || !strings.EqualFold(header.Get("Upgrade"), "websocket") || in.Method != http.MethodGet) {
 		delete(header, "Upgrade")
 		delete(header, "Connection")
 	}
 	delete(header, "Http2-Settings") // belongs to an upgrade to h2c
+}
 
+// setHeaders adds the gateway's own headers, whose values x holds.
+func (x *exchange) setHeaders(in, out *http.Request) {
+	st, header := x.state, out.Header
 	values := x.values[:0]
 	set := func(name, value string) {
 		values = append(values, value)
@@ -183,18 +196,18 @@ func (g *Gateway) rewrite(pr *httputil.ProxyRequest) {
 	set("X-Forwarded-Proto", proto)
 	set("X-Forwarded-Host", in.Host)
 	header["X-Request-Id"] = x.ids[:1:1]
-	g.passTrace(in, out)
 }
 
-// passTrace keeps the client's own trace context from standing beside ours.
+// passTrace removes the client's trace context, because the client span writes its own. Without
+// instrumentation the context of a trusted caller passes unchanged.
 func (g *Gateway) passTrace(in, out *http.Request) {
-	if g.blind && !g.mw.Untrusted(in) {
-		return // we are not in the trace; the caller's goes on
+	if g.uninstrumented && !g.mw.Untrusted(in) {
+		return
 	}
 	delete(out.Header, "Traceparent")
 	delete(out.Header, "Tracestate")
 	delete(out.Header, "Baggage")
-	if g.blind {
+	if g.uninstrumented {
 		return
 	}
 	for _, name := range g.propagators.Fields() {
@@ -202,8 +215,9 @@ func (g *Gateway) passTrace(in, out *http.Request) {
 	}
 }
 
-// tellable reports whether a name arrives as it is in a header: blanks at its ends would go on the way, and make it another's.
-func tellable(name string) bool {
+// isHeaderSafe reports whether a header transmits name unchanged. Spaces at its ends would be
+// lost in transit, which could make it another account's name.
+func isHeaderSafe(name string) bool {
 	for _, c := range []byte(name) {
 		if c < ' ' && c != '\t' || c == 0x7f {
 			return false
@@ -212,11 +226,12 @@ func tellable(name string) bool {
 	return strings.Trim(name, " \t") == name
 }
 
-// joinGroups leaves out what could not be told from two groups, or from another.
+// joinGroups joins the names by commas. It leaves out names that the upstream could read as two
+// groups or as another one.
 func joinGroups(groups []string) string {
 	var b strings.Builder
 	for _, group := range groups {
-		if strings.Contains(group, ",") || !tellable(group) {
+		if strings.Contains(group, ",") || !isHeaderSafe(group) {
 			continue
 		}
 		if b.Len() > 0 {

@@ -23,8 +23,8 @@ func basic(name, pass string) string {
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte(name+":"+pass))
 }
 
-// Nobody but the gateway says who is calling: not in another spelling, not by a trailer, and not by having Connection
-// remove what the gateway says.
+// Clients cannot set the identity of the caller: not in another spelling, not in a trailer, and
+// not by naming the gateway's header in Connection.
 func TestIdentityCannotBeForged(t *testing.T) {
 	t.Parallel()
 	var trailer http.Header
@@ -55,7 +55,7 @@ func TestIdentityCannotBeForged(t *testing.T) {
 		equal(t, "X-Forwarded-User", got["X-Forwarded-User"], []string{"dave"})
 		equal(t, "X-Groups", got["X-Groups"], []string{"dev"})
 		if got["X-Request-Id"] == nil || got["X-Forwarded-For"] == nil || got["Traceparent"] == nil {
-			t.Errorf("Connection has removed what the gateway says: %v", got)
+			t.Errorf("Connection removed the gateway's header: %v", got)
 		}
 		for name, values := range got {
 			if slices.Contains(values, "root") {
@@ -64,7 +64,7 @@ func TestIdentityCannotBeForged(t *testing.T) {
 		}
 		equal(t, "trailers", trailer, http.Header{"X-Checksum": {"7"}})
 	}
-	// Nobody is nobody at a public endpoint too.
+	// An anonymous caller of a public endpoint has no identity.
 	s.raw(t, "GET /static/x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n"+forged.String()+"\r\n")
 	for name, values := range s.last(t).Header {
 		if slices.Contains(values, "root") || name == "Remote-User" {
@@ -73,14 +73,14 @@ func TestIdentityCannotBeForged(t *testing.T) {
 	}
 }
 
-// odd is a Verifier that takes everybody for whom they say they are, in groups of odd names.
+// odd is a Verifier that accepts every caller, with groups of odd names.
 type odd struct{}
 
 func (odd) Verify(_ context.Context, name string, _ credential.Secret) (*verify.Account, error) {
 	return &verify.Account{Name: name, Groups: []string{" ops", "ops\t", "a,b", "o\nps", "dev"}}, nil
 }
 
-// Blanks at the ends of a header go on the way: "root " would arrive as root.
+// Spaces at the ends of a header are lost in transit: "root " would arrive as root.
 func TestNamesArriveAsTheyAreOrNotAtAll(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, gateway.Config{GroupsHeader: "X-Groups", Auth: otelauth.Config{Verifier: odd{}}}, nil)
@@ -119,7 +119,8 @@ func TestIdentityHeadersAreConfigurable(t *testing.T) {
 	}
 }
 
-// What would show the upstream another path, host, method or client than those that were judged does not reach it.
+// Headers that show the upstream another path, host, method or client than the gateway judged do
+// not reach it.
 func TestOverrideHeadersAreStripped(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, gateway.Config{Auth: otelauth.Config{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}}, nil)
@@ -151,7 +152,8 @@ func TestOverrideHeadersAreStripped(t *testing.T) {
 	equal(t, "X-Forwarded-Host", got["X-Forwarded-Host"], []string{s.addr})
 }
 
-// X-Forwarded-* say what the gateway knows of the client: through a trusted proxy, what that says.
+// X-Forwarded-* carry what the gateway knows about the client; behind a trusted proxy, what the
+// proxy reports.
 func TestForwardedHeaders(t *testing.T) {
 	t.Parallel()
 	loopback := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
@@ -193,7 +195,7 @@ func TestUpstreamHost(t *testing.T) {
 	equal(t, "X-Forwarded-Host", s.last(t).Header.Get("X-Forwarded-Host"), s.addr)
 }
 
-// The password goes no further, unless it was asked for.
+// The password does not reach the upstream, except with PassAuthorization.
 func TestAuthorization(t *testing.T) {
 	t.Parallel()
 	for _, pass := range []bool{false, true} {
@@ -214,7 +216,8 @@ func TestAuthorization(t *testing.T) {
 	}
 }
 
-// Every header of the list is removed, in every spelling that CGI or WSGI take for it, and in trailers.
+// Every header of the list is removed, in every spelling that CGI or WSGI read as the same, and
+// in trailers.
 func TestDefaultStripHeaders(t *testing.T) {
 	t.Parallel()
 	var trailer http.Header
@@ -223,7 +226,7 @@ func TestDefaultStripHeaders(t *testing.T) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		trailer = r.Trailer
 	}))
-	// What the issue names, beside the list itself.
+	// Further names, besides the list itself.
 	names := []string{
 		"Client-Ip", "Forwarded-For", "Wl-Proxy-Client-Ip", "X-Scheme", "Sm-User", "Iv-User", "Oidc-Claim-Sub", "OIDC_CLAIM_sub",
 		"X-Consumer-Username", "Tailscale-User-Login", "X-WebAuth-User", "X-Authenticated-User", "X-Client-Cert", "X-SSL-Client-Verify",
@@ -260,7 +263,7 @@ func TestDefaultStripHeaders(t *testing.T) {
 	}
 }
 
-// The query arrives as it was sent, whatever it holds.
+// The query arrives unchanged, whatever it holds.
 func TestQuery(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, gateway.Config{Rules: siteRules}, nil)

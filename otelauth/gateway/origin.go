@@ -12,35 +12,35 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/internal/pathform"
 )
 
-// origins refuses what a page of another origin makes a browser send, which adds the Basic credentials by itself.
+// origins refuses unsafe requests that a page of another origin makes a browser send. The
+// browser adds the Basic credentials automatically.
 type origins struct {
 	protection http.CrossOriginProtection
 	exempt     []*pathform.Pattern
 }
 
-func newOrigins(cfg *Config) (*origins, []error) {
+func newOrigins(cfg *Config, report report) *origins {
 	o := &origins{}
-	var problems []error
 	for i, origin := range cfg.TrustedOrigins {
 		if err := o.protection.AddTrustedOrigin(origin); err != nil {
-			problems = append(problems, &ConfigError{Field: fmt.Sprintf("TrustedOrigins[%d]", i), Err: fmt.Errorf("%q: %w; write scheme://host[:port]", origin, err)})
+			report(fmt.Sprintf("TrustedOrigins[%d]", i), fmt.Errorf("%q: %w; write scheme://host[:port]", origin, err))
 		}
 	}
 	for i, text := range cfg.DangerouslyAllowCrossOrigin {
 		pattern, err := pathform.ParsePattern(text)
 		if err != nil {
-			problems = append(problems, &ConfigError{Field: fmt.Sprintf("DangerouslyAllowCrossOrigin[%d]", i), Err: fmt.Errorf("%q: %w", text, err)})
+			report(fmt.Sprintf("DangerouslyAllowCrossOrigin[%d]", i), fmt.Errorf("%q: %w", text, err))
 			continue
 		}
 		o.exempt = append(o.exempt, pattern)
 	}
-	return o, problems
+	return o
 }
 
-// permit reports whether r may pass. The handshake of a WebSocket is a GET, and opens a channel on which anything can be said, so
-// it counts as unsafe, and as a POST where patterns name methods.
+// permit reports whether r may pass. A WebSocket handshake is a GET but opens a channel for any
+// message, so it counts as unsafe, and as a POST for patterns with a method.
 func (o *origins) permit(r *http.Request) bool {
-	if upgrades(r.Header) && r.Method == http.MethodGet {
+	if isWebSocket(r.Header) && r.Method == http.MethodGet {
 		if r.Header["Origin"] == nil && r.Header["Sec-Fetch-Site"] == nil {
 			return true
 		}
@@ -62,12 +62,12 @@ func (o *origins) isExempt(r *http.Request) bool {
 	})
 }
 
-// upgrades reports whether the client asks for a WebSocket.
-func upgrades(h http.Header) bool {
+// isWebSocket reports whether h is that of a WebSocket handshake.
+func isWebSocket(h http.Header) bool {
 	return len(h["Upgrade"]) > 0 && hasToken(h["Connection"], "upgrade") && hasToken(h["Upgrade"], "websocket")
 }
 
-// hasToken looks for a token, in any letter case, in fields that are lists of them.
+// hasToken reports whether one of the fields, which are lists, holds a token in any letter case.
 func hasToken(fields []string, token string) bool {
 	for _, field := range fields {
 		for part := range strings.SplitSeq(field, ",") {

@@ -24,15 +24,15 @@ var siteRules = []gateway.Rule{
 	{Pattern: "/api/", Groups: []string{"dev"}},
 }
 
-// Who may call what: the rule, the default for what no rule names, and the route of the event.
+// The rule that applies, the default for paths that no rule names, and the route of the event.
 func TestRules(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, gateway.Config{Rules: siteRules}, nil)
 	for _, tc := range []struct {
-		method, path  string
-		nobody, alice int
-		dave, root    int
-		route         string
+		method, path     string
+		anonymous, alice int
+		dave, root       int
+		route            string
 	}{
 		{"GET", "/", 200, 200, 200, 200, "/{$}"},
 		{"HEAD", "/static/a.js", 200, 200, 200, 200, "/static/"},
@@ -56,26 +56,26 @@ func TestRules(t *testing.T) {
 		for _, who := range []struct {
 			name, pass string
 			want       int
-		}{{"", "", tc.nobody}, {"alice", "wonderland", tc.alice}, {"dave", "jones", tc.dave}, {"root", "toor", tc.root}} {
+		}{{"", "", tc.anonymous}, {"alice", "wonderland", tc.alice}, {"dave", "jones", tc.dave}, {"root", "toor", tc.root}} {
 			before := len(s.attempts())
 			res, _ := s.do(t, s.request(t, tc.method, tc.path, who.name, who.pass, nil))
 			if res.StatusCode != who.want {
 				t.Errorf("%s %s by %q: %d, want %d", tc.method, tc.path, who.name, res.StatusCode, who.want)
 			}
-			told := s.attempts()[before:]
+			recorded := s.attempts()[before:]
 			if who.want == http.StatusOK && who.name == "" {
 				continue // no attempt; counted
 			}
-			if len(told) != 1 {
-				t.Fatalf("%s %s by %q: %d events", tc.method, tc.path, who.name, len(told))
+			if len(recorded) != 1 {
+				t.Fatalf("%s %s by %q: %d events", tc.method, tc.path, who.name, len(recorded))
 			}
-			equal(t, tc.method+" "+tc.path+" http.route", told[0].Attribute("http.route"), tc.route)
-			equal(t, "status of the event", told[0].Attribute("http.response.status_code"), fmt.Sprint(who.want))
+			equal(t, tc.method+" "+tc.path+" http.route", recorded[0].Attribute("http.route"), tc.route)
+			equal(t, "status of the event", recorded[0].Attribute("http.response.status_code"), fmt.Sprint(who.want))
 		}
 	}
 }
 
-// evasions are paths by which an account of no group may try to reach "/admin/x".
+// evasions are paths with which an account without groups may try to reach "/admin/x".
 var evasions = []string{
 	"/admin%2fx", "/admin%2Fx", "/%2e/admin/x", "/./admin/x", "/x/../admin/x", "/x/%2e%2e/admin/x", "/x/..%2fadmin/x", "/x/%2e%2e%2fadmin%2fx",
 	"/admin;/x", "/admin;a=b/x", "/;/admin/x", "/x/..;/admin/x", "//admin/x", "/admin//x", "///admin///x", "/admin/./x", "/admin/x/..",
@@ -83,13 +83,13 @@ var evasions = []string{
 	"/admin%00/x", "/admin/x%00.css", "/static/..%00/admin/x", "/admin%09/x", "/admin%0a/x", "/%0d%0a/admin/x", "/admin%7f/x", "/adm%c0%afin/x",
 	"/%c0%aeadmin/x", "/x/%c0%ae%c0%ae/admin/x", "/%e0%80%aeadmin/x", "/admin%ff/x", "/static/%2e%2e/admin/x", "/static/..%2f..%2fadmin/x", "/static/..;/..;/admin/x",
 	"/static/%u002e%u002e/admin/x", "/static/%2e%2e;/admin/x", "/%2e%2e/%2e%2e/admin/x", "/admin/x;.css", "/admin/x%3b.css", "/admin/x/%2e",
-	// Dots with spaces, and what Unicode has for dots and for percent signs.
+	// Dots with spaces, and Unicode forms of dots and percent signs.
 	"/static/..%20/admin/x", "/static/%20../admin/x", "/static/.%E2%80%8B./admin/x", "/static/%EF%BC%8E%EF%BC%8E/admin/x", "/static/%E2%80%A5/admin/x",
 	"/static/%EF%BC%8E./%EF%BC%A1dmin/x", "/static%EF%BC%8F%EF%BC%8E%EF%BC%8E%EF%BC%8Fadmin/x", "/static/..%C2%A0/admin", "/x/..%EF%BC%BCadmin%EF%BC%BCx",
 	"/static/%EF%BC%85%32e./admin/x", "/static/..%3Fx/admin", "/static/..:/admin/x", "/x/%E2%80%8B/admin", "/a.php/b.php/c.php/d.php/admin",
 }
 
-// lenient are paths in the usual form that an upstream may take for "/admin/x" all the same.
+// lenient are paths in the usual form that an upstream may nevertheless read as "/admin/x".
 var lenient = []string{
 	"/Admin/x", "/ADMIN/x", "/aDmIn/x", "/%41dmin/x", "/admin./x", "/admin../x", "/admin%20/x", "/%20admin/x", "/admin.%20./x",
 	"/admin", "/Admin", "/ADMIN.", "/admin%3fx", "/admin/x%3f", "/admin%23x", "/admin.json", "/admin~", "/admin::$DATA", "/index.php/admin/x",
@@ -97,7 +97,7 @@ var lenient = []string{
 	"/admin%EF%BC%8Fx", "/admin%EF%BC%9Bx/y", "/admin%EF%BC%9Fx", "/%61%64%6d%69%6e/x", "/admin/x", "/admin/", "/admin/help.html/x", "/admin/Help/x",
 }
 
-// A user of no group evades the rule of a group by no spelling of the path, whatever the upstream makes of it.
+// No spelling of the path evades the rule of a group, however the upstream reads it.
 func TestLowPrivilegeEvasion(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, gateway.Config{Rules: siteRules}, nil)
@@ -155,7 +155,7 @@ func TestPublicIsExact(t *testing.T) {
 		"/wiki/..%20/secret":                 400,
 		"/wiki/%E2%80%A5/secret":             400,
 		"/wiki/%EF%BC%8E%EF%BC%8E%EF%BC%8Fx": 400,
-		"/wiki/" + strings.Repeat("%EF%B7%BA", 100):           400, // each sign stands for 18 letters
+		"/wiki/" + strings.Repeat("%EF%B7%BA", 100):           400, // each character decomposes into 18 letters
 		"/wiki/" + strings.Repeat("/a", 300):                  400,
 		"/wiki/" + strings.Repeat("a", 8<<10-len("/wiki/")):   200,
 		"/wiki/" + strings.Repeat("a", 8<<10-len("/wiki/")+1): 414,
@@ -174,7 +174,8 @@ func TestPublicIsExact(t *testing.T) {
 	}
 }
 
-// A rule for the root restricts everything that no other rule names exactly, so that no spelling needs to be foreseen.
+// A rule for "/" restricts everything that no other rule names exactly, so no spelling needs to
+// be foreseen.
 func TestDefaultRule(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, gateway.Config{Rules: []gateway.Rule{
@@ -189,14 +190,14 @@ func TestDefaultRule(t *testing.T) {
 	}
 }
 
-// The same for a gateway that lets raw paths through: what could be the restricted path is, and is never public.
+// With AllowRawPaths, a path that may be the restricted one is restricted, and it is never public.
 func TestAllowedRawPaths(t *testing.T) {
 	t.Parallel()
 	rules := append([]gateway.Rule{{Pattern: "/repos/", Access: gateway.Public}, {Pattern: "/repos/private/", Groups: []string{"dev"}}}, siteRules...)
 	s := newSite(t, gateway.Config{Rules: rules, AllowRawPaths: []string{"/repos/", "/admin/"}}, nil)
 	for _, tc := range []struct {
-		path                      string
-		nobody, alice, dave, root int
+		path                         string
+		anonymous, alice, dave, root int
 	}{
 		{"/repos/a/b", 200, 200, 200, 200},
 		{"/repos/a%2fb", 401, 200, 200, 200},
@@ -228,7 +229,7 @@ func TestAllowedRawPaths(t *testing.T) {
 		for _, who := range []struct {
 			name, pass string
 			want       int
-		}{{"", "", tc.nobody}, {"alice", "wonderland", tc.alice}, {"dave", "jones", tc.dave}, {"root", "toor", tc.root}} {
+		}{{"", "", tc.anonymous}, {"alice", "wonderland", tc.alice}, {"dave", "jones", tc.dave}, {"root", "toor", tc.root}} {
 			auth := ""
 			if who.name != "" {
 				auth = "Authorization: " + basic(who.name, who.pass) + "\r\n"
@@ -244,7 +245,7 @@ func TestAllowedRawPaths(t *testing.T) {
 	}
 }
 
-// Methods: what no rule can be about is refused, and tricks with the method change nothing.
+// Methods that no rule can name are refused, and headers that override the method change nothing.
 func TestMethods(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, gateway.Config{Rules: siteRules}, nil)
@@ -284,15 +285,15 @@ func TestMethods(t *testing.T) {
 	}
 }
 
-// COPY and MOVE need what the path that they write to needs.
+// COPY and MOVE also need what their destination needs.
 func TestDestination(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, gateway.Config{Rules: append([]gateway.Rule{
 		{Pattern: "COPY /static/", Access: gateway.Public}, {Pattern: "PUT /files/kept/", Groups: []string{"dev"}},
 	}, siteRules...)}, nil)
 	for _, tc := range []struct {
-		method, path, destination string
-		nobody, alice, dave, root int
+		method, path, destination    string
+		anonymous, alice, dave, root int
 	}{
 		{"MOVE", "/files/a", "/files/b", 401, 200, 200, 200},
 		{"MOVE", "/files/a", "http://h/files/b?x#y", 401, 200, 200, 200},
@@ -314,7 +315,7 @@ func TestDestination(t *testing.T) {
 		for _, who := range []struct {
 			name, pass string
 			want       int
-		}{{"", "", tc.nobody}, {"alice", "wonderland", tc.alice}, {"dave", "jones", tc.dave}, {"root", "toor", tc.root}} {
+		}{{"", "", tc.anonymous}, {"alice", "wonderland", tc.alice}, {"dave", "jones", tc.dave}, {"root", "toor", tc.root}} {
 			auth := ""
 			if who.name != "" {
 				auth = "Authorization: " + basic(who.name, who.pass) + "\r\n"
@@ -327,7 +328,7 @@ func TestDestination(t *testing.T) {
 	}
 }
 
-// A WebDAV method takes along what is beneath a path, so it needs every rule there.
+// A WebDAV method acts on everything beneath a path, so it needs what every rule there needs.
 func TestWebDAVTrees(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, gateway.Config{Rules: []gateway.Rule{
@@ -337,7 +338,7 @@ func TestWebDAVTrees(t *testing.T) {
 	for _, tc := range []struct {
 		method, path, destination string
 		header                    string
-		nobody, alice, root       int
+		anonymous, alice, root    int
 	}{
 		{"COPY", "/files/", "/copy/", "", 401, 403, 200},
 		{"COPY", "/Files", "/copy/", "", 401, 403, 200},
@@ -359,7 +360,7 @@ func TestWebDAVTrees(t *testing.T) {
 		for _, who := range []struct {
 			name, pass string
 			want       int
-		}{{"", "", tc.nobody}, {"alice", "wonderland", tc.alice}, {"root", "toor", tc.root}} {
+		}{{"", "", tc.anonymous}, {"alice", "wonderland", tc.alice}, {"root", "toor", tc.root}} {
 			fields := tc.header
 			if who.name != "" {
 				fields += "Authorization: " + basic(who.name, who.pass) + "\r\n"
@@ -375,8 +376,8 @@ func TestWebDAVTrees(t *testing.T) {
 	}
 }
 
-// A rule with a host holds for all spellings of it, and for hosts that nobody named: only the upstream knows what it
-// shows them.
+// A rule with a host applies to all spellings of the host, and to hosts that no rule names: only
+// the upstream knows which site it serves for them.
 func TestHosts(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, gateway.Config{Rules: []gateway.Rule{
@@ -386,8 +387,8 @@ func TestHosts(t *testing.T) {
 		{Pattern: "/billing/", Groups: []string{"dev"}},
 	}}, nil)
 	for _, tc := range []struct {
-		host, path    string
-		nobody, alice int
+		host, path       string
+		anonymous, alice int
 	}{
 		{"admin.example", "/x", 401, 403},
 		{"ADMIN.example", "/x", 401, 403},
@@ -405,7 +406,7 @@ func TestHosts(t *testing.T) {
 		{"", "/x", 401, 403},
 		{"127.0.0.1", "/x", 401, 403},
 	} {
-		for name, want := range map[string]int{"": tc.nobody, "alice": tc.alice} {
+		for name, want := range map[string]int{"": tc.anonymous, "alice": tc.alice} {
 			auth := ""
 			if name != "" {
 				auth = "Authorization: " + basic(name, "wonderland") + "\r\n"

@@ -11,11 +11,12 @@ import (
 	"testing"
 
 	"github.com/otelauth/otelauth-go/otelauth/gateway"
+	"github.com/otelauth/otelauth-go/otelauth/semconv"
 )
 
-// wireCase is one entry of the protocol corpus: bytes on a connection, and how many requests of them reach the service.
-// 0: the answer is one refusal, after which the connection ends. Each entry that hides a second request
-// hides one without credentials, to /hidden.
+// wireCase is one entry of the protocol corpus: bytes on a connection, and how many requests of
+// them reach the service. 0: the answer is one refusal, after which the connection ends. Each
+// entry that hides a second request hides one without credentials, to /hidden.
 type wireCase struct {
 	name    string
 	bytes   string
@@ -31,7 +32,7 @@ func get(head string) string { return "GET /seen HTTP/1.1\r\nHost: h\r\n" + wire
 
 func post(head string) string { return "POST /seen HTTP/1.1\r\nHost: h\r\n" + wireAuth + head }
 
-// refusedOnTheWire are what two parsers could take for different requests.
+// refusedOnTheWire are bytes that two parsers could read as different requests.
 func refusedOnTheWire() []wireCase {
 	cases := []wireCase{
 		// Content-Length.
@@ -103,7 +104,8 @@ func refusedOnTheWire() []wireCase {
 	return cases
 }
 
-// rewrittenOnTheWire are what one parser reads leniently. The service gets it in the strict form only.
+// rewrittenOnTheWire are bytes that one parser reads leniently. The service receives only the
+// strict form.
 func rewrittenOnTheWire() []wireCase {
 	const chunked = "Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
 	return []wireCase{
@@ -155,9 +157,9 @@ func newWireSite(t testing.TB) *wireSite {
 	return s
 }
 
-// wireProblems returns what must not have reached the service, whatever was sent.
-func wireProblems(requests []wireRequest, faults []string) (problems []string) {
-	for _, f := range faults {
+// wireProblems returns what must never reach the service.
+func wireProblems(requests []wireRequest, deviations []string) (problems []string) {
+	for _, f := range deviations {
 		problems = append(problems, "the service got what is no HTTP/1.1: "+f)
 	}
 	for _, r := range requests {
@@ -185,9 +187,9 @@ func wireProblems(requests []wireRequest, faults []string) (problems []string) {
 	return problems
 }
 
-func checkWire(t testing.TB, requests []wireRequest, faults []string) {
+func checkWire(t testing.TB, requests []wireRequest, deviations []string) {
 	t.Helper()
-	for _, problem := range wireProblems(requests, faults) {
+	for _, problem := range wireProblems(requests, deviations) {
 		t.Error(problem)
 	}
 	for _, r := range requests {
@@ -208,13 +210,13 @@ func TestProtocolHTTP1(t *testing.T) {
 			if got := status(t, answer); got < 400 || got > 505 || strings.Count(answer, "HTTP/1.") != 1 {
 				t.Errorf("%s: answered %d: %.120q", c.name, got, answer)
 			}
-			if requests, faults := s.upstream.seen(); len(requests)+len(faults) > 0 {
-				t.Fatalf("%s: %q %q reached the service", c.name, requests, faults)
+			if requests, deviations := s.upstream.seen(); len(requests)+len(deviations) > 0 {
+				t.Fatalf("%s: %q %q reached the service", c.name, requests, deviations)
 			}
 		}
 		eventually(t, "what net/http answered itself is counted", func() bool {
 			total := int64(0)
-			for _, e := range s.named(gateway.EventUnparsed) {
+			for _, e := range s.named(semconv.EventGatewayUnparsed) {
 				total += e.Attributes().Get("auth.gateway.unparsed.count").AsInt64()
 			}
 			return total >= 40
@@ -225,8 +227,8 @@ func TestProtocolHTTP1(t *testing.T) {
 		for _, c := range rewrittenOnTheWire() {
 			s := newWireSite(t)
 			answer := s.raw(t, c.bytes)
-			requests, faults := s.upstream.seen()
-			checkWire(t, requests, faults)
+			requests, deviations := s.upstream.seen()
+			checkWire(t, requests, deviations)
 			if len(requests) != c.reached {
 				t.Errorf("%s: %d requests reached the service, want %d; answered %.200q", c.name, len(requests), c.reached, answer)
 			}

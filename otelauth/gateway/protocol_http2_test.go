@@ -23,13 +23,15 @@ const (
 
 const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
-// frame returns one frame as bytes. It checks nothing: the corpus is made of wrong ones.
+// frame returns one frame as bytes. It checks nothing, because the corpus consists of invalid
+// ones.
 func frame(kind, flags byte, stream uint32, payload string) string {
 	head := binary.BigEndian.AppendUint32(nil, uint32(len(payload))<<8|uint32(kind))
 	return string(binary.BigEndian.AppendUint32(append(head, flags), stream)) + payload
 }
 
-// block encodes fields, "name: value" each, as HPACK literals without indexing and without Huffman codes.
+// block encodes fields, "name: value" each, as HPACK literals without indexing and without
+// Huffman codes.
 func block(fields ...string) string {
 	var b strings.Builder
 	for _, field := range fields {
@@ -56,8 +58,8 @@ func hpackLength(n int) string {
 
 var h2Auth = "authorization: " + strings.TrimSpace(strings.TrimPrefix(wireAuth, "Authorization: "))
 
-// h2Request returns the fields of a right request, changed: a field replaces that of the same name, "-name" removes it, and
-// others are added.
+// h2Request returns the fields of a valid request with changes: a field replaces the one of the
+// same name, "-name" removes it, and others are added.
 func h2Request(change ...string) []string {
 	fields := []string{":method: GET", ":scheme: http", ":path: /seen", ":authority: h", h2Auth}
 	for _, c := range change {
@@ -75,7 +77,7 @@ func h2Request(change ...string) []string {
 	return fields
 }
 
-// atMostOne is the verdict where the gateway may begin the request before it sees what is wrong.
+// atMostOne is the verdict where the gateway may begin the request before it detects the error.
 const atMostOne = -1
 
 // h2Get is one whole request on a stream.
@@ -83,7 +85,8 @@ func h2Get(stream uint32, fields ...string) string {
 	return frame(frameHeaders, flagEndStream|flagEndHeaders, stream, block(fields...))
 }
 
-// http2Cases is the HTTP/2 part of the corpus: frames after the preface, and how many requests of them reach the service.
+// http2Cases is the HTTP/2 part of the corpus: frames after the preface, and how many requests
+// of them reach the service.
 func http2Cases() []wireCase {
 	one := func(name string, change ...string) wireCase {
 		return wireCase{name, h2Get(1, h2Request(change...)...), 0}
@@ -177,7 +180,8 @@ func http2Cases() []wireCase {
 	}
 }
 
-// hpackBomb puts one field of 4 KiB into the table and refers to it a thousand times: 4 MiB of fields in 5 KiB.
+// hpackBomb puts one field of 4 KiB into the table and refers to it a thousand times: 4 MiB of
+// fields in 5 KiB.
 func hpackBomb() string {
 	entry := "\x40\x01x" + hpackLength(4000) + strings.Repeat("y", 4000) // literal with incremental indexing: index 62
 	return frame(frameHeaders, flagEndStream|flagEndHeaders, 1, block(h2Request()...)+entry+strings.Repeat("\xbe", 1000))
@@ -192,8 +196,8 @@ func rapidReset(n uint32, change ...string) string {
 	return b.String()
 }
 
-// sendFrames writes the preface and frames, then a PING, and reads until the PING is answered and the first stream has ended, or until
-// the gateway sends GOAWAY or closes the connection.
+// sendFrames writes the preface and frames, then a PING, and reads until the PING is answered
+// and the first stream has ended, or until the gateway sends GOAWAY or closes the connection.
 func (s *wireSite) sendFrames(t *testing.T, frames string) {
 	t.Helper()
 	conn := s.dial(t)
@@ -237,7 +241,7 @@ func readFrame(conn net.Conn) (kind, flags byte, stream uint32, payload []byte, 
 	return head[3], head[4], binary.BigEndian.Uint32(head[5:]) &^ (1 << 31), payload, err
 }
 
-// The HTTP/2 part of the protocol corpus. After each entry another client is served as ever.
+// The HTTP/2 part of the protocol corpus. After each entry another client is served normally.
 func TestProtocolHTTP2(t *testing.T) {
 	t.Parallel()
 	for _, c := range http2Cases() {
@@ -245,8 +249,8 @@ func TestProtocolHTTP2(t *testing.T) {
 			t.Parallel()
 			s := newWireSite(t)
 			s.sendFrames(t, c.bytes)
-			requests, faults := s.upstream.take()
-			checkWire(t, requests, faults)
+			requests, deviations := s.upstream.take()
+			checkWire(t, requests, deviations)
 			if got := len(requests); got != c.reached && (c.reached != atMostOne || got > 1) {
 				t.Errorf("%d requests reached the service, want %d: %+v", got, c.reached, requests)
 			}

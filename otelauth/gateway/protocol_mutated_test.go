@@ -70,7 +70,8 @@ func mutate(random *rand.Rand, cases []wireCase, insert []string) []byte {
 	return input
 }
 
-// mutationGateway is a gateway that ends soon what never becomes complete, on unix sockets: a long run would use up all ports.
+// mutationGateway is a gateway with short timeouts. It uses unix sockets, because a long run
+// would use up all ports.
 func mutationGateway(t *testing.T) (upstream *wireUpstream, address string) {
 	t.Helper()
 	upstream = &wireUpstream{}
@@ -103,8 +104,8 @@ func unixListener(t testing.TB) net.Listener {
 	return l
 }
 
-// Whatever is made of the corpus: each request that reaches the service is strict HTTP/1.1, has the account's name, and is
-// one of those that had credentials.
+// For every mutation of the corpus, each request that reaches the service is strict HTTP/1.1,
+// carries the account's name, and is one of those with credentials.
 func TestProtocolMutations(t *testing.T) {
 	t.Parallel()
 	var cases []wireCase
@@ -137,9 +138,9 @@ func TestProtocolMutations(t *testing.T) {
 					t.Errorf("the connection is still open after %v: %q", patience, input)
 				}
 				_ = conn.Close()
-				requests, faults := upstream.take()
+				requests, deviations := upstream.take()
 				served += len(requests)
-				problems := wireProblems(requests, faults)
+				problems := wireProblems(requests, deviations)
 				// Cumulative, because a request whose client has gone may arrive late.
 				if served > allowed {
 					problems = append(problems, fmt.Sprintf("%d requests reached the service, %d had credentials", served, allowed))
@@ -154,7 +155,7 @@ func TestProtocolMutations(t *testing.T) {
 	}
 	running.Wait()
 	if reached.Load() < int64(*mutations/50) && !t.Failed() {
-		t.Errorf("%d of %d inputs reached the service: too few to prove anything", reached.Load(), *mutations)
+		t.Errorf("%d of %d inputs reached the service: too few for a meaningful run", reached.Load(), *mutations)
 	}
 	t.Logf("%d of %d inputs reached the service", reached.Load(), *mutations)
 }

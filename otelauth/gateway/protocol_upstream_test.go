@@ -14,12 +14,12 @@ import (
 	"sync"
 )
 
-// wireUpstream is a service that reads HTTP/1.1 byte by byte as RFC 9112 writes it, and records what deviates. net/http would
-// forgive what another server reads as two requests.
+// wireUpstream is a service that reads HTTP/1.1 byte by byte according to RFC 9112 and records
+// deviations. net/http would accept bytes that another server reads as two requests.
 type wireUpstream struct {
-	mu       sync.Mutex
-	requests []wireRequest
-	faults   []string
+	mu         sync.Mutex
+	requests   []wireRequest
+	deviations []string
 }
 
 // wireRequest is one request as it arrived.
@@ -49,10 +49,10 @@ func (u *wireUpstream) serve(l net.Listener) {
 	}
 }
 
-func (u *wireUpstream) fault(format string, args ...any) bool {
+func (u *wireUpstream) deviate(format string, args ...any) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.faults = append(u.faults, fmt.Sprintf(format, args...))
+	u.deviations = append(u.deviations, fmt.Sprintf(format, args...))
 	return false
 }
 
@@ -60,16 +60,16 @@ func (u *wireUpstream) fault(format string, args ...any) bool {
 func (u *wireUpstream) seen() ([]wireRequest, []string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return append([]wireRequest(nil), u.requests...), append([]string(nil), u.faults...)
+	return append([]wireRequest(nil), u.requests...), append([]string(nil), u.deviations...)
 }
 
 // take returns the requests and deviations since the last call.
-func (u *wireUpstream) take() (requests []wireRequest, faults []string) {
+func (u *wireUpstream) take() (requests []wireRequest, deviations []string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	requests, faults = u.requests, u.faults
-	u.requests, u.faults = nil, nil
-	return requests, faults
+	requests, deviations = u.requests, u.deviations
+	u.requests, u.deviations = nil, nil
+	return requests, deviations
 }
 
 var (
@@ -98,24 +98,24 @@ func (u *wireUpstream) one(in *bufio.Reader) bool {
 		return false
 	}
 	if err != nil || !requestLine.MatchString(first) {
-		return u.fault("request line %q: %v", first, err)
+		return u.deviate("request line %q: %v", first, err)
 	}
 	header, ok := u.fields(in)
 	if !ok {
 		return false
 	}
-	// From here on it counts, also if its body does not come: its client may have gone.
+	// From here on the request counts, even without its body: the client may have disconnected.
 	r := wireRequest{line: first, header: header}
 	lengths, codings := header["content-length"], header["transfer-encoding"]
 	if len(lengths)+len(codings) > 1 || len(codings) == 1 && codings[0] != "chunked" || len(header["host"]) != 1 {
-		return u.fault("%s: Content-Length %q, Transfer-Encoding %q, Host %q", first, lengths, codings, header["host"])
+		return u.deviate("%s: Content-Length %q, Transfer-Encoding %q, Host %q", first, lengths, codings, header["host"])
 	}
 	complete := true
 	switch {
 	case len(lengths) == 1:
 		n, err := strconv.ParseUint(lengths[0], 10, 63)
 		if err != nil {
-			return u.fault("%s: Content-Length %q", first, lengths)
+			return u.deviate("%s: Content-Length %q", first, lengths)
 		}
 		var body strings.Builder
 		_, err = io.CopyN(&body, in, int64(n))
@@ -134,21 +134,22 @@ func (u *wireUpstream) fields(in *bufio.Reader) (map[string][]string, bool) {
 	for {
 		text, err := line(in)
 		if err != nil {
-			return nil, u.fault("head: %v", err)
+			return nil, u.deviate("head: %v", err)
 		}
 		if text == "" {
 			return header, true
 		}
 		m := fieldLine.FindStringSubmatch(text)
 		if m == nil {
-			return nil, u.fault("field line %q", text)
+			return nil, u.deviate("field line %q", text)
 		}
 		name := strings.ToLower(m[1])
 		header[name] = append(header[name], m[2])
 	}
 }
 
-// chunks reads a chunked body. One that breaks off is incomplete, and no deviation: the client may have gone.
+// chunks reads a chunked body. A body that breaks off is not a deviation: the client may have
+// disconnected.
 func (u *wireUpstream) chunks(in *bufio.Reader) (string, bool) {
 	var body strings.Builder
 	for {
@@ -157,7 +158,7 @@ func (u *wireUpstream) chunks(in *bufio.Reader) (string, bool) {
 			return body.String(), false
 		}
 		if !chunkLine.MatchString(size) {
-			return "", u.fault("chunk size %q", size)
+			return "", u.deviate("chunk size %q", size)
 		}
 		n, _ := strconv.ParseUint(size, 16, 32)
 		if n == 0 {
@@ -168,7 +169,7 @@ func (u *wireUpstream) chunks(in *bufio.Reader) (string, bool) {
 			return body.String(), false
 		}
 		if end, err := line(in); err != nil || end != "" {
-			return body.String(), err != nil || u.fault("%q after a chunk", end)
+			return body.String(), err != nil || u.deviate("%q after a chunk", end)
 		}
 	}
 }

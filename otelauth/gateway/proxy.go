@@ -22,19 +22,20 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 )
 
-// newProxy returns what stands behind all checks.
+// newProxy returns the handler that forwards a request after all checks.
 func (g *Gateway) newProxy(st *state) http.Handler {
 	return &httputil.ReverseProxy{
 		Rewrite:        g.rewrite,
 		Transport:      &transport{g: g, upstream: st.upstream},
 		ModifyResponse: modifyResponse,
 		ErrorHandler:   g.upstreamFailed,
-		ErrorLog:       log.New(io.Discard, "", 0), //nolint:forbidigo // silent: each of its lines is a span's status, a count and an event of ours
+		ErrorLog:       log.New(io.Discard, "", 0), //nolint:forbidigo // silent: the gateway reports each failure by a span, a metric and an event
 		BufferPool:     buffers{},
 	}
 }
 
-// modifyResponse keeps one X-Request-Id. That of net/http's writer may have gone with a 1xx response, which clears it.
+// modifyResponse makes sure that the response has exactly one X-Request-Id. The one in
+// net/http's writer may be missing, because a 1xx response clears it.
 func modifyResponse(res *http.Response) error {
 	x := exchangeOf(res.Request.Context())
 	delete(x.writer.Header(), "X-Request-Id")
@@ -42,7 +43,8 @@ func modifyResponse(res *http.Response) error {
 	return nil
 }
 
-// transport sends a request upstream, inside of a client span. Unlike that of otelhttp the span does not tell the query.
+// transport sends a request to the upstream inside a client span. Unlike otelhttp's, the span
+// does not record the query.
 type transport struct {
 	g        *Gateway
 	upstream *upstream
@@ -52,13 +54,13 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	g := t.g
 	x := exchangeOf(r.Context())
 	var span trace.Span
-	if !g.blind {
+	if !g.uninstrumented {
 		span = g.startClientSpan(r)
 	}
 	res, err := t.upstream.RoundTrip(r)
 	if err != nil {
 		if span != nil {
-			t.describe(span, r, semconv.ErrorTypeKey.String(string(failureOf(r.Context(), x, err))))
+			t.setAttributes(span, r, semconv.ErrorTypeKey.String(string(failureOf(r.Context(), x, err))))
 			span.SetStatus(codes.Error, "")
 			span.End()
 		}
@@ -66,7 +68,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	g.signals.upstreamAnswered(r.Context())
 	if span != nil {
-		t.describe(span, r, semconv.HTTPResponseStatusCode(res.StatusCode))
+		t.setAttributes(span, r, semconv.HTTPResponseStatusCode(res.StatusCode))
 		if res.StatusCode >= 400 {
 			span.SetStatus(codes.Error, "")
 		}
@@ -81,25 +83,26 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return res, nil
 }
 
-// startClientSpan starts the span of the call, and writes it into the headers.
+// startClientSpan starts the span of the call and writes its context into the header.
 func (g *Gateway) startClientSpan(r *http.Request) trace.Span {
 	ctx := r.Context()
 	if trace.SpanContextFromContext(ctx).IsRemote() && g.mw.Untrusted(r) {
-		// Nobody traces here, so the context is still the caller's.
+		// The server span records nothing, so the context is still the caller's.
 		ctx = trace.ContextWithSpanContext(ctx, trace.SpanContext{})
 	}
-	ctx, span := g.signals.tracer.Start(ctx, attempt.KnownMethod(r.Method), trace.WithSpanKind(trace.SpanKindClient)) //nolint:spancheck // the body of the answer ends it
+	ctx, span := g.signals.tracer.Start(ctx, attempt.KnownMethod(r.Method), trace.WithSpanKind(trace.SpanKindClient)) //nolint:spancheck // responseBody ends it
 	g.propagators.Inject(ctx, propagation.HeaderCarrier(r.Header))
 	return span //nolint:spancheck // see above
 }
 
-// callAttributes are those of a client span.
+// callAttributes are the attributes of a client span.
 type callAttributes [5]attribute.KeyValue
 
 var callPool = sync.Pool{New: func() any { return new(callAttributes) }}
 
-// describe writes all attributes of the call at once, result among them: the SDK copies what it has with every call.
-func (t *transport) describe(span trace.Span, r *http.Request, result attribute.KeyValue) {
+// setAttributes sets all attributes of the call at once, including result, because the SDK
+// copies its attributes with every call.
+func (t *transport) setAttributes(span trace.Span, r *http.Request, result attribute.KeyValue) {
 	if !span.IsRecording() {
 		return
 	}
@@ -115,7 +118,8 @@ func (t *transport) describe(span trace.Span, r *http.Request, result attribute.
 	callPool.Put(all)
 }
 
-// responseBody ends the span with the body, and sees an upstream that dies in the middle of it.
+// responseBody ends the client span at the end of the body, and detects an upstream that fails
+// within the body.
 type responseBody struct {
 	io.ReadCloser
 	g    *Gateway
@@ -161,17 +165,20 @@ func (b *responseBody) end(kind failure) {
 	b.span.End()
 }
 
-// failure is why there is no whole response, the attribute error.type.
+// failure is why a response is incomplete or missing: the attribute error.type.
 type failure string
 
 const (
-	unreachable failure = "upstream_unreachable" // no connection, or none that speaks HTTP
-	slow        failure = "upstream_timeout"     // no connection or response in time
-	aborted     failure = "upstream_aborted"     // died in the middle of the response
-	left        failure = "client_gone"
-	stalled     failure = "client_stalled"
-	revoked     failure = "revoked" // Config.MaxStreamAge, or a drain that was out of time
+	unreachable  failure = "upstream_unreachable" // no connection, or no HTTP on it
+	timedOut     failure = "upstream_timeout"     // no connection or response in time
+	aborted      failure = "upstream_aborted"     // failed in the middle of the response
+	disconnected failure = "client_gone"
+	stalled      failure = "client_stalled"
+	revoked      failure = "revoked" // by Config.MaxStreamAge, or at the end of Config.DrainTimeout
 )
+
+// isUpstream reports whether the upstream caused the failure.
+func (f failure) isUpstream() bool { return f == unreachable || f == timedOut || f == aborted }
 
 func failureOf(ctx context.Context, x *exchange, err error) failure {
 	var timeout net.Error
@@ -181,18 +188,19 @@ func failureOf(ctx context.Context, x *exchange, err error) failure {
 	case x.body.stalled.Load():
 		return stalled
 	case ctx.Err() != nil, x.body.failed.Load():
-		return left
+		return disconnected
 	case errors.As(err, &timeout) && timeout.Timeout():
-		return slow
+		return timedOut
 	}
 	return unreachable
 }
 
-// StatusClientClosedRequest is what signals say of a request whose client went away before there was an answer. Nobody
-// receives it; nginx has made the number customary.
-const StatusClientClosedRequest = 499
+// statusClientClosedRequest is the status that signals record when the client disconnects before
+// an answer. No client receives it. The number is nginx's.
+const statusClientClosedRequest = 499
 
-// upstreamFailed answers for an upstream that does not. What went wrong is for operators: it may name hosts.
+// upstreamFailed answers in place of the upstream. The answer does not contain err, which may
+// name hosts.
 func (g *Gateway) upstreamFailed(w http.ResponseWriter, r *http.Request, err error) {
 	x := exchangeOf(r.Context())
 	delete(x.writer.Header(), "X-Request-Id")
@@ -200,23 +208,23 @@ func (g *Gateway) upstreamFailed(w http.ResponseWriter, r *http.Request, err err
 	kind := failureOf(r.Context(), x, err)
 	switch kind {
 	case revoked:
-		answer(w, r, http.StatusForbidden, "The account may no longer do this.")
+		answer(w, r, http.StatusForbidden, "This account may no longer do this.")
 		return
 	case stalled:
-		answer(w, r, http.StatusRequestTimeout, "The body of the request stopped coming.")
+		answer(w, r, http.StatusRequestTimeout, "The body of the request stalled: no data arrived in time.")
 		return
-	case left:
-		w.WriteHeader(StatusClientClosedRequest)
+	case disconnected:
+		w.WriteHeader(statusClientClosedRequest)
 		return
-	case slow:
+	case timedOut:
 		answer(w, r, http.StatusGatewayTimeout, "The service behind the gateway did not answer in time.")
 	default:
-		answer(w, r, http.StatusBadGateway, "The service behind the gateway could not be reached.")
+		answer(w, r, http.StatusBadGateway, "The service behind the gateway cannot be reached.")
 	}
 	g.signals.upstreamFailed(r.Context(), kind)
 }
 
-// buffers are what bodies are copied through.
+// buffers is the pool of buffers through which bodies are copied.
 type buffers struct{}
 
 const bufferBytes = 32 << 10

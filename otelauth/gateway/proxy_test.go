@@ -23,6 +23,7 @@ import (
 	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth/gateway"
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
+	"github.com/otelauth/otelauth-go/otelauth/semconv"
 )
 
 // A stream arrives piece by piece, with or without the type of server-sent events.
@@ -53,8 +54,8 @@ func TestStreaming(t *testing.T) {
 	}
 }
 
-// A body of any size passes as it comes: the first part of it is with the upstream before the last was sent, and no more than
-// buffers are held. Not parallel: the heap is everybody's.
+// A body of any size is streamed: the upstream has its first part before the last is sent, and
+// the gateway holds only buffers. Not parallel, because it measures the heap of the process.
 func TestBodiesAreNotBuffered(t *testing.T) {
 	const size = 96 << 20
 	arrived := make(chan struct{})
@@ -85,10 +86,10 @@ func TestBodiesAreNotBuffered(t *testing.T) {
 	defer func() { _ = res.Body.Close() }()
 	n, err := io.Copy(io.Discard, res.Body)
 	if err != nil || n != size {
-		t.Errorf("%d octets came back: %v", n, err)
+		t.Errorf("%d bytes came back: %v", n, err)
 	}
 	runtime.ReadMemStats(&after)
-	equal(t, "octets that arrived", res.Header.Get("X-Length"), fmt.Sprint(size))
+	equal(t, "bytes that arrived", res.Header.Get("X-Length"), fmt.Sprint(size))
 	if sys := int64(after.HeapSys) - int64(before.HeapSys); sys > size/2 {
 		t.Errorf("the heap grew by %d MiB for a body of %d MiB", sys>>20, size>>20)
 	}
@@ -98,7 +99,7 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
-// echo is an upstream that speaks the protocol it is asked to upgrade to.
+// echo is an upstream that upgrades to the requested protocol and echoes bytes.
 func echo(w http.ResponseWriter, r *http.Request) {
 	protocol := r.Header.Get("Upgrade")
 	if protocol == "" {
@@ -115,7 +116,7 @@ func echo(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(conn, rw)
 }
 
-// upgrade asks for a protocol and returns the response's status, and the connection.
+// upgrade requests a protocol and returns the status of the response and the connection.
 func (s *site) upgrade(t testing.TB, protocol, header string) (int, net.Conn, *bufio.Reader) {
 	t.Helper()
 	conn := s.dial(t)
@@ -135,7 +136,8 @@ func (s *site) upgrade(t testing.TB, protocol, header string) (int, net.Conn, *b
 
 func authorization(name, pass string) string { return "Authorization: " + basic(name, pass) + "\r\n" }
 
-// A WebSocket is a tunnel after a judged handshake. Any other protocol would be a tunnel past the rules.
+// A WebSocket is a tunnel after a handshake that was judged. Any other protocol would be a
+// tunnel that bypasses the rules.
 func TestWebSocket(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, gateway.Config{}, http.HandlerFunc(echo))
@@ -163,7 +165,7 @@ func TestWebSocket(t *testing.T) {
 	}
 }
 
-// An upstream that switches where nobody asked it to is answered for, not followed.
+// An upstream that switches protocols without being asked is answered 502.
 func TestUnaskedUpgrade(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, gateway.Config{}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -174,7 +176,8 @@ func TestUnaskedUpgrade(t *testing.T) {
 	equal(t, "status", res.StatusCode, http.StatusBadGateway)
 }
 
-// 100-continue: what is refused is refused before the body was sent, and what is not is asked for it.
+// With 100-continue a refused request is answered before its body is sent, and any other is
+// asked for its body.
 func TestExpectContinue(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, gateway.Config{}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -237,7 +240,7 @@ func TestInformationalAndTrailers(t *testing.T) {
 	}
 }
 
-// grpcLike answers each message at once, and ends with a status in the trailer.
+// grpcLike answers each message at once and ends with a status in the trailer.
 func grpcLike(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/grpc")
 	w.Header().Set("Trailer", "Grpc-Status")
@@ -256,7 +259,8 @@ func grpcLike(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Grpc-Status", "0")
 }
 
-// HTTP/2 in front and behind, with messages in both directions at once and the status in a trailer, as gRPC has it.
+// HTTP/2 on both sides, with messages in both directions at once and the status in a trailer, as
+// in gRPC.
 func TestGRPC(t *testing.T) {
 	t.Parallel()
 	for _, network := range []string{"h2c", "unix+h2c", "https"} {
@@ -321,7 +325,7 @@ func TestGRPC(t *testing.T) {
 		_, _ = io.Copy(io.Discard, res.Body)
 		_ = res.Body.Close()
 		equal(t, network+" trailer", res.Trailer.Get("Grpc-Status"), "0")
-		// A WebSocket beside it: HTTP/1.1 to the same upstream.
+		// A WebSocket uses HTTP/1.1 to the same upstream.
 		if status, _, _ := s.upgrade(t, "websocket", authorization("alice", "wonderland")); status != http.StatusSwitchingProtocols {
 			t.Errorf("%s: a WebSocket is answered %d", network, status)
 		}
@@ -346,7 +350,8 @@ func TestUnixUpstream(t *testing.T) {
 	equal(t, "Host", s.last(t).Host, s.addr)
 }
 
-// An upstream that is not there, is slow, or dies: 502 and 504 with an event, and never a response that looks whole.
+// An upstream that is unreachable, slow or dies leads to 502 or 504 with an event, never to a
+// response that looks complete.
 func TestUpstreamFailures(t *testing.T) {
 	t.Parallel()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -392,7 +397,7 @@ func TestUpstreamFailures(t *testing.T) {
 			body, err := io.ReadAll(res.Body)
 			_ = res.Body.Close()
 			equal(t, "status", res.StatusCode, tc.status)
-			equal(t, "the response looks whole", err == nil, tc.whole)
+			equal(t, "the response looks complete", err == nil, tc.whole)
 			if tc.whole {
 				p := problemOf(t, string(body))
 				equal(t, "problem", p.Status, tc.status)
@@ -402,8 +407,8 @@ func TestUpstreamFailures(t *testing.T) {
 			}
 			eventually(t, "event of the attempt", func() bool { return len(s.attempts()) == 1 })
 			equal(t, "its status", s.attempts()[0].Attribute("http.response.status_code"), fmt.Sprint(tc.status))
-			eventually(t, "event of the upstream", func() bool { return len(s.named(gateway.EventUpstream)) == 1 })
-			equal(t, "error.type", s.named(gateway.EventUpstream)[0].Attribute("error.type"), tc.kind)
+			eventually(t, "event of the upstream", func() bool { return len(s.named(semconv.EventGatewayUpstream)) == 1 })
+			equal(t, "error.type", s.named(semconv.EventGatewayUpstream)[0].Attribute("error.type"), tc.kind)
 			eventually(t, "client span", func() bool {
 				for _, span := range s.Spans() {
 					if span.Attribute("error.type") == tc.kind {
@@ -416,7 +421,7 @@ func TestUpstreamFailures(t *testing.T) {
 	}
 }
 
-// The event of the upstream is told at a change of state, and again when it answers.
+// The event of the upstream is emitted when it begins to fail, and again when it answers.
 func TestUpstreamRecovers(t *testing.T) {
 	t.Parallel()
 	var down atomic.Bool
@@ -429,17 +434,17 @@ func TestUpstreamRecovers(t *testing.T) {
 	for range 3 {
 		s.get(t, "/x", "alice", "wonderland")
 	}
-	equal(t, "events while it is down", len(s.named(gateway.EventUpstream)), 1)
+	equal(t, "events while it is down", len(s.named(semconv.EventGatewayUpstream)), 1)
 	down.Store(false)
 	s.get(t, "/x", "alice", "wonderland")
-	equal(t, "events after", len(s.named(gateway.EventUpstream)), 2)
+	equal(t, "events after", len(s.named(semconv.EventGatewayUpstream)), 2)
 }
 
-// A denial is said although net/http would first read a body that does not come.
+// A denial is sent although net/http would first read a body that does not arrive.
 func TestDeniedWithABodyThatStops(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, gateway.Config{StallTimeout: 100 * time.Millisecond}, http.NotFoundHandler())
-	answer := s.raw(t, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nten octets")
+	answer := s.raw(t, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nten bytes")
 	if got := status(t, answer); got != http.StatusUnauthorized {
 		t.Errorf("%d; want 401", got)
 	}
@@ -448,7 +453,8 @@ func TestDeniedWithABodyThatStops(t *testing.T) {
 	}
 }
 
-// A client that stops in the middle of its body does not hold the upstream, and one that goes away is no failure of the upstream.
+// A client that stalls within its body does not hold the upstream. A client that disconnects is
+// not an upstream failure.
 func TestSlowAndLeavingClients(t *testing.T) {
 	t.Parallel()
 	var ended atomic.Int32
@@ -461,9 +467,9 @@ func TestSlowAndLeavingClients(t *testing.T) {
 		answer := s.raw(t, "POST / HTTP/1.1\r\nHost: h\r\n"+authorization("alice", "wonderland")+length+"\r\n\r\n1\r\n")
 		equal(t, length, status(t, answer), http.StatusRequestTimeout)
 	}
-	// The head of a request has its own time, and a connection that wastes it is counted.
+	// The head of a request has its own timeout, and a connection that exceeds it is counted.
 	s.raw(t, "GET / HTTP/1.1\r\nHost: h\r\nX-Slow")
-	eventually(t, "event of what was no request", func() bool { return len(s.named(gateway.EventUnparsed)) > 0 })
+	eventually(t, "event of the unparsed connection", func() bool { return len(s.named(semconv.EventGatewayUnparsed)) > 0 })
 
 	conn := s.dial(t)
 	_, _ = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: h\r\n"+authorization("alice", "wonderland")+"Content-Length: 10\r\n\r\n1")
@@ -471,13 +477,13 @@ func TestSlowAndLeavingClients(t *testing.T) {
 	eventually(t, "the request is upstream", func() bool { return len(s.reached()) == 3 })
 	_ = conn.Close()
 	eventually(t, "the event", func() bool { return len(s.attempts()) > before })
-	eventually(t, "the upstream is let go", func() bool { return ended.Load() == 3 })
-	if told := s.named(gateway.EventUpstream); len(told) > 0 {
-		t.Errorf("the upstream is blamed: %v", told[0].Attributes().Map())
+	eventually(t, "the upstream is released", func() bool { return ended.Load() == 3 })
+	if recorded := s.named(semconv.EventGatewayUpstream); len(recorded) > 0 {
+		t.Errorf("an upstream failure was recorded: %v", recorded[0].Attributes().Map())
 	}
 }
 
-// A body that comes slowly, but comes, is no stall; a stream that is silent is none either.
+// A slow body is not a stall, and neither is a silent stream.
 func TestPatientStreams(t *testing.T) {
 	t.Parallel()
 	const stall = 2 * time.Second // half of it is the least that a loaded machine may take
@@ -502,7 +508,7 @@ func TestPatientStreams(t *testing.T) {
 	equal(t, "answer", answer, "12 <nil> end")
 }
 
-// A client that reads nothing is cut, however much there is to send.
+// A client that reads nothing is cut, however large the response is.
 func TestClientThatDoesNotRead(t *testing.T) {
 	t.Parallel()
 	ended := make(chan error, 1)
@@ -522,7 +528,7 @@ func TestClientThatDoesNotRead(t *testing.T) {
 	}
 }
 
-// Pages of other origins cannot make a browser use the credentials that it has.
+// Pages of other origins cannot make a browser use its credentials.
 func TestCrossOrigin(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, gateway.Config{
@@ -579,7 +585,7 @@ func TestCrossOrigin(t *testing.T) {
 	}
 }
 
-// HTTP/2 clients over TLS are served, streams and all.
+// HTTP/2 clients over TLS are served, including streams.
 func TestHTTP2InFront(t *testing.T) {
 	t.Parallel()
 	cert, key, roots := newCertificate(t)

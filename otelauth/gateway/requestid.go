@@ -10,24 +10,25 @@ import (
 	"net/http"
 )
 
-// maxRequestIDBytes bounds an X-Request-Id that is kept.
+// maxRequestIDBytes is the longest X-Request-Id of a caller that is kept.
 const maxRequestIDBytes = 128
 
-// requestID returns the caller's X-Request-Id when it is one field of letters, digits and "-_.:/+=@", and a new one of 32
-// hexadecimal digits otherwise. It identifies nothing but a request, so its randomness need not be secret.
+// requestID returns the caller's X-Request-Id if it is one field of letters, digits and
+// "-_.:/+=@", and otherwise a new one of 32 hexadecimal digits. It identifies only a request, so
+// its randomness need not be secret.
 func requestID(h http.Header) string {
-	if ids := h["X-Request-Id"]; len(ids) == 1 && validRequestID(ids[0]) {
+	if ids := h["X-Request-Id"]; len(ids) == 1 && isRequestID(ids[0]) {
 		return ids[0]
 	}
-	var octets [16]byte
-	binary.LittleEndian.PutUint64(octets[:8], rand.Uint64()) //nolint:gosec // G404: see above
-	binary.LittleEndian.PutUint64(octets[8:], rand.Uint64()) //nolint:gosec // G404: see above
+	var id [16]byte
+	binary.LittleEndian.PutUint64(id[:8], rand.Uint64()) //nolint:gosec // G404: see above
+	binary.LittleEndian.PutUint64(id[8:], rand.Uint64()) //nolint:gosec // G404: see above
 	var digits [32]byte
-	hex.Encode(digits[:], octets[:])
+	hex.Encode(digits[:], id[:])
 	return string(digits[:])
 }
 
-func validRequestID(id string) bool {
+func isRequestID(id string) bool {
 	if id == "" || len(id) > maxRequestIDBytes {
 		return false
 	}
@@ -42,7 +43,7 @@ func validRequestID(id string) bool {
 	return true
 }
 
-// requestIDOf is otelauth.Config.RequestID.
+// requestIDOf implements otelauth.Config.RequestID.
 func requestIDOf(r *http.Request) string {
 	if x := exchangeOf(r.Context()); x != nil {
 		return x.id

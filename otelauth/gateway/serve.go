@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// server is one listener that is served.
+// server serves one listener.
 type server struct {
 	http.Server
 
@@ -23,16 +23,17 @@ type server struct {
 	ended chan struct{}
 }
 
-// Serve answers the requests that come to l until ctx ends, and returns when they have ended too, after Config.DrainTimeout at the
-// latest: nil, or an error that says how many were cut. It refuses plaintext that the Config does not allow. It closes l. A
-// gateway can serve several listeners.
+// Serve serves l until ctx ends. Then it drains: it waits for the requests in progress, for
+// Config.DrainTimeout at most. It returns nil, or an error with the number of requests that were
+// cut. It refuses plaintext that the Config does not allow. It closes l. A Gateway can serve
+// several listeners at once.
 func (g *Gateway) Serve(ctx context.Context, l net.Listener) error {
-	s, err := g.enter(l)
+	s, err := g.register(l)
 	if err != nil {
 		_ = l.Close()
 		return err
 	}
-	defer g.leave(s)
+	defer g.unregister(s)
 	failed := make(chan error, 1)
 	go func() {
 		own := listener{Listener: l, stall: max(g.latest.Load().cfg.StallTimeout, 0)}
@@ -46,13 +47,13 @@ func (g *Gateway) Serve(ctx context.Context, l net.Listener) error {
 	case err := <-failed:
 		return fmt.Errorf("otelauth/gateway: serving %s ended: %w", l.Addr(), err)
 	case <-ctx.Done():
-	case <-g.ended:
+	case <-g.shutdown:
 	}
 	return g.drain(s, failed)
 }
 
-// enter makes the server of a listener.
-func (g *Gateway) enter(l net.Listener) (*server, error) {
+// register returns the server for a listener.
+func (g *Gateway) register(l net.Listener) (*server, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.closed {
@@ -60,7 +61,7 @@ func (g *Gateway) enter(l net.Listener) (*server, error) {
 	}
 	st := g.latest.Load()
 	s := &server{addr: l.Addr(), tls: st.cert != nil, ended: make(chan struct{})}
-	if err := st.servable(s); err != nil {
+	if err := st.canServe(s); err != nil {
 		return nil, err
 	}
 	s.Server = http.Server{
@@ -95,22 +96,22 @@ func (g *Gateway) enter(l net.Listener) (*server, error) {
 	return s, nil
 }
 
-func (g *Gateway) leave(s *server) {
+func (g *Gateway) unregister(s *server) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	delete(g.serving, s)
 	close(s.ended)
 }
 
-// servable reports why s may not be served under st.
-func (st *state) servable(s *server) error {
+// canServe returns why s must not be served under st, or nil.
+func (st *state) canServe(s *server) error {
 	switch {
 	case s.tls && st.cert == nil:
-		return &ConfigError{Field: "CertFile", Err: fmt.Errorf("%s is served over TLS; start anew to serve plaintext", s.addr)}
+		return &ConfigError{Field: "CertFile", Err: fmt.Errorf("%s is served over TLS; restart the gateway to serve plaintext", s.addr)}
 	case s.tls:
 		return nil
 	case st.cert != nil:
-		return &ConfigError{Field: "CertFile", Err: fmt.Errorf("%s is served in plaintext; start anew to serve TLS", s.addr)}
+		return &ConfigError{Field: "CertFile", Err: fmt.Errorf("%s is served in plaintext; restart the gateway to serve TLS", s.addr)}
 	case st.cfg.DangerouslyAllowPlaintext, len(st.cfg.Auth.TrustedProxies) > 0:
 		return nil
 	}
@@ -123,25 +124,26 @@ func (st *state) servable(s *server) error {
 		}
 	}
 	return &ConfigError{Field: "DangerouslyAllowPlaintext", Err: fmt.Errorf(
-		"%s can be reached from other machines, and everybody on the way would read the passwords: set CertFile and KeyFile, or name the proxies that speak TLS in "+
-			"Auth.TrustedProxies, or listen on loopback", s.addr)}
+		"%s can be reached from other machines, and everyone on the network path could read the passwords: "+
+			"set CertFile and KeyFile, or name the proxies that terminate TLS in Auth.TrustedProxies, or listen on loopback", s.addr)}
 }
 
-// tenable reports whether what is served may be served under st. The lock is held.
-func (g *Gateway) tenable(st *state) error {
-	var faults []error
+// canServeAll returns why a server in use must not be served under st, or nil. The caller holds
+// the lock.
+func (g *Gateway) canServeAll(st *state) error {
+	var problems []error
 	for s := range g.serving {
-		if err := st.servable(s); err != nil {
-			faults = append(faults, err)
+		if err := st.canServe(s); err != nil {
+			problems = append(problems, err)
 		}
 	}
-	return errors.Join(faults...)
+	return errors.Join(problems...)
 }
 
-// afterCut is how long handlers have to notice that they were cut.
-const afterCut = 5 * time.Second
+// abortTimeout is how long handlers have to return after they were aborted.
+const abortTimeout = 5 * time.Second
 
-// drain lets what has begun end, and cuts the rest.
+// drain waits for the requests in progress, and aborts those that outlast Config.DrainTimeout.
 func (g *Gateway) drain(s *server, failed <-chan error) error {
 	g.draining.Store(true)
 	ctx, cancel := context.WithTimeout(context.Background(), g.latest.Load().cfg.DrainTimeout)
@@ -151,26 +153,27 @@ func (g *Gateway) drain(s *server, failed <-chan error) error {
 	mine := func(x *exchange) bool { return x.server == &s.Server }
 	// Shutdown does not wait for connections that were hijacked.
 	g.await(ctx, mine)
-	left := g.streams.those(mine)
+	left := g.streams.find(mine)
 	if len(left) == 0 {
 		_ = s.Close() // connections that sent no request
 		return nil
 	}
 	for _, x := range left {
-		x.end()
+		x.abort()
 	}
 	_ = s.Close()
-	late, cancelLate := context.WithTimeout(context.Background(), afterCut)
+	late, cancelLate := context.WithTimeout(context.Background(), abortTimeout)
 	defer cancelLate()
 	g.await(late, mine)
-	return fmt.Errorf("otelauth/gateway: %d requests to %s were cut after %v; a longer Config.DrainTimeout lets more of them end", len(left), s.addr, g.latest.Load().cfg.DrainTimeout)
+	return fmt.Errorf("otelauth/gateway: %d requests to %s were cut after %v; set a longer Config.DrainTimeout",
+		len(left), s.addr, g.latest.Load().cfg.DrainTimeout)
 }
 
-// await returns when no exchange passes any longer, or ctx ends.
-func (g *Gateway) await(ctx context.Context, pass func(*exchange) bool) {
+// await returns when no exchange matches any longer, or ctx ends.
+func (g *Gateway) await(ctx context.Context, match func(*exchange) bool) {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for len(g.streams.those(pass)) > 0 {
+	for len(g.streams.find(match)) > 0 {
 		select {
 		case <-ctx.Done():
 			return
@@ -179,21 +182,23 @@ func (g *Gateway) await(ctx context.Context, pass func(*exchange) bool) {
 	}
 }
 
-// Shutdown ends every Serve, which drain and say by themselves what they cut, ends what [New] has started, and has the middleware tell what it
-// holds back. It waits until then or until ctx ends, and may be called more than once. Call it, after Serve too, before the providers of telemetry are shut down.
+// Shutdown ends every Serve, which drains and returns its own error. It then stops what [New]
+// started and closes the middleware, which flushes its folded events. It waits until all of that
+// is done or ctx ends. It may be called more than once. Call it before the telemetry providers
+// are shut down, even if Serve has returned.
 func (g *Gateway) Shutdown(ctx context.Context) error {
 	g.mu.Lock()
 	if !g.closed {
 		g.closed = true
 		g.draining.Store(true)
-		close(g.ended)
+		close(g.shutdown)
 	}
 	var waits []chan struct{}
 	for s := range g.serving {
 		waits = append(waits, s.ended)
 	}
 	g.mu.Unlock()
-	for _, ended := range append(waits, g.kept) {
+	for _, ended := range append(waits, g.watching) {
 		select {
 		case <-ended:
 		case <-ctx.Done():

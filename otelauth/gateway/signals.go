@@ -21,32 +21,10 @@ import (
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	authconv "github.com/otelauth/otelauth-go/otelauth/semconv"
 )
 
-// The gateway's own events. Attempts are told by otelauth.
-const (
-	// EventUpstream: the upstream has begun to fail, or answers again. Which requests it failed is said by their spans and events.
-	EventUpstream = attempt.Prefix + "gateway.upstream"
-	// EventStreamEnded: a stream was cut because its account may no longer have it.
-	EventStreamEnded = attempt.Prefix + "gateway.stream.ended"
-	// EventUnparsed: connections sent what net/http could not make a request of; at most one event a second, with their number.
-	EventUnparsed = attempt.Prefix + "gateway.unparsed"
-	// EventCertificate: the certificate was read again, or could not be.
-	EventCertificate = attempt.Prefix + "gateway.certificate"
-)
-
-// The gateway's own instruments, counters with error.type where something failed.
-const (
-	MetricUpstreamErrors = attempt.Prefix + "gateway.upstream.errors"
-	MetricStreamsEnded   = attempt.Prefix + "gateway.streams.ended"
-	MetricUnparsed       = attempt.Prefix + "gateway.unparsed"
-	MetricCertificates   = attempt.Prefix + "gateway.certificate.reloads"
-)
-
-// keyUnparsedCount is how many an EventUnparsed stands for.
-const keyUnparsedCount = attempt.Prefix + "gateway.unparsed.count"
-
-// signals is what the gateway tells beside what otelauth tells.
+// signals emits the gateway's own signals.
 type signals struct {
 	tracer trace.Tracer
 	logger log.Logger
@@ -54,11 +32,11 @@ type signals struct {
 
 	upstreamErrors, streamsEnded, unparsedCount, certificates metric.Int64Counter
 
-	failing atomic.Bool // the upstream
+	failing atomic.Bool // whether the upstream fails
 	mu      sync.Mutex
-	changed time.Time // of failing
+	changed time.Time // when failing became true
 
-	unparsed      int // not told yet
+	unparsed      int // not emitted yet
 	unparsedPeer  string
 	unparsedTimer *time.Timer
 }
@@ -80,21 +58,26 @@ func newSignals(cfg *Config) (*signals, error) {
 		}
 	}
 	s := &signals{
-		tracer: traces.Tracer(ScopeName, trace.WithSchemaURL(semconv.SchemaURL)),
-		logger: loggers.Logger(ScopeName, log.WithSchemaURL(semconv.SchemaURL)),
-		now:    cfg.Auth.Now,
+		tracer: traces.Tracer(ScopeName,
+			trace.WithSchemaURL(authconv.SchemaURL), trace.WithInstrumentationVersion(authconv.Version())),
+		logger: loggers.Logger(ScopeName,
+			log.WithSchemaURL(authconv.SchemaURL), log.WithInstrumentationVersion(authconv.Version())),
+		now: cfg.Auth.Now,
 	}
-	meter := meters.Meter(ScopeName, metric.WithSchemaURL(semconv.SchemaURL))
-	var errs [4]error
-	s.upstreamErrors, errs[0] = meter.Int64Counter(MetricUpstreamErrors, metric.WithUnit("{error}"),
-		metric.WithDescription("Requests that the upstream did not answer, or not to the end."))
-	s.streamsEnded, errs[1] = meter.Int64Counter(MetricStreamsEnded, metric.WithUnit("{stream}"),
-		metric.WithDescription("Streams that were cut because their account may no longer have them."))
-	s.unparsedCount, errs[2] = meter.Int64Counter(MetricUnparsed, metric.WithUnit("{connection}"),
-		metric.WithDescription("Connections that sent what could not be made a request of."))
-	s.certificates, errs[3] = meter.Int64Counter(MetricCertificates, metric.WithUnit("{reload}"),
-		metric.WithDescription("Times the certificate was read again."))
-	return s, errors.Join(errs[:]...)
+	meter := meters.Meter(ScopeName,
+		metric.WithSchemaURL(authconv.SchemaURL), metric.WithInstrumentationVersion(authconv.Version()))
+	var errs []error
+	counter := func(name string) metric.Int64Counter {
+		c, err := meter.Int64Counter(name,
+			metric.WithUnit(authconv.Unit(name)), metric.WithDescription(authconv.Description(name)))
+		errs = append(errs, err)
+		return c
+	}
+	s.upstreamErrors = counter(authconv.MetricGatewayUpstreamErrors)
+	s.streamsEnded = counter(authconv.MetricGatewayStreamsEnded)
+	s.unparsedCount = counter(authconv.MetricGatewayUnparsed)
+	s.certificates = counter(authconv.MetricGatewayCertificateReloads)
+	return s, errors.Join(errs...)
 }
 
 func (s *signals) emit(ctx context.Context, severity log.Severity, name, body string, kv ...attribute.KeyValue) {
@@ -111,46 +94,47 @@ func (s *signals) emit(ctx context.Context, severity log.Severity, name, body st
 	s.logger.Emit(ctx, rec)
 }
 
-// leastChange keeps an upstream that answers every other request from filling a disk; every failure is counted.
-const leastChange = time.Second
+// minUpstreamInterval is the shortest time between two events about a failing upstream, so that
+// an upstream that answers every other request does not fill a disk. The metric counts every
+// failure.
+const minUpstreamInterval = time.Second
 
 func (s *signals) upstreamFailed(ctx context.Context, kind failure) {
-	if kind == left || kind == stalled || kind == revoked {
-		return // not the upstream's fault
+	if !kind.isUpstream() {
+		return
 	}
 	s.upstreamErrors.Add(ctx, 1, metric.WithAttributes(semconv.ErrorTypeKey.String(string(kind))))
 	s.mu.Lock()
 	now := s.now()
-	told := s.failing.Load() || now.Sub(s.changed) < leastChange && !s.changed.IsZero()
-	if !told {
+	reported := s.failing.Load() || now.Sub(s.changed) < minUpstreamInterval && !s.changed.IsZero()
+	if !reported {
 		s.failing.Store(true)
 		s.changed = now
 	}
 	s.mu.Unlock()
-	if !told {
-		s.emit(ctx, log.SeverityError, EventUpstream, "the upstream fails; see whether the service behind the gateway runs, and Config.Upstream",
+	if !reported {
+		s.emit(ctx, log.SeverityError, authconv.EventGatewayUpstream, "the upstream fails: check that the service behind the gateway runs, and Config.Upstream",
 			semconv.ErrorTypeKey.String(string(kind)))
 	}
 }
 
 func (s *signals) upstreamAnswered(ctx context.Context) {
 	if s.failing.Load() && s.failing.CompareAndSwap(true, false) {
-		s.emit(ctx, log.SeverityInfo, EventUpstream, "the upstream answers again")
+		s.emit(ctx, log.SeverityInfo, authconv.EventGatewayUpstream, "the upstream answers again")
 	}
 }
 
 func (s *signals) streamEnded(x *exchange) {
 	ctx := x.watched.ctx
 	s.streamsEnded.Add(ctx, 1)
-	s.emit(ctx, log.SeverityWarn, EventStreamEnded, "a stream was cut: its account may no longer have it",
+	s.emit(ctx, log.SeverityWarn, authconv.EventGatewayStreamEnded, "a stream was cut: its account lost its access",
 		semconv.HTTPRoute(x.decision.Pattern), semconv.HTTPRequestHeader("x-request-id", x.id))
 }
 
-// unparsedTellAfter folds the events of one second.
-const unparsedTellAfter = time.Second
+// unparsedInterval is the time whose unparsed connections one event covers.
+const unparsedInterval = time.Second
 
-// connectionUnparsed is told of a connection that ended after octets that never became a request. net/http has answered them, or the
-// client has gone.
+// connectionUnparsed records a connection that ended after bytes that never became a request.
 func (s *signals) connectionUnparsed(peer, kind string) {
 	s.unparsedCount.Add(context.Background(), 1, metric.WithAttributes(semconv.ErrorTypeKey.String(kind)))
 	s.mu.Lock()
@@ -158,11 +142,11 @@ func (s *signals) connectionUnparsed(peer, kind string) {
 	s.unparsed++
 	s.unparsedPeer = peer
 	if s.unparsedTimer == nil {
-		s.unparsedTimer = time.AfterFunc(unparsedTellAfter, s.flush)
+		s.unparsedTimer = time.AfterFunc(unparsedInterval, s.flush)
 	}
 }
 
-// flush tells what is folded.
+// flush emits the event about unparsed connections, if there are any.
 func (s *signals) flush() {
 	s.mu.Lock()
 	n, peer := s.unparsed, s.unparsedPeer
@@ -173,18 +157,18 @@ func (s *signals) flush() {
 	}
 	s.mu.Unlock()
 	if n > 0 {
-		s.emit(context.Background(), log.SeverityWarn, EventUnparsed, "what connections sent was no request, or ended before it was one",
-			semconv.NetworkPeerAddress(peer), attribute.Int(keyUnparsedCount, n))
+		s.emit(context.Background(), log.SeverityWarn, authconv.EventGatewayUnparsed, "connections ended without a request that could be parsed",
+			semconv.NetworkPeerAddress(peer), attribute.Int(authconv.KeyGatewayUnparsedCount, n))
 	}
 }
 
 func (s *signals) certificateRead(err error) {
 	if err == nil {
 		s.certificates.Add(context.Background(), 1)
-		s.emit(context.Background(), log.SeverityInfo, EventCertificate, "the certificate was read again")
+		s.emit(context.Background(), log.SeverityInfo, authconv.EventGatewayCertificate, "the certificate was reloaded")
 		return
 	}
 	s.certificates.Add(context.Background(), 1, metric.WithAttributes(semconv.ErrorTypeOther))
-	s.emit(context.Background(), log.SeverityError, EventCertificate, attempt.Text("the certificate could not be read, the former one is still served: "+err.Error(), 512),
+	s.emit(context.Background(), log.SeverityError, authconv.EventGatewayCertificate, attempt.Text("the certificate cannot be reloaded and the previous one stays in use: "+err.Error(), 512),
 		semconv.ErrorTypeOther)
 }

@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// streamWriter gives each write to an HTTP/2 stream a deadline of its own, as conn does for connections: a client that opens no window
-// lets the connection be written to and the stream wait for ever, with its connection to the upstream.
+// streamWriter gives each write to an HTTP/2 stream its own deadline, as conn does for
+// connections. A client that grants no flow-control window would otherwise block the stream, and
+// its connection to the upstream, for ever.
 type streamWriter struct {
 	http.ResponseWriter
 	x     *exchange
@@ -17,7 +18,7 @@ type streamWriter struct {
 	timer *time.Timer
 }
 
-// Unwrap is for http.ResponseController.
+// Unwrap returns the wrapped writer for http.ResponseController.
 func (w *streamWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func (w *streamWriter) Write(p []byte) (int, error) {
@@ -26,10 +27,10 @@ func (w *streamWriter) Write(p []byte) (int, error) {
 	return w.ResponseWriter.Write(p)
 }
 
-// Flush is FlushError for those who look for a http.Flusher.
+// Flush implements http.Flusher.
 func (w *streamWriter) Flush() { _ = w.FlushError() }
 
-// FlushError waits for the client's window too.
+// FlushError flushes with the deadline of a write, because it waits for the client's window too.
 func (w *streamWriter) FlushError() error {
 	w.begin()
 	defer w.timer.Stop()
@@ -44,17 +45,17 @@ func (w *streamWriter) begin() {
 	w.timer.Reset(w.stall)
 }
 
-// expire resets the stream. Under the lock it cannot have ended.
+// expire resets the stream. While the lock is held the stream cannot end by itself.
 func (w *streamWriter) expire() {
 	l := w.x.list
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !w.x.gone {
+	if !w.x.removed {
 		_ = http.NewResponseController(w.x.writer).SetWriteDeadline(time.Now())
 	}
 }
 
-// last bounds what net/http still writes when the handler has returned.
-func (w *streamWriter) last() {
+// setFinalDeadline limits what net/http writes after the handler has returned.
+func (w *streamWriter) setFinalDeadline() {
 	_ = http.NewResponseController(w.x.writer).SetWriteDeadline(time.Now().Add(w.stall))
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/gateway"
 )
 
-// A client that opens no window for its streams cannot hold them, nor what the upstream has for it: not the body of an
-// endpoint, and not the body of a refusal.
+// A client that grants no flow-control window cannot hold its streams or the upstream: neither
+// with the response of an endpoint nor with a refusal.
 func TestStreamsWithoutAWindowEnd(t *testing.T) {
 	t.Parallel()
 	ended := make(chan struct{}, 1)
@@ -24,8 +24,8 @@ func TestStreamsWithoutAWindowEnd(t *testing.T) {
 		Rules:        []gateway.Rule{{Pattern: "GET /static/", Access: gateway.Public}},
 	}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() { ended <- struct{}{} }()
-		for octets := strings.Repeat("x", 1<<16); r.Context().Err() == nil; {
-			if _, err := io.WriteString(w, octets); err != nil {
+		for bytes := strings.Repeat("x", 1<<16); r.Context().Err() == nil; {
+			if _, err := io.WriteString(w, bytes); err != nil {
 				return
 			}
 		}
@@ -62,8 +62,8 @@ func TestStreamsWithoutAWindowEnd(t *testing.T) {
 	}
 }
 
-// net/http answers an expectation that it does not know without any handler, and then reads the body. A client that sends none cannot
-// hold the connection.
+// net/http answers an unknown expectation without a handler and then reads the body. A client
+// that sends no body cannot hold the connection.
 func TestExpectationWithoutABodyEnds(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, gateway.Config{StallTimeout: 100 * time.Millisecond}, nil)

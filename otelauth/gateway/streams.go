@@ -15,8 +15,9 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/gateway/internal/policy"
 )
 
-// streams holds every exchange that goes on, in several lists so that requests do not wait for each other. An
-// exchange is its own list node, and there are no more of them than connections and HTTP/2 streams.
+// streams holds every exchange in progress, in several lists so that requests do not wait for
+// each other's lock. An exchange is its own list node. Their number is bounded by the number of
+// connections and HTTP/2 streams.
 type streams struct {
 	lists [16]streamList
 }
@@ -25,17 +26,17 @@ type streamList struct {
 	mu    sync.Mutex
 	first *exchange
 	count int
-	_     [40]byte // a cache line each
+	_     [40]byte // pads to a cache line
 }
 
-// watched is what an exchange of an account is judged by while it goes on.
+// watched is what watchStreams needs to judge an exchange again. Its zero value is not watched.
 type watched struct {
-	ctx    context.Context //nolint:containedctx // holds the credentials' account
-	method string
-	host   string
-	url    *url.URL
-	since  time.Time // when it was last known to be right
-	began  time.Time // by the clock of the operating system
+	ctx     context.Context //nolint:containedctx // holds the account of the credentials
+	method  string
+	host    string
+	url     *url.URL
+	allowed time.Time // when it was last known to be allowed
+	began   time.Time // by the clock of the operating system
 }
 
 func (s *streams) add(x *exchange) {
@@ -64,26 +65,26 @@ func (s *streams) remove(x *exchange) {
 		x.next.previous = x.previous
 	}
 	l.count--
-	x.gone = true
+	x.removed = true
 }
 
-// watch has the keeper look after an exchange of an account.
+// watch makes watchStreams judge an exchange of an account repeatedly.
 func (s *streams) watch(x *exchange, r *http.Request, now time.Time) {
 	if _, ok := otelauth.UserFromContext(r.Context()); !ok || x.decision.Public {
 		return
 	}
 	x.list.mu.Lock()
-	x.watched = watched{ctx: r.Context(), method: r.Method, host: r.Host, url: r.URL, since: now, began: time.Now()}
+	x.watched = watched{ctx: r.Context(), method: r.Method, host: r.Host, url: r.URL, allowed: now, began: time.Now()}
 	x.list.mu.Unlock()
 }
 
-// those returns the exchanges that pass.
-func (s *streams) those(pass func(*exchange) bool) (found []*exchange) {
+// find returns the exchanges for which match is true.
+func (s *streams) find(match func(*exchange) bool) (found []*exchange) {
 	for i := range s.lists {
 		l := &s.lists[i]
 		l.mu.Lock()
 		for x := l.first; x != nil; x = x.next {
-			if pass(x) {
+			if match(x) {
 				found = append(found, x)
 			}
 		}
@@ -92,17 +93,18 @@ func (s *streams) those(pass func(*exchange) bool) (found []*exchange) {
 	return found
 }
 
-// keepStreams looks at every stream three times in Config.MaxStreamAge, until the Gateway is shut down.
-func (g *Gateway) keepStreams() {
-	defer close(g.kept)
+// watchStreams judges every stream sweepsPerAge times within Config.MaxStreamAge, until the
+// Gateway is shut down.
+func (g *Gateway) watchStreams() {
+	defer close(g.watching)
 	for {
 		period := g.sweepPeriod()
 		timer := time.NewTimer(period)
 		select {
-		case <-g.ended:
+		case <-g.shutdown:
 			timer.Stop()
 			return
-		case <-g.kick:
+		case <-g.rewatch:
 			timer.Stop()
 			period = g.sweepPeriod()
 		case <-timer.C:
@@ -111,54 +113,39 @@ func (g *Gateway) keepStreams() {
 	}
 }
 
-// looks is how often a stream is looked at within Config.MaxStreamAge. One look is lost to a revocation right after it, one
-// leaves time for the stream to end.
-const looks = 3
+// sweepsPerAge is how often a stream is judged within Config.MaxStreamAge. A revocation may come
+// right after a sweep, and the stream needs time to end.
+const sweepsPerAge = 3
 
 func (g *Gateway) sweepPeriod() time.Duration {
-	return max(g.latest.Load().cfg.MaxStreamAge/looks, time.Millisecond)
+	return max(g.latest.Load().cfg.MaxStreamAge/sweepsPerAge, time.Millisecond)
 }
 
-// sweep ends the streams whose account may no longer have them. What began within the period is left to the next look: a request that
-// a Reconfigure finds on its way has its answer.
+// sweep aborts the streams whose account lost its access. Exchanges that began within the period
+// are left to the next sweep, so requests that are in progress during a Reconfigure are
+// answered.
 func (g *Gateway) sweep(period time.Duration) {
 	st := g.latest.Load()
 	now := st.cfg.Auth.Now()
 	due := func(x *exchange) bool {
 		return x.watched.ctx != nil && !x.cut.Load() && time.Since(x.watched.began) >= period
 	}
-	for _, x := range g.streams.those(due) {
-		// Only the keeper writes since.
+	for _, x := range g.streams.find(due) {
+		// Only this goroutine writes allowed.
 		w := &x.watched
 		user, ok, err := g.mw.Recheck(w.ctx)
 		switch {
-		case err != nil: // nobody knows
-			ok = now.Sub(w.since) <= st.cfg.MaxStreamAge-period
+		case err != nil: // the store does not answer
+			ok = now.Sub(w.allowed) <= st.cfg.MaxStreamAge-period
 		case ok:
 			var d policy.Decision
 			st.policy.Decide(&http.Request{Method: w.method, Host: w.host, URL: w.url}, &d)
 			ok = d.Refusal.Status == 0 && d.Allows(user)
-			w.since = now
+			w.allowed = now
 		}
 		if !ok {
-			x.end()
+			x.abort()
 			g.signals.streamEnded(x)
 		}
-	}
-}
-
-// end cuts an exchange off, whatever it waits for. Under the lock it cannot have ended, and its writer is still its own.
-func (x *exchange) end() {
-	x.cut.Store(true)
-	x.cancel()
-	l := x.list
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	switch {
-	case x.gone:
-	case x.conn != nil && !x.multiplexed:
-		_ = x.conn.Conn.Close() // it carries nothing else, and its client may have stopped reading
-	default:
-		_ = http.NewResponseController(x.writer).SetWriteDeadline(time.Now())
 	}
 }

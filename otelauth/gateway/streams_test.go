@@ -18,10 +18,11 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/credential"
 	"github.com/otelauth/otelauth-go/otelauth/gateway"
+	"github.com/otelauth/otelauth-go/otelauth/semconv"
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
 
-// endless streams until its client goes.
+// endless streams until its client disconnects.
 func endless(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Upgrade") != "" {
 		echo(w, r)
@@ -36,7 +37,8 @@ func endless(w http.ResponseWriter, r *http.Request) {
 	<-r.Context().Done()
 }
 
-// stream begins one exchange of each kind for an account. Each function returned waits for its end.
+// stream begins one exchange of each kind for an account. Each function returned waits for its
+// end.
 func (s *site) stream(t *testing.T, name, pass string) (ends []func()) {
 	t.Helper()
 	res, err := client(t).Do(s.request(t, "GET", "/admin/stream", name, pass, nil))
@@ -64,14 +66,15 @@ func (s *site) stream(t *testing.T, name, pass string) (ends []func()) {
 		return func() {
 			var timeout net.Error
 			if _, err := io.Copy(io.Discard, r); errors.As(err, &timeout) && timeout.Timeout() {
-				t.Errorf("%s goes on", kind)
+				t.Errorf("%s continues", kind)
 			}
 		}
 	}
 	return []func(){drain("the stream", lines), drain("the WebSocket", r), drain("the upload", upload), drain("the answer that does not come", silent)}
 }
 
-// Streams, uploads and WebSockets end when their account may no longer have them, whatever the reason, and others go on.
+// Streams, uploads and WebSockets end when their account loses access, for any reason; others
+// continue.
 func TestStreamsEndWithTheirAccount(t *testing.T) {
 	t.Parallel()
 	rules := []gateway.Rule{{Pattern: "/admin/", Groups: []string{"ops"}}, {Pattern: "/ws", Groups: []string{"ops"}}}
@@ -109,9 +112,9 @@ func TestStreamsEndWithTheirAccount(t *testing.T) {
 			cfg.Upstream = s.upstream
 			ends := s.stream(t, "root", "toor")
 			before := m.lookups()
-			eventually(t, "each was looked at, more than once", func() bool { return m.lookups() >= before+3*len(ends) })
-			if told := s.named(gateway.EventStreamEnded); len(told) > 0 {
-				t.Fatalf("%d ended before anything changed", len(told))
+			eventually(t, "each was judged more than once", func() bool { return m.lookups() >= before+3*len(ends) })
+			if recorded := s.named(semconv.EventGatewayStreamEnded); len(recorded) > 0 {
+				t.Fatalf("%d ended before anything changed", len(recorded))
 			}
 			if err := change(s, m, cfg); err != nil {
 				t.Fatal(err)
@@ -119,16 +122,16 @@ func TestStreamsEndWithTheirAccount(t *testing.T) {
 			for _, end := range ends {
 				end()
 			}
-			eventually(t, "an event for each", func() bool { return len(s.named(gateway.EventStreamEnded)) == len(ends) })
-			e := s.named(gateway.EventStreamEnded)[0]
+			eventually(t, "an event for each", func() bool { return len(s.named(semconv.EventGatewayStreamEnded)) == len(ends) })
+			e := s.named(semconv.EventGatewayStreamEnded)[0]
 			if e.Attribute("http.route") == "" || !e.Record.TraceID().IsValid() {
-				t.Errorf("the event says %v", e.Attributes().Map())
+				t.Errorf("event %v", e.Attributes().Map())
 			}
 		})
 	}
 }
 
-// A Verifier cannot be asked without the password, so what it let in ends by time.
+// A Verifier cannot be asked again without the password, so its exchanges end after MaxStreamAge.
 func TestStreamsOfAVerifierEnd(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, gateway.Config{MaxStreamAge: 200 * time.Millisecond, Auth: otelauth.Config{Verifier: everybody{}}}, http.HandlerFunc(endless))
@@ -143,7 +146,8 @@ func (everybody) Verify(_ context.Context, name string, _ credential.Secret) (*v
 	return &verify.Account{Name: name}, nil
 }
 
-// Told to end, the gateway takes no new connections, lets what has begun end, and cuts what does not.
+// A drain accepts no new connections, waits for requests in progress, and cuts those that last
+// too long.
 func TestDrain(t *testing.T) {
 	t.Parallel()
 	release, begun := make(chan struct{}), make(chan struct{}, 1)
@@ -174,7 +178,7 @@ func TestDrain(t *testing.T) {
 		return err != nil
 	})
 	close(release)
-	equal(t, "the request that had begun", <-got, "whole <nil>")
+	equal(t, "the request in progress", <-got, "whole <nil>")
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}

@@ -3,20 +3,21 @@
 
 package gateway
 
-// strippedGroup is a set of request headers that some product believes from a proxy in front of it, and that a client must
-// therefore not set.
+// strippedGroup is a set of request headers that some products accept from a proxy in front of
+// them. Clients must not be able to set them.
 type strippedGroup struct {
-	title    string
-	believed string // by what
-	names    []string
+	title      string
+	believedBy string // products
+	names      []string
 }
 
-// stripped is the one list of headers that never reach the upstream from a client. A name with "*" at its end
-// stands for every header that begins so. Well-known names beneath such a pattern are listed too, for proxies that know
-// exact names only. docs/stripped-headers.md and the strip lists of examples/gateway are generated from it.
+// stripped is the single list of request headers that the gateway removes. A "*" at the end of a
+// name matches any rest. Well-known names that such a pattern covers are listed too, for proxies
+// that support only exact names. docs/stripped-headers.md and the strip lists of
+// examples/gateway are generated from it.
 //
-// It does not hold credentials (X-Api-Key, X-Auth-Token, Impersonate-User), because the service checks those itself,
-// nor the choice of a tenant (X-Scope-OrgID), which clients make.
+// The list holds no credentials (X-Api-Key, X-Auth-Token, Impersonate-User), because the service
+// checks those itself, and no choice of a tenant (X-Scope-OrgID), which is the client's.
 var stripped = []strippedGroup{
 	{"Identity: any application", "forward authentication in general (Authelia, oauth2-proxy, Grafana, Gitea, Jenkins, CloudBeaver)", []string{
 		"Remote-*", "Remote-User", "Remote-Groups", "Remote-Name", "Remote-Email", "Remote-Addr", "Remote-Host",
@@ -69,7 +70,7 @@ var stripped = []strippedGroup{
 		"X-Ssl-Issuer", "X-Ssl", "Ssl-*", "Ssl-Client-Cert", "Ssl-Client-Verify", "Ssl-Client-S-Dn", "Ssl-Client-S-Dn-Cn",
 		"X-Tls-Client-*", "X-Tls-Client-Cert", "Tls-Client-*", "Tls-Client-Cert", "X-Arr-Clientcert",
 	}},
-	// X-Forwarded-* covers what the gateway sets itself, -For, -Host and -Proto: it sets them after this.
+	// X-Forwarded-* covers -For, -Host and -Proto, which the gateway sets afterwards.
 	{"Client address, scheme and host", "frameworks, load balancers and CDNs; WebLogic, PHP, Rails, Spring, IIS ARR, Netlify, Fly, Alibaba", []string{
 		"Forwarded", "Forwarded-*", "Forwarded-For", "Forwarded-For-Ip", "Forwarded-Proto", "Forwarded-Host",
 		"X-Forward-*", "X-Forward-For", "X-Forward-Proto", "X-Forwarded", "X-Forwarded-*", "X-Forwarded-For", "X-Forwarded-Host",
@@ -105,11 +106,12 @@ var stripped = []strippedGroup{
 	}},
 }
 
-// DefaultStripHeaders returns the request headers that never reach the upstream from a client: what some server or framework takes
-// for the caller's identity or address, or for another host, path or method than those that were judged. A "*" at the end stands
-// for any rest; well-known names beneath such a pattern are in the list too. docs/stripped-headers.md says who believes them.
-// Every header whose name has other characters than letters, digits and "-" is removed as well, because
-// CGI and WSGI take X_Forwarded_User for X-Forwarded-User.
+// DefaultStripHeaders returns the request headers of clients that the gateway always removes:
+// those from which a server or framework takes the caller's identity or address, or another
+// host, path or method than the gateway judged. A "*" at the end matches any rest; well-known
+// names that such a pattern covers are in the list too. docs/stripped-headers.md lists which
+// products accept them. The gateway also removes every header whose name has characters other
+// than letters, digits and "-", because CGI and WSGI read X_Forwarded_User as X-Forwarded-User.
 func DefaultStripHeaders() []string {
 	var all []string
 	for _, group := range stripped {

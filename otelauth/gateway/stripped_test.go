@@ -21,7 +21,7 @@ const strippedPage = "../../docs/stripped-headers.md"
 func strippedTable() string {
 	var b strings.Builder
 	for _, group := range stripped {
-		fmt.Fprintf(&b, "\n## %s\n\nBelieved by %s.\n\n| removed | of these, well known |\n| --- | --- |\n", group.title, group.believed)
+		fmt.Fprintf(&b, "\n## %s\n\nAccepted by %s.\n\n| removed | of these, well known |\n| --- | --- |\n", group.title, group.believedBy)
 		var exact []string
 		for _, name := range group.names {
 			prefix, isPattern := strings.CutSuffix(name, "*")
@@ -54,7 +54,8 @@ func beneath(patterns []string, name string) bool {
 	})
 }
 
-// docs/stripped-headers.md is the list. After a change: go test ./otelauth/gateway -run TestStrippedHeadersPage -update.
+// docs/stripped-headers.md shows the list. After a change run: go test ./otelauth/gateway -run
+// TestStrippedHeadersPage -update.
 func TestStrippedHeadersPage(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile(strippedPage)
@@ -76,13 +77,14 @@ func TestStrippedHeadersPage(t *testing.T) {
 	}
 }
 
-// The list is in the form in which headers arrive, names nothing twice, and nothing that the gateway needs from a client.
+// The list uses canonical names, holds no name twice, and no header that services need from
+// clients.
 func TestStrippedHeadersAreWellFormed(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
 	for _, name := range DefaultStripHeaders() {
 		plain := strings.TrimSuffix(name, "*")
-		if !plainName(plain) || textproto.CanonicalMIMEHeaderKey(plain) != plain || seen[name] {
+		if !isPlainName(plain) || textproto.CanonicalMIMEHeaderKey(plain) != plain || seen[name] {
 			t.Errorf("%s is listed twice, or not as net/http writes it (%s)", name, textproto.CanonicalMIMEHeaderKey(plain))
 		}
 		seen[name] = true

@@ -20,6 +20,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/otelauth/otelauth-go/internal/semconvgen/recorded"
 	"github.com/otelauth/otelauth-go/otelauth/audit"
 	"github.com/otelauth/otelauth-go/otelauth/gateway"
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
@@ -27,12 +28,12 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
-// patience is how long a test waits for what must happen. Nothing asserts that it takes long.
+// patience is how long a test waits for an expected event.
 const patience = 60 * time.Second
 
 var hashes sync.Map
 
-// hash is a cheap hash of the password, made once for each.
+// hash returns a cheap hash of the password, computed once per password.
 func hash(t testing.TB, pass string) string {
 	t.Helper()
 	if h, ok := hashes.Load(pass); ok {
@@ -46,7 +47,7 @@ func hash(t testing.TB, pass string) string {
 	return h
 }
 
-// accounts holds alice, who belongs to no group, dave of dev, and root of ops and dev.
+// accounts holds alice (no group), dave (dev) and root (ops, dev).
 func accounts(t testing.TB) *verify.Static {
 	t.Helper()
 	return &verify.Static{
@@ -55,7 +56,7 @@ func accounts(t testing.TB) *verify.Static {
 	}
 }
 
-// mutable is a store whose accounts change while they are used.
+// mutable is a store whose accounts can change while they are in use.
 type mutable struct {
 	mu sync.Mutex
 	verify.Accounts
@@ -73,7 +74,7 @@ func (m *mutable) Lookup(ctx context.Context, name string) (*verify.Account, err
 	return m.Accounts.Lookup(ctx, name)
 }
 
-// lookups is how often the store was asked.
+// lookups returns how often the store was queried.
 func (m *mutable) lookups() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -91,7 +92,8 @@ func (m *mutable) set(a verify.Accounts, err error) {
 
 var errStore = errors.New("store: connection refused")
 
-// site is a gateway on a real listener, its telemetry recorded, in front of an upstream that remembers what reached it.
+// site is a gateway on a real listener, with recorded telemetry, in front of an upstream that
+// records its requests.
 type site struct {
 	*otelauthtest.Recorder
 	gw   *gateway.Gateway
@@ -104,7 +106,7 @@ type site struct {
 	seen []*http.Request
 }
 
-// reached returns the requests that the upstream has got.
+// reached returns the requests that the upstream received.
 func (s *site) reached() []*http.Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -120,7 +122,7 @@ func (s *site) last(t testing.TB) *http.Request {
 	return all[len(all)-1]
 }
 
-// remember is the upstream's handler around next; nil answers "ok".
+// remember wraps next, the upstream's handler, and records requests; nil answers "ok".
 func (s *site) remember(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
@@ -134,7 +136,7 @@ func (s *site) remember(next http.Handler) http.Handler {
 	})
 }
 
-// newSite starts both. Without an Upstream in cfg, handler is served as one.
+// newSite starts the gateway and, without an Upstream in cfg, an upstream that serves handler.
 func newSite(t testing.TB, cfg gateway.Config, handler http.Handler) *site {
 	t.Helper()
 	s := &site{Recorder: otelauthtest.NewRecorder(t)}
@@ -147,7 +149,7 @@ func newSite(t testing.TB, cfg gateway.Config, handler http.Handler) *site {
 	return s
 }
 
-// own fills in what every test needs.
+// own fills in the settings that every test needs.
 func (s *site) own(t testing.TB, cfg gateway.Config) gateway.Config {
 	t.Helper()
 	if cfg.Auth.Accounts == nil && cfg.Auth.Verifier == nil {
@@ -178,10 +180,11 @@ func (s *site) start(t testing.TB, cfg gateway.Config) {
 		if err := gw.Shutdown(context.Background()); err != nil {
 			t.Error(err)
 		}
+		recorded.Check(t, s.Recorder) // every signal of every test is declared
 	})
 }
 
-// request addresses the gateway; with a name it carries credentials.
+// request returns a request to the gateway, with credentials if name is not empty.
 func (s *site) request(t testing.TB, method, path, name, pass string, body io.Reader) *http.Request {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, "http://"+s.addr+path, body)
@@ -224,11 +227,12 @@ func (s *site) get(t testing.TB, path, name, pass string) (*http.Response, strin
 	return s.do(t, s.request(t, http.MethodGet, path, name, pass, nil))
 }
 
-// raw sends octets over a connection of their own and returns all that comes back until the gateway closes.
-func (s *site) raw(t testing.TB, octets string) string {
+// raw sends bytes on a new connection and returns everything that the gateway sends until it
+// closes.
+func (s *site) raw(t testing.TB, bytes string) string {
 	t.Helper()
 	conn := s.dial(t)
-	go func() { _, _ = io.WriteString(conn, octets) }() // it may be answered, and closed, before it is read to its end
+	go func() { _, _ = io.WriteString(conn, bytes) }() // it may be answered, and closed, before it is read to its end
 	answer, _ := io.ReadAll(conn)
 	return string(answer)
 }
@@ -244,7 +248,7 @@ func (s *site) dial(t testing.TB) net.Conn {
 	return conn
 }
 
-// status returns the status of the first response in what came back, 0 when there is none.
+// status returns the status of the first response in answer, or 0 without one.
 func status(t testing.TB, answer string) int {
 	t.Helper()
 	if answer == "" {
@@ -267,10 +271,10 @@ func (s *site) named(name string) (found []otelauthtest.Event) {
 	return found
 }
 
-// attempts are the attempts with an event.
+// attempts returns the recorded attempt events.
 func (s *site) attempts() []otelauthtest.Event { return s.named("auth.attempt") }
 
-// eventually waits until ok.
+// eventually waits until ok returns true.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(patience)

@@ -24,7 +24,7 @@ const (
 	foreignParent = "00-" + foreignTrace + "-b7ad6b7169203331-01"
 )
 
-// A Baggage field of a trusted caller that would take long to read is removed.
+// A long Baggage field of a trusted caller is removed.
 func TestLongBaggage(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, gateway.Config{}, nil)
@@ -45,8 +45,9 @@ func TestLongBaggage(t *testing.T) {
 	}
 }
 
-// One trace from the caller to the upstream where the caller is trusted; its own trace, linked, where it is not. Nothing else of
-// the caller's trace context passes.
+// With a trusted caller one trace leads from the caller to the upstream. With an untrusted
+// caller the gateway starts a new trace with a link, and no part of the caller's trace context
+// passes.
 func TestTraceContext(t *testing.T) {
 	t.Parallel()
 	for _, trusted := range []bool{true, false} {
@@ -65,9 +66,9 @@ func TestTraceContext(t *testing.T) {
 		if len(parts) != 4 || len(got["Traceparent"]) != 1 {
 			t.Fatalf("Traceparent: %q", got["Traceparent"])
 		}
-		equal(t, "the caller's trace goes on", parts[1] == foreignTrace, trusted)
-		equal(t, "the caller's state goes on", got.Get("Tracestate") != "", trusted)
-		equal(t, "the caller's baggage goes on", got.Get("Baggage") != "", trusted)
+		equal(t, "the caller's trace continues", parts[1] == foreignTrace, trusted)
+		equal(t, "the caller's state passes", got.Get("Tracestate") != "", trusted)
+		equal(t, "the caller's baggage passes", got.Get("Baggage") != "", trusted)
 
 		eventually(t, "event", func() bool { return len(s.attempts()) == 1 })
 		equal(t, "trace of the event", s.attempts()[0].Record.TraceID().String(), parts[1])
@@ -86,12 +87,12 @@ func TestTraceContext(t *testing.T) {
 		equal(t, "the upstream's parent is the client span", parts[2], client.SpanContext.SpanID().String())
 		equal(t, "its parent is the server span", client.Parent.SpanID().String(), server.SpanContext.SpanID().String())
 		equal(t, "links", len(server.Links), map[bool]int{true: 0, false: 1}[trusted])
-		equal(t, "server.address", server.Attribute("server.address"), gateway.DefaultServerName)
+		equal(t, "server.address", server.Attribute("server.address"), "otelauth-gateway")
 		equal(t, "http.route", server.Attribute("http.route"), "/")
 	}
 }
 
-// Without a tracer the context of a caller who is not trusted does not pass either.
+// Without a tracer the context of an untrusted caller does not pass either.
 func TestTraceContextWithoutTelemetry(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*gateway.Config){
@@ -129,7 +130,7 @@ func TestTraceContextWithoutTelemetry(t *testing.T) {
 	}
 }
 
-// A 401 or 403 of the upstream's own is on the event of an attempt that was right, and counted.
+// A 401 or 403 from the upstream is recorded on the event of a successful attempt, and counted.
 func TestUpstreamDenies(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, gateway.Config{Rules: siteRules}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -145,7 +146,7 @@ func TestUpstreamDenies(t *testing.T) {
 	}
 }
 
-// Neither a password nor anything of a query is told by any signal, and no answer tells a password.
+// No signal holds a password or a part of a query, and no answer holds a password.
 func TestNothingSecretIsTold(t *testing.T) {
 	t.Parallel()
 	const query, wrong = "query-canary-Zq71", "wrong-canary-Xw32"
@@ -163,13 +164,14 @@ func TestNothingSecretIsTold(t *testing.T) {
 	otelauthtest.NoSecrets(t, s.Recorder, secrets...)
 }
 
-// The answer of a public endpoint to nobody is counted for its route, and one to an account is an attempt.
+// A public endpoint's answer to an anonymous caller is counted for its route; an answer to an
+// account is an attempt.
 func TestPublicEndpoints(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, gateway.Config{Rules: siteRules}, nil)
 	s.get(t, "/static/x", "", "")
 	equal(t, "attempts", len(s.attempts()), 0)
-	equal(t, "nobody's identity", s.last(t).Header["Remote-User"], []string(nil))
+	equal(t, "identity of an anonymous caller", s.last(t).Header["Remote-User"], []string(nil))
 	s.get(t, "/static/x", "alice", "wonderland")
 	equal(t, "attempts", len(s.attempts()), 1)
 	equal(t, "identity", s.last(t).Header["Remote-User"], []string{"alice"})

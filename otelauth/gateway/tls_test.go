@@ -21,9 +21,10 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/gateway"
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
+	"github.com/otelauth/otelauth-go/otelauth/semconv"
 )
 
-// newCertificate writes a certificate for loopback, signed by itself, and its key.
+// newCertificate writes a self-signed certificate for loopback, and its key.
 func newCertificate(t testing.TB) (certFile, keyFile string, roots *x509.CertPool) {
 	t.Helper()
 	dir := t.TempDir()
@@ -51,7 +52,7 @@ func write(t testing.TB, name string, content []byte) {
 	}
 }
 
-// served returns the serial number of the certificate that a new connection is shown.
+// served returns the serial number of the certificate that a new connection receives.
 func (s *site) served(t testing.TB) string {
 	t.Helper()
 	conn, err := tls.Dial("tcp", s.addr, &tls.Config{InsecureSkipVerify: true})
@@ -62,7 +63,8 @@ func (s *site) served(t testing.TB) string {
 	return conn.ConnectionState().PeerCertificates[0].SerialNumber.String()
 }
 
-// A new certificate is served soon after it was written; half of one, or one that does not match, leaves the last good one.
+// A new certificate is served soon after it is written. An incomplete or mismatched pair leaves
+// the last good one in use.
 func TestCertificateReload(t *testing.T) {
 	t.Parallel()
 	certFile, keyFile, _ := newCertificate(t)
@@ -79,14 +81,14 @@ func TestCertificateReload(t *testing.T) {
 		if got := s.served(t); got != first {
 			t.Fatalf("serves %s", got)
 		}
-		return len(s.named(gateway.EventCertificate)) == 1
+		return len(s.named(semconv.EventGatewayCertificate)) == 1
 	})
-	if text := s.named(gateway.EventCertificate)[0].Attributes().Map(); len(text) == 0 {
-		t.Error("the event says nothing")
+	if text := s.named(semconv.EventGatewayCertificate)[0].Attributes().Map(); len(text) == 0 {
+		t.Error("the event has no attributes")
 	}
 	write(t, keyFile, renewed.KeyPEM)
 	eventually(t, "the new certificate", func() bool { return s.served(t) == renewed.X509.SerialNumber.String() })
-	eventually(t, "its event", func() bool { return len(s.named(gateway.EventCertificate)) == 2 })
+	eventually(t, "its event", func() bool { return len(s.named(semconv.EventGatewayCertificate)) == 2 })
 
 	write(t, certFile, []byte("-----BEGIN CERT"))
 	if err := s.gw.Reconfigure(s.own(t, cfg)); err == nil || !strings.Contains(err.Error(), certFile) {
@@ -116,10 +118,10 @@ func TestOldTLSIsRefused(t *testing.T) {
 		}
 		equal(t, tls.VersionName(version), err == nil, want)
 	}
-	eventually(t, "event of the handshakes that failed", func() bool { return len(s.named(gateway.EventUnparsed)) > 0 })
+	eventually(t, "event of the handshakes that failed", func() bool { return len(s.named(semconv.EventGatewayUnparsed)) > 0 })
 }
 
-// Plaintext goes to loopback, or to proxies that are trusted to have spoken TLS; anything else has to be asked for.
+// Plaintext is served to loopback and to trusted proxies; any other plaintext must be configured.
 func TestPlaintextIsRefused(t *testing.T) {
 	t.Parallel()
 	proxies := otelauth.Config{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}
@@ -139,7 +141,7 @@ func TestPlaintextIsRefused(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			// No test opens a port to others, nor needs IPv6: what is asked is the address.
+			// The listener is fake: no test opens a public port or needs IPv6.
 			l := fakeListener{addr: &net.UnixAddr{Name: filepath.Join(t.TempDir(), "s"), Net: "unix"}}
 			if tc.network == "tcp" {
 				l.addr = net.TCPAddrFromAddrPort(netip.MustParseAddrPort(tc.address))
@@ -154,17 +156,17 @@ func TestPlaintextIsRefused(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel()
 			err = gw.Serve(ctx, l)
-			var fault *gateway.ConfigError
-			if refused := errors.As(err, &fault); refused == tc.served {
+			var problem *gateway.ConfigError
+			if refused := errors.As(err, &problem); refused == tc.served {
 				t.Errorf("Serve: %v", err)
 			} else if refused {
-				equal(t, "field", fault.Field, "DangerouslyAllowPlaintext")
+				equal(t, "field", problem.Field, "DangerouslyAllowPlaintext")
 			}
 		})
 	}
 }
 
-// fakeListener has an address, and no connections.
+// fakeListener has an address and no connections.
 type fakeListener struct {
 	addr   net.Addr
 	closed chan struct{}
@@ -181,15 +183,15 @@ func (l fakeListener) Close() error {
 }
 func (l fakeListener) Addr() net.Addr { return l.addr }
 
-// What is served cannot lose what it stands on.
+// Reconfigure cannot remove the certificate of a listener that is served.
 func TestReconfigureKeepsWhatIsServed(t *testing.T) {
 	t.Parallel()
 	certFile, keyFile, _ := newCertificate(t)
 	s := newSite(t, gateway.Config{}, nil)
 	s.get(t, "/x", "alice", "wonderland") // it is served
-	var fault *gateway.ConfigError
+	var problem *gateway.ConfigError
 	err := s.gw.Reconfigure(s.own(t, gateway.Config{Upstream: "http://127.0.0.1:1", CertFile: certFile, KeyFile: keyFile}))
-	if !errors.As(err, &fault) || fault.Field != "CertFile" {
+	if !errors.As(err, &problem) || problem.Field != "CertFile" {
 		t.Errorf("plaintext to TLS: %v", err)
 	}
 	if res, _ := s.get(t, "/x", "alice", "wonderland"); res.StatusCode != http.StatusOK {

@@ -17,47 +17,48 @@ import (
 	"time"
 )
 
-// upstream is where requests go, with its connections.
+// upstream is the service behind the gateway, with its connections.
 type upstream struct {
-	identity  string // of everything that the connections depend on
+	identity  string // all settings that the connections depend on
 	scheme    string
 	host      string
 	address   string // server.address: a name, an address, or the path of a socket
 	transport *http.Transport
-	upgrade   *http.Transport // for WebSockets, which HTTP/2 has no way to ask a plaintext upstream for; nil: transport
+	upgrade   *http.Transport // for WebSockets, which need HTTP/1.1; nil: transport
 	dial      func(context.Context) (net.Conn, error)
 }
 
-// Connections to the upstream that are kept idle: enough for every request of a busy gateway to find one.
 const (
-	maxIdleUpstream     = 1024
+	maxIdleUpstream     = 1024 // idle connections: enough for every request of a busy gateway to find one
 	idleUpstreamTimeout = 90 * time.Second
 	continueTimeout     = time.Second
 )
 
-func newUpstream(cfg *Config, former *state) (*upstream, error) {
-	fault := func(field string, err error) error { return &ConfigError{Field: field, Err: err} }
+// newUpstream returns the upstream of cfg: that of the previous state if no setting of it has
+// changed.
+func newUpstream(cfg *Config, previous *state) (*upstream, error) {
+	problem := func(field string, err error) error { return &ConfigError{Field: field, Err: err} }
 	u, network, address, err := parseUpstream(cfg.Upstream)
 	if err != nil {
-		return nil, fault("Upstream", err)
+		return nil, problem("Upstream", err)
 	}
 	var roots *x509.CertPool
 	var pem []byte
 	if cfg.UpstreamCAFile != "" {
 		if u.Scheme != "https" {
-			return nil, fault("UpstreamCAFile", errors.New("is for an https upstream; remove it or write https://"))
+			return nil, problem("UpstreamCAFile", errors.New("applies to an https upstream only; remove it or write https://"))
 		}
 		if pem, err = os.ReadFile(cfg.UpstreamCAFile); err != nil {
-			return nil, fault("UpstreamCAFile", err)
+			return nil, problem("UpstreamCAFile", err)
 		}
 		roots = x509.NewCertPool()
 		if !roots.AppendCertsFromPEM(pem) {
-			return nil, fault("UpstreamCAFile", fmt.Errorf("%s holds no certificate in PEM", cfg.UpstreamCAFile))
+			return nil, problem("UpstreamCAFile", fmt.Errorf("%s holds no PEM certificate", cfg.UpstreamCAFile))
 		}
 	}
 	identity := fmt.Sprintf("%s\n%s\n%s\n%v\n%v\n%s", cfg.Upstream, network, address, cfg.DialTimeout, cfg.ResponseHeaderTimeout, pem)
-	if former != nil && former.upstream.identity == identity {
-		return former.upstream, nil
+	if previous != nil && previous.upstream.identity == identity {
+		return previous.upstream, nil
 	}
 
 	dialer := &net.Dialer{Timeout: cfg.DialTimeout, KeepAlive: 30 * time.Second}
@@ -70,7 +71,7 @@ func newUpstream(cfg *Config, former *state) (*upstream, error) {
 			ExpectContinueTimeout: continueTimeout,
 			MaxIdleConnsPerHost:   maxIdleUpstream,
 			IdleConnTimeout:       idleUpstreamTimeout,
-			DisableCompression:    true, // what the client accepts is between it and the upstream
+			DisableCompression:    true, // the client and the upstream negotiate it
 			Protocols:             new(http.Protocols),
 		}
 		configure(t.Protocols)
@@ -94,7 +95,8 @@ func newUpstream(cfg *Config, former *state) (*upstream, error) {
 	return up, nil
 }
 
-// parseUpstream returns scheme (http, https or h2c) and host, and where to dial.
+// parseUpstream returns the scheme (http, https or h2c) and host of an upstream, and the network
+// and address to dial.
 func parseUpstream(text string) (u *url.URL, network, address string, err error) {
 	const forms = "write http://host:port, https://host, h2c://host:port, unix:/path or unix+h2c:/path"
 	if text == "" {
@@ -104,7 +106,7 @@ func parseUpstream(text string) (u *url.URL, network, address string, err error)
 		if path, found := strings.CutPrefix(text, prefix); found {
 			path = strings.TrimPrefix(path, "//")
 			if !strings.HasPrefix(path, "/") {
-				return nil, "", "", fmt.Errorf("%q: the path of the socket is not absolute; write %s/run/service.sock", text, prefix)
+				return nil, "", "", fmt.Errorf("%q: the path of the socket must be absolute; write %s/run/service.sock", text, prefix)
 			}
 			return &url.URL{Scheme: scheme, Host: "localhost"}, "unix", path, nil
 		}
@@ -116,11 +118,11 @@ func parseUpstream(text string) (u *url.URL, network, address string, err error)
 	port := map[string]string{"http": "80", "https": "443", "h2c": "80"}[u.Scheme]
 	switch {
 	case u.User != nil:
-		return nil, "", "", errors.New("holds credentials; the upstream is told the account by header. Remove them")
+		return nil, "", "", errors.New("holds credentials; remove them, because the upstream receives the account in a header")
 	case port == "" || u.Hostname() == "":
 		return nil, "", "", fmt.Errorf("%q: %s", text, forms)
 	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "":
-		return nil, "", "", fmt.Errorf("%q: has a path; rules are about the path that the upstream sees, so write %s://%s", text, u.Scheme, u.Host)
+		return nil, "", "", fmt.Errorf("%q: has a path, but rules are about the path that the upstream sees; write %s://%s", text, u.Scheme, u.Host)
 	}
 	if u.Port() != "" {
 		port = u.Port()
@@ -128,7 +130,7 @@ func parseUpstream(text string) (u *url.URL, network, address string, err error)
 	return u, "tcp", net.JoinHostPort(u.Hostname(), port), nil
 }
 
-// RoundTrip sends r over the connections that can carry it.
+// RoundTrip sends r over a connection that supports it.
 func (up *upstream) RoundTrip(r *http.Request) (*http.Response, error) {
 	if up.upgrade != nil && r.Header["Upgrade"] != nil {
 		return up.upgrade.RoundTrip(r)
@@ -136,7 +138,8 @@ func (up *upstream) RoundTrip(r *http.Request) (*http.Response, error) {
 	return up.transport.RoundTrip(r)
 }
 
-// close lets requests that have begun end. With ForwardAuth there is no upstream.
+// close closes idle connections; requests in progress end normally. A nil upstream, as with
+// ForwardAuth, does nothing.
 func (up *upstream) close() {
 	if up == nil {
 		return

@@ -9,17 +9,17 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
-	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/semconv"
 	"github.com/otelauth/otelauth-go/spans"
 )
 
-// Attempt is one attempt as its telemetry tells it.
+// Attempt is one attempt as recorded in its telemetry.
 type Attempt struct {
 	TraceID trace.TraceID
-	// Time is that of the verdict.
+	// Time is the time of the decision.
 	Time      time.Time
 	Scheme    attempt.Scheme
 	Outcome   attempt.Outcome
@@ -31,27 +31,27 @@ type Attempt struct {
 	Client    netip.Addr
 	Route     string
 	Method    string
-	// Path and Status are those of the event, and unset when there is none.
+	// Path and Status are from the event; unset without an event.
 	Path   string
 	Status int
 }
 
-// Attempts returns the attempts in the order of their events; after them those of traces that have an auth
-// span and no event, as with a service that emits none.
+// Attempts returns the attempts in the order of their events, followed by those of traces with an auth
+// span and no event.
 func (r *Recorder) Attempts() []Attempt {
 	var all []Attempt
-	told := map[trace.TraceID]bool{}
+	hasEvent := map[trace.TraceID]bool{}
 	for _, e := range r.Events() {
-		if e.Name() != attempt.EventAttempt {
+		if e.Name() != semconv.EventAttempt {
 			continue
 		}
 		a := read(e.Attributes())
 		a.TraceID, a.Time = e.TraceID(), e.Timestamp()
-		told[a.TraceID] = true
+		hasEvent[a.TraceID] = true
 		all = append(all, a)
 	}
 	for _, s := range r.Spans() {
-		if isAuth(s) && !told[s.SpanContext.TraceID()] {
+		if isAuth(s) && !hasEvent[s.SpanContext.TraceID()] {
 			a := read(s.Attributes)
 			a.TraceID, a.Time = s.SpanContext.TraceID(), s.EndTime
 			all = append(all, a)
@@ -61,53 +61,53 @@ func (r *Recorder) Attempts() []Attempt {
 }
 
 func isAuth(s Span) bool {
-	return s.InstrumentationScope.Name == spans.ScopeName && strings.HasPrefix(s.Name, "authenticate ")
+	return s.InstrumentationScope.Name == spans.ScopeName && strings.HasPrefix(s.Name, semconv.SpanAuthenticate+" ")
 }
 
 func read(attrs []attribute.KeyValue) Attempt {
 	kv := Attributes(attrs)
 	a := Attempt{
-		Scheme:   attempt.Scheme(kv.Text(attempt.KeyScheme)),
-		Reason:   attempt.Reason(kv.Text(attempt.KeyReason)),
-		UserName: kv.Text(string(semconv.UserNameKey)),
-		UserHash: kv.Text(string(semconv.UserHashKey)),
-		Route:    kv.Text(string(semconv.HTTPRouteKey)),
-		Method:   kv.Text(string(semconv.HTTPRequestMethodKey)),
-		Path:     kv.Text(string(semconv.URLPathKey)),
+		Scheme:   attempt.Scheme(kv.Text(semconv.KeyScheme)),
+		Reason:   attempt.Reason(kv.Text(semconv.KeyReason)),
+		UserName: kv.Text(semconv.KeyUserName),
+		UserHash: kv.Text(semconv.KeyUserHash),
+		Route:    kv.Text(semconv.KeyHTTPRoute),
+		Method:   kv.Text(semconv.KeyHTTPRequestMethod),
+		Path:     kv.Text(semconv.KeyURLPath),
 	}
-	a.Client, _ = netip.ParseAddr(kv.Text(string(semconv.ClientAddressKey)))
-	if status := kv.Get(string(semconv.HTTPResponseStatusCodeKey)); status.Type() == attribute.INT64 {
+	a.Client, _ = netip.ParseAddr(kv.Text(semconv.KeyClientAddress))
+	if status := kv.Get(semconv.KeyHTTPResponseStatusCode); status.Type() == attribute.INT64 {
 		a.Status = int(status.AsInt64())
 	}
 	for _, o := range attempt.Outcomes() {
-		if o.String() == kv.Text(attempt.KeyOutcome) {
+		if o.String() == kv.Text(semconv.KeyOutcome) {
 			a.Outcome = o
 		}
 	}
 	for _, e := range attempt.ErrorTypes() {
-		if e.String() == kv.Text(string(semconv.ErrorTypeKey)) {
+		if e.String() == kv.Text(semconv.KeyErrorType) {
 			a.ErrorType = e
 		}
 	}
 	for _, c := range attempt.CacheResults() {
-		if c.String() == kv.Text(attempt.KeyCacheResult) {
+		if c.String() == kv.Text(semconv.KeyCacheResult) {
 			a.Cache = c
 		}
 	}
 	return a
 }
 
-// Trace is everything that bears one trace id.
+// Trace is all telemetry with one trace id.
 type Trace struct {
 	ID       trace.TraceID
 	Spans    []Span
 	Events   []Event
 	Attempts []Attempt
-	// Metrics are the points with an exemplar of the trace.
+	// Metrics are the points that have an exemplar of the trace.
 	Metrics []Point
 }
 
-// ByTrace returns what bears the trace id; nothing of an attempt should be missing from it.
+// ByTrace returns all telemetry with the trace id.
 func (r *Recorder) ByTrace(id trace.TraceID) Trace {
 	r.t.Helper()
 	tr := Trace{ID: id}

@@ -1,12 +1,10 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package otelauthtest is for the tests of services that use otelauth: a [Recorder] that holds what was
-// exported, with the real SDK in memory behind it, [NoSecrets], which proves that no password is in it, and a [Clock]
-// that stands still.
+// Package otelauthtest helps to test services that use otelauth. A [Recorder] records telemetry with the
+// real SDK in memory, [NoSecrets] checks that no password is in it, and a [Clock] moves only on demand.
 //
-// It imports the OpenTelemetry SDK and is for tests only. It keeps everything until the test ends, so it
-// refuses to be a backend.
+// It imports the OpenTelemetry SDK and is for tests only. It keeps all telemetry until the test ends.
 //
 //	rec := otelauthtest.NewRecorder(t)
 //	mw, err := otelauth.New(otelauth.Config{

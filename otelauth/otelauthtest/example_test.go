@@ -17,7 +17,7 @@ import (
 
 func ExampleClock() {
 	clock := otelauthtest.NewClock(time.Time{})
-	now := clock.Now // what a Config's Now takes
+	now := clock.Now // for Config.Now
 	clock.Advance(90 * time.Second)
 	fmt.Println(now().Format(time.DateTime))
 	// Output: 2026-01-01 00:01:30
@@ -30,7 +30,7 @@ func ExampleLeaks() {
 }
 
 func ExampleRecorder() {
-	t := &testing.T{} // the test's own
+	t := &testing.T{} // the testing.T of the test
 	rec := otelauthtest.NewRecorder(t)
 	obs := rec.Observers(attempt.SchemeBasic)
 

@@ -17,7 +17,8 @@ import (
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 )
 
-// wire is an http.RoundTripper that keeps the body of each request and answers as a collector does. Nothing is sent.
+// wire is an http.RoundTripper that keeps the body of each request and answers like a collector. It
+// sends nothing.
 type wire struct {
 	mu   sync.Mutex
 	body bytes.Buffer
@@ -42,9 +43,9 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// OTLP returns everything recorded as the bytes of OTLP/HTTP requests, uncompressed protobuf one behind the
-// other, made by the real exporters. An error says that an exporter refused something, for instance a string that is
-// not UTF-8: a collector would never have seen that batch.
+// OTLP returns all telemetry as the bodies of OTLP/HTTP requests of the real exporters: concatenated,
+// uncompressed protobuf. An error means that an exporter refused a batch, for example because of a
+// string that is not UTF-8; no collector would receive that batch.
 func (r *Recorder) OTLP() ([]byte, error) {
 	r.t.Helper()
 	ctx := context.Background()
@@ -65,7 +66,7 @@ func (r *Recorder) OTLP() ([]byte, error) {
 		_ = traces.Shutdown(ctx)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("otelauthtest: the spans do not go over OTLP: %w", err)
+		return nil, fmt.Errorf("otelauthtest: cannot export the spans over OTLP: %w", err)
 	}
 
 	meters, err := otlpmetrichttp.New(ctx,
@@ -80,7 +81,7 @@ func (r *Recorder) OTLP() ([]byte, error) {
 		_ = meters.Shutdown(ctx)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("otelauthtest: the metrics do not go over OTLP: %w", err)
+		return nil, fmt.Errorf("otelauthtest: cannot export the metrics over OTLP: %w", err)
 	}
 
 	logs, err := otlploghttp.New(ctx,
@@ -96,10 +97,10 @@ func (r *Recorder) OTLP() ([]byte, error) {
 		_ = logs.Shutdown(ctx)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("otelauthtest: the events do not go over OTLP: %w", err)
+		return nil, fmt.Errorf("otelauthtest: cannot export the events over OTLP: %w", err)
 	}
 	return w.body.Bytes(), nil
 }
 
-// maxRequestBytes is above what a test records; the exporters refuse larger requests.
+// maxRequestBytes is more than a test records; the exporters refuse larger requests.
 const maxRequestBytes = 1 << 30

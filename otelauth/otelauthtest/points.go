@@ -9,7 +9,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Point is one point of one metric: a time series as it stands now.
+// Point is one point of one metric: the current value of a time series.
 type Point struct {
 	Scope       string
 	Name        string
@@ -23,7 +23,7 @@ type Point struct {
 	// Count and Bounds are those of a histogram.
 	Count  uint64
 	Bounds []float64
-	// Exemplars are the spans that the point leads to.
+	// Exemplars are the spans of the exemplars of the point.
 	Exemplars []trace.SpanContext
 }
 
@@ -53,8 +53,8 @@ func (r *Recorder) Metrics() []Point {
 	return all
 }
 
-// Sum returns the sum of the Values of the points of the metric name that have all of attrs; 0 when there are
-// none. For a histogram it is the number of its measurements.
+// Sum returns the sum of the Values of all points of the metric name that have all attrs; 0 without
+// points. For a histogram it is the number of measurements.
 func (r *Recorder) Sum(name string, attrs ...attribute.KeyValue) float64 {
 	r.t.Helper()
 	var sum float64

@@ -28,9 +28,9 @@ import (
 	"github.com/otelauth/otelauth-go/spans"
 )
 
-// Recorder holds the spans, metrics and events that its providers were given. It samples every span, drops
-// nothing, limits no cardinality and does not look at OTEL_* variables, so a test sees all there is. Use
-// [NewRecorder]. It is safe for concurrent use.
+// Recorder records the spans, metrics and events of its providers. It samples every span, drops nothing,
+// does not limit cardinality and ignores OTEL_* variables. Create it with [NewRecorder]. It is safe for
+// concurrent use.
 type Recorder struct {
 	t testing.TB
 
@@ -72,12 +72,12 @@ func NewRecorder(t testing.TB) *Recorder {
 		sdklog.WithResource(res),
 		sdklog.WithAttributeCountLimit(-1),
 		sdklog.WithAttributeValueLengthLimit(-1),
-		// Duplicates are a fault that a test should see.
+		// A test should see duplicate keys, which are an error.
 		sdklog.WithAllowKeyDuplication(),
 		sdklog.WithProcessor(sdklog.NewSimpleProcessor(r.logs)),
 	)
 	t.Cleanup(func() {
-		// The test's own context has ended by now.
+		// The context of the test has ended.
 		ctx := context.Background()
 		_ = r.traces.Shutdown(ctx)
 		_ = r.meters.Shutdown(ctx)
@@ -86,17 +86,17 @@ func NewRecorder(t testing.TB) *Recorder {
 	return r
 }
 
-// TracerProvider returns the provider of what [Recorder.Spans] lists.
+// TracerProvider returns the provider of the spans in [Recorder.Spans].
 func (r *Recorder) TracerProvider() trace.TracerProvider { return r.traces }
 
-// MeterProvider returns the provider of what [Recorder.Metrics] lists.
+// MeterProvider returns the provider of the points in [Recorder.Metrics].
 func (r *Recorder) MeterProvider() metric.MeterProvider { return r.meters }
 
-// LoggerProvider returns the provider of what [Recorder.Events] lists.
+// LoggerProvider returns the provider of the records in [Recorder.Events].
 func (r *Recorder) LoggerProvider() log.LoggerProvider { return r.loggers }
 
-// Observers returns spans, metrics and events over the Recorder's providers, for a service that feeds
-// [attempt.Observer] by itself. scheme is that of [spans.Config]; "" means basic.
+// Observers returns the observers for spans, metrics and events with the providers of the Recorder, for
+// a service that calls an [attempt.Observer] itself. scheme is that of [spans.Config]; "" means basic.
 func (r *Recorder) Observers(scheme attempt.Scheme) attempt.Observer {
 	r.t.Helper()
 	s, err := spans.New(spans.Config{TracerProvider: r.traces, Scheme: scheme})
@@ -109,7 +109,7 @@ func (r *Recorder) Observers(scheme attempt.Scheme) attempt.Observer {
 	}
 	a, err := audit.New(audit.Config{
 		LoggerProvider: r.loggers,
-		Events:         audit.Events{DangerouslyUnfolded: true}, // a test sees all there is
+		Events:         audit.Events{DangerouslyUnfolded: true}, // a test sees every event
 	})
 	if err != nil {
 		r.t.Fatal(err)
@@ -120,7 +120,7 @@ func (r *Recorder) Observers(scheme attempt.Scheme) attempt.Observer {
 // Attributes is a list of attributes in the order in which they were exported.
 type Attributes []attribute.KeyValue
 
-// Get returns the value of key; its Type is attribute.EMPTY when there is none.
+// Get returns the value of key, of Type attribute.EMPTY when key is missing.
 func (a Attributes) Get(key string) attribute.Value {
 	for _, kv := range a {
 		if string(kv.Key) == key {
@@ -130,12 +130,12 @@ func (a Attributes) Get(key string) attribute.Value {
 	return attribute.Value{}
 }
 
-// Has reports whether key is there.
+// Has reports whether key is present.
 func (a Attributes) Has(key string) bool {
 	return slices.ContainsFunc(a, func(kv attribute.KeyValue) bool { return string(kv.Key) == key })
 }
 
-// Text returns the value of key as text, "" when there is none.
+// Text returns the value of key as text, or "" when key is missing.
 func (a Attributes) Text(key string) string {
 	if !a.Has(key) {
 		return ""
@@ -143,7 +143,8 @@ func (a Attributes) Text(key string) string {
 	return a.Get(key).String()
 }
 
-// Map returns the attributes as a map, fit for comparison. Values are string, bool, int64, float64 or slices of them.
+// Map returns the attributes as a map for comparison. Values are string, bool, int64, float64 or slices
+// of them.
 func (a Attributes) Map() map[string]any {
 	m := make(map[string]any, len(a))
 	for _, kv := range a {
@@ -152,7 +153,7 @@ func (a Attributes) Map() map[string]any {
 	return m
 }
 
-// contains reports whether every one of want is there.
+// contains reports whether all of want are present.
 func (a Attributes) contains(want []attribute.KeyValue) bool {
 	for _, w := range want {
 		found := slices.ContainsFunc(a, func(kv attribute.KeyValue) bool {
@@ -170,7 +171,7 @@ type Span struct {
 	tracetest.SpanStub
 }
 
-// Attribute returns the value of key as text, "" when there is none.
+// Attribute returns the value of key as text, or "" when key is missing.
 func (s Span) Attribute(key string) string { return Attributes(s.Attributes).Text(key) }
 
 // Spans returns the spans that have ended, in the order in which they ended.
@@ -198,10 +199,10 @@ func (e Event) Attributes() Attributes {
 	return kv
 }
 
-// Attribute returns the value of key as text, "" when there is none.
+// Attribute returns the value of key as text, or "" when key is missing.
 func (e Event) Attribute(key string) string { return e.Attributes().Text(key) }
 
-// Name is the event's name.
+// Name returns the name of the event.
 func (e Event) Name() string { rec := e.Record; return rec.EventName() }
 
 // Events returns the log records in the order in which they were emitted.
@@ -213,7 +214,7 @@ func (r *Recorder) Events() []Event {
 	return all
 }
 
-// logExporter keeps log records; the SDK has one for spans only.
+// logExporter keeps log records; the SDK has such an exporter for spans only.
 type logExporter struct {
 	mu   sync.Mutex
 	kept []sdklog.Record

@@ -17,8 +17,8 @@ import (
 	"github.com/otelauth/otelauth-go/spans"
 )
 
-// TestAttempts: what observers were told comes back as it was, from events and, without the event's
-// own fields, from spans alone.
+// TestAttempts checks that Attempts returns what the observers received, from events and, without the
+// fields of the event, from spans alone.
 func TestAttempts(t *testing.T) {
 	t.Parallel()
 	for _, out := range attempt.Outcomes() {
@@ -55,7 +55,7 @@ func TestAttempts(t *testing.T) {
 				ignore := []string{"TraceID"}
 				if !events {
 					want.Path, want.Status = "", 0
-					ignore = append(ignore, "Time") // the span's, on the SDK's clock
+					ignore = append(ignore, "Time") // the time of the span is from the clock of the SDK
 				}
 				got := rec.Attempts()
 				if d := cmp.Diff([]otelauthtest.Attempt{want}, got, cmpopts.IgnoreFields(otelauthtest.Attempt{}, ignore...),
@@ -63,7 +63,7 @@ func TestAttempts(t *testing.T) {
 					t.Errorf("%v/%v, events %v (-want +got):\n%s", out, errType, events, d)
 				}
 				if len(got) == 1 && got[0].TraceID != rec.Spans()[0].SpanContext.TraceID() {
-					t.Errorf("trace %v is not that of the span", got[0].TraceID)
+					t.Errorf("trace %v differs from that of the span", got[0].TraceID)
 				}
 			}
 		}

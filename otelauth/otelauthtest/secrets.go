@@ -27,19 +27,18 @@ import (
 type Leak struct {
 	// Secret is the index of the secret among those searched for.
 	Secret int
-	// Form says how it was written: "plain", "base64", "SHA-256 as hex", ….
+	// Form is the encoding: "plain", "base64", "SHA-256 as hexadecimal", ….
 	Form string
-	// Offset is where in the data.
+	// Offset is the position in the data, in bytes.
 	Offset int
 }
 
-// MinSecretBytes is the length of the shortest secret that can be searched for: the forms of a shorter one
-// turn up by chance.
-const MinSecretBytes = 4
+// minSecretBytes is the length of the shortest secret: the forms of a shorter one occur by chance.
+const minSecretBytes = 4
 
-// NoSecrets fails t for each secret that is found in what rec recorded, over the bytes that the OTLP exporters make of
-// all spans, metrics and events; see [Leaks] for the forms that are recognised. Hand it each password that the
-// test sent; the pair user-id:password and its base64 are covered by the password.
+// NoSecrets fails t for each secret in the telemetry of rec. It searches the OTLP exports of all spans,
+// metrics and events for the forms of [Leaks]. Pass each password that the test sent; it also finds the
+// pair user-id:password and its base64.
 func NoSecrets(t testing.TB, rec *Recorder, secrets ...string) {
 	t.Helper()
 	data, err := rec.OTLP()
@@ -50,8 +49,8 @@ func NoSecrets(t testing.TB, rec *Recorder, secrets ...string) {
 	NoSecretsIn(t, "what was exported", data, secrets...)
 }
 
-// NoSecretsIn fails t for each secret that is found in data: standard output, a heap dump, a response. what
-// names the data in the failure.
+// NoSecretsIn fails t for each secret in data, such as standard output, a heap dump or a response. what
+// describes the data in the failure.
 func NoSecretsIn(t testing.TB, what string, data []byte, secrets ...string) {
 	t.Helper()
 	leaks, err := Leaks(data, secrets...)
@@ -60,26 +59,26 @@ func NoSecretsIn(t testing.TB, what string, data []byte, secrets ...string) {
 		return
 	}
 	for _, l := range leaks {
-		t.Errorf("otelauthtest: secret %d is in %s at byte %d, as %s; what surrounds it: %q",
+		t.Errorf("otelauthtest: secret %d is in %s at byte %d, as %s, after %q",
 			l.Secret, what, l.Offset, l.Form, before(data, l.Offset))
 	}
 }
 
-// before returns what precedes a leak, to find the field that it is in without printing the secret.
+// before returns the bytes before a leak, which show its field without the secret.
 func before(data []byte, offset int) []byte { return data[max(0, offset-48):offset] }
 
-// Leaks searches data for each secret: plain, reversed, in any case of hexadecimal, as base64 and base64url
-// wherever in a longer encoded text it begins, as base32, percent-encoded, as a JSON or Go string literal, as UTF-16, as
-// Latin-1, as a list of byte values, and its unkeyed MD5, SHA-1, SHA-256 and SHA-512 digests as bytes, hexadecimal and
-// base64. A digest under a secret key is not found, and need not be. There is one Leak at most for each
-// secret and form. The error says that a secret is shorter than [MinSecretBytes].
+// Leaks searches data for each secret and returns at most one Leak for each secret and form. The forms
+// are plain, reversed, hexadecimal, base32, percent-encoded, a JSON or Go string literal, UTF-16,
+// Latin-1, a list of byte values, and base64 and base64url, also inside of a longer encoded text. Leaks
+// also searches for the MD5, SHA-1, SHA-256 and SHA-512 digests as bytes, hexadecimal and base64, but
+// not for digests with a secret key. A secret shorter than 4 bytes is an error.
 func Leaks(data []byte, secrets ...string) ([]Leak, error) {
 	lower := asciiLower(data)
 	var all []Leak
 	for i, s := range secrets {
-		if len(s) < MinSecretBytes {
+		if len(s) < minSecretBytes {
 			return nil, fmt.Errorf("otelauthtest: secret %d is shorter than %d bytes; use a longer one in this test",
-				i, MinSecretBytes)
+				i, minSecretBytes)
 		}
 		for _, n := range needles(s) {
 			hay := data
@@ -94,7 +93,8 @@ func Leaks(data []byte, secrets ...string) ([]Leak, error) {
 	return all, nil
 }
 
-// asciiLower leaves every other byte, and so every offset, as it is; bytes.ToLower does not where data is no UTF-8.
+// asciiLower lowers ASCII letters only and so keeps every offset; bytes.ToLower changes the length of
+// data that is not UTF-8.
 func asciiLower(data []byte) []byte {
 	lower := bytes.Clone(data)
 	for i, c := range lower {
@@ -108,7 +108,7 @@ func asciiLower(data []byte) []byte {
 type needle struct {
 	form    string
 	bytes   []byte
-	anyCase bool // bytes is in lower case, and so is what it is searched in
+	anyCase bool // bytes is in lower case, and so is the searched data
 }
 
 // needles returns the forms of s, each distinct one once.
@@ -122,7 +122,7 @@ func needles(s string) []needle {
 			needle{form: "base64", bytes: inside64(base64.RawStdEncoding, raw, shift)},
 			needle{form: "base64url", bytes: inside64(base64.RawURLEncoding, raw, shift)})
 	}
-	// As with base64, without the last character where it has bits of what follows.
+	// As with base64, without a last character that has bits of the following data.
 	b32 := strings.ToLower(base32.StdEncoding.EncodeToString(raw))[:len(s)*8/5]
 	all = append(all, needle{form: "base32", bytes: []byte(b32), anyCase: true})
 	all = append(all,
@@ -156,7 +156,7 @@ func needles(s string) []needle {
 		}
 	}
 
-	// Most forms of most secrets are the same text; the first name is the plainest.
+	// Most forms of most secrets are the same text; the first form is kept.
 	seen := map[string]bool{}
 	return slices.DeleteFunc(all, func(n needle) bool {
 		key := string(n.bytes)
@@ -165,8 +165,8 @@ func needles(s string) []needle {
 		} else {
 			key = "c" + key
 		}
-		// An encoding that leaves the secret as it is adds nothing to plain; in lower case it would find what
-		// is not there.
+		// Percent-encoding that does not change the secret adds nothing to plain, and in lower case it
+		// would match other text.
 		idle := n.form == "percent-encoding" && string(n.bytes) == strings.ToLower(s)
 		duplicate := seen[key] || len(n.bytes) == 0 || idle
 		seen[key] = true
@@ -174,12 +174,12 @@ func needles(s string) []needle {
 	})
 }
 
-// inside64 returns the characters that every base64 text holds in which raw stands shift bytes (modulo 3)
-// after the beginning: those made of bits of raw alone.
+// inside64 returns the characters that depend on raw alone in a base64 text in which raw begins shift
+// bytes (modulo 3) after the beginning.
 func inside64(enc *base64.Encoding, raw []byte, shift int) []byte {
 	text := enc.EncodeToString(append(make([]byte, shift), raw...))
-	first := (shift*8 + 5) / 6         // the first character without a bit of what stands before
-	last := (shift + len(raw)) * 8 / 6 // one behind the last without a bit of what stands after
+	first := (shift*8 + 5) / 6         // the first character without bits of the preceding data
+	last := (shift + len(raw)) * 8 / 6 // the end of those without bits of the following data
 	return []byte(text[first:last])
 }
 
@@ -215,7 +215,7 @@ func utf16le(s string) []byte {
 	return b
 }
 
-// latin1 is nil when s has a character outside of ISO-8859-1, or none outside of ASCII.
+// latin1 returns s in ISO-8859-1; nil when that is impossible or equal to s.
 func latin1(s string) []byte {
 	if !utf8.ValidString(s) {
 		return nil

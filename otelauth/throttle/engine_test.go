@@ -116,7 +116,7 @@ func basic(t testing.TB, name, pass string) credential.Field {
 	t.Helper()
 	token := base64.StdEncoding.EncodeToString([]byte(name + ":" + pass))
 	f, problem := credential.Split(http.Header{"Authorization": {"Basic " + token}}, 1<<20)
-	if problem != credential.NoFault {
+	if problem != credential.NoDefect {
 		t.Fatal(problem)
 	}
 	return f

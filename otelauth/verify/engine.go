@@ -160,7 +160,7 @@ func (e *Engine) Entries() int { return e.right.len() + e.wrong.len() }
 
 // Verify judges the credential of field, sent from network at the time at, and writes the verdict
 // to res: Outcome, ErrorType, Reason, Cache, UserName, UserHash, PasswordFingerprint, Hash,
-// RehashNeeded, FormerCredential, RetryAfter, Err. It returns the account, nil unless the Outcome is Success.
+// RehashNeeded, PreviousCredential, RetryAfter, Err. It returns the account, nil unless the Outcome is Success.
 //
 // It blocks while a hash runs or waits for its turn, at most Limits.MaxWait and one hash, and gives
 // up its place when ctx ends before its turn. For a credential that is recognised, from a network that it has come from
@@ -374,7 +374,7 @@ func (c *check) judge(ctx context.Context, at time.Time, field credential.Field)
 	e, res := c.e, c.res
 	defer c.settleUnjudged(ctx)
 	basic, fault := field.Decode()
-	if fault != credential.NoFault {
+	if fault != credential.NoDefect {
 		res.Outcome, res.ErrorType, res.Reason = attempt.Malformed, attempt.MalformedCredentials, fault.Reason()
 		return nil
 	}
@@ -712,13 +712,13 @@ func (c *check) success(seen *entry, account *Account) *Account {
 	c.res.Outcome, c.res.ErrorType, c.res.Reason = attempt.Success, attempt.NoError, ""
 	c.res.PasswordFingerprint = 0 // of wrong passwords only
 	c.res.RehashNeeded = account.Password != nil && account.Password.RehashNeeded()
-	c.res.FormerCredential = seen.former
+	c.res.PreviousCredential = seen.former
 	return account
 }
 
 func (c *check) failure(seen *entry, reason attempt.Reason) {
 	c.res.Outcome, c.res.ErrorType, c.res.Reason = attempt.Failure, attempt.InvalidCredentials, reason
-	c.res.FormerCredential = seen.former
+	c.res.PreviousCredential = seen.former
 }
 
 func (c *check) throttled(retryAfter time.Duration) {

@@ -34,7 +34,7 @@ func field(t testing.TB, name, pass string) credential.Field {
 	t.Helper()
 	token := base64.StdEncoding.EncodeToString([]byte(name + ":" + pass))
 	f, fault := credential.Split(http.Header{"Authorization": {"Basic " + token}}, 0)
-	if fault != credential.NoFault {
+	if fault != credential.NoDefect {
 		t.Fatalf("Split(%q): %v", name, fault)
 	}
 	return f

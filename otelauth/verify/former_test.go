@@ -84,8 +84,8 @@ func TestFormerPassword(t *testing.T) {
 	expect := func(when, pass string, out attempt.Outcome, reason attempt.Reason, cache attempt.CacheResult, former bool, s throttle.Settlement) {
 		t.Helper()
 		res := tryAt(t, e, clock, pass)
-		if res.Outcome != out || res.Reason != reason || res.Cache != cache || res.FormerCredential != former {
-			t.Errorf("%s, %s: %v %q %v former %v", when, pass, res.Outcome, res.Reason, res.Cache, res.FormerCredential)
+		if res.Outcome != out || res.Reason != reason || res.Cache != cache || res.PreviousCredential != former {
+			t.Errorf("%s, %s: %v %q %v former %v", when, pass, res.Outcome, res.Reason, res.Cache, res.PreviousCredential)
 		}
 		settled := budget.take()
 		if s == (throttle.Settlement(255)) {
@@ -150,7 +150,7 @@ func TestFormerPasswordRevoked(t *testing.T) {
 			}
 		}
 		s.alice(begin)
-		if res := tryAt(t, e, clock, "old"); res.Outcome != attempt.Success || !res.FormerCredential {
+		if res := tryAt(t, e, clock, "old"); res.Outcome != attempt.Success || !res.PreviousCredential {
 			t.Errorf("%s: given back: %v %q", name, res.Outcome, res.Reason)
 		}
 	}

@@ -1,7 +1,7 @@
 # Copyright The otelauth Authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Prints what CrowdSec decided: the bans in its database, at the time of the log that they were made of. Argument: the database."""
+"""Prints the bans in CrowdSec's database, at the times of their log lines. Argument: the database."""
 
 import datetime
 import json

@@ -1,10 +1,11 @@
 # Copyright The otelauth Authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Plays a recording to django-axes, in a Django with its documented settings and nothing else changed.
+"""Plays a recording to django-axes, in Django with the documented settings.
 
-Argument: the recording. Each attempt is one call of django.contrib.auth.authenticate, as Django REST framework's BasicAuthentication
-makes it for each request, at the time of the attempt. Attempts without credentials make none.
+Argument: the recording. Each attempt calls django.contrib.auth.authenticate at the time of the
+attempt, as BasicAuthentication of Django REST framework does for each request. Attempts without
+credentials do not call it.
 """
 
 import datetime
@@ -30,7 +31,7 @@ settings.configure(
 
 
 class Recorded:
-    """Knows who was right; it stands where the comparison of password hashes would."""
+    """Accepts the right credentials of the recording, instead of comparing password hashes."""
 
     def authenticate(self, request, username=None, password=None):
         return User(username=username) if password == "right" else None
@@ -50,9 +51,10 @@ def main(recording):
     print("django-axes: limit %r, cool-off %r, handler %s" % (
         axes.AXES_FAILURE_LIMIT, axes.AXES_COOLOFF_TIME, axes.AXES_HANDLER), file=sys.stderr)
 
-    # Without a cool-off and a reset, a lock is for ever: of what comes afterwards the first attempts are played, and then one in a hundred.
+    # Without a cool-off and a reset, a lock is permanent. After it, the first attempts are played, and
+    # then one in a hundred.
     if axes.AXES_COOLOFF_TIME is not None or axes.AXES_RESET_ON_SUCCESS:
-        raise SystemExit("django-axes has other defaults than this driver knows")
+        raise SystemExit("django-axes has other defaults than this driver supports; update axes.py")
     locked = set()
     since = {}
 

@@ -14,9 +14,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/otelauth/otelauth-go/internal/simulate"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/detect"
-	"github.com/otelauth/otelauth-go/otelauth/detect/simulate"
 )
 
 var (
@@ -45,7 +45,7 @@ func sample() *recording {
 	}
 }
 
-// TestErrorLog: a line for each wrong credential, and none for a request without one.
+// TestErrorLog: each wrong credential has a line, and a request without credentials has none.
 func TestErrorLog(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "error.log")
@@ -100,11 +100,11 @@ func TestBursts(t *testing.T) {
 		t.Fatal(err)
 	}
 	if text, err := os.ReadFile(path); err != nil || len(text) != 0 {
-		t.Errorf("of nobody: %q, %v", text, err)
+		t.Errorf("the log of no address is %q, %v", text, err)
 	}
 }
 
-// TestAttempts: a driver gets every attempt once, and nginx's line with the wrong ones only.
+// TestAttempts: a driver gets every attempt once, and wrong ones with the line of nginx.
 func TestAttempts(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "attempts.jsonl")
@@ -156,6 +156,6 @@ func TestScore(t *testing.T) {
 		t.Errorf("refused for 4 s: %v", f.refused)
 	}
 	if _, err := parseFindings([]byte("Traceback\n")); err == nil {
-		t.Error("a driver's babble is taken for findings")
+		t.Error("parseFindings accepts a traceback")
 	}
 }

@@ -1,11 +1,11 @@
 # Copyright The otelauth Authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Plays a recording to fail2ban's own server code, with the jail that its configuration describes.
+"""Plays a recording to the server code of fail2ban, with the jail of its configuration.
 
-Arguments: the configuration's directory, the jail, the log file, the recording. What fail2ban's threads do is done here in turns, since
-its clock is set to each attempt: the log file is read when a line was written to it, then what is due is banned and unbanned. Whoever is
-banned does not arrive, so leaves no line.
+Arguments: the configuration directory, the jail, the log file, the recording. The clock of fail2ban is
+set to each attempt, so this program does the work of its threads in turns: it reads the log file when
+it has a new line, then bans and unbans what is due. Banned addresses write no line.
 """
 
 import json

@@ -14,20 +14,20 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 )
 
-// block is one address shut out.
+// block is a block of one address.
 type block struct {
 	addr netip.Addr
 	at   time.Time
-	by   string // the scenario, where a program has several
+	by   string // the scenario, if a program has several
 }
 
-// findings are what a program made of the recording.
+// findings are the blocks and refusals of one program.
 type findings struct {
 	blocks  []block
 	refused map[int]bool // attempts, by their index
 }
 
-// parseFindings reads what a driver printed.
+// parseFindings parses the output of a driver.
 func parseFindings(out []byte) (findings, error) {
 	f := findings{refused: map[int]bool{}}
 	lines := bufio.NewScanner(bytes.NewReader(out))
@@ -54,7 +54,7 @@ func parseFindings(out []byte) (findings, error) {
 	return f, lines.Err()
 }
 
-// refuseFor counts as refused what comes from a blocked address within d of its block.
+// refuseFor marks attempts of a blocked address within d of its block as refused.
 func (f *findings) refuseFor(r *recording, d time.Duration) {
 	blocks := map[netip.Addr][]time.Time{}
 	for _, b := range f.blocks {
@@ -69,23 +69,24 @@ func (f *findings) refuseFor(r *recording, d time.Duration) {
 	}
 }
 
-// attackScore is what became of one attack.
+// attackScore is the result of one attack.
 type attackScore struct {
 	detected bool
-	tries    int           // made by then
-	after    time.Duration // since its first
+	tries    int           // until then
+	after    time.Duration // since the first attempt
 	blocks   int           // addresses
-	refused  float64       // part of its tries
+	refused  float64       // part of its attempts
 }
 
-// honestScore is what became of everybody else.
+// honestScore is the result of honest users.
 type honestScore struct {
 	addrs    int // blocked at least once
-	accounts int // which were right and refused at least once
+	accounts int // refused at least once with right credentials
 	refused  int // right credentials refused
 }
 
-// score counts. An attack is detected with the first block of an address that it came from; a block of the second in which it came is one.
+// score counts. An attack is detected at the first block of one of its addresses, from the second
+// of its first attempt on.
 func score(r *recording, f findings) ([]attackScore, honestScore) {
 	attacks := make([]attackScore, len(r.attacks))
 	hostile := r.hostile()
@@ -133,7 +134,7 @@ func score(r *recording, f findings) ([]attackScore, honestScore) {
 		}
 	}
 	for _, a := range r.attempts {
-		// A log has seconds.
+		// Log times have seconds only.
 		if a.Attack >= 0 && attacks[a.Attack].detected && !a.Time.Truncate(time.Second).After(when[a.Attack]) {
 			attacks[a.Attack].tries++
 		}

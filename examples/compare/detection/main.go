@@ -17,7 +17,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/otelauth/otelauth-go/otelauth/detect/simulate"
+	"github.com/otelauth/otelauth-go/internal/simulate"
 )
 
 // Main is the command. It returns the exit status.
@@ -35,11 +35,11 @@ func Main(args []string, stdout, stderr io.Writer) int {
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	fs := flag.NewFlagSet("detection", flag.ContinueOnError)
 	fs.SetOutput(stderr)
-	seed := fs.Uint64("seed", 1, "what the traffic is made from")
-	users := fs.Int("users", 500, "honest people")
-	days := fs.Int("days", 25, "days; the attacks begin on the 15th, when habits are learned")
-	whole := fs.Bool("whole", false, "give CrowdSec every line, also of addresses that never fail 6 times in a minute; far slower")
-	speeds := fs.String("speeds", "1,0.1", "of the attacks, a `list`; each is a run of its own")
+	seed := fs.Uint64("seed", 1, "seed of the traffic")
+	users := fs.Int("users", 500, "number of honest users")
+	days := fs.Int("days", 25, "number of days; attacks begin on day 15, when habits are learned")
+	whole := fs.Bool("whole", false, "give CrowdSec also the lines of addresses that never fail 6 times in a minute; far slower")
+	speeds := fs.String("speeds", "1,0.1", "`list` of speeds of the attacks; each is a separate run")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	for field := range strings.SplitSeq(*speeds, ",") {
 		speed, err := strconv.ParseFloat(strings.TrimSpace(field), 64)
 		if err != nil || !(speed > 0) {
-			return fmt.Errorf("detection: a speed is a number above 0, not %q", field)
+			return fmt.Errorf("detection: -speeds has %q; use numbers above 0", field)
 		}
 		s := simulate.Scenario{Seed: *seed, Users: *users, Days: *days, Attacks: simulate.Attacks(speed)}
 		if err := compare(ctx, s, speed, *whole, stdout, stderr); err != nil {
@@ -65,7 +65,7 @@ func installed() error {
 		"/var/lib/crowdsec/hub/.index.json", "/usr/lib/python3/dist-packages/axes",
 	} {
 		if _, err := os.Stat(path); err != nil {
-			return fmt.Errorf("detection: %w; the comparison needs Debian's packages: apt-get install fail2ban crowdsec python3-django-axes", err)
+			return fmt.Errorf("detection: %w; install the programs: apt-get install fail2ban crowdsec python3-django-axes", err)
 		}
 	}
 	return nil
@@ -104,14 +104,14 @@ func compare(ctx context.Context, s simulate.Scenario, speed float64, whole bool
 		run  func(context.Context) (findings, error)
 	}{{"django-axes", p.axes}, {"fail2ban", p.fail2ban}, {"CrowdSec", p.crowdsec}}
 	columns := make([]column, len(peers))
-	faults := make([]error, len(peers))
+	problems := make([]error, len(peers))
 	var wg sync.WaitGroup
 	for i, peer := range peers {
 		wg.Go(func() {
 			begin := time.Now()
 			f, err := peer.run(ctx)
 			if err != nil {
-				faults[i] = err
+				problems[i] = err
 				cancel()
 				return
 			}
@@ -122,13 +122,13 @@ func compare(ctx context.Context, s simulate.Scenario, speed float64, whole bool
 		})
 	}
 	wg.Wait()
-	if err := errors.Join(faults...); err != nil {
+	if err := errors.Join(problems...); err != nil {
 		return err
 	}
 	return writeTable(stdout, speed, s, r, report, mine, columns)
 }
 
-// locked is a Writer for several programs at once.
+// locked is a Writer for concurrent programs.
 type locked struct {
 	mu sync.Mutex
 	w  io.Writer

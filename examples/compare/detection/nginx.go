@@ -7,12 +7,13 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/otelauth/otelauth-go/internal/simulate"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
-	"github.com/otelauth/otelauth-go/otelauth/detect/simulate"
 )
 
-// errorLine is what nginx's auth_basic writes to the error log at its default level, "error", in UTC. A request without
-// credentials is told at level "info" only, so by default not at all. An account that is disabled is one that is no longer in the file.
+// errorLine returns the line that nginx's auth_basic writes to the error log at its default level
+// "error", in UTC. It logs a request without credentials at level "info" only. A disabled account
+// is not in the file.
 func errorLine(a *simulate.Attempt, request int) string {
 	if a.Outcome != attempt.Failure {
 		return ""
@@ -27,5 +28,5 @@ func errorLine(a *simulate.Attempt, request int) string {
 
 var wildcards = strings.NewReplacer("{id}", "7", "{page}", "status", "{path...}", "2026/report.txt")
 
-// pathOf is a path that the route matches.
+// pathOf returns a path that the route matches.
 func pathOf(route string) string { return wildcards.Replace(route) }

@@ -29,7 +29,7 @@ var axesDriver string
 //go:embed alerts.py
 var alertsDriver string
 
-// replay is where the programs work.
+// replay is one run of the programs in a temporary directory.
 type replay struct {
 	dir       string
 	recording *recording
@@ -39,10 +39,10 @@ type replay struct {
 	log       io.Writer
 }
 
-// python is Debian's own, which has its packages.
+// python is Debian's interpreter, which finds Debian's packages.
 const python = "/usr/bin/python3"
 
-// command runs a program with a small environment and returns what it printed.
+// command runs a program with a small environment and returns its output.
 func (p *replay) command(ctx context.Context, name string, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = p.dir
@@ -59,7 +59,7 @@ func (p *replay) command(ctx context.Context, name string, args ...string) ([]by
 	return out.Bytes(), nil
 }
 
-// tail keeps the end of what is written to it.
+// tail is a Writer that keeps the end of its input.
 type tail struct{ last []byte }
 
 func (t *tail) Write(b []byte) (int, error) {
@@ -87,13 +87,13 @@ func (p *replay) axes(ctx context.Context) (findings, error) {
 
 const jail = "nginx-http-auth"
 
-// fail2ban switches the jail on in a copy of the stock configuration and changes nothing else of what decides.
+// fail2ban enables the jail in a copy of the stock configuration and changes no other decision.
 func (p *replay) fail2ban(ctx context.Context) (findings, error) {
 	conf, growing := filepath.Join(p.dir, "fail2ban"), filepath.Join(p.dir, "error.log")
 	if err := p.copyTree(ctx, "/etc/fail2ban", conf); err != nil {
 		return findings{}, err
 	}
-	// Debian's own addition is the jail of sshd.
+	// Debian adds the jail of sshd.
 	if err := os.RemoveAll(filepath.Join(conf, "jail.d")); err != nil {
 		return findings{}, err
 	}
@@ -107,7 +107,8 @@ func (p *replay) fail2ban(ctx context.Context) (findings, error) {
 	return p.drive(ctx, "replay_fail2ban.py", fail2banDriver, conf, jail, growing, p.attempts)
 }
 
-// matched says how many lines of the whole error log the stock filter finds, according to fail2ban-regex.
+// matched returns how many lines of the error log the stock filter matches, as fail2ban-regex
+// counts.
 func (p *replay) matched(ctx context.Context) (string, error) {
 	out, err := p.command(ctx, "/usr/bin/fail2ban-regex", "--no-check-all", p.errorLog, jail)
 	if err != nil {
@@ -121,18 +122,19 @@ func (p *replay) matched(ctx context.Context) (string, error) {
 	return "", fmt.Errorf("detection: fail2ban-regex counted no lines: %s", out)
 }
 
-// crowdsecFor is what the package's profile says.
+// crowdsecFor is the duration of a decision in the profile of the package.
 const crowdsecFor = 4 * time.Hour
 
-// CrowdSec takes some 3 ms for a line, so by default it gets those of addresses that could overflow a bucket. The one for failed logins holds 5
-// and leaks one in 10 s: n failures within t overflow it when n > 5 + t/10 s, and then some minute has 6 of them. The others want more.
+// CrowdSec takes about 3 ms for a line, so by default it gets only addresses that can overflow a
+// bucket. The bucket for failed logins holds 5 and leaks one in 10 s. n failures within t
+// overflow it if n > 5 + t/10 s, and then one minute has 6 of them. The other buckets need more.
 const (
 	crowdsecBurst  = 6
 	crowdsecWindow = time.Minute + time.Second // a log has seconds
 )
 
-// crowdsec replays the log with a copy of the package's configuration; only its places, its journal and its address are
-// others, the central API is left out, and alerts are not thrown away after 5,000.
+// crowdsec replays the log with a copy of the configuration of the package. Only paths, journal
+// and address differ, the central API is left out, and alerts are not deleted after 5,000.
 func (p *replay) crowdsec(ctx context.Context) (findings, error) {
 	log := filepath.Join(p.dir, "crowdsec-error.log")
 	var of map[netip.Addr]bool
@@ -149,8 +151,8 @@ func (p *replay) crowdsec(ctx context.Context) (findings, error) {
 	if err := p.copyTree(ctx, "/usr/share/crowdsec/data", data); err != nil {
 		return findings{}, err
 	}
-	// The package enables a scenario whose list of paths it does not ship; without it each request would write 100 KB of errors. An empty
-	// list finds as little.
+	// The package enables a scenario without the list of paths that it needs, so each request
+	// would log 100 KB of errors. An empty list has the same effect.
 	if err := os.WriteFile(filepath.Join(data, "http_path_traversal.txt"), nil, 0o600); err != nil {
 		return findings{}, err
 	}
@@ -185,7 +187,7 @@ func (p *replay) crowdsec(ctx context.Context) (findings, error) {
 	return f, err
 }
 
-// The settings of Debian's config.yaml, with other places.
+// The settings of Debian's config.yaml, with other paths.
 const crowdsecConfig = `common:
   daemonize: false
   log_media: stdout
@@ -224,7 +226,7 @@ prometheus:
   enabled: false
 `
 
-// copyTree copies a directory with its links as they are.
+// copyTree copies a directory; it copies links as links.
 func (p *replay) copyTree(ctx context.Context, from, to string) error {
 	_, err := p.command(ctx, "/bin/cp", "-a", from, to)
 	return err

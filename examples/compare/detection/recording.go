@@ -12,18 +12,18 @@ import (
 	"os"
 	"time"
 
+	"github.com/otelauth/otelauth-go/internal/simulate"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
-	"github.com/otelauth/otelauth-go/otelauth/detect/simulate"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
 )
 
-// recording is the traffic that all are played.
+// recording is the traffic that all programs get.
 type recording struct {
 	attempts []simulate.Attempt
 	attacks  []simulate.Attack
 }
 
-// record plays the scenario with nobody in its way and keeps every attempt.
+// record plays the scenario without a throttle and keeps every attempt.
 func record(ctx context.Context, s simulate.Scenario) (*recording, error) {
 	r := &recording{}
 	s.OnAttempt = func(a simulate.Attempt) { r.attempts = append(r.attempts, a) }
@@ -37,7 +37,7 @@ func record(ctx context.Context, s simulate.Scenario) (*recording, error) {
 	return r, nil
 }
 
-// ours plays the same scenario to otelauth with its defaults: budgets and rules.
+// ours plays the scenario to otelauth with its default budgets and rules.
 func ours(ctx context.Context, s simulate.Scenario) (*simulate.Report, findings, error) {
 	f := findings{refused: map[int]bool{}}
 	i := 0
@@ -57,7 +57,7 @@ func ours(ctx context.Context, s simulate.Scenario) (*simulate.Report, findings,
 	return report, f, err
 }
 
-// agent is the one browser of this world: what a client calls itself is not part of the comparison.
+// agent is the User-Agent of every attempt; it is not part of the comparison.
 const agent = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
 
 // played is an attempt as a driver reads it.
@@ -69,10 +69,10 @@ type played struct {
 	Right bool    `json:"right"`
 	Path  string  `json:"path"`
 	Agent string  `json:"agent"`
-	Error string  `json:"error"` // nginx's line about it; "": none
+	Error string  `json:"error"` // the line of nginx; "" if there is none
 }
 
-// writeAttempts writes the recording for the drivers, a JSON object a line.
+// writeAttempts writes the recording for the drivers, one JSON object a line.
 func (r *recording) writeAttempts(path string) error {
 	return writeFile(path, func(w *bufio.Writer) error {
 		enc := json.NewEncoder(w)
@@ -90,7 +90,7 @@ func (r *recording) writeAttempts(path string) error {
 	})
 }
 
-// writeErrorLog writes nginx's error log, of those addresses that of is true for; nil: of all.
+// writeErrorLog writes nginx's error log of the addresses in of; nil means all addresses.
 func (r *recording) writeErrorLog(path string, of map[netip.Addr]bool) error {
 	return writeFile(path, func(w *bufio.Writer) error {
 		for i := range r.attempts {
@@ -102,7 +102,7 @@ func (r *recording) writeErrorLog(path string, of map[netip.Addr]bool) error {
 	})
 }
 
-// bursts are the addresses that fail n times within d, at least once.
+// bursts returns the addresses that fail n times within d at least once.
 func (r *recording) bursts(n int, d time.Duration) map[netip.Addr]bool {
 	last := map[netip.Addr][]time.Time{}
 	found := map[netip.Addr]bool{}

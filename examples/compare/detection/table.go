@@ -12,19 +12,19 @@ import (
 	"strings"
 	"time"
 
+	"github.com/otelauth/otelauth-go/internal/simulate"
 	"github.com/otelauth/otelauth-go/otelauth/detect"
-	"github.com/otelauth/otelauth-go/otelauth/detect/simulate"
 )
 
-// column is what one program made of it.
+// column is the result of one program.
 type column struct {
 	name    string
 	attacks []attackScore
 	honest  honestScore
-	by      string // its scenarios, where it has several
+	by      string // its scenarios, if it has several
 }
 
-// scenarios lists what the blocks were for.
+// scenarios lists the reasons of the blocks with their numbers.
 func scenarios(f findings) string {
 	n := map[string]int{}
 	for _, b := range f.blocks {
@@ -95,7 +95,7 @@ func noticed(report *simulate.Report) int {
 	return n
 }
 
-// ourCell is by the rule that is meant for the attack; where only others have named it, it says the first of them.
+// ourCell shows the rule of the attack, or the first other rule that has fired for it.
 func ourCell(a simulate.AttackReport, refused float64) string {
 	if a.Detected || len(a.By) == 0 {
 		return cell(attackScore{detected: a.Detected, tries: a.Attempts, after: a.After, refused: refused})

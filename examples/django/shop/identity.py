@@ -1,11 +1,11 @@
 # Copyright The otelauth Authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Who calls, behind otelauth gateway.
+"""The identity of the caller, behind otelauth gateway.
 
-The gateway has verified the password and says in Remote-User who calls. That header is worth what the way to this process is
-worth: the site listens on a unix socket that nobody but the gateway's user may open, and on nothing else. The gateway removes the
-header, in every spelling, from what clients send.
+The gateway has verified the password and sends the account's name in Remote-User. The header is trustworthy
+only if no other process can reach the site, so the site listens only on a unix socket that the gateway's
+user may open. The gateway removes the header, in every spelling, from client requests.
 """
 
 from django.contrib.auth import authenticate
@@ -17,14 +17,16 @@ from shop import trace
 
 
 class Backend(RemoteUserBackend):
-    """The account of a name that the gateway has verified; inactive ones are refused, unknown ones are not made up."""
+    """Returns the account of a verified name. It refuses inactive accounts and creates no unknown ones."""
 
     create_unknown_user = False
 
 
 class UserMiddleware:
-    """Sets request.user. Django's own RemoteUserMiddleware begins a session, a row in the database, for each request of a client
-    that keeps no cookies."""
+    """Sets request.user.
+
+    Django's own RemoteUserMiddleware creates a session, a database row, for each request without cookies.
+    """
 
     def __init__(self, get_response):
         self.get_response = get_response
@@ -38,7 +40,7 @@ class UserMiddleware:
 
 
 class Authentication(BaseAuthentication):
-    """The same for the REST framework. A request without a user is answered 403, for the challenge is the gateway's."""
+    """Does the same for the REST framework. A request without a user is answered 403, because the gateway sends the challenge."""
 
     def authenticate(self, request):
         user = request._request.user

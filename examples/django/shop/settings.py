@@ -1,7 +1,7 @@
 # Copyright The otelauth Authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A small shop as one finds them, but for what is marked "gateway"."""
+"""A small, typical shop. The lines marked "gateway" were added."""
 
 import os
 from pathlib import Path

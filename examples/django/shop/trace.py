@@ -1,7 +1,7 @@
 # Copyright The otelauth Authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The gateway's trace id in each of the site's log lines."""
+"""Adds the gateway's trace id to each of the site's log lines."""
 
 import contextvars
 import logging
@@ -17,7 +17,7 @@ _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}"
 
 
 class TraceMiddleware:
-    """Notes the trace id that the gateway sends, and logs each request with it."""
+    """Stores the trace id from the gateway and logs each request with it."""
 
     def __init__(self, get_response):
         self.get_response = get_response
@@ -32,7 +32,7 @@ class TraceMiddleware:
 
 
 class TraceFilter(logging.Filter):
-    """Puts trace id and user on each record, whoever logs."""
+    """Adds trace id and user to each log record."""
 
     def filter(self, record):
         record.trace_id = trace_id.get()

@@ -1,7 +1,7 @@
 # Copyright The otelauth Authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Views with the flaws of sites that grew: each decides for itself who may see it, or does not."""
+"""Views with typical flaws: each view decides itself who may see it, or does not."""
 
 import logging
 
@@ -14,7 +14,7 @@ log = logging.getLogger("shop.views")
 
 
 def for_users(view):
-    """The site's own decorator. It tells nobody whom it turns away."""
+    """The site's own decorator. It does not record whom it denies."""
 
     def wrapped(request):
         if not request.user.is_authenticated:
@@ -38,7 +38,7 @@ class Reports(APIView):
 
 
 class Staff(APIView):
-    """403 from a permission, for everybody who is no staff."""
+    """403 from a permission, for all users who are not staff."""
 
     permission_classes = [IsAdminUser]
 
@@ -48,14 +48,14 @@ class Staff(APIView):
 
 @for_users
 def legacy(request):
-    """Answers 401 by itself: it wants a key of its own, long after the password was right."""
+    """Answers 401 itself: it requires its own key in addition to the password."""
     if request.headers.get("X-Legacy-Key") != "opensesame":
         return HttpResponse("no key", status=401)
     return HttpResponse("legacy")
 
 
 def export(request):
-    """The endpoint that nobody protected."""
+    """An unprotected endpoint."""
     return JsonResponse({"customers": ["everybody"]})
 
 

@@ -16,7 +16,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
-// The parameters of argon2id that nothing goes below: the default of password.Params, a minimum of the OWASP Password Storage Cheat Sheet.
+// The minimum parameters of argon2id: the default of password.Params, from the OWASP Password
+// Storage Cheat Sheet.
 const (
 	leastMemoryKiB = 19456
 	leastPasses    = 2
@@ -25,15 +26,16 @@ const (
 	memoryStepKiB  = 1024
 )
 
-// mostMemoryKiB is how much memory one hash may take: as many hashes as the gate lets run at once must fit into what it lets
-// them take together, and the default Bounds must admit the hash.
+// mostMemoryKiB returns the memory limit of one hash: slots hashes at once must fit into the
+// memory limit of the hash gate, and the default Bounds must admit the hash.
 func mostMemoryKiB(slots int) uint32 {
 	const bounds = 256 << 20
 	return uint32(max(leastMemoryKiB<<10, min(bounds, verify.DefaultMemoryBytes/max(1, slots))) >> 10)
 }
 
-// calibrate finds parameters of argon2id whose hash takes about target: memory first, which costs an attacker the most
-// (RFC 9106 section 4), then passes. It measures at most calibrateSteps times and never goes below the minimum.
+// calibrate returns parameters of argon2id whose hash takes about target. It raises memory first,
+// which costs an attacker the most (RFC 9106, section 4), then passes. It measures at most
+// calibrateSteps times and never goes below the minimum.
 func calibrate(target time.Duration, mostKiB uint32, measure func(password.Params) (time.Duration, error)) (password.Params, time.Duration, error) {
 	p := password.Params{MemoryKiB: leastMemoryKiB, Passes: leastPasses, Lanes: 1}
 	best := p
@@ -43,13 +45,13 @@ func calibrate(target time.Duration, mostKiB uint32, measure func(password.Param
 	}
 	bestTook := took
 	for range calibrateSteps - 1 {
-		// The time is proportional to memory times passes, nearly.
+		// The time is nearly proportional to memory times passes.
 		work := float64(p.MemoryKiB) * float64(p.Passes) * float64(target) / float64(max(took, 1))
 		next := password.Params{Lanes: 1, Passes: leastPasses}
 		next.MemoryKiB = uint32(min(max(work/leastPasses, leastMemoryKiB), float64(mostKiB)))
 		next.MemoryKiB = max(leastMemoryKiB, next.MemoryKiB/memoryStepKiB*memoryStepKiB)
 		if next.MemoryKiB+memoryStepKiB > mostKiB {
-			// No more than the four times that the default Bounds let a hash walk over 256 MiB.
+			// At most four passes over 256 MiB, which the default Bounds admit.
 			most := min(mostPasses, 4*(256<<10)/float64(next.MemoryKiB))
 			next.Passes = uint32(min(max(math.Round(work/float64(next.MemoryKiB)), leastPasses), most))
 		}
@@ -72,7 +74,7 @@ func calibrate(target time.Duration, mostKiB uint32, measure func(password.Param
 
 func distance(a, b time.Duration) time.Duration { return (a - b).Abs() }
 
-// measureHash is the shorter of two runs: whatever else the machine does makes a run longer.
+// measureHash returns the shorter of two runs, because other load only makes a run longer.
 func measureHash(p password.Params) (time.Duration, error) {
 	best := time.Duration(math.MaxInt64)
 	for range 2 {
@@ -85,7 +87,7 @@ func measureHash(p password.Params) (time.Duration, error) {
 	return best, nil
 }
 
-// progress shows on a terminal what is being measured, on one line that it rewrites.
+// progress shows the current measurement on one line of a terminal.
 type progress struct {
 	w    io.Writer
 	live bool
@@ -108,7 +110,7 @@ func (p *progress) end() {
 	}
 }
 
-// describe names the parameters as the stored hash spells them.
+// describe returns the parameters in the notation of the stored hash.
 func describe(p password.Params) string {
 	if p.Scheme == "bcrypt" {
 		return "bcrypt"

@@ -56,7 +56,8 @@ func TestCalibrate(t *testing.T) {
 	}
 }
 
-// TestMostMemory: as many hashes as run at once fit into what the gate admits, as far as the minimum lets them.
+// TestMostMemory checks that the hashes that run at once fit into the limit of the gate, down to
+// the minimum.
 func TestMostMemory(t *testing.T) {
 	t.Parallel()
 	for slots, want := range map[int]uint32{-1: 256 << 10, 0: 256 << 10, 1: 256 << 10, 2: 256 << 10, 4: 128 << 10, 16: 32 << 10, 64: leastMemoryKiB} {

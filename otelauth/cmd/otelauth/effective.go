@@ -16,16 +16,16 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/gateway"
 )
 
-// effective writes the settings in force as a file that --config reads. Where one comes from stands behind it. There is no
-// secret among them: those stand in files of their own.
+// effective writes the settings in force as a file that --config can read, each with its place
+// as a comment. They hold no secrets, because secrets are in separate files.
 func effective(w io.Writer, flags []*kong.Flag, s *settings) error {
 	for _, flag := range flags {
-		if onlyFlag(flag.Name) {
+		if isOnlyFlag(flag.Name) {
 			continue
 		}
 		value := flag.Target.Interface()
 		if flag.Name == "identity-header" && flag.Target.Len() == 0 {
-			value = gateway.DefaultIdentityHeaders()
+			value = gateway.Defaults().IdentityHeaders
 		}
 		text, err := settingText(value)
 		if err != nil {
@@ -49,7 +49,7 @@ func effective(w io.Writer, flags []*kong.Flag, s *settings) error {
 	return nil
 }
 
-// settingText is a value as YAML, "" for one that is not set.
+// settingText returns a value as YAML, or "" for an unset one.
 func settingText(value any) (string, error) {
 	switch v := value.(type) {
 	case time.Duration:
@@ -79,17 +79,17 @@ func settingText(value any) (string, error) {
 	return fmt.Sprint(value), nil
 }
 
-// scalarText quotes where YAML would read something else.
+// scalarText returns s as a YAML scalar, quoted if necessary.
 func scalarText(s string) (string, error) {
 	if strings.ContainsAny(s, "\r\n") {
 		return quotedYAML(s), nil
 	}
 	text, err := yaml.Marshal(s)
 	if err != nil || strings.Count(string(text), "\n") != 1 {
-		return quotedYAML(s), nil //nolint:nilerr // a text that does not fit on a line is quoted instead
+		return quotedYAML(s), nil //nolint:nilerr // text that does not fit on a line is quoted instead
 	}
 	return strings.TrimSuffix(string(text), "\n"), nil
 }
 
-// quotedYAML is a double-quoted scalar; Go's escapes of printable text are YAML's too.
+// quotedYAML returns a double-quoted scalar. YAML understands Go's escapes of printable text.
 func quotedYAML(s string) string { return fmt.Sprintf("%q", s) }

@@ -22,49 +22,82 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
-// nothing empties a list that has a default.
-const nothing = "none"
+// none empties a list that has a default.
+const none = "none"
 
-// build makes the gateway's configuration, all but the accounts, and says every fault with the place of its setting.
-func (f *gatewayFlags) build(s *settings) (gateway.Config, error) {
-	var faults []error
-	fault := func(flag string, err error) {
-		if err != nil {
-			faults = append(faults, placed{s.place(flag), err})
-		}
+// problems collects the problems of settings, each with its place.
+type problems struct {
+	settings *settings
+	all      []error
+}
+
+// report records a problem of a flag. It ignores a nil error.
+func (p *problems) report(flag string, err error) {
+	if err != nil {
+		p.all = append(p.all, placed{p.settings.place(flag), err})
 	}
+}
+
+// missing records the problem of a flag that is not set.
+func (p *problems) missing(text string) { p.all = append(p.all, errors.New(text)) }
+
+// build returns the gateway's configuration without the accounts, or all problems at once, each
+// with the place of its setting.
+func (f *gatewayFlags) build(s *settings) (gateway.Config, error) {
+	p := &problems{settings: s}
+	f.checkService(p)
+	f.checkAccounts(p)
+	cfg := f.config()
+	cfg.Auth = f.auth(p)
+	p.report("forward-auth", cfg.ForwardAuth.UnmarshalText([]byte(f.ForwardAuth)))
+	p.all = append(p.all, f.redisFlags.validate(s, cfg.Auth.IdentityKey)...)
+	cfg.Rules = f.rules(p)
+	return cfg, errors.Join(p.all...)
+}
+
+// checkService reports problems of the addresses and of the upstream.
+func (f *gatewayFlags) checkService(p *problems) {
 	switch {
 	case f.Upstream == "" && f.ForwardAuth == "":
-		faults = append(faults, errors.New("--upstream is missing: name the service, such as http://127.0.0.1:8000"))
+		p.missing("--upstream is missing: name the service, such as http://127.0.0.1:8000")
 	case f.Upstream != "" && f.ForwardAuth != "":
-		fault("forward-auth", errors.New("stands beside --upstream: the gateway is the proxy itself or answers one, remove either"))
+		p.report("forward-auth", errors.New("cannot be combined with --upstream: with --forward-auth another proxy forwards requests; remove one of them"))
 	case f.ForwardAuth != "" && len(f.TrustedProxy) == 0 && !f.TrustUnixSocket:
-		fault("forward-auth", errors.New("who asks is not named: give the proxy's network with --trusted-proxy, or listen on a unix socket with --trust-unix-socket"))
-	}
-	if f.Users == "" && !f.sqlFlags.given() {
-		faults = append(faults, errors.New("--users is missing: name an htpasswd file (made with: otelauth users add FILE NAME), or a database with --sql-driver"))
-	}
-	if f.Users != "" && f.sqlFlags.given() {
-		faults = append(faults, errors.New("--users and --sql-driver are both given: the accounts are in one place, remove the other"))
-	}
-	if f.Groups != "" && f.Users == "" {
-		faults = append(faults, errors.New("--groups belongs to --users: a database tells groups itself"))
-	}
-	if err := f.sqlFlags.validate(); err != nil {
-		faults = append(faults, fmt.Errorf("--%w", err))
+		p.report("forward-auth", errors.New("needs a trusted proxy: name the proxy's network with --trusted-proxy, or listen on a unix socket with --trust-unix-socket"))
 	}
 	if len(f.Listen) == 0 {
-		fault("listen", errors.New("empty: name an address such as 127.0.0.1:8080"))
+		p.report("listen", errors.New("is empty: name an address such as 127.0.0.1:8080"))
 	}
-	if f.CertFile == "" && !f.DangerouslyAllowPlaintext && len(f.TrustedProxy) == 0 {
-		for _, address := range f.Listen {
-			if public(address) {
-				fault("listen", fmt.Errorf("%s can be reached from other machines, and everybody on the way would read the passwords: "+
-					"give --cert-file and --key-file, name the proxies that speak TLS with --trusted-proxy, listen on loopback, or accept that with --dangerously-allow-plaintext",
-					quoted(shown(address))))
-			}
+	if f.CertFile != "" || f.DangerouslyAllowPlaintext || len(f.TrustedProxy) > 0 {
+		return
+	}
+	for _, address := range f.Listen {
+		if isReachable(address) {
+			p.report("listen", fmt.Errorf("%s can be reached from other machines, and everyone on the network path could read the passwords: "+
+				"set --cert-file and --key-file, name the proxies that terminate TLS with --trusted-proxy, listen on loopback, "+
+				"or accept the risk with --dangerously-allow-plaintext", quoted(shown(address))))
 		}
 	}
+}
+
+// checkAccounts reports problems of the account store.
+func (f *gatewayFlags) checkAccounts(p *problems) {
+	if f.Users == "" && !f.sqlFlags.isSet() {
+		p.missing("--users is missing: name an htpasswd file (create one with: otelauth users add FILE NAME), or a database with --sql-driver")
+	}
+	if f.Users != "" && f.sqlFlags.isSet() {
+		p.missing("--users and --sql-driver are both set: accounts come from one place; remove one of them")
+	}
+	if f.Groups != "" && f.Users == "" {
+		p.missing("--groups needs --users: a database provides groups itself; remove --groups")
+	}
+	if err := f.sqlFlags.validate(); err != nil {
+		p.all = append(p.all, fmt.Errorf("--%w", err))
+	}
+}
+
+// config returns the fields that flags set directly.
+func (f *gatewayFlags) config() gateway.Config {
 	cfg := gateway.Config{
 		Upstream:                    f.Upstream,
 		UpstreamCAFile:              f.UpstreamCAFile,
@@ -87,73 +120,65 @@ func (f *gatewayFlags) build(s *settings) (gateway.Config, error) {
 		ResponseHeaderTimeout:       f.ResponseHeaderTimeout,
 		DrainTimeout:                f.DrainTimeout,
 		ServerName:                  f.ServerName,
-		Auth: otelauth.Config{
-			Realm:           f.Realm,
-			TrustUnixSocket: f.TrustUnixSocket,
-			CacheTTL:        f.CacheTTL,
-			CacheEntries:    f.CacheEntries,
-		},
 	}
 	if len(f.IdentityHeader) > 0 {
-		cfg.IdentityHeaders = withoutNothing(f.IdentityHeader)
+		cfg.IdentityHeaders = withoutNone(f.IdentityHeader)
 	}
-	err := cfg.ForwardAuth.UnmarshalText([]byte(f.ForwardAuth))
-	fault("forward-auth", err)
-	cfg.Auth.TrustedProxies, err = networks(f.TrustedProxy)
-	fault("trusted-proxy", err)
-	if len(f.TrustedCaller) > 0 {
-		cfg.Auth.TrustedCallers, err = networks(withoutNothing(f.TrustedCaller))
-		fault("trusted-caller", err)
-	}
-	if f.ForwardedHeader == "forwarded" {
-		cfg.Auth.ForwardedHeader = clientip.Forwarded
-	}
-	if f.UserNames == "hash" {
-		cfg.Auth.UserNames = otelauth.HashedNames
-	}
-	if f.Successes == "first" {
-		cfg.Auth.Events.Success = audit.FirstSuccess
-	}
-	cfg.Auth.IdentityKey, err = readIdentityKeys(f.IdentityKeyFile)
-	fault("identity-key-file", err)
-	faults = append(faults, f.redisFlags.validate(s, cfg.Auth.IdentityKey)...)
-	if f.GeoIPDatabase != "" {
-		cities, err := geoip.Open(f.GeoIPDatabase)
-		fault("geoip-database", err)
-		cfg.Auth.Detect.Locator = cities
-	}
-	rules, err := f.rules(s)
-	if err != nil {
-		faults = append(faults, err)
-	}
-	cfg.Rules = rules
-	if len(faults) > 0 {
-		return cfg, errors.Join(faults...)
-	}
-	return cfg, nil
+	return cfg
 }
 
-// public reports whether an address is neither a unix socket nor on loopback. The gateway judges again what is really listened on.
-func public(address string) bool {
+// auth returns the configuration of the middleware, without the accounts.
+func (f *gatewayFlags) auth(p *problems) otelauth.Config {
+	auth := otelauth.Config{Realm: f.Realm, TrustUnixSocket: f.TrustUnixSocket, CacheTTL: f.CacheTTL, CacheEntries: f.CacheEntries}
+	var err error
+	auth.TrustedProxies, err = networks(f.TrustedProxy)
+	p.report("trusted-proxy", err)
+	if len(f.TrustedCaller) > 0 {
+		auth.TrustedCallers, err = networks(withoutNone(f.TrustedCaller))
+		p.report("trusted-caller", err)
+	}
+	if f.ForwardedHeader == "forwarded" {
+		auth.ForwardedHeader = clientip.Forwarded
+	}
+	if f.UserNames == "hash" {
+		auth.UserNames = otelauth.HashedNames
+	}
+	if f.Successes == "first" {
+		auth.Events.Success = audit.FirstSuccess
+	}
+	auth.IdentityKey, err = readIdentityKeys(f.IdentityKeyFile)
+	p.report("identity-key-file", err)
+	if f.GeoIPDatabase != "" {
+		cities, err := geoip.Open(f.GeoIPDatabase)
+		p.report("geoip-database", err)
+		auth.Detect.Locator = cities
+	}
+	return auth
+}
+
+// isReachable reports whether other machines may reach an address: it is neither a unix socket nor
+// on loopback. The gateway checks the actual listener again.
+func isReachable(address string) bool {
 	if strings.HasPrefix(address, "unix:") {
 		return false
 	}
 	host, _, err := net.SplitHostPort(address)
 	if err != nil || host == "localhost" {
-		return false // listening says what is wrong with it
+		return false // listening reports the problem
 	}
 	addr, err := netip.ParseAddr(host)
 	return err != nil || !addr.IsLoopback()
 }
 
-func withoutNothing(list []string) []string {
-	if len(list) == 1 && list[0] == nothing {
+// withoutNone returns an empty list for "none", and otherwise list.
+func withoutNone(list []string) []string {
+	if len(list) == 1 && list[0] == none {
 		return []string{}
 	}
 	return list
 }
 
-// networks reads prefixes; an address stands for itself.
+// networks parses prefixes and single addresses.
 func networks(list []string) ([]netip.Prefix, error) {
 	prefixes := make([]netip.Prefix, 0, len(list))
 	for _, text := range list {
@@ -161,7 +186,7 @@ func networks(list []string) ([]netip.Prefix, error) {
 		if err != nil {
 			a, err := netip.ParseAddr(text)
 			if err != nil || a.Zone() != "" {
-				return nil, fmt.Errorf("%s is not a network such as 10.0.0.0/8, nor an address", quoted(shown(text)))
+				return nil, fmt.Errorf("%s is not a network such as 10.0.0.0/8 or an address", quoted(shown(text)))
 			}
 			p = netip.PrefixFrom(a, a.BitLen())
 		}
@@ -170,67 +195,16 @@ func networks(list []string) ([]netip.Prefix, error) {
 	return prefixes, nil
 }
 
-// rules makes one rule of everything that names the same pattern.
-func (f *gatewayFlags) rules(s *settings) ([]gateway.Rule, error) {
-	var rules []gateway.Rule
-	at := make(map[string]int)
-	rule := func(pattern string) *gateway.Rule {
-		i, found := at[pattern]
-		if !found {
-			i = len(rules)
-			at[pattern] = i
-			rules = append(rules, gateway.Rule{Pattern: pattern})
-		}
-		return &rules[i]
-	}
-	for _, p := range f.Public {
-		rule(p).Access = gateway.Public
-	}
-	for _, p := range f.Endpoint {
-		rule(p) // no more than its name
-	}
-	for _, p := range f.Sensitive {
-		rule(p).Sensitive = true
-	}
-	var faults []error
-	grant := func(flag string, list []string, to func(*gateway.Rule) *[]string) {
-		for _, text := range list {
-			// The last one: a path may hold an equals sign.
-			i := strings.LastIndexByte(text, '=')
-			if i < 0 {
-				faults = append(faults, placed{s.place(flag), fmt.Errorf("%s does not read PATTERN=NAME,NAME", quoted(shown(text)))})
-				continue
-			}
-			names := to(rule(text[:i]))
-			for name := range strings.SplitSeq(text[i+1:], ",") {
-				if name = strings.TrimSpace(name); name == "" {
-					faults = append(faults, placed{s.place(flag), fmt.Errorf("%s has an empty name", quoted(shown(text)))})
-					break
-				}
-				*names = append(*names, name)
-			}
-		}
-	}
-	everything := make([]string, 0, len(f.DefaultGroups))
-	for _, names := range f.DefaultGroups {
-		everything = append(everything, "/="+names)
-	}
-	grant("default-groups", everything, func(r *gateway.Rule) *[]string { return &r.Groups })
-	grant("allow-groups", f.AllowGroups, func(r *gateway.Rule) *[]string { return &r.Groups })
-	grant("allow-accounts", f.AllowAccounts, func(r *gateway.Rule) *[]string { return &r.Accounts })
-	return rules, errors.Join(faults...)
-}
-
-// accounts is a store that can be read again and closed.
+// accounts is an account store that can be closed.
 type accounts interface {
 	verify.Accounts
 	Close() error
 }
 
-// open opens the accounts.
+// open opens the account store.
 func (f *gatewayFlags) open(ctx context.Context) (accounts, error) {
 	policy := password.Policy{DangerouslyAllowLegacy: f.DangerouslyAllowLegacy}
-	if f.sqlFlags.given() {
+	if f.sqlFlags.isSet() {
 		return f.sqlFlags.store(ctx, policy)
 	}
 	file, err := htpasswd.Open(htpasswd.Config{Path: f.Users, Groups: f.Groups, Policy: policy})
@@ -240,10 +214,10 @@ func (f *gatewayFlags) open(ctx context.Context) (accounts, error) {
 	return file, nil
 }
 
-// fieldName takes the name of a field of gateway.Config out of a ConfigError's path.
+// fieldName matches the name of a field at the begin of ConfigError.Field.
 var fieldName = regexp.MustCompile(`^[A-Za-z]+`)
 
-// flagOf says which flag makes a field.
+// flagOf returns the flag that sets a field.
 func flagOf(field string) string {
 	name := fieldName.FindString(strings.TrimPrefix(field, "Auth."))
 	if flag, found := map[string]string{
@@ -265,21 +239,21 @@ func flagOf(field string) string {
 	return b.String()
 }
 
-// explain words the faults that the gateway finds in its Config for those who wrote flags.
+// explain replaces the fields in the gateway's errors by the flags or places that set them.
 func explain(err error, cfg *gateway.Config, s *settings) error {
 	var all []error
 	for _, err := range flatten(err) {
-		var fault *gateway.ConfigError
-		if !errors.As(err, &fault) {
+		var problem *gateway.ConfigError
+		if !errors.As(err, &problem) {
 			all = append(all, err)
 			continue
 		}
-		place := s.place(flagOf(fault.Field))
+		place := s.place(flagOf(problem.Field))
 		var i int
-		if _, e := fmt.Sscanf(fault.Field, "Rules[%d]", &i); e == nil && i < len(cfg.Rules) {
+		if _, e := fmt.Sscanf(problem.Field, "Rules[%d]", &i); e == nil && i < len(cfg.Rules) {
 			place = "the rules of " + quoted(shown(cfg.Rules[i].Pattern))
 		}
-		all = append(all, placed{place, fault.Err})
+		all = append(all, placed{place, problem.Err})
 	}
 	return usageError{errors.Join(all...)}
 }

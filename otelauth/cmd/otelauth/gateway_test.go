@@ -27,8 +27,8 @@ func gatewayArgs(upstream, users string, more ...string) []string {
 	return append([]string{"gateway", "--upstream", upstream, "--users", users, "--listen", "127.0.0.1:0"}, more...)
 }
 
-// TestGateway: two flags are enough; without a word about exporters, every attempt is a line with the trace id that the
-// upstream was given.
+// TestGateway checks that two flags are enough. Without exporters every attempt is a line with
+// the trace id that the upstream received.
 func TestGateway(t *testing.T) {
 	t.Parallel()
 	up := newUpstream(t, nil)
@@ -36,7 +36,7 @@ func TestGateway(t *testing.T) {
 	url := "http://" + p.address("gateway.listening")
 
 	if resp := ask(t, url+"/x", "", ""); resp.StatusCode != 401 || resp.Header.Get("WWW-Authenticate") == "" {
-		t.Errorf("nobody: %d", resp.StatusCode)
+		t.Errorf("without credentials: %d", resp.StatusCode)
 	}
 	p.event("auth.attempt", map[string]any{"auth.outcome": "missing", "http.response.status_code": 401.0, "url.path": "/x"})
 	if resp := ask(t, url, "alice", canaryBad); resp.StatusCode != 401 {
@@ -44,8 +44,8 @@ func TestGateway(t *testing.T) {
 	}
 	p.event("auth.attempt", map[string]any{"auth.outcome": "failure", "user.name": "alice", "auth.reason": "wrong_password"})
 
-	for secret, former := range map[string]any{canaryNew: nil, canaryOld: true} {
-		path := map[any]string{nil: "/new", true: "/old"}[former]
+	for secret, previous := range map[string]any{canaryNew: nil, canaryOld: true} {
+		path := map[any]string{nil: "/new", true: "/old"}[previous]
 		if resp := ask(t, url+path, "alice", secret); resp.StatusCode != 200 {
 			t.Errorf("%s: %d", path, resp.StatusCode)
 		}
@@ -54,7 +54,7 @@ func TestGateway(t *testing.T) {
 			t.Errorf("%s: the upstream got %v", path, got.Header)
 		}
 		e := p.event("auth.attempt", map[string]any{
-			"auth.outcome": "success", "url.path": path, "user.name": "alice", "auth.credentials.former": former,
+			"auth.outcome": "success", "url.path": path, "user.name": "alice", "auth.credentials.previous": previous,
 		})
 		if id, _ := e["trace_id"].(string); len(id) != 32 || !strings.Contains(got.Header.Get("Traceparent"), id) {
 			t.Errorf("%s: traceparent %q, the event has %q", path, got.Header.Get("Traceparent"), id)
@@ -66,7 +66,8 @@ func TestGateway(t *testing.T) {
 	}
 }
 
-// TestGatewayReload: SIGHUP reads file, accounts and all again; with a fault everything stays as it was.
+// TestGatewayReload checks that SIGHUP reads all settings again, and that an error changes
+// nothing.
 func TestGatewayReload(t *testing.T) {
 	t.Parallel()
 	up, users := newUpstream(t, nil), usersFile(t)
@@ -90,13 +91,13 @@ func TestGatewayReload(t *testing.T) {
 
 	write("realm: second\nwrong: canary\n")
 	p.signal(syscall.SIGHUP)
-	p.line("fault of the file", func(l string) bool {
-		return strings.HasPrefix(l, "otelauth: SIGHUP: "+config+":5: unknown key") && strings.HasSuffix(l, "; the former configuration stays")
+	p.line("error of the file", func(l string) bool {
+		return strings.HasPrefix(l, "otelauth: SIGHUP: "+config+":5: unknown key") && strings.HasSuffix(l, "; the previous configuration stays in force")
 	})
 	p.event("gateway.reload_failed", nil)
 	realm("first")
 
-	// No watcher tells of accounts in this test faster than SIGHUP does; both may.
+	// Either the watcher of the file or SIGHUP may reload the accounts.
 	err := htpasswd.Edit(t.Context(), users, func(c *htpasswd.Content) error {
 		return c.Add(htpasswd.Line{Name: "bob", Hash: hashOf(t, canaryNew)})
 	})
@@ -111,7 +112,7 @@ func TestGatewayReload(t *testing.T) {
 		t.Errorf("bob: %d", resp.StatusCode)
 	}
 
-	// Only the accounts have changed: nobody is hashed again.
+	// Only the accounts have changed: verified credentials are kept.
 	ask(t, url+"/a", "alice", canaryNew)
 	err = htpasswd.Edit(t.Context(), users, func(c *htpasswd.Content) error { return c.Remove("bob") })
 	if err != nil {
@@ -129,7 +130,7 @@ func TestGatewayReload(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.signal(syscall.SIGHUP)
-	p.line("fault of the accounts", func(l string) bool {
+	p.line("error of the accounts", func(l string) bool {
 		return strings.HasPrefix(l, "otelauth: SIGHUP: htpasswd: "+users+":1: ")
 	})
 	if resp := ask(t, url, "alice", canaryNew); resp.StatusCode != 200 {
@@ -137,7 +138,8 @@ func TestGatewayReload(t *testing.T) {
 	}
 }
 
-// TestGatewayDrain: SIGTERM lets a request end, and tells so at the admin listener until it has.
+// TestGatewayDrain checks that SIGTERM lets a request end, and that readyz reports the drain
+// until then.
 func TestGatewayDrain(t *testing.T) {
 	t.Parallel()
 	arrived, release := make(chan struct{}, 1), make(chan struct{})
@@ -159,7 +161,7 @@ func TestGatewayDrain(t *testing.T) {
 	deadline := time.Now().Add(patience)
 	for ask(t, admin+"/-/readyz", "", "").StatusCode != 503 {
 		if time.Now().After(deadline) {
-			t.Fatal("readyz does not tell of the drain")
+			t.Fatal("readyz does not report the drain")
 		}
 	}
 	if resp := ask(t, admin+"/-/healthz", "", ""); resp.StatusCode != 200 {
@@ -175,7 +177,7 @@ func TestGatewayDrain(t *testing.T) {
 	p.event("auth.attempt", map[string]any{"auth.outcome": "success"}) // written at the end
 }
 
-// TestGatewayDrainBound: what has not ended by then is cut, which is exit code 1.
+// TestGatewayDrainBound checks that requests are cut after the drain timeout, with exit code 1.
 func TestGatewayDrainBound(t *testing.T) {
 	t.Parallel()
 	arrived := make(chan struct{}, 1)
@@ -199,7 +201,8 @@ func TestGatewayDrainBound(t *testing.T) {
 	}
 }
 
-// TestGatewayUnixSocket: a socket that a dead process has left is replaced, one that answers is not.
+// TestGatewayUnixSocket checks that the socket of a dead process is replaced, and a live one is
+// not.
 func TestGatewayUnixSocket(t *testing.T) {
 	t.Parallel()
 	dir, err := os.MkdirTemp("", "otelauth") //nolint:usetesting // the path of a socket is bounded by 108 bytes, and that of t.TempDir is long
@@ -221,7 +224,7 @@ func TestGatewayUnixSocket(t *testing.T) {
 		t.Errorf("listens at %s", got)
 	}
 	second := start(t, nil, "gateway", "--upstream", up.url, "--users", users, "--listen", "unix:"+sock)
-	if code := second.ended(); code != exitFailed || !strings.Contains(second.output(), "another process answers there") {
+	if code := second.ended(); code != exitFailed || !strings.Contains(second.output(), "another process listens there") {
 		t.Errorf("exit code %d:\n%s", code, second.output())
 	}
 	tr := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -241,7 +244,7 @@ func TestGatewayUnixSocket(t *testing.T) {
 	}
 }
 
-// TestGatewayDjango: the accounts of a site's own database.
+// TestGatewayDjango checks the accounts of a Django site's own database.
 func TestGatewayDjango(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "db.sqlite3")
@@ -254,7 +257,8 @@ func TestGatewayDjango(t *testing.T) {
 		"CREATE TABLE auth_user (id integer PRIMARY KEY, username text UNIQUE, password text, is_active bool)",
 		"CREATE TABLE auth_group (id integer PRIMARY KEY, name text)",
 		"CREATE TABLE auth_user_groups (user_id integer, group_id integer)",
-		// django.contrib.auth.hashers.make_password("canary-new-looking-glass", "saltsaltsalt", "pbkdf2_sha256") with 1000 iterations
+		// django.contrib.auth.hashers.make_password("canary-new-looking-glass", "saltsaltsalt",
+		// "pbkdf2_sha256") with 1000 iterations
 		"INSERT INTO auth_user VALUES (1, 'alice', '" + djangoHash(canaryNew) + "', 1), (2, 'bob', '" + djangoHash(canaryNew) + "', 0)",
 		"INSERT INTO auth_group VALUES (1, 'ops')",
 		"INSERT INTO auth_user_groups VALUES (1, 1)",
@@ -282,7 +286,7 @@ func TestGatewayDjango(t *testing.T) {
 	}
 }
 
-// collector takes what is exported by OTLP.
+// collector receives OTLP exports.
 type collector struct {
 	*httptest.Server
 	mu   sync.Mutex
@@ -314,8 +318,9 @@ func (c *collector) body(path string) string {
 	return ""
 }
 
-// TestGatewayExports: the OTEL_ variables say where signals go, and what is left goes there before the end. Who still uses
-// a former password is an event, how often a metric.
+// TestGatewayExports checks that the OTEL_ variables select the exporters, and that pending
+// signals are exported before the exit. A use of a previous password is an event and is counted
+// by a metric.
 func TestGatewayExports(t *testing.T) {
 	t.Parallel()
 	c, up := newCollector(t), newUpstream(t, nil)
@@ -330,8 +335,8 @@ func TestGatewayExports(t *testing.T) {
 	}
 	for path, want := range map[string][]string{
 		"/v1/traces":  {"shop-gateway", "authenticate basic", "alice"},
-		"/v1/logs":    {"shop-gateway", "auth.attempt", "alice", "auth.credentials.former"},
-		"/v1/metrics": {"shop-gateway", "auth.attempts", "auth.former_credentials.uses"},
+		"/v1/logs":    {"shop-gateway", "auth.attempt", "alice", "auth.credentials.previous"},
+		"/v1/metrics": {"shop-gateway", "auth.attempts", "auth.previous_credentials.uses"},
 	} {
 		body := c.body(path)
 		for _, text := range want {
@@ -347,11 +352,11 @@ func TestGatewayExports(t *testing.T) {
 		t.Error("a metric names a user")
 	}
 	if strings.Contains(p.output(), "auth.attempt") {
-		t.Error("events are lines too although an exporter is named")
+		t.Error("events are lines although an exporter is configured")
 	}
 }
 
-// TestGatewayWithoutSDK: no attempt is invisible, whatever is switched off.
+// TestGatewayWithoutSDK checks that attempts are written as lines without an SDK.
 func TestGatewayWithoutSDK(t *testing.T) {
 	t.Parallel()
 	up := newUpstream(t, nil)
@@ -360,7 +365,8 @@ func TestGatewayWithoutSDK(t *testing.T) {
 	p.event("auth.attempt", map[string]any{"auth.outcome": "success", "user.name": "alice"})
 }
 
-// BenchmarkStart is the time from the start of the process to its first answer, with a thousand accounts.
+// BenchmarkStart measures the time from the start of the process to its first answer, with a
+// thousand accounts.
 func BenchmarkStart(b *testing.B) {
 	path := filepath.Join(b.TempDir(), "users")
 	var text strings.Builder

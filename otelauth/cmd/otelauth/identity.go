@@ -6,20 +6,19 @@ package main
 import (
 	"bufio"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/otelauth/otelauth-go/otelauth"
 )
 
-// An identity key file has a key on each line, id:secret, the secret in hexadecimal digits, 64 of them at least; lines that begin
-// with # are comments. The first key is used, the others are former ones. One is made with:
+// An identity key file has one key a line, id:secret, with a secret of at least 64 hexadecimal
+// digits. Lines that begin with # are comments. The first key is in use; the others are previous
+// keys. Create a file with:
 //
 //	echo "k1:$(openssl rand -hex 32)" > identity.key
 
-// readIdentityKeys reads the keys of all files: the first is the key, all others are former ones.
+// readIdentityKeys reads the keys of all files: the first is in use, all others are previous keys.
 func readIdentityKeys(files []string) (otelauth.IdentityKey, error) {
 	var keys []otelauth.IdentityKey
 	for _, file := range files {
@@ -33,7 +32,7 @@ func readIdentityKeys(files []string) (otelauth.IdentityKey, error) {
 		return otelauth.IdentityKey{}, nil
 	}
 	key := keys[0]
-	key.Former = keys[1:]
+	key.Previous = keys[1:]
 	return key, nil
 }
 
@@ -42,7 +41,7 @@ func readIdentityFile(file string) (keys []otelauth.IdentityKey, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = f.Close() }() // read only
+	defer func() { _ = f.Close() }() // only read
 	lines := bufio.NewScanner(f)
 	for n := 1; lines.Scan(); n++ {
 		text := strings.TrimSpace(lines.Text())
@@ -50,17 +49,17 @@ func readIdentityFile(file string) (keys []otelauth.IdentityKey, err error) {
 			continue
 		}
 		id, digits, _ := strings.Cut(text, ":")
-		// hex's own errors quote what they choke on.
+		// hex's own errors quote the secret.
 		secret, err := hex.DecodeString(digits)
 		if err != nil || len(secret) < 32 {
-			return nil, fmt.Errorf(`%s:%d: not id:secret with at least 64 hexadecimal digits; make one with: echo "k1:$(openssl rand -hex 32)"`, file, n)
+			return nil, fmt.Errorf(`%s:%d: not id:secret with at least 64 hexadecimal digits; create one with: echo "k1:$(openssl rand -hex 32)"`, file, n)
 		}
 		if id == "" || len(id) > 32 || strings.Trim(id, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
-			return nil, fmt.Errorf("%s:%d: the id is not 1 to 32 characters of a-z, 0-9, - and _", file, n)
+			return nil, fmt.Errorf("%s:%d: the id must be 1 to 32 characters of a-z, 0-9, - and _", file, n)
 		}
 		for _, k := range keys {
 			if k.ID == id {
-				return nil, fmt.Errorf("%s:%d: the id stands twice: give each key one of its own", file, n)
+				return nil, fmt.Errorf("%s:%d: the id is used twice: give each key its own id", file, n)
 			}
 		}
 		keys = append(keys, otelauth.IdentityKey{ID: id, Secret: secret})
@@ -69,21 +68,7 @@ func readIdentityFile(file string) (keys []otelauth.IdentityKey, err error) {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	if len(keys) == 0 {
-		return nil, fmt.Errorf(`%s: holds no key; make one with: echo "k1:$(openssl rand -hex 32)" > %s`, file, file)
+		return nil, fmt.Errorf(`%s: holds no key; create one with: echo "k1:$(openssl rand -hex 32)" > %s`, file, file)
 	}
 	return keys, nil
 }
-
-// openRegular refuses what would block or never end. Its errors hold the path.
-func openRegular(path string) (*os.File, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s: %w", path, errNotRegular)
-	}
-	return os.Open(path)
-}
-
-var errNotRegular = errors.New("not a regular file")

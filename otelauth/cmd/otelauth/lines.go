@@ -12,9 +12,13 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/log"
 	sdklog "go.opentelemetry.io/otel/sdk/log"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/otelauth/otelauth-go/otelauth/internal/slogevent"
 )
 
-// lineExporter writes each event as a line of JSON: time, level, the event's name as msg, the ids of its span, and its attributes.
+// lineExporter writes each event as a line of JSON: time, level, the event name as msg, the ids of
+// its span, and its attributes.
 type lineExporter struct {
 	mu sync.Mutex
 	h  slog.Handler
@@ -24,7 +28,7 @@ func newLineExporter(w io.Writer) *lineExporter { return &lineExporter{h: slog.N
 
 var _ sdklog.Exporter = (*lineExporter)(nil)
 
-// Export writes records.
+// Export writes the records.
 func (e *lineExporter) Export(ctx context.Context, records []sdklog.Record) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -34,18 +38,16 @@ func (e *lineExporter) Export(ctx context.Context, records []sdklog.Record) erro
 		if at.IsZero() {
 			at = r.ObservedTimestamp()
 		}
-		line := slog.NewRecord(at, levelOf(r.Severity()), r.EventName(), 0)
-		if r.TraceID().IsValid() {
-			line.AddAttrs(slog.String("trace_id", r.TraceID().String()), slog.String("span_id", r.SpanID().String()))
-		}
+		attrs := make([]attribute.KeyValue, 0, 1+r.AttributesLen())
 		if body := r.Body(); body.Type() != attribute.EMPTY {
-			line.AddAttrs(slog.String("body", body.String()))
+			attrs = append(attrs, attribute.String("body", body.String()))
 		}
 		r.WalkAttributes(func(kv attribute.KeyValue) bool {
-			line.AddAttrs(slog.Any(string(kv.Key), kv.Value.AsInterface()))
+			attrs = append(attrs, kv)
 			return true
 		})
-		if err := e.h.Handle(ctx, line); err != nil {
+		span := trace.NewSpanContext(trace.SpanContextConfig{TraceID: r.TraceID(), SpanID: r.SpanID()})
+		if err := slogevent.Write(ctx, e.h, at, levelOf(r.Severity()), r.EventName(), span, attrs); err != nil {
 			return err
 		}
 	}
@@ -55,7 +57,7 @@ func (e *lineExporter) Export(ctx context.Context, records []sdklog.Record) erro
 // Shutdown does nothing.
 func (e *lineExporter) Shutdown(context.Context) error { return nil }
 
-// ForceFlush does nothing: Export has written.
+// ForceFlush does nothing, because Export writes at once.
 func (e *lineExporter) ForceFlush(context.Context) error { return nil }
 
 func levelOf(s log.Severity) slog.Level {

@@ -15,20 +15,21 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/cmd/otelauth/internal/flagfile"
 )
 
-// variablePrefix begins the environment variables of the gateway's flags.
+// variablePrefix is the prefix of the environment variables of the gateway's flags.
 const variablePrefix = "OTELAUTH_"
 
-// variable is the environment variable of a flag.
+// variable returns the environment variable of a flag.
 func variable(flag string) string {
 	return variablePrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// Flags that say what to do now, or where the file is, stand in no file.
-func onlyFlag(name string) bool { return name == "help" || name == "check" || name == "config" }
+// isOnlyFlag reports whether a flag cannot be set in a file: what to do now, and where the file
+// is.
+func isOnlyFlag(name string) bool { return name == "help" || name == "check" || name == "config" }
 
-// fileFlags are the flags that may stand in a file.
+// fileFlags returns the flags that can be set in a file.
 func fileFlags(node *kong.Node) []*kong.Flag {
-	return slices.DeleteFunc(slices.Clone(node.Flags), func(f *kong.Flag) bool { return onlyFlag(f.Name) })
+	return slices.DeleteFunc(slices.Clone(node.Flags), func(f *kong.Flag) bool { return isOnlyFlag(f.Name) })
 }
 
 func readConfigFile(path string, flags []*kong.Flag) (*flagfile.File, error) {
@@ -36,27 +37,27 @@ func readConfigFile(path string, flags []*kong.Flag) (*flagfile.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = r.Close() }() // read only
+	defer func() { _ = r.Close() }() // only read
 	return flagfile.Read(r, path, flags)
 }
 
-// settings resolves the flags of the gateway that are not on the command line: first the environment, then the
-// file.
+// settings resolves the flags of the gateway that are not on the command line: first from the
+// environment, then from the file.
 type settings struct {
 	getenv func(string) string
 	file   *flagfile.File // nil: none
-	// places says where the value of a flag stands, for errors.
+	// places maps a flag to the place of its value, for errors.
 	places map[string]string
 }
 
 var _ kong.Resolver = (*settings)(nil)
 
-// Validate does nothing: Resolve does.
+// Validate does nothing, because Resolve validates.
 func (s *settings) Validate(*kong.Application) error { return nil }
 
-// Resolve returns the value of a flag, nil for its default.
+// Resolve returns the value of a flag, or nil for its default.
 func (s *settings) Resolve(_ *kong.Context, parent *kong.Path, flag *kong.Flag) (any, error) {
-	if parent.Command == nil || parent.Command.Name != "gateway" || onlyFlag(flag.Name) {
+	if parent.Command == nil || parent.Command.Name != "gateway" || isOnlyFlag(flag.Name) {
 		return nil, nil
 	}
 	value, place := s.find(flag)
@@ -89,16 +90,7 @@ func (s *settings) find(flag *kong.Flag) (value any, place string) {
 	return nil, ""
 }
 
-// placed is an error with its place in the file or the environment. kong puts the flag before it, which sanitize takes away.
-type placed struct {
-	place string
-	err   error
-}
-
-func (p placed) Error() string { return p.place + ": " + p.err.Error() }
-func (p placed) Unwrap() error { return p.err }
-
-// place is where a flag's value comes from.
+// place returns where the value of a flag comes from.
 func (s *settings) place(flag string) string {
 	if p, found := s.places[flag]; found {
 		return p
@@ -106,11 +98,12 @@ func (s *settings) place(flag string) string {
 	return "--" + flag
 }
 
-// loadGateway reads the command line, the environment and the file. It does nothing else, so that SIGHUP does it again.
+// loadGateway reads the command line, the environment and the file. It has no other effect, so
+// SIGHUP can repeat it.
 func loadGateway(args []string, getenv func(string) string) (*gatewayCommand, *settings, error) {
 	s := &settings{getenv: getenv, places: make(map[string]string)}
 	var c commands
-	// The file's name first: it may stand in front of anything.
+	// A first pass finds the name of the file.
 	parser, err := newParser(&c)
 	if err != nil {
 		return nil, nil, err
@@ -146,11 +139,12 @@ func gatewayNode(k *kong.Kong) *kong.Node {
 	return nil
 }
 
-// nameVariables tells each flag of the gateway its environment variable in the help, which settings reads.
+// nameVariables adds to the help of each gateway flag its environment variable, which settings
+// reads.
 func nameVariables(k *kong.Kong) error {
 	node := gatewayNode(k)
 	if node == nil {
-		return errors.New("there is no gateway")
+		return errors.New("the command has no gateway subcommand")
 	}
 	for _, f := range node.Flags {
 		if f.Name != "help" && f.Name != "check" {

@@ -12,13 +12,11 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
-
-	"github.com/otelauth/otelauth-go/otelauth/credential"
 )
 
 func main() { os.Exit(run(os.Args[1:])) }
 
-// The exit codes; see the package comment.
+// The exit codes. The package comment explains them.
 const (
 	exitDone        = 0
 	exitFailed      = 1
@@ -28,24 +26,19 @@ const (
 
 // commands is the command line.
 type commands struct {
-	Gateway gatewayCommand `cmd:"" help:"Put authentication in front of a service."`
-	Users   usersCommands  `cmd:"" help:"Keep the accounts of an htpasswd file."`
-	Whois   whoisCommand   `cmd:"" help:"Find the name behind a user.hash."`
+	Gateway gatewayCommand `cmd:"" help:"Serve authentication in front of a service."`
+	Users   usersCommands  `cmd:"" help:"Edit the accounts of an htpasswd file."`
+	Whois   whoisCommand   `cmd:"" help:"Find the account name behind a user.hash."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 
-// terminal is what a command reads and writes.
+// terminal holds the inputs and outputs of a command.
 type terminal struct {
 	in       *os.File
 	out, err io.Writer
 	now      func() time.Time
 	args     []string
 }
-
-// usageError is a fault of the command line, the environment or the configuration: exit code 2.
-type usageError struct{ error }
-
-func (e usageError) Unwrap() error { return e.error }
 
 func run(args []string) int {
 	t := &terminal{in: os.Stdin, out: os.Stdout, err: os.Stderr, now: time.Now, args: args}
@@ -87,31 +80,24 @@ func newParser(c *commands, options ...kong.Option) (*kong.Kong, error) {
 	}, options...)...)
 }
 
-// sanitize words kong's errors for somebody who has typed a secret where none belongs.
+// sanitize rewrites kong's errors so that they do not show a secret that was typed as an argument.
 func sanitize(err error, args []string) error {
 	text := err.Error()
 	if strings.HasPrefix(text, "unexpected argument") {
 		hint := ""
 		if len(args) > 0 && args[0] == "users" {
-			hint = ": a password is no argument, it is asked for or read from standard input"
+			hint = ": a password cannot be an argument; enter it at the prompt or on standard input"
 		}
-		return fmt.Errorf("one argument too many (not shown, it may be a secret)%s; see --help", hint)
+		return fmt.Errorf("unexpected argument (not shown, because it may be a secret)%s; see --help", hint)
 	}
 	return fmt.Errorf("%s; see --help", strings.TrimSuffix(text, ";"))
 }
 
-// complain writes each fault of err on a line of its own.
+// complain writes each error of err on its own line.
 func (t *terminal) complain(err error) {
 	for line := range strings.Lines(redact(err.Error())) {
 		if line = strings.TrimSpace(line); line != "" {
 			fmt.Fprintf(t.err, "otelauth: %s\n", line)
 		}
 	}
-}
-
-// redact takes out what looks like the password of a URL or of a data source. What it is given should hold none; drivers, operating systems and people
-// do not always keep to that.
-func redact(text string) string {
-	text = urlPassword.ReplaceAllString(text, "${1}"+credential.Redacted+"@")
-	return passwordSetting.ReplaceAllString(text, "${1}"+credential.Redacted)
 }

@@ -14,7 +14,8 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"otelauth": main})
 }
 
-// TestScripts runs the command as a shell would. Every password in the scripts is a canary, which no output holds.
+// TestScripts runs the command as a shell would. Every password in the scripts is a canary,
+// which no output holds.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{

@@ -12,7 +12,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/internal/postgrestest"
 )
 
-// TestGatewayPostgreSQL: accounts in PostgreSQL, whose server stops and comes back while the gateway serves.
+// TestGatewayPostgreSQL checks accounts in PostgreSQL, whose server stops and restarts while the
+// gateway serves.
 func TestGatewayPostgreSQL(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.Start(t)
@@ -43,14 +44,14 @@ func TestGatewayPostgreSQL(t *testing.T) {
 			}
 		}
 	}
-	// The first questions to a server on a busy machine may take longer than the store waits.
+	// On a busy machine the first queries may exceed the timeout of the store.
 	eventually("let in", func() bool { return status("/admin/", "alice") == http.StatusOK })
 	if got := up.last(t).Header.Get("Remote-Groups"); got != "ops" {
 		t.Errorf("groups %q", got)
 	}
 	eventually("forbidden", func() bool { return status("/admin/", "bob") == http.StatusForbidden })
 
-	// The next one nobody has verified; alice was, and goes on.
+	// bob was not verified before; alice was, and remains logged in.
 	if _, err := db.ExecContext(t.Context(), "INSERT INTO accounts VALUES ('carol', '"+hashOf(t, canaryNew)+"', true, NULL)"); err != nil {
 		t.Fatal(err)
 	}

@@ -26,10 +26,10 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
-// patience is how long a test waits for what must happen: the machines that run tests are slow, and loaded.
+// patience is how long a test waits for an expected event, on slow and loaded machines too.
 const patience = 60 * time.Second
 
-// Passwords are canaries: no test lets one of them reach an output.
+// Passwords are canaries: no output may hold them.
 const (
 	canaryOld = "canary-old-wonderland"
 	canaryNew = "canary-new-looking-glass"
@@ -45,7 +45,7 @@ func hashOf(t testing.TB, secret string) string {
 	return encoded
 }
 
-// djangoHash is what Django stores for a password.
+// djangoHash returns the hash that Django stores for a password.
 func djangoHash(secret string) string {
 	key, err := pbkdf2.Key(sha256.New, secret, []byte("saltsaltsalt"), 1000, 32)
 	if err != nil {
@@ -54,7 +54,7 @@ func djangoHash(secret string) string {
 	return "pbkdf2_sha256$1000$saltsaltsalt$" + base64.StdEncoding.EncodeToString(key)
 }
 
-// usersFile holds alice, who changes from canaryOld to canaryNew.
+// usersFile holds alice, whose password changes from canaryOld to canaryNew.
 func usersFile(t testing.TB) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "users.htpasswd")
@@ -75,7 +75,7 @@ type running struct {
 	t testing.TB
 }
 
-// start starts the command; it is killed at the end of the test if it still runs.
+// start starts the command. It is killed at the end of the test if it still runs.
 func start(t testing.TB, env []string, args ...string) *running {
 	t.Helper()
 	exe, err := os.Executable()
@@ -97,7 +97,7 @@ func start(t testing.TB, env []string, args ...string) *running {
 
 func (p *running) output() string { return p.Output() }
 
-// line waits for a line for which pass holds.
+// line waits for a line for which pass returns true.
 func (p *running) line(what string, pass func(string) bool) {
 	p.t.Helper()
 	p.Await(p.t, what, func() bool { return slices.ContainsFunc(p.Lines(), pass) })
@@ -123,7 +123,7 @@ func (p *running) event(msg string, values map[string]any) map[string]any {
 	return found
 }
 
-// address is where it listens.
+// address returns the address on which it listens.
 func (p *running) address(event string) string {
 	p.t.Helper()
 	return p.event(event, nil)["address"].(string)
@@ -134,13 +134,13 @@ func (p *running) signal(s syscall.Signal) {
 	p.Signal(p.t, s)
 }
 
-// ended waits for the end and returns the exit code.
+// ended waits for the process to exit and returns its exit code.
 func (p *running) ended() int {
 	p.t.Helper()
 	return p.ExitCode(p.t)
 }
 
-// upstream is a service that tells what it was sent.
+// upstream is a service that records its requests.
 type upstream struct {
 	url string
 	mu  sync.Mutex
@@ -173,12 +173,12 @@ func (u *upstream) last(t testing.TB) *http.Request {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if len(u.got) == 0 {
-		t.Fatal("the upstream was asked nothing")
+		t.Fatal("the upstream received no request")
 	}
 	return u.got[len(u.got)-1]
 }
 
-// ask sends one request on a connection of its own.
+// ask sends one request on a new connection.
 func ask(t testing.TB, url, name, secret string) *http.Response {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), "GET", url, nil)

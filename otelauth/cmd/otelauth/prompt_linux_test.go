@@ -22,7 +22,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
-// dialogue runs the command on a pseudo-terminal: whenever the terminal has shown the next prompt, its answer is typed.
+// dialogue runs the command on a pseudo-terminal and types the next answer at each prompt.
 func dialogue(t *testing.T, args []string, answers ...[2]string) (shown string, code int) {
 	t.Helper()
 	exe, err := os.Executable()
@@ -50,7 +50,8 @@ func dialogue(t *testing.T, args []string, answers ...[2]string) (shown string, 
 				break
 			}
 			seen += i + len(answers[0][0])
-			// The prompt is written before echo is switched off; the terminal holds what is typed until it is read.
+			// The prompt appears before echo is switched off. The terminal buffers input until
+			// it is read.
 			waitForNoEcho(t, f)
 			if _, err := io.WriteString(f, answers[0][1]); err != nil {
 				t.Fatal(err)
@@ -73,16 +74,16 @@ func TestPrompt(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "users")
 	add := []string{"users", "add", path, "alice", "--calibrate", "1ms"}
 
-	shown, code := dialogue(t, add, [2]string{"Password for alice: ", canaryNew + "\r"}, [2]string{"The same again: ", canaryBad + "\r"})
-	if code != exitFailed || !strings.Contains(shown, "the two passwords differ; nothing is changed") {
+	shown, code := dialogue(t, add, [2]string{"Password for alice: ", canaryNew + "\r"}, [2]string{"Repeat the password: ", canaryBad + "\r"})
+	if code != exitFailed || !strings.Contains(shown, "the two passwords differ; nothing was changed") {
 		t.Errorf("two different ones: %d\n%s", code, shown)
 	}
 	if _, err := os.Stat(path); err == nil {
-		t.Error("the file is made all the same")
+		t.Error("the file was created nevertheless")
 	}
 	all := shown
-	shown, code = dialogue(t, add, [2]string{"Password for alice: ", canaryNew + "\r"}, [2]string{"The same again: ", canaryNew + "\r"})
-	if code != exitDone || !strings.Contains(shown, "alice is added to") || !strings.Contains(shown, "calibrating, step 1 of at most") {
+	shown, code = dialogue(t, add, [2]string{"Password for alice: ", canaryNew + "\r"}, [2]string{"Repeat the password: ", canaryNew + "\r"})
+	if code != exitDone || !strings.Contains(shown, "added alice to") || !strings.Contains(shown, "calibrating, step 1 of at most") {
 		t.Errorf("%d\n%s", code, shown)
 	}
 	all += shown
@@ -107,7 +108,7 @@ func TestPrompt(t *testing.T) {
 	}
 }
 
-// waitForNoEcho waits until who reads the terminal has switched echo off.
+// waitForNoEcho waits until the command has switched echo off.
 func waitForNoEcho(t *testing.T, f *os.File) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); ; runtime.Gosched() {

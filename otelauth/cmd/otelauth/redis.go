@@ -9,7 +9,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
+	"regexp"
 	"strings"
 	"time"
 
@@ -24,74 +24,69 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/throttle/redisstore"
 )
 
-// redisFlags say where several gateways share guess budgets and evidence.
+// redisFlags name the Redis in which several gateways share guess budgets and detection.
 type redisFlags struct {
-	RedisURLFile string        `name:"redis-url-file" placeholder:"FILE" help:"Gateways that name the same Redis or Valkey share guess budgets and detection: a file that holds its URL on its first line, redis://name:password@host:6379/0 or rediss://. It takes --identity-key-file, the same for all. Default: each gateway has its own."`
-	RedisPrefix  string        `default:"otelauth" placeholder:"NAME" help:"What begins each key there. Gateways of different services need different ones. Default: otelauth."`
-	RedisTimeout time.Duration `default:"500ms" help:"How long Redis may answer nothing, 50ms to 10s, before this gateway judges from its own memory. Time in which the gateway itself gets no CPU is not counted. Default: 500ms."`
+	RedisURLFile string        `name:"redis-url-file" placeholder:"FILE" help:"File whose only line is the URL of a Redis or Valkey, redis://name:password@host:6379/0 or rediss://…, in which several gateways share guess budgets and detection. Requires the same --identity-key-file for all of them. Default: each gateway counts for itself."`
+	RedisPrefix  string        `default:"otelauth" placeholder:"NAME" help:"Prefix of every key in Redis. Use a different one for each service. Default: otelauth."`
+	RedisTimeout time.Duration `default:"500ms" help:"How long Redis may be silent, 50ms to 10s, before this gateway uses its own memory instead. Time in which the gateway itself gets no CPU is not counted. Default: 500ms."`
 }
 
-// detectSuffix keeps what is detected apart from budgets.
+// detectSuffix separates the keys of detection from those of budgets.
 const detectSuffix = "-detect"
 
-// options reads the file; nil without one.
+// options returns the options in the file, or nil without a file.
 func (f *redisFlags) options() (*redis.Options, error) {
 	if f.RedisURLFile == "" {
 		return nil, nil
 	}
 	if strings.Contains(f.RedisURLFile, "://") {
-		return nil, errors.New("a URL itself (not shown): put it into a file and name that, since arguments are public")
+		return nil, errors.New("is a URL itself (not shown): put it into a file and name the file, because every user of the machine can list arguments")
 	}
-	file, err := openRegular(f.RedisURLFile)
-	if err != nil {
+	url, err := readSecretLine(f.RedisURLFile)
+	if err != nil && !errors.Is(err, errNotOneLine) {
 		return nil, err
 	}
-	defer func() { _ = file.Close() }() // read only
-	text, err := io.ReadAll(io.LimitReader(file, maxDSNBytes+1))
-	if err != nil {
-		return nil, err
+	o, errURL := redis.ParseURL(url)
+	// The parser's own error quotes the URL.
+	if err != nil || errURL != nil {
+		return nil, fmt.Errorf("%s: write exactly one line, a URL (not shown) such as redis://name:password@host:6379/0; a password may need percent-encoding", f.RedisURLFile)
 	}
-	url := strings.TrimSpace(string(text))
-	o, err := redis.ParseURL(url)
-	// The parser's own error quotes what it was given.
-	if err != nil || len(text) > maxDSNBytes || strings.ContainsAny(url, "\r\n") {
-		return nil, fmt.Errorf("%s: not one line with a URL (not shown) such as redis://name:password@host:6379/0; a password may need percent-encoding", f.RedisURLFile)
-	}
-	// A command that nobody waits for any more ends by its own deadline.
-	o.ContextTimeoutEnabled = true
+	o.ContextTimeoutEnabled = true // a command ends when its context does
 	return o, nil
 }
 
-// validate looks at the flags and the file, and does not call Redis: a gateway must start without it.
+// The range of --redis-timeout, which is that of redisstore.
+const (
+	minRedisTimeout = 50 * time.Millisecond
+	maxRedisTimeout = 10 * time.Second
+)
+
+// redisPrefix matches a --redis-prefix to which detectSuffix can be added.
+var redisPrefix = regexp.MustCompile(`^[A-Za-z0-9._:-]{0,57}$`)
+
+// validate checks the flags and the file. It does not call Redis, because a gateway must start
+// without it.
 func (f *redisFlags) validate(s *settings, key otelauth.IdentityKey) []error {
+	p := &problems{settings: s}
 	o, err := f.options()
-	if err != nil {
-		return []error{placed{s.place("redis-url-file"), err}}
-	}
+	p.report("redis-url-file", err)
 	if o == nil {
-		return nil
+		return p.all
 	}
-	var faults []error
 	if key.IsZero() {
-		faults = append(faults, placed{s.place("redis-url-file"), errors.New(`without a key of their own gateways cannot share: give all the same --identity-key-file, made with: echo "k1:$(openssl rand -hex 32)" > identity.key`)})
-		key = otelauth.IdentityKey{Secret: make([]byte, sha256.Size)}
+		p.report("redis-url-file", errors.New("needs an identity key that all gateways share: set the same --identity-key-file for all, "+
+			`created with: echo "k1:$(openssl rand -hex 32)" > identity.key`))
 	}
-	// Without a client both say what is wrong and begin nothing.
-	_, errStore := redisstore.New(redisstore.Config{Prefix: f.RedisPrefix, Timeout: f.RedisTimeout})
-	_, errFeed := redisfeed.New(redisfeed.Config{Prefix: f.RedisPrefix + detectSuffix, Key: key.Secret})
-	for _, err := range flatten(errors.Join(errStore, errFeed)) {
-		switch text := err.Error(); {
-		case strings.Contains(text, "Config.Client"):
-		case strings.Contains(text, "Config.Timeout"):
-			faults = append(faults, placed{s.place("redis-timeout"), err})
-		default:
-			faults = append(faults, placed{s.place("redis-prefix"), err})
-		}
+	if !redisPrefix.MatchString(f.RedisPrefix) {
+		p.report("redis-prefix", fmt.Errorf("%s: use up to 57 letters, digits and \"._-:\"", quoted(shown(f.RedisPrefix))))
 	}
-	return faults
+	if f.RedisTimeout != 0 && (f.RedisTimeout < minRedisTimeout || f.RedisTimeout > maxRedisTimeout) {
+		p.report("redis-timeout", fmt.Errorf("is %v: use %v to %v", f.RedisTimeout, minRedisTimeout, maxRedisTimeout))
+	}
+	return p.all
 }
 
-// shared is what several gateways have in common.
+// shared is the state that several gateways share in Redis. A nil shared shares nothing.
 type shared struct {
 	client  *redis.Client
 	store   *redisstore.Store
@@ -99,14 +94,15 @@ type shared struct {
 	feed    *redisfeed.Feed
 }
 
-// noLines keeps go-redis from writing to standard error by itself: notices tell when Redis is lost, once.
+// noLines discards the log lines of go-redis. Notices report once when Redis is lost.
 type noLines struct{}
 
 func (noLines) Printf(context.Context, string, ...any) {}
 
-// share opens what f names; nil where it names nothing. The keys in Redis, and of what stands there, derive from the identity key that is in use at
-// the start: gateways with another one share nothing with these.
-func (f *redisFlags) share(key otelauth.IdentityKey, told attempt.NoticeObserver) (*shared, error) {
+// share opens the Redis that f names, or returns nil. The secrets that protect the content of
+// Redis are derived from the identity key in use at the start: gateways share only with the same
+// key.
+func (f *redisFlags) share(key otelauth.IdentityKey, observer attempt.NoticeObserver) (*shared, error) {
 	o, err := f.options()
 	if o == nil || err != nil {
 		return nil, err
@@ -123,11 +119,11 @@ func (f *redisFlags) share(key otelauth.IdentityKey, told attempt.NoticeObserver
 	redis.SetLogger(noLines{})
 	s := &shared{client: redis.NewClient(o)}
 	var errStore, errGuesses, errFeed error
-	s.store, errStore = redisstore.New(redisstore.Config{Client: s.client, Prefix: f.RedisPrefix, Timeout: f.RedisTimeout, Notice: told.Notice})
+	s.store, errStore = redisstore.New(redisstore.Config{Client: s.client, Prefix: f.RedisPrefix, Timeout: f.RedisTimeout, Notice: observer.Notice})
 	if errStore == nil {
-		s.guesses, errGuesses = throttle.New(throttle.Config{Store: s.store, Key: budgets, Identify: key.Hash, Notice: told.Notice})
+		s.guesses, errGuesses = throttle.New(throttle.Config{Store: s.store, Key: budgets, Identify: key.Hash, Notice: observer.Notice})
 	}
-	s.feed, errFeed = redisfeed.New(redisfeed.Config{Client: s.client, Prefix: f.RedisPrefix + detectSuffix, Key: evidence, Notice: told.Notice})
+	s.feed, errFeed = redisfeed.New(redisfeed.Config{Client: s.client, Prefix: f.RedisPrefix + detectSuffix, Key: evidence, Notice: observer.Notice})
 	if err := errors.Join(errStore, errGuesses, errFeed); err != nil {
 		s.close()
 		return nil, err
@@ -135,14 +131,15 @@ func (f *redisFlags) share(key otelauth.IdentityKey, told attempt.NoticeObserver
 	return s, nil
 }
 
-// wire tells cfg of it.
+// wire sets the shared state in cfg.
 func (s *shared) wire(cfg *gateway.Config) {
 	if s != nil {
 		cfg.Auth.Throttle, cfg.Auth.Detect.Feed = s.guesses, s.feed
 	}
 }
 
-// close writes out what is to be settled and hands the lead over. It is called when nobody asks any more.
+// close settles pending charges and hands over the lead of detection. Call it after the last
+// request.
 func (s *shared) close() {
 	if s == nil {
 		return
@@ -156,10 +153,10 @@ func (s *shared) close() {
 	_ = s.client.Close()
 }
 
-// notices are told where events are.
+// notices returns the observer that writes notices where events go.
 func (p *process) notices() (attempt.NoticeObserver, error) {
-	if p.told != nil {
-		return p.told, nil
+	if p.lines != nil {
+		return p.lines, nil
 	}
 	return audit.New(audit.Config{LoggerProvider: p.signals.logger})
 }

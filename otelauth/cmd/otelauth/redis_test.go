@@ -44,8 +44,9 @@ func (p *running) has(msg string, values map[string]any) bool {
 	return false
 }
 
-// TestGatewaysShare: two gateways with one Redis have one budget for an account, and find what is spread over both; without
-// Redis each goes on by itself, and says so once.
+// TestGatewaysShare checks that two gateways with one Redis share the budget of an account and
+// detect an attack that is spread over both. Without Redis each continues alone and reports that
+// once.
 func TestGatewaysShare(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -65,7 +66,8 @@ func TestGatewaysShare(t *testing.T) {
 		urls[i] = "http://" + both[i].address("gateway.listening")
 	}
 
-	// Ten guesses of a stranger at alice, turn by turn; then neither takes more. By itself each would take five.
+	// A stranger guesses at alice ten times, in turns; then both refuse. Alone, each would allow
+	// five.
 	for i := range 10 {
 		if resp := ask(t, urls[i%2], "alice", fmt.Sprint(canaryBad, i)); resp.StatusCode != http.StatusUnauthorized {
 			t.Fatalf("guess %d: %d", i, resp.StatusCode)
@@ -78,11 +80,11 @@ func TestGatewaysShare(t *testing.T) {
 		}
 	}
 	if taken > 0 {
-		t.Errorf("%d guesses more than the budget are judged", taken)
+		t.Errorf("%d guesses beyond the budget were verified", taken)
 	}
-	// Each sees fewer names than the rule takes.
+	// Each sees fewer names than the rule needs.
 	for i := range 24 {
-		ask(t, urls[i%2], fmt.Sprint("nobody", i), canaryBad)
+		ask(t, urls[i%2], fmt.Sprint("unknown", i), canaryBad)
 	}
 	deadline := time.Now().Add(patience)
 	found := func() bool {
@@ -91,7 +93,7 @@ func TestGatewaysShare(t *testing.T) {
 	}
 	for !found() {
 		if time.Now().After(deadline) {
-			t.Fatalf("nobody finds what is spread over both:\n%s\n%s", both[0].output(), both[1].output())
+			t.Fatalf("the attack that is spread over both was not detected:\n%s\n%s", both[0].output(), both[1].output())
 		}
 		<-time.After(10 * time.Millisecond)
 	}
@@ -120,12 +122,12 @@ func TestGatewaysShare(t *testing.T) {
 		p.event("auth.throttle.store", map[string]any{"level": "ERROR"})
 	}
 	if both[0].has("redis:", nil) || strings.Contains(both[0].output(), "redis: ") {
-		t.Errorf("go-redis writes by itself:\n%s", both[0].output())
+		t.Errorf("go-redis writes log lines:\n%s", both[0].output())
 	}
 }
 
-// TestRedisFaults: each says its flag and shows nothing of the URL.
-func TestRedisFaults(t *testing.T) {
+// TestRedisErrors checks that every error names its flag and shows no part of the URL.
+func TestRedisErrors(t *testing.T) {
 	t.Parallel()
 	key := otelauth.IdentityKey{ID: "k1", Secret: make([]byte, 32)}
 	good := fileOf(t, "good", "redis://127.0.0.1:1/0")
@@ -136,8 +138,8 @@ func TestRedisFaults(t *testing.T) {
 	}{
 		"none":        {redisFlags{}, otelauth.IdentityKey{}, ""},
 		"good":        {redisFlags{good, "shop", 500 * time.Millisecond}, key, ""},
-		"no key":      {redisFlags{good, "shop", 500 * time.Millisecond}, otelauth.IdentityKey{}, "--redis-url-file: without a key"},
-		"a URL":       {redisFlags{"redis://u:canary@h", "shop", 0}, key, "--redis-url-file: a URL itself (not shown)"},
+		"no key":      {redisFlags{good, "shop", 500 * time.Millisecond}, otelauth.IdentityKey{}, "--redis-url-file: needs an identity key"},
+		"a URL":       {redisFlags{"redis://u:canary@h", "shop", 0}, key, "--redis-url-file: is a URL itself (not shown)"},
 		"no file":     {redisFlags{"missing", "shop", 0}, key, "--redis-url-file: stat missing"},
 		"no URL":      {redisFlags{fileOf(t, "bad", "u:canary@h"), "shop", 0}, key, "--redis-url-file: "},
 		"two lines":   {redisFlags{fileOf(t, "two", "redis://h\ncanary"), "shop", 0}, key, "--redis-url-file: "},
@@ -154,8 +156,9 @@ func TestRedisFaults(t *testing.T) {
 	}
 }
 
-// TestGatewayGeoIP: with a database of cities nobody is in Berlin and in Sydney within a minute. testdata/geoip/cities.mmdb places
-// 192.0.2.0/24 and 198.51.100.0/24 there; the writer of package geoip's tests made it.
+// TestGatewayGeoIP checks the detection of logins from Berlin and Sydney within a minute. In
+// testdata/geoip/cities.mmdb 192.0.2.0/24 and 198.51.100.0/24 are there; the tests of package
+// geoip wrote it.
 func TestGatewayGeoIP(t *testing.T) {
 	t.Parallel()
 	up := newUpstream(t, nil)

@@ -15,7 +15,6 @@ import (
 	"github.com/alecthomas/kong"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/cmd/otelauth/internal/flagfile"
 	"github.com/otelauth/otelauth-go/otelauth/gateway"
 	"github.com/otelauth/otelauth-go/otelauth/verify"
@@ -51,7 +50,8 @@ func loadFlags(t *testing.T, args []string, env map[string]string) gatewayFlags 
 	return c.gatewayFlags
 }
 
-// sample is a value that differs from the flag's default, as command line, environment and file have it.
+// sample returns a value that differs from the default, in the forms of command line,
+// environment and file.
 func sample(t *testing.T, f *kong.Flag) (args []string, env, yaml string) {
 	t.Helper()
 	switch {
@@ -76,14 +76,15 @@ func sample(t *testing.T, f *kong.Flag) (args []string, env, yaml string) {
 	return nil, "", ""
 }
 
-// TestEveryFlagEverywhere: each flag has its variable and its key in the file, and the three say the same.
+// TestEveryFlagEverywhere checks that every flag has a variable and a key in the file with the
+// same effect.
 func TestEveryFlagEverywhere(t *testing.T) {
 	t.Parallel()
 	node := gatewayNodeOf(t)
 	defaults := loadFlags(t, nil, nil)
 	n := 0
 	for _, f := range node.Flags {
-		if onlyFlag(f.Name) {
+		if isOnlyFlag(f.Name) {
 			continue
 		}
 		n++
@@ -92,25 +93,25 @@ func TestEveryFlagEverywhere(t *testing.T) {
 		byVariable := loadFlags(t, nil, map[string]string{variable(f.Name): env})
 		byFile := loadFlags(t, []string{"--config", configOf(t, f.Name+": "+yaml+"\n")}, nil)
 		if reflect.DeepEqual(byFlag, defaults) {
-			t.Errorf("--%s changes nothing", f.Name)
+			t.Errorf("--%s has no effect", f.Name)
 		}
 		if !reflect.DeepEqual(byFlag, byVariable) {
-			t.Errorf("$%s does not say what --%s says:\n%+v\n%+v", variable(f.Name), f.Name, byVariable, byFlag)
+			t.Errorf("$%s has another effect than --%s:\n%+v\n%+v", variable(f.Name), f.Name, byVariable, byFlag)
 		}
 		if !reflect.DeepEqual(byFlag, byFile) {
-			t.Errorf("%s in the file does not say what --%s says:\n%+v\n%+v", f.Name, f.Name, byFile, byFlag)
+			t.Errorf("%s in the file has another effect than --%s:\n%+v\n%+v", f.Name, f.Name, byFile, byFlag)
 		}
 		if !strings.Contains(f.Help, "$"+variable(f.Name)) {
 			t.Errorf("the help of --%s does not name %s", f.Name, variable(f.Name))
 		}
 	}
-	// Fields of the struct that are no flags would be settings nobody can set.
+	// A field of the struct without a flag would be a setting that cannot be set.
 	if n < 40 {
-		t.Errorf("only %d flags were looked at", n)
+		t.Errorf("only %d flags were checked", n)
 	}
 }
 
-// TestPrecedence: flag, variable, file, default.
+// TestPrecedence checks the order flag, variable, file, default.
 func TestPrecedence(t *testing.T) {
 	t.Parallel()
 	file := configOf(t, "realm: file\npublic: [/file]\nuser-names: hash\nidle-timeout: 7s\n")
@@ -120,31 +121,31 @@ func TestPrecedence(t *testing.T) {
 		got.IdleTimeout != 7*time.Second || got.DialTimeout != 5*time.Second {
 		t.Errorf("%+v", got)
 	}
-	// A flag for the file goes before its variable; a list replaces its default.
+	// --config overrides its variable, and a list replaces its default.
 	other := configOf(t, "realm: other\nlisten: ':1'\n")
 	if got := loadFlags(t, []string{"--config", other}, map[string]string{"OTELAUTH_CONFIG": file}); got.Realm != "other" || len(got.Listen) != 1 || got.Listen[0] != ":1" {
 		t.Errorf("realm %q, listen %q", got.Realm, got.Listen)
 	}
 	if got := loadFlags(t, []string{"--listen", ":2"}, nil); len(got.Listen) != 1 {
-		t.Errorf("listen %q: the default is added to what was said", got.Listen)
+		t.Errorf("listen %q: the default was added to the setting", got.Listen)
 	}
 }
 
 // TestDefaults holds the defaults of the flags against those that the packages document.
 func TestDefaults(t *testing.T) {
 	t.Parallel()
-	f := loadFlags(t, nil, nil)
+	f, d := loadFlags(t, nil, nil), gateway.Defaults()
 	for name, pair := range map[string][2]any{
-		"max-stream-age":          {f.MaxStreamAge, gateway.DefaultMaxStreamAge},
-		"read-header-timeout":     {f.ReadHeaderTimeout, gateway.DefaultReadHeaderTimeout},
-		"idle-timeout":            {f.IdleTimeout, gateway.DefaultIdleTimeout},
-		"stall-timeout":           {f.StallTimeout, gateway.DefaultStallTimeout},
-		"max-header-bytes":        {f.MaxHeaderBytes, gateway.DefaultMaxHeaderBytes},
-		"dial-timeout":            {f.DialTimeout, gateway.DefaultDialTimeout},
-		"response-header-timeout": {f.ResponseHeaderTimeout, gateway.DefaultResponseHeaderTimeout},
-		"drain-timeout":           {f.DrainTimeout, gateway.DefaultDrainTimeout},
-		"server-name":             {f.ServerName, gateway.DefaultServerName},
-		"realm":                   {f.Realm, otelauth.DefaultRealm},
+		"max-stream-age":          {f.MaxStreamAge, d.MaxStreamAge},
+		"read-header-timeout":     {f.ReadHeaderTimeout, d.ReadHeaderTimeout},
+		"idle-timeout":            {f.IdleTimeout, d.IdleTimeout},
+		"stall-timeout":           {f.StallTimeout, d.StallTimeout},
+		"max-header-bytes":        {f.MaxHeaderBytes, d.MaxHeaderBytes},
+		"dial-timeout":            {f.DialTimeout, d.DialTimeout},
+		"response-header-timeout": {f.ResponseHeaderTimeout, d.ResponseHeaderTimeout},
+		"drain-timeout":           {f.DrainTimeout, d.DrainTimeout},
+		"server-name":             {f.ServerName, d.ServerName},
+		"realm":                   {f.Realm, "restricted"},
 		"cache-ttl":               {f.CacheTTL, verify.DefaultTTL},
 		"cache-entries":           {f.CacheEntries, verify.DefaultVerifiedEntries},
 	} {
@@ -152,42 +153,42 @@ func TestDefaults(t *testing.T) {
 			t.Errorf("--%s is %v, documented %v", name, pair[0], pair[1])
 		}
 	}
-	if got := gateway.DefaultIdentityHeaders(); !reflect.DeepEqual(got, []string{"Remote-User", "X-Forwarded-User"}) {
+	if got := gateway.Defaults().IdentityHeaders; !reflect.DeepEqual(got, []string{"Remote-User", "X-Forwarded-User"}) {
 		t.Errorf("the help of --identity-header is out of date: %v", got)
 	}
 }
 
-// TestConfigFileFaults: each has its line and the way out, and none shows what stands in the file.
-func TestConfigFileFaults(t *testing.T) {
+// TestConfigFileErrors checks that every error has its line and the remedy, and shows no value.
+func TestConfigFileErrors(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ text, want string }{
-		"unknown key":          {"upstream: http://h\nusrs: canary\n", `f:2: unknown key "usrs": do you mean users?`},
-		"underscores":          {"key_file: canary\n", `f:1: unknown key "key_file": do you mean key-file?`},
-		"far from any key":     {"canary-key-of-somebody: canary\n", `f:1: unknown key "canary-key-of-somebody": see otelauth gateway --help for all of them`},
-		"check is no setting":  {"check: true\n", `f:1: unknown key "check": see otelauth gateway --help for all of them`},
-		"twice":                {"users: a\nrealm: x\nusers: canary\n", "f:3: users stands in line 1 already: remove one of the two"},
-		"list for text":        {"realm:\n  - canary\n", "f:2: realm: want one value, not a list or a mapping"},
-		"number for text":      {"realm: 7\n", "f:1: realm: want text; put quotes around it"},
-		"truth for text":       {"realm: true\n", "f:1: realm: want text; put quotes around it"},
-		"text for truth":       {"django: canary\n", "f:1: django: want true or false"},
-		"quoted truth":         {"django: \"true\"\n", "f:1: django: want true or false"},
-		"text for number":      {"max-header-bytes: canary\n", "f:1: max-header-bytes: want a number"},
-		"fraction":             {"max-header-bytes: 1.5\n", "f:1: max-header-bytes: want a number"},
-		"duration without":     {"idle-timeout: 30\n", "f:1: idle-timeout: want a duration with its unit, such as 30s or 5m"},
+		"unknown key":          {"upstream: http://h\nusrs: canary\n", `f:2: unknown key "usrs": did you mean users?`},
+		"underscores":          {"key_file: canary\n", `f:1: unknown key "key_file": did you mean key-file?`},
+		"far from any key":     {"canary-key-of-somebody: canary\n", `f:1: unknown key "canary-key-of-somebody": see otelauth gateway --help for all keys`},
+		"check is no setting":  {"check: true\n", `f:1: unknown key "check": see otelauth gateway --help for all keys`},
+		"twice":                {"users: a\nrealm: x\nusers: canary\n", "f:3: users is set in line 1 already: remove one of the two"},
+		"list for text":        {"realm:\n  - canary\n", "f:2: realm: write one value, not a list or a mapping"},
+		"number for text":      {"realm: 7\n", "f:1: realm: write text: put quotes around it"},
+		"truth for text":       {"realm: true\n", "f:1: realm: write text: put quotes around it"},
+		"text for truth":       {"django: canary\n", "f:1: django: write true or false"},
+		"quoted truth":         {"django: \"true\"\n", "f:1: django: write true or false"},
+		"text for number":      {"max-header-bytes: canary\n", "f:1: max-header-bytes: write a number"},
+		"fraction":             {"max-header-bytes: 1.5\n", "f:1: max-header-bytes: write a number"},
+		"duration without":     {"idle-timeout: 30\n", "f:1: idle-timeout: write a duration with its unit, such as 30s or 5m"},
 		"no duration":          {"\nidle-timeout: soon\n", `f:2: idle-timeout: expected duration but got "soon": time: invalid duration "soon"`},
-		"not of the enum":      {"user-names: both\n", "f:1: user-names: not one of plain, hash"},
-		"mapping for list":     {"public:\n  a: b\n", "f:2: public: want a list"},
-		"list in a list":       {"public:\n  - /a\n  - [/b]\n", "f:3: public: want text; put quotes around it"},
-		"null in a list":       {"public:\n  - /a\n  -\n", "f:3: public: want text; put quotes around it"},
-		"a pattern twice":      {"allow-groups:\n  /a/: [x]\n  /a/: [y]\n", "f:3: allow-groups: the same pattern as in line 2: put the names into one list"},
-		"a comma in a name":    {"allow-groups:\n  /a/: 'x,y'\n", "f:2: allow-groups: a name holds a comma: make it an item of its own in the list"},
-		"anchor":               {"realm: &a canary\n", "f:1: realm: anchors are not read: remove the & and its name"},
-		"alias":                {"realm: &a canary\nusers: *a\n", "f:1: realm: anchors are not read: remove the & and its name\nf:2: users: aliases are not read: write the value out"},
-		"a list of settings":   {"- users: canary\n", "f:1: not a list of settings such as upstream: http://127.0.0.1:8000"},
-		"a key that is a list": {"? [a]\n: b\n", "f:1: a key is not a plain name"},
-		"two documents":        {"users: a\n---\nusers: canary\n", "f: more than one document: remove what follows ---"},
-		"syntax":               {"users: a\n\tcanary: [\n", "f:2: not YAML"},
-		"all at once":          {"x1: 1\nrealm: [canary]\nidle-timeout: 5\n", "f:1: unknown key \"x1\": see otelauth gateway --help for all of them\nf:2: realm: want one value, not a list or a mapping\nf:3: idle-timeout: want a duration with its unit, such as 30s or 5m"},
+		"not of the enum":      {"user-names: both\n", "f:1: user-names: use one of plain, hash"},
+		"mapping for list":     {"public:\n  a: b\n", "f:2: public: write a list"},
+		"list in a list":       {"public:\n  - /a\n  - [/b]\n", "f:3: public: write text: put quotes around it"},
+		"null in a list":       {"public:\n  - /a\n  -\n", "f:3: public: write text: put quotes around it"},
+		"a pattern twice":      {"allow-groups:\n  /a/: [x]\n  /a/: [y]\n", "f:3: allow-groups: the same pattern as in line 2: merge the names into one list"},
+		"a comma in a name":    {"allow-groups:\n  /a/: 'x,y'\n", "f:2: allow-groups: a name holds a comma: write each name as a separate item of the list"},
+		"anchor":               {"realm: &a canary\n", "f:1: realm: anchors are not supported: remove the & and its name"},
+		"alias":                {"realm: &a canary\nusers: *a\n", "f:1: realm: anchors are not supported: remove the & and its name\nf:2: users: aliases are not supported: write the value"},
+		"a list of settings":   {"- users: canary\n", "f:1: not a mapping: write settings such as upstream: http://127.0.0.1:8000"},
+		"a key that is a list": {"? [a]\n: b\n", "f:1: a key must be a plain name"},
+		"two documents":        {"users: a\n---\nusers: canary\n", "f: more than one document: remove everything after ---"},
+		"syntax":               {"users: a\n\tcanary: [\n", "f:2: not valid YAML"},
+		"all at once":          {"x1: 1\nrealm: [canary]\nidle-timeout: 5\n", "f:1: unknown key \"x1\": see otelauth gateway --help for all keys\nf:2: realm: write one value, not a list or a mapping\nf:3: idle-timeout: write a duration with its unit, such as 30s or 5m"},
 	} {
 		_, err := flagfile.Read(strings.NewReader(test.text), "f", fileFlags(gatewayNodeOf(t)))
 		if err == nil || !strings.HasPrefix(err.Error(), test.want) {
@@ -207,7 +208,7 @@ func TestConfigFileFaults(t *testing.T) {
 	}
 }
 
-// TestEffective: what --check prints is a file that says the same.
+// TestEffective checks that the output of --check is a file with the same settings.
 func TestEffective(t *testing.T) {
 	t.Parallel()
 	args := []string{
@@ -235,12 +236,12 @@ func TestEffective(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
 	want := c.gatewayFlags
-	want.IdentityHeader = gateway.DefaultIdentityHeaders() // told, because it is in force
+	want.IdentityHeader = gateway.Defaults().IdentityHeaders // printed, because it is in force
 	if d := cmp.Diff(want, again.gatewayFlags, cmp.AllowUnexported(gatewayFlags{})); d != "" {
-		t.Errorf("(-said +read again):\n%s\n%s", d, out.String())
+		t.Errorf("(-printed +read again):\n%s\n%s", d, out.String())
 	}
 	if !strings.Contains(out.String(), "server-name: '#1' # OTELAUTH_SERVER_NAME\n") {
-		t.Errorf("does not say where a setting comes from:\n%s", out.String())
+		t.Errorf("does not show where a setting comes from:\n%s", out.String())
 	}
 }
 
@@ -251,9 +252,10 @@ func TestRules(t *testing.T) {
 		AllowGroups: []string{"/admin/=ops, staff", "/a=b/=x"}, AllowAccounts: []string{"/admin/=alice"},
 		DefaultGroups: []string{"staff, ops"},
 	}
-	rules, err := f.rules(&settings{})
-	if err != nil {
-		t.Fatal(err)
+	p := &problems{settings: &settings{}}
+	rules := f.rules(p)
+	if len(p.all) > 0 {
+		t.Fatal(p.all)
 	}
 	want := []gateway.Rule{
 		{Pattern: "GET /static/", Access: gateway.Public},
@@ -267,8 +269,9 @@ func TestRules(t *testing.T) {
 	}
 	for _, bad := range []string{"/admin/", "/admin/=", "/admin/=ops,", "/admin/=,ops"} {
 		f := gatewayFlags{AllowGroups: []string{bad}}
-		if _, err := f.rules(&settings{}); err == nil || !strings.HasPrefix(err.Error(), "--allow-groups: ") {
-			t.Errorf("%s: %v", bad, err)
+		p := &problems{settings: &settings{}}
+		if f.rules(p); len(p.all) != 1 || !strings.HasPrefix(p.all[0].Error(), "--allow-groups: ") {
+			t.Errorf("%s: %v", bad, p.all)
 		}
 	}
 }

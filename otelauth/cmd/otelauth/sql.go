@@ -8,7 +8,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io"
 	"net/url"
 	"os"
 	"strings"
@@ -18,44 +17,41 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
 	_ "modernc.org/sqlite"             // the driver "sqlite"
 
-	"github.com/otelauth/otelauth-go/otelauth/credential"
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 	"github.com/otelauth/otelauth-go/otelauth/verify/sqlstore"
 )
 
-// dsnVariable holds the data source where no file does. It has no flag: arguments are public.
+// dsnVariable holds the data source if no file does. There is no flag for it, because every user
+// of the machine can list arguments.
 const dsnVariable = "OTELAUTH_SQL_DSN"
 
-// sqlFlags say where accounts in a database are.
+// sqlFlags name the database of the accounts.
 type sqlFlags struct {
-	SQLDriver    string `name:"sql-driver" enum:"postgres,sqlite," default:"" placeholder:"postgres|sqlite" help:"The accounts are in this kind of database."`
-	SQLDSNFile   string `name:"sql-dsn-file" placeholder:"FILE" help:"The file that holds the data source, on its first line. Default: the environment variable OTELAUTH_SQL_DSN."`
-	SQLQuery     string `name:"sql-query" placeholder:"QUERY" help:"Finds an account by its name, the one parameter; see package sqlstore for the columns."`
-	SQLPasswords string `name:"sql-passwords" placeholder:"QUERY" help:"The stored hashes of all accounts, one column, so that names that are no account cost the same."`
-	Django       bool   `help:"The database is that of a Django site: its auth_user and its hashes."`
+	SQLDriver    string `name:"sql-driver" enum:"postgres,sqlite," default:"" placeholder:"postgres|sqlite" help:"The accounts: a database of this kind, instead of --users."`
+	SQLDSNFile   string `name:"sql-dsn-file" placeholder:"FILE" help:"File whose only line is the data source, such as postgres://name@host/database. Default: the environment variable OTELAUTH_SQL_DSN."`
+	SQLQuery     string `name:"sql-query" placeholder:"QUERY" help:"SQL query that finds an account by its name, its only parameter. For the columns see the documentation of package sqlstore."`
+	SQLPasswords string `name:"sql-passwords" placeholder:"QUERY" help:"SQL query for the password hashes of all accounts, one column. The gateway uses them to spend the same time on unknown names as on known ones, so that attackers cannot find out which accounts exist."`
+	Django       bool   `help:"Use the accounts of a Django site: its table auth_user and its password hashes. Replaces --sql-query and --sql-passwords."`
 }
 
-func (f *sqlFlags) given() bool { return f.SQLDriver != "" }
+func (f *sqlFlags) isSet() bool { return f.SQLDriver != "" }
 
-// validate looks at the flags alone.
+// validate checks the flags only.
 func (f *sqlFlags) validate() error {
-	if !f.given() {
+	if !f.isSet() {
 		if f.SQLDSNFile != "" || f.SQLQuery != "" || f.SQLPasswords != "" || f.Django {
-			return errors.New("sql-driver is missing: postgres or sqlite")
+			return errors.New("sql-driver is missing: set it to postgres or sqlite")
 		}
 		return nil
 	}
 	switch {
 	case f.Django && (f.SQLQuery != "" || f.SQLPasswords != ""):
-		return errors.New("django brings its own queries: remove sql-query and sql-passwords, or django")
+		return errors.New("django has its own queries: remove sql-query and sql-passwords, or django")
 	case !f.Django && (f.SQLQuery == "" || f.SQLPasswords == ""):
 		return errors.New("sql-query or sql-passwords is missing: both are needed without django")
 	}
 	return nil
 }
-
-// maxDSNBytes bounds a data source.
-const maxDSNBytes = 16 << 10
 
 // dsn returns the data source.
 func (f *sqlFlags) dsn() (string, error) {
@@ -68,25 +64,19 @@ func (f *sqlFlags) dsn() (string, error) {
 	}
 	user, _, at := strings.Cut(f.SQLDSNFile, "@")
 	if strings.Contains(f.SQLDSNFile, "://") || strings.Contains(f.SQLDSNFile, "password=") || at && strings.Contains(user, ":") {
-		return "", errors.New("sql-dsn-file is a data source itself (not shown): put it into a file and name that, since arguments are public")
+		return "", errors.New("sql-dsn-file is a data source itself (not shown): put it into a file and name the file, because every user of the machine can list arguments")
 	}
-	file, err := openRegular(f.SQLDSNFile)
+	dsn, err := readSecretLine(f.SQLDSNFile)
+	if errors.Is(err, errNotOneLine) {
+		return "", fmt.Errorf("sql-dsn-file: %s: write exactly one line, a data source such as postgres://name@host/database", f.SQLDSNFile)
+	}
 	if err != nil {
 		return "", fmt.Errorf("sql-dsn-file: %w", err)
-	}
-	defer func() { _ = file.Close() }() // read only
-	text, err := io.ReadAll(io.LimitReader(file, maxDSNBytes+1))
-	if err != nil {
-		return "", fmt.Errorf("sql-dsn-file: %w", err)
-	}
-	dsn := strings.TrimSpace(string(text))
-	if dsn == "" || len(text) > maxDSNBytes || strings.ContainsAny(dsn, "\r\n") {
-		return "", fmt.Errorf("sql-dsn-file: %s: not one line with a data source, such as postgres://name@host/database", f.SQLDSNFile)
 	}
 	return dsn, nil
 }
 
-// open opens the database without calling it.
+// open opens the database without connecting to it.
 func (f *sqlFlags) open() (*sql.DB, error) {
 	if err := f.validate(); err != nil {
 		return nil, usageError{err}
@@ -101,25 +91,25 @@ func (f *sqlFlags) open() (*sql.DB, error) {
 	}
 	if f.SQLDriver == "postgres" {
 		driver = "pgx"
-		// The parser's own error quotes what it was given.
+		// The parser's own error quotes the data source.
 		if _, err := pgx.ParseConfig(dsn); err != nil {
-			return nil, usageError{errors.New("the data source (not shown) is none of PostgreSQL, such as postgres://name@host/database; its password may need percent-encoding")}
+			return nil, usageError{errors.New("the data source (not shown) is not valid for PostgreSQL: write postgres://name@host/database; its password may need percent-encoding")}
 		}
 	}
 	db, err := sql.Open(driver, dsn)
 	if err != nil {
-		return nil, usageError{f.scrub(err)}
+		return nil, usageError{f.redact(err)}
 	}
 	if driver == "pgx" {
-		// A pool of its own: a question for strangers, one for those who are known, one prober, one for the hashes.
+		// Queries for unknown and for known clients, the probe and the query for hashes.
 		db.SetMaxOpenConns(2*sqlstore.DefaultMaxQueries + 2)
 		db.SetConnMaxIdleTime(5 * time.Minute)
 	}
 	return db, nil
 }
 
-// withBusyTimeout has a reader of SQLite that meets a writer wait for a second, unless the data source says for how long. SQLite itself
-// answers SQLITE_BUSY at once, which is a 503 for somebody who did nothing wrong.
+// withBusyTimeout makes a reader of SQLite wait a second for a writer, unless the data source sets
+// a timeout. By default SQLite returns SQLITE_BUSY at once, which would be answered 503.
 func withBusyTimeout(dsn string) string {
 	base, query, found := strings.Cut(dsn, "?")
 	if values, err := url.ParseQuery(query); err == nil {
@@ -142,28 +132,22 @@ func withBusyTimeout(dsn string) string {
 	return dsn + "&" + pragma
 }
 
-// scrub takes the data source and what it holds out of a driver's error.
-func (f *sqlFlags) scrub(err error) error {
-	if err == nil {
-		return nil
-	}
-	text := err.Error()
-	if dsn, e := f.dsn(); e == nil {
-		text = strings.ReplaceAll(text, dsn, credential.Redacted)
-	}
-	return errors.New(redact(strings.Join(strings.Fields(text), " "))) // pgx writes several lines
+// redact returns a driver's error without the data source and passwords.
+func (f *sqlFlags) redact(err error) error {
+	dsn, _ := f.dsn() // "" without one
+	return redactError(err, dsn)
 }
 
-// databaseWait bounds the first questions to a database.
+// databaseWait is the timeout of the first queries to a database.
 const databaseWait = 10 * time.Second
 
-// databaseAccounts is a store with its pool.
+// databaseAccounts is a store with its connection pool.
 type databaseAccounts struct {
 	*sqlstore.Store
 	db *sql.DB
 }
 
-// Close ends both.
+// Close closes the store and the pool.
 func (a *databaseAccounts) Close() error { return errors.Join(a.Store.Close(), a.db.Close()) }
 
 func (f *sqlFlags) store(ctx context.Context, policy password.Policy) (*databaseAccounts, error) {
@@ -186,7 +170,7 @@ func (f *sqlFlags) store(ctx context.Context, policy password.Policy) (*database
 	store, err := sqlstore.Open(ctx, cfg)
 	if err != nil {
 		_ = db.Close()
-		return nil, f.scrub(err)
+		return nil, f.redact(err)
 	}
 	return &databaseAccounts{store, db}, nil
 }

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestBusyTimeout asks SQLite itself how long it waits for a writer.
+// TestBusyTimeout queries SQLite for its timeout.
 func TestBusyTimeout(t *testing.T) {
 	t.Parallel()
 	db := filepath.Join(t.TempDir(), "db.sqlite3")

@@ -33,10 +33,10 @@ import (
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 )
 
-// checkExporterVariables looks at what the SDK would quote in its own complaint: headers hold the keys of backends, and
-// endpoints may hold a password.
+// checkExporterVariables validates variables whose values the SDK would quote in its own errors:
+// headers hold keys of backends, and endpoints may hold a password.
 func checkExporterVariables(getenv func(string) string) error {
-	var faults []error
+	var problems []error
 	for _, signal := range []string{"", "TRACES_", "METRICS_", "LOGS_"} {
 		name := "OTEL_EXPORTER_OTLP_" + signal + "HEADERS"
 		if text := getenv(name); text != "" {
@@ -44,24 +44,24 @@ func checkExporterVariables(getenv func(string) string) error {
 				key, value, found := strings.Cut(item, "=")
 				_, err := url.PathUnescape(value)
 				if !found || err != nil || !headerName.MatchString(strings.TrimSpace(key)) {
-					faults = append(faults, fmt.Errorf("%s: item %d (not shown) does not read name=value, the value percent-encoded", name, i+1))
+					problems = append(problems, fmt.Errorf("%s: item %d (not shown) is not of the form name=value with a percent-encoded value", name, i+1))
 				}
 			}
 		}
 		name = "OTEL_EXPORTER_OTLP_" + signal + "ENDPOINT"
 		if text := getenv(name); text != "" {
 			if u, err := url.Parse(text); err != nil || u.User != nil {
-				faults = append(faults, fmt.Errorf("%s (not shown): not a URL such as http://127.0.0.1:4318, or one with a password: put that into OTEL_EXPORTER_OTLP_HEADERS", name))
+				problems = append(problems, fmt.Errorf("%s (not shown): not a URL such as http://127.0.0.1:4318, or a URL with a password: put the password into OTEL_EXPORTER_OTLP_HEADERS", name))
 			}
 		}
 	}
-	return errors.Join(faults...)
+	return errors.Join(problems...)
 }
 
 var headerName = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
 
-// bare leaves the SDK's own complaints what they say and not what they quote.
-func bare(_ []string, a slog.Attr) slog.Attr {
+// withoutValues keeps the message of the SDK's own errors and drops all other attributes.
+func withoutValues(_ []string, a slog.Attr) slog.Attr {
 	switch a.Key {
 	case slog.TimeKey, slog.LevelKey:
 		return a
@@ -71,10 +71,10 @@ func bare(_ []string, a slog.Attr) slog.Attr {
 	return slog.Attr{}
 }
 
-// flushWait bounds the last export.
+// flushWait is the timeout of the last export.
 const flushWait = 5 * time.Second
 
-// signals are the providers of one process.
+// signals holds the telemetry providers of the process.
 type signals struct {
 	disabled    bool // OTEL_SDK_DISABLED
 	tracer      trace.TracerProvider
@@ -85,15 +85,17 @@ type signals struct {
 	getenv      func(string) string
 }
 
-// Without limits one User-Agent of 60 KB makes a span of that size, and a batch of such spans exceeds the
-// 4 MiB that a collector accepts: it refuses the batch with the spans of every other client in it. A batch of
-// maxSpanBatch spans stays below 4 MiB even if each has a tracestate of 16 KB, which no span limit covers.
+// Without limits one User-Agent of 60 KB makes a span of that size, and a batch of such spans
+// exceeds the 4 MiB that a collector accepts: it refuses the batch with the spans of every other
+// client in it. A batch of maxSpanBatch spans stays below 4 MiB even if each has a tracestate of
+// 16 KB, which no span limit covers.
 const (
 	maxSpanValue = 512 // characters
 	maxSpanBatch = 128
 )
 
-// spanLimits returns the SDK's limits, with a bound on the length of values if the environment sets none.
+// spanLimits returns the SDK's limits, with a bound on the length of values if the environment
+// sets none.
 func spanLimits(getenv func(string) string) sdktrace.SpanLimits {
 	limits := sdktrace.NewSpanLimits() // reads the environment; 128 attributes, events and links by default
 	if getenv("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT") == "" && getenv("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT") == "" {
@@ -110,8 +112,9 @@ func spanBatch(getenv func(string) string) int {
 	return maxSpanBatch
 }
 
-// newSignals follows the OTEL_ variables. A signal for which they name no exporter is: spans, made with their ids
-// but not exported, so that an event and the upstream's own log share a trace id; metrics, none; events, JSON lines on w.
+// newSignals returns the providers that the OTEL_ variables configure. Without an exporter, spans
+// have ids but are not exported, so that an event and the upstream's log share a trace id; metrics
+// are off; and events are JSON lines on w.
 func newSignals(ctx context.Context, getenv func(string) string, w io.Writer) (*signals, error) {
 	s := &signals{disabled: strings.EqualFold(getenv("OTEL_SDK_DISABLED"), "true"), getenv: getenv}
 	var err error
@@ -125,7 +128,7 @@ func newSignals(ctx context.Context, getenv func(string) string, w io.Writer) (*
 	if err := checkExporterVariables(getenv); err != nil {
 		return nil, usageError{err}
 	}
-	otel.SetLogger(logr.FromSlogHandler(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: slog.LevelWarn, ReplaceAttr: bare})))
+	otel.SetLogger(logr.FromSlogHandler(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: slog.LevelWarn, ReplaceAttr: withoutValues})))
 	otel.SetErrorHandler(&sdkErrors{log: slog.New(slog.NewJSONHandler(w, nil))})
 	res, err := resource.New(ctx,
 		resource.WithAttributes(semconv.ServiceName("otelauth-gateway"), semconv.ServiceVersion(version())),
@@ -173,7 +176,7 @@ func (s *signals) metrics(ctx context.Context, res *resource.Resource, configure
 	return nil
 }
 
-// linesInterval is how long an event may wait for its line.
+// linesInterval is the longest time before an event is written as a line.
 const linesInterval = 200 * time.Millisecond
 
 func (s *signals) logs(ctx context.Context, res *resource.Resource, configured bool, w io.Writer) error {
@@ -185,27 +188,29 @@ func (s *signals) logs(ctx context.Context, res *resource.Resource, configured b
 		}
 		processor = sdklog.NewBatchProcessor(exporter)
 	} else {
-		// Through a queue: who does not read standard error must not hold a request up.
+		// Through a queue, because a reader of standard error that stalls must not delay a
+		// request.
 		processor = sdklog.NewBatchProcessor(newLineExporter(w), sdklog.WithExportInterval(linesInterval))
 	}
-	// The keys of otelauth's events are unique by construction; looking for duplicates takes a quarter of the time.
+	// The keys of otelauth's events are unique; checking for duplicates takes a quarter of the
+	// time.
 	p := sdklog.NewLoggerProvider(sdklog.WithResource(res), sdklog.WithProcessor(processor), sdklog.WithAllowKeyDuplication())
 	s.logger, s.stops = p, append(s.stops, p.Shutdown)
 	return nil
 }
 
-// close writes out what is left, within flushWait.
+// close exports what is pending, within flushWait.
 func (s *signals) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), flushWait)
 	defer cancel()
 	var wg sync.WaitGroup
 	for _, stop := range s.stops {
-		wg.Go(func() { _ = stop(ctx) }) // told to the error handler
+		wg.Go(func() { _ = stop(ctx) }) // the error handler reports it
 	}
 	wg.Wait()
 }
 
-// propagators reads OTEL_PROPAGATORS; "" is what the specification says.
+// propagators parses OTEL_PROPAGATORS; "" is the default of the specification.
 func propagators(list string) (propagation.TextMapPropagator, error) {
 	if list == "" {
 		list = "tracecontext,baggage"
@@ -219,13 +224,14 @@ func propagators(list string) (propagation.TextMapPropagator, error) {
 			all = append(all, propagation.Baggage{})
 		case "none", "":
 		default:
-			return nil, errors.New("OTEL_PROPAGATORS: only tracecontext, baggage and none are known here")
+			return nil, errors.New("OTEL_PROPAGATORS: use tracecontext, baggage or none; others are not supported")
 		}
 	}
 	return propagation.NewCompositeTextMapPropagator(all...), nil
 }
 
-// sdkErrors tells an error of the SDK as a line, the same one at most once a minute: a collector that is down fails every export.
+// sdkErrors writes errors of the SDK as lines, the same one at most once a minute, because every
+// export fails while a collector is down.
 type sdkErrors struct {
 	log  *slog.Logger
 	mu   sync.Mutex
@@ -233,7 +239,7 @@ type sdkErrors struct {
 	at   time.Time
 }
 
-// Handle is that of otel.ErrorHandler.
+// Handle implements otel.ErrorHandler.
 func (h *sdkErrors) Handle(err error) {
 	if err == nil {
 		return

@@ -22,7 +22,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify/htpasswd"
 )
 
-// pair is a certificate for loopback and its key, as files.
+// pair holds the files of a certificate for loopback and its key.
 type pair struct {
 	dir       string
 	cert, key string
@@ -38,7 +38,7 @@ func newPair(t *testing.T) *pair {
 	return p
 }
 
-// paddedBytes is the size of both files: that of a file tells no version from another.
+// paddedBytes is the size of every version of both files, so that the size does not show a change.
 const paddedBytes = 2048
 
 // renew replaces the files.
@@ -57,7 +57,7 @@ func (p *pair) renew(t *testing.T) {
 	p.pool = certificate.Pool()
 }
 
-// age gives the files the time of a long time ago.
+// age sets an old modification time on the files.
 func (p *pair) age(t *testing.T) {
 	t.Helper()
 	for _, name := range []string{p.cert, p.key} {
@@ -67,7 +67,7 @@ func (p *pair) age(t *testing.T) {
 	}
 }
 
-// get has alice ask over a connection of its own, which trusts the last certificate alone.
+// get sends a request of alice on a new connection that trusts only the last certificate.
 func (p *pair) get(t *testing.T, address string) (*http.Response, error) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), "GET", "https://"+address+"/", http.NoBody)
@@ -84,8 +84,8 @@ func (p *pair) get(t *testing.T, address string) (*http.Response, error) {
 	return resp, resp.Body.Close()
 }
 
-// TestGatewayTLS: the command serves TLS, and a certificate that was replaced: soon when its files show it, and at SIGHUP in any
-// case.
+// TestGatewayTLS checks that the command serves TLS and loads a replaced certificate, soon after
+// the change and at SIGHUP.
 func TestGatewayTLS(t *testing.T) {
 	t.Parallel()
 	up, files := newUpstream(t, nil), newPair(t)
@@ -103,11 +103,11 @@ func TestGatewayTLS(t *testing.T) {
 		t.Error("TLS 1.1 is served")
 	}
 
-	// Size and time are those of the former: only SIGHUP can find it.
-	former := *files
+	// Size and time are those of the previous files.
+	previous := *files
 	files.renew(t)
 	files.age(t)
-	if _, err := former.get(t, address); err != nil {
+	if _, err := previous.get(t, address); err != nil {
 		t.Errorf("before SIGHUP: %v", err)
 	}
 	p.signal(syscall.SIGHUP)
@@ -116,16 +116,16 @@ func TestGatewayTLS(t *testing.T) {
 		t.Errorf("after SIGHUP: %v", err)
 	}
 
-	// A key that does not match: the former configuration stays, and the fault is said.
-	former = *files
+	// With a mismatched key the previous configuration stays in force, and the error is reported.
+	previous = *files
 	if err := os.WriteFile(files.key, []byte("canary"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	p.signal(syscall.SIGHUP)
-	p.line("fault of the certificate", func(l string) bool {
+	p.line("error of the certificate", func(l string) bool {
 		return strings.HasPrefix(l, "otelauth: SIGHUP: --cert-file: ") || strings.HasPrefix(l, "otelauth: SIGHUP: --key-file: ")
 	})
-	if _, err := former.get(t, address); err != nil {
+	if _, err := previous.get(t, address); err != nil {
 		t.Errorf("with a broken key: %v", err)
 	}
 
@@ -143,7 +143,8 @@ func TestGatewayTLS(t *testing.T) {
 	}
 }
 
-// TestGatewayStreamEnds: a stream that was let in ends after its account is revoked in the file, and others go on.
+// TestGatewayStreamEnds checks that a stream ends after its account is removed from the file,
+// and others continue.
 func TestGatewayStreamEnds(t *testing.T) {
 	t.Parallel()
 	up := newUpstream(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -204,7 +205,7 @@ func TestGatewayStreamEnds(t *testing.T) {
 	select {
 	case <-ended:
 	case <-time.After(patience):
-		t.Fatal("bob was removed, and his stream goes on")
+		t.Fatal("bob was removed, and the stream continues")
 	}
 	for range some {
 		if !alice.Scan() {

@@ -21,29 +21,29 @@ import (
 
 // usersCommands edit an htpasswd file.
 type usersCommands struct {
-	Add     usersAdd     `cmd:"" help:"Add an account. The file is made, with mode 0600, if it is not there."`
+	Add     usersAdd     `cmd:"" help:"Add an account. A missing file is created with mode 0600."`
 	Passwd  usersPasswd  `cmd:"" help:"Change the password of an account."`
-	Disable usersDisable `cmd:"" help:"Refuse an account until it is enabled again."`
-	Enable  usersEnable  `cmd:"" help:"Accept a disabled account again."`
-	Expire  usersExpire  `cmd:"" help:"Set when an account ends."`
+	Disable usersDisable `cmd:"" help:"Reject the logins of an account until it is enabled again."`
+	Enable  usersEnable  `cmd:"" help:"Accept the logins of a disabled account again."`
+	Expire  usersExpire  `cmd:"" help:"Set when an account expires."`
 	Remove  usersRemove  `cmd:"" help:"Remove an account."`
 	List    usersList    `cmd:"" help:"List the accounts, without their hashes."`
-	Check   usersCheck   `cmd:"" help:"Say what is wrong with a file, line by line."`
+	Check   usersCheck   `cmd:"" help:"Check a file, and report errors and warnings line by line."`
 }
 
-// account is the file and the name that a command is about.
+// account holds the file and the account name of a command.
 type account struct {
 	File string `arg:"" help:"The htpasswd file."`
 	Name string `arg:"" help:"The name of the account."`
 }
 
-// hashing is how a new password is hashed.
+// hashing holds the flags for hashing a new password.
 type hashing struct {
-	Scheme    string `enum:"argon2id,bcrypt" default:"argon2id" help:"argon2id, or bcrypt (cost 12) for a file that Apache or nginx reads too."`
-	Calibrate span   `placeholder:"100ms" help:"Choose argon2id's memory and passes so that one hash takes this long on this machine, and no more memory than the gate admits. Default: 19 MiB and 2 passes, as OWASP recommends."`
+	Scheme    string `enum:"argon2id,bcrypt" default:"argon2id" help:"The hash: argon2id, or bcrypt (cost 12) if Apache or nginx reads the file too. Default: argon2id."`
+	Calibrate span   `placeholder:"100ms" help:"Choose the memory and passes of argon2id so that one hash takes this long on this machine, within the memory limit of the server. Default: 19 MiB and 2 passes, as OWASP recommends."`
 }
 
-// lockWait bounds the wait for somebody else's edit.
+// lockWait is how long to wait for another process that edits the file.
 const lockWait = 10 * time.Second
 
 // edit changes one file under its lock.
@@ -53,9 +53,9 @@ func edit(file string, change func(*htpasswd.Content) error) error {
 	return htpasswd.Edit(ctx, file, change)
 }
 
-// change replaces the line of an account. A former password that is over goes with the next change of its line.
+// change replaces the line of an account. It also removes a previous password that has expired.
 func (t *terminal) change(a account, change func(*htpasswd.Line) error) error {
-	// A lock beside a file that is missing would only be litter.
+	// Without this check a missing file would leave a lock file behind.
 	if _, err := htpasswd.ReadContent(a.File); err != nil {
 		return err
 	}
@@ -74,20 +74,20 @@ func (t *terminal) change(a account, change func(*htpasswd.Line) error) error {
 	})
 }
 
-// told is one line of what was done.
-func (t *terminal) told(format string, args ...any) { fmt.Fprintf(t.out, format+"\n", args...) }
+// print writes one line to standard output.
+func (t *terminal) print(format string, args ...any) { fmt.Fprintf(t.out, format+"\n", args...) }
 
-// shown is a name as a terminal may see it: not everything that a file holds was written by this command.
+// shown returns a name in a form that is safe for a terminal.
 func shown(name string) string { return attempt.Text(name, 256) }
 
 func (h *hashing) validate() error {
 	if h.Calibrate > 0 && h.Scheme == "bcrypt" {
-		return usageError{errors.New("--calibrate is for argon2id: leave --scheme out")}
+		return usageError{errors.New("--calibrate works with argon2id only: remove --scheme")}
 	}
 	return nil
 }
 
-// params are those of new hashes.
+// params returns the parameters of new hashes.
 func (h *hashing) params(t *terminal) (password.Params, error) {
 	if h.Scheme == "bcrypt" {
 		return password.Params{Scheme: "bcrypt"}, nil
@@ -108,13 +108,13 @@ func (h *hashing) params(t *terminal) (password.Params, error) {
 	}
 	fmt.Fprintf(t.err, "otelauth: %s takes %v on this machine", describe(params), took.Round(time.Millisecond))
 	if distance(took, target) > target/2 {
-		fmt.Fprintf(t.err, ", not %v: it is the nearest within the bounds", target)
+		fmt.Fprintf(t.err, " instead of %v: it is the closest value within the limits", target)
 	}
 	fmt.Fprintln(t.err)
 	return params, nil
 }
 
-// hash asks for a new password and hashes it, before any lock is taken.
+// hash reads a new password and hashes it. Call it without holding the lock of the file.
 func (h *hashing) hash(t *terminal, name string) (encoded string, p password.Params, err error) {
 	secret, err := t.newPassword(name)
 	if err != nil {
@@ -131,19 +131,19 @@ func (h *hashing) hash(t *terminal, name string) (encoded string, p password.Par
 type usersAdd struct {
 	account
 	hashing
-	Expires when `placeholder:"WHEN" help:"The last day (2026-12-31, UTC), the time, or how long from now (90d) the account is accepted. Default: never ends."`
+	Expires when `placeholder:"WHEN" help:"When the account expires: its last day (2026-12-31, UTC), a time (2026-12-31T12:00:00Z) or a duration from now (90d). Default: never."`
 }
 
 // Run adds an account.
 func (c *usersAdd) Run(t *terminal) error {
-	if err := errors.Join(c.hashing.validate(), usable(c.Name)); err != nil {
+	if err := errors.Join(c.hashing.validate(), checkName(c.Name)); err != nil {
 		return err
 	}
 	expires, err := c.Expires.at(t.now())
 	if err != nil {
 		return err
 	}
-	// Before anybody types a password for nothing; judged again under the lock.
+	// Checked before the password is read, and again under the lock.
 	content, err := htpasswd.ReadContent(c.File)
 	switch {
 	case err == nil:
@@ -166,19 +166,20 @@ func (c *usersAdd) Run(t *terminal) error {
 	if err != nil {
 		return err
 	}
-	t.told("%s is added to %s (%s%s)", shown(c.Name), c.File, describe(p), until(expires))
+	t.print("added %s to %s (%s%s)", shown(c.Name), c.File, describe(p), untilText(expires))
 	return nil
 }
 
-func usable(name string) error {
+// checkName returns why a name cannot be added, or nil.
+func checkName(name string) error {
 	if err := verify.ValidName(name); err != nil {
 		return usageError{err}
 	}
-	if strings.ContainsRune(name, utf8.RuneError) { // what the parser of arguments makes of other octets
-		return usageError{errors.New("the name is not valid UTF-8")}
+	if strings.ContainsRune(name, utf8.RuneError) { // the argument parser replaces invalid bytes by it
+		return usageError{errors.New("the name is not valid UTF-8: choose another")}
 	}
 	if strings.HasPrefix(name, "#") {
-		return usageError{errors.New("the name begins with #, which begins a comment in the file")}
+		return usageError{errors.New("the name begins with #, which begins a comment in the file: choose another")}
 	}
 	return nil
 }
@@ -187,10 +188,10 @@ func exists(file, name string, err error) error {
 	if err != nil {
 		return err
 	}
-	return fmt.Errorf("%s stands in %s already: change its password with: otelauth users passwd", shown(name), file)
+	return fmt.Errorf("%s is already in %s: change its password with: otelauth users passwd", shown(name), file)
 }
 
-func until(t time.Time) string {
+func untilText(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
@@ -200,11 +201,11 @@ func until(t time.Time) string {
 type usersPasswd struct {
 	account
 	hashing
-	KeepOld span `placeholder:"24h" help:"Accept the former password too, for this long, at most 90d; who uses it is told. Default: it ends at once."`
-	Expires when `placeholder:"WHEN" help:"The last day, the time, how long from now the account is accepted, or never. Default: as before."`
+	KeepOld span `placeholder:"24h" help:"Accept the previous password too, for this long, at most 90d. Telemetry reports each use of it. Default: it is rejected at once."`
+	Expires when `placeholder:"WHEN" help:"When the account expires: last day, time, duration from now, or never. Default: unchanged."`
 }
 
-// maxKeepOld bounds how long two passwords are right.
+// maxKeepOld is how long two passwords may be valid.
 const maxKeepOld = 90 * 24 * time.Hour
 
 // Run changes a password.
@@ -213,7 +214,7 @@ func (c *usersPasswd) Run(t *terminal) error {
 		return err
 	}
 	if c.KeepOld > span(maxKeepOld) {
-		return usageError{errors.New("--keep-old is for a change-over, at most 90d")}
+		return usageError{errors.New("--keep-old must be at most 90d")}
 	}
 	expires, err := c.Expires.at(t.now())
 	if err != nil {
@@ -230,17 +231,17 @@ func (c *usersPasswd) Run(t *terminal) error {
 	if err != nil {
 		return err
 	}
-	var former time.Time
+	var until time.Time // of the previous password
 	var dropped bool
 	err = t.change(c.account, func(l *htpasswd.Line) error {
 		dropped = l.Former != ""
 		l.Former, l.FormerExpires = "", time.Time{}
 		if c.KeepOld > 0 {
 			if _, err := password.Parse(l.Hash); err != nil {
-				return fmt.Errorf("the former password cannot be kept: %w", err)
+				return fmt.Errorf("the previous password cannot be kept: %w", err)
 			}
-			former = t.now().Add(time.Duration(c.KeepOld))
-			l.Former, l.FormerExpires = l.Hash, former
+			until = t.now().Add(time.Duration(c.KeepOld))
+			l.Former, l.FormerExpires = l.Hash, until
 		}
 		l.Hash = encoded
 		if c.Expires.set {
@@ -251,12 +252,12 @@ func (c *usersPasswd) Run(t *terminal) error {
 	if err != nil {
 		return err
 	}
-	t.told("%s has a new password in %s (%s)", shown(c.Name), c.File, describe(p))
-	if !former.IsZero() {
-		t.told("the former one is accepted too, until %s", stamp(former))
+	t.print("%s has a new password in %s (%s)", shown(c.Name), c.File, describe(p))
+	if !until.IsZero() {
+		t.print("the previous password is accepted too, until %s", stamp(until))
 	}
 	if dropped {
-		t.told("the one before that was still accepted, and is no longer")
+		t.print("the password before that is no longer accepted")
 	}
 	return nil
 }
@@ -268,7 +269,7 @@ func (c *usersDisable) Run(t *terminal) error {
 	if err := t.change(c.account, func(l *htpasswd.Line) error { l.Disabled = true; return nil }); err != nil {
 		return err
 	}
-	t.told("%s is disabled in %s", shown(c.Name), c.File)
+	t.print("%s is disabled in %s", shown(c.Name), c.File)
 	return nil
 }
 
@@ -285,19 +286,19 @@ func (c *usersEnable) Run(t *terminal) error {
 	if err != nil {
 		return err
 	}
-	t.told("%s is enabled in %s", shown(c.Name), c.File)
+	t.print("%s is enabled in %s", shown(c.Name), c.File)
 	if expired {
-		t.told("but it has expired: set a later end with: otelauth users expire")
+		t.print("but the account has expired: set a later end with: otelauth users expire")
 	}
 	return nil
 }
 
 type usersExpire struct {
 	account
-	When when `arg:"" help:"The last day (2026-12-31, UTC), the time, how long from now (90d), or never."`
+	When when `arg:"" help:"The last day (2026-12-31, UTC), a time (2026-12-31T12:00:00Z), a duration from now (90d), or never."`
 }
 
-// Run sets when an account ends.
+// Run sets when an account expires.
 func (c *usersExpire) Run(t *terminal) error {
 	at, err := c.When.at(t.now())
 	if err != nil {
@@ -307,9 +308,9 @@ func (c *usersExpire) Run(t *terminal) error {
 		return err
 	}
 	if at.IsZero() {
-		t.told("%s never expires in %s", shown(c.Name), c.File)
+		t.print("%s never expires in %s", shown(c.Name), c.File)
 	} else {
-		t.told("%s expires at %s in %s", shown(c.Name), stamp(at), c.File)
+		t.print("%s expires at %s in %s", shown(c.Name), stamp(at), c.File)
 	}
 	return nil
 }
@@ -324,6 +325,6 @@ func (c *usersRemove) Run(t *terminal) error {
 	if err := edit(c.File, func(content *htpasswd.Content) error { return content.Remove(c.Name) }); err != nil {
 		return err
 	}
-	t.told("%s is removed from %s", shown(c.Name), c.File)
+	t.print("removed %s from %s", shown(c.Name), c.File)
 	return nil
 }

@@ -9,7 +9,7 @@ import (
 	"runtime/debug"
 )
 
-// versionCommand prints what was built.
+// versionCommand prints the version.
 type versionCommand struct{}
 
 // Run prints one line.
@@ -18,7 +18,7 @@ func (versionCommand) Run(t *terminal) error {
 	return err
 }
 
-// version is the module's version, or its revision where it was built from a checkout.
+// version returns the module's version, or its revision if it was built from a checkout.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

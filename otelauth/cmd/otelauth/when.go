@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// span is a duration that may be written in days: "7d", "24h", "90m".
+// span is a duration that can also be written in days: "7d", "24h", "90m".
 type span time.Duration
 
-// maxSpan keeps sums of times far from overflowing.
+// maxSpan prevents the overflow of sums of times.
 const maxSpan = 100 * 366 * 24 * time.Hour
 
 // UnmarshalText reads a positive duration.
@@ -23,28 +23,28 @@ func (s *span) UnmarshalText(text []byte) error {
 	if days, found := strings.CutSuffix(string(text), "d"); found {
 		n, err := strconv.ParseUint(days, 10, 16)
 		if err != nil {
-			return errNoSpan
+			return errSpan
 		}
 		d = time.Duration(n) * 24 * time.Hour
 	} else {
 		var err error
 		if d, err = time.ParseDuration(string(text)); err != nil {
-			return errNoSpan
+			return errSpan
 		}
 	}
 	if d <= 0 || d > maxSpan {
-		return errNoSpan
+		return errSpan
 	}
 	*s = span(d)
 	return nil
 }
 
-var errNoSpan = errors.New("not a duration such as 90m, 24h or 7d")
+var errSpan = errors.New("not a valid duration: write 90m, 24h or 7d, for example")
 
-// when is a time that a user chooses: a day, a time, a duration from now, or never.
+// when is a time that a user sets: a day, a time, a duration from now, or never.
 type when struct {
 	set  bool
-	day  time.Time // its end is meant
+	day  time.Time // the end of this day
 	time time.Time
 	from span
 }
@@ -65,12 +65,12 @@ func (w *when) UnmarshalText(text []byte) error {
 		return nil
 	}
 	if err := w.from.UnmarshalText(text); err != nil {
-		return errors.New("not a last day such as 2026-12-31, a time such as 2026-12-31T12:00:00Z, a duration such as 90d, or never")
+		return errors.New("not a valid time: write a last day such as 2026-12-31, a time such as 2026-12-31T12:00:00Z, a duration such as 90d, or never")
 	}
 	return nil
 }
 
-// at returns the time, zero for never.
+// at returns the time, or zero for never.
 func (w *when) at(now time.Time) (time.Time, error) {
 	t := w.time
 	switch {
@@ -82,7 +82,7 @@ func (w *when) at(now time.Time) (time.Time, error) {
 		return t, nil
 	}
 	if !t.After(now) {
-		return t, usageError{fmt.Errorf("%s is over: choose a later time, or disable the account", stamp(t))}
+		return t, usageError{fmt.Errorf("%s is in the past: choose a later time, or disable the account", stamp(t))}
 	}
 	return t, nil
 }

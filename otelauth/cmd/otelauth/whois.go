@@ -18,18 +18,18 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify/htpasswd"
 )
 
-// whoisCommand finds names behind hashes by hashing the candidates.
+// whoisCommand finds the name behind a user.hash by hashing candidate names.
 type whoisCommand struct {
-	Hash []string `arg:"" help:"The user.hash of an event or a span, id:hex; several may be given."`
+	Hash []string `arg:"" help:"The user.hash of an event or span: id:hex. May be repeated."`
 
-	IdentityKeyFile []string `required:"" placeholder:"FILE" help:"The identity keys of the service that wrote the hash; see otelauth gateway. Several files may be given."`
-	Users           []string `placeholder:"FILE" help:"An htpasswd file whose names are candidates."`
-	Names           string   `placeholder:"FILE" help:"A file of candidates, a name on each line; - is standard input."`
+	IdentityKeyFile []string `required:"" placeholder:"FILE" help:"File with the identity keys of the service that recorded the hash; see otelauth gateway --help. May be repeated."`
+	Users           []string `placeholder:"FILE" help:"An htpasswd file whose account names are candidates. May be repeated."`
+	Names           string   `placeholder:"FILE" help:"A file with one candidate name a line; - reads standard input."`
 	sqlFlags
-	SQLNames string `name:"sql-names" placeholder:"QUERY" help:"The query for the candidates in the database, one column of names. Default with --django: the names of auth_user."`
+	SQLNames string `name:"sql-names" placeholder:"QUERY" help:"SQL query for candidate names, one column. Default with --django: the names of auth_user."`
 }
 
-// whoisTimeout bounds the question to the database.
+// whoisTimeout is the timeout of the query to the database.
 const whoisTimeout = time.Minute
 
 var hashForm = regexp.MustCompile(`^([a-z0-9_-]{1,32}):[0-9a-f]{32}$`)
@@ -41,21 +41,21 @@ func (c *whoisCommand) Run(t *terminal) error {
 		return usageError{err}
 	}
 	known := map[string]bool{key.ID: true}
-	for _, f := range key.Former {
+	for _, f := range key.Previous {
 		known[f.ID] = true
 	}
 	open := make(map[string]bool, len(c.Hash))
 	for i, hash := range c.Hash {
 		form := hashForm.FindStringSubmatch(hash)
 		if form == nil {
-			return usageError{fmt.Errorf("argument %d is no user.hash: it reads id:hex, with 32 hexadecimal digits", i+1)}
+			return usageError{fmt.Errorf("argument %d is not a user.hash: write id:hex with 32 hexadecimal digits", i+1)}
 		}
 		if !known[form[1]] {
-			hint := "give the file that holds it with --identity-key-file"
+			hint := "name the file that holds it with --identity-key-file"
 			if strings.HasPrefix(form[1], "r-") {
-				hint = "it may be the random key of a process without an identity key, which nobody has any longer"
+				hint = "it may be the random key of a process without an identity key; the names of its hashes cannot be found"
 			}
-			return fmt.Errorf("no key %s is in the key files: %s", form[1], hint)
+			return fmt.Errorf("the key files hold no key %s: %s", form[1], hint)
 		}
 		open[hash] = true
 	}
@@ -74,19 +74,19 @@ func (c *whoisCommand) Run(t *terminal) error {
 	}
 	for _, hash := range c.Hash {
 		if name, ok := found[hash]; ok {
-			t.told("%s %s", hash, shown(name))
+			t.print("%s %s", hash, shown(name))
 		}
 	}
 	if len(open) > 0 {
-		return fmt.Errorf("%s of %d found no name: it is none of the candidates, an account that was removed or what somebody typed", count(len(open), "hash"), len(c.Hash))
+		return fmt.Errorf("no candidate matches %s of %d: the name may be a removed account, or a guess that is not an account", count(len(open), "hash"), len(c.Hash))
 	}
 	return nil
 }
 
 // candidates calls try with each name until it returns false.
 func (c *whoisCommand) candidates(t *terminal, try func(name string) bool) error {
-	if len(c.Users) == 0 && c.Names == "" && !c.sqlFlags.given() {
-		return usageError{errors.New("no candidates: name them with --users, --names or --sql-driver")}
+	if len(c.Users) == 0 && c.Names == "" && !c.sqlFlags.isSet() {
+		return usageError{errors.New("no candidates: provide them with --users, --names or --sql-driver")}
 	}
 	for _, file := range c.Users {
 		content, err := htpasswd.ReadContent(file)
@@ -99,7 +99,7 @@ func (c *whoisCommand) candidates(t *terminal, try func(name string) bool) error
 			}
 		}
 	}
-	if c.sqlFlags.given() {
+	if c.sqlFlags.isSet() {
 		more, err := c.fromDatabase(try)
 		if err != nil || !more {
 			return err
@@ -111,14 +111,14 @@ func (c *whoisCommand) candidates(t *terminal, try func(name string) bool) error
 	r := io.Reader(t.in)
 	if c.Names == "-" {
 		if term.IsTerminal(int(t.in.Fd())) {
-			fmt.Fprintln(t.err, "otelauth: candidates, a name on each line, until end of file:")
+			fmt.Fprintln(t.err, "otelauth: enter candidate names, one a line, and end with Ctrl-D:")
 		}
 	} else {
 		f, err := openRegular(c.Names)
 		if err != nil {
 			return err
 		}
-		defer func() { _ = f.Close() }() // read only
+		defer func() { _ = f.Close() }() // only read
 		r = f
 	}
 	lines := bufio.NewScanner(r)
@@ -128,7 +128,7 @@ func (c *whoisCommand) candidates(t *terminal, try func(name string) bool) error
 		}
 	}
 	if err := lines.Err(); err != nil {
-		return fmt.Errorf("the candidates cannot be read: %w", err)
+		return fmt.Errorf("cannot read the candidates: %w", err)
 	}
 	return nil
 }
@@ -139,7 +139,7 @@ func (c *whoisCommand) fromDatabase(try func(name string) bool) (more bool, err 
 		query = "SELECT username FROM auth_user"
 	}
 	if query == "" {
-		return false, usageError{errors.New("--sql-names is missing: a query for one column of names")}
+		return false, usageError{errors.New("--sql-names is missing: write a query for one column of names")}
 	}
 	db, err := c.sqlFlags.open()
 	if err != nil {
@@ -150,17 +150,17 @@ func (c *whoisCommand) fromDatabase(try func(name string) bool) (more bool, err 
 	defer cancel()
 	rows, err := db.QueryContext(ctx, query)
 	if err != nil {
-		return false, c.sqlFlags.scrub(err)
+		return false, c.sqlFlags.redact(err)
 	}
-	defer func() { _ = rows.Close() }() // Err says what happened
+	defer func() { _ = rows.Close() }() // Err reports errors
 	for rows.Next() {
 		var name string
 		if err := rows.Scan(&name); err != nil {
-			return false, c.sqlFlags.scrub(err)
+			return false, c.sqlFlags.redact(err)
 		}
 		if !try(name) {
 			return false, nil
 		}
 	}
-	return true, c.sqlFlags.scrub(rows.Err())
+	return true, c.sqlFlags.redact(rows.Err())
 }

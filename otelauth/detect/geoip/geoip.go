@@ -1,11 +1,11 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package geoip finds where an address is in a database in MaxMind's format (GeoLite2 City, DB-IP City, …), for the rule
-// impossible_travel of package detect.
+// Package geoip returns the place of an address from a database in MaxMind's format (GeoLite2
+// City, DB-IP City, …), for the rule impossible_travel of package detect.
 //
-// It refuses to download a database, and to guess: an address that the database does not place is nowhere. It is apart
-// from package detect so that a service without a database does not carry the reader.
+// It does not download a database and does not guess: an address without a record has no place.
+// It is a separate package, so that a service without a database does not depend on the reader.
 //
 //	cities, err := geoip.Open("/usr/share/GeoIP/GeoLite2-City.mmdb")
 //	d, err := detect.New(detect.Config{Locator: cities})
@@ -23,45 +23,48 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/detect"
 )
 
-// ErrNoLocations says that a database is good and places nothing, as one of countries or of networks' owners.
+// ErrNoLocations is the error for a database without coordinates, such as one of countries or of
+// owners of networks.
 var ErrNoLocations = errors.New("no record of the database has a latitude and a longitude; use one of cities")
 
-// Database is a [detect.Locator]. Use [Open] or [FromBytes]. It is safe for concurrent use and needs no closing.
+// Database is a [detect.Locator]. Create it with [Open]. It is safe for concurrent use and need
+// not be closed.
 type Database struct {
 	reader *maxminddb.Reader
 }
 
 var _ detect.Locator = (*Database)(nil)
 
-// Open reads the database at path into memory, all of it: a file mapped into memory that somebody truncates would end the
-// process. The error names the path; a file that is cut off or of another kind is one, and so is [ErrNoLocations]. A file
-// that is replaced later is not read again.
+// Open reads the whole database at path into memory, because truncating a mapped file would kill
+// the process. It does not read a replaced file again. The error has the path; it is
+// [ErrNoLocations] if the database has no coordinates, and another one if the file is truncated
+// or has another format.
 func Open(path string) (*Database, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("geoip: %w", err)
 	}
-	d, err := FromBytes(data)
+	d, err := parse(data)
 	if err != nil {
 		return nil, fmt.Errorf("geoip: %s: %w", path, err)
 	}
 	return d, nil
 }
 
-// probed is how many records are looked at for a location, before the database is believed to have none.
+// probed is the number of records that are searched for coordinates.
 const probed = 10_000
 
-// FromBytes is Open for a database that is in memory, and must stay as it is.
-func FromBytes(data []byte) (*Database, error) {
+// parse returns the database in data, which must not change afterwards.
+func parse(data []byte) (*Database, error) {
 	reader, err := maxminddb.OpenBytes(data)
 	if err != nil {
-		return nil, fmt.Errorf("not a whole database in MaxMind's format, fetch it again: %w", err)
+		return nil, fmt.Errorf("the file is truncated or not in MaxMind's format; download it again: %w", err)
 	}
 	d := &Database{reader}
 	n := 0
 	for result := range reader.Networks() {
 		if err := result.Err(); err != nil {
-			return nil, fmt.Errorf("the database is damaged, fetch it again: %w", err)
+			return nil, fmt.Errorf("the database is damaged; download it again: %w", err)
 		}
 		if _, _, ok := located(result); ok {
 			return d, nil
@@ -73,7 +76,8 @@ func FromBytes(data []byte) (*Database, error) {
 	return nil, ErrNoLocations
 }
 
-// Locate returns latitude and longitude in degrees.
+// Locate returns latitude and longitude in degrees, and false if the database has no place for
+// addr.
 func (d *Database) Locate(addr netip.Addr) (latitude, longitude float64, ok bool) {
 	addr = addr.Unmap().WithZone("")
 	if !addr.IsValid() {

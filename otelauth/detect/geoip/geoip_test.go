@@ -37,7 +37,7 @@ func ExampleOpen() {
 
 func TestLocate(t *testing.T) {
 	t.Parallel()
-	db, err := geoip.FromBytes(cities())
+	db, err := geoip.Parse(cities())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,25 +62,25 @@ func TestLocate(t *testing.T) {
 	}
 }
 
-// TestImpossiblePlaces: a place that is none is not located, whatever a database says.
+// TestImpossiblePlaces: coordinates that do not exist are ignored.
 func TestImpossiblePlaces(t *testing.T) {
 	t.Parallel()
-	db, err := geoip.FromBytes(database(true, record{"192.0.2.0/24", 91, 0}, record{"198.51.100.0/24", 1, 2}))
+	db, err := geoip.Parse(database(true, record{"192.0.2.0/24", 91, 0}, record{"198.51.100.0/24", 1, 2}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, _, ok := db.Locate(netip.MustParseAddr("192.0.2.1")); ok {
-		t.Error("latitude 91 is a place")
+		t.Error("latitude 91 is accepted")
 	}
 }
 
-// TestTruncated cuts a database off wherever it can be cut.
+// TestTruncated: a database that is truncated at any byte is refused.
 func TestTruncated(t *testing.T) {
 	t.Parallel()
 	whole := cities()
 	for n := range whole {
-		if _, err := geoip.FromBytes(whole[:n:n]); err == nil {
-			t.Errorf("the first %d of %d bytes pass for a database", n, len(whole))
+		if _, err := geoip.Parse(whole[:n:n]); err == nil {
+			t.Errorf("the first %d of %d bytes are accepted as a database", n, len(whole))
 		}
 	}
 	path := filepath.Join(t.TempDir(), "cut.mmdb")
@@ -88,8 +88,8 @@ func TestTruncated(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := geoip.Open(path)
-	if err == nil || !strings.HasPrefix(err.Error(), "geoip: "+path) || !strings.Contains(err.Error(), "fetch it again") {
-		t.Errorf("Open of a truncated file: %v", err)
+	if err == nil || !strings.HasPrefix(err.Error(), "geoip: "+path) || !strings.Contains(err.Error(), "download it again") {
+		t.Errorf("Open of a truncated file returns %v", err)
 	}
 }
 
@@ -98,7 +98,7 @@ func TestOpenErrors(t *testing.T) {
 	if _, err := geoip.Open(filepath.Join(t.TempDir(), "none.mmdb")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a missing file: %v", err)
 	}
-	if _, err := geoip.FromBytes(database(false, record{network: "192.0.2.0/24"})); !errors.Is(err, geoip.ErrNoLocations) {
+	if _, err := geoip.Parse(database(false, record{network: "192.0.2.0/24"})); !errors.Is(err, geoip.ErrNoLocations) {
 		t.Errorf("a database without locations: %v", err)
 	}
 }

@@ -10,16 +10,17 @@ import (
 	"net/netip"
 )
 
-// record is one line of a database of cities.
+// record is one record of a database of cities.
 type record struct {
 	network  string
 	lat, lon float64
 }
 
-// database writes a small database in MaxMind's format, version 2.0 (https://maxmind.github.io/MaxMind-DB/): an IPv6 tree
-// of 24-bit records, IPv4 under ::/96. Without locations its records are empty.
+// database returns a small database in MaxMind's format, version 2.0
+// (https://maxmind.github.io/MaxMind-DB/): an IPv6 tree of 24-bit records, IPv4 under ::/96.
+// Without locations its records are empty.
 func database(locations bool, records ...record) []byte {
-	type node [2]int // > 0: node; < 0: ^index of a record; 0: nothing
+	type node [2]int // above 0: node; below 0: ^index of a record; 0: no record
 	nodes := []node{{}}
 	var data bytes.Buffer
 	var offsets []int
@@ -60,7 +61,7 @@ func database(locations bool, records ...record) []byte {
 	var out bytes.Buffer
 	for _, n := range nodes {
 		for _, side := range n {
-			v := len(nodes) // nothing there
+			v := len(nodes) // no record
 			switch {
 			case side > 0:
 				v = side

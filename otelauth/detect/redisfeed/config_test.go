@@ -13,20 +13,21 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/otelauth/otelauth-go/otelauth/detect"
+	"github.com/otelauth/otelauth-go/otelauth/detect/internal/feed"
 	"github.com/otelauth/otelauth-go/otelauth/detect/redisfeed"
 )
 
-// TestConfigFaults: every fault is told, at once, and never the key.
-func TestConfigFaults(t *testing.T) {
+// TestConfigErrors: New returns every error at once, and never the key.
+func TestConfigErrors(t *testing.T) {
 	t.Parallel()
 	_, err := redisfeed.New(redisfeed.Config{
 		Key: []byte("hunter2"), Prefix: "a}b", Timeout: time.Hour, ProbeEvery: -1, Lease: time.Minute, MaxBytes: 7, Keep: time.Second,
 	})
 	if err == nil {
-		t.Fatal("no fault")
+		t.Fatal("New accepts a Config full of errors")
 	}
 	for _, want := range []string{
-		"set Config.Client", "Config.Key has 7 octets", `Config.Prefix "a}b"`, "Config.Timeout is 1h", "Config.ProbeEvery", "Config.Lease is 1m0s",
+		"Config.Client is nil", "Config.Key has 7 bytes", `Config.Prefix "a}b"`, "Config.Timeout is 1h", "Config.ProbeEvery", "Config.Lease is 1m0s",
 		"Config.MaxBytes is 7", "Config.Keep is 1s",
 	} {
 		if !strings.Contains(err.Error(), want) {
@@ -35,27 +36,27 @@ func TestConfigFaults(t *testing.T) {
 	}
 	for line := range strings.Lines(err.Error()) {
 		if !strings.HasPrefix(line, "redisfeed: ") {
-			t.Errorf("a line begins otherwise: %q", line)
+			t.Errorf("a line does not begin with the package name: %q", line)
 		}
 	}
 	if strings.Contains(err.Error(), "hunter2") {
-		t.Error("the key is told")
+		t.Error("the error contains the key")
 	}
 }
 
-// TestNumbers: a nonce is never used for two contents.
+// TestNumbers: no nonce is used for two contents.
 func TestNumbers(t *testing.T) {
 	t.Parallel()
 	p := newProcess(t, startRedis(t))
-	one := []detect.Outgoing{{Number: 1, Data: []byte("one")}}
-	if _, err := p.feed.Exchange(ctx, one, detect.Position{}); err != nil {
+	one := []feed.Outgoing{{Number: 1, Data: []byte("one")}}
+	if _, err := p.feed.Exchange(ctx, one, feed.Position{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.feed.Exchange(ctx, []detect.Outgoing{{Number: 1, Data: []byte("two")}}, detect.Position{}); err == nil {
+	if _, err := p.feed.Exchange(ctx, []feed.Outgoing{{Number: 1, Data: []byte("two")}}, feed.Position{}); err == nil {
 		t.Error("number 1 is sealed twice")
 	}
-	if _, err := p.feed.Exchange(ctx, []detect.Outgoing{{Number: 2, Data: make([]byte, detect.MaxBatchBytes+1)}}, detect.Position{}); err == nil {
-		t.Error("a batch that is too long is sealed")
+	if _, err := p.feed.Exchange(ctx, []feed.Outgoing{{Number: 2, Data: make([]byte, feed.MaxBatchBytes+1)}}, feed.Position{}); err == nil {
+		t.Error("a batch above the limit is sealed")
 	}
 }
 

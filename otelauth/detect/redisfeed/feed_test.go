@@ -19,10 +19,11 @@ import (
 
 	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth/detect"
+	"github.com/otelauth/otelauth-go/otelauth/detect/internal/feed"
 	"github.com/otelauth/otelauth-go/otelauth/detect/redisfeed"
 )
 
-// TestSplit: guesses of which no process sees enough are found by all of them together, and told once.
+// TestSplit: processes that each see too few guesses detect them together, and one reports.
 func TestSplit(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, startRedis(t), 3)
@@ -38,7 +39,7 @@ func TestSplit(t *testing.T) {
 					t.Errorf("account %q; want its hash", a)
 				}
 			}
-			if d.NetworkCount < 10 || len(d.Networks) != detect.MaxListed {
+			if d.NetworkCount < 10 || len(d.Networks) != 8 {
 				t.Errorf("%d networks, listed %v", d.NetworkCount, d.Networks)
 			}
 		}
@@ -47,7 +48,7 @@ func TestSplit(t *testing.T) {
 		t.Errorf("%v", f[0].notices)
 	}
 
-	// Without sharing nobody finds it: the test above proves something.
+	// Without sharing no process detects it.
 	for i := range 3 {
 		alone := newProcess(t, startRedis(t))
 		for g := i; g < plenty; g += 3 {
@@ -55,12 +56,13 @@ func TestSplit(t *testing.T) {
 		}
 		alone.drain()
 		if len(alone.found) != 0 {
-			t.Errorf("process %d finds it by itself: %v", i, alone.found)
+			t.Errorf("process %d detects it without the others: %v", i, alone.found)
 		}
 	}
 }
 
-// TestStaleEverywhere: one stale password, from many networks that are new, through many processes, is no guessing.
+// TestStaleEverywhere: one old password from many unknown networks through many processes is not
+// guessing.
 func TestStaleEverywhere(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, startRedis(t), 12)
@@ -80,7 +82,8 @@ func TestStaleEverywhere(t *testing.T) {
 	}
 }
 
-// TestTakeover: when he who leads is killed, another goes on within the lease, tells nothing again, and misses nothing.
+// TestTakeover: when the leader is killed, another process continues within the lease. It repeats
+// and misses nothing.
 func TestTakeover(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, startRedis(t), 3)
@@ -93,27 +96,27 @@ func TestTakeover(t *testing.T) {
 		}
 	}
 	rest := append(append(fleet{}, f[:leader]...), f[leader+1:]...)
-	rest.spread("bob", 100, plenty) // found by nobody who leads
+	rest.spread("bob", 100, plenty) // detected while no process leads
 	if n := rest.count(detect.Start); n != 0 {
-		t.Errorf("told %d findings without the lead", n)
+		t.Errorf("processes without the lease report %d detections", n)
 	}
 	rest.starts("after", 1)
 	rest.spread("alice", 200, 40)
-	rest.starts("alice goes on", 1)
+	rest.starts("the episode of alice continues", 1)
 	if n := rest.count(detect.Update); n == 0 {
-		t.Error("the episode of alice does not grow under the new leader")
+		t.Error("the new leader does not update the episode of alice")
 	}
 	id := f[leader].found[0].Episode
 	for _, p := range rest {
 		for _, d := range p.found {
 			if d.Phase == detect.Update && d.Accounts[0] == hash("alice") && d.Episode != id {
-				t.Errorf("episode %x goes on as %x", id, d.Episode)
+				t.Errorf("episode %x continues as %x", id, d.Episode)
 			}
 		}
 	}
 }
 
-// TestHandover: Close gives the lead away at once.
+// TestHandover: Close releases the lease at once.
 func TestHandover(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, startRedis(t), 2, func(cfg *redisfeed.Config, _ *detect.Config) { cfg.Lease = 10 * time.Second })
@@ -131,11 +134,12 @@ func TestHandover(t *testing.T) {
 	rest.spread("bob", 100, plenty)
 	rest.starts("after", 1)
 	if d := time.Since(begin); d > 9*time.Second {
-		t.Logf("took %v, as long as the lease: the machine is slow or Close does nothing", d)
+		t.Logf("took %v, as long as the lease: the machine is slow or Close did not release it", d)
 	}
 }
 
-// TestNewcomer: a process that starts later knows what the others do, and does not tell it again.
+// TestNewcomer: a process that starts later has the evidence of the others, and does not report
+// it again.
 func TestNewcomer(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
@@ -148,15 +152,15 @@ func TestNewcomer(t *testing.T) {
 	}
 	next := newFleet(t, srv, 1)
 	next.spread("bob", 106, plenty)
-	next.starts("bob, of which it saw the end", 1)
+	next.starts("bob, of whom it read the first guesses", 1)
 	for _, d := range next[0].found {
 		if d.Accounts[0] != hash("bob") {
-			t.Errorf("told again: %v", d)
+			t.Errorf("reported again: %v", d)
 		}
 	}
 }
 
-// outage is what a fleet does while Redis is away and after.
+// outage checks what a fleet reports while Redis is down and afterwards.
 func outage(t *testing.T, srv server, away, back func()) {
 	t.Helper()
 	f := newFleet(t, srv, 2, impatient)
@@ -177,10 +181,10 @@ func outage(t *testing.T, srv server, away, back func()) {
 	back()
 	testkit.Eventually(t, "both are back", func() bool { f.drain(); return f[0].feed.Shared() && f[1].feed.Shared() })
 	f.drain()
-	f.spread("bob", 400, 24) // told while alone
+	f.spread("bob", 400, 24) // reported during the outage
 	f.spread("alice", 500, 24)
-	f.starts("nothing is told again", 2)
-	f.spread("carol", 306, plenty) // began before, goes on after
+	f.starts("nothing is reported again", 2)
+	f.spread("carol", 306, plenty) // began before the outage
 	f.starts("across the outage", 3)
 	for i, p := range f {
 		if e, ok := p.notes(); e != 1 || ok != 1 {
@@ -211,7 +215,7 @@ func TestAbsent(t *testing.T) {
 	f.starts("without Redis", 1)
 }
 
-// TestForeign: what others write to the stream is passed over and counted, and nothing of it is believed.
+// TestForeign: entries of other writers are counted and ignored.
 func TestForeign(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
@@ -234,7 +238,7 @@ func TestForeign(t *testing.T) {
 	ours := entries[0].Values["b"].(string)
 	forged := []byte(ours)
 	forged[len(forged)-1] ^= 1
-	forged[24]++ // a number that has not been
+	forged[24]++ // an unused number
 	other := newProcess(t, srv, func(cfg *redisfeed.Config, _ *detect.Config) { cfg.Key = []byte(strings.Repeat("x", 32)) })
 	before := f[0].feed.Rejected()
 	for i := range 15 {
@@ -249,19 +253,19 @@ func TestForeign(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// A position that would silence everybody.
-	if err := c.Set(ctx, "{otelauth-detect}:told", strings.Repeat("\xff", 32), 0).Err(); err != nil {
+	// A position that would suppress every detection.
+	if err := c.Set(ctx, "{otelauth-detect}:reported", strings.Repeat("\xff", 32), 0).Err(); err != nil {
 		t.Fatal(err)
 	}
 	testkit.Eventually(t, "9 of the test's and 15 of another key are rejected", func() bool { f.drain(); return f[0].feed.Rejected()-before >= 9+15 })
 	if n := arrived.Load(); n > 1<<20 {
-		t.Errorf("%d bytes arrived: an entry of 32 MiB is no reason to read it", n)
+		t.Errorf("%d bytes arrived; an entry of 32 MiB must stay on the server", n)
 	}
 	if len(f[0].found)+len(f[1].found) != 0 {
-		t.Errorf("foreign entries are believed: %v %v", f[0].found, f[1].found)
+		t.Errorf("foreign entries are evaluated: %v %v", f[0].found, f[1].found)
 	}
 	f.spread("alice", 4, plenty)
-	f.starts("among rubbish", 1)
+	f.starts("among foreign entries", 1)
 	if e, ok := f[0].notes(); e != 1 || ok != 0 {
 		t.Errorf("%d notices of foreign values, %d of return; want 1 and 0", e, ok)
 	}
@@ -279,8 +283,8 @@ func (c counted) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// TestForgedTold: only who has the key can say what is told.
-func TestForgedTold(t *testing.T) {
+// TestForgedPosition: only a process with the key can confirm reports.
+func TestForgedPosition(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
 	c := srv.Client(t)
@@ -288,26 +292,27 @@ func TestForgedTold(t *testing.T) {
 	p.guess("alice", 1, 1)
 	p.drain() // sends
 	p.drain() // leads
-	p.drain() // says so
-	x, err := p.feed.Exchange(ctx, nil, detect.Position{})
-	if err != nil || x.Told == (detect.Position{}) {
+	p.drain() // confirms
+	x, err := p.feed.Exchange(ctx, nil, feed.Position{})
+	if err != nil || x.Reported == (feed.Position{}) {
 		t.Fatal(x, err)
 	}
-	value, err := c.Get(ctx, "{otelauth-detect}:told").Bytes()
+	value, err := c.Get(ctx, "{otelauth-detect}:reported").Bytes()
 	if err != nil {
 		t.Fatal(err)
 	}
 	value[len(value)-1] ^= 1
-	if err := c.Set(ctx, "{otelauth-detect}:told", value, 0).Err(); err != nil {
+	if err := c.Set(ctx, "{otelauth-detect}:reported", value, 0).Err(); err != nil {
 		t.Fatal(err)
 	}
-	x, err = p.feed.Exchange(ctx, nil, detect.Position{})
-	if err != nil || x.Told != (detect.Position{}) || p.feed.Rejected() != 1 {
-		t.Errorf("told %v, %d rejected, %v; want nothing told and one rejected", x.Told, p.feed.Rejected(), err)
+	x, err = p.feed.Exchange(ctx, nil, feed.Position{})
+	if err != nil || x.Reported != (feed.Position{}) || p.feed.Rejected() != 1 {
+		t.Errorf("reported up to %v, %d rejected, %v; want the zero position and one rejected", x.Reported, p.feed.Rejected(), err)
 	}
 }
 
-// TestLate: what a frozen server finds in its sockets when it thaws is void: its sender has added it up alone.
+// TestLate: a server that was paused ignores what it finds in its sockets: the sender has
+// evaluated it alone.
 func TestLate(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
@@ -318,15 +323,15 @@ func TestLate(t *testing.T) {
 	srv.Signal(t, syscall.SIGSTOP)
 	p.guess("alice", 2, 2)
 	testkit.Eventually(t, "given up", func() bool { p.drain(); return !p.feed.Shared() })
-	<-time.After(200 * time.Millisecond) // Timeout is over; this is more than what is granted on top
+	<-time.After(200 * time.Millisecond) // longer than Timeout and its tolerance
 	srv.Signal(t, syscall.SIGCONT)
-	testkit.Eventually(t, "thawed", srv.Answers)
+	testkit.Eventually(t, "the server answers", srv.Answers)
 	if n := c.XLen(ctx, "{otelauth-detect}:attempts").Val(); n != 1 {
-		t.Errorf("%d entries; want that of before", n)
+		t.Errorf("%d entries; want only the first", n)
 	}
 }
 
-// TestWrongType: another application's value under our key is left as it is.
+// TestWrongType: the value of another application under our key is not changed.
 func TestWrongType(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
@@ -338,32 +343,33 @@ func TestWrongType(t *testing.T) {
 	f.spread("alice", 0, plenty)
 	f.starts("alone", 1)
 	if v := c.Get(ctx, "{otelauth-detect}:attempts").Val(); v != "theirs" {
-		t.Errorf("their value is now %q", v)
+		t.Errorf("the value of the other application is now %q", v)
 	}
 }
 
-// TestUsurper: whoever holds the lease and tells nothing delays findings, and does not silence them.
+// TestUsurper: a leader that reports nothing delays detections but does not suppress them.
 func TestUsurper(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
-	if err := srv.Client(t).Set(ctx, "{otelauth-detect}:lead", "nobody", 0).Err(); err != nil {
+	if err := srv.Client(t).Set(ctx, "{otelauth-detect}:lead", "usurper", 0).Err(); err != nil {
 		t.Fatal(err)
 	}
 	f := newFleet(t, srv, 2)
 	f.spread("alice", 0, plenty)
 	f.drain()
 	if n := f.count(detect.Start); n != 0 {
-		t.Fatalf("told %d times under another's lead", n)
+		t.Fatalf("reported %d times without the lease", n)
 	}
 	for _, p := range f {
 		p.d.Drain(time.Now().Add(31 * time.Second))
 	}
 	if n := f.count(detect.Start); n != 2 {
-		t.Errorf("told %d times; want by both, late", n)
+		t.Errorf("reported %d times; want both to report late", n)
 	}
 }
 
-// TestRevealsNothing: neither the wire nor Redis sees a name, an account's hash, an address, a route or a fingerprint.
+// TestRevealsNothing: neither the connection nor Redis has a name, a user.hash, an address, a
+// route or a fingerprint.
 func TestRevealsNothing(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
@@ -376,7 +382,7 @@ func TestRevealsNothing(t *testing.T) {
 	}
 	f.drain()
 	f.spread("canary", 0, plenty)
-	f.starts("the canary is found", 1)
+	f.starts("the canary is detected", 1)
 	var held strings.Builder
 	c := srv.Client(t)
 	keys, err := c.Keys(ctx, "*").Result()
@@ -403,7 +409,7 @@ func TestRevealsNothing(t *testing.T) {
 	held.WriteString(wire())
 	all := held.String()
 	if !strings.Contains(all, "evalsha") {
-		t.Fatal("MONITOR shows nothing: the test would prove nothing")
+		t.Fatal("MONITOR shows no command, so the test proves nothing")
 	}
 	for what, form := range map[string]string{
 		"name": "canary", "hash": hash("canary"), "route": "/orders", "address": address(1), "network": "203.0.1",
@@ -411,17 +417,17 @@ func TestRevealsNothing(t *testing.T) {
 		"hex": fmt.Sprintf("%x", uint64(fingerprint)), "decimal": fmt.Sprint(uint64(fingerprint)), "key": string(secret), "hex key": hex.EncodeToString(secret),
 	} {
 		if strings.Contains(all, form) {
-			t.Errorf("Redis sees the %s", what)
+			t.Errorf("Redis has the %s", what)
 		}
 	}
 }
 
-// TestBounded: Redis holds about MaxBytes, whatever is attempted.
+// TestBounded: Redis keeps about MaxBytes, however many attempts there are.
 func TestBounded(t *testing.T) {
 	t.Parallel()
 	srv := startRedis(t)
 	p := newProcess(t, srv, func(cfg *redisfeed.Config, _ *detect.Config) { cfg.MaxBytes = 1 << 20 })
-	for i := range 40_000 { // some 3 MB
+	for i := range 40_000 { // about 3 MB
 		p.guess(fmt.Sprint("user", i), i, uint64(i+1))
 		if i%4000 == 0 {
 			p.drain()

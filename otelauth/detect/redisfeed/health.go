@@ -12,19 +12,20 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 )
 
-// enough failures in a row to take Redis as lost. One alone may be a fork of the server, or a lost packet.
+// enough is the number of failures in a row after which Redis counts as down. A single one may be
+// a fork of the server or a lost packet.
 const enough = 3
 
-// health is whether Redis is asked at all.
+// health records whether Redis answers.
 type health struct {
 	down     atomic.Bool
 	failures int       // in a row
-	probed   time.Time // when Redis was asked last
-	foreign  time.Time // when foreign values were told last
+	probed   time.Time // of the last command
+	foreign  time.Time // of the last notice about foreign values
 }
 
-// waits reports whether it is too early to ask a Redis that is lost.
-func (h *health) waits(every time.Duration) bool {
+// isWaiting reports whether it is too early to try a Redis that is down.
+func (h *health) isWaiting(every time.Duration) bool {
 	now := time.Now()
 	if h.down.Load() && now.Sub(h.probed) < every {
 		return true
@@ -33,13 +34,13 @@ func (h *health) waits(every time.Duration) bool {
 	return false
 }
 
-// failed counts a failure and reports whether Redis is lost.
+// failed counts a failure and reports whether Redis is down.
 func (f *Feed) failed(err error) bool {
 	if f.health.failures++; f.health.failures < enough {
 		return false
 	}
 	if !f.health.down.Swap(true) {
-		f.notice("attempts are added up by each process alone until Redis answers again; look at Redis and the way to it", err)
+		f.notice("each process detects attacks in its own attempts only until Redis answers; check Redis and the network", err)
 	}
 	return true
 }
@@ -47,13 +48,13 @@ func (f *Feed) failed(err error) bool {
 func (f *Feed) recovered() {
 	f.health.failures = 0
 	if f.health.down.Swap(false) {
-		f.notice("attempts are added up with those of the other processes again", nil)
+		f.notice("attempts are shared with the other processes again", nil)
 	}
 }
 
-var errForeign = errors.New("redisfeed: Redis holds what is not ours")
+var errForeign = errors.New("redisfeed: Redis has values of another writer; use the prefix for one key only")
 
-// reject counts what is not ours, and tells of it once an hour.
+// reject counts a foreign value and sends a notice at most once an hour.
 func (f *Feed) reject(message string) {
 	f.rejected.Add(1)
 	now := f.cfg.Now()
@@ -61,7 +62,7 @@ func (f *Feed) reject(message string) {
 		return
 	}
 	f.health.foreign = now
-	f.notice(message+"; it is passed over: give all processes one key, and nobody else this prefix", errForeign)
+	f.notice(message+"; it is ignored: use the same key in all processes, and this prefix for them only", errForeign)
 }
 
 func (f *Feed) notice(message string, err error) {

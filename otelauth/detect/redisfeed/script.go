@@ -15,14 +15,15 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/otelauth/otelauth-go/otelauth/detect"
+	"github.com/otelauth/otelauth-go/otelauth/detect/internal/feed"
 )
 
-// exchange does all of an exchange in one step: publish, lead, receive. An entry that is too long, or of other fields,
-// stays on the server: what arrives is bounded whatever somebody has written.
+// exchange publishes, renews the lease and receives, in one step. It does not return entries that
+// are too long or have other fields, so the reply is bounded.
 //
-// KEYS stream, lead, told. ARGV id, lease ms (0: do not ask), told ("": as it is), from id, count, longest value,
-// deadline ms (0: none), entries kept, keep ms, values to add…
+// KEYS: stream, lead, reported. ARGV: id, lease in ms (0: do not lead), reported ("": unchanged),
+// first id, count, longest value, deadline in ms (0: none), entries to keep, keep in ms, values
+// to add…
 const exchange = `
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
@@ -38,10 +39,10 @@ if tonumber(ARGV[2]) > 0 and (not holder or holder == ARGV[1]) then
 end
 local lead = holder == ARGV[1]
 if lead and ARGV[3] ~= '' then redis.call('SET', KEYS[3], ARGV[3], 'PX', ARGV[9]) end
-local told = ''
-if redis.call('STRLEN', KEYS[3]) <= 64 then told = redis.call('GET', KEYS[3]) or '' end
+local reported = ''
+if redis.call('STRLEN', KEYS[3]) <= 64 then reported = redis.call('GET', KEYS[3]) or '' end
 local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
-local reply = {now, 'ok', lead and 1 or 0, told, last[1] and last[1][1] or ''}
+local reply = {now, 'ok', lead and 1 or 0, reported, last[1] and last[1][1] or ''}
 for _, e in ipairs(redis.call('XRANGE', KEYS[1], ARGV[4], '+', 'COUNT', ARGV[5])) do
 	reply[#reply + 1] = e[1]
 	local f = e[2]
@@ -49,30 +50,30 @@ for _, e in ipairs(redis.call('XRANGE', KEYS[1], ARGV[4], '+', 'COUNT', ARGV[5])
 end
 return reply`
 
-// release ends a lease before its time. KEYS lead. ARGV id.
+// release ends a lease early. KEYS: lead. ARGV: id.
 const release = `
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0`
 
 const (
-	// maxEntries is what one exchange reads: 2 MiB at most.
+	// maxEntries is the number of entries that one exchange reads: at most 2 MiB.
 	maxEntries = 128
-	// late is how far behind its deadline what is published may come to be executed.
+	// late is how long after Config.Timeout Redis may still execute an exchange.
 	late = 50 * time.Millisecond
-	// patience is how long a command is on its way at most, when the client heeds a context.
+	// patience is how long a command may take in the background, if the client obeys its context.
 	patience = time.Second
 )
 
 var (
-	errTimeout = errors.New("redisfeed: Redis did not answer in time")
-	errLate    = errors.New("redisfeed: Redis took a batch for too late; it was frozen, or its clock has jumped")
-	errReply   = errors.New("redisfeed: Redis gave a reply that the script does not give")
+	errTimeout = errors.New("redisfeed: Redis did not answer within Config.Timeout; check its load and the network")
+	errLate    = errors.New("redisfeed: Redis executed a command too late; check whether it was paused or its clock stepped")
+	errReply   = errors.New("redisfeed: Redis returned a reply that the script cannot give; check for a proxy that changes replies")
 )
 
-// once is a command that go-redis does not send again.
+// once is a command that go-redis does not retry.
 type once struct{ *redis.Cmd }
 
-// NoRetry tells go-redis so.
+// NoRetry returns true. go-redis calls it.
 func (once) NoRetry() bool { return true }
 
 type command struct {
@@ -105,7 +106,7 @@ func (f *Feed) send(ctx context.Context, c command) error {
 	return err
 }
 
-// run runs a script, by its digest if the server has it.
+// run executes a script, by its digest if the server has it.
 func (f *Feed) run(ctx context.Context, c command) (any, error) {
 	v, err := f.within(ctx, c.cmd(false))
 	if redis.HasErrorPrefix(err, "NOSCRIPT") {
@@ -114,8 +115,9 @@ func (f *Feed) run(ctx context.Context, c command) (any, error) {
 	return v, err
 }
 
-// within waits for a command no longer than the timeout, whatever client it is: not every client is configured to heed a
-// context. The command itself goes on for up to patience, so that a connection that takes long is made all the same.
+// within waits for a command at most Config.Timeout, even if the client does not obey contexts.
+// The command continues in the background for up to patience, so that a slow connection is
+// established in the end.
 func (f *Feed) within(ctx context.Context, cmd once) (any, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	type result struct {
@@ -142,50 +144,61 @@ func (f *Feed) within(ctx context.Context, cmd once) (any, error) {
 }
 
 type entry struct {
-	at    detect.Position
+	at    feed.Position
 	value string
 }
 
 type reply struct {
-	lead    bool
-	told    string
-	last    detect.Position
-	entries []entry
+	leads    bool
+	reported string
+	last     feed.Position
+	entries  []entry
 }
 
-// exchange sends what is sealed.
-func (f *Feed) exchange(ctx context.Context, told detect.Position) (r reply, err error) {
+// exchange sends the sealed batches and returns the parsed reply.
+func (f *Feed) exchange(ctx context.Context, reported feed.Position) (reply, error) {
+	v, err := f.run(ctx, f.command(exchange, []string{f.stream, f.lead, f.reported}, f.exchangeArgs(reported)...))
+	if err != nil {
+		return reply{}, err
+	}
+	return f.parse(v)
+}
+
+// exchangeArgs returns the ARGV of an exchange.
+func (f *Feed) exchangeArgs(reported feed.Position) []any {
 	lease, text := int64(0), ""
-	if f.caught {
-		// Who does not know what the others know has nothing to tell.
+	if f.isCurrent {
+		// A process that has not read all attempts must not lead.
 		lease = f.cfg.Lease.Milliseconds()
 	}
-	if told != (detect.Position{}) {
-		text = f.writeTold(told)
+	if reported != (feed.Position{}) {
+		text = f.sealPosition(reported)
 	}
 	from := f.cursor
 	if from.Minor++; from.Minor == 0 {
 		from.Major++
 	}
 	deadline := int64(0)
-	if f.timed {
+	if f.isTimed {
 		deadline = time.Now().Add(f.cfg.Timeout+late).UnixMilli() + f.offset
 	}
 	size := f.mean
 	for _, s := range f.sealed {
 		size = max(size, float64(len(s.entry)))
 	}
-	// Redis spends some 100 bytes on an entry beside its value.
+	// Redis needs about 100 bytes for an entry beside its value.
 	kept := int64(float64(f.cfg.MaxBytes) / (size + 100))
 	args := make([]any, 0, 9+len(f.sealed))
-	args = append(args, f.keys.self.text(), lease, text, place(from), maxEntries, maxEntryBytes, deadline, kept, f.cfg.Keep.Milliseconds())
+	args = append(args, f.keys.self.text(), lease, text, place(from), maxEntries, maxEntryBytes, deadline, kept,
+		f.cfg.Keep.Milliseconds())
 	for _, s := range f.sealed {
 		args = append(args, s.entry)
 	}
-	v, err := f.run(ctx, f.command(exchange, []string{f.stream, f.lead, f.told}, args...))
-	if err != nil {
-		return r, err
-	}
+	return args
+}
+
+// parse reads the reply of an exchange and updates the clock offset.
+func (f *Feed) parse(v any) (r reply, err error) {
 	values, ok := v.([]any)
 	if !ok || len(values) < 2 {
 		return r, errReply
@@ -194,16 +207,16 @@ func (f *Feed) exchange(ctx context.Context, told detect.Position) (r reply, err
 	if !ok {
 		return r, errReply
 	}
-	f.offset, f.timed = now-time.Now().UnixMilli(), true
+	f.offset, f.isTimed = now-time.Now().UnixMilli(), true
 	if values[1] == "late" {
 		return r, errLate
 	}
 	if len(values) < 5 || len(values)%2 == 0 {
 		return r, errReply
 	}
-	r.lead = values[2] == int64(1)
-	r.told, _ = values[3].(string)
-	// An empty stream is no new order: it has expired.
+	r.leads = values[2] == int64(1)
+	r.reported, _ = values[3].(string)
+	// An empty stream has expired; it is not a new order.
 	r.last = f.cursor
 	if s, _ := values[4].(string); s != "" {
 		if r.last, ok = position(s); !ok {
@@ -222,12 +235,12 @@ func (f *Feed) exchange(ctx context.Context, told detect.Position) (r reply, err
 	return r, nil
 }
 
-// place and position are a detect.Position as Redis writes it.
-func place(p detect.Position) string {
+// place formats a position as a Redis stream id; position parses one.
+func place(p feed.Position) string {
 	return strconv.FormatUint(p.Major, 10) + "-" + strconv.FormatUint(p.Minor, 10)
 }
 
-func position(s string) (p detect.Position, ok bool) {
+func position(s string) (p feed.Position, ok bool) {
 	major, minor, ok := strings.Cut(s, "-")
 	if !ok {
 		return p, false

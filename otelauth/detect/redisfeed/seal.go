@@ -15,19 +15,20 @@ import (
 	"io"
 	"time"
 
-	"github.com/otelauth/otelauth-go/otelauth/detect"
+	"github.com/otelauth/otelauth-go/otelauth/detect/internal/feed"
 )
 
-// An entry is: version, sender, number, and the batch under AES-256-GCM with all before it as additional data. Each
-// sender has a random id and by it a key of its own, under which its numbers are nonces (NIST SP 800-38D, section
-// 8.2.1): none comes twice with other content.
+// An entry is a version, a sender, a number, and the batch under AES-256-GCM with everything
+// before it as additional data. Each sender has a random id, from which its key is derived, and
+// its numbers are the nonces (NIST SP 800-38D, section 8.2.1), so no nonce is used for two
+// contents. testdata/entry.golden holds the format.
 const (
 	entryVersion  = 1
 	headerBytes   = 1 + len(sender{}) + 8
 	tagBytes      = 16
-	maxEntryBytes = headerBytes + detect.MaxBatchBytes + tagBytes
-	toldBytes     = 16 + 16
-	// maxPeers bounds the processes whose numbers are remembered.
+	maxEntryBytes = headerBytes + feed.MaxBatchBytes + tagBytes
+	positionBytes = 16 + 16
+	// maxPeers is the number of processes whose last number is kept.
 	maxPeers = 1024
 )
 
@@ -36,14 +37,14 @@ type sender [16]byte
 
 func (s sender) text() string { return hex.EncodeToString(s[:]) }
 
-// keys are what Config.Key is for.
+// keys are the keys that are derived from Config.Key.
 type keys struct {
-	secret []byte // of the keys of senders
-	told   []byte
-	tables [16]byte
-	prefix string
-	self   sender
-	own    cipher.AEAD
+	secret   []byte // from which the keys of senders are derived
+	reported []byte // authenticates the reported position
+	tables   [16]byte
+	prefix   string
+	self     sender
+	own      cipher.AEAD
 }
 
 func (k *keys) derive(secret []byte, prefix string, random io.Reader) error {
@@ -59,7 +60,7 @@ func (k *keys) derive(secret []byte, prefix string, random io.Reader) error {
 		return err
 	}
 	copy(k.tables[:], tables)
-	if k.told, err = derive("told", 32); err != nil {
+	if k.reported, err = derive("reported", 32); err != nil {
 		return err
 	}
 	if k.secret, err = derive("batches", 32); err != nil {
@@ -92,24 +93,24 @@ type sealed struct {
 	entry  []byte
 }
 
-// seal encrypts what is not yet encrypted of out. What is handed over again goes out as it was, so that no nonce is
-// ever used twice.
-func (f *Feed) seal(out []detect.Outgoing) error {
-	former := f.sealed
+// seal encrypts the new batches of out. A batch that is passed again is sent as it was sealed
+// before, so that no nonce is used twice.
+func (f *Feed) seal(out []feed.Outgoing) error {
+	previous := f.sealed
 	f.sealed = make([]sealed, 0, len(out))
 	for _, o := range out {
 		if o.Number <= f.highest {
-			for len(former) > 0 && former[0].number < o.Number {
-				former = former[1:]
+			for len(previous) > 0 && previous[0].number < o.Number {
+				previous = previous[1:]
 			}
-			if len(former) == 0 || former[0].number != o.Number {
-				return fmt.Errorf("redisfeed: batch %d was handed over before; number batches anew", o.Number)
+			if len(previous) == 0 || previous[0].number != o.Number {
+				return fmt.Errorf("redisfeed: batch number %d was used before; give each batch a higher number", o.Number)
 			}
-			f.sealed = append(f.sealed, former[0])
+			f.sealed = append(f.sealed, previous[0])
 			continue
 		}
-		if len(o.Data) > detect.MaxBatchBytes {
-			return fmt.Errorf("redisfeed: batch %d has %d bytes; make batches of at most %d", o.Number, len(o.Data), detect.MaxBatchBytes)
+		if len(o.Data) > feed.MaxBatchBytes {
+			return fmt.Errorf("redisfeed: batch %d has %d bytes; send at most %d", o.Number, len(o.Data), feed.MaxBatchBytes)
 		}
 		f.highest = o.Number
 		e := make([]byte, 0, headerBytes+len(o.Data)+tagBytes)
@@ -120,32 +121,32 @@ func (f *Feed) seal(out []detect.Outgoing) error {
 	return nil
 }
 
-// peers are the processes that have been heard of.
+// peers are the processes that have sent batches.
 type peers struct {
 	of   map[sender]*peer
 	tick uint64
 }
 
 type peer struct {
-	aead    cipher.AEAD
-	highest uint64 // number received
-	heard   uint64
+	aead     cipher.AEAD
+	highest  uint64 // number received
+	received uint64 // tick of the last batch
 }
 
-// receive opens an entry, or counts it as rejected.
-func (f *Feed) receive(e entry) (detect.Batch, bool) {
-	b, twice, ok := f.open(e)
+// receive decrypts an entry, or counts it as rejected.
+func (f *Feed) receive(e entry) (feed.Batch, bool) {
+	b, isRepeated, ok := f.open(e)
 	f.mean += (float64(max(len(e.value), 64)) - f.mean) / 256
 	switch {
-	case twice: // as happens when an answer was lost on its way
+	case isRepeated: // normal after a lost reply
 		f.rejected.Add(1)
 	case !ok:
-		f.reject("the stream of attempts holds entries that no process with this key has written")
+		f.reject("the stream of attempts has entries that no process with this key has written")
 	}
 	return b, ok
 }
 
-func (f *Feed) open(e entry) (b detect.Batch, twice, ok bool) {
+func (f *Feed) open(e entry) (b feed.Batch, isRepeated, ok bool) {
 	if len(e.value) < headerBytes+tagBytes || len(e.value) > maxEntryBytes || e.value[0] != entryVersion {
 		return b, false, false
 	}
@@ -168,23 +169,24 @@ func (f *Feed) open(e entry) (b detect.Batch, twice, ok bool) {
 		return b, false, false
 	}
 	p.highest = number
-	f.peers.heard(s, p)
-	return detect.Batch{
+	f.peers.received(s, p)
+	return feed.Batch{
 		Position: e.at, Time: time.UnixMilli(int64(e.at.Major & (1<<62 - 1))), Sender: binary.BigEndian.Uint64(s[:]),
 		Own: s == f.keys.self, Number: number, Data: data,
 	}, false, true
 }
 
-// heard keeps a peer that has proved to be one, in place of the one that has been silent for longest if need be.
-func (ps *peers) heard(s sender, p *peer) {
+// received stores a peer that has the key. If there are too many, it replaces the one with the
+// oldest batch.
+func (ps *peers) received(s sender, p *peer) {
 	ps.tick++
-	p.heard = ps.tick
+	p.received = ps.tick
 	if _, ok := ps.of[s]; !ok && len(ps.of) >= maxPeers {
 		var silent sender
 		least := ps.tick
 		for id, q := range ps.of {
-			if q.heard < least {
-				silent, least = id, q.heard
+			if q.received < least {
+				silent, least = id, q.received
 			}
 		}
 		delete(ps.of, silent)
@@ -192,27 +194,27 @@ func (ps *peers) heard(s sender, p *peer) {
 	ps.of[s] = p
 }
 
-// writeTold is a position that nobody without the key can put forward: by it findings are suppressed.
-func (f *Feed) writeTold(p detect.Position) string {
-	b := make([]byte, 0, toldBytes)
+// sealPosition returns an authenticated position. A forged one would suppress detections.
+func (f *Feed) sealPosition(p feed.Position) string {
+	b := make([]byte, 0, positionBytes)
 	b = binary.BigEndian.AppendUint64(b, p.Major)
 	b = binary.BigEndian.AppendUint64(b, p.Minor)
 	return string(append(b, f.mac(b)...))
 }
 
 func (f *Feed) mac(b []byte) []byte {
-	h := hmac.New(sha256.New, f.keys.told)
+	h := hmac.New(sha256.New, f.keys.reported)
 	h.Write(b)
-	return h.Sum(nil)[:toldBytes-16]
+	return h.Sum(nil)[:positionBytes-16]
 }
 
-func (f *Feed) readTold(s string) (p detect.Position) {
+func (f *Feed) openPosition(s string) (p feed.Position) {
 	if s == "" {
 		return p
 	}
 	b := []byte(s)
-	if len(b) != toldBytes || !hmac.Equal(b[16:], f.mac(b[:16])) {
-		f.reject("the position up to which findings are told is not what a process with this key has written")
+	if len(b) != positionBytes || !hmac.Equal(b[16:], f.mac(b[:16])) {
+		f.reject("the position of reported detections is not from a process with this key")
 		return p
 	}
 	p.Major, p.Minor = binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:])

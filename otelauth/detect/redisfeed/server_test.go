@@ -17,7 +17,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/internal/redistest"
 )
 
-// silence keeps go-redis from writing of servers that the tests take away.
+// silence discards the logs of go-redis about servers that the tests stop.
 type silence struct{}
 
 func (silence) Printf(context.Context, string, ...any) {}
@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// server is a redis-server of the test's own.
+// server is a redis-server for one test.
 type server struct{ *redistest.Server }
 
 func startRedis(t testing.TB) server {
@@ -35,7 +35,8 @@ func startRedis(t testing.TB) server {
 	return server{redistest.Start(t)}
 }
 
-// monitor returns what the server is told from now on, when it is asked for.
+// monitor returns a function that returns the commands that the server has got since the call of
+// monitor.
 func (s server) monitor(t testing.TB) func() string {
 	t.Helper()
 	c, err := net.Dial("tcp", s.Addr)

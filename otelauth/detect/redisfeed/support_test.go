@@ -23,13 +23,15 @@ import (
 
 var ctx = context.Background()
 
-// plenty of guesses for distributed guessing, which asks for 10 and one for each other process: a distinct counter of
-// random keys is up to a few short of what it was shown, and 15 would fail one run in a thousand.
+// plenty is enough guesses for distributed_guessing, which requires 10 and one for each other
+// process. The estimate of a count is up to a few short with random keys; 15 would fail one run
+// in a thousand.
 const plenty = 21
 
 var secret = bytes.Repeat([]byte("k"), 32)
 
-// process is a Detector with a Feed of its own, as in a process of its own; the test moves it by drain.
+// process is a Detector with its own Feed, like a process of a fleet. Tests evaluate attempts
+// with drain.
 type process struct {
 	t    testing.TB
 	feed *redisfeed.Feed
@@ -45,7 +47,7 @@ func newProcess(t testing.TB, srv server, change ...func(*redisfeed.Config, *det
 	p := &process{t: t}
 	cfg := redisfeed.Config{
 		Client: srv.Client(t), Key: secret, Lease: 400 * time.Millisecond, ProbeEvery: 10 * time.Millisecond,
-		Timeout: time.Second, // of a machine under load
+		Timeout: time.Second, // suits a machine under load
 		Notice: func(_ context.Context, n attempt.Notice) {
 			p.mu.Lock()
 			defer p.mu.Unlock()
@@ -78,7 +80,7 @@ func impatient(cfg *redisfeed.Config, _ *detect.Config) { cfg.Timeout = 100 * ti
 
 func (p *process) drain() { p.d.Drain(time.Now()) }
 
-// guess is a wrong password for a name from the network of that number.
+// guess sends a wrong password for a name from the network with number net.
 func (p *process) guess(name string, net int, fingerprint uint64) {
 	p.t.Helper()
 	req := &attempt.Request{
@@ -125,7 +127,7 @@ func (p *process) notes() (errs, ok int) {
 	return errs, ok
 }
 
-// fleet are processes side by side.
+// fleet is a set of processes that share a Redis.
 type fleet []*process
 
 func newFleet(t testing.TB, srv server, n int, change ...func(*redisfeed.Config, *detect.Config)) fleet {
@@ -134,7 +136,7 @@ func newFleet(t testing.TB, srv server, n int, change ...func(*redisfeed.Config,
 	for i := range f {
 		f[i] = newProcess(t, srv, change...)
 	}
-	f.drain() // so that somebody leads
+	f.drain() // so that one process leads
 	f.drain()
 	return f
 }
@@ -145,7 +147,7 @@ func (f fleet) drain() {
 	}
 }
 
-// count is how often distributed guessing was told.
+// count returns how often distributed_guessing was reported.
 func (f fleet) count(phase detect.Phase) int {
 	n := 0
 	for _, p := range f {
@@ -154,7 +156,7 @@ func (f fleet) count(phase detect.Phase) int {
 	return n
 }
 
-// starts waits for the starts of distributed guessing, and then whether there are more.
+// starts waits for want starts of distributed_guessing and fails if there are more.
 func (f fleet) starts(what string, want int) {
 	t := f[0].t
 	t.Helper()
@@ -162,7 +164,7 @@ func (f fleet) starts(what string, want int) {
 	f.drain()
 	f.drain()
 	if n := f.count(detect.Start); n != want {
-		t.Errorf("%s: told %d times; want %d", what, n, want)
+		t.Errorf("%s: reported %d times; want %d", what, n, want)
 	}
 }
 

@@ -30,12 +30,14 @@ func (p *Pattern) isFor(q *Pattern) bool {
 	return (q.host == "" || q.host == p.host) && (q.method == "" || p.method != "" && q.MatchesMethod(p.method))
 }
 
-// Precedes reports whether p is more specific than q. http.ServeMux puts a pattern with a host before any without; here that would
-// let "shop.example/" take "/admin/" out of its rule, so both hold.
+// Precedes reports whether p is more specific than q. http.ServeMux prefers every pattern with a
+// host to patterns without one. Here "shop.example/" would then lift the rule "/admin/", so both
+// apply.
 func (p *Pattern) Precedes(q *Pattern) bool { return p.IsWithin(q) && !q.IsWithin(p) }
 
-// Lifts reports whether p, which opens a path, takes that path out of the restriction q: p is more specific, or it names a longer
-// segment where q only matches the begin of it ("/v1.1/" beside "/v1/").
+// Lifts reports whether p, which opens a path, is an exception from the restriction q: p is more
+// specific, or p names a longer segment of which q matches only the begin ("/v1.1/" beside
+// "/v1/").
 func (p *Pattern) Lifts(q *Pattern) bool {
 	if !p.isFor(q) {
 		return false
@@ -58,17 +60,18 @@ func (p *Pattern) Lifts(q *Pattern) bool {
 	return narrower
 }
 
-// Covers reports whether p, which opens the path of a request, also names the route that is going to run. It does not when the
-// route names a host, or a segment where p has a wildcard: "/u/{id}" does not cover "/u/me". route is a pattern of
-// http.ServeMux or of another router.
+// Covers reports whether p, which opens the path of a request, also names the route that will
+// run. It does not if the route names a host that p does not, or a literal segment where p has a
+// wildcard: "/u/{id}" does not cover "/u/me". route is a pattern of http.ServeMux or of another
+// router.
 func (p *Pattern) Covers(route string) bool {
 	method, rest, found := strings.Cut(route, " ")
 	if !found {
 		method, rest = "", route
 	}
 	rest = strings.TrimLeft(rest, " \t")
-	if p.IsEverything() && method != http.MethodOptions {
-		return true // preflight of every endpoint
+	if p.isEverything() && method != http.MethodOptions {
+		return true // CORS preflight of every endpoint
 	}
 	slash := max(strings.IndexByte(rest, '/'), 0)
 	if host := CanonicalHost(rest[:slash]); host != "" && host != p.host {

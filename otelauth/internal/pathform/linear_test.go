@@ -12,14 +12,14 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/internal/pathform"
 )
 
-// hostile are pieces of which expensive paths have consisted.
+// hostile are pieces of expensive paths.
 var hostile = []string{
 	"a", "a/", "//", "%20", "%25", "%25a", "%2525", "%252525252525", "%2541", "25", "%2e", "%2f", "%5c", "%3f", "%3b", "%0d", "%E4%BD%A0", "%EF%BC%85",
 	"%EF%BC%854", "%EF%BC%8F", "%EF%B7%BA", "%E2%80%8B", "%CC%81", "%e9", "%F0%9D%94%B8", "%F3%A0%84%80", "%EA%B0%81", "é", "％", "ﷺ", "㌀", "\xff", ";", "|", `\`, "a.",
 	".php/", ".php", ".phpa", ".action", "~", ":a", "%25u0041", "%25u", "A", "ß", "ᾳ", ", ",
 }
 
-// readTime returns how long the quickest of many readings of a path of about n bytes takes.
+// readTime returns the shortest time of many readings of a path of about n bytes.
 func readTime(t *testing.T, piece string, n int) time.Duration {
 	t.Helper()
 	u, err := url.ParseRequestURI("/x" + strings.Repeat(piece, n/len(piece)))
@@ -38,7 +38,7 @@ func readTime(t *testing.T, piece string, n int) time.Duration {
 	return least
 }
 
-// Reading takes time in proportion to the path: eight times the length takes at most three times as long a byte.
+// Reading takes linear time: with eight times the length a byte takes at most three times as long.
 func TestReadIsLinear(t *testing.T) {
 	for _, piece := range hostile {
 		for _, n := range []int{128, 1 << 10} {
@@ -56,13 +56,13 @@ func TestReadIsLinear(t *testing.T) {
 	}
 }
 
-// What a path may hold at most.
+// The limits of a path.
 func TestBounds(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
 		piece string
-		most  int // times that the piece may stand in a path
-		says  string
+		most  int // how often the piece may occur in a path
+		want  string
 	}{
 		{"/a", 256, "too many segments"},
 		{`a%2Fa`, 255, "too many segments"},
@@ -79,8 +79,8 @@ func TestBounds(t *testing.T) {
 		if p := read(t, path); p.Refusal != "" {
 			t.Errorf("%d times %q: %s", tc.most, tc.piece, p.Refusal)
 		}
-		if p := read(t, path+strings.Repeat(tc.piece, 2)); !strings.Contains(p.Refusal, tc.says) {
-			t.Errorf("%d times %q: %q, want %q", tc.most+2, tc.piece, p.Refusal, tc.says)
+		if p := read(t, path+strings.Repeat(tc.piece, 2)); !strings.Contains(p.Refusal, tc.want) {
+			t.Errorf("%d times %q: %q, want %q", tc.most+2, tc.piece, p.Refusal, tc.want)
 		}
 	}
 }

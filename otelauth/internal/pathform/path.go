@@ -11,35 +11,39 @@ import (
 	"unicode/utf8"
 )
 
-// The bounds of a path. What is beyond them cannot be compared in the time that a request without credentials may cost.
+// The limits of a path. Longer paths cannot be compared in the time that a request without
+// credentials may cost.
 const (
-	MaxBytes    = 8 << 10 // of the path as it was sent
+	MaxBytes    = 8 << 10 // length of the path as it was sent
 	maxSegments = 256     // empty ones included
 	maxRepeated = 256     // characters that are percent-encoded more than once
-	maxScripts  = 3       // segments such as "index.php"; patterns begin anew behind each of them
+	maxScripts  = 3       // segments such as "index.php"; patterns may begin again after each of them
 )
 
-// Path is the path of one request, in the forms in which patterns are compared with it. The zero Path is empty;
-// [Path.Read] fills it. It may be read again, which reuses its memory (64 KiB at most). It is not safe for concurrent use.
+// Path is the path of one request in the forms that patterns are compared with. The zero Path is
+// empty; [Path.Read] fills it and may be called again, which reuses its memory (64 KiB at most).
+// It is not safe for concurrent use.
 type Path struct {
-	// Refusal says why the path cannot be compared, as a sentence for the caller. "" is a path that can be.
+	// Refusal is why the path cannot be compared, as a sentence for the caller, or "" if it can
+	// be.
 	Refusal string
-	// TooLong reports that Refusal is about the length of the path.
+	// TooLong reports whether the path was refused because of its length.
 	TooLong bool
-	// Unusual names what servers are known to disagree about, such as "an encoded slash". Such a path opens nothing. ""
-	// is a path that every server splits into the same segments.
+	// Unusual names a part of the path about which servers disagree, such as "an encoded slash";
+	// such a path opens nothing. "" is a path that every server splits into the same segments.
 	Unusual string
 
-	sent   []byte // as the client sent it, as far as net/url keeps that
-	exact  bool   // the spelling in which a pattern may open it
-	loose  bool   // a slash may be data, or an empty segment may be one
-	script int    // index of the last segment as sent that is a program with a path of its own behind it; -1 is none
+	sent      []byte // as the client sent it, as far as net/url preserves it
+	exact     bool   // the path has the spelling in which a pattern may open it
+	loose     bool   // a slash may be data, or an empty segment may count as one
+	signSlash bool   // a character beyond ASCII stands for a slash
+	script    int    // index of the last script segment with a path after it, or -1
 
-	decoded  []byte    // percent-decoded until nothing is left to decode
-	skeleton []byte    // the texts of segments
+	decoded  []byte    // percent-decoded repeatedly until no encoding is left
+	skeleton []byte    // holds the texts of segments
 	segments []segment // without empty ones
-	// dropped are the segments in the reading of a server that leaves out what is not UTF-8, and spare are their texts. Empty
-	// without such bytes.
+	// dropped are the segments for a server that drops bytes that are not UTF-8, and spare holds
+	// their texts. Both are empty without such bytes.
 	dropped []segment
 	spare   []byte
 }
@@ -47,15 +51,15 @@ type Path struct {
 // segment is one segment of a skeleton.
 type segment struct {
 	text   []byte
-	length int  // of the segment in the skeleton; text is without the spaces at its begin
-	ends   bool // a server may take the path to end in it
-	script bool // a program, to which a server may hand the rest of the path; then it ends as well
+	length int  // of the segment in the skeleton; text has no leading spaces
+	ends   bool // a server may end the path within it
+	script bool // a script to which a server may pass the rest of the path; implies ends
 }
 
-// paths are reused, so that a request costs no allocation.
+// paths holds unused Paths, so that a request needs no allocation.
 var paths = sync.Pool{New: func() any { return new(Path) }}
 
-// Get returns the path of u. [Path.Free] gives its memory back.
+// Get returns the path of u. Call [Path.Free] after use.
 func Get(u *url.URL) *Path {
 	p := paths.Get().(*Path)
 	p.Read(u)
@@ -65,7 +69,7 @@ func Get(u *url.URL) *Path {
 // SentBytes returns the length of the path as it was sent.
 func (p *Path) SentBytes() int { return len(p.sent) }
 
-// Free ends the use of p.
+// Free returns p for reuse. Do not use p afterwards.
 func (p *Path) Free() { paths.Put(p) }
 
 // Read fills p with the path of u.
@@ -88,7 +92,7 @@ func (p *Path) Read(u *url.URL) {
 		p.tooLong()
 		return
 	case len(p.sent) == 0 || p.sent[0] != '/':
-		p.refuse("The request names no path that begins with a slash.")
+		p.refuse("The path of the request does not begin with a slash.")
 		return
 	}
 	p.decode()
@@ -123,7 +127,7 @@ func (p *Path) unusual(what string) {
 	}
 }
 
-// appendEscaped appends what net/url writes for a path of which it keeps no other encoding.
+// appendEscaped appends the encoding that net/url writes for a path without a RawPath.
 func appendEscaped(sent []byte, path string) []byte {
 	done := 0
 	for i := range len(path) {
@@ -139,35 +143,36 @@ func appendEscaped(sent []byte, path string) []byte {
 // unescaped are the bytes of a path that net/url does not escape.
 var unescaped = table("$&+,/:;=@")
 
-// table returns the unreserved characters and signs.
-func table(signs string) (t [256]bool) {
+// table returns the set of the unreserved characters and extra.
+func table(extra string) (t [256]bool) {
 	for c := range t {
-		t[c] = isUnreserved(byte(c)) || strings.IndexByte(signs, byte(c)) >= 0
+		t[c] = isUnreserved(byte(c)) || strings.IndexByte(extra, byte(c)) >= 0
 	}
 	return t
 }
 
 const upperHex = "0123456789ABCDEF"
 
-// plain are the bytes that a pattern compares as themselves: the unreserved characters of RFC 3986 and some signs. A semicolon is
-// not among them: servlet containers cut segments at it.
+// plain are the bytes that the canonical spelling does not encode: the unreserved characters of
+// RFC 3986 and some others. The semicolon is not among them, because servlet containers cut
+// segments at it.
 var plain = table("!$&'()*+,=:@[]")
 
 func isUnreserved(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '.' || c == '_' || c == '~'
 }
 
-// What a byte of a path means while it is decoded.
+// The meanings of a byte of a path during decoding.
 const (
-	isOdd       = 1 << iota // a path that holds it opens nothing
-	isRewritten             // net/url writes it in another way, which is the way in which it is forwarded
+	isOdd       = 1 << iota // a path with it opens nothing
+	isRewritten             // net/url forwards it in another encoding
 	isSlash                 // encoded slash or backslash
 	isRepeated              // was encoded more than once
 	isEmpty                 // ends an empty segment
-	isMark                  // needs a closer look
+	isMark                  // needs further checks
 )
 
-// sentKinds are the meanings of bytes as they were sent, encodedKinds those of percent-encoded ones.
+// sentKinds are the meanings of bytes as sent, encodedKinds those of percent-encoded bytes.
 var sentKinds, encodedKinds = func() (sent, encoded [256]byte) {
 	for i := range sent {
 		switch c := byte(i); {
@@ -190,14 +195,14 @@ var sentKinds, encodedKinds = func() (sent, encoded [256]byte) {
 	return sent, encoded
 }()
 
-// decode looks at the bytes as they were sent and fills p.decoded, in one pass over a stack: percent-encoding is removed until
-// none is left.
+// decode checks the bytes as sent and fills p.decoded. One pass with a stack removes
+// percent-encoding until none is left.
 func (p *Path) decode() {
 	sent, seen := p.sent, byte(0)
 	out := slices.Grow(p.decoded, len(sent))[:len(sent)]
 	n, slashes, repeated := 0, 0, 0
 	hasSemicolon := false // in this segment
-	percent := -1         // where the last percent sign is that was not decoded and may begin an escape
+	percent := -1         // index of the last percent sign that may begin an encoding
 	for i := 0; i < len(sent); i++ {
 		c := sent[i]
 		kind := sentKinds[c]
@@ -245,7 +250,7 @@ func (p *Path) decode() {
 		case c == ';':
 			hasSemicolon = true
 		case kind&isSlash != 0 && hasSemicolon:
-			p.refuse("The path holds an encoded slash behind a semicolon.")
+			p.refuse("The path holds an encoded slash after a semicolon.")
 			return
 		}
 	}
@@ -253,7 +258,7 @@ func (p *Path) decode() {
 	p.note(seen)
 }
 
-// note draws the conclusions from all that a path holds.
+// note records the consequences of the meanings of all bytes.
 func (p *Path) note(seen byte) {
 	if seen&isOdd != 0 {
 		p.exact = false
@@ -269,14 +274,15 @@ func (p *Path) note(seen byte) {
 		p.unusual("an encoded slash or backslash")
 		p.loose = true
 		if seen&isRewritten != 0 {
-			p.refuse("The path holds an encoded slash beside characters that must be percent-encoded.")
+			p.refuse("The path holds an encoded slash and characters that must be percent-encoded.")
 		}
 	}
 }
 
-// collapse removes the percent-encoding that the last byte of out completes, and the one that what it stands for completes.
-// percent is where the last percent sign before that byte is. It returns the length of out, the last percent sign that may still begin a
-// percent-encoding (-1: none) and how many it has removed.
+// collapse decodes the percent-encoding that the last byte of out completes, and repeats that
+// for the decoded byte. percent is the index of the last percent sign before that byte. It
+// returns the length of out, the index of the last percent sign that may still begin an encoding
+// (or -1), and the number of encodings that it decoded.
 func collapse(out []byte, percent int) (n, _, done int) {
 	n = len(out)
 	for percent >= 0 && nibbles[out[n-1]] < 16 {
@@ -300,7 +306,8 @@ func collapse(out []byte, percent int) (n, _, done int) {
 
 const longestEscape = len("%u0041")
 
-// escapeAtEnd returns the length of the percent-encoding at the end of out and what it stands for; 0 when there is none.
+// escapeAtEnd returns the length of the percent-encoding at the end of out, or 0, and the
+// decoded bytes.
 func escapeAtEnd(out []byte) (n int, b [utf8.UTFMax]byte, width int) {
 	if l := len(out); l >= 3 && out[l-3] == '%' && nibbles[out[l-2]] < 16 {
 		b[0] = nibbles[out[l-2]]<<4 | nibbles[out[l-1]]
@@ -312,7 +319,7 @@ func escapeAtEnd(out []byte) (n int, b [utf8.UTFMax]byte, width int) {
 	return 0, b, 0
 }
 
-// isEscape reports whether s begins with a percent-encoding, that of IIS (%u0041) included.
+// isEscape reports whether s begins with a percent-encoding, including that of IIS (%u0041).
 func isEscape(s []byte) bool {
 	if len(s) >= 3 && nibbles[s[1]] < 16 && nibbles[s[2]] < 16 {
 		return true
@@ -320,7 +327,7 @@ func isEscape(s []byte) bool {
 	return len(s) >= 6 && s[1]|0x20 == 'u' && nibbles[s[2]] < 16 && nibbles[s[3]] < 16 && nibbles[s[4]] < 16 && nibbles[s[5]] < 16
 }
 
-// nibbles are the values of the hexadecimal digits; what is none has 255.
+// nibbles are the values of hexadecimal digits; other bytes have 255.
 var nibbles = func() (table [256]byte) {
 	for i := range table {
 		table[i] = 255

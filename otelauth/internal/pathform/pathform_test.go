@@ -33,7 +33,7 @@ func read(t testing.TB, target string) *pathform.Path {
 	return p
 }
 
-// verdict returns what the example site of docs/paths.md does with a path.
+// verdict returns how the example site of docs/paths.md treats a path.
 func verdict(t *testing.T, target string) string {
 	t.Helper()
 	p := read(t, target)
@@ -53,7 +53,7 @@ func verdict(t *testing.T, target string) string {
 	return "needs an account"
 }
 
-// The table of examples in docs/paths.md is true.
+// The table of examples in docs/paths.md matches the code.
 func TestDocumentedExamples(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../../../docs/paths.md")
@@ -80,7 +80,7 @@ func TestDocumentedExamples(t *testing.T) {
 	}
 }
 
-// What opens is one spelling: every other way to write the same characters opens nothing.
+// Exactly one spelling opens: other encodings of the same characters open nothing.
 func TestOneSpellingOpens(t *testing.T) {
 	t.Parallel()
 	for text, spellings := range map[string][]string{
@@ -105,10 +105,10 @@ func TestOneSpellingOpens(t *testing.T) {
 	}
 }
 
-// A pattern that no request could match is refused with a reason.
+// A pattern that no request can match is refused with a reason.
 func TestParsePatternRefuses(t *testing.T) {
 	t.Parallel()
-	for text, says := range map[string]string{
+	for text, want := range map[string]string{
 		"":          "ServeMux",
 		"a":         "ServeMux",
 		"/a/../b":   "dots, spaces",
@@ -117,19 +117,19 @@ func TestParsePatternRefuses(t *testing.T) {
 		"get /a":    "lower case",
 		"/...":      "dots, spaces",
 		"/\u200b/x": "dots, spaces",
-		"/a\uff0fb": "stands for a slash",
+		"/a\uff0fb": "read as a slash",
 		"/a%2Fb":    "an encoded slash",
 		"/a%2541":   "double percent-encoding",
 		"/a%FFb":    "not UTF-8",
 		"/%00":      "a NUL",
 	} {
-		if _, err := pathform.ParsePattern(text); err == nil || !strings.Contains(err.Error(), says) {
-			t.Errorf("%q: %v, want %q", text, err, says)
+		if _, err := pathform.ParsePattern(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", text, err, want)
 		}
 	}
 }
 
-// Which rule is an exception from which restriction.
+// The rules that are an exception from a restriction.
 func TestLifts(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -195,7 +195,7 @@ func TestCovers(t *testing.T) {
 	}
 }
 
-// WebDAV methods concern what is beneath a path.
+// The patterns that a WebDAV method on a tree concerns.
 func TestBeneath(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -218,7 +218,7 @@ func TestBeneath(t *testing.T) {
 	}
 }
 
-// Reading takes time in proportion to the path: nothing is looked at twice, and a Path keeps a bounded amount of memory.
+// Reading a path again allocates nothing: a Path keeps its memory, which is bounded.
 func TestReadDoesNotAllocate(t *testing.T) {
 	u, err := url.ParseRequestURI("/reports/2026/%E4%BD%A0/caf%C3%A9.html")
 	if err != nil {
@@ -231,7 +231,8 @@ func TestReadDoesNotAllocate(t *testing.T) {
 	}
 }
 
-// A path of which net/url keeps no other encoding is written as net/url writes it, so that a pattern compares what was sent.
+// A path without a RawPath is encoded as net/url encodes it, so that a pattern compares the
+// bytes that were sent.
 func TestSentAsNetURLWritesIt(t *testing.T) {
 	t.Parallel()
 	for c := range 256 {
@@ -251,7 +252,8 @@ func TestSentAsNetURLWritesIt(t *testing.T) {
 	}
 }
 
-// For any path: a pattern that opens it restricts it as well, one that is refused opens nothing, and the texts are bounded.
+// FuzzRead checks that a pattern that opens a path also restricts it, that a refused path opens
+// nothing, and that texts are bounded.
 func FuzzRead(f *testing.F) {
 	for _, seed := range []string{
 		"/static/a%20b.css", "/%2e%2e/x", "/a%2fb", "/%u0041", "/a%25%32%35", "/\xc0\xae", "/é/ß/％41", "/a;b/c", "/x.php/y", "//h", "/\\x", "/%F0%80%80%80", "/ﷺ",

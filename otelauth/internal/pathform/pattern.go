@@ -12,7 +12,8 @@ import (
 	"strings"
 )
 
-// Pattern is a pattern of http.ServeMux, [METHOD ][HOST]/[PATH]. It is immutable. [ParsePattern] makes one.
+// Pattern is a pattern of http.ServeMux, [METHOD ][HOST]/[PATH]. It is immutable. [ParsePattern]
+// returns one.
 type Pattern struct {
 	text     string
 	method   string // "": any
@@ -23,13 +24,13 @@ type Pattern struct {
 
 // literal is one segment of a pattern.
 type literal struct {
-	any      bool   // {name}: one segment that is not empty
-	sent     string // the one spelling that opens
+	any      bool   // {name}: one non-empty segment
+	sent     string // the only spelling that opens
 	skeleton string
 }
 
-// ParsePattern returns the pattern that text is. It refuses what http.ServeMux refuses and paths that no request can have
-// which is let through.
+// ParsePattern parses a pattern. It returns an error for patterns that http.ServeMux refuses,
+// and for paths that no permitted request can have.
 func ParsePattern(text string) (*Pattern, error) {
 	if err := register(text); err != nil {
 		return nil, err
@@ -40,7 +41,7 @@ func ParsePattern(text string) (*Pattern, error) {
 		p.method, rest = method, strings.TrimLeft(after, " \t")
 	}
 	if p.method != strings.ToUpper(p.method) {
-		return nil, fmt.Errorf("the method %s is written in lower case, and requests with such methods are refused", p.method)
+		return nil, fmt.Errorf("the method %s is in lower case, and requests with such methods are refused; write it in upper case", p.method)
 	}
 	host, parts, _ := strings.Cut(rest, "/")
 	p.host = CanonicalHost(host)
@@ -67,11 +68,11 @@ func ParsePattern(text string) (*Pattern, error) {
 	return p, p.prepare(example)
 }
 
-// prepare fills the skeletons of p from a path that matches it.
+// prepare computes the skeletons of p from a path that matches it.
 func (p *Pattern) prepare(example string) error {
 	u, err := url.ParseRequestURI("/" + strings.TrimPrefix(example, "/"))
 	if err != nil {
-		return fmt.Errorf("the path cannot be read: %w", err)
+		return fmt.Errorf("the path cannot be parsed: %w", err)
 	}
 	var path Path
 	path.Read(u)
@@ -81,7 +82,7 @@ func (p *Pattern) prepare(example string) error {
 	case path.Unusual != "":
 		return errors.New("the path holds " + path.Unusual + ", so no request could match it")
 	case path.loose:
-		return errors.New("the path holds a sign that stands for a slash")
+		return errors.New("the path holds a character that some servers read as a slash")
 	}
 	for i := range path.segments {
 		if !p.segments[i].any {
@@ -91,7 +92,7 @@ func (p *Pattern) prepare(example string) error {
 	return nil
 }
 
-// register returns the error that http.ServeMux panics with.
+// register returns the error with which http.ServeMux panics.
 func register(pattern string) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -102,8 +103,8 @@ func register(pattern string) (err error) {
 	return nil
 }
 
-// canonical returns the one spelling of a segment that opens: unreserved characters and some signs as they are, all other
-// bytes percent-encoded in upper case.
+// canonical returns the only spelling of a segment that opens: the bytes of plain unchanged, all
+// others percent-encoded in upper case.
 func canonical(segment string) string {
 	var b strings.Builder
 	for _, c := range []byte(segment) {
@@ -116,7 +117,7 @@ func canonical(segment string) string {
 	return b.String()
 }
 
-// CanonicalHost returns a Host field without its port, a dot at its end and upper case. What is not a port stays.
+// CanonicalHost returns a Host field in lower case, without a port and a final dot.
 func CanonicalHost(host string) string {
 	if i := strings.LastIndexByte(host, ':'); i >= 0 && strings.Trim(host[i+1:], "0123456789") == "" {
 		host = host[:i]
@@ -127,17 +128,17 @@ func CanonicalHost(host string) string {
 // String returns the pattern as it was written.
 func (p *Pattern) String() string { return p.text }
 
-// Host returns the canonical host that p names, "" for any.
+// Host returns the canonical host of p, or "" for any.
 func (p *Pattern) Host() string { return p.host }
 
-// Method returns the method that p names, "" for any.
+// Method returns the method of p, or "" for any.
 func (p *Pattern) Method() string { return p.method }
 
 // Route returns the path of p, without method and host.
 func (p *Pattern) Route() string { return p.text[strings.IndexByte(p.text, '/'):] }
 
-// Name returns what the first segment of p begins with, "" when that is a wildcard or p has none. p holds only for paths that
-// have the same name among their [Path.Names].
+// Name returns the begin of the first segment of p, or "" if that is a wildcard or missing. p
+// applies only to paths that have this name among their [Path.Names].
 func (p *Pattern) Name() string {
 	if len(p.segments) == 0 {
 		return ""
@@ -145,10 +146,10 @@ func (p *Pattern) Name() string {
 	return string(nameOf([]byte(p.segments[0].skeleton)))
 }
 
-// maxName bounds the names by which patterns are found.
+// maxName is the longest name by which patterns are found.
 const maxName = 16
 
-// nameOf returns what is before the first sign with which a name may continue.
+// nameOf returns text up to the first character with which a name may continue.
 func nameOf(text []byte) []byte {
 	for i, c := range text {
 		if i == maxName || isContinuation(c) {
@@ -158,8 +159,9 @@ func nameOf(text []byte) []byte {
 	return text
 }
 
-// Names appends the names with which the path may begin: the first one is that of its own begin, the others stand behind
-// programs. all reports that they cannot be told, so every pattern must be asked.
+// Names appends the names with which the path may begin: its own first name, and the names after
+// script segments. all reports that the names are unknown, so that every pattern must be
+// compared.
 func (p *Path) Names(names [][]byte) (_ [][]byte, all bool) {
 	for _, segments := range [...][]segment{p.segments, p.dropped} {
 		begins := true
@@ -175,21 +177,30 @@ func (p *Path) Names(names [][]byte) (_ [][]byte, all bool) {
 	return names, all
 }
 
-// IsEverything reports whether the path of p matches all paths.
-func (p *Pattern) IsEverything() bool { return p.rest && len(p.segments) == 0 }
+// isEverything reports whether the path of p matches all paths.
+func (p *Pattern) isEverything() bool { return p.rest && len(p.segments) == 0 }
 
-// MatchesMethod reports whether p holds for a method. GET includes HEAD.
+// CheckPublic returns why p must not be public, or nil. A pattern of every path may be public
+// only for OPTIONS (CORS preflight).
+func (p *Pattern) CheckPublic() error {
+	if p.isEverything() && p.method != http.MethodOptions {
+		return fmt.Errorf("opens every path; write %q for the root page", strings.TrimSuffix(p.text, p.Route())+"/{$}")
+	}
+	return nil
+}
+
+// MatchesMethod reports whether p applies to a method. GET includes HEAD.
 func (p *Pattern) MatchesMethod(method string) bool {
 	return p.method == "" || p.method == method || p.method == http.MethodGet && method == http.MethodHead
 }
 
-// Opens reports whether the path is exactly one of p, in the spelling that no server reads in another way. Method and host are
-// for the caller to compare.
+// Opens reports whether p matches the path exactly, in the spelling that every server reads
+// alike. The caller compares method and host.
 func (p *Pattern) Opens(path *Path) bool {
 	return path.exact && p.MatchesSent(path) && path.script+1 < max(1, p.named())
 }
 
-// named returns how many segments at the begin of p are literal.
+// named returns the number of literal segments before the first wildcard.
 func (p *Pattern) named() int {
 	for i := range p.segments {
 		if p.segments[i].any {
@@ -199,7 +210,8 @@ func (p *Pattern) named() int {
 	return len(p.segments)
 }
 
-// MatchesSent reports whether the path as it was sent is one of p, as http.ServeMux would match it without decoding.
+// MatchesSent reports whether p matches the path as it was sent, as http.ServeMux would without
+// decoding.
 func (p *Pattern) MatchesSent(path *Path) bool {
 	if len(path.sent) == 0 {
 		return false
@@ -224,7 +236,8 @@ func (p *Pattern) MatchesSent(path *Path) bool {
 
 var slash = []byte{'/'}
 
-// Restricts reports whether a server may take the path for one of p. Method and host are for the caller to compare.
+// Restricts reports whether a server may read the path as one that p matches. The caller
+// compares method and host.
 func (p *Pattern) Restricts(path *Path) bool {
 	return p.restricts(path, path.segments) || len(path.dropped) > 0 && p.restricts(path, path.dropped)
 }
@@ -241,11 +254,11 @@ func (p *Pattern) restricts(path *Path, segments []segment) bool {
 	return false
 }
 
-// matches compares p with the segments of a skeleton. Where a slash may be data, a wildcard stands for any number of segments and p for
-// all that is beneath it.
+// matches reports whether p matches the segments of a skeleton. If a slash may be data (loose),
+// a wildcard matches any number of segments, and p matches everything beneath it.
 func (p *Pattern) matches(segments []segment, loose bool) bool {
 	at, ended := 0, len(segments) == 0
-	stretch := false // a wildcard came before, and may take more segments
+	stretch := false // a wildcard before this segment may match more segments
 	for i := range p.segments {
 		l := &p.segments[i]
 		switch {
@@ -276,7 +289,8 @@ func (p *Pattern) matches(segments []segment, loose bool) bool {
 	return p.rest || loose || ended || at == len(segments)
 }
 
-// Beneath reports whether p may name something beneath the path, so that a method that takes a whole tree concerns it.
+// Beneath reports whether p may match a path beneath path, so that a method on a whole tree
+// concerns p.
 func (p *Pattern) Beneath(path *Path) bool {
 	return p.beneath(path, path.segments) || len(path.dropped) > 0 && p.beneath(path, path.dropped)
 }
@@ -293,7 +307,7 @@ func (p *Pattern) beneath(path *Path, segments []segment) bool {
 	return false
 }
 
-// continues reports whether all segments match the first ones of p, and p has more.
+// continues reports whether all segments match the first segments of p, and p has more.
 func (p *Pattern) continues(segments []segment, loose bool) bool {
 	for i := range segments {
 		if i == len(p.segments) {
@@ -311,8 +325,8 @@ func (p *Pattern) continues(segments []segment, loose bool) bool {
 	return len(p.segments) > len(segments)
 }
 
-// matches reports whether a server may take the segment for a name: the name itself, or one that continues as the names of
-// variants, streams and parameters do.
+// matches reports whether a server may read the segment as name: it equals name, or continues it
+// as variants, streams and parameters do.
 func (s *segment) matches(name string) bool {
 	at := 0
 	for i := range len(name) {

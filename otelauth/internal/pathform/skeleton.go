@@ -15,30 +15,34 @@ import (
 	"golang.org/x/text/unicode/rangetable"
 )
 
-// control stands for every control character in a skeleton. Some servers drop them, some end the path there.
+// control represents every control character in a skeleton. Some servers drop such characters,
+// some end the path there.
 const control = '\x01'
 
-// maxGrowth bounds how much longer compatibility decomposition makes a text. One sign can become 18 letters.
+// maxGrowth limits the growth of a text by compatibility decomposition. One character can become
+// 18 letters.
 const maxGrowth = 3
 
-// maxForeign bounds the characters beyond ASCII, which cost the most.
+// maxForeign limits the number of characters beyond ASCII, which cost the most.
 const maxForeign = 512
 
-// maxInvalid bounds the bytes that are not UTF-8, which are read in two ways.
+// maxInvalid limits the number of bytes that are not UTF-8, which are read in two ways.
 const maxInvalid = 128
 
-// ignorable are the characters that comparisons leave out: marks, which carry the accents after decomposition, and what is
-// invisible.
+// ignorable are the characters that comparisons leave out: marks, which hold the accents after
+// decomposition, and invisible characters.
 var ignorable = rangetable.Merge(unicode.Mn, unicode.Me, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point)
 
-// plainLetters are Latin letters that have no decomposition and that accent-insensitive comparisons take for these.
+// plainLetters maps Latin letters without a decomposition to the letters that accent-insensitive
+// comparisons equate.
 var plainLetters = map[rune]string{
 	'ß': "ss", 'æ': "ae", 'œ': "oe", 'ø': "o", 'đ': "d", 'ð': "d", 'ħ': "h", 'ı': "i", 'ȷ': "j", 'ĸ': "k", 'ł': "l", 'ŋ': "n",
 	'þ': "th", 'ŧ': "t", 'ƀ': "b", 'ƈ': "c", 'ȼ': "c", 'ɇ': "e", 'ǥ': "g", 'ɨ': "i", 'ɉ': "j", 'ƚ': "l", 'ɫ': "l", 'ɵ': "o",
 	'ᵽ': "p", 'ɍ': "r", 'ȿ': "s", 'ⱦ': "t", 'ʉ': "u", 'ʋ': "v", 'ɏ': "y", 'ƶ': "z", 'ɀ': "z", 'ⱥ': "a", 'ƒ': "f", 'ɓ': "b", 'ɗ': "d",
 }
 
-// isScriptSuffix reports whether segments with this ending may be programs, to which a server hands the rest of the path.
+// isScriptSuffix reports whether segments with this ending may be scripts to which a server
+// passes the rest of the path.
 func isScriptSuffix(s []byte) bool {
 	switch string(s) {
 	case "php", "php3", "php4", "php5", "php7", "php8", "phtml", "phar", "cgi", "fcgi", "pl", "py", "rb", "lua", "sh", "exe", "dll",
@@ -56,7 +60,8 @@ const (
 	refuseSegments   = "The path has too many segments."
 )
 
-// What a byte of a decoded path means for its skeleton, above the byte that stands for it there.
+// The meanings of a byte of a decoded path, in the bits above the byte that represents it in the
+// skeleton.
 const (
 	isBackslash = 0x100 << iota
 	isSemicolon
@@ -65,7 +70,7 @@ const (
 	isForeign // not ASCII
 )
 
-// asciiFolds are what stands for ASCII in a skeleton, and its meaning.
+// asciiFolds are the bytes that represent ASCII in a skeleton, with their meanings.
 var asciiFolds = func() (table [256]uint16) {
 	for i := range table {
 		switch c := byte(i); {
@@ -88,8 +93,8 @@ var asciiFolds = func() (table [256]uint16) {
 	return table
 }()
 
-// fold fills p.skeleton from p.decoded and reports whether a byte in it is not UTF-8. Such bytes are read as Latin-1, or
-// left out.
+// fold fills p.skeleton from p.decoded and reports whether some bytes are not UTF-8. It reads
+// such bytes as Latin-1, or leaves them out.
 func (p *Path) fold(leaveOut bool) bool {
 	text, seen := p.decoded, uint16(0)
 	longest := min(maxGrowth*len(text), MaxBytes)
@@ -123,7 +128,7 @@ func (p *Path) fold(leaveOut bool) bool {
 		}
 		before := len(out)
 		if out = p.appendFolded(out, r); len(out) > longest && r >= 0 {
-			p.refuse("The path holds signs that stand for long texts.")
+			p.refuse("The path holds characters that decompose into long texts.")
 			return false
 		}
 		i += size
@@ -140,7 +145,7 @@ func (p *Path) fold(leaveOut bool) bool {
 	return invalid > 0
 }
 
-// noteASCII draws the conclusions from the ASCII that a path holds.
+// noteASCII records the consequences of the ASCII characters of a path.
 func (p *Path) noteASCII(seen uint16) {
 	if seen&isNUL != 0 {
 		p.refuse("The path holds a NUL.")
@@ -151,13 +156,17 @@ func (p *Path) noteASCII(seen uint16) {
 	}
 	if seen&isSemicolon != 0 {
 		p.unusual("a semicolon")
+		if p.signSlash || seen&isBackslash != 0 {
+			p.refuse("The path holds a semicolon and a sign that stands for a slash.")
+		}
 	}
 	if seen&isControl != 0 {
 		p.unusual("a control character")
 	}
 }
 
-// appendFolded appends what stands for r, which is negative for nothing, and notes what is unusual about it.
+// appendFolded appends the fold of r, or nothing for a negative r, and records what is unusual
+// about it.
 func (p *Path) appendFolded(out []byte, r rune) []byte {
 	switch {
 	case r < 0:
@@ -170,7 +179,7 @@ func (p *Path) appendFolded(out []byte, r rune) []byte {
 	}
 	f := folded(r)
 	if f.slash {
-		p.exact, p.loose = false, true // it may be data
+		p.exact, p.loose, p.signSlash = false, true, true // it may be data
 	}
 	if f.control {
 		p.unusual("a control character")
@@ -178,7 +187,8 @@ func (p *Path) appendFolded(out []byte, r rune) []byte {
 	return append(out, f.text...)
 }
 
-// isOverlong reports whether b begins with a UTF-8 encoding that is longer than its character needs.
+// isOverlong reports whether b begins with a UTF-8 encoding that is longer than its character
+// needs.
 func isOverlong(b []byte) bool {
 	switch {
 	case b[0] == 0xc0 || b[0] == 0xc1:
@@ -189,10 +199,11 @@ func isOverlong(b []byte) bool {
 	return b[0] == 0xe0 && b[1] >= 0x80 && b[1] < 0xa0 || b[0] == 0xf0 && b[1] >= 0x80 && b[1] < 0x90 || b[0] >= 0xf8 && b[1]&0xc0 == 0x80
 }
 
-// fold is what stands for one character in a skeleton: no accents, case or compatibility forms. It has 18 characters at most.
+// fold represents one character in a skeleton, without accents, case and compatibility forms. It
+// has 18 characters at most.
 type fold struct {
 	text           string
-	slash, control bool // what it holds
+	slash, control bool // whether text holds one
 }
 
 func newFold(r rune) fold {
@@ -200,8 +211,8 @@ func newFold(r rune) fold {
 	return fold{text: text, slash: strings.IndexByte(text, '/') >= 0, control: strings.IndexByte(text, control) >= 0}
 }
 
-// pages are the folds of the planes that hold letters, 256 to a page, each made when it is first asked for: decomposition is
-// expensive. All pages together have 5 MiB.
+// pages are the folds of the planes with letters, 256 a page. A page is computed at its first
+// use, because decomposition is expensive. All pages together have 5 MiB.
 var pages [lettersEnd >> 8]atomic.Pointer[[256]fold]
 
 const lettersEnd = 0x30000
@@ -214,7 +225,7 @@ func folded(r rune) *fold {
 		for i := range page {
 			page[i] = newFold(r&^0xff | rune(i))
 		}
-		pages[r>>8].Store(page) // that of another goroutine is the same
+		pages[r>>8].Store(page) // another goroutine would store the same
 	}
 	return &page[r&0xff]
 }
@@ -247,7 +258,7 @@ func appendPlain(out []byte, r rune) []byte {
 		return append(out, byte(r)|0x20)
 	case r < utf8.RuneSelf:
 		return append(out, byte(r))
-	case r == '\u0345': // the one mark that case folding makes a letter
+	case r == '\u0345': // the only mark that case folding turns into a letter
 		return utf8.AppendRune(out, 'ι')
 	case unicode.Is(ignorable, r):
 		return out
@@ -326,14 +337,14 @@ func (p *Path) split(all []segment) []segment {
 	return all
 }
 
-// What a byte of a skeleton means in its segment.
+// The meanings of a byte of a skeleton within its segment.
 const (
-	mayEnd    = 1 << iota // a server may take the path to end here
-	mayCut                // what follows may not belong to the name
-	noName                // does not make a name
+	mayEnd    = 1 << iota // a server may end the path here
+	mayCut                // the rest may not belong to the name
+	noName                // is not a name by itself
 	isPercent             // a percent sign
-	isBegin               // a suffix of programs begins with a letter
-	isDot                 // stands before such a suffix; the next bit after isBegin
+	isBegin               // may begin a script suffix
+	isDot                 // may precede a script suffix; must be the bit after isBegin
 )
 
 var skeletonKinds = func() [256]byte {
@@ -347,20 +358,20 @@ var skeletonKinds = func() [256]byte {
 	return kinds
 }()
 
-// newSegment returns the segment with which a skeleton begins. It refuses one of which nothing but dots, spaces and controls is
-// left for a server that cuts off parameters, a query, a fragment or a stream.
+// newSegment returns the first segment of a skeleton. It refuses a segment of which only dots,
+// spaces and controls remain when a server cuts off parameters, a query, a fragment or a stream.
 func newSegment(skeleton []byte) (s segment, refusal string) {
 	name := 0
 	for name < len(skeleton) && skeletonKinds[skeleton[name]]&noName != 0 {
 		name++
 	}
-	if name == len(skeleton) || skeletonKinds[skeleton[name]]&mayCut != 0 {
+	if name == len(skeleton) || skeletonKinds[skeleton[name]]&mayCut != 0 || name > 0 && isSuffix(skeleton[name]) {
 		return s, refuseNameless
 	}
 	seen, before, at := byte(0), byte(0), 0
 	for ; at < len(skeleton) && skeleton[at] != '/'; at++ {
 		kind := skeletonKinds[skeleton[at]]
-		suffix := before >> 1 & kind & isBegin // behind a dot
+		suffix := before >> 1 & kind & isBegin // after a dot
 		before = kind
 		seen |= kind
 		switch {
@@ -368,7 +379,7 @@ func newSegment(skeleton []byte) (s segment, refusal string) {
 		case suffix != 0:
 			s.script = s.script || isScript(skeleton[at:])
 		case isEscape(skeleton[at:]):
-			return s, "The path holds a sign that stands for a percent sign before two digits."
+			return s, "The path holds a character that stands for a percent sign, before two hexadecimal digits."
 		}
 	}
 	s.length, s.ends = at, s.script || seen&mayEnd != 0
@@ -376,7 +387,11 @@ func newSegment(skeleton []byte) (s segment, refusal string) {
 	return s, ""
 }
 
-// isScript reports whether text begins with a suffix of programs and no letter or digit after it.
+// isSuffix reports whether a server may drop the sign at the end of a name, such as that of a backup
+// or a variant. At the start of a segment it is a name: "/~alice/".
+func isSuffix(c byte) bool { return c == '~' || c == '*' || c == ',' }
+
+// isScript reports whether text begins with a script suffix that no letter or digit follows.
 func isScript(text []byte) bool {
 	n := 0
 	for n < len(text) && n <= maxSuffixBytes && (text[n] >= 'a' && text[n] <= 'z' || text[n] >= '0' && text[n] <= '9') {

@@ -96,7 +96,7 @@ func sameShares(t *testing.T, store string, kinds []kind, runs *strings.Builder)
 	work := func(e *verify.Engine, name, pass string) string {
 		t.Helper()
 		field, fault := credential.Split(http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte(name+":"+pass))}}, 0)
-		if fault != credential.NoFault {
+		if fault != credential.NoDefect {
 			t.Fatal(fault)
 		}
 		runs.Reset()

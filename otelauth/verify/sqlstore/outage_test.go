@@ -71,7 +71,7 @@ func (x *site) try(t *testing.T, name, pass string) (attempt.Outcome, attempt.Er
 func (x *site) verify(t testing.TB, name, pass string) attempt.Result {
 	t.Helper()
 	field, fault := credential.Split(http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte(name+":"+pass))}}, 0)
-	if fault != credential.NoFault {
+	if fault != credential.NoDefect {
 		t.Fatal(fault)
 	}
 	var res attempt.Result

@@ -1,20 +1,21 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package policy decides who may make a request of the gateway, by its method, host and path.
+// Package policy decides who may make a request, by its method, host and path.
 //
 //	p, problems := policy.New(rules, nil)
 //	...
 //	var d policy.Decision
 //	p.Decide(r, &d)
 //	switch {
-//	case d.Refusal.Status != 0: // the answer, whoever asks
+//	case d.Refusal.Status != 0: // the answer to every caller
 //	case d.Allows(user):
 //	}
 //
-// Which rule holds, in the words of package pathform: of the rules that the path as sent matches exactly, the most specific ones name
-// it. Every other rule that a server may take the path for restricts it too, unless a rule that names the path is an exception
-// from it. The path is public when a rule names it, all that name it are public, and nothing restricts it.
+// In the terms of package pathform: of the rules that the path as sent matches exactly, the most
+// specific ones name it. Every other rule that a server may apply to the path restricts it too,
+// unless a rule that names the path is an exception from it. The path is public if at least one
+// rule names it, all rules that name it are public, and no rule restricts it.
 package policy
 
 import (
@@ -30,17 +31,17 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/internal/pathform"
 )
 
-// Rule says who may call what matches a pattern of http.ServeMux. Without Accounts and Groups it requires credentials of any
-// account.
+// Rule is who may call paths that match a pattern. Without Accounts and Groups it requires the
+// credentials of any account.
 type Rule struct {
-	Pattern   string
-	Public    bool // requires none
+	Pattern   string // in the syntax of http.ServeMux
+	Public    bool   // requires no credentials
 	Sensitive bool
-	Accounts  []string // that may call
-	Groups    []string // whose members may call
+	Accounts  []string // accounts that may call
+	Groups    []string // groups whose members may call
 }
 
-// Problem is what is wrong with one field of the configuration.
+// Problem is a problem of one field of the configuration.
 type Problem struct {
 	Field string // such as "Rules[2].Pattern"
 	Err   error
@@ -49,19 +50,19 @@ type Problem struct {
 // Policy is a set of rules. It is immutable and safe for concurrent use. [New] makes one.
 type Policy struct {
 	rules []*rule
-	named map[string][]*rule  // by their Name, so that a long list costs no more than a short one
-	wild  []*rule             // without one
-	hosts []string            // that rules name
-	raw   []*pathform.Pattern // beneath which unusual paths are admitted
+	named map[string][]*rule  // by pathform.Pattern.Name, so that a long list costs no more than a short one
+	wild  []*rule             // rules whose pattern has no Name
+	hosts []string            // hosts that rules name
+	raw   []*pathform.Pattern // patterns beneath which unusual paths are admitted
 }
 
-// rule is a Rule with its pattern parsed.
+// rule is a Rule with its parsed pattern.
 type rule struct {
 	Rule
 	*pathform.Pattern
 }
 
-// allows reports whether u may call what is under r.
+// allows reports whether r lets u call.
 func (r *rule) allows(u otelauth.User) bool {
 	if len(r.Accounts) == 0 && len(r.Groups) == 0 || slices.Contains(r.Accounts, u.Name) {
 		return true
@@ -69,8 +70,8 @@ func (r *rule) allows(u otelauth.User) bool {
 	return slices.ContainsFunc(r.Groups, u.In)
 }
 
-// New returns the policy of rules and everything that is wrong with them. Paths with encoded slashes and the like are refused unless
-// one of the patterns rawPaths matches them.
+// New returns the policy of the rules and all their problems. Paths with encoded slashes and the
+// like are refused unless one of the patterns rawPaths matches them.
 func New(rules []Rule, rawPaths []string) (*Policy, []Problem) {
 	p := &Policy{named: make(map[string][]*rule)}
 	var problems []Problem
@@ -86,7 +87,7 @@ func New(rules []Rule, rawPaths []string) (*Policy, []Problem) {
 		r.Accounts, r.Groups = slices.Clone(r.Accounts), slices.Clone(r.Groups)
 		for j, other := range p.rules {
 			if r.IsWithin(other.Pattern) && other.IsWithin(r.Pattern) {
-				report(field+".Pattern", fmt.Errorf("%q: means the same as %q of an earlier rule (%d); make them one", r, other, j))
+				report(field+".Pattern", fmt.Errorf("%q: matches the same requests as %q of rule %d; merge the two rules", r, other, j))
 			}
 		}
 		if err := r.check(); err != nil {
@@ -115,7 +116,7 @@ func New(rules []Rule, rawPaths []string) (*Policy, []Problem) {
 
 func parse(text string) (*pathform.Pattern, error) {
 	if i := strings.IndexByte(text, '/'); i >= 0 && strings.ContainsRune(text[i:], '%') {
-		return nil, errors.New("a pattern is written without percent-encoding: write the characters themselves")
+		return nil, errors.New("a pattern has no percent-encoding: write the characters themselves")
 	}
 	return pathform.ParsePattern(text)
 }
@@ -123,32 +124,32 @@ func parse(text string) (*pathform.Pattern, error) {
 func (r *rule) check() error {
 	switch {
 	case r.Public && (len(r.Accounts) > 0 || len(r.Groups) > 0):
-		return errors.New("a public rule lets everybody in; remove Accounts and Groups, or Access")
-	case r.Public && r.IsEverything() && r.Method() != http.MethodOptions:
-		return fmt.Errorf("opens every path; write %q for the root page", strings.TrimSuffix(r.String(), r.Route())+"/{$}")
+		return errors.New("a public rule admits every caller; remove Accounts and Groups, or Access")
 	case slices.Contains(r.Accounts, ""), slices.Contains(r.Groups, ""):
-		return errors.New("a name in Accounts or Groups is empty")
+		return errors.New("a name in Accounts or Groups is empty; remove it")
+	case r.Public:
+		return r.CheckPublic()
 	}
 	return nil
 }
 
-// Decision is what one request needs. [Policy.Decide] fills it.
+// Decision is what one request requires. [Policy.Decide] fills it.
 type Decision struct {
-	// Pattern is that of the rule which decided, "" when no rule did.
+	// Pattern is the pattern of the rule that decided, or "" if no rule did.
 	Pattern   string
 	Public    bool
 	Sensitive bool
-	// Unusual reports that the path was admitted by one of the patterns for such paths.
+	// Unusual reports whether a pattern for raw paths admitted the path.
 	Unusual bool
-	// Refusal, when its Status is set, is the answer to every caller.
+	// Refusal is the answer to every caller if its Status is set.
 	Refusal otelauth.Refusal
 
-	needs []*rule  // that the account must be allowed by, all of them
-	few   [4]*rule // where needs are kept, most often
-	named [4]*rule // where the rules that name the path are kept, most often
+	needs []*rule  // rules that must all allow the account
+	few   [4]*rule // backing array of needs
+	named [4]*rule // backing array of the rules that name the path
 }
 
-// Allows reports whether u may make the request. The zero User stands for a caller without credentials.
+// Allows reports whether u may make the request. The zero User is a caller without credentials.
 func (d *Decision) Allows(u otelauth.User) bool {
 	if u.Name == "" {
 		return d.Public
@@ -165,7 +166,8 @@ func (d *Decision) refuse(status int, reason attempt.Reason, detail string) {
 	d.Refusal = otelauth.Refusal{Status: status, Reason: reason, Detail: detail}
 }
 
-// Decide fills d with what r needs by its method, host and path, and by the destination of a WebDAV method.
+// Decide fills d with what r requires by its method, host and path, and by the destination of a
+// WebDAV method.
 func (p *Policy) Decide(r *http.Request, d *Decision) {
 	if detail := refusedMethod(r.Method); detail != "" {
 		d.refuse(http.StatusBadRequest, attempt.ReasonMethodRefused, detail)
@@ -181,7 +183,7 @@ func (p *Policy) Decide(r *http.Request, d *Decision) {
 	p.decideTree(r, &q)
 }
 
-// check refuses a path of r that cannot be compared.
+// check refuses a path that cannot be compared.
 func (p *Policy) check(r *http.Request, path *pathform.Path, d *Decision) {
 	switch {
 	case path.TooLong:
@@ -196,7 +198,7 @@ func (p *Policy) check(r *http.Request, path *pathform.Path, d *Decision) {
 	}
 }
 
-// admits reports whether a pattern admits unusual paths there.
+// admits reports whether a pattern for raw paths matches r.
 func (p *Policy) admits(r *http.Request, path *pathform.Path) bool {
 	if len(p.raw) == 0 {
 		return false
@@ -207,7 +209,7 @@ func (p *Policy) admits(r *http.Request, path *pathform.Path) bool {
 	})
 }
 
-// host returns the host that rules are compared with; "" when no rule names one.
+// host returns the host to compare with rules, or "" if no rule names a host.
 func (p *Policy) host(field string) string {
 	if len(p.hosts) == 0 {
 		return ""
@@ -215,23 +217,23 @@ func (p *Policy) host(field string) string {
 	return pathform.CanonicalHost(field)
 }
 
-// refusedMethod returns why no rule can be about the method, "" when one can.
+// refusedMethod returns why the method is refused, or "" if it is not.
 func refusedMethod(method string) string {
 	switch method {
 	case http.MethodGet, http.MethodPost, http.MethodHead:
 		return ""
 	case http.MethodConnect:
-		return "This is not a forward proxy."
+		return "CONNECT is not supported: this server is not a forward proxy."
 	case http.MethodTrace, "TRACK":
-		return "TRACE would show the headers that the gateway adds."
+		return "TRACE and TRACK are not supported: they would reveal the headers that the gateway adds."
 	}
 	if strings.ToUpper(method) != method {
-		return "Methods are case-sensitive and written in upper case."
+		return "Methods are case-sensitive: write them in upper case."
 	}
 	return ""
 }
 
-// query is one question to a Policy: what does a method need on a path?
+// query finds what a policy requires for a method on a path.
 type query struct {
 	policy       *Policy
 	d            *Decision
@@ -246,7 +248,7 @@ func (q *query) decide() {
 	d.Public = len(named) > 0
 	for _, r := range named {
 		if len(r.Route()) > len(routeOf(d.Pattern)) {
-			d.Pattern = r.String() // where several name the path, the longest is its route
+			d.Pattern = r.String() // the longest of several is the route
 		}
 		d.Sensitive = d.Sensitive || r.Sensitive
 		if !r.Public {
@@ -258,7 +260,7 @@ func (q *query) decide() {
 
 func routeOf(pattern string) string { return pattern[max(strings.IndexByte(pattern, '/'), 0):] }
 
-// named appends the most specific of the rules that the path matches exactly.
+// named appends the most specific rules that the path matches exactly.
 func (q *query) named(found []*rule) []*rule {
 	for list := range q.candidates() {
 	next:
@@ -278,12 +280,13 @@ func (q *query) named(found []*rule) []*rule {
 	return found
 }
 
-// restrict adds every rule that holds for the path and that no rule which names it is an exception from.
-func (q *query) restrict(named []*rule, holds func(*pathform.Pattern, *pathform.Path) bool) {
+// restrict adds every rule that applies to the path, except those from which a rule that names
+// the path is an exception.
+func (q *query) restrict(named []*rule, applies func(*pathform.Pattern, *pathform.Path) bool) {
 	route := ""
 	for list := range q.candidates() {
 		for _, r := range list {
-			if r.Public || !r.MatchesMethod(q.method) || !q.mayBeHost(r.Host()) || !holds(r.Pattern, q.path) {
+			if r.Public || !r.MatchesMethod(q.method) || !q.mayBeHost(r.Host()) || !applies(r.Pattern, q.path) {
 				continue
 			}
 			if slices.ContainsFunc(named, func(e *rule) bool { return e.Lifts(r.Pattern) }) {
@@ -300,7 +303,7 @@ func (q *query) restrict(named []*rule, holds func(*pathform.Pattern, *pathform.
 	}
 }
 
-// candidates yields the rules that may hold for the path or for something beneath it.
+// candidates yields the rules that may apply to the path or to a path beneath it.
 func (q *query) candidates() iter.Seq[[]*rule] {
 	return func(yield func([]*rule) bool) {
 		var buffer [8][]byte
@@ -318,12 +321,13 @@ func (q *query) candidates() iter.Seq[[]*rule] {
 	}
 }
 
-// mayBeHost reports whether a server may take the request for one to host: it names no other host of the rules.
+// mayBeHost reports whether a server may serve the request as one to host: it does not name
+// another host of the rules.
 func (q *query) mayBeHost(host string) bool {
 	return host == "" || host == q.host || !slices.Contains(q.policy.hosts, q.host)
 }
 
-// need has the account be one that r allows.
+// need requires an account that r allows.
 func (d *Decision) need(r *rule) {
 	d.Public = false
 	d.Sensitive = d.Sensitive || r.Sensitive

@@ -18,7 +18,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/internal/pathform"
 )
 
-// fuzzRules have a restriction of each shape.
+// fuzzRules hold one restriction of each shape.
 var fuzzRules = []policy.Rule{
 	{Pattern: "/admin/", Groups: []string{"ops"}},
 	{Pattern: "/admin/help/", Public: true},
@@ -29,7 +29,7 @@ var fuzzRules = []policy.Rule{
 	{Pattern: "POST /orders", Groups: []string{"dev"}},
 }
 
-// upstreams are what servers, frameworks and file systems do to a path, each of them alone.
+// upstreams are the transformations that servers, frameworks and file systems apply to a path.
 var upstreams = map[string]func(string) string{
 	"net/url": func(s string) string {
 		if p, err := url.PathUnescape(s); err == nil {
@@ -93,7 +93,7 @@ var upstreams = map[string]func(string) string{
 		}
 		return string(b)
 	},
-	"blanks": func(s string) string {
+	"spaces": func(s string) string {
 		parts := strings.Split(s, "/")
 		for i := range parts {
 			parts[i] = strings.TrimSpace(parts[i])
@@ -120,8 +120,8 @@ var upstreams = map[string]func(string) string{
 	"APPEND_SLASH": func(s string) string { return strings.TrimSuffix(s, "/") + "/" },
 }
 
-// chains visits the orders in which an upstream may do what it does, three at most. What ends a chain (letter case, spaces,
-// the last slash) is not followed by decoding.
+// chains visits every order of at most three transformations. After a final one (letter case,
+// spaces, the last slash) no decoding follows.
 func chains(start string, visit func(how, s string)) {
 	final := map[string]bool{"lower": true, "Windows": true, "no slash at the end": true, "APPEND_SLASH": true}
 	var walk func(how, s string, depth int, ended bool)
@@ -142,11 +142,11 @@ func chains(start string, visit func(how, s string)) {
 	walk("as sent", start, 3, false)
 }
 
-// restricted returns the rules that a path is under as the upstream has it, by a ServeMux for each rule. The public help inside the
-// restricted area is the one exception.
+// restricted returns the rules that a ServeMux applies to the path that the upstream has read.
+// The public help inside the restricted area is the only exception.
 func restricted(method, p string) (under []*policy.Rule) {
 	if !strings.HasPrefix(p, "/") || path.Clean(p) != p && path.Clean(p)+"/" != p || strings.ContainsAny(p, "%\\;") {
-		return nil // it has not come to an end
+		return nil // not read to its end
 	}
 	r := &http.Request{Method: method, Host: "h", URL: &url.URL{Path: p}}
 	help := false
@@ -179,8 +179,8 @@ func parseTarget(raw string) *url.URL {
 	return u
 }
 
-// FuzzPolicy: whatever the upstream makes of the path of a request that is let through, the caller satisfies the rule of what it
-// arrives at.
+// FuzzPolicy checks that the caller of a permitted request satisfies the rule of every path that
+// an upstream may read.
 func FuzzPolicy(f *testing.F) {
 	for _, seed := range []string{
 		"/admin/x", "/Admin/x", "/admin%2fx", "/%2e/admin/x", "/admin;/x", "/x/../admin/", "/public/..%2fadmin/", "/public/..;/admin/",
@@ -221,7 +221,7 @@ func FuzzPolicy(f *testing.F) {
 				t.Fatalf("%s: %q passes, public %v", name, raw, d.Public)
 			}
 			if d.Public && canonicalRead(u) {
-				continue // a rule names this spelling, and no server reads it in another way
+				continue // a rule names this spelling, and no server reads it differently
 			}
 			chains(u.EscapedPath(), func(how, s string) {
 				for _, under := range restricted(method, s) {
@@ -236,14 +236,15 @@ func FuzzPolicy(f *testing.F) {
 	})
 }
 
-// canonicalRead reports whether u names one of the rules byte by byte that are public beside a restriction.
+// canonicalRead reports whether u is exactly beneath the public exception from a restriction.
 func canonicalRead(u *url.URL) bool { return strings.HasPrefix(u.EscapedPath(), "/admin/help/") }
 
 func allows(r *policy.Rule, u otelauth.User) bool {
 	return len(r.Accounts)+len(r.Groups) == 0 || slices.Contains(r.Accounts, u.Name) || slices.ContainsFunc(r.Groups, u.In)
 }
 
-// FuzzPattern: in its canonical spelling a path opens a pattern exactly where http.ServeMux would choose it.
+// FuzzPattern checks that the canonical spelling of a path opens a pattern exactly if
+// http.ServeMux would choose it.
 func FuzzPattern(f *testing.F) {
 	for _, seed := range []string{"/", "/a", "/a/", "/a/b", "/a/b/", "/a/b/c", "/a/x/c", "/b/", "/b/{x}", "/%C3%A9", "/a/b/c/d"} {
 		f.Add(seed)
@@ -271,15 +272,15 @@ func FuzzPattern(f *testing.F) {
 			_, want := h.(marker)
 			if got := patterns[i].Opens(&read); got && !want {
 				t.Errorf("%q opens %q, and a ServeMux does not", text, raw)
-			} else if want && !got && ordinary(raw) {
+			} else if want && !got && isOrdinary(raw) {
 				t.Errorf("%q does not open %q, and a ServeMux does", text, raw)
 			}
 		}
 	})
 }
 
-// ordinary reports whether the path holds letters, digits and slashes only.
-func ordinary(raw string) bool {
+// isOrdinary reports whether the path holds only letters, digits and slashes.
+func isOrdinary(raw string) bool {
 	return strings.Trim(raw, "/abcdefghijklmnopqrstuvwxyz0123456789") == "" && !strings.Contains(raw, "//") && len(raw) < 200
 }
 

@@ -11,7 +11,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/internal/pathform"
 )
 
-// tree is what a WebDAV method (RFC 4918) does with a path and with all that is beneath it, in methods of HTTP.
+// tree is what a WebDAV method (RFC 4918) does with a path and everything beneath it, as HTTP
+// methods.
 type tree struct {
 	method      string
 	source      []string
@@ -25,8 +26,9 @@ var trees = []tree{
 	{method: "PROPFIND", source: []string{"PROPFIND", http.MethodGet}}, // with Depth: infinity
 }
 
-// decideTree adds to the decision what a method needs that works on a whole tree, and what the Destination field needs. A client
-// may send that field with any method; it is judged with all of them.
+// decideTree adds what a method requires that acts on a whole tree, and what the Destination
+// field requires. A client may send that field with any method, so it is judged with every
+// method.
 func (p *Policy) decideTree(r *http.Request, q *query) {
 	d := q.d
 	fields := r.Header["Destination"]
@@ -44,7 +46,7 @@ func (p *Policy) decideTree(r *http.Request, q *query) {
 		return
 	}
 	if len(fields[0])+q.path.SentBytes() > pathform.MaxBytes {
-		d.refuse(http.StatusRequestURITooLong, attempt.ReasonRawPath, "The path and the Destination field are longer than 8192 bytes together.")
+		d.refuse(http.StatusRequestURITooLong, attempt.ReasonRawPath, "The path and the Destination field together are longer than 8192 bytes.")
 		return
 	}
 	there := destination(r, fields)
@@ -72,7 +74,7 @@ func (p *Policy) decideTree(r *http.Request, q *query) {
 	}
 }
 
-// treeOf returns what r does with a tree, nil when it concerns one resource.
+// treeOf returns what r does with a tree, or nil if r concerns one resource.
 func treeOf(r *http.Request) *tree {
 	for i := range trees {
 		if t := &trees[i]; t.method == r.Method {
@@ -85,14 +87,15 @@ func treeOf(r *http.Request) *tree {
 	return nil
 }
 
-// tree adds every rule that holds for the path, or for something beneath it.
+// tree adds every rule that applies to the path or to a path beneath it.
 func (q *query) tree() {
 	var buffer [4]*rule
 	q.restrict(q.named(buffer[:0]), (*pathform.Pattern).Restricts)
 	q.restrict(nil, (*pathform.Pattern).Beneath)
 }
 
-// destination returns the request that would write to where r copies or moves, nil when the field cannot be read.
+// destination returns the request that would write to the Destination of r, or nil if the field
+// is invalid.
 func destination(r *http.Request, fields []string) *http.Request {
 	// ParseRequestURI does not cut at "#".
 	u, err := url.ParseRequestURI(fields[0])

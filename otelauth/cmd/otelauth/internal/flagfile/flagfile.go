@@ -1,12 +1,12 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package flagfile reads the configuration file of a command: one YAML mapping whose keys are the names of flags, and whose values
-// say what the flags would.
+// Package flagfile reads the configuration file of a command: one YAML mapping from the names of
+// flags to their values.
 //
-// It refuses whatever a person may not have meant: unknown keys, a key twice, numbers and truth values where text belongs,
-// anchors, aliases and second documents. All faults are told at once, each with its line, and none with the value: a secret
-// may have been put where none belongs.
+// It refuses what may be a mistake: unknown keys, repeated keys, numbers and booleans in place of
+// text, anchors, aliases and second documents. It reports all errors at once, each with its line.
+// Errors do not show values, because a value may be a misplaced secret.
 //
 //	file, err := flagfile.Read(r, "gateway.yaml", flags)
 //	value, place := file.Find("upstream")
@@ -28,10 +28,11 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 )
 
-// MaxBytes bounds a file.
+// MaxBytes is the size limit of a file.
 const MaxBytes = 1 << 20
 
-// File is a configuration file. The zero File has no settings. It does not change, and is safe for concurrent use.
+// File is a configuration file. The zero File has no settings. A File is immutable and safe for
+// concurrent use.
 type File struct {
 	path    string
 	entries map[string]entry
@@ -42,8 +43,8 @@ type entry struct {
 	line  int
 }
 
-// Find returns the value of a flag as kong takes it from a resolver, and its place, "path:line: name"; nil where the file says
-// nothing of it.
+// Find returns the value of a flag in the form that a kong resolver returns, and its place,
+// "path:line: name". It returns nil if the file does not set the flag.
 func (f *File) Find(name string) (value any, place string) {
 	e, found := f.entries[name]
 	if !found {
@@ -54,8 +55,9 @@ func (f *File) Find(name string) (value any, place string) {
 
 func (f *File) place(line int) string { return f.path + ":" + strconv.Itoa(line) }
 
-// Read reads r, which is called path in errors, and returns every fault at once, a line each. flags are those that may stand in it; a list
-// flag with the tag mapping, whose items read KEY=ITEM,…, takes {KEY: [ITEM, …]} as well.
+// Read reads r, which errors call path. It returns all errors at once, one a line. flags are the
+// flags that the file may set. A list flag with the tag mapping, whose items are KEY=ITEM,…,
+// also accepts {KEY: [ITEM, …]}.
 func Read(r io.Reader, path string, flags []*kong.Flag) (*File, error) {
 	text, err := io.ReadAll(io.LimitReader(r, MaxBytes+1))
 	if err != nil {
@@ -67,7 +69,7 @@ func Read(r io.Reader, path string, flags []*kong.Flag) (*File, error) {
 	return parse(path, text, flags)
 }
 
-// Check reads value as kong will, so that an error can be told with the place of the value.
+// Check parses value as kong will, so that an error can be reported with the place of the value.
 func Check(flag *kong.Flag, value any) error {
 	scratch := reflect.New(flag.Target.Type()).Elem()
 	if err := flag.Parse(kong.Scan().PushTyped(value, kong.FlagValueToken), scratch); err != nil {
@@ -82,7 +84,7 @@ func Check(flag *kong.Flag, value any) error {
 	}
 	text, _ := value.(string)
 	if !flag.EnumMap()[text] {
-		return fmt.Errorf("not one of %s", strings.ReplaceAll(strings.TrimSuffix(flag.Enum, ","), ",", ", "))
+		return fmt.Errorf("use one of %s", strings.ReplaceAll(strings.TrimSuffix(flag.Enum, ","), ",", ", "))
 	}
 	return nil
 }
@@ -98,7 +100,7 @@ func parse(path string, text []byte, all []*kong.Flag) (*File, error) {
 		return nil, f.syntax(err)
 	}
 	if err := d.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%s: more than one document: remove what follows ---", path)
+		return nil, fmt.Errorf("%s: more than one document: remove everything after ---", path)
 	}
 	if root.Kind != yaml.DocumentNode || len(root.Content) != 1 {
 		return f, nil
@@ -108,35 +110,35 @@ func parse(path string, text []byte, all []*kong.Flag) (*File, error) {
 		return f, nil
 	}
 	if top.Kind != yaml.MappingNode {
-		return nil, fmt.Errorf("%s: not a list of settings such as upstream: http://127.0.0.1:8000", f.place(top.Line))
+		return nil, fmt.Errorf("%s: not a mapping: write settings such as upstream: http://127.0.0.1:8000", f.place(top.Line))
 	}
 	flags := make(map[string]*kong.Flag)
 	for _, flag := range all {
 		flags[flag.Name] = flag
 	}
-	var faults []error
-	fault := func(line int, format string, args ...any) {
-		faults = append(faults, fmt.Errorf(f.place(line)+": "+format, args...))
+	var problems []error
+	problem := func(line int, format string, args ...any) {
+		problems = append(problems, fmt.Errorf(f.place(line)+": "+format, args...))
 	}
 	for i := 0; i+1 < len(top.Content); i += 2 {
 		key, value := top.Content[i], top.Content[i+1]
 		if key.Kind != yaml.ScalarNode {
-			fault(key.Line, "a key is not a plain name")
+			problem(key.Line, "a key must be a plain name")
 			continue
 		}
 		flag, known := flags[key.Value]
 		if !known {
-			fault(key.Line, "unknown key %s%s", strconv.QuoteToGraphic(attempt.Text(key.Value, maxShownBytes)), nearest(key.Value, flags))
+			problem(key.Line, "unknown key %s%s", strconv.QuoteToGraphic(attempt.Text(key.Value, maxShownBytes)), nearest(key.Value, flags))
 			continue
 		}
 		if first, twice := f.entries[key.Value]; twice {
-			fault(key.Line, "%s stands in line %d already: remove one of the two", key.Value, first.line)
+			problem(key.Line, "%s is set in line %d already: remove one of the two", key.Value, first.line)
 			continue
 		}
 		v, err := settingOf(flag, value)
 		f.entries[key.Value] = entry{v, key.Line}
 		if err != nil {
-			fault(err.line, "%s: %s", key.Value, err.text)
+			problem(err.line, "%s: %s", key.Value, err.text)
 			continue
 		}
 		if v == nil {
@@ -144,32 +146,32 @@ func parse(path string, text []byte, all []*kong.Flag) (*File, error) {
 			continue
 		}
 		if err := Check(flag, v); err != nil {
-			fault(key.Line, "%s: %w", key.Value, err)
+			problem(key.Line, "%s: %w", key.Value, err)
 		}
 	}
-	return f, errors.Join(faults...)
+	return f, errors.Join(problems...)
 }
 
-// maxShownBytes bounds a key in an error.
+// maxShownBytes is the length limit of a key in an error.
 const maxShownBytes = 256
 
 var yamlLine = regexp.MustCompile(`line (\d+)`)
 
-// syntax words an error of the YAML parser, which may quote the line.
+// syntax replaces an error of the YAML parser, which may quote a secret.
 func (f *File) syntax(err error) error {
 	if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
-		return fmt.Errorf("%s:%s: not YAML: look at the indentation, the quotes and the colons there and above", f.path, m[1])
+		return fmt.Errorf("%s:%s: not valid YAML: check the indentation, quotes and colons in this line and above", f.path, m[1])
 	}
-	return fmt.Errorf("%s: not YAML: look at its indentation, quotes, colons and encoding (UTF-8)", f.path)
+	return fmt.Errorf("%s: not valid YAML: check the indentation, quotes, colons and encoding (UTF-8)", f.path)
 }
 
-// valueError is what is wrong with a value, and where.
+// valueError is a problem of a value, with its line.
 type valueError struct {
 	line int
 	text string
 }
 
-// settingOf returns a value as a flag would have it; nil for the null value, which is the default.
+// settingOf returns a value in the form of a flag, or nil for null, which means the default.
 func settingOf(flag *kong.Flag, n *yaml.Node) (any, *valueError) {
 	if n.Kind == yaml.ScalarNode && n.Tag == "!!null" {
 		return nil, nil
@@ -194,7 +196,7 @@ func settingOf(flag *kong.Flag, n *yaml.Node) (any, *valueError) {
 		text, err := textOf(n)
 		return []any{text}, err
 	}
-	return nil, wrong(n, "want a list")
+	return nil, wrong(n, "write a list")
 }
 
 // grantsOf reads {pattern: [item, …]}.
@@ -207,7 +209,7 @@ func grantsOf(n *yaml.Node) (any, *valueError) {
 			return nil, err
 		}
 		if first, twice := lineOf[pattern]; twice {
-			return nil, &valueError{n.Content[i].Line, fmt.Sprintf("the same pattern as in line %d: put the names into one list", first)}
+			return nil, &valueError{n.Content[i].Line, fmt.Sprintf("the same pattern as in line %d: merge the names into one list", first)}
 		}
 		lineOf[pattern] = n.Content[i].Line
 		value := n.Content[i+1]
@@ -222,7 +224,7 @@ func grantsOf(n *yaml.Node) (any, *valueError) {
 				return nil, err
 			}
 			if strings.ContainsRune(text, ',') {
-				return nil, wrong(item, "a name holds a comma: make it an item of its own in the list")
+				return nil, wrong(item, "a name holds a comma: write each name as a separate item of the list")
 			}
 			items = append(items, text)
 		}
@@ -234,49 +236,50 @@ func grantsOf(n *yaml.Node) (any, *valueError) {
 func scalarOf(flag *kong.Flag, n *yaml.Node) (any, *valueError) {
 	if n.Kind != yaml.ScalarNode {
 		if n.Kind == yaml.AliasNode {
-			return nil, wrong(n, "aliases are not read: write the value out")
+			return nil, wrong(n, "aliases are not supported: write the value")
 		}
-		return nil, wrong(n, "want one value, not a list or a mapping")
+		return nil, wrong(n, "write one value, not a list or a mapping")
 	}
 	if n.Anchor != "" {
-		return nil, wrong(n, "anchors are not read: remove the & and its name")
+		return nil, wrong(n, "anchors are not supported: remove the & and its name")
 	}
 	switch {
 	case flag.IsBool():
 		if n.Tag != "!!bool" {
-			return nil, wrong(n, "want true or false")
+			return nil, wrong(n, "write true or false")
 		}
 		return strings.ToLower(n.Value), nil
 	case flag.Target.CanInt() && flag.Target.Type().String() == "int":
 		if n.Tag != "!!int" {
-			return nil, wrong(n, "want a number")
+			return nil, wrong(n, "write a number")
 		}
 		return n.Value, nil
 	case flag.Target.CanInt(): // a duration
 		if n.Tag != "!!str" {
-			return nil, wrong(n, "want a duration with its unit, such as 30s or 5m")
+			return nil, wrong(n, "write a duration with its unit, such as 30s or 5m")
 		}
 		return n.Value, nil
 	}
 	return textOf(n)
 }
 
-// textOf takes text, quoted or not. A number or a truth value must be quoted, or 1_000 and no would not be what they look like.
+// textOf returns text, quoted or not. Numbers and booleans must be quoted, because YAML would
+// otherwise change values such as 1_000 and no.
 func textOf(n *yaml.Node) (string, *valueError) {
 	switch {
 	case n.Kind == yaml.AliasNode:
-		return "", wrong(n, "aliases are not read: write the value out")
+		return "", wrong(n, "aliases are not supported: write the value")
 	case n.Anchor != "":
-		return "", wrong(n, "anchors are not read: remove the & and its name")
+		return "", wrong(n, "anchors are not supported: remove the & and its name")
 	case n.Kind != yaml.ScalarNode || n.Tag != "!!str":
-		return "", wrong(n, "want text; put quotes around it")
+		return "", wrong(n, "write text: put quotes around it")
 	}
 	return n.Value, nil
 }
 
 func wrong(n *yaml.Node, text string) *valueError { return &valueError{n.Line, text} }
 
-// nearest suggests a key that differs by underscores, letter case, or a letter or two.
+// nearest returns a hint at the known key that is most similar to an unknown one.
 func nearest(key string, flags map[string]*kong.Flag) string {
 	key = strings.ToLower(strings.ReplaceAll(key, "_", "-"))
 	const far = 3
@@ -287,12 +290,12 @@ func nearest(key string, flags map[string]*kong.Flag) string {
 		}
 	}
 	if best == "" {
-		return ": see otelauth gateway --help for all of them"
+		return ": see otelauth gateway --help for all keys"
 	}
-	return ": do you mean " + best + "?"
+	return ": did you mean " + best + "?"
 }
 
-// edits is the Levenshtein distance of a and b, most at most.
+// edits returns the Levenshtein distance of a and b, limited to most.
 func edits(a, b string, most int) int {
 	if len(a)-len(b) >= most || len(b)-len(a) >= most {
 		return most

@@ -34,7 +34,8 @@ func flagsOf(t testing.TB) []*kong.Flag {
 	return k.Model.Flags
 }
 
-// FuzzRead: whatever stands in a file, it is read or refused; what is read, kong takes; every fault has its line.
+// FuzzRead: whatever stands in a file, it is read or refused; what is read, kong takes; every
+// error has its line.
 func FuzzRead(f *testing.F) {
 	for _, seed := range []string{
 		"", "# nothing\n", "~\n", "\ufefftext: a\n", "---\ntext: a\n", "text: a\n---\ntext: b\n", "text: a\ntext: b\n", "txet: a\n", "text: 7\n",
@@ -59,7 +60,7 @@ func FuzzRead(f *testing.F) {
 			for _, one := range all.Unwrap() {
 				var line int
 				if n, e := fmt.Sscanf(one.Error(), "f:%d: ", &line); n != 1 || e != nil || line < 1 || line > strings.Count(text, "\n")+strings.Count(text, "\r")+strings.Count(text, "\u0085")+strings.Count(text, "\u2028")+strings.Count(text, "\u2029")+1 {
-					t.Fatalf("%q: the fault %q has no line of the file", text, one)
+					t.Fatalf("%q: the error %q has no line of the file", text, one)
 				}
 			}
 			return

@@ -1,0 +1,92 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package simulate
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/otelauth/otelauth-go/otelauth/detect"
+)
+
+// kind is what an attacker does.
+type kind struct {
+	every     time.Duration // mean time between attempts at speed 1
+	isRegular bool          // attempts come at equal intervals
+	isStolen  bool          // the attacker has the right password
+	// offset is the first use of a stolen credential after the start of the victim's working day.
+	offset time.Duration
+	// try completes an attempt at the victim.
+	try func(t *attacker, ev *event)
+	// owns reports whether a detection by the rule is about the attack, beside those from its
+	// networks.
+	owns func(t *attacker, d *detect.Detection) bool
+}
+
+// kinds has one attack for each rule of detect. The tests play each one and expect its rule to
+// fire.
+var kinds = map[string]kind{
+	detect.BruteForce: {every: time.Minute, try: guess},
+	detect.PasswordSpray: {every: time.Minute, try: func(t *attacker, ev *event) {
+		t.aim(ev, t.victim+t.tries*37)
+		ev.password = t.wrong + uint64(t.tries/len(t.world.users)) + 1
+	}},
+	detect.CredentialStuffing: {every: time.Minute, try: func(t *attacker, ev *event) {
+		ev.password = t.password()
+		if t.rng.Float64() < 0.85 {
+			ev.account, ev.name = -1, fmt.Sprintf("leaked%d-%d", t.index, t.tries)
+		} else {
+			t.aim(ev, t.rng.IntN(len(t.world.users)))
+		}
+	}},
+	detect.SamePassword: {every: 6 * time.Minute, try: func(t *attacker, ev *event) {
+		t.aim(ev, t.victim+t.tries*41)
+		ev.password = t.wrong + 1
+		ev.client = t.from(t.tries % t.attack.Networks)
+	}},
+	detect.DistributedGuessing: {every: 10 * time.Minute, try: func(t *attacker, ev *event) {
+		ev.password = t.password()
+		ev.client = t.from(t.tries % t.attack.Networks)
+	}},
+	detect.LowAndSlow: {every: time.Hour, try: guess},
+	detect.ScheduledGuessing: {every: time.Hour, isRegular: true, try: func(t *attacker, ev *event) {
+		t.aim(ev, t.victim+t.tries*43)
+		ev.password = t.password()
+	}},
+	detect.SuccessAfterFailures: {every: time.Minute, try: func(t *attacker, ev *event) {
+		if t.tries != 24 {
+			ev.password = t.password()
+		}
+	}},
+	detect.NewNetwork:         {every: time.Hour, isStolen: true, offset: 2 * time.Hour, try: use},
+	detect.ImpossibleTravel:   {every: time.Hour, isStolen: true, offset: 2 * time.Hour, try: use},
+	detect.ConcurrentNetworks: {every: time.Minute, isStolen: true, offset: 2 * time.Hour, try: use},
+	// At four in the morning, from the home of the victim.
+	detect.UnusualHour: {every: time.Hour, isStolen: true, offset: -5 * time.Hour, try: func(t *attacker, ev *event) {
+		ev.client = t.world.users[t.victim].home.address(77)
+	}, owns: func(t *attacker, d *detect.Detection) bool {
+		return slices.Contains(d.Accounts, t.world.users[t.victim].name)
+	}},
+	detect.EndpointFailureRatio: {every: 6 * time.Second, try: func(t *attacker, ev *event) {
+		ev.password = t.password()
+		ev.client = t.from(t.tries % 60_000)
+		ev.route = attackedRoute
+		ev.account, ev.name = -1, fmt.Sprintf("list%d", t.tries)
+	}, owns: func(_ *attacker, d *detect.Detection) bool { return d.Route == attackedRoute }},
+	detect.SensitiveOnlyDenied: {every: 6 * time.Minute, try: func(t *attacker, ev *event) {
+		ev.password = t.password()
+		ev.account, ev.name = -1, "admin"
+		ev.route, ev.secret = "/admin/{page}", true
+	}},
+	detect.UnusableAccount: {every: 6 * time.Minute, try: func(t *attacker, ev *event) {
+		ev.password, ev.disabled = t.wrong+1, true
+	}},
+}
+
+// guess tries a new wrong password on the victim.
+func guess(t *attacker, ev *event) { ev.password = t.password() }
+
+// use logs in as the victim from the network of the attacker.
+func use(*attacker, *event) {}

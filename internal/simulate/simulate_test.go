@@ -1,0 +1,243 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package simulate_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/otelauth/otelauth-go/internal/simulate"
+	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/detect"
+	"github.com/otelauth/otelauth-go/otelauth/throttle"
+)
+
+func run(t testing.TB, s simulate.Scenario) *simulate.Report {
+	t.Helper()
+	r, err := simulate.Run(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Dropped != 0 {
+		t.Fatalf("%d attempts dropped", r.Dropped)
+	}
+	return r
+}
+
+// TestEveryRuleHasAnAttack: a rule without an attack in kinds is not tested.
+func TestEveryRuleHasAnAttack(t *testing.T) {
+	t.Parallel()
+	for _, r := range detect.Rules() {
+		_, err := simulate.Run(t.Context(), simulate.Scenario{Users: 100, Days: 1, Attacks: []simulate.Attack{{Rule: r.Name}}})
+		if err != nil {
+			t.Errorf("add an attack for %s to kinds: %v", r.Name, err)
+		}
+	}
+}
+
+// TestEveryAttackIsDetected by the rule of the attack, at each speed and with each seed.
+func TestEveryAttackIsDetected(t *testing.T) {
+	t.Parallel()
+	for _, seed := range detectedSeeds {
+		for _, speed := range speeds {
+			t.Run(fmt.Sprint(seed, "/", speed), func(t *testing.T) {
+				t.Parallel()
+				r := run(t, simulate.Scenario{Seed: seed, Users: attackedUsers, Days: 25, Attacks: simulate.Attacks(speed)})
+				for _, a := range r.Attacks {
+					if !a.Detected {
+						t.Errorf("%s, one attempt every %v: %d attempts, detected by %v", a.Attack.Rule, a.Attack.Every, a.Tries, a.By)
+					}
+				}
+				if len(r.Attacks) != len(detect.Rules()) {
+					t.Errorf("%d attacks", len(r.Attacks))
+				}
+			})
+		}
+	}
+}
+
+// TestReach: one guess an hour is detected within a day; a thousand networks with one guess a day
+// each are detected within three days.
+func TestReach(t *testing.T) {
+	t.Parallel()
+	for _, seed := range reachSeeds {
+		r := run(t, simulate.Scenario{Seed: seed, Users: 300, Days: 6, Attacks: []simulate.Attack{
+			{Rule: detect.LowAndSlow, Every: time.Hour, Begin: 2},
+			{Rule: detect.DistributedGuessing, Every: 24 * time.Hour / 1000, Networks: 1000, Begin: 2},
+		}})
+		for i, limit := range []time.Duration{24 * time.Hour, 72 * time.Hour} {
+			if a := r.Attacks[i]; !a.Detected || a.After > limit {
+				t.Errorf("seed %d: %s: detected %v after %v", seed, a.Attack.Rule, a.Detected, a.After)
+			}
+		}
+	}
+}
+
+// TestHonest: no honest user is kept out, and at most one false episode has high severity. The
+// full test TestHonestPeopleAreNotKeptOut and BenchmarkHonest play 10,000 users.
+func TestHonest(t *testing.T) {
+	t.Parallel()
+	for _, seed := range honestSeeds {
+		s := simulate.Scenario{Seed: seed, Users: honestUsers, Days: honestDays, Throttle: simulate.Budgets(throttle.Limits{})}
+		r := run(t, s)
+		if r.KeptOut != 0 {
+			t.Errorf("seed %d: %d users kept out", seed, r.KeptOutUsers)
+		}
+		if n := r.FalseOf(detect.High); n > 1 {
+			t.Errorf("seed %d: %d false episodes of high severity: %v", seed, n, r.FalseDetections)
+		}
+		if r.Guesses == 0 || r.Attempts < 10*r.Guesses {
+			t.Errorf("seed %d: %d of %d attempts are wrong; honest traffic has few", seed, r.Guesses, r.Attempts)
+		}
+	}
+}
+
+// TestReplay: the same seed gives the same run, another seed another one.
+func TestReplay(t *testing.T) {
+	t.Parallel()
+	s := simulate.Scenario{Seed: 10, Users: 200, Days: 4, Attacks: []simulate.Attack{
+		{Rule: detect.PasswordSpray, Begin: 1}, {Rule: detect.DistributedGuessing, Begin: 1},
+	}}
+	a, b := run(t, s), run(t, s)
+	if d := cmp.Diff(a, b, cmpopts.EquateComparable(), cmpopts.IgnoreUnexported(detect.Rule{})); d != "" {
+		t.Errorf("two runs of one seed differ:\n%s", d)
+	}
+	s.Seed++
+	if c := run(t, s); c.Attempts == a.Attempts && c.Guesses == a.Guesses {
+		t.Error("two seeds give the same run")
+	}
+}
+
+// TestOnAttempt: OnAttempt gets every attempt with its attack, in the order of time.
+func TestOnAttempt(t *testing.T) {
+	t.Parallel()
+	var last time.Time
+	all, wrong, hostile := 0, 0, 0
+	s := simulate.Scenario{Seed: 13, Users: 100, Days: 2, Attacks: []simulate.Attack{{Rule: detect.BruteForce, Begin: 1}}}
+	s.OnAttempt = func(a simulate.Attempt) {
+		if a.Time.Before(last) || !a.Client.IsValid() || a.Route == "" {
+			t.Errorf("%+v after %v", a, last)
+		}
+		last = a.Time
+		all++
+		switch {
+		case a.Attack == 0:
+			hostile++
+			if !a.Known || a.Outcome != attempt.Failure {
+				t.Errorf("an attack's attempt is %+v", a)
+			}
+		case a.Attack != -1:
+			t.Errorf("no attack %d", a.Attack)
+		case (a.Name == "") != (a.Outcome == attempt.Missing):
+			t.Errorf("name %q with outcome %v", a.Name, a.Outcome)
+		}
+		if a.Outcome == attempt.Failure {
+			wrong++
+		}
+	}
+	r := run(t, s)
+	if all != r.Attempts || hostile != r.Attacks[0].Tries || hostile == 0 || wrong < hostile {
+		t.Errorf("OnAttempt got %d attempts, %d of the attack, %d wrong; the report has %d and %d", all, hostile, wrong, r.Attempts, r.Attacks[0].Tries)
+	}
+}
+
+// strict refuses every attempt at one account.
+type strict struct{ throttle.DangerouslyNone }
+
+func (strict) Spend(_ context.Context, g throttle.Guess) (throttle.Decision, error) {
+	if g.Account == "user00007" {
+		return throttle.Decision{Verdict: throttle.Refused}, nil
+	}
+	return throttle.Decision{Verdict: throttle.Granted}, nil
+}
+
+// TestThrottle: the report counts right credentials that the Throttle refuses.
+func TestThrottle(t *testing.T) {
+	t.Parallel()
+	s := simulate.Scenario{Seed: 11, Users: 100, Days: 5, Throttle: func(now func() time.Time) (throttle.Throttle, error) {
+		if now().IsZero() {
+			t.Error("no clock")
+		}
+		return strict{}, nil
+	}}
+	if r := run(t, s); r.KeptOutUsers != 1 || r.KeptOut == 0 {
+		t.Errorf("%d users kept out, %d times; want 1", r.KeptOutUsers, r.KeptOut)
+	}
+	s.Throttle = func(func() time.Time) (throttle.Throttle, error) { return nil, errors.New("no budget") }
+	if _, err := simulate.Run(t.Context(), s); err == nil {
+		t.Error("Run ignores the error of Scenario.Throttle")
+	}
+}
+
+func TestInvalidScenarios(t *testing.T) {
+	t.Parallel()
+	for _, s := range []simulate.Scenario{
+		{Days: -1}, {Users: -1}, {SharedPercent: 101}, {Users: 200, Attacks: []simulate.Attack{{Rule: "nonsense"}}},
+		{Users: 50, Attacks: simulate.Attacks(1)}, {Users: 200, Attacks: []simulate.Attack{{Rule: detect.BruteForce, Speed: -1}}},
+		{Users: 200, Attacks: slices.Repeat(simulate.Attacks(1), 7)}, {Thresholds: detect.Thresholds{SlowDays: 99}},
+	} {
+		if _, err := simulate.Run(t.Context(), s); err == nil {
+			t.Errorf("Run accepts %+v", s)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := simulate.Run(ctx, simulate.Scenario{Users: 10}); !errors.Is(err, context.Canceled) {
+		t.Errorf("canceled: %v", err)
+	}
+}
+
+func TestWriteTable(t *testing.T) {
+	t.Parallel()
+	honest := run(t, simulate.Scenario{Seed: 12, Users: 100, Days: 2})
+	var b strings.Builder
+	if err := simulate.WriteTable(&b, honest); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range detect.Rules() {
+		if !strings.Contains(b.String(), "\n"+r.Name+" ") {
+			t.Errorf("no line of %s in\n%s", r.Name, b.String())
+		}
+	}
+}
+
+// BenchmarkHonest plays 10,000 honest users for 30 days, each time with another seed.
+func BenchmarkHonest(b *testing.B) {
+	high, keptOut, attempts := 0, 0, 0
+	for seed := uint64(100); b.Loop(); seed++ {
+		r, err := simulate.Run(b.Context(), simulate.Scenario{Seed: seed, Throttle: simulate.Budgets(throttle.Limits{})})
+		if err != nil {
+			b.Fatal(err)
+		}
+		high += r.FalseOf(detect.High)
+		keptOut += r.KeptOutUsers
+		attempts += r.Attempts
+	}
+	b.ReportMetric(float64(high)/float64(b.N), "false-high/op")
+	b.ReportMetric(float64(keptOut)/float64(b.N), "kept-out/op")
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(attempts), "ns/attempt")
+}
+
+func ExampleRun() {
+	report, err := simulate.Run(context.Background(), simulate.Scenario{
+		Seed: 1, Users: 100, Days: 3,
+		Attacks: []simulate.Attack{{Rule: detect.LowAndSlow, Every: time.Hour, Begin: 1}},
+	})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return
+	}
+	found := report.Attacks[0]
+	fmt.Println(found.Detected, found.After < 24*time.Hour, report.FalseOf(detect.High))
+	// Output: true true 0
+}

@@ -1,0 +1,207 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package otelauth
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"time"
+
+	"github.com/otelauth/otelauth-go/metrics"
+	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/audit"
+	"github.com/otelauth/otelauth-go/otelauth/detect"
+	"github.com/otelauth/otelauth-go/otelauth/throttle"
+	"github.com/otelauth/otelauth-go/otelauth/verify"
+	"github.com/otelauth/otelauth-go/spans"
+)
+
+// build returns a core for cfg. After an error nothing runs that build started.
+func (m *Middleware) build(cfg Config) (*core, error) {
+	clock := clock{injected: cfg.Now}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Rand == nil {
+		cfg.Rand = rand.Reader
+	}
+	s, err := cfg.compile()
+	if err != nil {
+		return nil, err
+	}
+	c := &core{shared: &m.shared, cfg: cfg, clock: clock, settings: s}
+	if c.observer, err = m.observer(&cfg); err != nil {
+		return nil, err
+	}
+	if c.observer == nil {
+		c.clock.base = cfg.Now()
+	}
+	key, isNewRandom, err := m.identityKey(&cfg)
+	if err != nil {
+		return nil, err
+	}
+	c.identify = key.Hash
+	if cfg.Throttle == nil {
+		if c.cfg.Throttle, err = m.ownBudgets(key, cfg.Now); err != nil {
+			return nil, err
+		}
+	}
+	c.arrivals, _ = c.cfg.Throttle.(throttle.Arrivals)
+	if cfg.Gate == nil {
+		c.cfg.Gate = m.ownGate(&cfg)
+	}
+	if c.engine, err = c.newEngine(key); err != nil {
+		return nil, err
+	}
+	if err := c.watch(); err != nil {
+		return nil, err
+	}
+	if isNewRandom {
+		c.notice(attempt.Notice{
+			Kind: attempt.IdentityKeyRandom, Time: cfg.Now(),
+			Message: "no identity key is configured: user.hash changes with each start and differs between services; " +
+				"set Config.IdentityKey",
+		})
+	}
+	return c, nil
+}
+
+func (c *core) newEngine(key IdentityKey) (*verify.Engine, error) {
+	return verify.New(verify.Config{
+		Accounts:        c.cfg.Accounts,
+		Verifier:        c.cfg.Verifier,
+		Throttle:        c.cfg.Throttle,
+		Gate:            c.cfg.Gate,
+		TTL:             c.cfg.CacheTTL,
+		VerifiedEntries: c.cfg.CacheEntries,
+		FailedEntries:   c.cfg.CacheEntries / 4,
+		Identify:        c.identify,
+		DecoyKey:        key.derive("decoy"),
+		Now:             c.cfg.Now,
+		Rand:            c.cfg.Rand,
+	})
+}
+
+// identityKey returns the configured key, or the random one of this Middleware.
+func (m *Middleware) identityKey(cfg *Config) (key IdentityKey, isNewRandom bool, err error) {
+	if !cfg.IdentityKey.IsZero() {
+		return cfg.IdentityKey, false, nil
+	}
+	if m.randomKey.IsZero() {
+		if m.randomKey, err = randomIdentityKey(cfg.Rand); err != nil {
+			return IdentityKey{}, false, err
+		}
+		isNewRandom = true
+	}
+	return m.randomKey, isNewRandom, nil
+}
+
+// ownGate returns the Gate of a Middleware whose Config sets none.
+func (m *Middleware) ownGate(cfg *Config) *verify.Gate {
+	if m.gate == nil {
+		limits := verify.Limits{}
+		if cfg.Verifier != nil {
+			limits.Slots = verify.DefaultVerifierSlots
+		}
+		m.gate = verify.NewGate(limits)
+	}
+	return m.gate
+}
+
+// ownBudgets returns the budgets of a Middleware whose Config sets none. They keep the clock with
+// which they were created.
+func (m *Middleware) ownBudgets(key IdentityKey, now func() time.Time) (*throttle.Budgets, error) {
+	if m.budgets != nil {
+		return m.budgets, nil
+	}
+	start := now()
+	budgets, err := throttle.New(throttle.Config{
+		Key:     key.derive("throttle"),
+		Now:     now,
+		Elapsed: func() time.Duration { return now().Sub(start) },
+		Identify: func(canonical string) string {
+			if c := m.current.Load(); c != nil {
+				return c.identify(canonical)
+			}
+			return ""
+		},
+		Notice: func(_ context.Context, n attempt.Notice) {
+			if c := m.current.Load(); c != nil {
+				c.notice(n)
+			}
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	m.budgets = budgets
+	return budgets, nil
+}
+
+// ownDetector returns the detector of this Middleware; Reconfigure starts it.
+func (m *Middleware) ownDetector(cfg *Config) (*detect.Detector, error) {
+	if m.detector != nil {
+		return m.detector, nil
+	}
+	own := cfg.Detect
+	if own.LoggerProvider == nil {
+		own.LoggerProvider = cfg.LoggerProvider
+	}
+	if own.MeterProvider == nil {
+		own.MeterProvider = cfg.MeterProvider
+	}
+	if own.TracerProvider == nil {
+		own.TracerProvider = cfg.TracerProvider
+	}
+	if own.Now == nil {
+		own.Now = cfg.Now
+	}
+	if own.Rand == nil {
+		own.Rand = cfg.Rand
+	}
+	d, err := detect.New(own)
+	if err != nil {
+		return nil, err
+	}
+	m.detector = d
+	return d, nil
+}
+
+// observer returns the configured observers, or those of the providers, as one; nil without any.
+func (m *Middleware) observer(cfg *Config) (attempt.Observer, error) {
+	if cfg.Observers != nil {
+		if len(cfg.Observers) == 0 {
+			return nil, nil
+		}
+		return attempt.Join(cfg.Observers...), nil
+	}
+	traces, errSpans := spans.New(spans.Config{TracerProvider: cfg.TracerProvider})
+	counts, errMetrics := metrics.New(metrics.Config{MeterProvider: cfg.MeterProvider})
+	if err := errors.Join(errSpans, errMetrics); err != nil {
+		return nil, err
+	}
+	events, errAudit := audit.New(audit.Config{LoggerProvider: cfg.LoggerProvider, Events: cfg.events(counts)})
+	detector, errDetect := m.ownDetector(cfg)
+	if err := errors.Join(errAudit, errDetect); err != nil {
+		return nil, err
+	}
+	return attempt.Join(traces, counts, events, detector), nil
+}
+
+// events returns Config.Events with a count of the folded events in m.
+func (cfg *Config) events(m *metrics.Observer) audit.Events {
+	e := cfg.Events
+	if e.Now == nil {
+		e.Now = cfg.Now
+	}
+	configured := e.Suppressed
+	e.Suppressed = func(ctx context.Context, s attempt.Suppression) {
+		m.Suppressed(ctx, s)
+		if configured != nil {
+			configured(ctx, s)
+		}
+	}
+	return e
+}

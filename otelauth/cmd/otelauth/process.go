@@ -1,0 +1,219 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"reflect"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/audit"
+	"github.com/otelauth/otelauth-go/otelauth/gateway"
+)
+
+// process is a running gateway.
+type process struct {
+	t       *terminal
+	signals *signals
+	gw      *gateway.Gateway
+	lines   *audit.SlogObserver // with OTEL_SDK_DISABLED
+	shared  *shared             // nil: not shared
+	loaded  *loaded
+}
+
+func newProcess(ctx context.Context, t *terminal, l *loaded) (*process, error) {
+	p := &process{t: t, loaded: l}
+	var err error
+	if p.signals, err = newSignals(ctx, environment, t.err); err != nil {
+		return nil, err
+	}
+	if p.signals.disabled {
+		p.lines = audit.NewSlog(slog.NewJSONHandler(t.err, nil))
+	}
+	notices, err := p.notices()
+	if err == nil {
+		p.shared, err = l.flags.share(l.config.Auth.IdentityKey, notices)
+	}
+	if err != nil {
+		p.signals.close()
+		return nil, err
+	}
+	p.wire(&l.config)
+	if p.gw, err = gateway.New(l.config); err != nil {
+		p.shared.close()
+		p.signals.close()
+		return nil, explain(err, &l.config, l.settings)
+	}
+	return p, nil
+}
+
+// wire sets the telemetry providers and the shared state in cfg.
+func (p *process) wire(cfg *gateway.Config) {
+	cfg.Propagators = p.signals.propagators
+	p.shared.wire(cfg)
+	if p.lines != nil {
+		// Without an SDK, events are still written as lines.
+		cfg.Uninstrumented = true
+		cfg.Auth.Observers = []attempt.Observer{p.lines}
+		return
+	}
+	cfg.Auth.TracerProvider, cfg.Auth.MeterProvider, cfg.Auth.LoggerProvider = p.signals.tracer, p.signals.meter, p.signals.logger
+}
+
+// serve serves until ctx ends or a listener fails, and then shuts down.
+func (p *process) serve(ctx context.Context, stop func(), hangups <-chan os.Signal, load func() (*loaded, error)) error {
+	defer p.signals.close()
+	defer p.shared.close()
+	listeners, admin, err := p.listen()
+	if err != nil {
+		return errors.Join(err, p.gw.Shutdown(context.Background()))
+	}
+	serving, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ended := make(chan error, len(listeners))
+	for _, l := range listeners {
+		go func() { ended <- p.gw.Serve(serving, l) }()
+		p.log("gateway.listening", "address", l.Addr().String())
+	}
+	// It outlives the other listeners, so that readyz reports the drain.
+	adminCtx, closeAdmin := context.WithCancel(context.Background())
+	defer closeAdmin()
+	var adminEnded chan error
+	if admin != nil {
+		adminEnded = make(chan error, 1)
+		go func() { adminEnded <- p.gw.ServeAdmin(adminCtx, admin) }()
+		p.log("gateway.admin_listening", "address", admin.Addr().String())
+	}
+	var errs []error
+	for left := len(listeners); left > 0; {
+		select {
+		case err := <-ended:
+			left--
+			var refused *gateway.ConfigError
+			if errors.As(err, &refused) {
+				err = explain(err, &p.loaded.config, p.loaded.settings)
+			}
+			errs = append(errs, err)
+			cancel() // one failure ends all listeners
+		case err := <-adminEnded:
+			errs = append(errs, err)
+			adminEnded = nil
+			cancel()
+		case <-hangups:
+			p.reload(load)
+		case <-ctx.Done():
+			stop() // a second signal ends the process at once
+			ctx = context.Background()
+			p.log("gateway.draining", "timeout", p.loaded.drainTimeout().String())
+		}
+	}
+	shutdown, done := context.WithTimeout(context.Background(), p.loaded.drainTimeout())
+	defer done()
+	errs = append(errs, p.gw.Shutdown(shutdown))
+	closeAdmin()
+	if adminEnded != nil {
+		errs = append(errs, <-adminEnded)
+	}
+	p.loaded.close()
+	return errors.Join(errs...)
+}
+
+// reload reads all settings again. After an error the previous settings stay in force.
+func (p *process) reload(load func() (*loaded, error)) {
+	next, err := load()
+	if err != nil {
+		p.t.complain(fmt.Errorf("SIGHUP: %w; the previous configuration stays in force", err))
+		p.log("gateway.reload_failed")
+		return
+	}
+	previous := p.loaded
+	if !reflect.DeepEqual(previous.flags.Listen, next.flags.Listen) || previous.flags.AdminListen != next.flags.AdminListen {
+		p.t.complain(errors.New("SIGHUP: changes of listen and admin-listen take effect at the next start"))
+	}
+	if previous.flags.redisFlags != next.flags.redisFlags || previous.flags.GeoIPDatabase != next.flags.GeoIPDatabase {
+		p.t.complain(errors.New("SIGHUP: changes of redis-url-file, redis-prefix, redis-timeout and geoip-database take effect at the next start"))
+	}
+	if file := previous.unchanged(next); file != nil {
+		// Keeping the store keeps the verified credentials.
+		next.close()
+		if err := file.Reload(); err != nil {
+			p.t.complain(fmt.Errorf("SIGHUP: %w", err))
+			p.log("gateway.reload_failed")
+			return
+		}
+		p.log("gateway.reloaded", "accounts", file.Len())
+		return
+	}
+	p.wire(&next.config)
+	if err := p.gw.Reconfigure(next.config); err != nil {
+		next.close()
+		p.t.complain(fmt.Errorf("SIGHUP: %w; the previous configuration stays in force", explain(err, &next.config, next.settings)))
+		p.log("gateway.reload_failed")
+		return
+	}
+	p.loaded = next
+	previous.close()
+	p.log("gateway.reloaded", "accounts", next.accounts.Len())
+}
+
+// log writes a line about the process itself.
+func (p *process) log(event string, args ...any) {
+	slog.New(slog.NewJSONHandler(p.t.err, nil)).Info(event, args...)
+}
+
+func (p *process) listen() (all []net.Listener, admin net.Listener, err error) {
+	defer func() {
+		if err != nil {
+			for _, l := range all {
+				_ = l.Close()
+			}
+		}
+	}()
+	for _, address := range p.loaded.flags.Listen {
+		l, err := listen(address)
+		if err != nil {
+			return all, nil, placed{p.loaded.settings.place("listen"), err}
+		}
+		all = append(all, l)
+	}
+	if address := p.loaded.flags.AdminListen; address != "" {
+		if admin, err = listen(address); err != nil {
+			return all, nil, placed{p.loaded.settings.place("admin-listen"), err}
+		}
+	}
+	return all, admin, nil
+}
+
+// listen opens "host:port" or "unix:/path". It replaces a socket that a previous process left
+// behind.
+func listen(address string) (net.Listener, error) {
+	var lc net.ListenConfig
+	path, isUnix := strings.CutPrefix(address, "unix:")
+	if !isUnix {
+		return lc.Listen(context.Background(), "tcp", address)
+	}
+	if info, err := os.Lstat(path); err == nil && info.Mode()&fs.ModeSocket != 0 {
+		d := net.Dialer{Timeout: time.Second}
+		conn, err := d.DialContext(context.Background(), "unix", path)
+		if err == nil {
+			_ = conn.Close()
+			return nil, fmt.Errorf("%s: another process listens there; stop it or choose another path", path)
+		}
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			if err := os.Remove(path); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return lc.Listen(context.Background(), "unix", path)
+}
