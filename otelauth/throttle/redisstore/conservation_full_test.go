@@ -1,11 +1,12 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build full
+
 package redisstore_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -300,15 +301,4 @@ func TestConservation(t *testing.T) { //nolint:paralleltest // see above
 	})
 }
 
-var errNoChild = errors.New("not a child process of a test")
-
-// runChild runs the role for which a test started this binary.
-func runChild() error {
-	if addr := os.Getenv(stormEnv); addr != "" {
-		return guess(addr)
-	}
-	if addr := os.Getenv(conservationEnv); addr != "" {
-		return runGateway(addr)
-	}
-	return errNoChild
-}
+func init() { children[conservationEnv] = runGateway }
