@@ -18,7 +18,8 @@ import (
 	"github.com/otelauth/otelauth-go/spans"
 )
 
-// The limits are those of the table in the README. Not parallel: AllocsPerRun counts the whole process.
+// The limits are those of the table in the README. Not parallel: AllocsPerRun counts the whole
+// process.
 
 func TestAllocationsOfAuthenticate(t *testing.T) {
 	if testkit.Race {

@@ -14,17 +14,18 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/internal/problem"
 )
 
-// Denial is the answer to a denied request. It holds only what the caller may know: an unknown user
-// and a wrong password have the same Denial.
+// Denial is the answer to a denied request. It holds only what the caller may know: an unknown
+// user and a wrong password have the same Denial.
 type Denial struct {
 	// Status is 400, 401, 403, 429 or 503, or that of a [Refusal].
 	Status int
 	// Detail is a sentence for the caller.
 	Detail string
-	// TraceID is the trace id that the caller quotes when asking for help, 32 hexadecimal digits; ""
-	// without a trace.
+	// TraceID is the trace id that the caller quotes when asking for help, 32 hexadecimal digits;
+	// "" without a trace.
 	TraceID string
-	// RetryAfter is how long the caller must wait; the header rounds it up to seconds. 0: no header.
+	// RetryAfter is how long the caller must wait; the header rounds it up to seconds. 0: no
+	// header.
 	RetryAfter time.Duration
 
 	hasChallenge bool

@@ -365,8 +365,8 @@ func TestDenyThatPanics(t *testing.T) {
 
 var traceIDs = regexp.MustCompile(`"trace_id":"[0-9a-f]{32}"|Date: [^\r]*`)
 
-// The bytes of a refusal do not depend on its reason, over a real connection, at the first try and at a
-// repeat.
+// The bytes of a refusal do not depend on its reason, over a real connection, at the first try and
+// at a repeat.
 func TestRefusalsAreIndistinguishable(t *testing.T) {
 	t.Parallel()
 	cfg := otelauth.Config{Accounts: closedAccounts{accounts(t)}}

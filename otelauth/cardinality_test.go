@@ -87,7 +87,8 @@ func TestCardinality(t *testing.T) {
 		for lane := range parallel {
 			senders.Go(func() {
 				for i := from + lane; i < to; i += parallel {
-					// Small numbers select the combination; the text of the client contains all of i.
+					// Small numbers select the combination; the text of the client contains all of
+					// i.
 					kind, rest := i%8, i/8
 					method := methods[rest%len(methods)]
 					if method == "" {

@@ -5,8 +5,9 @@ package otelauth
 
 import "time"
 
-// clock reads as few system clocks as possible: time.Now reads two, time.Since one. Telemetry needs
-// the wall clock. Without an observer only expiry needs the time, and the monotonic clock is enough.
+// clock reads as few system clocks as possible: time.Now reads two, time.Since one. Telemetry
+// needs the wall clock. Without an observer only expiry needs the time, and the monotonic clock is
+// enough.
 type clock struct {
 	injected func() time.Time // Config.Now; nil: the system clock
 	base     time.Time        // set without an observer

@@ -51,16 +51,16 @@ type Config struct {
 	// reports it; hashes of two processes then differ.
 	IdentityKey IdentityKey
 	// Throttle keeps the budgets for wrong guesses. Default: throttle.Budgets with
-	// throttle.DefaultLimits in memory, see [Middleware.Budgets]. Package redisstore shares budgets
-	// between processes. throttle.DangerouslyNone verifies every guess: only the cost of the hash
-	// slows an attacker down.
+	// throttle.DefaultLimits in memory, see [Middleware.Budgets]. Package redisstore shares
+	// budgets between processes. throttle.DangerouslyNone verifies every guess: only the cost of
+	// the hash slows an attacker down.
 	Throttle throttle.Throttle
 
 	// Endpoints and answers.
 
-	// Sensitive lists the endpoints whose attempts deserve attention, as patterns of http.ServeMux,
-	// in every spelling that a router may accept. It sets attempt.Request.Sensitive for the
-	// detection rule sensitive_only_denied and changes no answer.
+	// Sensitive lists the endpoints whose attempts deserve attention, as patterns of
+	// http.ServeMux, in every spelling that a router may accept. It sets attempt.Request.Sensitive
+	// for the detection rule sensitive_only_denied and changes no answer.
 	Sensitive []string
 	// Endpoint replaces Routes, Public and Sensitive, which must then be unset. It is called once
 	// for each attempt, before verification, and must compare the raw path. It is for a gateway,
@@ -81,8 +81,8 @@ type Config struct {
 	// ForwardedHeader is the one header that the trusted proxies write. Default: X-Forwarded-For.
 	ForwardedHeader clientip.Header
 	// TrustedCallers are the networks whose traceparent is continued, compared with the resolved
-	// client address; see [Middleware.Untrusted]. nil: loopback and private networks; empty but not
-	// nil: no network.
+	// client address; see [Middleware.Untrusted]. nil: loopback and private networks; empty but
+	// not nil: no network.
 	TrustedCallers []netip.Prefix
 	// DangerouslyAllowPlaintextFrom are the networks from which credentials are verified although
 	// everyone on the network path can read them. Default: none. Loopback and unix sockets are
@@ -117,12 +117,12 @@ type Config struct {
 	// flood. [Middleware.Close] flushes folded events. Unused when Observers is set.
 	Events audit.Events
 	// Detect configures the rules that report attacks over many attempts. Default: every rule at
-	// its default thresholds, with the providers above. Only New reads it, because a detector holds
-	// weeks of evidence that outlive a Reconfigure. Unused when Observers is set.
+	// its default thresholds, with the providers above. Only New reads it, because a detector
+	// holds weeks of evidence that outlive a Reconfigure. Unused when Observers is set.
 	Detect detect.Config
-	// Observers replace the spans, metrics, events and detection of the providers. An observer that
-	// must fail closed comes last, so that it decides first. nil: all four; empty but not nil: no
-	// observer.
+	// Observers replace the spans, metrics, events and detection of the providers. An observer
+	// that must fail closed comes last, so that it decides first. nil: all four; empty but not
+	// nil: no observer.
 	Observers []attempt.Observer
 
 	// Injection for tests.

@@ -1,9 +1,9 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package otelauth verifies HTTP Basic Auth so that no attempt is invisible. Each verification runs
-// inside a span, is counted for its endpoint and leaves one structured event. All three share one
-// trace id and record the user, the client and the outcome.
+// Package otelauth verifies HTTP Basic Auth so that no attempt is invisible. Each verification
+// runs inside a span, is counted for its endpoint and leaves one structured event. All three share
+// one trace id and record the user, the client and the outcome.
 //
 //	users, err := htpasswd.Open(htpasswd.Config{Path: "users.htpasswd"})
 //	mw, err := otelauth.New(otelauth.Config{Realm: "orders", Accounts: users, Routes: mux})
@@ -27,19 +27,20 @@
 //	6  spans, metrics, otelauth/audit          what is recorded?
 //	7  detect       is it part of an attack?   rules over two weeks, outside of the request path
 //
-// Stages 1 to 4 write neither HTTP nor telemetry. They produce an attempt.Result, which the observers
-// (6 and 7) record and one file of this package turns into an answer. Budgets, detection and the
-// folding of events are on by default; Config.Throttle, Config.Detect and Config.Events change them.
+// Stages 1 to 4 write neither HTTP nor telemetry. They produce an attempt.Result, which the
+// observers (6 and 7) record and one file of this package turns into an answer. Budgets, detection
+// and the folding of events are on by default; Config.Throttle, Config.Detect and Config.Events
+// change them.
 //
 // # Bounds of telemetry
 //
 // This module bounds every attribute that it writes. Two settings bound what otelhttp writes:
 //
-//   - otelhttp.WithServerName with a port. Without the port, otelhttp copies server.port from the Host header,
-//     and each port in a Host header is a new time series.
-//   - A limit on the length of span attribute values, and a limit on the spans in one export. The SDK has no
-//     limit on values by default: a User-Agent of 60 KB makes a span of 60 KB. A collector refuses an
-//     export above 4 MiB, together with the spans of all other clients.
+//   - otelhttp.WithServerName with a port. Without the port, otelhttp copies server.port from the
+//     Host header, and each port in a Host header is a new time series.
+//   - A limit on the length of span attribute values, and a limit on the spans in one export. The
+//     SDK has no limit on values by default: a User-Agent of 60 KB makes a span of 60 KB. A
+//     collector refuses an export above 4 MiB, together with the spans of all other clients.
 //
 // The SDK reads these limits from OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT and
 // OTEL_BSP_MAX_EXPORT_BATCH_SIZE, or from code:

@@ -168,7 +168,8 @@ func ExampleConfig_preflight() {
 	// orders 401
 }
 
-// Deny writes a page of the service. The Middleware sets the status, the challenge and the headers.
+// Deny writes a page of the service. The Middleware sets the status, the challenge and the
+// headers.
 func ExampleConfig_deny() {
 	mw, err := otelauth.New(otelauth.Config{
 		Accounts: exampleAccounts(),

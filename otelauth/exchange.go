@@ -55,8 +55,8 @@ func (c *core) serve(w http.ResponseWriter, r *http.Request, next http.Handler) 
 	x.pass(w, r, next)
 }
 
-// recordAfter is when an attempt is recorded whose response has no header yet: an attacker must not
-// stay unseen behind an endless request.
+// recordAfter is when an attempt is recorded whose response has no header yet: an attacker must
+// not stay unseen behind an endless request.
 const recordAfter = 5 * time.Second
 
 // pass calls next and records the attempt, also when next panics.

@@ -152,8 +152,8 @@ func TestGuessesAreDetectedByDefault(t *testing.T) {
 	}
 }
 
-// The success that completes an attack is marked in its own trace, as a child of the server span, so
-// that tail sampling keeps it.
+// The success that completes an attack is marked in its own trace, as a child of the server span,
+// so that tail sampling keeps it.
 func TestDetectionMarksTheTrace(t *testing.T) {
 	t.Parallel()
 	s := newService(t, otelauth.Config{Detect: detect.Config{

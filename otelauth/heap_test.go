@@ -36,8 +36,8 @@ import (
 // serverEnv makes the test binary a server; its value is alice's password hash.
 const serverEnv = "OTELAUTH_TEST_SERVER"
 
-// serveForHeapDump serves until a line of in names the file for its heap dump. It writes its address
-// first and "done" last, both as lines to out.
+// serveForHeapDump serves until a line of in names the file for its heap dump. It writes its
+// address first and "done" last, both as lines to out.
 func serveForHeapDump(in io.Reader, out io.Writer) error {
 	traces := sdktrace.NewTracerProvider(sdktrace.WithBatcher(tracetest.NewNoopExporter()))
 	meters := sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewManualReader()))

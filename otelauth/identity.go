@@ -23,12 +23,12 @@ const (
 	HashedNames
 )
 
-// IdentityKey keys user.hash, which correlates the attempts on one name without recording the name:
-// people type passwords into the name field. Services share a key to have equal hashes. The zero
-// IdentityKey has no key.
+// IdentityKey keys user.hash, which correlates the attempts on one name without recording the
+// name: people type passwords into the name field. Services share a key to have equal hashes. The
+// zero IdentityKey has no key.
 type IdentityKey struct {
-	// ID is the prefix of each hash and identifies its key: 1 to 32 characters of a–z, 0–9, "-" and
-	// "_".
+	// ID is the prefix of each hash and identifies its key: 1 to 32 characters of a–z, 0–9, "-"
+	// and "_".
 	ID string
 	// Secret is at least 32 random bytes.
 	Secret []byte

@@ -130,8 +130,8 @@ func (m *Middleware) Authenticate(r *http.Request) (User, attempt.Result) {
 
 // Untrusted reports whether the caller's traceparent is only linked to, not continued: whether the
 // resolved client address is outside of Config.TrustedCallers. Pass it to
-// otelhttp.WithPublicEndpointFn. Without it a client can turn off the sampling of its own attempts,
-// or attach them to a trace of another client.
+// otelhttp.WithPublicEndpointFn. Without it a client can turn off the sampling of its own
+// attempts, or attach them to a trace of another client.
 func (m *Middleware) Untrusted(r *http.Request) bool {
 	c := m.current.Load()
 	if c == nil {

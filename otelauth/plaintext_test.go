@@ -195,7 +195,8 @@ func TestUnixSocket(t *testing.T) {
 		}
 	}
 
-	// An unknown proxy in front of the socket: the client is not local, and the header is not believed.
+	// An unknown proxy in front of the socket: the client is not local, and the header is not
+	// believed.
 	resp, _ = exchangeRaw(t, "unix", path, head+token("alice:wonderland")+"\r\nX-Forwarded-For: 192.0.2.66\r\n\r\n")
 	if resp.StatusCode != 403 {
 		t.Errorf("behind an unknown proxy: %d", resp.StatusCode)

@@ -132,7 +132,8 @@ func TestOddPathsAreServedToUsers(t *testing.T) {
 	}
 }
 
-// Credentials for a public endpoint are verified and recorded; wrong ones make the caller anonymous.
+// Credentials for a public endpoint are verified and recorded; wrong ones make the caller
+// anonymous.
 func TestPublicWithCredentials(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {

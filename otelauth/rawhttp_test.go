@@ -11,8 +11,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 )
 
-// Requests that no client library sends, over a real connection. net/http answers some of them before
-// any handler; the Middleware answers and records the rest.
+// Requests that no client library sends, over a real connection. net/http answers some of them
+// before any handler; the Middleware answers and records the rest.
 func TestRawRequests(t *testing.T) {
 	t.Parallel()
 	right := "Authorization: " + token("alice:wonderland") + "\r\n"

@@ -65,8 +65,8 @@ func TestReconfigureUnderLoad(t *testing.T) {
 	clients.Wait()
 }
 
-// Credentials that the previous configuration verified are verified again: a removed user is refused at
-// once.
+// Credentials that the previous configuration verified are verified again: a removed user is
+// refused at once.
 func TestReconfigureEndsRemovedUsers(t *testing.T) {
 	t.Parallel()
 	s := newService(t, otelauth.Config{}, nil)
@@ -132,8 +132,8 @@ func TestReconfigureWithProblemsChangesNothing(t *testing.T) {
 	}
 }
 
-// Without a configured key user.hash is stable during the life of the process, and one event reports
-// the random key.
+// Without a configured key user.hash is stable during the life of the process, and one event
+// reports the random key.
 func TestRandomIdentityKeySurvives(t *testing.T) {
 	t.Parallel()
 	s := newService(t, otelauth.Config{}, nil)
@@ -216,7 +216,8 @@ func TestReloadsAreRecorded(t *testing.T) {
 	if n := s.Sum("auth.account.reloads"); n != 2 {
 		t.Errorf("auth.account.reloads = %v", n)
 	}
-	// The store describes the problem: it may serve the previous accounts, or only some of the new ones.
+	// The store describes the problem: it may serve the previous accounts, or only some of the new
+	// ones.
 	store.reload(verify.Reload{Source: "postgres", Time: at, Accounts: 6, Err: errRefused})
 	for i, want := range []string{"accounts reloaded", "accounts: " + errStore.Error(), "accounts: 2 of 6 stored passwords are refused; replace them"} {
 		rec := s.eventsNamed(string(attempt.AccountReload))[i].Record

@@ -26,10 +26,11 @@ type RouteFunc func(r *http.Request) (pattern string)
 // Handler returns a nil handler and the result of f.
 func (f RouteFunc) Handler(r *http.Request) (http.Handler, string) { return nil, f(r) }
 
-// Endpoint is the result of [Config.Endpoint] for a request. The zero Endpoint requires credentials
-// and has no route.
+// Endpoint is the result of [Config.Endpoint] for a request. The zero Endpoint requires
+// credentials and has no route.
 type Endpoint struct {
-	// Pattern is the registered pattern, such as "GET /orders/{id}", never the path of the request.
+	// Pattern is the registered pattern, such as "GET /orders/{id}", never the path of the
+	// request.
 	Pattern string
 	// Public opens the endpoint to requests without credentials.
 	Public bool

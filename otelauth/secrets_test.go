@@ -25,8 +25,8 @@ const (
 	canaryLatin   = "latin-canary-\xe9\xfc-Pb6"
 )
 
-// Invariant 1: whatever the outcome, no span, metric, event, answer, error or Result contains a secret
-// of the request.
+// Invariant 1: whatever the outcome, no span, metric, event, answer, error or Result contains a
+// secret of the request.
 func TestNoSecrets(t *testing.T) {
 	t.Parallel()
 	secrets := []string{canaryRight, canaryWrong, canaryTyped, canaryBroken, canaryForeign, canaryLatin}

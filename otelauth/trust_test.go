@@ -26,8 +26,8 @@ const (
 	foreignSpan  = "b7ad6b7169203331"
 )
 
-// Invariant 5: a traceparent of an untrusted client becomes a link. It cannot disable sampling or join
-// another trace. A traceparent of a trusted client is continued.
+// Invariant 5: a traceparent of an untrusted client becomes a link. It cannot disable sampling or
+// join another trace. A traceparent of a trusted client is continued.
 func TestTraceparent(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {

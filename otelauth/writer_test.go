@@ -484,7 +484,8 @@ func TestEndlessRequestIsRecorded(t *testing.T) {
 	})
 }
 
-// The header and the five seconds may come at the same time, in two goroutines: one of them records.
+// The header and the five seconds may come at the same time, in two goroutines: one of them
+// records.
 func TestRecordedOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -40,7 +40,8 @@ func (stuck) ExportSpans(ctx context.Context, _ []sdktrace.ReadOnlySpan) error {
 func (stuck) ForceFlush(context.Context) error { return nil }
 func (stuck) Shutdown(context.Context) error   { return nil }
 
-// loseInService makes the SDK's own metrics of loss: queues that are full, exporters that are refused.
+// loseInService makes the SDK's own metrics of loss: queues that are full, exporters that are
+// refused.
 func loseInService(t *testing.T, rejects *collectortest.Sink) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -75,8 +76,9 @@ func loseInService(t *testing.T, rejects *collectortest.Sink) {
 	_ = errors.Join(full.Shutdown(ctx), fullTraces.Shutdown(ctx), refused.Shutdown(ctx), refusedTraces.Shutdown(ctx), refusedMetrics.Shutdown(ctx))
 }
 
-// losing is a collector's configuration in which everything is lost that can be: a backend that rejects, one that hangs behind a queue
-// of one request, and tail sampling with room for one trace.
+// losing is a collector's configuration in which everything is lost that can be: a backend that
+// rejects, one that hangs behind a queue of one request, and tail sampling with room for one
+// trace.
 func losing(rejects, hangs string) string {
 	return `yaml:{
 exporters: {
@@ -123,9 +125,10 @@ func losingCollector(t *testing.T) *collectortest.Collector {
 func traces() ptrace.Traces    { return collectortest.Trace(map[string]string{"auth.outcome": "failure"}) }
 func metrics() pmetric.Metrics { return collectortest.Counter("auth.attempts", 1, nil) }
 
-// TestRulesReadRealSeries holds every metric name, label and label's value in the rules against what the library, the SDK and the collector
-// export under the names that Prometheus gives them. Not parallel: the SDK reads the environment, and has its metrics of itself from the
-// global MeterProvider.
+// TestRulesReadRealSeries holds every metric name, label and label's value in the rules against
+// what the library, the SDK and the collector export under the names that Prometheus gives them.
+// Not parallel: the SDK reads the environment, and has its metrics of itself from the global
+// MeterProvider.
 func TestRulesReadRealSeries(t *testing.T) {
 	t.Setenv("OTEL_GO_X_OBSERVABILITY", "true")
 	addr := servers.FreeAddrs(t, 1)[0]

@@ -24,8 +24,8 @@ import (
 	"github.com/otelauth/otelauth-go/internal/testkit"
 )
 
-// A kafkaBroker is franz-go's broker: a Go program that speaks Kafka's protocol, with TLS, SCRAM and ACLs, and keeps its
-// records in memory. Apache Kafka itself needs a JVM and is not run here.
+// A kafkaBroker is franz-go's broker: a Go program that speaks Kafka's protocol, with TLS, SCRAM
+// and ACLs, and keeps its records in memory. Apache Kafka itself needs a JVM and is not run here.
 type kafkaBroker struct {
 	*kfake.Cluster
 	caFile string
@@ -34,7 +34,8 @@ type kafkaBroker struct {
 
 var kafkaTopics = []string{"otelauth_traces", "otelauth_metrics", "otelauth_logs", "otelauth_security"}
 
-// newKafka starts a broker with four partitions of each topic and two users with the rights that the overlays ask for and no other.
+// newKafka starts a broker with four partitions of each topic and two users with the rights that
+// the overlays ask for and no other.
 func newKafka(t testing.TB) *kafkaBroker {
 	t.Helper()
 	certFile, keyFile := testkit.NewCertificate(t, "localhost", "127.0.0.1").Write(t, t.TempDir())
@@ -116,8 +117,8 @@ func (b *kafkaBroker) read(t testing.TB, topic string, enough func([]*kgo.Record
 	return records
 }
 
-// Spans of a trace that come in several requests stand in one partition under their trace id, and come out of the
-// consuming collector, which knows nothing but the topics.
+// Spans of a trace that come in several requests stand in one partition under their trace id, and
+// come out of the consuming collector, which knows nothing but the topics.
 func TestKafka(t *testing.T) {
 	t.Parallel()
 	broker, sink := newKafka(t), collectortest.NewSink(t)
@@ -219,7 +220,8 @@ func traceIDs(td ptrace.Traces) (ids []string) {
 	return ids
 }
 
-// A SIEM's topic holds auth.* and nothing else; the principal may write there and not read; a wrong password loses nothing.
+// A SIEM's topic holds auth.* and nothing else; the principal may write there and not read; a
+// wrong password loses nothing.
 func TestSIEMKafka(t *testing.T) {
 	t.Parallel()
 	broker := newKafka(t)
@@ -231,7 +233,8 @@ func TestSIEMKafka(t *testing.T) {
 	c.HTTP().MustLogs(t, collectortest.Events("auth.attempt", 3))
 	c.HTTP().MustLogs(t, otherLogs("order.placed", 3))
 	c.HTTP().MustLogs(t, collectortest.Events("auth.detection", 2))
-	// Kafka answers a wrong password with SASL_AUTHENTICATION_FAILED; this broker closes the connection.
+	// Kafka answers a wrong password with SASL_AUTHENTICATION_FAILED; this broker closes the
+	// connection.
 	collectortest.Wait(t, func() bool { return strings.Contains(c.Log(), "Exporting failed. Will retry") }, "a failed attempt")
 	_ = c.Shutdown(t)
 	if strings.Contains(c.Log(), "wrong-canary-11") {

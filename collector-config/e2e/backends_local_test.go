@@ -52,7 +52,8 @@ func eventNames(t testing.TB, path string) map[string]int {
 	return names
 }
 
-// Files belong to the collector's user alone, auth.* stand in one of their own, and a full file is rotated with a bound on how many are kept.
+// Files belong to the collector's user alone, auth.* stand in one of their own, and a full file is
+// rotated with a bound on how many are kept.
 func TestFileOverlay(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "made", "by the collector")
@@ -126,7 +127,8 @@ func get(t testing.TB, url, accept string) string {
 	return string(b)
 }
 
-// What Prometheus reads has the names of the rules, the labels job and instance, no scope labels, and the exemplar.
+// What Prometheus reads has the names of the rules, the labels job and instance, no scope labels,
+// and the exemplar.
 func TestPrometheusScrapeOverlay(t *testing.T) {
 	t.Parallel()
 	port := testkit.FreePort(t)

@@ -114,7 +114,8 @@ var hostileText = []string{
 	"müller 日本",
 }
 
-// hostileEvents returns events that hold it wherever a record has room, and try to steer the exporter by its own attribute names.
+// hostileEvents returns events that hold it wherever a record has room, and try to steer the
+// exporter by its own attribute names.
 func hostileEvents() plog.Logs {
 	logs := collectortest.Events("auth.attempt", len(hostileText))
 	records := logs.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords()

@@ -53,7 +53,8 @@ func TestOverlaysAreTheOnesThatWePromise(t *testing.T) {
 	}
 }
 
-// A configFile is one shipped file, in its two halves: what it says to people and what it says to the collector.
+// A configFile is one shipped file, in its two halves: what it says to people and what it says to
+// the collector.
 type configFile struct {
 	header   string              // the leading comment, without its #
 	body     string              // what follows
@@ -107,8 +108,9 @@ func readConfig(t testing.TB, name string) configFile {
 	return f
 }
 
-// Every overlay may stand beside every other: no two files, base.yaml among them, own a component or a pipeline of the
-// same name, each name ends in the file's, and none sets what merging would replace.
+// Every overlay may stand beside every other: no two files, base.yaml among them, own a component
+// or a pipeline of the same name, each name ends in the file's, and none sets what merging would
+// replace.
 func TestOverlaysAreDisjoint(t *testing.T) {
 	t.Parallel()
 	owner := map[string]string{}
@@ -140,7 +142,8 @@ func TestOverlaysAreDisjoint(t *testing.T) {
 	}
 }
 
-// Each exporter of an overlay keeps what it cannot send: on disk, for ever, in a bounded queue, with a bounded attempt.
+// Each exporter of an overlay keeps what it cannot send: on disk, for ever, in a bounded queue,
+// with a bounded attempt.
 func TestOverlaysKeepWhatTheyCannotSend(t *testing.T) {
 	t.Parallel()
 	for _, name := range overlayNames(t) {
@@ -218,7 +221,8 @@ func TestHeadersSayWhatTheFilesDo(t *testing.T) {
 	}
 }
 
-// The table in backends/README.md has a row for each overlay, with the variables that the file has, required ones in bold.
+// The table in backends/README.md has a row for each overlay, with the variables that the file
+// has, required ones in bold.
 func TestOverlayTable(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile(filepath.Join(collectortest.ConfigDir(), "backends", "README.md"))
@@ -269,7 +273,8 @@ func TestOverlayTable(t *testing.T) {
 	}
 }
 
-// overlayEnvironment gives every variable that any overlay requires, with all backends at the sink.
+// overlayEnvironment gives every variable that any overlay requires, with all backends at the
+// sink.
 func overlayEnvironment(t testing.TB, sink *collectortest.Sink) map[string]string {
 	t.Helper()
 	token := filepath.Join(t.TempDir(), "token")
@@ -338,7 +343,8 @@ func TestOverlayValidates(t *testing.T) {
 	}
 }
 
-// testMetrics returns one reading of a sum and a histogram, both cumulative, with an exemplar each.
+// testMetrics returns one reading of a sum and a histogram, both cumulative, with an exemplar
+// each.
 func testMetrics(start time.Time, reading int) (pmetric.Metrics, pcommon.TraceID) {
 	id := collectortest.TraceID()
 	exemplar := func(e pmetric.Exemplar) {
@@ -532,8 +538,8 @@ func checkLogs(t *testing.T, sink *collectortest.Sink, securityOnly bool) {
 		sink.WaitLogs(t, 3)
 		return
 	}
-	// What must not come cannot be waited for: a further event is sent behind it by the same way, and when that has come so would
-	// have the record between.
+	// What must not come cannot be waited for: a further event is sent behind it by the same way,
+	// and when that has come so would have the record between.
 	for _, r := range sink.WaitLogs(t, 2) {
 		if r.EventName() != "auth.attempt" {
 			t.Errorf("a SIEM got %q", r.EventName())
@@ -541,7 +547,8 @@ func checkLogs(t *testing.T, sink *collectortest.Sink, securityOnly bool) {
 	}
 }
 
-// What is no auth.* event reaches no SIEM, though records of both kinds come in one batch, over and over.
+// What is no auth.* event reaches no SIEM, though records of both kinds come in one batch, over
+// and over.
 func TestOnlySecurityEventsReachTheSIEM(t *testing.T) {
 	t.Parallel()
 	all, siem := collectortest.NewSink(t), collectortest.NewSink(t)
@@ -575,7 +582,8 @@ func TestOnlySecurityEventsReachTheSIEM(t *testing.T) {
 	}
 }
 
-// TLS is verified: a certificate of an unknown CA is refused, and the data waits; with the CA it goes.
+// TLS is verified: a certificate of an unknown CA is refused, and the data waits; with the CA it
+// goes.
 func TestOverlayVerifiesTLS(t *testing.T) {
 	t.Parallel()
 	sink := collectortest.NewSink(t)
@@ -601,7 +609,8 @@ func TestOverlayVerifiesTLS(t *testing.T) {
 	sink.WaitLogs(t, 3)
 }
 
-// A token file that ends in a newline cannot be a header: the collector says so, keeps the data, and does not print the token.
+// A token file that ends in a newline cannot be a header: the collector says so, keeps the data,
+// and does not print the token.
 func TestTokenFileWithNewline(t *testing.T) {
 	t.Parallel()
 	sink := collectortest.NewSink(t)

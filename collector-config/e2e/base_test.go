@@ -281,7 +281,8 @@ func TestSamplingKeepsWhatMatters(t *testing.T) {
 	}, "span metrics to count what was sampled away")
 }
 
-// The real library and SDK: the success that completes an attack looks like any other, but for the span that detection adds.
+// The real library and SDK: the success that completes an attack looks like any other, but for the
+// span that detection adds.
 func TestSamplingKeepsTheSuccessOfAnAttack(t *testing.T) {
 	t.Parallel()
 	sink := collectortest.NewSink(t)
@@ -356,7 +357,8 @@ func TestShareOfMissingCanBeLowered(t *testing.T) {
 	}
 }
 
-// The rest's share: 10 % by default. 1000 traces; the hash of random ids is within 4 sigma of the mean, or of 15000 runs one fails.
+// The rest's share: 10 % by default. 1000 traces; the hash of random ids is within 4 sigma of the
+// mean, or of 15000 runs one fails.
 func TestShareOfTheRest(t *testing.T) {
 	t.Parallel()
 	sink := collectortest.NewSink(t)

@@ -227,7 +227,8 @@ func TestComposeMounts(t *testing.T) {
 	}
 }
 
-// Trust goes by address: every address is in its network, nobody has another's, and the trusted are who they should be.
+// Trust goes by address: every address is in its network, nobody has another's, and the trusted
+// are who they should be.
 func TestComposeTrustsWhomItMeans(t *testing.T) {
 	t.Parallel()
 	file := readCompose(t)
@@ -278,7 +279,8 @@ func TestComposeTrustsWhomItMeans(t *testing.T) {
 	}
 }
 
-// demoPrograms builds what examples/Dockerfile builds, and returns the program of a path in the image.
+// demoPrograms builds what examples/Dockerfile builds, and returns the program of a path in the
+// image.
 func demoPrograms(t *testing.T) func(path string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -308,8 +310,9 @@ func TestComposePrograms(t *testing.T) {
 	t.Run("probes", func(t *testing.T) { testComposeProbes(t, program) })
 }
 
-// Every command of our own image is run as it stands, with the volumes' directories and addresses of this machine in place of theirs; and the real
-// collector starts on the files in the order and with the environment that docker-compose.yaml gives it, for each choice of backends.
+// Every command of our own image is run as it stands, with the volumes' directories and addresses
+// of this machine in place of theirs; and the real collector starts on the files in the order and
+// with the environment that docker-compose.yaml gives it, for each choice of backends.
 func testComposeCommands(t *testing.T, program func(string) string) {
 	file := readCompose(t)
 	state := t.TempDir()
@@ -391,7 +394,8 @@ func testComposeCommands(t *testing.T, program func(string) string) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), collectortest.Deadline)
 		cmd := command(ctx, s)
-		// The addresses of this machine, and no Redis, which is one thing more that could be amiss here.
+		// The addresses of this machine, and no Redis, which is one thing more that could be amiss
+		// here.
 		cmd.Env = slices.DeleteFunc(cmd.Env, func(v string) bool { return strings.HasPrefix(v, "SHOP_REDIS=") })
 		cmd.Env = append(cmd.Env, "SHOP_LISTEN=127.0.0.1:0", "SHOP_SECRETS="+here(s, "/run/shop"), "OTEL_TRACES_EXPORTER=none",
 			"OTEL_METRICS_EXPORTER=none", "OTEL_LOGS_EXPORTER=none")

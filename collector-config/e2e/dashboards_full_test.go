@@ -18,8 +18,9 @@ import (
 	"github.com/otelauth/otelauth-go/collector-config/e2e/servers"
 )
 
-// TestDashboardsLogQueriesAnswer runs every query of every log panel against a real Loki and a real VictoriaLogs, with the events of the
-// story. What the queries of alerts/queries must find is held by TestQueriesFindRealEvents.
+// TestDashboardsLogQueriesAnswer runs every query of every log panel against a real Loki and a
+// real VictoriaLogs, with the events of the story. What the queries of alerts/queries must find is
+// held by TestQueriesFindRealEvents.
 func TestDashboardsLogQueriesAnswer(t *testing.T) {
 	t.Parallel()
 	rest := collectortest.NewSink(t)

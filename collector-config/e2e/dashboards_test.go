@@ -104,11 +104,13 @@ func boards(t *testing.T) []board {
 	return all
 }
 
-// spread are the fields that Grafana's schema leaves open in an annotation, because data sources put their own there.
+// spread are the fields that Grafana's schema leaves open in an annotation, because data sources
+// put their own there.
 var spread = []string{"step", "tagKeys", "titleFormat", "textFormat"}
 
-// TestDashboardsFollowTheSchema decodes each file into the types that Grafana generates from its schemas of dashboards, panels and
-// queries; a field that is not there, or of another type, is an error.
+// TestDashboardsFollowTheSchema decodes each file into the types that Grafana generates from its
+// schemas of dashboards, panels and queries; a field that is not there, or of another type, is an
+// error.
 func TestDashboardsFollowTheSchema(t *testing.T) {
 	t.Parallel()
 	plugins.RegisterDefaultPlugins()
@@ -255,8 +257,8 @@ func TestDashboardsAreWhole(t *testing.T) {
 	}
 }
 
-// promQL returns what is wrong with a query: a rate over a fixed time, a division by what may be nought, a label that would name a
-// client or a user, an outcome or an error that does not exist.
+// promQL returns what is wrong with a query: a rate over a fixed time, a division by what may be
+// nought, a label that would name a client or a user, an outcome or an error that does not exist.
 func promQL(query string) (complaints []string) {
 	if m := regexp.MustCompile(`\b(?:rate|increase)\([^\[]*\[([^\]]+)\]`).FindAllStringSubmatch(query, -1); m != nil {
 		for _, window := range m {
@@ -321,7 +323,8 @@ func filled(query string, values map[string]string) string {
 	})
 }
 
-// several is how Grafana's data source of Prometheus writes the values of a variable that may have many.
+// several is how Grafana's data source of Prometheus writes the values of a variable that may have
+// many.
 func several(values ...string) string {
 	var escaped []string
 	for _, v := range values {
@@ -336,9 +339,10 @@ func several(values ...string) string {
 
 var labelValues = regexp.MustCompile(`^label_values\((.+), (\w+)\)$`)
 
-// TestDashboardsQueriesAnswer runs every query of every panel, variable and annotation that goes to Prometheus against a real one, with what the real
-// library, SDK and collector exported. An answer without a number is a failure: a panel that can say nothing is found here. So
-// the story has an occasion for each. Not parallel: see TestRulesReadRealSeries.
+// TestDashboardsQueriesAnswer runs every query of every panel, variable and annotation that goes
+// to Prometheus against a real one, with what the real library, SDK and collector exported. An
+// answer without a number is a failure: a panel that can say nothing is found here. So the story
+// has an occasion for each. Not parallel: see TestRulesReadRealSeries.
 func TestDashboardsQueriesAnswer(t *testing.T) {
 	t.Setenv("OTEL_GO_X_OBSERVABILITY", "true")
 	scrape := servers.FreeAddrs(t, 1)[0]
@@ -530,8 +534,8 @@ func quickRules(t *testing.T) []string {
 
 var blank = regexp.MustCompile(`\s+`)
 
-// TestDashboardsAskWhatTheQueriesAsk holds the two dashboards about a client or account and alerts/queries together: each query is a
-// panel of both.
+// TestDashboardsAskWhatTheQueriesAsk holds the two dashboards about a client or account and
+// alerts/queries together: each query is a panel of both.
 func TestDashboardsAskWhatTheQueriesAsk(t *testing.T) {
 	t.Parallel()
 	asked := map[string]bool{}
@@ -588,8 +592,9 @@ func TestDashboardsNameFieldsOfRealEvents(t *testing.T) {
 	}
 }
 
-// TestDashboardsAreProvisioned: the files for Grafana name the directory of the dashboards, and data sources that exist; a trace id leads from metrics
-// to traces and events, from events to traces, from traces to events.
+// TestDashboardsAreProvisioned: the files for Grafana name the directory of the dashboards, and
+// data sources that exist; a trace id leads from metrics to traces and events, from events to
+// traces, from traces to events.
 func TestDashboardsAreProvisioned(t *testing.T) {
 	t.Parallel()
 	read := func(path string, into any) {

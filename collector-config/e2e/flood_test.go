@@ -164,8 +164,9 @@ func startService(t *testing.T, endpoint, token string) flooded {
 	}}
 }
 
-// flood sends rounds of hostile requests, and after each an honest one. It returns how many of all were answered by the handler,
-// and not by net/http, which refuses some before there is any telemetry.
+// flood sends rounds of hostile requests, and after each an honest one. It returns how many of all
+// were answered by the handler, and not by net/http, which refuses some before there is any
+// telemetry.
 func (f flooded) flood(t *testing.T, rounds int) (handled, honest int) {
 	t.Helper()
 	client := &http.Client{Timeout: collectortest.Deadline}
@@ -209,7 +210,8 @@ func (f flooded) flood(t *testing.T, rounds int) (handled, honest int) {
 
 func honestAgent(i int) string { return collectortest.Name("honest/", i) }
 
-// Requests with headers of 62 KB cost no client a span, a metric point or an event, through the shipped collector configuration.
+// Requests with headers of 62 KB cost no client a span, a metric point or an event, through the
+// shipped collector configuration.
 func TestHostileRequestsLoseNothing(t *testing.T) {
 	t.Parallel()
 	for name, start := range map[string]func(*testing.T, string, string) flooded{

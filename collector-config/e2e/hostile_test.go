@@ -208,7 +208,8 @@ func TestStackTracesKeepTheirLines(t *testing.T) {
 	}
 }
 
-// secrets are what other instrumentation may let slip; each holds the canary, none may arrive with it.
+// secrets are what other instrumentation may let slip; each holds the canary, none may arrive with
+// it.
 const canary = "Y2FuYXJ5OmNhbmFyeQ"
 
 func secrets() []string {

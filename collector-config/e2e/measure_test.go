@@ -18,7 +18,8 @@ import (
 // batch is how many events an SDK's batch processor sends at once by default.
 const batch = 512
 
-// attempts returns events as audit writes them: eight users' worth of names, many clients, every trace its own.
+// attempts returns events as audit writes them: eight users' worth of names, many clients, every
+// trace its own.
 func attempts(n int) plog.Logs {
 	logs := collectortest.Events("auth.attempt", n)
 	rl := logs.ResourceLogs().At(0)
@@ -49,9 +50,9 @@ func attempts(n int) plog.Logs {
 	return logs
 }
 
-// BenchmarkBase sends batches of 512 events through base.yaml and one overlay to a sink on this machine. The unit is of the
-// collector's CPU, all of its work included, so that neither the sender nor a busy machine is measured: its inverse is the
-// events a second that one core carries.
+// BenchmarkBase sends batches of 512 events through base.yaml and one overlay to a sink on this
+// machine. The unit is of the collector's CPU, all of its work included, so that neither the
+// sender nor a busy machine is measured: its inverse is the events a second that one core carries.
 func BenchmarkBase(b *testing.B) {
 	for _, compression := range []string{"none", "gzip", "zstd"} {
 		b.Run("compression="+compression, func(b *testing.B) {

@@ -28,7 +28,8 @@ func checkOverlays(t *testing.T, files ...string) (string, error) {
 	return string(out), err
 }
 
-// Two overlays with the same exporter name: the collector starts, and one backend gets nothing. check-overlays refuses.
+// Two overlays with the same exporter name: the collector starts, and one backend gets nothing.
+// check-overlays refuses.
 func TestTwoOverlaysWithTheSameExporterName(t *testing.T) {
 	t.Parallel()
 	first, second := collectortest.NewSink(t), collectortest.NewSink(t)

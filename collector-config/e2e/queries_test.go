@@ -70,7 +70,8 @@ func fieldsOfLogsQL(q string, events []string) []string {
 	return slices.Compact(names)
 }
 
-// TestQueriesNameFieldsOfRealEvents: a field that is renamed in the library, or misspelt in a query, is found without a server.
+// TestQueriesNameFieldsOfRealEvents: a field that is renamed in the library, or misspelt in a
+// query, is found without a server.
 func TestQueriesNameFieldsOfRealEvents(t *testing.T) {
 	t.Parallel()
 	sink := collectortest.NewSink(t)

@@ -83,8 +83,8 @@ func (a *acknowledged) arrived(t *testing.T, where string, sink *collectortest.S
 	}, "%d acknowledged events at %s", len(a.numbers), where)
 }
 
-// kill -9 in the middle of a stream of events, three times, with both backends away: one is down, one does not answer. What
-// was acknowledged arrives at both.
+// kill -9 in the middle of a stream of events, three times, with both backends away: one is down,
+// one does not answer. What was acknowledged arrives at both.
 func TestKillLosesNoAcknowledgedEvent(t *testing.T) {
 	t.Parallel()
 	c, all, siem := twoBackends(t, collectortest.Options{})
@@ -198,7 +198,8 @@ func TestFullQueueRefusesAndIsCounted(t *testing.T) {
 	collectortest.Wait(t, func() bool { return c.HTTP().Logs(t.Context(), numbered(1_000_000, 1)) == nil }, "room in the queue")
 }
 
-// The disk of the queue has 3 MiB: a file system of its own, in a mount namespace that ends with the collector.
+// The disk of the queue has 3 MiB: a file system of its own, in a mount namespace that ends with
+// the collector.
 func TestFullDiskRefusesAndIsCounted(t *testing.T) {
 	t.Parallel()
 	unshare := []string{"unshare", "--mount"}
@@ -226,8 +227,8 @@ func TestFullDiskRefusesAndIsCounted(t *testing.T) {
 	if !c.Healthy(t.Context()) {
 		t.Error("a full disk ends the collector")
 	}
-	// Not that all arrive: version 0.161 skips an item whose mark it cannot write to the disk. The README says how to
-	// keep the queue below the disk.
+	// Not that all arrive: version 0.161 skips an item whose mark it cannot write to the disk. The
+	// README says how to keep the queue below the disk.
 	all.Start(t)
 	siem.Start(t)
 	collectortest.Wait(t, func() bool { return c.HTTP().Logs(t.Context(), numbered(1_000_000, 1)) == nil }, "room on the disk")

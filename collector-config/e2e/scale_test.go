@@ -19,7 +19,8 @@ import (
 	"github.com/otelauth/otelauth-go/internal/testkit"
 )
 
-// A relay is a fixed address before a collector whose own is not known beforehand: it copies bytes.
+// A relay is a fixed address before a collector whose own is not known beforehand: it copies
+// bytes.
 type relay struct {
 	address string
 
@@ -144,7 +145,8 @@ func (s *tiers) spans(ids map[string]bool) [2]map[string]int {
 	return seen
 }
 
-// whole waits until both backends together have every trace, and checks that each stands whole with one sampler.
+// whole waits until both backends together have every trace, and checks that each stands whole
+// with one sampler.
 func (s *tiers) whole(t testing.TB, ids map[string]bool) [2]map[string]int {
 	t.Helper()
 	var seen [2]map[string]int
@@ -165,8 +167,8 @@ func (s *tiers) whole(t testing.TB, ids map[string]bool) [2]map[string]int {
 	return seen
 }
 
-// Every trace stands whole with one sampler, though its spans come one by one; both samplers have work; what has no
-// denial is sampled away; security events never are.
+// Every trace stands whole with one sampler, though its spans come one by one; both samplers have
+// work; what has no denial is sampled away; security events never are.
 func TestTiersKeepTracesWhole(t *testing.T) {
 	t.Parallel()
 	s := startTiers(t, "0")
@@ -199,21 +201,24 @@ func TestTiersKeepTracesWhole(t *testing.T) {
 		return n
 	}
 	collectortest.Wait(t, func() bool { return attempts(s.sinks[0], "auth.attempts")+attempts(s.sinks[1], "auth.attempts") == 1 }, "one sum, once")
-	// A sampler's decision about the plain traces is behind it when those about later ones have come.
+	// A sampler's decision about the plain traces is behind it when those about later ones have
+	// come.
 	s.whole(t, s.send(t, 20, map[string]string{"auth.outcome": "failure"}))
 	for i, traces := range s.spans(plain) {
 		if len(traces) != 0 {
 			t.Errorf("sampler %d kept %d traces that no rule keeps", i, len(traces))
 		}
 	}
-	// The agent has counted the spans, before any sampling; the samplers do not count them a second time.
+	// The agent has counted the spans, before any sampling; the samplers do not count them a
+	// second time.
 	collectortest.Wait(t, func() bool {
 		return attempts(s.sinks[0], "traces.span.metrics.calls")+attempts(s.sinks[1], "traces.span.metrics.calls") > 0
 	}, "span metrics")
 }
 
-// A sampler is killed: the other goes on, what belongs to the dead one waits in the agent and arrives whole when it is
-// back, and nothing goes to the wrong one. Events wait on the agent's disk: they survive its kill -9 too. Its traces do not.
+// A sampler is killed: the other goes on, what belongs to the dead one waits in the agent and
+// arrives whole when it is back, and nothing goes to the wrong one. Events wait on the agent's
+// disk: they survive its kill -9 too. Its traces do not.
 func TestSamplerKilled(t *testing.T) {
 	t.Parallel()
 	s := startTiers(t, "0")

@@ -212,7 +212,8 @@ func (s *story) tell(t *testing.T) {
 	<-done
 	end()
 
-	// Observers replace those that Config has otherwise, so this detector has a service of its own.
+	// Observers replace those that Config has otherwise, so this detector has a service of its
+	// own.
 	dropping, err := detect.New(detect.Config{Queue: 2, LoggerProvider: s.logs, MeterProvider: s.meters})
 	if err != nil {
 		t.Fatal(err)

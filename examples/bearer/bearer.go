@@ -1,9 +1,9 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package bearer is a service that verifies bearer tokens (RFC 6750) itself and records its attempts as
-// otelauth does: the same spans and metrics, with auth.scheme=bearer. It imports spans, metrics and the
-// data model, but no Basic Auth.
+// Package bearer is a service that verifies bearer tokens (RFC 6750) itself and records its
+// attempts as otelauth does: the same spans and metrics, with auth.scheme=bearer. It imports
+// spans, metrics and the data model, but no Basic Auth.
 package bearer
 
 import (
@@ -22,8 +22,8 @@ import (
 	"github.com/otelauth/otelauth-go/spans"
 )
 
-// Tokens maps the SHA-256 of each token to its owner. Tokens are random, so a fast hash is enough, and
-// the time of a lookup by hash reveals nothing about the token.
+// Tokens maps the SHA-256 of each token to its owner. Tokens are random, so a fast hash is enough,
+// and the time of a lookup by hash reveals nothing about the token.
 type Tokens map[[sha256.Size]byte]string
 
 // Guard protects handlers.
@@ -80,8 +80,8 @@ func (g *Guard) Wrap(route string, next http.Handler) http.Handler {
 	})
 }
 
-// verify writes the decision to res. Without a decision the attempt is denied: the zero Outcome is an
-// error.
+// verify writes the decision to res. Without a decision the attempt is denied: the zero Outcome is
+// an error.
 func (g *Guard) verify(fields []string, req *attempt.Request, res *attempt.Result) {
 	if len(fields) == 0 {
 		res.Outcome = attempt.Missing

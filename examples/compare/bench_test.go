@@ -24,7 +24,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
-// response is the least that a ResponseWriter can be: httptest's recorder would be the dearest part of some rows.
+// response is the least that a ResponseWriter can be: httptest's recorder would be the dearest
+// part of some rows.
 type response struct {
 	header http.Header
 	code   int
@@ -74,8 +75,9 @@ func newService(b *testing.B, p peers.Peer, users []peers.User, next http.Handle
 	return s
 }
 
-// newRequest is a request as net/http's server hands it over, with user's right credentials. It came over TLS from another
-// machine of the same network, as credentials should: otelauth looks closely at what comes in plaintext.
+// newRequest is a request as net/http's server hands it over, with user's right credentials. It
+// came over TLS from another machine of the same network, as credentials should: otelauth looks
+// closely at what comes in plaintext.
 func newRequest(b *testing.B, path string, user peers.User) *http.Request {
 	b.Helper()
 	r, err := http.NewRequestWithContext(b.Context(), http.MethodGet, path, nil)
@@ -90,8 +92,8 @@ func newRequest(b *testing.B, path string, user peers.User) *http.Request {
 	return r
 }
 
-// measured runs op in the benchmark's loop and reports CPU beside wall time: a peer that works on in another
-// goroutine, or leaves garbage behind, does not look fast.
+// measured runs op in the benchmark's loop and reports CPU beside wall time: a peer that works on
+// in another goroutine, or leaves garbage behind, does not look fast.
 func measured(b *testing.B, op func()) {
 	b.Helper()
 	b.ReportAllocs()
@@ -116,8 +118,9 @@ func served(b *testing.B, h http.Handler, r *http.Request, status int) {
 	}
 }
 
-// BenchmarkVerify is the verification of a credential that was verified before, and nothing else. The toolkit has
-// no entry point for that: its handler stands in, around a handler that does nothing.
+// BenchmarkVerify is the verification of a credential that was verified before, and nothing else.
+// The toolkit has no entry point for that: its handler stands in, around a handler that does
+// nothing.
 func BenchmarkVerify(b *testing.B) {
 	for _, p := range peers.All() {
 		b.Run(p.Name, func(b *testing.B) {
@@ -142,7 +145,8 @@ func BenchmarkVerify(b *testing.B) {
 	}
 }
 
-// BenchmarkHandler is a whole request with right credentials, verified before where the peer remembers.
+// BenchmarkHandler is a whole request with right credentials, verified before where the peer
+// remembers.
 func BenchmarkHandler(b *testing.B) {
 	for _, p := range peers.All() {
 		b.Run(p.Name, func(b *testing.B) {
@@ -153,8 +157,8 @@ func BenchmarkHandler(b *testing.B) {
 	}
 }
 
-// BenchmarkMiss is a credential that was never seen before, at the least cost, where what the verifier adds
-// to the hash can still be told from its noise. "raw" is the hash alone.
+// BenchmarkMiss is a credential that was never seen before, at the least cost, where what the
+// verifier adds to the hash can still be told from its noise. "raw" is the hash alone.
 func BenchmarkMiss(b *testing.B) {
 	b.Run("raw", func(b *testing.B) {
 		users := newUsers(b, bcrypt.MinCost)
@@ -189,8 +193,8 @@ func BenchmarkMiss(b *testing.B) {
 	}
 }
 
-// BenchmarkMissOverhead is the same over a hash that costs almost nothing: what remains is what a miss adds, cache,
-// gate, coalescing, decoy and answer. "raw" is that hash alone.
+// BenchmarkMissOverhead is the same over a hash that costs almost nothing: what remains is what a
+// miss adds, cache, gate, coalescing, decoy and answer. "raw" is that hash alone.
 func BenchmarkMissOverhead(b *testing.B) {
 	const digest = "{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=" // of "password"
 	policy := password.Policy{DangerouslyAllowLegacy: true}
@@ -230,8 +234,9 @@ func BenchmarkMissOverhead(b *testing.B) {
 	})
 }
 
-// BenchmarkOTel is otelauth inside otelhttp against otelhttp alone, with the same SDK: sampled always or never; with
-// a ServeMux, whose pattern is looked up for the signals too, or without routes; and with the event or without.
+// BenchmarkOTel is otelauth inside otelhttp against otelhttp alone, with the same SDK: sampled
+// always or never; with a ServeMux, whose pattern is looked up for the signals too, or without
+// routes; and with the event or without.
 func BenchmarkOTel(b *testing.B) {
 	for _, sampled := range []bool{true, false} {
 		for _, routed := range []bool{false, true} {
@@ -286,7 +291,8 @@ func benchmarkOTel(b *testing.B, sampled, routed bool, variant string) {
 	if err := sdk.Flush(); err != nil {
 		b.Fatal(err)
 	}
-	// What was dropped was cheap: these say whether the row can be believed. The SDK's spans of the server count too.
+	// What was dropped was cheap: these say whether the row can be believed. The SDK's spans of
+	// the server count too.
 	b.ReportMetric(float64(sdk.Spans.Load())/float64(b.N), "spans/op")
 	b.ReportMetric(float64(sdk.Events.Load())/float64(b.N), "events/op")
 }

@@ -96,7 +96,8 @@ func choose(from, to string) error {
 	return write(to, overlay)
 }
 
-// write replaces a file as a whole: a collector that starts meanwhile reads the old one or the new one.
+// write replaces a file as a whole: a collector that starts meanwhile reads the old one or the new
+// one.
 func write(name string, text []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(name), ".overlay-*")
 	if err != nil {

@@ -27,9 +27,10 @@ const goods = "lamp"
 
 var intruder = netip.MustParseAddr("203.0.113.66") // RFC 5737
 
-// returns plays, again and again, what a sprayed password leads to: as the customer the intruder buys something and wants his money
-// back. The storefront and orders let him, he is the customer; the account that orders has for taking goods back is
-// disabled at inventory. One line for each time.
+// returns plays, again and again, what a sprayed password leads to: as the customer the intruder
+// buys something and wants his money back. The storefront and orders let him, he is the customer;
+// the account that orders has for taking goods back is disabled at inventory. One line for each
+// time.
 func returns(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("demo returns", flag.ContinueOnError)
 	flags.SetOutput(stderr)

@@ -54,7 +54,8 @@ func (p *pool) with(ctx context.Context, do func(*ldap.Conn) error) error {
 	return err
 }
 
-// take returns an open connection. The library also reads from idle ones, so it knows which are closed.
+// take returns an open connection. The library also reads from idle ones, so it knows which are
+// closed.
 func (p *pool) take(ctx context.Context) (*ldap.Conn, error) {
 	for {
 		select {

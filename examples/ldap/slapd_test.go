@@ -87,8 +87,8 @@ cn: editors
 member: uid=alice,ou=people,dc=example,dc=com
 `
 
-// configuration accepts unauthenticated binds, as some servers do, so the Verifier must refuse an empty
-// password.
+// configuration accepts unauthenticated binds, as some servers do, so the Verifier must refuse an
+// empty password.
 const configuration = `
 include /etc/ldap/schema/core.schema
 include /etc/ldap/schema/cosine.schema

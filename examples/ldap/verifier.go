@@ -29,15 +29,16 @@ type Config struct {
 
 	// BaseDN is the subtree with the people.
 	BaseDN string
-	// NameAttribute is the attribute with the name. Default: "uid"; for Active Directory "sAMAccountName".
+	// NameAttribute is the attribute with the name. Default: "uid"; for Active Directory
+	// "sAMAccountName".
 	NameAttribute string
 	// Filter restricts who may log in. Default: "(objectClass=person)".
 	Filter string
-	// GroupDN is the subtree with the groups; "" means no groups. A group has its name in "cn" and the
-	// names of its members in "member".
+	// GroupDN is the subtree with the groups; "" means no groups. A group has its name in "cn" and
+	// the names of its members in "member".
 	GroupDN string
-	// DecoyDN is an account with an unknown password. A bind to it for an unknown name takes as long as
-	// for an account. "" binds to a missing entry, which the directory may refuse sooner.
+	// DecoyDN is an account with an unknown password. A bind to it for an unknown name takes as
+	// long as for an account. "" binds to a missing entry, which the directory may refuse sooner.
 	DecoyDN string
 
 	// Timeout bounds each query of the directory. Default: 2 s.
@@ -46,7 +47,8 @@ type Config struct {
 	Connections int
 }
 
-// Verifier verifies passwords with a directory. It is safe for concurrent use. Create it with [New].
+// Verifier verifies passwords with a directory. It is safe for concurrent use. Create it with
+// [New].
 type Verifier struct {
 	cfg Config
 	// Separate, because a bind changes the identity of a connection: those for binds never search.
@@ -55,7 +57,8 @@ type Verifier struct {
 
 var _ verify.Verifier = (*Verifier)(nil)
 
-// New returns a Verifier. It does not connect yet. The error joins one error for each problem of cfg.
+// New returns a Verifier. It does not connect yet. The error joins one error for each problem of
+// cfg.
 func New(cfg Config) (*Verifier, error) {
 	var problems []error
 	problem := func(format string, args ...any) {
@@ -110,8 +113,8 @@ func (v *Verifier) Close() error {
 	return nil
 }
 
-// Verify returns the account of the credentials, nil when they are wrong, and an error when the directory
-// does not answer.
+// Verify returns the account of the credentials, nil when they are wrong, and an error when the
+// directory does not answer.
 func (v *Verifier) Verify(ctx context.Context, name string, secret credential.Secret) (*verify.Account, error) {
 	if secret.Len() == 0 || !isPossible(name) {
 		return nil, nil
@@ -140,8 +143,8 @@ func (v *Verifier) Verify(ctx context.Context, name string, secret credential.Se
 // isPossible reports whether an account can have the name.
 func isPossible(name string) bool { return verify.ValidName(name) == nil }
 
-// find returns the entry of exactly that name. A directory ignores case and some spaces; another spelling
-// than the stored one would be the same account with a separate budget.
+// find returns the entry of exactly that name. A directory ignores case and some spaces; another
+// spelling than the stored one would be the same account with a separate budget.
 func (v *Verifier) find(ctx context.Context, name string) (dn string, found bool, err error) {
 	filter := fmt.Sprintf("(&%s(%s=%s))", v.cfg.Filter, v.cfg.NameAttribute, ldap.EscapeFilter(name))
 	entries, err := v.entries(ctx, v.cfg.BaseDN, filter, v.cfg.NameAttribute)

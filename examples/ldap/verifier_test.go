@@ -176,8 +176,8 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// A service with the directory: while it is down, verified credentials work for the cache's minute, other
-// requests get 503, and the attempts record the reason.
+// A service with the directory: while it is down, verified credentials work for the cache's
+// minute, other requests get 503, and the attempts record the reason.
 func TestDown(t *testing.T) {
 	t.Parallel()
 	d := startDirectory(t)

@@ -3,9 +3,9 @@
 
 // Package nethttp shows two ways to combine otelauth with an http.ServeMux.
 //
-// [Inside] wraps the mux in the Middleware: every endpoint is protected unless it is listed as public.
-// [Outside] wraps single handlers inside of the mux: every other endpoint is open. Prefer Inside, where
-// a forgotten endpoint is protected.
+// [Inside] wraps the mux in the Middleware: every endpoint is protected unless it is listed as
+// public. [Outside] wraps single handlers inside of the mux: every other endpoint is open. Prefer
+// Inside, where a forgotten endpoint is protected.
 package nethttp
 
 import (

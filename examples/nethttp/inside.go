@@ -11,8 +11,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth"
 )
 
-// Inside returns the handler and the Middleware for cfg, which must set the accounts. The caller closes
-// the Middleware after the last request and before it shuts down telemetry.
+// Inside returns the handler and the Middleware for cfg, which must set the accounts. The caller
+// closes the Middleware after the last request and before it shuts down telemetry.
 func Inside(cfg otelauth.Config) (http.Handler, *otelauth.Middleware, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", status)
@@ -20,8 +20,8 @@ func Inside(cfg otelauth.Config) (http.Handler, *otelauth.Middleware, error) {
 	mux.HandleFunc("OPTIONS /", preflight)
 
 	cfg.Routes = mux
-	// A browser sends no credentials with a CORS preflight, so OPTIONS must be public. It is the only
-	// method that may be public for every path.
+	// A browser sends no credentials with a CORS preflight, so OPTIONS must be public. It is the
+	// only method that may be public for every path.
 	cfg.Public = []string{"GET /status", "OPTIONS /"}
 	cfg.Deny = errorPage
 	mw, err := otelauth.New(cfg)

@@ -18,8 +18,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
 
-// accounts returns alice:wonderland and, in the group ops, root:toor. Their hashes are too cheap for
-// production.
+// accounts returns alice:wonderland and, in the group ops, root:toor. Their hashes are too cheap
+// for production.
 func accounts() *verify.Static {
 	return &verify.Static{
 		Hashes: map[string]string{

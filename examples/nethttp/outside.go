@@ -11,8 +11,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth"
 )
 
-// Outside returns the handler and the Middleware for cfg. It needs no Config.Routes, because the outer
-// mux has set the pattern of the request. The caller closes the Middleware.
+// Outside returns the handler and the Middleware for cfg. It needs no Config.Routes, because the
+// outer mux has set the pattern of the request. The caller closes the Middleware.
 func Outside(cfg otelauth.Config) (http.Handler, *otelauth.Middleware, error) {
 	mw, err := otelauth.New(cfg)
 	if err != nil {

@@ -20,8 +20,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// console exports spans and events like the stdout exporters, but groups them by trace. When a trace ends,
-// it reports them with the metric points that have an exemplar of the trace.
+// console exports spans and events like the stdout exporters, but groups them by trace. When a
+// trace ends, it reports them with the metric points that have an exemplar of the trace.
 type console struct {
 	reader *sdkmetric.ManualReader
 	report func(story)

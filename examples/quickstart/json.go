@@ -13,8 +13,8 @@ import (
 // width is the longest line of JSON that is not broken.
 const width = 110
 
-// layOut prints JSON documents and keeps short values on one line. json.Indent would put each bound of a
-// histogram on its own line.
+// layOut prints JSON documents and keeps short values on one line. json.Indent would put each
+// bound of a histogram on its own line.
 func layOut(w io.Writer, documents []byte) {
 	for dec := json.NewDecoder(bytes.NewReader(documents)); dec.More(); {
 		var doc json.RawMessage

@@ -1,14 +1,14 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Quickstart is a service behind otelauth that prints its telemetry. It sends itself a tour of requests,
-// prints what was exported, and keeps serving.
+// Quickstart is a service behind otelauth that prints its telemetry. It sends itself a tour of
+// requests, prints what was exported, and keeps serving.
 //
 //	go run ./examples/quickstart
 //	curl -u alice:wonderland http://127.0.0.1:8080/orders/7
 //
-// OTEL_EXPORTER_OTLP_ENDPOINT and the other exporter variables of OpenTelemetry send spans, metrics and
-// events to a collector.
+// OTEL_EXPORTER_OTLP_ENDPOINT and the other exporter variables of OpenTelemetry send spans,
+// metrics and events to a collector.
 package main
 
 import (
@@ -75,8 +75,8 @@ func serve(ctx context.Context, addr string, once bool, stdout io.Writer) (err e
 	if err != nil {
 		return err
 	}
-	// After the last request and before the providers end. end flushes folded events and unregisters the
-	// gauges, so their last values are exported first.
+	// After the last request and before the providers end. end flushes folded events and
+	// unregisters the gauges, so their last values are exported first.
 	defer func() { err = errors.Join(err, within(ctx, telemetry.meters.ForceFlush), end()) }()
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: patience}
 	served := make(chan error, 1)

@@ -27,8 +27,8 @@ func pointsOf(id trace.TraceID, data metricdata.Aggregation) metricdata.Aggregat
 	return data
 }
 
-// leadsTo reports whether a point of data has an exemplar of the trace. Points of observable instruments
-// have none.
+// leadsTo reports whether a point of data has an exemplar of the trace. Points of observable
+// instruments have none.
 func leadsTo(id trace.TraceID, data metricdata.Aggregation) bool {
 	switch d := data.(type) {
 	case metricdata.Sum[int64]:

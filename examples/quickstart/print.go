@@ -11,7 +11,8 @@ import (
 	"unicode/utf8"
 )
 
-// board prints attempts. An expected one goes to the caller of expect, any other is printed at once.
+// board prints attempts. An expected one goes to the caller of expect, any other is printed at
+// once.
 type board struct {
 	mu      sync.Mutex
 	out     io.Writer

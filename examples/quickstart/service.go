@@ -12,8 +12,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth"
 )
 
-// newService returns the handler of the service on addr and a function that ends it. It uses the global
-// providers: set them first, and shut them down after end.
+// newService returns the handler of the service on addr and a function that ends it. It uses the
+// global providers: set them first, and shut them down after end.
 func newService(addr string) (handler http.Handler, end func() error, err error) {
 	users, err := openAccounts()
 	if err != nil {
@@ -21,7 +21,8 @@ func newService(addr string) (handler http.Handler, end func() error, err error)
 	}
 	mux := newMux()
 
-	// The three lines. WithServerName prevents that a Host header creates a time series of otelhttp.
+	// The three lines. WithServerName prevents that a Host header creates a time series of
+	// otelhttp.
 	mw, err := otelauth.New(otelauth.Config{Realm: "quickstart", Accounts: users, Routes: mux, Public: []string{"GET /{$}"}})
 	if err != nil {
 		return nil, nil, err

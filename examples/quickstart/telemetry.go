@@ -20,8 +20,8 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 )
 
-// startTelemetry sets the global providers and calls report for every attempt. The OTEL_ variables select
-// the exporters; without them telemetry goes to the console.
+// startTelemetry sets the global providers and calls report for every attempt. The OTEL_ variables
+// select the exporters; without them telemetry goes to the console.
 func startTelemetry(ctx context.Context, report func(story)) (providers, error) {
 	start := toConsole
 	if configured(os.Environ()) {
@@ -49,8 +49,8 @@ func (p providers) shutdown(ctx context.Context) error {
 	return errors.Join(p.traces.Shutdown(ctx), p.meters.Shutdown(ctx), p.logs.Shutdown(ctx))
 }
 
-// configured reports whether the environment selects an exporter, as OTEL_EXPORTER_OTLP_ENDPOINT or
-// OTEL_TRACES_EXPORTER does.
+// configured reports whether the environment selects an exporter, as OTEL_EXPORTER_OTLP_ENDPOINT
+// or OTEL_TRACES_EXPORTER does.
 func configured(environ []string) bool {
 	for _, v := range environ {
 		name, value, _ := strings.Cut(v, "=")
@@ -97,9 +97,9 @@ func toEnvironment(ctx context.Context, report func(story)) (providers, error) {
 	}, nil
 }
 
-// boundedSpans returns the limits of a span and the number of spans in one export. They keep exports
-// below the 4 MiB that a collector accepts; it refuses a larger export with the spans of all clients. The
-// OTEL_ variables take precedence. See docs/telemetry-limits.md.
+// boundedSpans returns the limits of a span and the number of spans in one export. They keep
+// exports below the 4 MiB that a collector accepts; it refuses a larger export with the spans of
+// all clients. The OTEL_ variables take precedence. See docs/telemetry-limits.md.
 func boundedSpans() (limits sdktrace.SpanLimits, batch int) {
 	limits = sdktrace.NewSpanLimits() // reads the environment
 	if os.Getenv("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT") == "" && os.Getenv("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT") == "" {
@@ -112,8 +112,8 @@ func boundedSpans() (limits sdktrace.SpanLimits, batch int) {
 	return limits, batch
 }
 
-// newLogs returns a LoggerProvider without a check for duplicate keys. The check takes a quarter of the
-// time of the log pipeline, and the keys of otelauth's events are unique.
+// newLogs returns a LoggerProvider without a check for duplicate keys. The check takes a quarter
+// of the time of the log pipeline, and the keys of otelauth's events are unique.
 func newLogs(res *resource.Resource, processors ...sdklog.Processor) *sdklog.LoggerProvider {
 	opts := []sdklog.LoggerProviderOption{sdklog.WithResource(res), sdklog.WithAllowKeyDuplication()}
 	for _, p := range processors {

@@ -97,8 +97,8 @@ func serveAlone(ctx context.Context, cfg config, stdout io.Writer) (err error) {
 	return errors.Join(err, s.stop(ctx))
 }
 
-// senderToken has the exporters show the collector what setup made for that, unless the environment names headers itself. There is
-// no standard variable that names a file.
+// senderToken has the exporters show the collector what setup made for that, unless the
+// environment names headers itself. There is no standard variable that names a file.
 func senderToken(secrets string) error {
 	const variable = "OTEL_EXPORTER_OTLP_HEADERS"
 	token, err := os.ReadFile(filepath.Join(secrets, otlpTokenFile))

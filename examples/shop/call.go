@@ -74,8 +74,9 @@ func (c *call) do(ctx context.Context, method, path string, question, answer any
 	return resp.StatusCode, err
 }
 
-// passOn answers a client whose request another service did not fulfil. What is wrong between services is not the client's to know:
-// a 401 of theirs, handed on, would ask him for a password that he does not have.
+// passOn answers a client whose request another service did not fulfil. What is wrong between
+// services is not the client's to know: a 401 of theirs, handed on, would ask him for a password
+// that he does not have.
 func passOn(w http.ResponseWriter, status int, err error) bool {
 	switch {
 	case err == nil && status < 300:

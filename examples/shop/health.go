@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// health asks a service how it is: the command of a container's health check, because there is no curl in the image.
+// health asks a service how it is: the command of a container's health check, because there is no
+// curl in the image.
 func health(ctx context.Context, url, ca string) error {
 	trust, err := trustOf(ca)
 	if err != nil {

@@ -35,7 +35,8 @@ func newInventory() *inventory {
 }
 
 func (i *inventory) addRoutes(mux *http.ServeMux, mw *otelauth.Middleware) {
-	// Each route is for one group, so that the account that looks and reserves cannot invent goods.
+	// Each route is for one group, so that the account that looks and reserves cannot invent
+	// goods.
 	handle := func(pattern, group string, handler http.HandlerFunc) {
 		mux.Handle(pattern, mw.RequireGroup(group)(handler))
 	}
@@ -62,7 +63,8 @@ func (i *inventory) addRoutes(mux *http.ServeMux, mw *otelauth.Middleware) {
 	handle("POST /stock/{item}/returns", "returns", change(+1))
 }
 
-// change returns how many there were; false when there is no such item. The piece before the last delivery is not sold.
+// change returns how many there were; false when there is no such item. The piece before the last
+// delivery is not sold.
 func (i *inventory) change(item string, by int) (int, bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()

@@ -1,8 +1,9 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Shop is three services, each behind otelauth, that call each other over TLS: storefront, orders, inventory. Without a command it
-// runs all three in this process, plays an attack on them, prints what was exported of it, and serves on.
+// Shop is three services, each behind otelauth, that call each other over TLS: storefront, orders,
+// inventory. Without a command it runs all three in this process, plays an attack on them, prints
+// what was exported of it, and serves on.
 //
 //	go run ./examples/shop
 //	go run ./examples/shop --once
@@ -13,8 +14,8 @@
 //	shop storefront|orders|inventory      one service
 //	shop health [URL]                     exit status 0 when the service is well
 //
-// Each takes --help. Flags of services can be given as environment variables, SHOP_LISTEN for --listen. Telemetry goes where
-// OpenTelemetry's exporter variables say.
+// Each takes --help. Flags of services can be given as environment variables, SHOP_LISTEN for
+// --listen. Telemetry goes where OpenTelemetry's exporter variables say.
 package main
 
 import (

@@ -208,7 +208,8 @@ func TestReadme(t *testing.T) {
 	}
 }
 
-// TestAlone: each service a process of its own, as in containers: with Redis, a collector that wants a token, and a health check.
+// TestAlone: each service a process of its own, as in containers: with Redis, a collector that
+// wants a token, and a health check.
 func TestAlone(t *testing.T) {
 	view := otlpview.New()
 	var refused sync.Map

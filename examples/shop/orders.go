@@ -20,7 +20,8 @@ type order struct {
 // maxOrders is how many orders are remembered; the oldest yield.
 const maxOrders = 1000
 
-// orders keeps what was bought, and asks inventory: with one account to look and reserve, with another to take goods back.
+// orders keeps what was bought, and asks inventory: with one account to look and reserve, with
+// another to take goods back.
 type orders struct {
 	stock, returns *call
 

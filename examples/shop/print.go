@@ -113,7 +113,8 @@ func printDetection(w io.Writer, d otlpview.Event) {
 		cmp.Or(a[detect.KeyNetworkCount], "0"), cell(a[detect.KeyNetworks]), cell(a[detect.KeyTechnique]))
 }
 
-// printEvent prints what happens after the story: every denial, every detection, and every success that is not of the traffic.
+// printEvent prints what happens after the story: every denial, every detection, and every success
+// that is not of the traffic.
 func printEvent(w io.Writer, ours string, e otlpview.Event) {
 	a := e.Attributes
 	switch {

@@ -48,9 +48,11 @@ type config struct {
 	trustedCallers []netip.Prefix
 	// trustedProxies are whose X-Forwarded-For is believed.
 	trustedProxies []netip.Prefix
-	// redis is host:port of the Redis in which the replicas of this service share budgets and evidence; "": no Redis.
+	// redis is host:port of the Redis in which the replicas of this service share budgets and
+	// evidence; "": no Redis.
 	redis string
-	// slowTenMinutes lowers detect.Thresholds.SlowTenMinutes, so that low and slow shows within a demonstration; 0: the default.
+	// slowTenMinutes lowers detect.Thresholds.SlowTenMinutes, so that low and slow shows within a
+	// demonstration; 0: the default.
 	slowTenMinutes int
 	// gate is shared by the services of one process; nil: one of its own.
 	gate *verify.Gate
@@ -68,7 +70,8 @@ type service struct {
 	closers  []func() error // in the order in which they are called, after the last request
 }
 
-// startService returns a service that serves. Whoever has it ends it with stop; signals stays the caller's.
+// startService returns a service that serves. Whoever has it ends it with stop; signals stays the
+// caller's.
 func startService(ctx context.Context, cfg config, signals *telemetry) (_ *service, err error) {
 	s := &service{name: cfg.name, served: make(chan error, 1), signals: signals}
 	defer func() {
@@ -181,8 +184,8 @@ func (s *service) URL() string { return "https://" + s.listener.Addr().String() 
 // patience bounds the end: what is being answered, and what is being exported.
 const patience = 5 * time.Second
 
-// stop ends the service: requests first, then the middleware, which tells what it still holds back. Telemetry is exported and ended
-// by its owner after that.
+// stop ends the service: requests first, then the middleware, which tells what it still holds
+// back. Telemetry is exported and ended by its owner after that.
 func (s *service) stop(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
@@ -190,8 +193,8 @@ func (s *service) stop(ctx context.Context) error {
 	if err != nil {
 		err = fmt.Errorf("%s: %w", s.name, err)
 	}
-	// How full its tables are is not reported any longer after Close, so that is exported first. That the collector is away
-	// changes nothing.
+	// How full its tables are is not reported any longer after Close, so that is exported first.
+	// That the collector is away changes nothing.
 	_ = s.signals.meters.ForceFlush(ctx)
 	return errors.Join(err, s.close())
 }
@@ -212,7 +215,8 @@ func readPair(secrets string) (p pki.Pair, err error) {
 	return p, errors.Join(errCert, errKey)
 }
 
-// readIdentity returns the key that the three services share, so that user.hash is one of a name in all of them.
+// readIdentity returns the key that the three services share, so that user.hash is one of a name
+// in all of them.
 func readIdentity(secrets string) (otelauth.IdentityKey, error) {
 	path := filepath.Join(secrets, identityFile)
 	text, err := os.ReadFile(path)

@@ -37,7 +37,8 @@ const (
 	redisConfFile   = "redis.conf"
 )
 
-// returnsDesk is the account of orders for taking goods back. It is disabled at inventory: that is the denial deep inside.
+// returnsDesk is the account of orders for taking goods back. It is disabled at inventory: that is
+// the denial deep inside.
 const returnsDesk = "returns-desk"
 
 // demands are what setup is asked for beside what everybody needs.
@@ -46,7 +47,8 @@ type demands struct {
 	hosts map[string][]netip.Addr
 	// customers is the storefront's accounts file. Default: customers.Htpasswd.
 	customers []byte
-	// cost is that of bcrypt for the services' own passwords. Default: 10; they are random, so nothing guesses them.
+	// cost is that of bcrypt for the services' own passwords. Default: 10; they are random, so
+	// nothing guesses them.
 	cost int
 }
 
@@ -57,9 +59,10 @@ type file struct {
 	public bool
 }
 
-// setup makes a certificate authority, a certificate for each server and every credential anew, into a directory for each party, so
-// that each can be given its own and no more. It changes nothing where everything is there already and good for a month. The
-// authority's key is written nowhere.
+// setup makes a certificate authority, a certificate for each server and every credential anew,
+// into a directory for each party, so that each can be given its own and no more. It changes
+// nothing where everything is there already and good for a month. The authority's key is written
+// nowhere.
 func setup(dir string, now time.Time, d demands) (made bool, err error) {
 	if complete(dir, now) {
 		return false, nil

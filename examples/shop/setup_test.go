@@ -109,7 +109,8 @@ func TestSetup(t *testing.T) {
 	makes(now.Add(pki.Lifetime*9/10), true)
 }
 
-// TestTLSIsVerified: a service calls nobody whose certificate another authority signed, and gives him no password.
+// TestTLSIsVerified: a service calls nobody whose certificate another authority signed, and gives
+// him no password.
 func TestTLSIsVerified(t *testing.T) {
 	t.Parallel()
 	ours, other := start(t), start(t)

@@ -26,8 +26,8 @@ type story struct {
 	honest, guesses map[int]int // visits by status
 	denial          otlpview.Trace
 	detections      []otlpview.Event
-	// names are the events about returns-desk that are not of the denial: at the storefront that is no account, so only its hash
-	// is told, and it is the hash that inventory tells.
+	// names are the events about returns-desk that are not of the denial: at the storefront that
+	// is no account, so only its hash is told, and it is the hash that inventory tells.
 	names []otlpview.Event
 }
 
@@ -37,8 +37,9 @@ const (
 	returns      = 3 // as many as unusable_account wants to see
 )
 
-// play plays customers and a sprayer, who gets in with the one password that somebody has, buys, and wants the money back without
-// giving the goods back. The storefront and orders let him: he is victor. Inventory does not.
+// play plays customers and a sprayer, who gets in with the one password that somebody has, buys,
+// and wants the money back without giving the goods back. The storefront and orders let him: he is
+// victor. Inventory does not.
 func play(ctx context.Context, s *shop, client *http.Client) (told story, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()

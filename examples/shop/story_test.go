@@ -21,8 +21,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
 )
 
-// TestStory: the denial deep inside is one trace with the spans, events and exemplars of three services, all of it from what really
-// went over OTLP, and no secret went with it.
+// TestStory: the denial deep inside is one trace with the spans, events and exemplars of three
+// services, all of it from what really went over OTLP, and no secret went with it.
 func TestStory(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -155,8 +155,8 @@ func TestStory(t *testing.T) {
 	}
 }
 
-// TestTrust: who may write our trace. An outsider's traceparent becomes a link, a service's own is obeyed, and who is who is decided
-// by the address, also for somebody with a service's password.
+// TestTrust: who may write our trace. An outsider's traceparent becomes a link, a service's own is
+// obeyed, and who is who is decided by the address, also for somebody with a service's password.
 func TestTrust(t *testing.T) {
 	t.Parallel()
 	s := start(t)

@@ -28,7 +28,8 @@ import (
 // propagator carries the trace from service to service.
 var propagator = propagation.TraceContext{}
 
-// telemetry is where one service tells what happens. Each has its own, also where three are one process, so nothing is global.
+// telemetry is where one service tells what happens. Each has its own, also where three are one
+// process, so nothing is global.
 type telemetry struct {
 	traces *sdktrace.TracerProvider
 	meters *sdkmetric.MeterProvider
@@ -53,8 +54,8 @@ func (d destination) flush(ctx context.Context) error {
 	return errors.Join(err, d.traces.ForceFlush(ctx), d.logs.ForceFlush(ctx))
 }
 
-// configured reports whether the environment says where telemetry goes: OTEL_EXPORTER_OTLP_ENDPOINT and its relatives, or
-// OTEL_TRACES_EXPORTER and its siblings.
+// configured reports whether the environment says where telemetry goes:
+// OTEL_EXPORTER_OTLP_ENDPOINT and its relatives, or OTEL_TRACES_EXPORTER and its siblings.
 func configured(environ []string) bool {
 	for _, v := range environ {
 		name, value, _ := strings.Cut(v, "=")
@@ -65,7 +66,8 @@ func configured(environ []string) bool {
 	return false
 }
 
-// toEnvironment exports to where the standard variables say; without a word from them to an OTLP collector on this host.
+// toEnvironment exports to where the standard variables say; without a word from them to an OTLP
+// collector on this host.
 func toEnvironment(ctx context.Context) (d destination, err error) {
 	traces, errTraces := autoexport.NewSpanExporter(ctx)
 	metrics, errMetrics := autoexport.NewMetricReader(ctx)
@@ -94,8 +96,8 @@ func toView(ctx context.Context, endpoint string) (d destination, err error) {
 	}, nil
 }
 
-// newTelemetry returns the providers of a service. What the environment says of the resource is kept; service.name is ours where
-// three services have one environment.
+// newTelemetry returns the providers of a service. What the environment says of the resource is
+// kept; service.name is ours where three services have one environment.
 func newTelemetry(ctx context.Context, name string, alone bool, to ...destination) (*telemetry, error) {
 	options := []resource.Option{
 		resource.WithAttributes(semconv.ServiceName(name), semconv.ServiceNamespace("shop"), semconv.ServiceInstanceID(instance())),
@@ -120,9 +122,9 @@ func newTelemetry(ctx context.Context, name string, alone bool, to ...destinatio
 	return &telemetry{sdktrace.NewTracerProvider(traces...), sdkmetric.NewMeterProvider(meters...), sdklog.NewLoggerProvider(logs...)}, nil
 }
 
-// boundedSpans returns the limits of a span and how many spans one export holds, so that no client can make an export
-// larger than a collector accepts (4 MiB): it would refuse the spans of all other clients too. What the OTEL_
-// variables say takes precedence. See docs/telemetry-limits.md.
+// boundedSpans returns the limits of a span and how many spans one export holds, so that no client
+// can make an export larger than a collector accepts (4 MiB): it would refuse the spans of all
+// other clients too. What the OTEL_ variables say takes precedence. See docs/telemetry-limits.md.
 func boundedSpans() (limits sdktrace.SpanLimits, batch int) {
 	limits = sdktrace.NewSpanLimits() // reads the environment
 	if os.Getenv("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT") == "" && os.Getenv("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT") == "" {
@@ -157,5 +159,6 @@ func (t *telemetry) shutdown(ctx context.Context) error {
 	return errors.Join(t.traces.Shutdown(ctx), t.meters.Shutdown(ctx), t.logs.Shutdown(ctx))
 }
 
-// quiet is the log of the HTTP servers: a client that knows the authority not, or hangs up, is none of the operator's business.
+// quiet is the log of the HTTP servers: a client that knows the authority not, or hangs up, is
+// none of the operator's business.
 func quiet() *log.Logger { return log.New(io.Discard, "", 0) }

@@ -21,8 +21,9 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
 
-// Each has a loopback address of its own, on which it listens and from which it calls, so that whose trace is obeyed is decided by an
-// address here as it is on a network. What else runs on this host calls from 127.0.0.1, and is an outsider.
+// Each has a loopback address of its own, on which it listens and from which it calls, so that
+// whose trace is obeyed is decided by an address here as it is on a network. What else runs on
+// this host calls from 127.0.0.1, and is an outsider.
 var (
 	storefrontAddr = netip.MustParseAddr("127.0.0.2")
 	ordersAddr     = netip.MustParseAddr("127.0.0.3")

@@ -1,7 +1,8 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Traffic plays honest customers and an attack to the shop of examples/shop, and prints which statuses came back.
+// Traffic plays honest customers and an attack to the shop of examples/shop, and prints which
+// statuses came back.
 //
 //	go run ./examples/traffic --ca /tmp/shop-…/traffic/ca.pem --attack distributed
 package main

@@ -18,47 +18,49 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/credential"
 )
 
-// Config configures a [Transport]. Required are Origins and exactly one source of credentials: Name
-// and Password, File, Directory or Source. The zero Config is an error.
+// Config configures a [Transport]. Required are Origins and exactly one source of credentials:
+// Name and Password, File, Directory or Source. The zero Config is an error.
 type Config struct {
 	// Origins lists where credentials are sent, at least one: "https://orders.example",
-	// "https://10.0.0.7:8443". Scheme and host are case-insensitive, the default port is optional, and
-	// a path is an error. Write a host that is not ASCII in its xn-- form, also in request URLs.
+	// "https://10.0.0.7:8443". Scheme and host are case-insensitive, the default port is optional,
+	// and a path is an error. Write a host that is not ASCII in its xn-- form, also in request
+	// URLs.
 	Origins []string
 
 	// Name and Password are fixed credentials. A Name holds no colon (RFC 7617 section 2).
 	Name     string
 	Password credential.Secret
-	// File names a file with one line, "name:password", of at most 8 KiB. Each request checks it for
-	// changes. While it is missing or invalid, the last good credentials are used; New returns an
-	// error. Replace the file by a rename, because half of a password is also a password.
+	// File names a file with one line, "name:password", of at most 8 KiB. Each request checks it
+	// for changes. While it is missing or invalid, the last good credentials are used; New returns
+	// an error. Replace the file by a rename, because half of a password is also a password.
 	File string
-	// Directory names a directory with two files of one line, username and password, such as a mounted
-	// Kubernetes Secret of type kubernetes.io/basic-auth. Otherwise it is like File.
+	// Directory names a directory with two files of one line, username and password, such as a
+	// mounted Kubernetes Secret of type kubernetes.io/basic-auth. Otherwise it is like File.
 	Directory string
 	// Source is called for every request. New does not call it.
 	Source Source
 
 	// OnReload is called after each change of File or Directory. Its argument is nil when new
-	// credentials are used, otherwise the reason why the previous ones still are. It is called during
-	// a request and must not block. nil: no callback.
+	// credentials are used, otherwise the reason why the previous ones still are. It is called
+	// during a request and must not block. nil: no callback.
 	OnReload func(error)
 
-	// DangerouslyAllowPlaintextFrom are the networks to which credentials may go over http. nil allows
-	// loopback only; loopback is always allowed. An http origin with a host name other than localhost
-	// needs at least one network and a Base that is an *http.Transport: the remote address of each
-	// connection is checked.
+	// DangerouslyAllowPlaintextFrom are the networks to which credentials may go over http. nil
+	// allows loopback only; loopback is always allowed. An http origin with a host name other than
+	// localhost needs at least one network and a Base that is an *http.Transport: the remote
+	// address of each connection is checked.
 	DangerouslyAllowPlaintextFrom []netip.Prefix
 
-	// Base sends the requests; nil means a copy of http.DefaultTransport. An *http.Transport is copied
-	// when an origin is plaintext, to check its connections and its proxy. For any other RoundTripper
-	// an http origin must be an IP address or localhost, and the RoundTripper must not use a proxy for
-	// it.
+	// Base sends the requests; nil means a copy of http.DefaultTransport. An *http.Transport is
+	// copied when an origin is plaintext, to check its connections and its proxy. For any other
+	// RoundTripper an http origin must be an IP address or localhost, and the RoundTripper must
+	// not use a proxy for it.
 	Base http.RoundTripper
 
 	// TracerProvider, MeterProvider and Propagators configure the otelhttp instrumentation of each
-	// request. nil has the defaults of otelhttp: the provider of the calling span or else the global
-	// one, the global meter provider, and the global propagator, which propagates nothing until set.
+	// request. nil has the defaults of otelhttp: the provider of the calling span or else the
+	// global one, the global meter provider, and the global propagator, which propagates nothing
+	// until set.
 	TracerProvider trace.TracerProvider
 	MeterProvider  metric.MeterProvider
 	Propagators    propagation.TextMapPropagator
@@ -128,7 +130,8 @@ func (cfg *Config) plaintextNetworks(p *problems) (allowed networks) {
 	return allowed
 }
 
-// parseOrigins parses Config.Origins. canCheck means that the connections of Base are checked later.
+// parseOrigins parses Config.Origins. canCheck means that the connections of Base are checked
+// later.
 func (cfg *Config) parseOrigins(p *problems, allowed networks, canCheck bool) map[origin]struct{} {
 	if len(cfg.Origins) == 0 {
 		p.add("Origins", errors.New(`is empty; list where the credentials go, such as "https://orders.example"`))

@@ -42,8 +42,8 @@ func (s stamp) same(o stamp) bool {
 	return true
 }
 
-// reading is the result of the last read: the last good credentials, and the state of the files that
-// was last read, good or bad.
+// reading is the result of the last read: the last good credentials, and the state of the files
+// that was last read, good or bad.
 type reading struct {
 	stamp    stamp
 	name     string
@@ -51,12 +51,12 @@ type reading struct {
 	err      string // "" when the last read succeeded
 }
 
-// file returns credentials from a file, or from two files in a directory, and reads them again when
-// they change.
+// file returns credentials from a file, or from two files in a directory, and reads them again
+// when they change.
 //
-// Each request calls stat; there is no watcher. A stat costs a microsecond, sees changed symlinks and
-// remounts, and leaves nothing to close. It misses a rewrite of equal size within one clock tick of the
-// file system; the 401 that follows forces a read.
+// Each request calls stat; there is no watcher. A stat costs a microsecond, sees changed symlinks
+// and remounts, and leaves nothing to close. It misses a rewrite of equal size within one clock
+// tick of the file system; the 401 that follows forces a read.
 type file struct {
 	paths    []string // "name:password" in one, or the name and the password in two
 	onReload func(error)
@@ -144,7 +144,8 @@ func (f *file) read() (*reading, error) {
 }
 
 // target returns the files that the paths resolve to. A new file may have the inode, the size and,
-// within a clock tick, the time of a removed one; each directory of a mounted Secret has a new name.
+// within a clock tick, the time of a removed one; each directory of a mounted Secret has a new
+// name.
 func (f *file) target() string {
 	var all [2]string
 	for i, p := range f.paths {

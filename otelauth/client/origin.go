@@ -13,8 +13,8 @@ import (
 	"strings"
 )
 
-// origin is a scheme, a host and a port (RFC 6454 section 4) in canonical form, comparable with ==:
-// lower case, always with a port, an IP address in its canonical text.
+// origin is a scheme, a host and a port (RFC 6454 section 4) in canonical form, comparable with
+// ==: lower case, always with a port, an IP address in its canonical text.
 type origin struct {
 	scheme string
 	host   string
@@ -53,8 +53,9 @@ func parseOrigin(s string) (origin, error) {
 
 // originOf returns the origin of a URL, or false for a URL that matches no configured origin.
 //
-// A host that is not ASCII matches none: net/http connects to its xn-- form, so two spellings would
-// share a connection that was checked for one of them only. A final dot is significant, as in browsers.
+// A host that is not ASCII matches none: net/http connects to its xn-- form, so two spellings
+// would share a connection that was checked for one of them only. A final dot is significant, as
+// in browsers.
 func originOf(u *url.URL) (origin, bool) {
 	var o origin
 	switch {

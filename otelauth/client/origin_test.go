@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// An accepted origin has one spelling and is the address to which net/http connects. The error for any
-// other text does not repeat it.
+// An accepted origin has one spelling and is the address to which net/http connects. The error for
+// any other text does not repeat it.
 func FuzzOrigin(f *testing.F) {
 	for _, s := range []string{
 		"https://orders.example", "HTTP://Orders.Example:80/", "https://[2001:DB8::1]:443", "http://[fe80::1%25eth0]",

@@ -13,8 +13,8 @@ import (
 	"net/url"
 )
 
-// ErrPlaintext is the error, by errors.Is, of a request whose credentials would go in plaintext over a
-// network that is not in [Config.DangerouslyAllowPlaintextFrom].
+// ErrPlaintext is the error, by errors.Is, of a request whose credentials would go in plaintext
+// over a network that is not in [Config.DangerouslyAllowPlaintextFrom].
 var ErrPlaintext = errors.New("otelauth/client: credentials are not sent in plaintext; " +
 	"use https, or add the network to DangerouslyAllowPlaintextFrom")
 
@@ -56,12 +56,12 @@ func (n networks) allowOrigin(o origin, canCheck bool) error {
 	return nil
 }
 
-// guard returns a copy of base that closes a new connection to a plaintext origin whose remote address
-// is not in allowed, and that sends no request to such an origin through a proxy.
+// guard returns a copy of base that closes a new connection to a plaintext origin whose remote
+// address is not in allowed, and that sends no request to such an origin through a proxy.
 //
 // The check follows the dialer, before a byte is written. It sees the address that receives the
-// password, whatever DNS answered. Connections are pooled by scheme and address, so a reused one was
-// checked when it was opened.
+// password, whatever DNS answered. Connections are pooled by scheme and address, so a reused one
+// was checked when it was opened.
 func guard(base *http.Transport, origins map[origin]struct{}, allowed networks) *http.Transport {
 	t := base.Clone()
 	guarded := make(map[string]struct{})

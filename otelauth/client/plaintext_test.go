@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// An http origin beside https origins must not disable HTTP/2 for them, nor enable it for a Base that
-// had it disabled.
+// An http origin beside https origins must not disable HTTP/2 for them, nor enable it for a Base
+// that had it disabled.
 func TestGuardKeepsHTTP2AsItWas(t *testing.T) {
 	t.Parallel()
 	for what, tt := range map[string]struct {

@@ -236,8 +236,8 @@ func TestRefusedResponseIsClosed(t *testing.T) {
 	_ = resp.Body.Close()
 }
 
-// kubernetes mounts a Secret as the kubelet does: the files are links into ..data, a link that changes
-// to a new directory.
+// kubernetes mounts a Secret as the kubelet does: the files are links into ..data, a link that
+// changes to a new directory.
 type kubernetes struct {
 	dir string
 	n   int

@@ -23,20 +23,21 @@ import (
 // credentials (http://name:password@host).
 var ErrUserInfo = errors.New("otelauth/client: the URL has user information; remove it, the Config has the credentials")
 
-// Transport is an [http.RoundTripper] that adds Basic credentials to requests for the origins of its
-// [Config]. Create it with [New]; the zero Transport fails every request. It is safe for concurrent
-// use.
+// Transport is an [http.RoundTripper] that adds Basic credentials to requests for the origins of
+// its [Config]. Create it with [New]; the zero Transport fails every request. It is safe for
+// concurrent use.
 type Transport struct {
 	auth  *authenticator
 	outer http.RoundTripper // auth, or otelhttp around it
 }
 
-// RoundTrip sends req, with credentials when its URL has one of the origins. Only the URL decides, not
-// the Host field. A request with an Authorization key in its header, even without a value, is sent
-// unchanged.
+// RoundTrip sends req, with credentials when its URL has one of the origins. Only the URL decides,
+// not the Host field. A request with an Authorization key in its header, even without a value, is
+// sent unchanged.
 //
 // After a 401 RoundTrip gets the credentials again. If they changed and the body can be replayed
-// (there is none, or GetBody is set), it sends the request once more; otherwise it returns the 401.
+// (there is none, or GetBody is set), it sends the request once more; otherwise it returns the
+// 401.
 //
 // Errors are [ErrPlaintext], [ErrUserInfo] and the errors of the [Source] and of Base.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -57,8 +58,8 @@ func (t *Transport) CloseIdleConnections() {
 	}
 }
 
-// authenticator is between otelhttp and Base: inside the client span, which it marks, and inside of
-// everything that may log a header.
+// authenticator is between otelhttp and Base: inside the client span, which it marks, and inside
+// of everything that may log a header.
 type authenticator struct {
 	base           http.RoundTripper
 	origins        map[origin]struct{}
@@ -160,8 +161,8 @@ func (a *authenticator) retry(req *http.Request, sent string) (io.ReadCloser, st
 	return body, field, err == nil
 }
 
-// clientSpan returns the span of this call, or nil. When the Transport is uninstrumented, the span in
-// ctx may be the server span of the program, whose auth.outcome belongs to its own client.
+// clientSpan returns the span of this call, or nil. When the Transport is uninstrumented, the span
+// in ctx may be the server span of the program, whose auth.outcome belongs to its own client.
 func (a *authenticator) clientSpan(ctx context.Context) trace.Span {
 	span := trace.SpanFromContext(ctx)
 	if !span.IsRecording() {

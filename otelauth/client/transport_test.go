@@ -433,8 +433,8 @@ func (e elsewhere) Write(b []byte) (int, error) {
 	return e.Conn.Write(b)
 }
 
-// DNS rebinding: the name resolves to an allowed network first and to another one later. The address of
-// the connection is checked before anything is written to it.
+// DNS rebinding: the name resolves to an allowed network first and to another one later. The
+// address of the connection is checked before anything is written to it.
 func TestPlaintextIsCheckedByTheConnection(t *testing.T) {
 	t.Parallel()
 	for _, target := range []string{"http://orders.internal", "http://ORDERS.internal", "http://orders.internal:0080", "http://localhost", "http://10.1.2.3"} {

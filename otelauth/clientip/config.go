@@ -13,14 +13,16 @@ import (
 // Config configures a [Resolver]. The zero Config believes no header: the peer is the client.
 type Config struct {
 	// TrustedProxies are the networks of the proxies in front of this service; none by default. A
-	// prefix must be masked (10.0.0.0/8, not 10.1.2.3/8) and not IPv4-mapped. It must not be /0: every
-	// client could then choose its own address.
+	// prefix must be masked (10.0.0.0/8, not 10.1.2.3/8) and not IPv4-mapped. It must not be /0:
+	// every client could then choose its own address.
 	TrustedProxies []netip.Prefix
 	// TrustUnixSocket makes the other end of a unix socket a trusted proxy, for example nginx in
-	// front of a socket. By default it is a local client. It affects listeners on unix sockets only.
+	// front of a socket. By default it is a local client. It affects listeners on unix sockets
+	// only.
 	TrustUnixSocket bool
-	// Header is the one header that trusted proxies write; [XForwardedFor] by default. The other one
-	// is never read: a proxy that writes one of them forwards the client's version of the other.
+	// Header is the one header that trusted proxies write; [XForwardedFor] by default. The other
+	// one is never read: a proxy that writes one of them forwards the client's version of the
+	// other.
 	Header Header
 }
 

@@ -1,8 +1,8 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package clientip finds the client's address and whether the request was readable in transit. It is
-// stage 2 of the pipeline.
+// Package clientip finds the client's address and whether the request was readable in transit. It
+// is stage 2 of the pipeline.
 //
 //	resolver, err := clientip.New(clientip.Config{
 //		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")},
@@ -10,9 +10,9 @@
 //	client := resolver.Resolve(r) // client.Addr, client.Secure
 //
 // Without trusted proxies the client is the peer, the other end of the connection. Behind them the
-// client is the right-most address in the configured header that is not a trusted proxy. Each proxy
-// appends on the right, so a client can invent everything further left. Many programs read the
-// left-most entry, which a client can always choose.
+// client is the right-most address in the configured header that is not a trusted proxy. Each
+// proxy appends on the right, so a client can invent everything further left. Many programs read
+// the left-most entry, which a client can always choose.
 //
 // # Requirements for a trusted proxy
 //

@@ -5,12 +5,12 @@ package clientip
 
 import "strings"
 
-// lastUnquotedComma returns the position of the last comma outside of quoted-strings, or -1. It is not
-// ok when a quoted-string has no beginning, or when the text after the comma is too long.
+// lastUnquotedComma returns the position of the last comma outside of quoted-strings, or -1. It is
+// not ok when a quoted-string has no beginning, or when the text after the comma is too long.
 //
-// From right to left, a quote closes a quoted-string, and the next unescaped quote opens it. This is
-// exact for a well-formed element: inside of a quoted-string every quote is escaped, and the opening
-// quote follows "=", never a backslash.
+// From right to left, a quote closes a quoted-string, and the next unescaped quote opens it. This
+// is exact for a well-formed element: inside of a quoted-string every quote is escaped, and the
+// opening quote follows "=", never a backslash.
 func lastUnquotedComma(s string) (int, bool) {
 	quoted := false
 	for i := len(s) - 1; i >= 0; i-- {
@@ -37,9 +37,10 @@ func isEscaped(before string) bool {
 	return (len(before)-len(strings.TrimRight(before, `\`)))%2 == 1
 }
 
-// parseElement parses one forwarded-element of RFC 7239, section 4: pairs of name and value, separated
-// by semicolons. Names are case-insensitive and unique. It also accepts what real proxies write and
-// what has one meaning only: white space around semicolons, and colons and brackets without quotes.
+// parseElement parses one forwarded-element of RFC 7239, section 4: pairs of name and value,
+// separated by semicolons. Names are case-insensitive and unique. It also accepts what real
+// proxies write and what has one meaning only: white space around semicolons, and colons and
+// brackets without quotes.
 func parseElement(s string) (e element, ok bool) {
 	var hasFor, hasProto bool
 	for {

@@ -88,8 +88,8 @@ func FuzzForwarded(f *testing.F) {
 	})
 }
 
-// unaffected checks the main property: no text of a client, before the entries of the proxies, on one
-// line or several, changes the result.
+// unaffected checks the main property: no text of a client, before the entries of the proxies, on
+// one line or several, changes the result.
 func unaffected(t *testing.T, r *clientip.Resolver, field, spoof, byProxies, byPeer string) {
 	t.Helper()
 	want := netip.MustParseAddrPort("203.0.113.7:80")

@@ -11,8 +11,9 @@ type element struct{ node, proto string }
 // list iterates over a list header backwards: from the last line to the first, each from right to
 // left. The lines of one field are one list in their order (RFC 9110, section 5.3).
 //
-// Forwarded needs this direction too. Read from the left, an unbalanced quote of the client would hide
-// what the proxy appended. The proxy's part is well-formed, so its beginning is found from the right.
+// Forwarded needs this direction too. Read from the left, an unbalanced quote of the client would
+// hide what the proxy appended. The proxy's part is well-formed, so its beginning is found from
+// the right.
 type list struct {
 	lines       []string // not begun
 	line        string   // the rest of the line that is being read
@@ -20,15 +21,15 @@ type list struct {
 	isForwarded bool
 }
 
-// The bounds of one entry; a longer one is unreadable. An address with zone and port is shorter than
-// the first; a Forwarded element may hold the host that the client requested.
+// The bounds of one entry; a longer one is unreadable. An address with zone and port is shorter
+// than the first; a Forwarded element may hold the host that the client requested.
 const (
 	maxEntryBytes   = 128
 	maxElementBytes = 1 << 10
 )
 
-// previous returns the next element to the left. An unreadable one is the zero element; previous must
-// not be called again after it.
+// previous returns the next element to the left. An unreadable one is the zero element; previous
+// must not be called again after it.
 func (l *list) previous() (e element, more bool) {
 	if !l.hasLine {
 		if len(l.lines) == 0 {
@@ -63,8 +64,8 @@ func (l *list) previous() (e element, more bool) {
 	return e, true
 }
 
-// lastComma returns the position of the last comma, or -1. It is not ok when the text after the comma
-// is too long.
+// lastComma returns the position of the last comma, or -1. It is not ok when the text after the
+// comma is too long.
 func lastComma(s string) (int, bool) {
 	for i := len(s) - 1; i >= 0; i-- {
 		if s[i] == ',' {

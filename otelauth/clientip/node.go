@@ -18,18 +18,19 @@ const (
 )
 
 // parseNode parses an address with or without a port: 192.0.2.1, 192.0.2.1:80, [2001:db8::1] and
-// [2001:db8::1]:80. With allowBare it accepts 2001:db8::1 too, which X-Forwarded-For has and RFC 7239,
-// section 6 forbids, because its end may be a port. An obfuscated port ("_abc") is 0.
+// [2001:db8::1]:80. With allowBare it accepts 2001:db8::1 too, which X-Forwarded-For has and RFC
+// 7239, section 6 forbids, because its end may be a port. An obfuscated port ("_abc") is 0.
 //
-// Zones are dropped, because they name an interface of another host. IPv4-mapped IPv6 addresses become
-// IPv4, so that one client has one address. IPv4 has a parser of its own: this runs for every request,
-// and netip takes three times as long. As in netip, leading zeros are refused.
+// Zones are dropped, because they name an interface of another host. IPv4-mapped IPv6 addresses
+// become IPv4, so that one client has one address. IPv4 has a parser of its own: this runs for
+// every request, and netip takes three times as long. As in netip, leading zeros are refused.
 func parseNode(s string, allowBare bool) (addr netip.Addr, port uint16, kind nodeKind) {
 	if ip, rest, ok := cutIPv4(s); ok {
 		port, kind = parsePort(rest)
 		return netip.AddrFrom4(ip), port, kind
 	}
-	// netip allocates an error for "unknown", "_id" and the "@" of a unix socket: refuse them first.
+	// netip allocates an error for "unknown", "_id" and the "@" of a unix socket: refuse them
+	// first.
 	host, rest := s, ""
 	switch {
 	case strings.HasPrefix(s, "["):

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// Resolver finds the client's address. The zero Resolver believes no header: the peer is the client.
-// A Resolver is immutable and safe for concurrent use.
+// Resolver finds the client's address. The zero Resolver believes no header: the peer is the
+// client. A Resolver is immutable and safe for concurrent use.
 type Resolver struct {
 	proxies   proxies
 	trustUnix bool
@@ -35,27 +35,28 @@ type Client struct {
 }
 
 // Ignored reports whether h has an X-Forwarded-For or Forwarded field that was ignored because the
-// peer is not a trusted proxy. h is the header of the request from which c was resolved. The client
-// invents the field, or a proxy is missing in [Config]: then all its clients share one address.
+// peer is not a trusted proxy. h is the header of the request from which c was resolved. The
+// client invents the field, or a proxy is missing in [Config]: then all its clients share one
+// address.
 func (c Client) Ignored(h http.Header) bool { return !c.PeerTrusted && isForwarded(h) }
 
-// maxHops bounds how many entries of the configured header are read, from the right. The entry at the
-// bound counts as the client. Real chains of trusted proxies are shorter.
+// maxHops bounds how many entries of the configured header are read, from the right. The entry at
+// the bound counts as the client. Real chains of trusted proxies are shorter.
 const maxHops = 32
 
-// Resolve returns the client that sent req. It does not fail: unknown fields remain zero. It allocates
-// only for an entry that is unreadable or uses quoted-pairs.
+// Resolve returns the client that sent req. It does not fail: unknown fields remain zero. It
+// allocates only for an entry that is unreadable or uses quoted-pairs.
 //
-// When the peer is a trusted proxy, Resolve reads the configured header from right to left over all
-// its lines. The first address that is not a trusted proxy is the client. When all addresses are
-// trusted, the left-most is the client: a call from inside. Without the header the proxy itself is
-// the client, as in a health check.
+// When the peer is a trusted proxy, Resolve reads the configured header from right to left over
+// all its lines. The first address that is not a trusted proxy is the client. When all addresses
+// are trusted, the left-most is the client: a call from inside. Without the header the proxy
+// itself is the client, as in a health check.
 //
 // An unreadable entry ends the search: garbage, an empty entry, "unknown", an obfuscated "_id", an
-// entry longer than 128 bytes (1 KiB for Forwarded), or a Forwarded element that breaks the grammar of
-// RFC 7239. The trusted hop to its right is then the client. Entries further left are not believed,
-// because their author has no address. Clients behind such a hop share one address, which a client
-// cannot choose and which can be throttled.
+// entry longer than 128 bytes (1 KiB for Forwarded), or a Forwarded element that breaks the
+// grammar of RFC 7239. The trusted hop to its right is then the client. Entries further left are
+// not believed, because their author has no address. Clients behind such a hop share one address,
+// which a client cannot choose and which can be throttled.
 //
 // The first rule that matches decides Secure:
 //
@@ -64,12 +65,12 @@ const maxHops = 32
 //     loopback or over TLS, because the password was readable between the client and the proxy.
 //   - The connection uses TLS: secure.
 //   - A trusted proxy names no scheme: not secure. It may listen on port 80.
-//   - A loopback or unix-socket peer sends no header of a proxy (Forwarded, X-Forwarded-For, -Proto or
-//     -Host, X-Real-Ip, Via): secure.
+//   - A loopback or unix-socket peer sends no header of a proxy (Forwarded, X-Forwarded-For,
+//     -Proto or -Host, X-Real-Ip, Via): secure.
 //   - Otherwise: not secure.
 //
-// The server's listener ([http.LocalAddrContextKey]) decides whether the peer is a unix socket, not the
-// text of RemoteAddr.
+// The server's listener ([http.LocalAddrContextKey]) decides whether the peer is a unix socket,
+// not the text of RemoteAddr.
 //
 // The header is as reliable as the proxies that wrote it (RFC 7239, section 8.1).
 func (r *Resolver) Resolve(req *http.Request) Client {
@@ -105,8 +106,8 @@ func (r *Resolver) Resolve(req *http.Request) Client {
 	return c
 }
 
-// walk moves c from the peer to the client along the lines of the configured header. It returns the
-// proto of the right-most element, or "".
+// walk moves c from the peer to the client along the lines of the configured header. It returns
+// the proto of the right-most element, or "".
 func (r *Resolver) walk(lines []string, c *Client) (proto string) {
 	l := list{lines: lines, isForwarded: r.header == Forwarded}
 	for i := range maxHops {

@@ -12,8 +12,8 @@ import (
 	"unicode/utf8"
 )
 
-// Basic is a name and a password that a client sent (RFC 7617). The zero Basic is the empty name with
-// the empty password.
+// Basic is a name and a password that a client sent (RFC 7617). The zero Basic is the empty name
+// with the empty password.
 type Basic struct {
 	// Name is valid UTF-8 without a colon and without control characters. It may be empty, which
 	// the RFC allows. It shares no memory with the password. Do not log it before an account is
@@ -23,19 +23,19 @@ type Basic struct {
 	Password Secret
 }
 
-// strict refuses trailing bits that are not zero. Like every encoding of encoding/base64 it skips CR
-// and LF, so Decode compares lengths.
+// strict refuses trailing bits that are not zero. Like every encoding of encoding/base64 it skips
+// CR and LF, so Decode compares lengths.
 var strict = base64.StdEncoding.Strict()
 
-// Decode returns the name and the password in the token. It allocates the decoded bytes, the name and
-// the Secret.
+// Decode returns the name and the password in the token. It allocates the decoded bytes, the name
+// and the Secret.
 //
 // The token must be the canonical padded base64 of RFC 4648, section 4, so that each pair has one
 // token only. The name ends at the first colon. Control characters in either part are refused (RFC
 // 7617, section 2). C1 controls in the name, U+0080 to U+009F, are refused too: no identifier of
-// RFC 8265 has them, and U+009B starts a terminal's control sequence as ESC does. A name that is not
-// valid UTF-8 is read as ISO-8859-1, because some clients send it (RFC 7617, appendix B.3). The
-// password is not converted.
+// RFC 8265 has them, and U+009B starts a terminal's control sequence as ESC does. A name that is
+// not valid UTF-8 is read as ISO-8859-1, because some clients send it (RFC 7617, appendix B.3).
+// The password is not converted.
 //
 // The defects are [Empty], [NotBase64], [ControlCharacter] and [NoColon].
 func (f Field) Decode() (Basic, Defect) {
@@ -104,12 +104,12 @@ func hasControl(raw []byte) bool {
 // hasControlRune reports whether s holds a CTL or a C1 control.
 func hasControlRune(s string) bool { return strings.ContainsFunc(s, unicode.IsControl) }
 
-// Encode returns the value of an Authorization field, "Basic …", for name and password. [Split] and
-// Decode read it back. It is for clients.
+// Encode returns the value of an Authorization field, "Basic …", for name and password. [Split]
+// and Decode read it back. It is for clients.
 //
 // The name must be valid UTF-8 without a colon and without control characters, U+0080 to U+009F
-// included. The password may hold any bytes except control characters. An error names the broken rule
-// and contains neither name nor password (RFC 7617, section 2).
+// included. The password may hold any bytes except control characters. An error names the broken
+// rule and contains neither name nor password (RFC 7617, section 2).
 func Encode(name string, password Secret) (string, error) {
 	switch {
 	case !utf8.ValidString(name):

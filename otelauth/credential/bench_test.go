@@ -11,8 +11,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/credential"
 )
 
-// browserRequest returns a request with the fields of a browser, because a lookup in a map of one field
-// is too fast to compare.
+// browserRequest returns a request with the fields of a browser, because a lookup in a map of one
+// field is too fast to compare.
 func browserRequest() *http.Request {
 	r := httptest.NewRequest(http.MethodGet, "/orders", nil)
 	r.Header.Set("Accept", "text/html,application/xhtml+xml")

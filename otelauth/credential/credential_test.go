@@ -98,8 +98,8 @@ func TestZeroFieldDecodes(t *testing.T) {
 	}
 }
 
-// Each split of the same bytes into name and password has a different token, so a cache with the token
-// as key cannot confuse them (CVE-2022-46146, GHSA-6765-c87h-8mrf).
+// Each split of the same bytes into name and password has a different token, so a cache with the
+// token as key cannot confuse them (CVE-2022-46146, GHSA-6765-c87h-8mrf).
 func TestTokenIsInjective(t *testing.T) {
 	t.Parallel()
 	tokens := map[string][2]string{}

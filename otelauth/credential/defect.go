@@ -39,8 +39,8 @@ var defectReasons = [...]attempt.Reason{
 	ControlCharacter: attempt.ReasonControlCharacter,
 }
 
-// Reason returns the attribute auth.reason of the defect; "" for [NoDefect] and for a value that is not
-// one of the constants.
+// Reason returns the attribute auth.reason of the defect; "" for [NoDefect] and for a value that
+// is not one of the constants.
 func (f Defect) Reason() attempt.Reason {
 	if int(f) < len(defectReasons) {
 		return defectReasons[f]

@@ -16,8 +16,8 @@ import (
 // defaultMaxBytes bounds an Authorization field by default. net/http accepts 900 KiB.
 const defaultMaxBytes = 8 << 10
 
-// Field is the Authorization field of a request, split but not decoded. The zero Field is that of a
-// request without credentials.
+// Field is the Authorization field of a request, split but not decoded. The zero Field is that of
+// a request without credentials.
 //
 // Token is as secret as the password in it. The methods of a Field print its scheme only. Unlike a
 // [Secret], a Field prints its Token where its methods are not called: in an unexported field of
@@ -35,12 +35,12 @@ const (
 	scheme    = "Basic"
 )
 
-// Split returns the scheme and the token of the Authorization field in h (RFC 9110, sections 11.4 and
-// 11.6.2). It does not allocate.
+// Split returns the scheme and the token of the Authorization field in h (RFC 9110, sections 11.4
+// and 11.6.2). It does not allocate.
 //
 // maxBytes bounds the field's value; 0 or less means 8 KiB. A request without the field or with
-// another scheme has no defect. A Field with a defect still has its Scheme. The names of fields must be
-// in canonical form, as in the requests of net/http.
+// another scheme has no defect. A Field with a defect still has its Scheme. The names of fields
+// must be in canonical form, as in the requests of net/http.
 func Split(h http.Header, maxBytes int) (Field, Defect) {
 	values := h[fieldName]
 	if len(values) == 0 {
@@ -79,7 +79,8 @@ func Split(h http.Header, maxBytes int) (Field, Defect) {
 	return Field{Scheme: attempt.SchemeBasic}, defect
 }
 
-// cutScheme returns what follows "Basic", in any letter case, and whether that is the whole scheme.
+// cutScheme returns what follows "Basic", in any letter case, and whether that is the whole
+// scheme.
 func cutScheme(value string) (rest string, isBasic bool) {
 	if len(value) < len(scheme) {
 		return "", false

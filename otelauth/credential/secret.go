@@ -16,15 +16,16 @@ const Redacted = "[redacted]"
 
 // Secret is a password. The zero Secret is the empty password.
 //
-// It prints as [Redacted] in every verb of fmt, in JSON, XML and text encodings, in slog and in errors.
-// In an unexported field of a struct, or for %p, a printer finds the address of a function and neither
-// the bytes nor their number. encoding/gob refuses it.
+// It prints as [Redacted] in every verb of fmt, in JSON, XML and text encodings, in slog and in
+// errors. In an unexported field of a struct, or for %p, a printer finds the address of a function
+// and neither the bytes nor their number. encoding/gob refuses it.
 //
 // Compare Secrets with [Secret.Equal]; == does not compile. A Secret is immutable and safe for
 // concurrent use, unless a caller writes to the result of [Secret.Expose].
 type Secret struct {
-	// reveal closes over the bytes. fmt and test libraries print unexported fields by reflection and
-	// call no methods there. They print a []byte or a string and follow a pointer, but not a function.
+	// reveal closes over the bytes. fmt and test libraries print unexported fields by reflection
+	// and call no methods there. They print a []byte or a string and follow a pointer, but not a
+	// function.
 	reveal func() []byte
 }
 
@@ -37,8 +38,8 @@ func seal(raw []byte) Secret {
 	return Secret{reveal: func() []byte { return raw }}
 }
 
-// Expose returns the bytes of the password, without a copy. The caller must not change them, and must
-// not keep them or a copy longer than the request.
+// Expose returns the bytes of the password, without a copy. The caller must not change them, and
+// must not keep them or a copy longer than the request.
 func (s Secret) Expose() []byte {
 	if s.reveal == nil {
 		return nil

@@ -12,8 +12,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/credential"
 )
 
-// vector is one Authorization field, or several, and the expected result. The vectors are test cases
-// and seeds of the fuzzer.
+// vector is one Authorization field, or several, and the expected result. The vectors are test
+// cases and seeds of the fuzzer.
 type vector struct {
 	what     string
 	values   []string

@@ -36,8 +36,8 @@ type Attempt struct {
 	Status int
 }
 
-// Attempts returns the attempts in the order of their events, followed by those of traces with an auth
-// span and no event.
+// Attempts returns the attempts in the order of their events, followed by those of traces with an
+// auth span and no event.
 func (r *Recorder) Attempts() []Attempt {
 	var all []Attempt
 	hasEvent := map[trace.TraceID]bool{}

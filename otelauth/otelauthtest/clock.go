@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// Clock is a clock that moves only through [Clock.Advance]. Its method Now fits every configuration
-// field of type func() time.Time. The zero Clock shows the zero Time; use [NewClock]. It is safe for
-// concurrent use.
+// Clock is a clock that moves only through [Clock.Advance]. Its method Now fits every
+// configuration field of type func() time.Time. The zero Clock shows the zero Time; use
+// [NewClock]. It is safe for concurrent use.
 type Clock struct {
 	mu  sync.Mutex
 	now time.Time

@@ -1,10 +1,12 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package otelauthtest helps to test services that use otelauth. A [Recorder] records telemetry with the
-// real SDK in memory, [NoSecrets] checks that no password is in it, and a [Clock] moves only on demand.
+// Package otelauthtest helps to test services that use otelauth. A [Recorder] records telemetry
+// with the real SDK in memory, [NoSecrets] checks that no password is in it, and a [Clock] moves
+// only on demand.
 //
-// It imports the OpenTelemetry SDK and is for tests only. It keeps all telemetry until the test ends.
+// It imports the OpenTelemetry SDK and is for tests only. It keeps all telemetry until the test
+// ends.
 //
 //	rec := otelauthtest.NewRecorder(t)
 //	mw, err := otelauth.New(otelauth.Config{

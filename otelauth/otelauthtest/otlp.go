@@ -17,8 +17,8 @@ import (
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 )
 
-// wire is an http.RoundTripper that keeps the body of each request and answers like a collector. It
-// sends nothing.
+// wire is an http.RoundTripper that keeps the body of each request and answers like a collector.
+// It sends nothing.
 type wire struct {
 	mu   sync.Mutex
 	body bytes.Buffer
@@ -43,9 +43,9 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// OTLP returns all telemetry as the bodies of OTLP/HTTP requests of the real exporters: concatenated,
-// uncompressed protobuf. An error means that an exporter refused a batch, for example because of a
-// string that is not UTF-8; no collector would receive that batch.
+// OTLP returns all telemetry as the bodies of OTLP/HTTP requests of the real exporters:
+// concatenated, uncompressed protobuf. An error means that an exporter refused a batch, for
+// example because of a string that is not UTF-8; no collector would receive that batch.
 func (r *Recorder) OTLP() ([]byte, error) {
 	r.t.Helper()
 	ctx := context.Background()

@@ -53,8 +53,8 @@ func (r *Recorder) Metrics() []Point {
 	return all
 }
 
-// Sum returns the sum of the Values of all points of the metric name that have all attrs; 0 without
-// points. For a histogram it is the number of measurements.
+// Sum returns the sum of the Values of all points of the metric name that have all attrs; 0
+// without points. For a histogram it is the number of measurements.
 func (r *Recorder) Sum(name string, attrs ...attribute.KeyValue) float64 {
 	r.t.Helper()
 	var sum float64

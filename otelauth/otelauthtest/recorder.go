@@ -28,9 +28,9 @@ import (
 	"github.com/otelauth/otelauth-go/spans"
 )
 
-// Recorder records the spans, metrics and events of its providers. It samples every span, drops nothing,
-// does not limit cardinality and ignores OTEL_* variables. Create it with [NewRecorder]. It is safe for
-// concurrent use.
+// Recorder records the spans, metrics and events of its providers. It samples every span, drops
+// nothing, does not limit cardinality and ignores OTEL_* variables. Create it with [NewRecorder].
+// It is safe for concurrent use.
 type Recorder struct {
 	t testing.TB
 
@@ -95,8 +95,9 @@ func (r *Recorder) MeterProvider() metric.MeterProvider { return r.meters }
 // LoggerProvider returns the provider of the records in [Recorder.Events].
 func (r *Recorder) LoggerProvider() log.LoggerProvider { return r.loggers }
 
-// Observers returns the observers for spans, metrics and events with the providers of the Recorder, for
-// a service that calls an [attempt.Observer] itself. scheme is that of [spans.Config]; "" means basic.
+// Observers returns the observers for spans, metrics and events with the providers of the
+// Recorder, for a service that calls an [attempt.Observer] itself. scheme is that of
+// [spans.Config]; "" means basic.
 func (r *Recorder) Observers(scheme attempt.Scheme) attempt.Observer {
 	r.t.Helper()
 	s, err := spans.New(spans.Config{TracerProvider: r.traces, Scheme: scheme})
@@ -143,8 +144,8 @@ func (a Attributes) Text(key string) string {
 	return a.Get(key).String()
 }
 
-// Map returns the attributes as a map for comparison. Values are string, bool, int64, float64 or slices
-// of them.
+// Map returns the attributes as a map for comparison. Values are string, bool, int64, float64 or
+// slices of them.
 func (a Attributes) Map() map[string]any {
 	m := make(map[string]any, len(a))
 	for _, kv := range a {

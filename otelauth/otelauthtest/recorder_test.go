@@ -17,8 +17,8 @@ import (
 	"github.com/otelauth/otelauth-go/spans"
 )
 
-// TestAttempts checks that Attempts returns what the observers received, from events and, without the
-// fields of the event, from spans alone.
+// TestAttempts checks that Attempts returns what the observers received, from events and, without
+// the fields of the event, from spans alone.
 func TestAttempts(t *testing.T) {
 	t.Parallel()
 	for _, out := range attempt.Outcomes() {

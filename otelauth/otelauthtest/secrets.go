@@ -36,9 +36,9 @@ type Leak struct {
 // minSecretBytes is the length of the shortest secret: the forms of a shorter one occur by chance.
 const minSecretBytes = 4
 
-// NoSecrets fails t for each secret in the telemetry of rec. It searches the OTLP exports of all spans,
-// metrics and events for the forms of [Leaks]. Pass each password that the test sent; it also finds the
-// pair user-id:password and its base64.
+// NoSecrets fails t for each secret in the telemetry of rec. It searches the OTLP exports of all
+// spans, metrics and events for the forms of [Leaks]. Pass each password that the test sent; it
+// also finds the pair user-id:password and its base64.
 func NoSecrets(t testing.TB, rec *Recorder, secrets ...string) {
 	t.Helper()
 	data, err := rec.OTLP()
@@ -49,8 +49,8 @@ func NoSecrets(t testing.TB, rec *Recorder, secrets ...string) {
 	NoSecretsIn(t, "what was exported", data, secrets...)
 }
 
-// NoSecretsIn fails t for each secret in data, such as standard output, a heap dump or a response. what
-// describes the data in the failure.
+// NoSecretsIn fails t for each secret in data, such as standard output, a heap dump or a response.
+// what describes the data in the failure.
 func NoSecretsIn(t testing.TB, what string, data []byte, secrets ...string) {
 	t.Helper()
 	leaks, err := Leaks(data, secrets...)
@@ -67,11 +67,12 @@ func NoSecretsIn(t testing.TB, what string, data []byte, secrets ...string) {
 // before returns the bytes before a leak, which show its field without the secret.
 func before(data []byte, offset int) []byte { return data[max(0, offset-48):offset] }
 
-// Leaks searches data for each secret and returns at most one Leak for each secret and form. The forms
-// are plain, reversed, hexadecimal, base32, percent-encoded, a JSON or Go string literal, UTF-16,
-// Latin-1, a list of byte values, and base64 and base64url, also inside of a longer encoded text. Leaks
-// also searches for the MD5, SHA-1, SHA-256 and SHA-512 digests as bytes, hexadecimal and base64, but
-// not for digests with a secret key. A secret shorter than 4 bytes is an error.
+// Leaks searches data for each secret and returns at most one Leak for each secret and form. The
+// forms are plain, reversed, hexadecimal, base32, percent-encoded, a JSON or Go string literal,
+// UTF-16, Latin-1, a list of byte values, and base64 and base64url, also inside of a longer
+// encoded text. Leaks also searches for the MD5, SHA-1, SHA-256 and SHA-512 digests as bytes,
+// hexadecimal and base64, but not for digests with a secret key. A secret shorter than 4 bytes is
+// an error.
 func Leaks(data []byte, secrets ...string) ([]Leak, error) {
 	lower := asciiLower(data)
 	var all []Leak
@@ -93,8 +94,8 @@ func Leaks(data []byte, secrets ...string) ([]Leak, error) {
 	return all, nil
 }
 
-// asciiLower lowers ASCII letters only and so keeps every offset; bytes.ToLower changes the length of
-// data that is not UTF-8.
+// asciiLower lowers ASCII letters only and so keeps every offset; bytes.ToLower changes the length
+// of data that is not UTF-8.
 func asciiLower(data []byte) []byte {
 	lower := bytes.Clone(data)
 	for i, c := range lower {
@@ -165,8 +166,8 @@ func needles(s string) []needle {
 		} else {
 			key = "c" + key
 		}
-		// Percent-encoding that does not change the secret adds nothing to plain, and in lower case it
-		// would match other text.
+		// Percent-encoding that does not change the secret adds nothing to plain, and in lower
+		// case it would match other text.
 		idle := n.form == "percent-encoding" && string(n.bytes) == strings.ToLower(s)
 		duplicate := seen[key] || len(n.bytes) == 0 || idle
 		seen[key] = true
@@ -174,8 +175,8 @@ func needles(s string) []needle {
 	})
 }
 
-// inside64 returns the characters that depend on raw alone in a base64 text in which raw begins shift
-// bytes (modulo 3) after the beginning.
+// inside64 returns the characters that depend on raw alone in a base64 text in which raw begins
+// shift bytes (modulo 3) after the beginning.
 func inside64(enc *base64.Encoding, raw []byte, shift int) []byte {
 	text := enc.EncodeToString(append(make([]byte, shift), raw...))
 	first := (shift*8 + 5) / 6         // the first character without bits of the preceding data

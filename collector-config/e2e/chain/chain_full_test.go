@@ -19,8 +19,9 @@ import (
 	"github.com/otelauth/otelauth-go/collector-config/e2e/service"
 )
 
-// stack is the collector with the shipped overlays for Jaeger, Prometheus 3 and Victoria, the real backends behind it,
-// and a real Alertmanager. VictoriaMetrics and VictoriaTraces, to which victoria.yaml also sends, are a recording sink.
+// stack is the collector with the shipped overlays for Jaeger, Prometheus 3 and Victoria, the real
+// backends behind it, and a real Alertmanager. VictoriaMetrics and VictoriaTraces, to which
+// victoria.yaml also sends, are a recording sink.
 type stack struct {
 	collector    *collectortest.Collector
 	prometheus   *servers.PrometheusServer
@@ -38,7 +39,8 @@ func newStack(t *testing.T, env map[string]string) *stack {
 		logs:         servers.StartVictoriaLogs(t),
 		rest:         collectortest.NewSink(t),
 	}
-	// The collector's own metrics are scraped; its address is known once it runs, Prometheus' own once that runs.
+	// The collector's own metrics are scraped; its address is known once it runs, Prometheus' own
+	// once that runs.
 	address := servers.FreeAddrs(t, 1)[0]
 	all := map[string]string{
 		"JAEGER_ENDPOINT":           "http://" + s.jaeger.OTLPHTTP,
@@ -261,7 +263,8 @@ func TestFullACollectorThatStaysAwayRaisesAnAlert(t *testing.T) {
 	counted(t, s.prometheus, `count(job:otelcol_reporting:instances)`, 1)
 	counted(t, s.prometheus, `count(job:auth_reporting:instances)`, 1)
 	s.collector.Kill()
-	// Series that were scraped end at once, series that were sent five minutes after their last sample; both alerts wait two more.
+	// Series that were scraped end at once, series that were sent five minutes after their last
+	// sample; both alerts wait two more.
 	long := 12 * time.Minute
 	for _, name := range []string{"AuthCollectorSilent", "AuthServiceSilent"} {
 		servers.Eventually(t, long, name, func() error {

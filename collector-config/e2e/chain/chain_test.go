@@ -21,7 +21,8 @@ func header(key, value string) func(*http.Request) {
 	return func(r *http.Request) { r.Header.Set(key, value) }
 }
 
-// sprayed is how many accounts a spray tries: detection counts them approximately, and speaks at ten.
+// sprayed is how many accounts a spray tries: detection counts them approximately, and speaks at
+// ten.
 const sprayed = 40
 
 // accounts are alice and those whose passwords nobody guesses.
@@ -122,7 +123,8 @@ func TestAnAttackRaisesTheShippedAlert(t *testing.T) {
 	}
 }
 
-// anyRun returns the errors of rules that were evaluated: some groups have longer intervals than this test.
+// anyRun returns the errors of rules that were evaluated: some groups have longer intervals than
+// this test.
 func anyRun(errs map[string]string) error {
 	var all error
 	for name, text := range errs {

@@ -43,7 +43,8 @@ func (r *rig) alerts(t *testing.T, labels map[string]string) {
 	waitAlert(t, r.alertmanager, labels)
 }
 
-// The collector is away for longer than the sender tries, and more happens than the sender's queues hold.
+// The collector is away for longer than the sender tries, and more happens than the sender's
+// queues hold.
 func TestWhatTheSenderDropsIsCountedAndRaisesAnAlert(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, collectortest.Options{})
@@ -108,7 +109,8 @@ func TestAFullQueueRefusesAndRaisesAnAlert(t *testing.T) {
 	servers.Eventually(t, deadline, "what was acknowledged, at the backend", func() error { return arrived(acknowledged, r.backend) })
 }
 
-// The queue lies on a file system of its own that has no room left: ENOSPC from the kernel, no simulation.
+// The queue lies on a file system of its own that has no room left: ENOSPC from the kernel, no
+// simulation.
 func TestAFullDiskRefusesAndRaisesAnAlert(t *testing.T) {
 	t.Parallel()
 	mount := []string{
@@ -129,9 +131,9 @@ func TestAFullDiskRefusesAndRaisesAnAlert(t *testing.T) {
 		}
 		return nil
 	})
-	// The collector's queue has a hole here: what is read from it must be marked as read, and an item whose mark finds no room on the
-	// disk is skipped, acknowledged or not. Nothing of its own counts that; the difference of what came to the security bus and
-	// what left it does.
+	// The collector's queue has a hole here: what is read from it must be marked as read, and an
+	// item whose mark finds no room on the disk is skipped, acknowledged or not. Nothing of its
+	// own counts that; the difference of what came to the security bus and what left it does.
 	servers.Eventually(t, deadline, "a count of what is missing", func() error {
 		samples, err := r.prometheus.Query(unaccounted)
 		if err != nil || len(samples) != 1 {
@@ -145,8 +147,8 @@ func TestAFullDiskRefusesAndRaisesAnAlert(t *testing.T) {
 	})
 }
 
-// refusesAndAlerts fills the queue of r, whose SIEM is away, and then lets it drain. It returns which attempts the collector
-// had acknowledged.
+// refusesAndAlerts fills the queue of r, whose SIEM is away, and then lets it drain. It returns
+// which attempts the collector had acknowledged.
 func refusesAndAlerts(t *testing.T, r *rig) (*service.Service, []string) {
 	t.Helper()
 	s := r.service(t, service.Config{Events: unfolded, GiveUp: 500 * time.Millisecond})
@@ -174,8 +176,8 @@ func refusesAndAlerts(t *testing.T, r *rig) (*service.Service, []string) {
 	return s, acknowledged
 }
 
-// unaccounted is how many events came to the security bus that have neither reached the SIEM, nor were refused or given up with
-// a count: they wait in the queue, or are lost.
+// unaccounted is how many events came to the security bus that have neither reached the SIEM, nor
+// were refused or given up with a count: they wait in the queue, or are lost.
 const unaccounted = `sum(otelcol_processor_outgoing_items_total{processor="filter/security"})
 	- (sum(otelcol_exporter_sent_log_records_total{exporter="otlp_http/siem-otlp"}) or vector(0))
 	- (sum(otelcol_exporter_send_failed_log_records_total{exporter="otlp_http/siem-otlp"}) or vector(0))

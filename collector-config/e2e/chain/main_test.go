@@ -1,8 +1,8 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package chain tests the whole way: the library, the SDK, OTLP, the real collector with the shipped files, and the
-// real backends.
+// Package chain tests the whole way: the library, the SDK, OTLP, the real collector with the
+// shipped files, and the real backends.
 package chain
 
 import (

@@ -35,8 +35,8 @@ func rules() []string {
 // deadline is for what includes two evaluations of a group of rules, on a loaded machine.
 const deadline = 3 * time.Minute
 
-// rig is the collector with the shipped base, a backend for everything and a SIEM for the security events, both
-// recording, and Debian's Prometheus and Alertmanager with the shipped rules.
+// rig is the collector with the shipped base, a backend for everything and a SIEM for the security
+// events, both recording, and Debian's Prometheus and Alertmanager with the shipped rules.
 type rig struct {
 	collector    *collectortest.Collector
 	backend      *collectortest.Sink

@@ -19,7 +19,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
 )
 
-// secretTour makes requests that carry a secret in every place that a client has for one. It returns the answers.
+// secretTour makes requests that carry a secret in every place that a client has for one. It
+// returns the answers.
 func secretTour(t *testing.T, s *service.Service) []service.Answer {
 	t.Helper()
 	const from = "192.0.2.44"
@@ -49,8 +50,8 @@ func secrets(collectorToken string) []string {
 	return []string{rightPassword, wrongPassword, namePassword, bearerSecret, querySecret, siemToken, collectorToken}
 }
 
-// noSecrets fails the test when a secret is in data, in one of the forms of otelauthtest.Leaks, or when the control is
-// not: then the search would prove nothing.
+// noSecrets fails the test when a secret is in data, in one of the forms of otelauthtest.Leaks, or
+// when the control is not: then the search would prove nothing.
 func noSecrets(t *testing.T, what string, data []byte, control []byte, secrets ...string) {
 	t.Helper()
 	otelauthtest.NoSecretsIn(t, what, data, secrets...)
@@ -59,8 +60,9 @@ func noSecrets(t *testing.T, what string, data []byte, control []byte, secrets .
 	}
 }
 
-// bytesBelow returns the bytes of all files below dir as they are, and behind them what they hold compressed: zstd frames
-// and snappy blocks are tried wherever their beginning is seen. Configuration files at the top, which name no secret, are read too.
+// bytesBelow returns the bytes of all files below dir as they are, and behind them what they hold
+// compressed: zstd frames and snappy blocks are tried wherever their beginning is seen.
+// Configuration files at the top, which name no secret, are read too.
 func bytesBelow(t *testing.T, dir string) []byte {
 	t.Helper()
 	var all []byte
@@ -105,8 +107,9 @@ func decompressed(b []byte) []byte {
 	return append(all, walRecords(b)...)
 }
 
-// walRecords decodes b as a segment of Prometheus' write-ahead log: pages of 32 KiB, fragments with a header of type and
-// flags, length and checksum, snappy where a flag says so. It returns nothing when b is something else.
+// walRecords decodes b as a segment of Prometheus' write-ahead log: pages of 32 KiB, fragments
+// with a header of type and flags, length and checksum, snappy where a flag says so. It returns
+// nothing when b is something else.
 func walRecords(b []byte) []byte {
 	const page, headerBytes, snappyFlag, typeMask = 32 << 10, 7, 1 << 3, 0x7
 	var all, record []byte

@@ -89,7 +89,8 @@ func TestNoAcknowledgedEventIsLost(t *testing.T) {
 	acknowledged := s.Acknowledged()
 	servers.Eventually(t, deadline, "every acknowledged event at the backend", func() error { return arrived(acknowledged, r.backend) })
 	servers.Eventually(t, deadline, "every acknowledged event at the SIEM", func() error { return arrived(acknowledged, r.siem) })
-	// What was made while the collector was away is not acknowledged: the sender knows each of these, and counts them.
+	// What was made while the collector was away is not acknowledged: the sender knows each of
+	// these, and counts them.
 	known := make(map[string]bool)
 	for _, id := range append(acknowledged, s.GivenUp()...) {
 		known[id] = true

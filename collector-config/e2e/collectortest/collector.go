@@ -23,8 +23,8 @@ import (
 	"time"
 )
 
-// Deadline is how long everything here waits for a condition. It is for a slow and loaded machine: no test passes
-// because of it, one only fails later.
+// Deadline is how long everything here waits for a condition. It is for a slow and loaded machine:
+// no test passes because of it, one only fails later.
 const Deadline = 60 * time.Second
 
 // Ports that the shipped files listen on.
@@ -37,11 +37,12 @@ const (
 
 // Options say how a collector is started.
 type Options struct {
-	// Configs are merged in order. A name is that of a file below collector-config; a path is absolute; what begins with
-	// "yaml:" is configuration itself.
+	// Configs are merged in order. A name is that of a file below collector-config; a path is
+	// absolute; what begins with "yaml:" is configuration itself.
 	Configs []string
-	// Env is what the collector's environment holds besides PATH and what Start sets: OTELAUTH_COLLECTOR_BIND,
-	// OTELAUTH_COLLECTOR_TOKEN_FILE and OTELAUTH_COLLECTOR_QUEUE_DIR. Env wins. The environment of the tests is not inherited.
+	// Env is what the collector's environment holds besides PATH and what Start sets:
+	// OTELAUTH_COLLECTOR_BIND, OTELAUTH_COLLECTOR_TOKEN_FILE and OTELAUTH_COLLECTOR_QUEUE_DIR. Env
+	// wins. The environment of the tests is not inherited.
 	Env map[string]string
 	// Unset names variables that Start is not to set.
 	Unset []string
@@ -51,7 +52,8 @@ type Options struct {
 	Dir string
 	// Args are further arguments of the command line.
 	Args []string
-	// Before wraps the process: the collector's command line follows these words, as in "taskset", "-c", "0".
+	// Before wraps the process: the collector's command line follows these words, as in "taskset",
+	// "-c", "0".
 	Before []string
 }
 
@@ -75,7 +77,8 @@ func ConfigDir() string {
 	return filepath.Join(filepath.Dir(file), "..", "..")
 }
 
-// Start runs a collector until the test's end, and returns once it is healthy. The package's TestMain must call [Main].
+// Start runs a collector until the test's end, and returns once it is healthy. The package's
+// TestMain must call [Main].
 func Start(t testing.TB, o Options) *Collector {
 	t.Helper()
 	c := prepare(t, o)
@@ -91,8 +94,8 @@ func Start(t testing.TB, o Options) *Collector {
 	return c
 }
 
-// Run runs a collector that is expected to end by itself, and returns what it said and its exit status. A collector
-// that is still there after the deadline is a failure.
+// Run runs a collector that is expected to end by itself, and returns what it said and its exit
+// status. A collector that is still there after the deadline is a failure.
 func Run(t testing.TB, o Options) (string, error) {
 	t.Helper()
 	return prepare(t, o).run(t)
@@ -187,7 +190,8 @@ func (c *Collector) run(t testing.TB, args ...string) (string, error) {
 	return c.Log(), err
 }
 
-// Start runs the collector again after [Collector.Kill] or [Collector.Shutdown], with the same address, token and directory.
+// Start runs the collector again after [Collector.Kill] or [Collector.Shutdown], with the same
+// address, token and directory.
 func (c *Collector) Start(t testing.TB) {
 	t.Helper()
 	if c.cmd != nil {
@@ -267,8 +271,8 @@ func (c *Collector) Pid() int { return c.cmd.Process.Pid }
 // Log returns what the collector has said on its standard output and error, over all its lives.
 func (c *Collector) Log() string { return c.log.String() }
 
-// Scrape returns the collector's own metrics: of each name the sum over its series. Names as in the exposition, such as
-// "otelcol_exporter_send_failed_log_records_total".
+// Scrape returns the collector's own metrics: of each name the sum over its series. Names as in
+// the exposition, such as "otelcol_exporter_send_failed_log_records_total".
 func (c *Collector) Scrape(t testing.TB) map[string]float64 {
 	t.Helper()
 	sums := map[string]float64{}
@@ -278,7 +282,8 @@ func (c *Collector) Scrape(t testing.TB) map[string]float64 {
 	return sums
 }
 
-// WaitMetric waits until the sum of one of the collector's own metrics is at least so much, and returns it.
+// WaitMetric waits until the sum of one of the collector's own metrics is at least so much, and
+// returns it.
 func (c *Collector) WaitMetric(t testing.TB, name string, atLeast float64) float64 {
 	t.Helper()
 	var got float64

@@ -63,7 +63,8 @@ func Seq(records []LogRecord) map[int]int {
 	return seen
 }
 
-// Trace returns one trace of a server span and a child, the auth span. The attributes go on the auth span; values are strings.
+// Trace returns one trace of a server span and a child, the auth span. The attributes go on the
+// auth span; values are strings.
 func Trace(attributes map[string]string) ptrace.Traces {
 	traces := ptrace.NewTraces()
 	rs := traces.ResourceSpans().AppendEmpty()

@@ -1,8 +1,8 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package collectortest runs the real OpenTelemetry Collector with the files that this directory ships, and records
-// what it exports.
+// Package collectortest runs the real OpenTelemetry Collector with the files that this directory
+// ships, and records what it exports.
 //
 //	func TestMain(m *testing.M) { collectortest.Main(m) }
 //
@@ -16,8 +16,9 @@
 //		sink.WaitLogs(t, 10)
 //	}
 //
-// A collector is a process of its own: the test binary, run a second time. So the environment, the command line, the
-// exit status and kill -9 are the real ones, and tests run side by side. Each collector listens on the ports that the
-// files name, on a loopback address that nobody else uses (127.0.0.0/8: Linux; elsewhere the addresses
-// must be added to the loopback interface first). It refuses nothing that the real collector accepts, and mocks nothing.
+// A collector is a process of its own: the test binary, run a second time. So the environment, the
+// command line, the exit status and kill -9 are the real ones, and tests run side by side. Each
+// collector listens on the ports that the files name, on a loopback address that nobody else uses
+// (127.0.0.0/8: Linux; elsewhere the addresses must be added to the loopback interface first). It
+// refuses nothing that the real collector accepts, and mocks nothing.
 package collectortest

@@ -13,8 +13,8 @@ import (
 // childEnv set to 1 makes a test binary the collector.
 const childEnv = "OTELAUTH_COLLECTORTEST_CHILD"
 
-// Main is for TestMain of every package whose tests start a collector. It runs the tests, or in the process that
-// [Start] has started, the collector. It does not return.
+// Main is for TestMain of every package whose tests start a collector. It runs the tests, or in
+// the process that [Start] has started, the collector. It does not return.
 func Main(m *testing.M) {
 	if os.Getenv(childEnv) == "1" {
 		os.Exit(child())
@@ -24,7 +24,8 @@ func Main(m *testing.M) {
 
 func child() int {
 	go func() {
-		// The parent holds the other end: a collector must not outlive a test binary that was killed.
+		// The parent holds the other end: a collector must not outlive a test binary that was
+		// killed.
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		os.Exit(3)
 	}()

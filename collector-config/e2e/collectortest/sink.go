@@ -42,7 +42,8 @@ const (
 	Hang               // record nothing, do not answer until the mode changes or the client goes
 )
 
-// A Sink is a backend that speaks OTLP over gRPC and over HTTP and records what arrives. It is safe for concurrent use.
+// A Sink is a backend that speaks OTLP over gRPC and over HTTP and records what arrives. It is
+// safe for concurrent use.
 type Sink struct {
 	GRPC string // host:port
 	HTTP string // URL without a path; any path that ends in /v1/traces, /v1/metrics or /v1/logs is served
@@ -386,7 +387,8 @@ func (s *Sink) AllMetrics() []Metric {
 	return all
 }
 
-// Bytes returns everything that was accepted, as uncompressed OTLP in protobuf: for scans for secrets.
+// Bytes returns everything that was accepted, as uncompressed OTLP in protobuf: for scans for
+// secrets.
 func (s *Sink) Bytes(t testing.TB) []byte {
 	t.Helper()
 	var all []byte

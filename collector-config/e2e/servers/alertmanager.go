@@ -8,13 +8,15 @@ import (
 	"time"
 )
 
-// AlertmanagerConfig is what an Alertmanager does. Its zero value keeps the alerts and tells nobody.
+// AlertmanagerConfig is what an Alertmanager does. Its zero value keeps the alerts and tells
+// nobody.
 type AlertmanagerConfig struct {
 	ConfigFile string   // path of its configuration; "" means one receiver that does nothing
 	Args       []string // further command-line flags
 }
 
-// AlertmanagerServer is a running Alertmanager: that of [Find], so a built one where there is one, else Debian's.
+// AlertmanagerServer is a running Alertmanager: that of [Find], so a built one where there is one,
+// else Debian's.
 type AlertmanagerServer struct {
 	*Process
 	Addr string // host:port

@@ -23,8 +23,8 @@ const (
 // debian maps programs to the names that Debian gives to command and package.
 var debian = map[string]string{Prometheus2: "prometheus", Alertmanager: "prometheus-alertmanager"}
 
-// Find returns the path of a program: in the directory $OTELAUTH_SERVERS, else on the PATH, else in the cache of .ci/full.
-// The error says how to install it.
+// Find returns the path of a program: in the directory $OTELAUTH_SERVERS, else on the PATH, else
+// in the cache of .ci/full. The error says how to install it.
 func Find(name string) (string, error) {
 	var dirs []string
 	if dir := os.Getenv("OTELAUTH_SERVERS"); dir != "" {

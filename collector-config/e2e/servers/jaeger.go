@@ -141,7 +141,8 @@ func (j *JaegerServer) Trace(traceID string) ([]JaegerSpan, error) {
 	return nil, errNothing
 }
 
-// Search returns the newest traces of a service, those of an operation when that is not "", with all of tags.
+// Search returns the newest traces of a service, those of an operation when that is not "", with
+// all of tags.
 func (j *JaegerServer) Search(service, operation string, tags map[string]string, limit int) ([][]JaegerSpan, error) {
 	query := url.Values{"service": {service}, "limit": {fmt.Sprint(limit)}, "lookback": {"1h"}}
 	if operation != "" {

@@ -59,7 +59,8 @@ func StartLoki(t Owner, args ...string) *LokiServer {
 	return l
 }
 
-// LogLine is a line of a stream. Labels are those of the stream and the line's structured metadata.
+// LogLine is a line of a stream. Labels are those of the stream and the line's structured
+// metadata.
 type LogLine struct {
 	Labels map[string]string
 	Time   time.Time

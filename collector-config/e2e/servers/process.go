@@ -66,7 +66,8 @@ func Start(t Owner, program Program) *Process {
 	return p
 }
 
-// Restart starts the process again, with the same ports and data, after [Process.Kill] or [Process.Stop].
+// Restart starts the process again, with the same ports and data, after [Process.Kill] or
+// [Process.Stop].
 func (p *Process) Restart(t Owner) {
 	t.Helper()
 	if p.cmd != nil {
@@ -152,7 +153,8 @@ func (p *Process) signal(t Owner, sig syscall.Signal) {
 // Output returns the end of what the process has printed.
 func (p *Process) Output() string { return p.output.String() }
 
-// end ends a process that may be frozen or busy: first kindly, so that it may remove what it holds outside of Dir.
+// end ends a process that may be frozen or busy: first kindly, so that it may remove what it holds
+// outside of Dir.
 func (p *Process) end() {
 	if p.cmd == nil {
 		return
@@ -212,7 +214,8 @@ func Port(addr string) int {
 	return n
 }
 
-// Eventually calls check until it returns nil. After the deadline the test fails with what, and with check's last error.
+// Eventually calls check until it returns nil. After the deadline the test fails with what, and
+// with check's last error.
 func Eventually(t Owner, deadline time.Duration, what string, check func() error) {
 	t.Helper()
 	end := time.Now().Add(deadline)

@@ -15,7 +15,8 @@ import (
 	"time"
 )
 
-// PrometheusConfig is what a Prometheus does. Its zero value scrapes nothing and receives what is sent.
+// PrometheusConfig is what a Prometheus does. Its zero value scrapes nothing and receives what is
+// sent.
 type PrometheusConfig struct {
 	Program       string        // [Prometheus2], the zero value's, or [Prometheus3]
 	Addr          string        // host:port to listen on; default one that is free
@@ -26,7 +27,8 @@ type PrometheusConfig struct {
 	Args          []string      // further command-line flags
 }
 
-// PrometheusServer is a running Prometheus. It receives remote write, Prometheus 3 also OTLP, and it stores exemplars.
+// PrometheusServer is a running Prometheus. It receives remote write, Prometheus 3 also OTLP, and
+// it stores exemplars.
 type PrometheusServer struct {
 	*Process
 	Addr string // host:port
@@ -72,7 +74,8 @@ func StartPrometheus(t Owner, cfg PrometheusConfig) *PrometheusServer {
 		"--web.enable-lifecycle",
 		"--enable-feature=exemplar-storage",
 		"--log.level=warn",
-		// An alert that fires before the Alertmanagers are discovered, seconds after the start, would be sent again after a minute.
+		// An alert that fires before the Alertmanagers are discovered, seconds after the start,
+		// would be sent again after a minute.
 		"--rules.alert.resend-delay=2s",
 	}
 	if cfg.Program == Prometheus3 {
@@ -214,7 +217,8 @@ func (p *PrometheusServer) Alerts() ([]Alert, error) {
 	return answer.Data.Alerts, err
 }
 
-// RuleHealth returns the errors of rules by name, and the number of rules; a rule that was not evaluated yet is an error.
+// RuleHealth returns the errors of rules by name, and the number of rules; a rule that was not
+// evaluated yet is an error.
 func (p *PrometheusServer) RuleHealth() (errs map[string]string, rules int, err error) {
 	var answer struct {
 		Data struct {

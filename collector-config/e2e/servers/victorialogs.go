@@ -37,8 +37,8 @@ func StartVictoriaLogs(t Owner, args ...string) *VictoriaLogsServer {
 	return v
 }
 
-// Query runs a LogsQL query over all time. A row holds the fields of an event as text; _msg and _time among them.
-// Events are visible about a second after they arrived.
+// Query runs a LogsQL query over all time. A row holds the fields of an event as text; _msg and
+// _time among them. Events are visible about a second after they arrived.
 func (v *VictoriaLogsServer) Query(query string, limit int) ([]map[string]string, error) {
 	values := url.Values{"query": {query}}
 	if limit > 0 {

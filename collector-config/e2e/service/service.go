@@ -108,7 +108,8 @@ func Start(t servers.Owner, cfg Config) *Service {
 	return s
 }
 
-// Paths of the service; "/once" is for the one attempt whose exemplar must not be displaced by another's.
+// Paths of the service; "/once" is for the one attempt whose exemplar must not be displaced by
+// another's.
 func newMux() *http.ServeMux {
 	mux := http.NewServeMux()
 	ok := func(w http.ResponseWriter, r *http.Request) {
@@ -189,7 +190,8 @@ func (s *Service) GivenUp() []string { return s.books.list(s.books.givenUp) }
 // Flush exports everything that waits, or gives it up.
 func (s *Service) Flush(ctx context.Context) error { return s.telemetry.flush(ctx) }
 
-// Shutdown ends the service: no more requests, then what is folded is told, then what waits is exported.
+// Shutdown ends the service: no more requests, then what is folded is told, then what waits is
+// exported.
 func (s *Service) Shutdown() error {
 	s.once.Do(func() {
 		s.server.Close()

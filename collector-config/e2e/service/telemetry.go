@@ -28,8 +28,8 @@ type telemetry struct {
 	logs   *sdklog.LoggerProvider
 }
 
-// observing serialises the set-up of services of one process: the SDK's metrics of itself go to the provider that is the global
-// one when processors and exporters are made.
+// observing serialises the set-up of services of one process: the SDK's metrics of itself go to
+// the provider that is the global one when processors and exporters are made.
 var observing sync.Mutex
 
 func startTelemetry(cfg Config, b *books) (*telemetry, error) {

@@ -26,7 +26,8 @@ type Attack struct {
 	Conns int
 	// Think is the pause of each connection after an answer; 0 is a closed loop.
 	Think time.Duration
-	// Sources are the local addresses, dealt to the connections in turn; none lets the system choose.
+	// Sources are the local addresses, dealt to the connections in turn; none lets the system
+	// choose.
 	Sources []netip.Addr
 	// Known are the names to guess at; Names says how they are mixed with unknown ones.
 	Known []string

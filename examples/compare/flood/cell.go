@@ -90,8 +90,8 @@ func (c Cell) String() string {
 	return s
 }
 
-// sourceAddr is the i-th attacker's address. Each is in a /24 of its own, so that a peer which counts by network
-// sees as many networks as addresses.
+// sourceAddr is the i-th attacker's address. Each is in a /24 of its own, so that a peer which
+// counts by network sees as many networks as addresses.
 func sourceAddr(i int) netip.Addr { return netip.AddrFrom4([4]byte{127, 16, byte(i), 1}) }
 
 // The addresses of the honest.

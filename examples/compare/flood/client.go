@@ -33,8 +33,8 @@ type Client struct {
 
 // ClientReport is what the client saw.
 type ClientReport struct {
-	// Latencies are in seconds from the time a request was due; a request that failed counts as [Timeout],
-	// however fast it failed.
+	// Latencies are in seconds from the time a request was due; a request that failed counts as
+	// [Timeout], however fast it failed.
 	Latencies measure.Samples
 	// OK is how many were answered with 200.
 	OK int

@@ -82,8 +82,8 @@ func TestAttack(t *testing.T) {
 	}
 }
 
-// TestClientDoesNotWaitForAnswers is what keeps a stalled server from looking fast: a closed loop would not have sent
-// the fifth request at all, and this server answers none before.
+// TestClientDoesNotWaitForAnswers is what keeps a stalled server from looking fast: a closed loop
+// would not have sent the fifth request at all, and this server answers none before.
 func TestClientDoesNotWaitForAnswers(t *testing.T) {
 	t.Parallel()
 	var served atomic.Int64

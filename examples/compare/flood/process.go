@@ -15,7 +15,8 @@ import (
 	"time"
 )
 
-// childVariable tells a re-executed binary that it is a child, so that a test binary can be one too.
+// childVariable tells a re-executed binary that it is a child, so that a test binary can be one
+// too.
 const childVariable = "OTELAUTH_COMPARE_CHILD"
 
 // IsChild reports whether this process was started by [Main] as a server or an attacker. A

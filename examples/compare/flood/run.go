@@ -38,8 +38,8 @@ type Plan struct {
 	RightPerSecond, FirstPerSecond float64
 	// Rounds is how often the whole is repeated; the tables show the median round.
 	Rounds int
-	// AttackerProcs is GOMAXPROCS of the attacker: on a small machine it takes the CPU of the server that it
-	// attacks, which a remote one does not.
+	// AttackerProcs is GOMAXPROCS of the attacker: on a small machine it takes the CPU of the
+	// server that it attacks, which a remote one does not.
 	AttackerProcs int
 }
 
@@ -74,8 +74,8 @@ type Observation struct {
 	Attack AttackReport
 	// CPU is what the server used while the honest clients sent, Elapsed how long that was.
 	CPU, Elapsed time.Duration
-	// Hashes is the runs of the hash function in that time, Rehashed those for the right client, whose
-	// credential was verified before; -1 when it cannot be seen.
+	// Hashes is the runs of the hash function in that time, Rehashed those for the right client,
+	// whose credential was verified before; -1 when it cannot be seen.
 	Hashes, Rehashed int64
 }
 
@@ -107,7 +107,8 @@ func (p Plan) Run(ctx context.Context, told func(Observation)) ([]Observation, e
 	return all, nil
 }
 
-// HashTime is the median time that one verification at the plan's cost takes on this machine at rest.
+// HashTime is the median time that one verification at the plan's cost takes on this machine at
+// rest.
 func (p Plan) HashTime() (time.Duration, error) {
 	hash, err := bcrypt.GenerateFromPassword([]byte("password"), p.Cost)
 	if err != nil {
@@ -122,8 +123,8 @@ func (p Plan) HashTime() (time.Duration, error) {
 	return time.Duration(s.Median()), nil
 }
 
-// accounts is who there is. Cells without first logins get a file without their accounts: one of the peers reads
-// it on every request.
+// accounts is who there is. Cells without first logins get a file without their accounts: one of
+// the peers reads it on every request.
 type accounts struct {
 	right             peers.User
 	first             []peers.User
@@ -245,8 +246,8 @@ func (p Plan) observe(ctx context.Context, peer peers.Peer, cell Cell, who accou
 	o.Hashes, o.Rehashed = -1, -1
 	if after.Hashes >= 0 {
 		o.Hashes = after.Hashes - before.Hashes
-		// First logins hash once each, rightly; whatever is beyond them was the right client. One that gave up
-		// may have been hashed after that, and nobody can tell.
+		// First logins hash once each, rightly; whatever is beyond them was the right client. One
+		// that gave up may have been hashed after that, and nobody can tell.
 		if o.First.OK == len(o.First.Latencies) {
 			o.Rehashed = after.RightHashes - before.RightHashes - int64(o.First.OK)
 		}

@@ -22,12 +22,14 @@ import (
 type Stats struct {
 	// CPU is the time of the whole process, user and system.
 	CPU time.Duration
-	// Hashes and RightHashes are the runs of the hash function, all and with the right password; -1 when unknown.
+	// Hashes and RightHashes are the runs of the hash function, all and with the right password;
+	// -1 when unknown.
 	Hashes, RightHashes int64
 }
 
-// serve is the server process: it prints its address, then one line of [Stats] for every line that it
-// reads, and ends when its input ends, which it also does when the process that started it dies.
+// serve is the server process: it prints its address, then one line of [Stats] for every line that
+// it reads, and ends when its input ends, which it also does when the process that started it
+// dies.
 func serve(peerName, usersFile string, stdin io.Reader, stdout io.Writer) error {
 	p, err := peers.ByName(peerName)
 	if err != nil {

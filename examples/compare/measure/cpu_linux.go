@@ -17,8 +17,8 @@ func ProcessCPU() time.Duration { return clock(unix.CLOCK_PROCESS_CPUTIME_ID) }
 // between runtime.LockOSThread and UnlockOSThread.
 func ThreadCPU() time.Duration { return clock(unix.CLOCK_THREAD_CPUTIME_ID) }
 
-// clock reads one of the two clocks above. They exist on every Linux since 2.6.12; a failure, which a
-// seccomp filter could cause, reads as 0, and a column of zeros is seen at once.
+// clock reads one of the two clocks above. They exist on every Linux since 2.6.12; a failure,
+// which a seccomp filter could cause, reads as 0, and a column of zeros is seen at once.
 func clock(id int32) time.Duration {
 	var ts unix.Timespec
 	if err := unix.ClockGettime(id, &ts); err != nil {

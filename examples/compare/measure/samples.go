@@ -24,7 +24,8 @@ func (s Samples) Quantile(q float64) float64 {
 	return sorted[min(max(rank, 1), len(sorted))-1]
 }
 
-// Median is the middle sample, the mean of the two middle ones of an even number; NaN without samples.
+// Median is the middle sample, the mean of the two middle ones of an even number; NaN without
+// samples.
 func (s Samples) Median() float64 {
 	if len(s) == 0 {
 		return math.NaN()

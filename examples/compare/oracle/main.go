@@ -104,7 +104,8 @@ func run(args []string, stdout, stderr io.Writer) error {
 	return Report(stdout, results)
 }
 
-// estimate is how long the scenarios will hash, taking every peer's unknown names for as dear as its known ones.
+// estimate is how long the scenarios will hash, taking every peer's unknown names for as dear as
+// its known ones.
 func estimate(scenarios []Scenario) (time.Duration, error) {
 	hash, err := bcrypt.GenerateFromPassword(nil, 8)
 	if err != nil {
@@ -126,7 +127,8 @@ func estimate(scenarios []Scenario) (time.Duration, error) {
 	return total, nil
 }
 
-// Report writes one table: each quantile of the known names, of the unknown ones, and the difference.
+// Report writes one table: each quantile of the known names, of the unknown ones, and the
+// difference.
 func Report(w io.Writer, results []Result) error {
 	t := measure.Table{Header: []string{
 		"verifier, stored cost", "names", "what", "5 %", "25 %", "50 %", "75 %", "95 %", "worst", "≤ 5 %", "answers known / unknown",

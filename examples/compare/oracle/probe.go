@@ -24,8 +24,8 @@ import (
 // AtOnce is how many requests a block sends at the same time.
 const AtOnce = 64
 
-// A remembered failure takes a few microseconds, near the resolution of the clock: one sample is the best of so
-// many batches of so many repeats.
+// A remembered failure takes a few microseconds, near the resolution of the clock: one sample is
+// the best of so many batches of so many repeats.
 const (
 	batches = 3
 	repeats = 64
@@ -34,8 +34,8 @@ const (
 // Scenario is one store of accounts in front of one verifier.
 type Scenario struct {
 	Peer peers.Peer
-	// Costs are the bcrypt costs in the store, in equal shares; at least one. An even number puts the median on
-	// the step between two costs, where it means nothing.
+	// Costs are the bcrypt costs in the store, in equal shares; at least one. An even number puts
+	// the median on the step between two costs, where it means nothing.
 	Costs []int
 	// Names is how many known and how many unknown names are tried.
 	Names int
@@ -56,8 +56,8 @@ func (s Scenario) String() string {
 // Comparison is one kind of measurement of both classes, in seconds.
 type Comparison struct {
 	What string
-	// Wall marks wall time: at once it is the place in the queue that decides, and the quantiles of two samples
-	// of the same class differ by more than the bound.
+	// Wall marks wall time: at once it is the place in the queue that decides, and the quantiles
+	// of two samples of the same class differ by more than the bound.
 	Wall           bool
 	Known, Unknown measure.Samples
 }
@@ -65,7 +65,8 @@ type Comparison struct {
 // quantiles are those that are compared.
 var quantiles = [...]float64{0.05, 0.25, 0.5, 0.75, 0.95}
 
-// Worst is the largest relative difference of the quantiles 5, 25, 50, 75 and 95 %, with the sign of unknown against known.
+// Worst is the largest relative difference of the quantiles 5, 25, 50, 75 and 95 %, with the sign
+// of unknown against known.
 func (c Comparison) Worst() float64 {
 	var worst float64
 	for _, q := range quantiles {
@@ -80,12 +81,13 @@ func (c Comparison) Worst() float64 {
 type Result struct {
 	Scenario    Scenario
 	Comparisons []Comparison
-	// Known and Unknown count the answers by status: a class that is shed more often is told apart without a clock.
+	// Known and Unknown count the answers by status: a class that is shed more often is told apart
+	// without a clock.
 	Known, Unknown map[int]int
 }
 
-// Probe measures one scenario. It switches the garbage collector off while a sample is taken, so it
-// should have the process for itself.
+// Probe measures one scenario. It switches the garbage collector off while a sample is taken, so
+// it should have the process for itself.
 func Probe(ctx context.Context, sc Scenario) (Result, error) {
 	if len(sc.Costs) == 0 || sc.Names < 1 {
 		return Result{}, fmt.Errorf("oracle: a scenario needs a cost and a name")
@@ -190,7 +192,8 @@ func (p *prober) cpu(class int, r *http.Request, n int) time.Duration {
 	return spent
 }
 
-// concurrent sends blocks of one class, whose CPU is known, and blocks of both, which stand in one queue.
+// concurrent sends blocks of one class, whose CPU is known, and blocks of both, which stand in one
+// queue.
 func (p *prober) concurrent(ctx context.Context) ([]Comparison, error) {
 	what := fmt.Sprintf("%d at once", AtOnce)
 	var (
@@ -240,8 +243,8 @@ func (b block) answered() (n int) {
 	return n
 }
 
-// block tries the names of both lists at once, each list interleaved with the other, and returns the answers in
-// the order of the lists.
+// block tries the names of both lists at once, each list interleaved with the other, and returns
+// the answers in the order of the lists.
 func (p *prober) block(these, those []string) block {
 	names := slices.Concat(these, those)
 	requests := make([]*http.Request, len(names))

@@ -78,8 +78,8 @@ func withReplacer(r *http.Request) *http.Request {
 	return r.WithContext(context.WithValue(r.Context(), caddy.ReplacerCtxKey, caddy.NewReplacer()))
 }
 
-// countingComparer counts the runs of a hash function. The counters cost nanoseconds beside a hash, and a cached
-// credential does not reach them.
+// countingComparer counts the runs of a hash function. The counters cost nanoseconds beside a
+// hash, and a cached credential does not reach them.
 type countingComparer struct {
 	caddyauth.Comparer
 	counts *Counts

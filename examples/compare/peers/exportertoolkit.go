@@ -40,8 +40,9 @@ var exporterToolkit = Peer{
 		if err := os.WriteFile(file, []byte(b.String()), 0o600); err != nil {
 			return nil, fmt.Errorf("peers: exporter-toolkit: %w", err)
 		}
-		// The handler is not exported, but Serve leaves it in the server that it is given: a listener that
-		// is closed from the start makes Serve return at once with the handler in place.
+		// The handler is not exported, but Serve leaves it in the server that it is given: a
+		// listener that is closed from the start makes Serve return at once with the handler in
+		// place.
 		server := &http.Server{Handler: next} //nolint:gosec // never serves
 		flags := &web.FlagConfig{WebConfigFile: &file}
 		if err := web.Serve(closedListener{}, server, flags, slog.New(slog.DiscardHandler)); !errors.Is(err, errNoListener) {

@@ -15,8 +15,8 @@ var noAuth = Peer{
 	New: func(_ []User, next http.Handler) (*Service, error) { return &Service{Handler: next}, nil },
 }
 
-// bare is the least that a Go service can do: parse with the standard library and compare digests of
-// the plaintext. Its Verify is the parse alone, the unit of the comparison.
+// bare is the least that a Go service can do: parse with the standard library and compare digests
+// of the plaintext. Its Verify is the parse alone, the unit of the comparison.
 var bare = Peer{
 	Name: "basicauth", Title: "r.BasicAuth()",
 	New: func(users []User, next http.Handler) (*Service, error) {

@@ -20,8 +20,8 @@ import (
 	"github.com/otelauth/otelauth-go/spans"
 )
 
-// ours is otelauth as it verifies, without telemetry, since the peers have none. Verify has no observer
-// at all; Handler has the one that counts hashes.
+// ours is otelauth as it verifies, without telemetry, since the peers have none. Verify has no
+// observer at all; Handler has the one that counts hashes.
 var ours = Peer{
 	Name: "otelauth", Title: "otelauth", Module: "github.com/otelauth/otelauth-go", Hashed: true,
 	New: func(users []User, next http.Handler) (*Service, error) {

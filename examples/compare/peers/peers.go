@@ -49,7 +49,8 @@ type Service struct {
 	Verify func(*http.Request) bool
 	// Counts is what the peer's hash function did; nil when it cannot be seen from outside.
 	Counts *Counts
-	// Prepare returns r as the peer's own server would hand it to Handler; nil when it needs nothing.
+	// Prepare returns r as the peer's own server would hand it to Handler; nil when it needs
+	// nothing.
 	Prepare func(*http.Request) *http.Request
 	close   func() error
 }

@@ -14,14 +14,14 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 )
 
-// Telemetry is the OpenTelemetry SDK as a service runs it, batch processors and all, with exporters that count and
-// throw away: what a network would cost belongs to neither side.
+// Telemetry is the OpenTelemetry SDK as a service runs it, batch processors and all, with
+// exporters that count and throw away: what a network would cost belongs to neither side.
 type Telemetry struct {
 	Tracers *sdktrace.TracerProvider
 	Meters  *sdkmetric.MeterProvider
 	Loggers *sdklog.LoggerProvider
-	// Spans and Events are how many arrived at the exporters: a processor whose queue is full drops, and
-	// what is dropped costs less.
+	// Spans and Events are how many arrived at the exporters: a processor whose queue is full
+	// drops, and what is dropped costs less.
 	Spans, Events *atomic.Int64
 }
 
@@ -37,7 +37,8 @@ func NewTelemetry(sampled bool) *Telemetry {
 	t.Tracers = sdktrace.NewTracerProvider(sdktrace.WithSampler(sampler), sdktrace.WithRawSpanLimits(limits),
 		sdktrace.WithBatcher(spanCounter{t.Spans}, sdktrace.WithMaxExportBatchSize(128)))
 	t.Meters = sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewManualReader()))
-	// Without AllowKeyDuplication the SDK looks for duplicate keys in every record, although ours are unique.
+	// Without AllowKeyDuplication the SDK looks for duplicate keys in every record, although ours
+	// are unique.
 	t.Loggers = sdklog.NewLoggerProvider(sdklog.WithAllowKeyDuplication(),
 		sdklog.WithProcessor(sdklog.NewBatchProcessor(eventCounter{t.Events})))
 	return t

@@ -28,8 +28,9 @@ type User struct {
 // Authorize puts the user's right credentials into r.
 func (u User) Authorize(r *http.Request) { r.SetBasicAuth(u.Name, u.Password) }
 
-// NewUsers makes one account for each name, hashed at the bcrypt cost. Every account has a password and a salt
-// of its own: caches that are keyed by hash and password would else recognise one account by another.
+// NewUsers makes one account for each name, hashed at the bcrypt cost. Every account has a
+// password and a salt of its own: caches that are keyed by hash and password would else recognise
+// one account by another.
 func NewUsers(cost int, names ...string) ([]User, error) {
 	users := make([]User, len(names))
 	errs := make([]error, len(names))

@@ -12,8 +12,9 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth"
 )
 
-// Middleware adapts mw, whose Config.Routes is nil, because echo v5 has found the endpoint before. Unlike
-// echo.WrapMiddleware it answers the handler's error inside of otelauth, which then records the status.
+// Middleware adapts mw, whose Config.Routes is nil, because echo v5 has found the endpoint before.
+// Unlike echo.WrapMiddleware it answers the handler's error inside of otelauth, which then records
+// the status.
 func Middleware(mw *otelauth.Middleware) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c *echo.Context) error {

@@ -1,8 +1,8 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package gin puts otelauth inside of a gin engine, because gin does not report the endpoint of a request to
-// outer handlers.
+// Package gin puts otelauth inside of a gin engine, because gin does not report the endpoint of a
+// request to outer handlers.
 package gin
 
 import (

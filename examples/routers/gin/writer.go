@@ -12,8 +12,8 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-// writer writes through the writer of otelauth, which records the status. gin reads the result from the
-// embedded writer.
+// writer writes through the writer of otelauth, which records the status. gin reads the result
+// from the embedded writer.
 type writer struct {
 	gin.ResponseWriter
 	seen http.ResponseWriter

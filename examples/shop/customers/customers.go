@@ -1,8 +1,8 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package customers holds the invented customers of the shop, whom the traffic plays. Their passwords stand here for everybody to
-// read, so they refuse to be accounts of anything else.
+// Package customers holds the invented customers of the shop, whom the traffic plays. Their
+// passwords stand here for everybody to read, so they refuse to be accounts of anything else.
 package customers
 
 import _ "embed"

@@ -13,7 +13,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
-// TestHtpasswd: the file and the list are the same customers. Two passwords are enough: each costs a bcrypt.
+// TestHtpasswd: the file and the list are the same customers. Two passwords are enough: each costs
+// a bcrypt.
 func TestHtpasswd(t *testing.T) {
 	t.Parallel()
 	accounts, err := htpasswd.Parse(bytes.NewReader(customers.Htpasswd), "customers.htpasswd", password.Policy{})

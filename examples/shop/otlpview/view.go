@@ -16,7 +16,8 @@ import (
 	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
 )
 
-// MaxItems is how many spans, events and exemplars are kept each; the oldest yield. One takes about 1 KiB.
+// MaxItems is how many spans, events and exemplars are kept each; the oldest yield. One takes
+// about 1 KiB.
 const MaxItems = 20_000
 
 // Attributes are those of a span, an event or a point, values as text.
@@ -98,7 +99,8 @@ func (v *View) OnEvent(f func(Event)) {
 	v.onEvent = f
 }
 
-// OnRequest has f told of each request's path and body, uncompressed. It must not block, nor call the View.
+// OnRequest has f told of each request's path and body, uncompressed. It must not block, nor call
+// the View.
 func (v *View) OnRequest(f func(path string, body []byte)) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -151,7 +153,8 @@ func (v *View) Events(name string) []Event {
 	return all
 }
 
-// Wait returns nil as soon as there is what it is asked for, and the error of ctx when that ends first.
+// Wait returns nil as soon as there is what it is asked for, and the error of ctx when that ends
+// first.
 func (v *View) Wait(ctx context.Context, there func() bool) error {
 	for {
 		v.mu.Lock()

@@ -1,14 +1,16 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package pki is a certificate authority for services that start together: made at start, its key kept in memory and nowhere else.
+// Package pki is a certificate authority for services that start together: made at start, its key
+// kept in memory and nowhere else.
 //
 //	ca, err := pki.New(time.Now())
 //	pair, err := ca.Issue("orders", netip.MustParseAddr("127.0.0.3"))
 //	server := &http.Server{TLSConfig: pair.Server()}
 //
-// Who keeps the Authority can issue what the services believe, so it refuses to be written down: what is lacking later is issued
-// by another one, to everybody. It is for demonstrations and tests; a fleet has an authority that revokes.
+// Who keeps the Authority can issue what the services believe, so it refuses to be written down:
+// what is lacking later is issued by another one, to everybody. It is for demonstrations and
+// tests; a fleet has an authority that revokes.
 package pki
 
 import (
@@ -70,7 +72,8 @@ func (a *Authority) Pool() *x509.CertPool {
 	return pool
 }
 
-// Issue returns a new certificate of a server that is called name, localhost, or one of the addresses.
+// Issue returns a new certificate of a server that is called name, localhost, or one of the
+// addresses.
 func (a *Authority) Issue(name string, addresses ...netip.Addr) (Pair, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -99,10 +102,12 @@ func (a *Authority) Issue(name string, addresses ...netip.Addr) (Pair, error) {
 	}, nil
 }
 
-// Pair is a certificate and its key, both PEM. Key is a secret: it belongs into memory, or a file of mode 0600.
+// Pair is a certificate and its key, both PEM. Key is a secret: it belongs into memory, or a file
+// of mode 0600.
 type Pair struct{ Cert, Key []byte }
 
-// Server returns the configuration of a TLS server that shows the certificate. An error says that the two do not belong together.
+// Server returns the configuration of a TLS server that shows the certificate. An error says that
+// the two do not belong together.
 func (p Pair) Server() (*tls.Config, error) {
 	cert, err := tls.X509KeyPair(p.Cert, p.Key)
 	if err != nil {

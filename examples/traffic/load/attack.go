@@ -106,6 +106,7 @@ func bot(i int) netip.Addr {
 	return netip.AddrFrom4([4]byte{198, 18 + byte(i/256%2), byte(i % 256), 23})
 }
 
-// DefaultPace is the time between two guesses of [LowAndSlow]: just above the half minute that the rule scheduled_guessing looks
-// for, so that a demonstration of minutes shows what takes others days.
+// DefaultPace is the time between two guesses of [LowAndSlow]: just above the half minute that the
+// rule scheduled_guessing looks for, so that a demonstration of minutes shows what takes others
+// days.
 const DefaultPace = 31 * time.Second

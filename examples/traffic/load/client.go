@@ -15,7 +15,8 @@ import (
 	"time"
 )
 
-// ErrPublicTarget is what a visit fails with, by errors.Is, whose target is neither loopback nor private.
+// ErrPublicTarget is what a visit fails with, by errors.Is, whose target is neither loopback nor
+// private.
 var ErrPublicTarget = errors.New("load: the target is neither a loopback nor a private address; " +
 	"--dangerously-target-anything sends guesses to machines that are perhaps not yours")
 
@@ -32,8 +33,9 @@ type ClientConfig struct {
 // timeout bounds a visit: a throttled service that makes an attacker wait is no reason to pile up.
 const timeout = 10 * time.Second
 
-// NewClient returns a client that dials loopback and private addresses only. It is the address of the connection that is judged,
-// after the name was resolved. It follows no redirect and asks no proxy: both would reach what was not named.
+// NewClient returns a client that dials loopback and private addresses only. It is the address of
+// the connection that is judged, after the name was resolved. It follows no redirect and asks no
+// proxy: both would reach what was not named.
 func NewClient(cfg ClientConfig) *http.Client {
 	dialer := &net.Dialer{Timeout: timeout}
 	if cfg.From.IsValid() {

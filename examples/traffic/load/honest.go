@@ -25,8 +25,8 @@ func NewCrowd(seed uint64) *Crowd {
 	return &Crowd{random: rand.New(rand.NewPCG(seed, 1))} //nolint:gosec // G404: what customers buy is no secret
 }
 
-// Visit is what some customer does next: looks, buys, reads his orders. One in 30 mistypes, and is right the next time; one in 20 comes
-// without credentials first, as browsers do.
+// Visit is what some customer does next: looks, buys, reads his orders. One in 30 mistypes, and is
+// right the next time; one in 20 comes without credentials first, as browsers do.
 func (c *Crowd) Visit() Visit {
 	if len(c.next) > 0 {
 		v := c.next[0]

@@ -27,7 +27,8 @@ const (
 type Config struct {
 	Client *http.Client
 	Target string // "https://127.0.0.2:8443"
-	// Attack is played beside the honest customers, every other request; [LowAndSlow] in its own pace. Default: None.
+	// Attack is played beside the honest customers, every other request; [LowAndSlow] in its own
+	// pace. Default: None.
 	Attack Attack
 	// Rate is requests a second, above 0 to MaxRate. Default: DefaultRate.
 	Rate float64
@@ -76,8 +77,10 @@ func (cfg *Config) complete() error {
 	return errors.Join(faults...)
 }
 
-// Run sends visits until the duration is over or ctx ends, waits for the last answers, and returns what came back. An error is about
-// the Config, or [ErrPublicTarget], which ends the run; other visits that fail are in the Summary. When MaxInFlight visits wait for an answer none is sent, and counted as skipped.
+// Run sends visits until the duration is over or ctx ends, waits for the last answers, and returns
+// what came back. An error is about the Config, or [ErrPublicTarget], which ends the run; other
+// visits that fail are in the Summary. When MaxInFlight visits wait for an answer none is sent,
+// and counted as skipped.
 func Run(ctx context.Context, cfg Config) (*Summary, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
@@ -124,7 +127,8 @@ func Run(ctx context.Context, cfg Config) (*Summary, error) {
 			}
 			pending.Go(func() {
 				defer func() { <-flights }()
-				// An answer that is on its way when the time is over is waited for, by the client's own patience.
+				// An answer that is on its way when the time is over is waited for, by the
+				// client's own patience.
 				status, _, err := Do(context.WithoutCancel(ctx), cfg.Client, cfg.Target, v)
 				sum.count(v.Who, status, err)
 				if errors.Is(err, ErrPublicTarget) {

@@ -40,7 +40,8 @@ func (s *Summary) skip() {
 	s.skipped++
 }
 
-// Count returns how many visits of who were answered with status; 0 for those that were not answered.
+// Count returns how many visits of who were answered with status; 0 for those that were not
+// answered.
 func (s *Summary) Count(who Visitor, status int) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -16,8 +16,9 @@ import (
 
 const wrong = "looking-glass-41bb92ae03"
 
-// latency measures, for n attempts spread over time, from the 401 until each backend shows the attempt, and for as many attacks
-// on services of their own, from the first guess until the alert is in Alertmanager.
+// latency measures, for n attempts spread over time, from the 401 until each backend shows the
+// attempt, and for as many attacks on services of their own, from the first guess until the alert
+// is in Alertmanager.
 func latency(r *run, args []string) {
 	flags := flag.NewFlagSet("latency", flag.ExitOnError)
 	n := flags.Int("n", 20, "attempts, and attacks")
@@ -80,7 +81,8 @@ func latency(r *run, args []string) {
 
 const alertName = "Alertmanager, the alert AuthDetectionHigh"
 
-// sprayed is how many accounts an attack tries: detection counts them approximately, and speaks at ten.
+// sprayed is how many accounts an attack tries: detection counts them approximately, and speaks at
+// ten.
 const sprayed = 40
 
 // attack tries one password on the accounts of a service of its own, one guess after the other.
@@ -90,7 +92,8 @@ func attack(r *run, s *stack, m *measurement, i int, delay, interval time.Durati
 		accounts[fmt.Sprintf("user%02d", a)] = fmt.Sprintf("unguessed-%d-%d", i, a)
 	}
 	target := s.service(r, service.Config{Name: fmt.Sprintf("target-%02d", i), Accounts: accounts, Delay: delay, Interval: interval})
-	// Attacks fall on every part of the interval at which metrics are exported; it begins with the service.
+	// Attacks fall on every part of the interval at which metrics are exported; it begins with the
+	// service.
 	<-time.After(interval * time.Duration(i%20) / 20)
 	began := time.Now()
 	for a := range sprayed {

@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// run stands for the test that servers and collectors belong to: it holds what must be ended, and ends it also when
-// something fails.
+// run stands for the test that servers and collectors belong to: it holds what must be ended, and
+// ends it also when something fails.
 type run struct {
 	testing.TB // for its unexported method alone; what is used is below
 

@@ -36,15 +36,16 @@ type scenario struct {
 	factor float64 // attempts of the day for one attempt of the run
 }
 
-// storage runs each scenario for as many attempts, through the library and the collector with shipped files, and prints what
-// the backends have on disk, for one attempt and for the day.
+// storage runs each scenario for as many attempts, through the library and the collector with
+// shipped files, and prints what the backends have on disk, for one attempt and for the day.
 func storage(r *run, args []string) {
 	flags := flag.NewFlagSet("storage", flag.ExitOnError)
 	n := flags.Int("n", 100_000, "attempts of each run")
 	rate := flags.Int("rate", 2500, "attempts a second")
 	_ = flags.Parse(args)
 
-	// The honest day is played faster than it is, so the periods of folding are shortened as much: what is folded stays in proportion.
+	// The honest day is played faster than it is, so the periods of folding are shortened as much:
+	// what is folded stays in proportion.
 	speed := float64(*rate) / honestPerSecond
 	shorter := func(d time.Duration) time.Duration { return max(time.Duration(float64(d)/speed), 10*time.Millisecond) }
 	honest := func(s audit.Successes) audit.Events {
@@ -145,8 +146,9 @@ func (sc scenario) play(r *run, n, rate int) {
 	r.Logf("%s: on disk VictoriaLogs %.1f MB, Jaeger %.1f MB", sc.name, logBytes/1e6, traceBytes/1e6)
 }
 
-// attempt makes the i-th attempt. Honest: 200 users at one address each and 2 routes, 1 % mistyped, 1 % without credentials. Flood: 1 in 10 attempts
-// is honest, the others are wrong passwords for the same accounts from 200 addresses of their own.
+// attempt makes the i-th attempt. Honest: 200 users at one address each and 2 routes, 1 %
+// mistyped, 1 % without credentials. Flood: 1 in 10 attempts is honest, the others are wrong
+// passwords for the same accounts from 200 addresses of their own.
 func (sc scenario) attempt(r *run, s *service.Service, i int) {
 	user := i / 10 % 200
 	name, password, from := fmt.Sprintf("user%03d", user), fmt.Sprintf("right-password-%03d", user), fmt.Sprintf("192.0.%d.10", user)
@@ -213,7 +215,8 @@ func kept(own map[string]float64) float64 {
 	return own["otelcol_exporter_sent_spans_total"] / 2 / max(own["otelcol_receiver_accepted_spans_total"], 1)
 }
 
-// below returns the bytes that the files below dir have on disk: files that are written in advance count for what is in them.
+// below returns the bytes that the files below dir have on disk: files that are written in advance
+// count for what is in them.
 func below(r *run, dir string, include func(path string) bool) int64 {
 	var n int64
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {

@@ -61,7 +61,8 @@ func TestReportShowsMediansRatiosAndBounds(t *testing.T) {
 	}
 }
 
-// TestEveryBenchmarkOfEveryTableRuns holds the tables and the benchmarks together: once each, one iteration.
+// TestEveryBenchmarkOfEveryTableRuns holds the tables and the benchmarks together: once each, one
+// iteration.
 func TestEveryBenchmarkOfEveryTableRuns(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer

@@ -1,9 +1,10 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command bench runs the benchmarks of this module for a comparison: each in a fresh process, because benchmarks that
-// share one disturb each other through the garbage collector by up to 1.7 ×, and in turns (A B A B), because a
-// machine drifts. It prints the medians and their ratios as Markdown.
+// Command bench runs the benchmarks of this module for a comparison: each in a fresh process,
+// because benchmarks that share one disturb each other through the garbage collector by up to 1.7
+// ×, and in turns (A B A B), because a machine drifts. It prints the medians and their ratios as
+// Markdown.
 //
 // The benchmarks themselves are ordinary: go test -bench . runs them too.
 package main

@@ -26,8 +26,9 @@ func authorization() string {
 
 type account struct{ name, hash string }
 
-// writeAccounts writes a file of n accounts. One hash is that of the password, made by htpasswd; the others are well-formed and random:
-// reading them costs the same, and nobody knows their passwords.
+// writeAccounts writes a file of n accounts. One hash is that of the password, made by htpasswd;
+// the others are well-formed and random: reading them costs the same, and nobody knows their
+// passwords.
 func writeAccounts(ctx context.Context, file string, n, cost int) error {
 	cmd := exec.CommandContext(ctx, "htpasswd", "-niB", "-C", fmt.Sprint(cost), userName)
 	cmd.Stdin = strings.NewReader(passText + "\n")
@@ -38,7 +39,8 @@ func writeAccounts(ctx context.Context, file string, n, cost int) error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s\n", bytes.TrimSpace(out))
 	for i := 1; i < n; i++ {
-		// 22 characters of salt and 31 of hash; the last of each holds fewer bits, for which "." is always right.
+		// 22 characters of salt and 31 of hash; the last of each holds fewer bits, for which "."
+		// is always right.
 		fmt.Fprintf(&b, "user%d:$2y$%02d$%s.%s.\n", i, cost, letters(21), letters(30))
 	}
 	if err := os.WriteFile(file, b.Bytes(), 0o644); err != nil { //nolint:gosec // G306: nginx gives its workers another user

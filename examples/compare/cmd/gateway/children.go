@@ -23,8 +23,8 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// children are what this command is, started by itself: each prints its address or what it has to say, and ends when its input does,
-// which it also does when the process that started it dies.
+// children are what this command is, started by itself: each prints its address or what it has to
+// say, and ends when its input does, which it also does when the process that started it dies.
 var children = map[string]func(args []string, stdin io.Reader, stdout io.Writer) error{
 	"upstream": upstream,
 	"bare":     bare,
@@ -63,7 +63,8 @@ func bare(args []string, stdin io.Reader, stdout io.Writer) error {
 // received is what a sink counts.
 type received struct{ Spans, Events, Exports, Bytes int64 }
 
-// sink is an OTLP collector that throws away what it gets, and says how much that was at each line of its input.
+// sink is an OTLP collector that throws away what it gets, and says how much that was at each line
+// of its input.
 func sink(_ []string, stdin io.Reader, stdout io.Writer) error {
 	var spans, events, exports, octets atomic.Int64
 	mux := http.NewServeMux()
@@ -90,7 +91,8 @@ func sink(_ []string, stdin io.Reader, stdout io.Writer) error {
 	})
 }
 
-// leaves counts the spans or log records of an export request: both are resource (field 1), scope (2), record (2).
+// leaves counts the spans or log records of an export request: both are resource (field 1), scope
+// (2), record (2).
 func leaves(message []byte) (n int64) {
 	each(message, 1, func(resource []byte) {
 		each(resource, 2, func(scope []byte) {
@@ -156,7 +158,8 @@ func serve(address string, h http.Handler, stdin io.Reader, stdout io.Writer, sa
 // holders open connections at the same time.
 const holders = 16
 
-// hold opens connections, makes one request on each, says "held" and keeps them until its input ends.
+// hold opens connections, makes one request on each, says "held" and keeps them until its input
+// ends.
 func hold(args []string, stdin io.Reader, stdout io.Writer) error {
 	if len(args) != 3 {
 		return errors.New("gateway: hold ADDRESS CONNECTIONS AUTHORIZATION")

@@ -131,7 +131,8 @@ func (l *lab) launch(ctx context.Context, x *proxy, users string) (*running, err
 	return &running{proxy: x, dir: dir, address: address, processes: all}, nil
 }
 
-// ready starts x and waits until it lets the right password through, and holds it to refusing a request without one.
+// ready starts x and waits until it lets the right password through, and holds it to refusing a
+// request without one.
 func (l *lab) ready(ctx context.Context, x *proxy, users string) (*running, error) {
 	r, err := l.launch(ctx, x, users)
 	if err != nil {

@@ -1,14 +1,15 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command gateway puts proxies that verify Basic credentials before the same upstream, and drives them with wrk: otelauth gateway
-// with telemetry off and with all signals, nginx auth_basic, Caddy basicauth, forward-auth, and two proxies that verify
-// nothing. It prints requests per second, added latency, CPU per request, memory with idle connections and
-// time to the first answer as Markdown.
+// Command gateway puts proxies that verify Basic credentials before the same upstream, and drives
+// them with wrk: otelauth gateway with telemetry off and with all signals, nginx auth_basic, Caddy
+// basicauth, forward-auth, and two proxies that verify nothing. It prints requests per second,
+// added latency, CPU per request, memory with idle connections and time to the first answer as
+// Markdown.
 //
-// Everything runs on the loopback in processes that it starts and ends itself, in turns (A B A B), because a machine
-// drifts. It needs the programs of Debian's packages nginx, caddy, apache2-utils and wrk; what is not installed is left out, and the
-// report says so.
+// Everything runs on the loopback in processes that it starts and ends itself, in turns (A B A B),
+// because a machine drifts. It needs the programs of Debian's packages nginx, caddy, apache2-utils
+// and wrk; what is not installed is left out, and the report says so.
 //
 //	go run ./cmd/gateway
 package main

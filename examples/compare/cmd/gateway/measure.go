@@ -55,7 +55,8 @@ func (l *lab) measure(ctx context.Context, w io.Writer) error {
 // warmth is how long each proxy is driven before anything counts.
 const warmth = time.Second
 
-// loads measures throughput and CPU with many connections, and latency with one, where nobody queues.
+// loads measures throughput and CPU with many connections, and latency with one, where nobody
+// queues.
 func (l *lab) loads(ctx context.Context) (map[string]samples, error) {
 	all := map[string]samples{direct: {}}
 	var fleet []*running
@@ -94,7 +95,8 @@ func (l *lab) loads(ctx context.Context) (map[string]samples, error) {
 	return all, nil
 }
 
-// fewConnections are enough for a proxy that hashes: with more of them nginx hashes for all before it answers one.
+// fewConnections are enough for a proxy that hashes: with more of them nginx hashes for all before
+// it answers one.
 const fewConnections = 4
 
 func (l *lab) loadDirect(ctx context.Context, s samples) error {
@@ -159,7 +161,8 @@ func (l *lab) loadProxy(ctx context.Context, r *running, s samples) error {
 // quiet is how long a proxy is left alone before its memory is read.
 const quiet = 5 * time.Second
 
-// idles measures memory without a connection and with many that have asked once. Each proxy is a fresh one.
+// idles measures memory without a connection and with many that have asked once. Each proxy is a
+// fresh one.
 func (l *lab) idles(ctx context.Context) (map[string]samples, error) {
 	all := map[string]samples{}
 	for round := range l.plan.rounds {
@@ -211,7 +214,8 @@ func (l *lab) idle(ctx context.Context, x *proxy, s samples) error {
 	return nil
 }
 
-// starts measures the time from the start of the process to its first answer of any kind, and to the first right login, which is hashed.
+// starts measures the time from the start of the process to its first answer of any kind, and to
+// the first right login, which is hashed.
 func (l *lab) starts(ctx context.Context) (map[string]samples, error) {
 	all := map[string]samples{}
 	for range l.plan.rounds {

@@ -157,7 +157,8 @@ func (p *process) cpu() (total time.Duration, err error) {
 	return total, nil
 }
 
-// memory is the proportional set size of the process and its children, in bytes: pages that they share count once.
+// memory is the proportional set size of the process and its children, in bytes: pages that they
+// share count once.
 func (p *process) memory() (total int64, err error) {
 	for _, pid := range p.family() {
 		name := fmt.Sprintf("/proc/%d/smaps_rollup", pid)

@@ -189,7 +189,8 @@ http://%s {
 	return start(ctx, filepath.Join(dir, "log"), env, "caddy", "run", "--adapter", "caddyfile", "--config", file)
 }
 
-// environment is of every otelauth: what a row adds, or where signals go. Everything else is the SDK's default.
+// environment is of every otelauth: what a row adds, or where signals go. Everything else is the
+// SDK's default.
 func (l *lab) environment(more string) []string {
 	if more != "" {
 		return []string{more}

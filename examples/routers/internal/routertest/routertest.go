@@ -1,8 +1,8 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package routertest tests the examples of all routers: each must find the endpoint of every attempt, pass
-// the user to the handler, and record the status of the handler.
+// Package routertest tests the examples of all routers: each must find the endpoint of every
+// attempt, pass the user to the handler, and record the status of the handler.
 package routertest
 
 import (
@@ -21,8 +21,9 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
-// Test tests the service that build returns. The service must answer "GET /orders/{id}" with the user's name
-// and "GET /admin" with 403. route is the pattern of the first in the syntax of the router.
+// Test tests the service that build returns. The service must answer "GET /orders/{id}" with the
+// user's name and "GET /admin" with 403. route is the pattern of the first in the syntax of the
+// router.
 func Test(t *testing.T, route string, build func(otelauth.Config) (http.Handler, *otelauth.Middleware, error)) {
 	t.Helper()
 	rec := otelauthtest.NewRecorder(t)
