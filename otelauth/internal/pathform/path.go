@@ -42,8 +42,8 @@ type Path struct {
 	decoded  []byte    // percent-decoded repeatedly until no encoding is left
 	skeleton []byte    // holds the texts of segments
 	segments []segment // without empty ones
-	// dropped are the segments for a server that drops bytes that are not UTF-8, and spare holds
-	// their texts. Both are empty without such bytes.
+	// dropped are the segments for a server that drops bytes that are not UTF-8, or segments of
+	// plus signs. spare holds their texts. Both are empty if nothing is dropped.
 	dropped []segment
 	spare   []byte
 }
@@ -54,6 +54,7 @@ type segment struct {
 	length int  // of the segment in the skeleton; text has no leading spaces
 	ends   bool // a server may end the path within it
 	script bool // a script to which a server may pass the rest of the path; implies ends
+	plus   bool // only plus signs, dots and spaces
 }
 
 // paths holds unused Paths, so that a request needs no allocation.
@@ -106,6 +107,19 @@ func (p *Path) Read(u *url.URL) {
 		p.fold(true)
 		p.dropped = p.split(p.dropped)
 	}
+	p.dropPlus()
+}
+
+// dropPlus adds the reading of a server that takes "+" for a space, trims names and merges slashes.
+func (p *Path) dropPlus() {
+	isPlus := func(s segment) bool { return s.plus }
+	if !slices.ContainsFunc(p.segments, isPlus) {
+		return
+	}
+	if len(p.dropped) == 0 {
+		p.dropped = append(p.dropped, p.segments...)
+	}
+	p.dropped = slices.DeleteFunc(p.dropped, isPlus)
 }
 
 func (p *Path) tooLong() {

@@ -345,6 +345,9 @@ func (p *Path) split(all []segment) []segment {
 			p.unusual("a session in parentheses")
 			continue
 		}
+		if s.plus {
+			p.unusual("a segment of plus signs")
+		}
 		if s.script {
 			scripts++
 			if more {
@@ -389,9 +392,10 @@ func newSegment(skeleton []byte) (s segment, refusal string) {
 	}
 	isCut := name == len(skeleton) || skeletonKinds[skeleton[name]]&mayCut != 0
 	isData := name == 0 && skeleton[0] == '#' // split sees to it
-	if isCut && !isData && (name == 0 || name > plus) || name > plus && !isCut && isSuffix(skeleton[name]) {
+	if isCut && !isData && (name == 0 || name > plus) || name > 0 && !isCut && isSuffix(skeleton[name]) {
 		return s, refuseNameless
 	}
+	s.plus = isCut && plus > 0
 	seen, before, at := byte(0), byte(0), 0
 	for ; at < len(skeleton) && skeleton[at] != '/'; at++ {
 		kind := skeletonKinds[skeleton[at]]
