@@ -220,7 +220,11 @@ func TestRevocation(t *testing.T) {
 		return h
 	}
 	s.await(t, "the new password is right", func() bool { return s.do(t, http.MethodGet, "/export/", changed()).status == http.StatusOK })
-	if got := s.do(t, http.MethodGet, "/export/", header()); got.status != http.StatusUnauthorized {
+	// The attempts before the gateway read the new password were wrong guesses. On a fast machine
+	// they exceed alice's limit, and then a wrong password is refused with 429. A right one passes.
+	switch got := s.do(t, http.MethodGet, "/export/", header()); got.status {
+	case http.StatusUnauthorized, http.StatusTooManyRequests:
+	default:
 		t.Errorf("the previous password gets %d", got.status)
 	}
 }
