@@ -97,6 +97,9 @@ func New(cfg Config) (*Observer, error) {
 	return o, nil
 }
 
+// Enabled reports whether the MeterProvider counts attempts. It does not before an SDK is set.
+func (o *Observer) Enabled(ctx context.Context) bool { return o.attempts.Enabled(ctx) }
+
 // Begin returns ctx: nothing is counted before the verdict.
 func (o *Observer) Begin(ctx context.Context, _ *attempt.Request) context.Context { return ctx }
 

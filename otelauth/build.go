@@ -9,6 +9,8 @@ import (
 	"errors"
 	"time"
 
+	"go.opentelemetry.io/otel/log"
+
 	"github.com/otelauth/otelauth-go/metrics"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/audit"
@@ -141,13 +143,13 @@ func (m *Middleware) ownBudgets(key IdentityKey, now func() time.Time) (*throttl
 }
 
 // ownDetector returns the detector of this Middleware; Reconfigure starts it.
-func (m *Middleware) ownDetector(cfg *Config) (*detect.Detector, error) {
+func (m *Middleware) ownDetector(cfg *Config, loggers log.LoggerProvider) (*detect.Detector, error) {
 	if m.detector != nil {
 		return m.detector, nil
 	}
 	own := cfg.Detect
 	if own.LoggerProvider == nil {
-		own.LoggerProvider = cfg.LoggerProvider
+		own.LoggerProvider = loggers
 	}
 	if own.MeterProvider == nil {
 		own.MeterProvider = cfg.MeterProvider
@@ -182,12 +184,16 @@ func (m *Middleware) observer(cfg *Config) (attempt.Observer, error) {
 	if err := errors.Join(errSpans, errMetrics); err != nil {
 		return nil, err
 	}
-	events, errAudit := audit.New(audit.Config{LoggerProvider: cfg.LoggerProvider, Events: cfg.events(counts)})
-	detector, errDetect := m.ownDetector(cfg)
+	loggers := m.shared.loggers(cfg)
+	events, errAudit := audit.New(audit.Config{LoggerProvider: loggers, Events: cfg.events(counts)})
+	detector, errDetect := m.ownDetector(cfg, loggers)
 	if err := errors.Join(errAudit, errDetect); err != nil {
 		return nil, err
 	}
-	return attempt.Join(traces, counts, events, detector), nil
+	if cfg.DisableFallback {
+		return attempt.Join(traces, counts, events, detector), nil
+	}
+	return attempt.Join(traces, counts, events, detector, &unrecorded{once: &m.shared.unrecorded, metrics: counts, events: events}), nil
 }
 
 // events returns Config.Events with a count of the folded events in m.

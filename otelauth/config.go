@@ -5,6 +5,7 @@ package otelauth
 
 import (
 	"io"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"time"
@@ -112,6 +113,14 @@ type Config struct {
 	TracerProvider trace.TracerProvider
 	MeterProvider  metric.MeterProvider
 	LoggerProvider log.LoggerProvider
+	// Slog gets every event too, as a record with the same attributes. Default: none. Unused when
+	// Observers is set.
+	Slog slog.Handler
+	// DisableFallback keeps silent about signals that no provider records. Default: while the
+	// LoggerProvider in force records nothing and Slog is nil, events go to [slog.Default], and
+	// the first attempt is followed by one line for each signal that is lost, which says how to
+	// set its provider. Unused when Observers is set.
+	DisableFallback bool
 	// Events selects which events are emitted one by one and which are folded into one
 	// "auth.events.suppressed" a period. Default: every success, and denials below the rate of a
 	// flood. [Middleware.Close] flushes folded events. Unused when Observers is set.

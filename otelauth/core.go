@@ -31,6 +31,8 @@ type core struct {
 type shared struct {
 	alarms             sync.Pool // *alarm
 	untrustedForwarded sync.Once // one notice for each Middleware
+	fallback           sync.Once // the line that events go to slog.Default
+	unrecorded         sync.Once // the notices about spans and metrics
 }
 
 // watch registers the callbacks for table sizes and account reloads.

@@ -98,10 +98,13 @@ const (
 	// DetectionFeed reports that evidence is no longer shared with other processes or that the
 	// feed holds a foreign entry (Err), or that evidence is shared again.
 	DetectionFeed NoticeKind = "auth.detection.feed"
+	// TelemetryUnrecorded reports that no provider records the spans or the metrics.
+	TelemetryUnrecorded NoticeKind = "auth.telemetry.unrecorded"
 )
 
 var noticeKinds = [...]NoticeKind{
 	AccountReload, IdentityKeyRandom, UntrustedForwarded, ThrottleChanged, ThrottleSnapshot, ThrottleStore, DetectionFeed,
+	TelemetryUnrecorded,
 }
 
 // NoticeKinds returns every NoticeKind.

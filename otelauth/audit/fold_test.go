@@ -118,7 +118,7 @@ func (y *tally) all() map[string]int64 {
 	return sum
 }
 
-func slogObserver(t testing.TB, h slog.Handler, e audit.Events) *audit.SlogObserver {
+func slogObserver(t testing.TB, h slog.Handler, e audit.Events) *audit.Observer {
 	t.Helper()
 	o, err := audit.NewSlogEvents(h, e)
 	if err != nil {

@@ -79,6 +79,9 @@ const (
 	// EventIdentityKeyRandom is an event. Config.IdentityKey is not set, so other processes
 	// cannot compare user.hash.
 	EventIdentityKeyRandom = "auth.identity_key.random"
+	// EventTelemetryUnrecorded is an event. No provider records the spans, or none records the
+	// metrics. Emitted once for each.
+	EventTelemetryUnrecorded = "auth.telemetry.unrecorded"
 	// EventClientUntrustedForwarded is an event. A peer that is not a trusted proxy sends
 	// forwarding headers. Emitted once.
 	EventClientUntrustedForwarded = "auth.client.untrusted_forwarded"

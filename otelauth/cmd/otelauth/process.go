@@ -26,7 +26,7 @@ type process struct {
 	t       *terminal
 	signals *signals
 	gw      *gateway.Gateway
-	lines   *audit.SlogObserver // with OTEL_SDK_DISABLED
+	lines   *audit.Observer // with OTEL_SDK_DISABLED
 	shared  *shared             // nil: not shared
 	loaded  *loaded
 }
