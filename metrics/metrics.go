@@ -175,12 +175,16 @@ func label(req *attempt.Request, out attempt.Outcome) {
 	l.Add(kv...)
 }
 
-// End counts the denials of the handler itself. It counts authenticated users only: a public
-// handler may also answer 401 or 403 to a caller that the verifier did not let pass.
+// End counts the responses 401 and 403 to authenticated users. A public handler may also give
+// them to a caller that the verifier did not let pass, which is not counted here.
 func (o *Observer) End(ctx context.Context, req *attempt.Request, res *attempt.Result, resp *attempt.Response) {
 	if resp.Denied() && res.Outcome == attempt.Success {
 		e := o.endpoint(req.Route)
-		o.denied.Add(ctx, 1, e.status(&e.denied, resp.Status)...)
+		if resp.IsRefused() {
+			o.denied.Add(ctx, 1, e.status(&e.refused, resp.Status, deniedByRule)...)
+		} else {
+			o.denied.Add(ctx, 1, e.status(&e.denied, resp.Status, deniedByService)...)
+		}
 	}
 }
 

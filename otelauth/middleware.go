@@ -158,6 +158,7 @@ func (m *Middleware) RequireGroup(group string) func(http.Handler) http.Handler 
 				next.ServeHTTP(w, r)
 				return
 			}
+			RecordRefusal(r.Context(), attempt.ReasonNotPermitted, "group "+group)
 			forbid(w, r)
 		})
 	}

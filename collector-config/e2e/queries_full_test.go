@@ -25,7 +25,7 @@ var found = map[string]string{
 	"account_timeline":          storyGuesser,
 	"success_after_failures":    storyAccount,
 	"detections_timeline":       "password_spray",
-	"denials_by_handler":        "bob",
+	"refused_users":             "bob",
 	"trace":                     storyAccount,
 	"folded_by_network":         storySprayer,
 	"verifier_errors":           "no route to the directory",

@@ -64,6 +64,9 @@ func (o *Observer) Decide(context.Context, *attempt.Request, *attempt.Result) er
 // End emits the event "auth.attempt", unless the event is folded.
 func (o *Observer) End(ctx context.Context, req *attempt.Request, res *attempt.Result, resp *attempt.Response) {
 	lvl := severity(res.Outcome)
+	if lvl == info && resp.IsRefused() {
+		lvl = warn
+	}
 	if !o.enabled(ctx, lvl, semconv.EventAttempt) || !o.folder.attempt(ctx, req, res, resp) {
 		return
 	}

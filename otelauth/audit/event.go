@@ -141,7 +141,10 @@ func (a *attributes) attempt(req *attempt.Request, res *attempt.Result, resp *at
 	a.flag(semconv.KeyPasswordRehashNeeded, res.RehashNeeded)
 	a.flag(semconv.KeyCredentialsExposed, req.Exposed)
 	a.flag(semconv.KeyCredentialsPrevious, res.PreviousCredential)
-	if res.Outcome != attempt.Success {
+	if res.Outcome == attempt.Success {
+		a.str(semconv.KeyReason, string(resp.Reason), maxNameBytes)
+		a.str(semconv.KeyRule, resp.Rule, maxRouteBytes)
+	} else {
 		a.str(semconv.KeyErrorType, res.ErrorType.String(), maxNameBytes)
 		a.str(semconv.KeyReason, string(res.Reason), maxNameBytes)
 	}

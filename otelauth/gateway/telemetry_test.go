@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
@@ -143,6 +144,29 @@ func TestUpstreamDenies(t *testing.T) {
 		e := s.attempts()[before]
 		equal(t, "outcome", e.Attribute("auth.outcome"), "success")
 		equal(t, "status", e.Attribute("http.response.status_code"), fmt.Sprint(want))
+	}
+}
+
+// A refusal by a rule of the gateway itself is WARN, names the rule, and is counted apart from the
+// refusals of the upstream.
+func TestRuleRefuses(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, gateway.Config{
+		Rules: []gateway.Rule{{Pattern: "/admin/", Groups: []string{"ops"}}},
+	}, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }))
+	for path, want := range map[string]struct{ severity, reason, rule, by string }{
+		"/admin/x": {"WARN", "not_permitted", "/admin/", "rule"},
+		"/other":   {"INFO", "", "", "service"},
+	} {
+		before := len(s.attempts())
+		res, _ := s.get(t, path, "alice", "wonderland")
+		equal(t, path, res.StatusCode, http.StatusForbidden)
+		e := s.attempts()[before]
+		equal(t, "severity", e.Severity().String(), want.severity)
+		equal(t, "outcome", e.Attribute("auth.outcome"), "success")
+		equal(t, "reason", e.Attribute("auth.reason"), want.reason)
+		equal(t, "rule", e.Attribute("auth.rule"), want.rule)
+		equal(t, "counted", s.Sum("auth.responses.denied", attribute.String("auth.response.denied_by", want.by)), 1.0)
 	}
 }
 

@@ -27,7 +27,7 @@ type process struct {
 	signals *signals
 	gw      *gateway.Gateway
 	lines   *audit.Observer // with OTEL_SDK_DISABLED
-	shared  *shared             // nil: not shared
+	shared  *shared         // nil: not shared
 	loaded  *loaded
 }
 

@@ -154,12 +154,24 @@ func (d *Decision) Allows(u otelauth.User) bool {
 	if u.Name == "" {
 		return d.Public
 	}
+	return d.refusing(u) == nil
+}
+
+// RefusedBy returns the pattern of the rule that refuses u, or "" if Allows(u).
+func (d *Decision) RefusedBy(u otelauth.User) string {
+	if r := d.refusing(u); r != nil {
+		return r.String()
+	}
+	return ""
+}
+
+func (d *Decision) refusing(u otelauth.User) *rule {
 	for _, r := range d.needs {
 		if !r.allows(u) {
-			return false
+			return r
 		}
 	}
-	return true
+	return nil
 }
 
 func (d *Decision) refuse(status int, reason attempt.Reason, detail string) {
