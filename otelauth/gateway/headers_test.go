@@ -195,12 +195,12 @@ func TestUpstreamHost(t *testing.T) {
 	equal(t, "X-Forwarded-Host", s.last(t).Header.Get("X-Forwarded-Host"), s.addr)
 }
 
-// The password does not reach the upstream, except with PassAuthorization.
+// The password does not reach the upstream, except where PassAuthorization names the endpoint.
 func TestAuthorization(t *testing.T) {
 	t.Parallel()
-	for _, pass := range []bool{false, true} {
-		s := newSite(t, gateway.Config{PassAuthorization: pass}, nil)
-		r := s.request(t, "GET", "/x", "alice", "wonderland", nil)
+	s := newSite(t, gateway.Config{PassAuthorization: []string{"GET /own/"}}, nil)
+	for path, pass := range map[string]bool{"/x": false, "/own/x": true, "/own/%78": false} {
+		r := s.request(t, "GET", path, "alice", "wonderland", nil)
 		r.Header.Set("Proxy-Authorization", basic("alice", "wonderland"))
 		r.Header.Set("Connection", "Authorization, Remote-User")
 		s.do(t, r)
@@ -214,6 +214,30 @@ func TestAuthorization(t *testing.T) {
 			t.Error("Proxy-Authorization reached the upstream")
 		}
 	}
+}
+
+// Credentials of another scheme are not for the gateway: they reach the upstream at public
+// endpoints. Basic credentials in any disguise do not.
+func TestOtherSchemesAtPublicEndpoints(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, gateway.Config{Rules: []gateway.Rule{{Pattern: "/api/", Access: gateway.Public}}}, nil)
+	for value, pass := range map[string]bool{
+		"Bearer abc.def": true, "Digest username=\"a\", realm=\"b\"": true, "Token 0123": true,
+		basic("alice", "wonderland"): false, "bAsIc YTpi": false, "Basic\tYTpi": false, "Basic": false, "Basic YTpi, Bearer x": false,
+	} {
+		r := s.request(t, "GET", "/api/x", "", "", nil)
+		r.Header.Set("Authorization", value)
+		s.do(t, r)
+		var want []string
+		if pass {
+			want = []string{value}
+		}
+		equal(t, value, s.last(t).Header["Authorization"], want)
+	}
+	r := s.request(t, "GET", "/api/x", "", "", nil)
+	r.Header["Authorization"] = []string{"Bearer x", basic("alice", "wonderland")}
+	s.do(t, r)
+	equal(t, "two fields", s.last(t).Header["Authorization"], []string(nil))
 }
 
 // Every header of the list is removed, in every spelling that CGI or WSGI read as the same, and

@@ -25,6 +25,30 @@ var siteRules = []gateway.Rule{
 }
 
 // The rule that applies, the default for paths that no rule names, and the route of the event.
+// ProtectOnly opens what it does not name. What it names is protected in every spelling, and so is
+// a path in an unusual spelling.
+func TestProtectOnly(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, gateway.Config{
+		ProtectOnly: []string{"/admin/", "POST /orders"},
+		Rules:       []gateway.Rule{{Pattern: "/admin/root", Groups: []string{"ops"}}},
+	}, nil)
+	for path, want := range map[string]int{
+		"/": 200, "/orders": 200, "/index.html": 200, "/administrator": 200,
+		"/admin": 401, "/admin/": 401, "/admin/x": 401, "/ADMIN/x": 401, "/%61dmin/x": 401, "/index.php/admin/": 401, "/adm%C3%ADn/": 401,
+		"/%6Frders": 401, "/a/%2e%2e/admin/": 400, "//admin/": 400,
+	} {
+		res, _ := s.get(t, path, "", "")
+		equal(t, path, res.StatusCode, want)
+	}
+	res, _ := s.do(t, s.request(t, "POST", "/orders", "", "", nil))
+	equal(t, "POST /orders", res.StatusCode, http.StatusUnauthorized)
+	res, _ = s.get(t, "/admin/root", "alice", "wonderland")
+	equal(t, "a rule beneath", res.StatusCode, http.StatusForbidden)
+	res, _ = s.get(t, "/admin/x", "alice", "wonderland")
+	equal(t, "with a password", res.StatusCode, http.StatusOK)
+}
+
 func TestRules(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, gateway.Config{Rules: siteRules}, nil)

@@ -174,7 +174,7 @@ func TestRuleRefuses(t *testing.T) {
 func TestNothingSecretIsTold(t *testing.T) {
 	t.Parallel()
 	const query, wrong = "query-canary-Zq71", "wrong-canary-Xw32"
-	s := newSite(t, gateway.Config{Rules: siteRules, PassAuthorization: true}, nil)
+	s := newSite(t, gateway.Config{Rules: siteRules, PassAuthorization: []string{"/x", "/admin/", "/static/"}}, nil)
 	secrets := []string{query, wrong, "wonderland"}
 	for _, path := range []string{"/x", "/static/x", "/admin/x", "/a%2fb"} {
 		for _, pass := range []string{"wonderland", wrong, ""} {

@@ -38,7 +38,7 @@ type gatewayFlags struct {
 	IdentityHeader    []string `sep:"none" placeholder:"NAME" group:"Identity" help:"Header that carries the account's name to the upstream; none turns it off. May be repeated. Default: Remote-User and X-Forwarded-User."`
 	GroupsHeader      string   `placeholder:"NAME" group:"Identity" help:"Header that carries the account's groups, joined by commas, to the upstream. Default: none."`
 	StripHeader       []string `sep:"none" placeholder:"NAME" group:"Identity" help:"Client header to remove, in addition to those that the gateway always removes. A * at the end matches any rest."`
-	PassAuthorization bool     `group:"Identity" help:"Forward the Authorization header, with the password, to the upstream."`
+	PassAuthorization []string `group:"Identity" placeholder:"PATTERN" help:"Forward Basic credentials, with the password, to the upstream at these endpoints."`
 
 	TrustedProxy              []string `sep:"none" placeholder:"NETWORK" group:"Network" help:"Network of a proxy in front of the gateway, such as 10.0.0.0/8. Its forwarding headers give the client's address and scheme. Default: none."`
 	TrustUnixSocket           bool     `group:"Network" help:"Treat every peer on a unix socket as a trusted proxy."`

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -192,10 +193,13 @@ func (p *Path) Names(names [][]byte) (_ [][]byte, all bool) {
 func (p *Pattern) isEverything() bool { return p.rest && len(p.segments) == 0 }
 
 // CheckPublic returns why p must not be public, or nil. A pattern of every path may be public
-// only for OPTIONS (CORS preflight).
+// only for OPTIONS (CORS preflight). "/{a}/" and the like are patterns of every path too: only the
+// pages at the root are not beneath it.
 func (p *Pattern) CheckPublic() error {
-	if p.isEverything() && p.method != http.MethodOptions {
-		return fmt.Errorf("opens every path; write %q for the root page", strings.TrimSuffix(p.text, p.Route())+"/{$}")
+	isLiteral := func(l literal) bool { return !l.any }
+	if p.rest && !slices.ContainsFunc(p.segments, isLiteral) && p.method != http.MethodOptions {
+		return fmt.Errorf("opens every path; name the first segment, or write %q for the root page",
+			strings.TrimSuffix(p.text, p.Route())+"/{$}")
 	}
 	return nil
 }

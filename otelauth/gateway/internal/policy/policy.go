@@ -34,11 +34,13 @@ import (
 // Rule is who may call paths that match a pattern. Without Accounts and Groups it requires the
 // credentials of any account.
 type Rule struct {
-	Pattern   string // in the syntax of http.ServeMux
-	Public    bool   // requires no credentials
-	Sensitive bool
-	Accounts  []string // accounts that may call
-	Groups    []string // groups whose members may call
+	Pattern string // in the syntax of http.ServeMux
+	Public  bool   // requires no credentials
+	// Everything admits a Public rule for every path.
+	Everything bool
+	Sensitive  bool
+	Accounts   []string // accounts that may call
+	Groups     []string // groups whose members may call
 }
 
 // Problem is a problem of one field of the configuration.
@@ -127,7 +129,7 @@ func (r *rule) check() error {
 		return errors.New("a public rule admits every caller; remove Accounts and Groups, or Access")
 	case slices.Contains(r.Accounts, ""), slices.Contains(r.Groups, ""):
 		return errors.New("a name in Accounts or Groups is empty; remove it")
-	case r.Public:
+	case r.Public && !r.Everything:
 		return r.CheckPublic()
 	}
 	return nil
