@@ -72,7 +72,7 @@ func load(ctx context.Context, args []string) (*loaded, error) {
 		return nil, usageError{err}
 	}
 	l.certificate = l.flags.certificate()
-	if l.accounts, err = l.flags.open(ctx); err != nil {
+	if l.accounts, err = l.flags.open(ctx, s); err != nil {
 		return nil, err
 	}
 	l.config.Auth.Accounts = l.accounts
@@ -95,18 +95,12 @@ func (t *terminal) check(ctx context.Context, load func() (*loaded, error)) erro
 			return value
 		}
 		return "none" // it would listen, possibly on the address of the running gateway
-	}, t.err)
+	}, l.flags.spanBounds(), t.err)
 	if err != nil {
 		return err
 	}
 	signals.close()
-	var c commands
-	parser, err := newParser(&c)
-	if err != nil {
-		return err
-	}
-	c.Gateway.gatewayFlags = *l.flags
-	return effective(t.out, gatewayNode(parser).Flags, l.settings)
+	return effective(t.out, l.settings)
 }
 
 // certificate returns the hash of the certificate files. gateway.Check reports unreadable files.
