@@ -51,9 +51,9 @@ type Config struct {
 	// IdentityKey keys user.hash. Default: a random key for this process, and one event that
 	// reports it; hashes of two processes then differ.
 	IdentityKey IdentityKey
-	// Throttle keeps the budgets for wrong guesses. Default: throttle.Budgets with
-	// throttle.DefaultLimits in memory, see [Middleware.Budgets]. Package redisstore shares
-	// budgets between processes. throttle.DangerouslyNone verifies every guess: only the cost of
+	// Throttle keeps the budgets for wrong guesses. Default: throttle.Budgets as Budgets configures
+	// them, in memory, see [Middleware.Budgets]. Package redisstore shares budgets between
+	// processes. throttle.DangerouslyNone verifies every guess: only the cost of
 	// the hash slows an attacker down.
 	Throttle throttle.Throttle
 
@@ -92,9 +92,17 @@ type Config struct {
 
 	// Costs and bounds.
 
+	// Budgets configures the budgets that the Middleware creates if Throttle is nil: their limits,
+	// their store, how long a success counts. The Middleware sets Identify and Notice, and unless
+	// they are set, Key and the clocks. Only New reads it, because budgets outlive a Reconfigure.
+	// Default: the zero throttle.Config.
+	Budgets throttle.Config
 	// Gate limits concurrent hashing. The Middlewares of one process should share one Gate.
-	// Default: a Gate of its own with the zero verify.Limits.
+	// Default: a Gate of its own with the limits of Hashing.
 	Gate *verify.Gate
+	// Hashing are the limits of the Middleware's own Gate. It is unused if Gate is set.
+	// Default: the zero verify.Limits; with a Verifier, verify.DefaultVerifierSlots.
+	Hashing verify.Limits
 	// CacheTTL is how long a verified credential is accepted without hashing.
 	// Default: 5 min; with a Verifier 1 min.
 	CacheTTL time.Duration

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/alecthomas/kong"
+
 	"github.com/otelauth/otelauth-go/otelauth/gateway"
 	"github.com/otelauth/otelauth-go/otelauth/verify/htpasswd"
 )
@@ -23,18 +25,23 @@ type gatewayCommand struct {
 	Config string `placeholder:"FILE" help:"A YAML file of settings. Its keys are the names of the flags."`
 	Check  bool   `help:"Check all settings and files, print the settings in force in the form of a configuration file, and exit."`
 	gatewayFlags
+
+	Init gatewayInit `cmd:"" help:"Write a commented configuration file, from the flags and from answers to five questions."`
 }
 
 // Run serves until a signal ends it. It parses the arguments again together with the environment
 // and the file, as every SIGHUP does.
-func (c *gatewayCommand) Run(t *terminal) error {
+func (c *gatewayCommand) Run(t *terminal, k *kong.Context) error {
+	if k.Selected().Name != "gateway" {
+		return nil // kong runs the parents of a subcommand too
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	// Registered first, because an unhandled SIGHUP ends the process.
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
-	load := func() (*loaded, error) { return load(ctx, t.args) }
+	load := func() (*loaded, error) { return load(ctx, t.args, environment) }
 	if c.Check {
 		return t.check(ctx, load)
 	}
@@ -62,8 +69,8 @@ type loaded struct {
 
 // load reads all settings. It changes nothing, so after an error the previous settings stay in
 // force.
-func load(ctx context.Context, args []string) (*loaded, error) {
-	c, s, err := loadGateway(args, environment)
+func load(ctx context.Context, args []string, getenv func(string) string) (*loaded, error) {
+	c, s, err := loadGateway(args, getenv)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +79,7 @@ func load(ctx context.Context, args []string) (*loaded, error) {
 		return nil, usageError{err}
 	}
 	l.certificate = l.flags.certificate()
-	if l.accounts, err = l.flags.open(ctx); err != nil {
+	if l.accounts, err = l.flags.open(ctx, s); err != nil {
 		return nil, err
 	}
 	l.config.Auth.Accounts = l.accounts
@@ -95,18 +102,12 @@ func (t *terminal) check(ctx context.Context, load func() (*loaded, error)) erro
 			return value
 		}
 		return "none" // it would listen, possibly on the address of the running gateway
-	}, t.err)
+	}, l.flags.spanBounds(), t.err)
 	if err != nil {
 		return err
 	}
 	signals.close()
-	var c commands
-	parser, err := newParser(&c)
-	if err != nil {
-		return err
-	}
-	c.Gateway.gatewayFlags = *l.flags
-	return effective(t.out, gatewayNode(parser).Flags, l.settings)
+	return effective(t.out, l.settings)
 }
 
 // certificate returns the hash of the certificate files. gateway.Check reports unreadable files.

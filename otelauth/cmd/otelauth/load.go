@@ -48,6 +48,8 @@ type settings struct {
 	file   *flagfile.File // nil: none
 	// places maps a flag to the place of its value, for errors.
 	places map[string]string
+	// flags are those of the gateway, with their values.
+	flags []*kong.Flag
 }
 
 var _ kong.Resolver = (*settings)(nil)
@@ -127,6 +129,7 @@ func loadGateway(args []string, getenv func(string) string) (*gatewayCommand, *s
 	if _, err := parser.Parse(args); err != nil {
 		return nil, nil, usageError{sanitize(err, args)}
 	}
+	s.flags = gatewayNode(parser).Flags
 	return &c.Gateway, s, nil
 }
 

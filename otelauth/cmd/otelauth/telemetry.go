@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -83,6 +84,7 @@ type signals struct {
 	propagators propagation.TextMapPropagator
 	stops       []func(context.Context) error
 	getenv      func(string) string
+	bounds      spanBounds
 }
 
 // Without limits one User-Agent of 60 KB makes a span of that size, and a batch of such spans
@@ -94,29 +96,32 @@ const (
 	maxSpanBatch = 128
 )
 
-// spanLimits returns the SDK's limits, with a bound on the length of values if the environment
+// spanBounds are the flags that bound exported spans; 0 is the default.
+type spanBounds struct{ valueLength, batch int }
+
+// limits returns the SDK's limits, with a bound on the length of values if the environment
 // sets none.
-func spanLimits(getenv func(string) string) sdktrace.SpanLimits {
+func (b spanBounds) limits(getenv func(string) string) sdktrace.SpanLimits {
 	limits := sdktrace.NewSpanLimits() // reads the environment; 128 attributes, events and links by default
 	if getenv("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT") == "" && getenv("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT") == "" {
-		limits.AttributeValueLengthLimit = maxSpanValue
+		limits.AttributeValueLengthLimit = cmp.Or(b.valueLength, maxSpanValue)
 	}
 	return limits
 }
 
-// spanBatch returns how many spans one export holds at most.
-func spanBatch(getenv func(string) string) int {
+// exported returns how many spans one export holds at most.
+func (b spanBounds) exported(getenv func(string) string) int {
 	if n, err := strconv.Atoi(getenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE")); err == nil && n > 0 {
 		return n
 	}
-	return maxSpanBatch
+	return cmp.Or(b.batch, maxSpanBatch)
 }
 
 // newSignals returns the providers that the OTEL_ variables configure. Without an exporter, spans
 // have ids but are not exported, so that an event and the upstream's log share a trace id; metrics
 // are off; and events are JSON lines on w.
-func newSignals(ctx context.Context, getenv func(string) string, w io.Writer) (*signals, error) {
-	s := &signals{disabled: strings.EqualFold(getenv("OTEL_SDK_DISABLED"), "true"), getenv: getenv}
+func newSignals(ctx context.Context, getenv func(string) string, bounds spanBounds, w io.Writer) (*signals, error) {
+	s := &signals{disabled: strings.EqualFold(getenv("OTEL_SDK_DISABLED"), "true"), getenv: getenv, bounds: bounds}
 	var err error
 	if s.propagators, err = propagators(getenv("OTEL_PROPAGATORS")); err != nil {
 		return nil, usageError{err}
@@ -156,8 +161,8 @@ func (s *signals) traces(ctx context.Context, res *resource.Resource, configured
 	if err != nil {
 		return err
 	}
-	p := sdktrace.NewTracerProvider(sdktrace.WithResource(res), sdktrace.WithRawSpanLimits(spanLimits(s.getenv)),
-		sdktrace.WithBatcher(exporter, sdktrace.WithMaxExportBatchSize(spanBatch(s.getenv))))
+	p := sdktrace.NewTracerProvider(sdktrace.WithResource(res), sdktrace.WithRawSpanLimits(s.bounds.limits(s.getenv)),
+		sdktrace.WithBatcher(exporter, sdktrace.WithMaxExportBatchSize(s.bounds.exported(s.getenv))))
 	s.tracer, s.stops = p, append(s.stops, p.Shutdown)
 	return nil
 }

@@ -17,8 +17,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -26,6 +28,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/cmd/otelauth/internal/nearest"
 )
 
 // MaxBytes is the size limit of a file.
@@ -128,7 +131,7 @@ func parse(path string, text []byte, all []*kong.Flag) (*File, error) {
 		}
 		flag, known := flags[key.Value]
 		if !known {
-			problem(key.Line, "unknown key %s%s", strconv.QuoteToGraphic(attempt.Text(key.Value, maxShownBytes)), nearest(key.Value, flags))
+			problem(key.Line, "unknown key %s%s", strconv.QuoteToGraphic(attempt.Text(key.Value, maxShownBytes)), hint(key.Value, flags))
 			continue
 		}
 		if first, twice := f.entries[key.Value]; twice {
@@ -249,7 +252,7 @@ func scalarOf(flag *kong.Flag, n *yaml.Node) (any, *valueError) {
 			return nil, wrong(n, "write true or false")
 		}
 		return strings.ToLower(n.Value), nil
-	case flag.Target.CanInt() && flag.Target.Type().String() == "int":
+	case flag.Target.CanInt() && flag.Target.Type().PkgPath() == "": // int, int64
 		if n.Tag != "!!int" {
 			return nil, wrong(n, "write a number")
 		}
@@ -279,42 +282,10 @@ func textOf(n *yaml.Node) (string, *valueError) {
 
 func wrong(n *yaml.Node, text string) *valueError { return &valueError{n.Line, text} }
 
-// nearest returns a hint at the known key that is most similar to an unknown one.
-func nearest(key string, flags map[string]*kong.Flag) string {
-	key = strings.ToLower(strings.ReplaceAll(key, "_", "-"))
-	const far = 3
-	best, distance := "", far
-	for name := range flags {
-		if d := edits(key, name, far); d < distance || d == distance && name < best {
-			best, distance = name, d
-		}
+// hint returns the known key that is most similar to an unknown one, or where all keys are listed.
+func hint(key string, flags map[string]*kong.Flag) string {
+	if h := nearest.Hint(strings.ReplaceAll(key, "_", "-"), slices.Collect(maps.Keys(flags))); h != "" {
+		return h
 	}
-	if best == "" {
-		return ": see otelauth gateway --help for all keys"
-	}
-	return ": did you mean " + best + "?"
-}
-
-// edits returns the Levenshtein distance of a and b, limited to most.
-func edits(a, b string, most int) int {
-	if len(a)-len(b) >= most || len(b)-len(a) >= most {
-		return most
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, diagonal+1, row[j]+1)
-		}
-	}
-	return min(row[len(b)], most)
+	return ": see otelauth help --all gateway for all keys"
 }
