@@ -83,7 +83,7 @@ func (c *core) noticeUntrustedForwarded(peer netip.Addr, at time.Time) {
 		c.notice(attempt.Notice{
 			Kind: attempt.UntrustedForwarded, Time: at,
 			Message: "the peer " + peer.String() + " is not a trusted proxy but sends forwarding headers; they are ignored. " +
-				"If it is your proxy, add it to Config.TrustedProxies: until then all its clients share one address",
+				"If it is your proxy, add it to the trusted proxies: until then all its clients share one address",
 		})
 	})
 }

@@ -88,7 +88,7 @@ func (x *exchange) isPermitted(w http.ResponseWriter, r *http.Request) bool {
 			"it begins or ends with a space, or holds a control character."
 	case !x.state.origins.permit(r):
 		reason = attempt.ReasonForeignOrigin
-		detail = "A page of another origin made the browser send this request. The operator can allow that origin in Config.TrustedOrigins."
+		detail = "A page of another origin made the browser send this request. The operator can add that origin to the trusted origins."
 	default:
 		return true
 	}

@@ -22,8 +22,8 @@ import (
 
 // gatewayCommand serves authentication in front of a service.
 type gatewayCommand struct {
-	Config string `placeholder:"FILE" help:"A YAML file of settings. Its keys are the names of the flags."`
-	Check  bool   `help:"Check all settings and files, print the settings in force in the form of a configuration file, and exit."`
+	Config string    `placeholder:"FILE" help:"A YAML file of settings. Its keys are the names of the flags."`
+	Check  checkMode `placeholder:"online" help:"Check all settings and files, print the settings in force in the form of a configuration file, and exit. --check=online also connects to the service, the database, Redis and collectors, and warns of those that do not answer."`
 	gatewayFlags
 
 	Init gatewayInit `cmd:"" help:"Write a commented configuration file, from the flags and from answers to five questions."`
@@ -42,13 +42,15 @@ func (c *gatewayCommand) Run(t *terminal, k *kong.Context) error {
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
 	load := func() (*loaded, error) { return load(ctx, t.args, environment) }
-	if c.Check {
-		return t.check(ctx, load)
+	if c.Check != "" {
+		return t.check(ctx, c.Check, os.Environ())
 	}
 	l, err := load()
 	if err != nil {
 		return err
 	}
+	t.warn(unknownVariables(os.Environ(), l.settings))
+	t.warn(l.unknown)
 	defer l.close()
 	p, err := newProcess(ctx, t, l)
 	if err != nil {
@@ -63,6 +65,8 @@ type loaded struct {
 	settings *settings
 	config   gateway.Config
 	accounts accounts
+	// unknown are the accounts and groups in the rules that do not exist, or nil.
+	unknown error
 	// certificate is the hash of the certificate files, or zero without them.
 	certificate [sha256.Size]byte
 }
@@ -82,32 +86,13 @@ func load(ctx context.Context, args []string, getenv func(string) string) (*load
 	if l.accounts, err = l.flags.open(ctx, s); err != nil {
 		return nil, err
 	}
+	l.unknown = unknownNames(ctx, l.flags, s, l.accounts)
 	l.config.Auth.Accounts = l.accounts
 	if err := gateway.Check(l.config); err != nil {
 		_ = l.accounts.Close()
 		return nil, explain(err, &l.config, s)
 	}
 	return l, nil
-}
-
-// check prints the settings in force, or returns their errors.
-func (t *terminal) check(ctx context.Context, load func() (*loaded, error)) error {
-	l, err := load()
-	if err != nil {
-		return err
-	}
-	defer l.close()
-	signals, err := newSignals(ctx, func(name string) string {
-		if value := environment(name); name != "OTEL_METRICS_EXPORTER" || value != "prometheus" {
-			return value
-		}
-		return "none" // it would listen, possibly on the address of the running gateway
-	}, l.flags.spanBounds(), t.err)
-	if err != nil {
-		return err
-	}
-	signals.close()
-	return effective(t.out, l.settings)
 }
 
 // certificate returns the hash of the certificate files. gateway.Check reports unreadable files.

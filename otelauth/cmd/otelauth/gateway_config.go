@@ -109,6 +109,16 @@ func (f *gatewayFlags) checkAccounts(p *problems) {
 	if f.Groups != "" && f.Users == "" {
 		p.missing("--groups needs --users: a database provides groups itself; remove --groups")
 	}
+	if f.Users != "" && f.Groups == "" {
+		for _, group := range []struct {
+			flag  string
+			isSet bool
+		}{{"allow-groups", len(f.AllowGroups) > 0}, {"default-groups", len(f.DefaultGroups) > 0}, {"groups-header", f.GroupsHeader != ""}} {
+			if group.isSet {
+				p.report(group.flag, errors.New("needs --groups, the file of the groups: without it no account is in a group"))
+			}
+		}
+	}
 	if err := f.sqlFlags.validate(); err != nil {
 		p.all = append(p.all, fmt.Errorf("--%w", err))
 	}

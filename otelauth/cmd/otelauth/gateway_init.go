@@ -210,7 +210,7 @@ func (q *questions) list(flag, question string, target *[]string) error {
 // firstAccount creates a missing file of accounts with one account.
 func (q *questions) firstAccount(file string) error {
 	if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
-		return nil //nolint:nilerr // the check of the file reports it
+		return nil // the check of the file reports other errors
 	}
 	if !q.asks {
 		return fmt.Errorf("--users: %s does not exist: create it with: otelauth users add %s NAME", file, file)

@@ -93,9 +93,10 @@ func sanitize(err error, args []string) error {
 	return fmt.Errorf("%s; see --help", strings.TrimSuffix(text, ";"))
 }
 
-// complain writes each error of err on its own line.
+// complain writes each error of err on its own line, with flags for the names of fields.
 func (t *terminal) complain(err error) {
-	for line := range strings.Lines(redact(err.Error())) {
+	text, _ := withFlags(err.Error())
+	for line := range strings.Lines(redact(text)) {
 		if line = strings.TrimSpace(line); line != "" {
 			fmt.Fprintf(t.err, "otelauth: %s\n", line)
 		}

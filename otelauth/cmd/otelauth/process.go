@@ -138,6 +138,7 @@ func (p *process) reload(load func() (*loaded, error)) {
 		p.log("gateway.reload_failed")
 		return
 	}
+	p.t.warn(next.unknown)
 	previous := p.loaded
 	if names := onlyAtStart(previous.settings.flags, next.settings.flags); len(names) > 0 {
 		p.t.complain(fmt.Errorf("SIGHUP: changes of %s take effect at the next start", strings.Join(names, ", ")))

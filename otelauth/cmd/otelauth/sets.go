@@ -136,8 +136,12 @@ func withFlags(text string) (replaced, first string) {
 // problemStart matches what withFlags leaves in front of the problem of a flag.
 var problemStart = regexp.MustCompile(`^(?:[a-z]+(?:/[a-z]+)*: |Config\.\w+: )*--([a-z0-9-]+):? `)
 
-// explain replaces the fields in the gateway's errors by the flags or places that set them.
+// explain replaces the fields in the gateway's errors by the flags or places that set them. It
+// returns nil for nil.
 func explain(err error, cfg *gateway.Config, s *settings) error {
+	if err == nil {
+		return nil
+	}
 	var all []error
 	for _, err := range flatten(err) {
 		var problem *gateway.ConfigError
@@ -148,9 +152,10 @@ func explain(err error, cfg *gateway.Config, s *settings) error {
 				continue
 			}
 			if m := problemStart.FindStringSubmatch(text); m != nil && m[1] == flag {
-				text = text[len(m[0]):]
+				all = append(all, placed{s.place(flag), errors.New(text[len(m[0]):])})
+			} else {
+				all = append(all, errors.New(text)) // about a file, with a flag as remedy
 			}
-			all = append(all, placed{s.place(flag), errors.New(text)})
 			continue
 		}
 		flag, _ := flagOf(problem.Field, []string{"otelauth/gateway"})

@@ -6,8 +6,9 @@ package nearest
 
 import "strings"
 
-// far is the number of edits from which a name is not similar.
-const far = 3
+// leastFar is the number of edits from which a short name is not similar. In a longer name every
+// fifth letter may be wrong.
+const leastFar = 3
 
 // Hint returns ": did you mean NAME?" for the name in known that is most similar to name, or "" if
 // none is similar. It ignores case.
@@ -21,9 +22,10 @@ func Hint(name string, known []string) string {
 // Name returns the name in known that is most similar to name, or "" if none is similar.
 func Name(name string, known []string) string {
 	name = strings.ToLower(name)
+	far := max(leastFar, len(name)/5+1)
 	best, distance := "", far
 	for _, k := range known {
-		if d := edits(name, strings.ToLower(k)); d < distance || d == distance && d < far && k < best {
+		if d := edits(name, strings.ToLower(k), far); d < distance || d == distance && d < far && k < best {
 			best, distance = k, d
 		}
 	}
@@ -31,7 +33,7 @@ func Name(name string, known []string) string {
 }
 
 // edits returns the Levenshtein distance of a and b, limited to far.
-func edits(a, b string) int {
+func edits(a, b string, far int) int {
 	if len(a)-len(b) >= far || len(b)-len(a) >= far {
 		return far
 	}
