@@ -24,9 +24,9 @@ type Account struct {
 	Disabled bool
 	// Expires is when the credential ends; the zero Time never.
 	Expires time.Time
-	// FormerExpires is when the former password ends, where Password has one ([password.Hash.WithFormer]): before, both are
-	// right; from then on the former is wrong, after the same work. The zero Time: the former is wrong.
-	FormerExpires time.Time
+	// PreviousExpires is when the previous password ends, where Password has one ([password.Hash.WithPrevious]): before, both are
+	// right; from then on the previous is wrong, after the same work. The zero Time: the previous is wrong.
+	PreviousExpires time.Time
 }
 
 // Accounts finds the stored hash of a name, and otelauth verifies it: a htpasswd
@@ -80,7 +80,7 @@ type Reload struct {
 	Source   string    // the file or database
 	Time     time.Time // when
 	Accounts int       // how many accounts are served now
-	Err      error     // why the former accounts are still served, or which of the new ones let nobody in; nil when all is well
+	Err      error     // why the previous accounts are still served, or which of the new ones let nobody in; nil when all is well
 }
 
 // Reloader is a store that tells of its reloads.

@@ -24,7 +24,7 @@ type entry struct {
 	name, canonical string
 	userHash        string
 	account         *Account // nil: no such account
-	former          bool     // the password is the account's former one; set before the entry is shared
+	previous        bool     // the password is the account's previous one; set before the entry is shared
 	reason          attempt.Reason
 	fingerprint     uint64 // attempt.Result.PasswordFingerprint, where the credential is wrong
 	// asked is when the store was last asked about a wrong credential, on the Engine's monotonic

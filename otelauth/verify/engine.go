@@ -60,7 +60,7 @@ const (
 	DefaultTTL             = 5 * time.Minute
 	DefaultVerifierTTL     = time.Minute
 	DefaultVerifiedEntries = 1 << 16
-	DefaultFailedEntries   = 1 << 14
+	defaultFailedEntries   = 1 << 14
 )
 
 // Engine judges credentials. It is safe for concurrent use. Its memory of judged credentials lives and
@@ -122,7 +122,7 @@ func New(cfg Config) (*Engine, error) {
 		cfg.VerifiedEntries = DefaultVerifiedEntries
 	}
 	if cfg.FailedEntries == 0 {
-		cfg.FailedEntries = DefaultFailedEntries
+		cfg.FailedEntries = defaultFailedEntries
 	}
 	if cfg.Identify == nil {
 		cfg.Identify = func(string) string { return "" }
@@ -267,12 +267,12 @@ func (a *Account) usable(at time.Time) attempt.Reason {
 	return ""
 }
 
-// accepts is usable for one of the account's passwords, its former one where former is set.
-func (a *Account) accepts(former bool, at time.Time) attempt.Reason {
+// accepts is usable for one of the account's passwords, its previous one where previous is set.
+func (a *Account) accepts(previous bool, at time.Time) attempt.Reason {
 	if reason := a.usable(at); reason != "" {
 		return reason
 	}
-	if former && !at.Before(a.FormerExpires) {
+	if previous && !at.Before(a.PreviousExpires) {
 		return attempt.ReasonCredentialsExpired
 	}
 	return ""
@@ -315,7 +315,7 @@ func (c *check) recognised(ctx context.Context, at time.Time, seen *entry) (a *A
 		c.res.Cache = attempt.NotLooked
 		return c.unavailable(err), true
 	}
-	if account == nil || !seen.account.same(account) || account.accepts(seen.former, at) != "" {
+	if account == nil || !seen.account.same(account) || account.accepts(seen.previous, at) != "" {
 		c.e.right.remove(seen)
 		return nil, false
 	}
@@ -360,7 +360,7 @@ func (c *check) repeated(ctx context.Context, at time.Time, field credential.Fie
 		}
 		seen.asked.Store(int64(now))
 	}
-	if !seen.account.same(account) || account != nil && account.accepts(seen.former, at) != seen.account.accepts(seen.former, at) {
+	if !seen.account.same(account) || account != nil && account.accepts(seen.previous, at) != seen.account.accepts(seen.previous, at) {
 		c.e.wrong.remove(seen)
 		return false
 	}
@@ -454,7 +454,7 @@ func (c *check) verdict(ctx context.Context, at time.Time, seen *entry, j *job, 
 		if account, err = c.e.recall(ctx, seen.name, judged.entry.account); err != nil {
 			return c.unavailable(err)
 		}
-		right = account != nil && judged.entry.account.same(account) && account.accepts(judged.entry.former, at) == ""
+		right = account != nil && judged.entry.account.same(account) && account.accepts(judged.entry.previous, at) == ""
 	}
 	if !right {
 		c.settle(ctx, throttle.Wrong)
@@ -526,7 +526,7 @@ func (e *Engine) job(ctx context.Context, seen *entry, key mac, secret credentia
 			if e.cfg.Accounts != nil {
 				account = seen.account
 			}
-			if account != nil && have.account.same(account) && account.accepts(have.former, now) == "" {
+			if account != nil && have.account.same(account) && account.accepts(have.previous, now) == "" {
 				return judgement{entry: have, recalled: true}
 			}
 		}
@@ -560,13 +560,13 @@ func (e *Engine) judging(ctx context.Context, j *job, seen *entry, own credentia
 			out.reason = attempt.ReasonUnknownUser
 		case seen.account.usable(end) != "":
 			out.reason = seen.account.usable(end)
-		case !v.Match && !v.Former:
+		case !v.Match && !v.Previous:
 			out.reason = attempt.ReasonWrongPassword
-		case seen.account.accepts(v.Former, end) != "":
-			seen.former = true
+		case seen.account.accepts(v.Previous, end) != "":
+			seen.previous = true
 			out.reason = attempt.ReasonCredentialsExpired
 		default:
-			seen.former = v.Former
+			seen.previous = v.Previous
 			out.hash.Outcome = attempt.Success
 		}
 		e.remember(&out, j.key, end)
@@ -624,7 +624,7 @@ func (e *Engine) remember(j *judgement, from mac, at time.Time) {
 	}
 	nameless := &entry{
 		mac: from, until: j.entry.until, userHash: j.entry.userHash, account: j.entry.account,
-		former: j.entry.former, reason: j.reason, fingerprint: j.entry.fingerprint,
+		previous: j.entry.previous, reason: j.reason, fingerprint: j.entry.fingerprint,
 	}
 	nameless.asked.Store(j.entry.asked.Load())
 	e.wrong.put(nameless, now)
@@ -712,13 +712,13 @@ func (c *check) success(seen *entry, account *Account) *Account {
 	c.res.Outcome, c.res.ErrorType, c.res.Reason = attempt.Success, attempt.NoError, ""
 	c.res.PasswordFingerprint = 0 // of wrong passwords only
 	c.res.RehashNeeded = account.Password != nil && account.Password.RehashNeeded()
-	c.res.PreviousCredential = seen.former
+	c.res.PreviousCredential = seen.previous
 	return account
 }
 
 func (c *check) failure(seen *entry, reason attempt.Reason) {
 	c.res.Outcome, c.res.ErrorType, c.res.Reason = attempt.Failure, attempt.InvalidCredentials, reason
-	c.res.PreviousCredential = seen.former
+	c.res.PreviousCredential = seen.previous
 }
 
 func (c *check) throttled(retryAfter time.Duration) {

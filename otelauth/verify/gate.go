@@ -33,8 +33,8 @@ type Limits struct {
 // The defaults of [Limits].
 const (
 	DefaultMemoryBytes   = 512 << 20
-	DefaultQueued        = 1024
-	DefaultMaxWait       = 10 * time.Second
+	defaultQueued        = 1024
+	defaultMaxWait       = 10 * time.Second
 	DefaultVerifierSlots = 32
 )
 
@@ -46,10 +46,10 @@ func (l Limits) withDefaults() Limits {
 		l.MemoryBytes = DefaultMemoryBytes
 	}
 	if l.Queued <= 0 {
-		l.Queued = DefaultQueued
+		l.Queued = defaultQueued
 	}
 	if l.MaxWait <= 0 {
-		l.MaxWait = DefaultMaxWait
+		l.MaxWait = defaultMaxWait
 	}
 	return l
 }

@@ -17,7 +17,7 @@
 //	alice:$2y$10$…
 //	bob:$argon2id$v=19$m=19456,t=2,p=1$…:disabled
 //	carol:$2y$10$…:expires=2026-12-31T00:00:00Z
-//	dave:$argon2id$…:former=$2y$10$… former-expires=2026-06-01T12:00:00Z
+//	dave:$argon2id$…:previous=$2y$10$… previous-expires=2026-06-01T12:00:00Z
 //
 // A line is a name, a colon and a hash that [password.Policy.Parse] reads. Blank lines and lines whose first
 // character other than white space is # are skipped, so "#alice:…" is no account. Lines end in LF or CRLF, the last
@@ -25,9 +25,9 @@
 // ignored, as Apache does.
 //
 // After a second colon stand settings of the account, separated by spaces: "disabled";
-// "expires=" with an RFC 3339 time; and, together, "former=" with the hash of the password before this one and
-// "former-expires=" with the time until which it is right too. Apache and nginx ignore that field (nginx documents it as a
-// comment), so the file stays theirs too, but they let a disabled or expired account in and a former password not, and Apache's
+// "expires=" with an RFC 3339 time; and, together, "previous=" with the hash of the password before this one and
+// "previous-expires=" with the time until which it is right too. Apache and nginx ignore that field (nginx documents it as a
+// comment), so the file stays theirs too, but they let a disabled or expired account in and a previous password not, and Apache's
 // htpasswd command drops the field of the line that it rewrites. Anything else there is refused rather than
 // ignored: a mistyped "disable" must not leave an account open. Put comments on lines of their own.
 //
@@ -41,8 +41,8 @@
 // # What it refuses
 //
 // Plaintext passwords and schemes that it does not know, a name that stands twice, an empty name or hash, a
-// line without a colon, control characters, a name that is not UTF-8, lines over [MaxLineBytes] and files over
-// [MaxFileBytes]. One bad line refuses the whole file. The errors give file and line and never the content, not
+// line without a colon, control characters, a name that is not UTF-8, lines over [maxLineBytes] and files over
+// [maxFileBytes]. One bad line refuses the whole file. The errors give file and line and never the content, not
 // even the name: people type passwords into the name field.
 //
 // A file that is missing or bad at [Open] is an error. Later the last good one is served and the error

@@ -45,9 +45,9 @@ type Line struct {
 	Disabled bool
 	// Expires is when the account ends; the zero Time never. Seconds are kept, fractions are cut.
 	Expires time.Time
-	// Former is the encoded hash of the password before this one, right until FormerExpires; "" for none.
-	Former        string
-	FormerExpires time.Time
+	// Previous is the encoded hash of the password before this one, right until PreviousExpires; "" for none.
+	Previous        string
+	PreviousExpires time.Time
 }
 
 // String is the line's name: a Line that is printed shows no hash.
@@ -64,7 +64,7 @@ func (l *Line) encode() (string, error) {
 	if strings.HasPrefix(l.Name, "#") {
 		return "", errors.New("the name begins with #: its line would be a comment")
 	}
-	for _, hash := range []string{l.Hash, l.Former} {
+	for _, hash := range []string{l.Hash, l.Previous} {
 		if strings.ContainsAny(hash, ": \t\r\n") {
 			return "", errors.New("a hash holds a colon, white space or a line end")
 		}
@@ -72,8 +72,8 @@ func (l *Line) encode() (string, error) {
 	if l.Hash == "" {
 		return "", errors.New("the hash is empty")
 	}
-	if (l.Former == "") != l.FormerExpires.IsZero() {
-		return "", errors.New("a former hash and its end belong together: set both or none")
+	if (l.Previous == "") != l.PreviousExpires.IsZero() {
+		return "", errors.New("a previous hash and its end belong together: set both or none")
 	}
 	var words []string
 	if l.Disabled {
@@ -82,15 +82,15 @@ func (l *Line) encode() (string, error) {
 	if !l.Expires.IsZero() {
 		words = append(words, wordExpires+"="+l.Expires.UTC().Format(time.RFC3339))
 	}
-	if l.Former != "" {
-		words = append(words, wordFormer+"="+l.Former, wordFormerExpires+"="+l.FormerExpires.UTC().Format(time.RFC3339))
+	if l.Previous != "" {
+		words = append(words, wordPrevious+"="+l.Previous, wordPreviousExpires+"="+l.PreviousExpires.UTC().Format(time.RFC3339))
 	}
 	text := l.Name + ":" + l.Hash
 	if len(words) > 0 {
 		text += ":" + strings.Join(words, " ")
 	}
-	if len(text) > MaxLineBytes {
-		return "", fmt.Errorf("longer than %d bytes", MaxLineBytes)
+	if len(text) > maxLineBytes {
+		return "", fmt.Errorf("longer than %d bytes", maxLineBytes)
 	}
 	return text, nil
 }
@@ -160,10 +160,10 @@ func decodeLine(text string) (l Line, err error) {
 			l.Disabled = true
 		case key == wordExpires:
 			l.Expires, err = parseTime(key, value)
-		case key == wordFormer:
-			l.Former = value
-		case key == wordFormerExpires:
-			l.FormerExpires, err = parseTime(key, value)
+		case key == wordPrevious:
+			l.Previous = value
+		case key == wordPreviousExpires:
+			l.PreviousExpires, err = parseTime(key, value)
 		default:
 			err = errUnknownSetting
 		}
@@ -295,11 +295,11 @@ func read(path string) ([]byte, error) {
 		return nil, fmt.Errorf("htpasswd: %w", err)
 	}
 	defer func() { _ = file.Close() }() // read only
-	content, err := io.ReadAll(io.LimitReader(file, MaxFileBytes+1))
+	content, err := io.ReadAll(io.LimitReader(file, maxFileBytes+1))
 	if err != nil {
 		return nil, fmt.Errorf("htpasswd: %w", err)
 	}
-	if len(content) > MaxFileBytes {
+	if len(content) > maxFileBytes {
 		return nil, fmt.Errorf("htpasswd: %w", tooLarge(path))
 	}
 	if bytes.HasPrefix(content, []byte("\xff\xfe")) || bytes.HasPrefix(content, []byte("\xfe\xff")) {
@@ -404,7 +404,7 @@ func resolve(path string) (target string, linked bool, err error) {
 
 // overwrite writes content beside target and renames it over it.
 func overwrite(target, content string, isNew bool) (err error) {
-	if len(content) > MaxFileBytes {
+	if len(content) > maxFileBytes {
 		return tooLarge(target)
 	}
 	dir := filepath.Dir(target)

@@ -46,12 +46,12 @@ func lock(ctx context.Context, path string) (unlock func(), err error) {
 }
 
 // keepOwner gives file the owner and group of the one that it replaces.
-func keepOwner(file *os.File, former fs.FileInfo) error {
+func keepOwner(file *os.File, previous fs.FileInfo) error {
 	info, err := file.Stat()
 	if err != nil {
 		return err
 	}
-	was, ok := former.Sys().(*syscall.Stat_t)
+	was, ok := previous.Sys().(*syscall.Stat_t)
 	is, ok2 := info.Sys().(*syscall.Stat_t)
 	if !ok || !ok2 || was.Uid == is.Uid && was.Gid == is.Gid {
 		return nil

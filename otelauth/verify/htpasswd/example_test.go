@@ -73,7 +73,7 @@ func ExampleFile_Reload() {
 	alice, _ := users.Lookup(context.Background(), "alice")
 	fmt.Println(alice.Name, "is served on")
 	// Output:
-	// htpasswd: users.htpasswd:2: no colon: a line is name:hash (the former 1 accounts are still served)
+	// htpasswd: users.htpasswd:2: no colon: a line is name:hash (the previous 1 accounts are still served)
 	// alice is served on
 }
 
@@ -105,7 +105,7 @@ func ExampleParseError() {
 	// Output: users.htpasswd, line 2: the same name as line 1: remove one of the two
 }
 
-// A password is changed without an outage: for a day the former one is right too, and each use of it is told.
+// A password is changed without an outage: for a day the previous one is right too, and each use of it is told.
 func ExampleEdit() {
 	dir, err := os.MkdirTemp("", "accounts")
 	if err != nil {
@@ -131,7 +131,7 @@ func ExampleEdit() {
 		if err != nil {
 			return err
 		}
-		line.Former, line.FormerExpires = line.Hash, time.Now().Add(24*time.Hour)
+		line.Previous, line.PreviousExpires = line.Hash, time.Now().Add(24*time.Hour)
 		line.Hash = second
 		return c.Replace(line)
 	})
@@ -149,6 +149,6 @@ func ExampleEdit() {
 	fmt.Printf("%+v\n", alice.Password.Verify([]byte("looking-glass")))
 	fmt.Printf("%+v\n", alice.Password.Verify([]byte("wonderland")))
 	// Output:
-	// {Match:true Former:false TooLong:false}
-	// {Match:false Former:true TooLong:false}
+	// {Match:true Previous:false TooLong:false}
+	// {Match:false Previous:true TooLong:false}
 }

@@ -21,8 +21,8 @@ import (
 
 // The defaults of [Config].
 const (
-	DefaultPoll   = 5 * time.Second
-	DefaultSettle = 200 * time.Millisecond
+	defaultPoll   = 5 * time.Second
+	defaultSettle = 200 * time.Millisecond
 )
 
 // Config says where accounts are and how they are kept up to date. Only Path is required.
@@ -38,10 +38,10 @@ type Config struct {
 	Policy password.Policy
 
 	// Poll is how often the content is read and compared, whether or not the operating system tells of
-	// changes: some file systems (NFS, FUSE) do not. 0 is [DefaultPoll]; at least 10 ms.
+	// changes: some file systems (NFS, FUSE) do not. 0 is [defaultPoll]; at least 10 ms.
 	Poll time.Duration
 	// Settle is how long a changed file must stand still before it is served, five times that when it is
-	// empty or its last line has no end. 0 is [DefaultSettle]; at most a minute. A removed account is refused about Settle after the change
+	// empty or its last line has no end. 0 is [defaultSettle]; at most a minute. A removed account is refused about Settle after the change
 	// where the operating system tells of it, else at most Poll later; [File.Reload] waits for neither.
 	Settle time.Duration
 	// Unwatched files are read at [Open] and [File.Reload] only.
@@ -56,10 +56,10 @@ func (c Config) validate() error {
 		faults = append(faults, errors.New("htpasswd: Config.Path is empty: name the file of accounts"))
 	}
 	if c.Poll < 0 || c.Poll > 0 && c.Poll < 10*time.Millisecond {
-		faults = append(faults, fmt.Errorf("htpasswd: Config.Poll is %v: at least 10ms, or 0 for %v", c.Poll, DefaultPoll))
+		faults = append(faults, fmt.Errorf("htpasswd: Config.Poll is %v: at least 10ms, or 0 for %v", c.Poll, defaultPoll))
 	}
 	if c.Settle < 0 || c.Settle > time.Minute {
-		faults = append(faults, fmt.Errorf("htpasswd: Config.Settle is %v: at most 1m, or 0 for %v", c.Settle, DefaultSettle))
+		faults = append(faults, fmt.Errorf("htpasswd: Config.Settle is %v: at most 1m, or 0 for %v", c.Settle, defaultSettle))
 	}
 	return errors.Join(faults...)
 }
@@ -103,10 +103,10 @@ func open(cfg Config, notify func() notifier) (*File, error) {
 		return nil, err
 	}
 	if cfg.Poll == 0 {
-		cfg.Poll = DefaultPoll
+		cfg.Poll = defaultPoll
 	}
 	if cfg.Settle == 0 {
-		cfg.Settle = DefaultSettle
+		cfg.Settle = defaultSettle
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -203,8 +203,8 @@ func newSnapshot(old *snapshot, accounts []*verify.Account) *snapshot {
 	changed := old == nil || len(old.accounts) != len(accounts)
 	for _, a := range accounts {
 		if old != nil {
-			if former := old.accounts[a.Name]; former != nil && same(former, a) {
-				a = former
+			if previous := old.accounts[a.Name]; previous != nil && same(previous, a) {
+				a = previous
 			} else {
 				changed = true
 			}
@@ -226,10 +226,10 @@ func newSnapshot(old *snapshot, accounts []*verify.Account) *snapshot {
 
 func same(a, b *verify.Account) bool {
 	return a.Password.Equal(b.Password) && slices.Equal(a.Groups, b.Groups) &&
-		a.Disabled == b.Disabled && a.Expires.Equal(b.Expires) && a.FormerExpires.Equal(b.FormerExpires)
+		a.Disabled == b.Disabled && a.Expires.Equal(b.Expires) && a.PreviousExpires.Equal(b.PreviousExpires)
 }
 
-// OnReload registers fn, which is told of every reload and of every new reason why the former accounts are still
+// OnReload registers fn, which is told of every reload and of every new reason why the previous accounts are still
 // served, once each. fn must not block nor call Reload or Close. After stop no new call begins.
 func (f *File) OnReload(fn func(verify.Reload)) (stop func()) {
 	key := &fn

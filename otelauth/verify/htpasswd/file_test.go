@@ -79,7 +79,7 @@ func TestTooLargeAFile(t *testing.T) {
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Truncate(path, MaxFileBytes+1); err != nil {
+	if err := os.Truncate(path, maxFileBytes+1); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Open(Config{Path: path}); err == nil || err.Error() != "htpasswd: "+path+": larger than 67108864 bytes" {
@@ -203,7 +203,7 @@ func TestBrokenFileKeepsTheLastGoodOne(t *testing.T) {
 			if err == nil || test.want != nil && !errors.Is(err, test.want) {
 				t.Errorf("got %v", err)
 			}
-			if !strings.HasSuffix(err.Error(), " (the former 2 accounts are still served)") {
+			if !strings.HasSuffix(err.Error(), " (the previous 2 accounts are still served)") {
 				t.Errorf("got %v", err)
 			}
 			if lookup(t, f, "alice") != alice || lookup(t, f, "bob") == nil || f.Len() != 2 {

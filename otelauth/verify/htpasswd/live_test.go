@@ -174,7 +174,7 @@ func TestLiveGroupFile(t *testing.T) {
 	replace(t, groups, "ops: bob\n")
 	until(t, told, 2, false)
 	if lookup(t, f, "alice").Groups != nil || len(lookup(t, f, "bob").Groups) != 1 {
-		t.Error("the groups are the former ones")
+		t.Error("the groups are the previous ones")
 	}
 }
 

@@ -58,10 +58,10 @@ func (d *directories) watch(paths []string) {
 		}
 	}
 	d.mu.Lock()
-	former := d.folder
+	previous := d.folder
 	d.names, d.folder = names, folders
 	d.mu.Unlock()
-	for folder := range former {
+	for folder := range previous {
 		if !folders[folder] {
 			_ = d.w.Remove(folder) // gone already is as good
 		}

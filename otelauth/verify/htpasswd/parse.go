@@ -17,12 +17,12 @@ import (
 )
 
 const (
-	// MaxLineBytes bounds a line without its end, as Apache does.
-	MaxLineBytes = 8192
-	// MaxFileBytes bounds a file: some 900,000 accounts with bcrypt hashes, which take about 280 bytes of memory each.
-	MaxFileBytes = 64 << 20
-	// MaxReportedLines bounds how many bad lines one error names.
-	MaxReportedLines = 20
+	// maxLineBytes bounds a line without its end, as Apache does.
+	maxLineBytes = 8192
+	// maxFileBytes bounds a file: some 900,000 accounts with bcrypt hashes, which take about 280 bytes of memory each.
+	maxFileBytes = 64 << 20
+	// maxReportedLines bounds how many bad lines one error names.
+	maxReportedLines = 20
 )
 
 // ErrNoAccounts is in the error when a file holds no account at all.
@@ -45,10 +45,10 @@ func (e *ParseError) Unwrap() error { return e.Err }
 
 // Parse reads accounts in the order of their lines, without hashing anything. file stands in errors only.
 //
-// On a bad line it returns no account and a [*ParseError] for each bad line, up to [MaxReportedLines],
+// On a bad line it returns no account and a [*ParseError] for each bad line, up to [maxReportedLines],
 // joined; on a file without accounts [ErrNoAccounts]; or r's error.
 func Parse(r io.Reader, file string, policy password.Policy) ([]*verify.Account, error) {
-	content, err := io.ReadAll(io.LimitReader(r, MaxFileBytes+1))
+	content, err := io.ReadAll(io.LimitReader(r, maxFileBytes+1))
 	if err != nil {
 		return nil, fmt.Errorf("htpasswd: %w", err)
 	}
@@ -116,7 +116,7 @@ func parseSettings(a *verify.Account, settings string, policy password.Policy) e
 	if len(words) == 0 {
 		return errors.New("nothing after the second colon: remove it, or write disabled or expires=TIME")
 	}
-	var former *password.Hash
+	var previous *password.Hash
 	for _, word := range words {
 		key, value, _ := strings.Cut(word, "=")
 		var err error
@@ -125,12 +125,12 @@ func parseSettings(a *verify.Account, settings string, policy password.Policy) e
 			a.Disabled = true
 		case key == wordExpires && a.Expires.IsZero():
 			a.Expires, err = parseTime(key, value)
-		case key == wordFormer && former == nil:
-			if former, err = policy.Parse(value); err != nil {
-				err = fmt.Errorf("former: %w", err)
+		case key == wordPrevious && previous == nil:
+			if previous, err = policy.Parse(value); err != nil {
+				err = fmt.Errorf("previous: %w", err)
 			}
-		case key == wordFormerExpires && a.FormerExpires.IsZero():
-			a.FormerExpires, err = parseTime(key, value)
+		case key == wordPreviousExpires && a.PreviousExpires.IsZero():
+			a.PreviousExpires, err = parseTime(key, value)
 		default:
 			return errUnknownSetting
 		}
@@ -138,22 +138,22 @@ func parseSettings(a *verify.Account, settings string, policy password.Policy) e
 			return err
 		}
 	}
-	if (former == nil) != a.FormerExpires.IsZero() {
-		return errors.New("former=HASH and former-expires=TIME belong together: add the missing one or remove the other")
+	if (previous == nil) != a.PreviousExpires.IsZero() {
+		return errors.New("previous=HASH and previous-expires=TIME belong together: add the missing one or remove the other")
 	}
-	a.Password = a.Password.WithFormer(former)
+	a.Password = a.Password.WithPrevious(previous)
 	return nil
 }
 
-var errUnknownSetting = errors.New("what follows the hash is not one each of disabled, expires=TIME, former=HASH and former-expires=TIME: " +
+var errUnknownSetting = errors.New("what follows the hash is not one each of disabled, expires=TIME, previous=HASH and previous-expires=TIME: " +
 	"put comments on a line of their own that begins with #")
 
 // The words of an account's settings.
 const (
-	wordDisabled      = "disabled"
-	wordExpires       = "expires"
-	wordFormer        = "former"
-	wordFormerExpires = "former-expires"
+	wordDisabled        = "disabled"
+	wordExpires         = "expires"
+	wordPrevious        = "previous"
+	wordPreviousExpires = "previous-expires"
 )
 
 func parseTime(key, value string) (time.Time, error) {
@@ -167,7 +167,7 @@ func parseTime(key, value string) (time.Time, error) {
 // eachLine calls fn with the lines that are neither blank nor comments. A fault that fn
 // returns is collected; the error that eachLine returns is about the whole file.
 func eachLine(content []byte, file string, bad *faults, fn func(n int, line []byte) error) error {
-	if len(content) > MaxFileBytes {
+	if len(content) > maxFileBytes {
 		return fmt.Errorf("htpasswd: %w", tooLarge(file))
 	}
 	if bytes.HasPrefix(content, []byte("\xff\xfe")) || bytes.HasPrefix(content, []byte("\xfe\xff")) {
@@ -196,8 +196,8 @@ func eachLine(content []byte, file string, bad *faults, fn func(n int, line []by
 // checkLine also looks into comments: a CR in one would hide the accounts after it, and NULs are what a crash leaves of a
 // file that was being written.
 func checkLine(line []byte) error {
-	if len(line) > MaxLineBytes {
-		return fmt.Errorf("longer than %d bytes", MaxLineBytes)
+	if len(line) > maxLineBytes {
+		return fmt.Errorf("longer than %d bytes", maxLineBytes)
 	}
 	for _, c := range line {
 		if c < ' ' && c != '\t' || c == 0x7f {
@@ -215,7 +215,7 @@ type faults struct {
 }
 
 func (f *faults) add(line int, err error) {
-	if len(f.errs) == MaxReportedLines {
+	if len(f.errs) == maxReportedLines {
 		f.more++
 		return
 	}

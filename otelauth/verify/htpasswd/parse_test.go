@@ -74,14 +74,14 @@ func TestParseRefuses(t *testing.T) {
 		"escape":                     {"a\x1b[2J:" + bcryptHash, "htpasswd: users:1: a control character"},
 		"DEL":                        {"a\x7f:" + bcryptHash, "htpasswd: users:1: a control character"},
 		"tab in a name":              {"a\tb:" + bcryptHash, "htpasswd: users:1: the name holds a control character"},
-		"over-long line":             {one + strings.Repeat("x", MaxLineBytes+1), "htpasswd: users:2: longer than 8192 bytes"},
-		"over-long comment":          {one + "#" + strings.Repeat("x", MaxLineBytes), "htpasswd: users:2: longer than 8192 bytes"},
+		"over-long line":             {one + strings.Repeat("x", maxLineBytes+1), "htpasswd: users:2: longer than 8192 bytes"},
+		"over-long comment":          {one + "#" + strings.Repeat("x", maxLineBytes), "htpasswd: users:2: longer than 8192 bytes"},
 		"UTF-16":                     {"\xff\xfea\x00:\x00", "htpasswd: users: UTF-16: save it as UTF-8"},
 		"empty":                      {"", "htpasswd: users: holds no account; to lock an account out, end its line with :disabled"},
 		"comments only":              {"# nobody\n", "htpasswd: users: holds no account; to lock an account out, end its line with :disabled"},
-		"a comment after the hash":   {"alice:" + bcryptHash + ":Alice Liddell", "htpasswd: users:1: what follows the hash is not one each of disabled, expires=TIME, former=HASH and former-expires=TIME: put comments on a line of their own that begins with #"},
-		"disabled mistyped":          {"alice:" + bcryptHash + ":disable", "htpasswd: users:1: what follows the hash is not one each of disabled, expires=TIME, former=HASH and former-expires=TIME: put comments on a line of their own that begins with #"},
-		"disabled twice":             {"alice:" + bcryptHash + ":disabled disabled", "htpasswd: users:1: what follows the hash is not one each of disabled, expires=TIME, former=HASH and former-expires=TIME: put comments on a line of their own that begins with #"},
+		"a comment after the hash":   {"alice:" + bcryptHash + ":Alice Liddell", "htpasswd: users:1: what follows the hash is not one each of disabled, expires=TIME, previous=HASH and previous-expires=TIME: put comments on a line of their own that begins with #"},
+		"disabled mistyped":          {"alice:" + bcryptHash + ":disable", "htpasswd: users:1: what follows the hash is not one each of disabled, expires=TIME, previous=HASH and previous-expires=TIME: put comments on a line of their own that begins with #"},
+		"disabled twice":             {"alice:" + bcryptHash + ":disabled disabled", "htpasswd: users:1: what follows the hash is not one each of disabled, expires=TIME, previous=HASH and previous-expires=TIME: put comments on a line of their own that begins with #"},
 		"settings cut off":           {"alice:" + bcryptHash + ":", "htpasswd: users:1: nothing after the second colon: remove it, or write disabled or expires=TIME"},
 		"a day is no time":           {"alice:" + bcryptHash + ":expires=2026-12-31", "htpasswd: users:1: expires is not an RFC 3339 time such as 2026-12-31T00:00:00Z"},
 		"expires cut off":            {"alice:" + bcryptHash + ":expires=2026-12-31T00:00:00+02:0", "htpasswd: users:1: expires is not an RFC 3339 time such as 2026-12-31T00:00:00Z"},
@@ -195,14 +195,14 @@ func TestGoHTPasswdUnknownSchemeIsNoPlaintext(t *testing.T) {
 
 func TestParseReportsEveryBadLineWithinABound(t *testing.T) {
 	t.Parallel()
-	_, err := Parse(strings.NewReader(strings.Repeat("bad\n", MaxReportedLines)), "users", password.Policy{})
+	_, err := Parse(strings.NewReader(strings.Repeat("bad\n", maxReportedLines)), "users", password.Policy{})
 	lines := strings.Split(err.Error(), "\n")
-	if len(lines) != MaxReportedLines || lines[19] != "htpasswd: users:20: no colon: a line is name:hash" {
+	if len(lines) != maxReportedLines || lines[19] != "htpasswd: users:20: no colon: a line is name:hash" {
 		t.Errorf("%d lines:\n%v", len(lines), err)
 	}
 	_, err = Parse(strings.NewReader(strings.Repeat("bad\n", 1000)), "users", password.Policy{})
 	lines = strings.Split(err.Error(), "\n")
-	if len(lines) != MaxReportedLines+1 || lines[20] != "htpasswd: users: and 980 more bad lines" {
+	if len(lines) != maxReportedLines+1 || lines[20] != "htpasswd: users: and 980 more bad lines" {
 		t.Errorf("%d lines:\n%v", len(lines), err)
 	}
 }

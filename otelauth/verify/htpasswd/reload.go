@@ -15,7 +15,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
 
-// Reload reads the files now, without waiting for them to settle: what a process does at SIGHUP. On an error the former
+// Reload reads the files now, without waiting for them to settle: what a process does at SIGHUP. On an error the previous
 // accounts are served on. Both ends are told to [File.OnReload].
 func (f *File) Reload() error {
 	f.mu.Lock()
@@ -27,11 +27,11 @@ func (f *File) Reload() error {
 	return f.serve(v, err)
 }
 
-// serve swaps the accounts in, or keeps the former ones, and tells of it. f.mu is held.
+// serve swaps the accounts in, or keeps the previous ones, and tells of it. f.mu is held.
 func (f *File) serve(v version, err error) error {
 	f.settler.judge(v.fingerprints)
 	if err != nil {
-		err = fmt.Errorf("%w (the former %d accounts are still served)", err, f.Len())
+		err = fmt.Errorf("%w (the previous %d accounts are still served)", err, f.Len())
 	} else {
 		f.current.Store(newSnapshot(f.current.Load(), v.accounts))
 	}
@@ -109,7 +109,7 @@ func (f *File) fingerprint(path string, keep *bytes.Buffer) (p fingerprint, err 
 	if err != nil {
 		return p, err
 	}
-	if info.Size() > MaxFileBytes {
+	if info.Size() > maxFileBytes {
 		return p, tooLarge(path)
 	}
 	if keep != nil {
@@ -135,7 +135,7 @@ func (f *File) fingerprint(path string, keep *bytes.Buffer) (p fingerprint, err 
 		if err != nil {
 			return p, err
 		}
-		if p.size > MaxFileBytes {
+		if p.size > maxFileBytes {
 			return p, tooLarge(path) // it grew
 		}
 	}
@@ -143,7 +143,7 @@ func (f *File) fingerprint(path string, keep *bytes.Buffer) (p fingerprint, err 
 	return p, nil
 }
 
-func tooLarge(path string) error { return fmt.Errorf("%s: larger than %d bytes", path, MaxFileBytes) }
+func tooLarge(path string) error { return fmt.Errorf("%s: larger than %d bytes", path, maxFileBytes) }
 
 // openRegular refuses what is no regular file before it opens it: a FIFO would block, a device never ends.
 func (f *File) openRegular(path string) (fs.File, error) {

@@ -64,7 +64,7 @@ func (f *File) step(now time.Time) (again bool) {
 		return false
 	case restless:
 		f.report(fmt.Errorf("htpasswd: %s: keeps changing and never stands still: replace it by rename, "+
-			"or see who writes it (the former %d accounts are still served)", strings.Join(f.paths(), ", "), f.Len()))
+			"or see who writes it (the previous %d accounts are still served)", strings.Join(f.paths(), ", "), f.Len()))
 		return true
 	case settled:
 		v, err := f.read()

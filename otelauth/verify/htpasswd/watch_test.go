@@ -66,9 +66,9 @@ func TestPollingFindsAChangeThatNobodyTold(t *testing.T) {
 		m := newMemory(one)
 		f, _, told := watched(t, m)
 		m.write(two)
-		time.Sleep(DefaultPoll)
+		time.Sleep(defaultPoll)
 		wantNothing(t, told) // seen, and not still for long enough
-		time.Sleep(DefaultSettle)
+		time.Sleep(defaultSettle)
 		if err := wantReload(t, told, 2); err != nil || lookup(t, f, "bob") == nil {
 			t.Errorf("bob is not served: %v", err)
 		}
@@ -84,7 +84,7 @@ func TestEventIsFasterThanPolling(t *testing.T) {
 		f, events, told := watched(t, m)
 		m.write(one)
 		events <- struct{}{}
-		time.Sleep(DefaultSettle)
+		time.Sleep(defaultSettle)
 		if err := wantReload(t, told, 1); err != nil || lookup(t, f, "bob") != nil {
 			t.Errorf("bob, removed, is still served: %v", err)
 		}
@@ -100,7 +100,7 @@ func TestEventBeforeTheContent(t *testing.T) {
 		events <- struct{}{}
 		synctest.Wait()
 		m.write(two)
-		time.Sleep(2 * DefaultSettle)
+		time.Sleep(2 * defaultSettle)
 		_ = wantReload(t, told, 2)
 	})
 }
@@ -112,7 +112,7 @@ func TestChangeDuringOpen(t *testing.T) {
 		m := newMemory(one)
 		m.after = map[int]string{2: two}
 		_, _, told := watched(t, m)
-		time.Sleep(DefaultSettle)
+		time.Sleep(defaultSettle)
 		_ = wantReload(t, told, 2)
 	})
 }
@@ -126,9 +126,9 @@ func TestChangeDuringTheReading(t *testing.T) {
 		m.write(two)
 		m.after = map[int]string{8: three} // after two looks, before the reading
 		events <- struct{}{}
-		time.Sleep(DefaultSettle)
+		time.Sleep(defaultSettle)
 		wantNothing(t, told)
-		time.Sleep(DefaultSettle)
+		time.Sleep(defaultSettle)
 		_ = wantReload(t, told, 3)
 	})
 }
@@ -145,13 +145,13 @@ func TestHalfWrittenFileIsNotServed(t *testing.T) {
 			for _, content := range []string{"", three[:cut], three + "# dave is to come\n", three + "dave:" + bcryptHash + "\n"} {
 				m.write(content)
 				events <- struct{}{}
-				time.Sleep(DefaultSettle - time.Millisecond)
+				time.Sleep(defaultSettle - time.Millisecond)
 				wantNothing(t, told)
 				if [3]*verify.Account{lookup(t, f, "alice"), lookup(t, f, "bob"), lookup(t, f, "carol")} != before {
 					t.Fatalf("cut at %d: somebody is gone", cut)
 				}
 			}
-			time.Sleep(2 * DefaultSettle)
+			time.Sleep(2 * defaultSettle)
 			if err := wantReload(t, told, 4); err != nil {
 				t.Error(err)
 			}
@@ -167,7 +167,7 @@ func TestFileWithoutALastNewlineIsWaitedForLonger(t *testing.T) {
 		f, events, told := watched(t, m)
 		m.write(two[:len(one)-1])
 		events <- struct{}{}
-		time.Sleep(unsureFactor*DefaultSettle - time.Millisecond)
+		time.Sleep(unsureFactor*defaultSettle - time.Millisecond)
 		wantNothing(t, told)
 		if lookup(t, f, "alice") != nil {
 			t.Fatal("alice is served")
@@ -186,7 +186,7 @@ func TestEachStateIsToldOnce(t *testing.T) {
 		m := newMemory(two)
 		f, _, told := watched(t, m)
 		alice := lookup(t, f, "alice")
-		const soon = DefaultPoll + unsureFactor*DefaultSettle
+		const soon = defaultPoll + unsureFactor*defaultSettle
 
 		for _, state := range []struct {
 			name string
@@ -230,10 +230,10 @@ func TestShortAbsenceIsNotTold(t *testing.T) {
 		_, events, told := watched(t, m)
 		m.remove()
 		events <- struct{}{}
-		time.Sleep(DefaultSettle / 2)
+		time.Sleep(defaultSettle / 2)
 		m.write(two)
 		events <- struct{}{}
-		time.Sleep(2 * DefaultSettle)
+		time.Sleep(2 * defaultSettle)
 		if err := wantReload(t, told, 2); err != nil {
 			t.Error(err)
 		}
@@ -266,16 +266,16 @@ func TestRestlessFileIsToldOnce(t *testing.T) {
 			case events <- struct{}{}:
 			default:
 			}
-			time.Sleep(DefaultSettle / 2)
+			time.Sleep(defaultSettle / 2)
 		}
 		err := wantReload(t, told, 1)
 		want := "htpasswd: users: keeps changing and never stands still: replace it by rename, or see who writes it " +
-			"(the former 1 accounts are still served)"
+			"(the previous 1 accounts are still served)"
 		if err == nil || err.Error() != want {
 			t.Errorf("got %v", err)
 		}
 		wantNothing(t, told)
-		time.Sleep(2 * DefaultSettle)
+		time.Sleep(2 * defaultSettle)
 		if err := wantReload(t, told, 2); err != nil || lookup(t, f, "bob") == nil {
 			t.Errorf("not read once it stood still: %v", err)
 		}

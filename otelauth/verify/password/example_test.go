@@ -67,8 +67,8 @@ func ExampleHash_Verify() {
 	fmt.Printf("%+v\n", h.Verify([]byte("wonderland")))
 	fmt.Printf("%+v\n", h.Verify(make([]byte, 73)))
 	// Output:
-	// {Match:true Former:false TooLong:false}
-	// {Match:false Former:false TooLong:true}
+	// {Match:true Previous:false TooLong:false}
+	// {Match:false Previous:false TooLong:true}
 }
 
 func ExampleParams_Hash() {

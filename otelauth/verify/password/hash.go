@@ -48,8 +48,8 @@ type stored struct {
 	class class
 	decoy bool
 	weak  bool
-	// former is the hash of the password before this one, while both are accepted; nil for none. Its own former is nil.
-	former *stored
+	// previous is the hash of the password before this one, while both are accepted; nil for none. Its own previous is nil.
+	previous *stored
 	// Two pointers away from Hash, because fmt follows one when a verb does not fit, as in Printf("%s", *h).
 	*material
 }
@@ -93,30 +93,30 @@ type Hash struct {
 type Verdict struct {
 	// Match: the password is right.
 	Match bool
-	// Former: it is not the password, but the former one; see [Hash.WithFormer]. Whoever looks at Match alone denies it.
-	Former bool
-	// TooLong: the password is longer than the scheme can hash whole. Match and Former are then false.
+	// Previous: it is not the password, but the previous one; see [Hash.WithPrevious]. Whoever looks at Match alone denies it.
+	Previous bool
+	// TooLong: the password is longer than the scheme can hash whole. Match and Previous are then false.
 	TooLong bool
 }
 
-// WithFormer returns a Hash that also knows the former password of the account, for the time in which both are
-// accepted. h and former stay as they are; a former of former is left out. With a nil or zero former, or on a nil or
+// WithPrevious returns a Hash that also knows the previous password of the account, for the time in which both are
+// accepted. h and previous stay as they are; a previous of previous is left out. With a nil or zero previous, or on a nil or
 // zero Hash, it returns h.
 //
 // Such a Hash always does the work of both, one after the other, whatever the answer, and a [Mix] counts it as a class of
 // its own: names that are no account cost twice as often as names that are.
-func (h *Hash) WithFormer(former *Hash) *Hash {
-	if h == nil || h.s == nil || former == nil || former.s == nil {
+func (h *Hash) WithPrevious(previous *Hash) *Hash {
+	if h == nil || h.s == nil || previous == nil || previous.s == nil {
 		return h
 	}
-	both, last := *h.s, *former.s
-	last.former = nil
-	both.former = &last
+	both, last := *h.s, *previous.s
+	last.previous = nil
+	both.previous = &last
 	return &Hash{&both}
 }
 
-// HasFormer reports whether h knows a former password too.
-func (h *Hash) HasFormer() bool { return h != nil && h.s != nil && h.s.former != nil }
+// HasPrevious reports whether h knows a previous password too.
+func (h *Hash) HasPrevious() bool { return h != nil && h.s != nil && h.s.previous != nil }
 
 // Verify reports whether the stored hash was made of password.
 //
@@ -128,10 +128,10 @@ func (h *Hash) Verify(password []byte) Verdict {
 	}
 	var v Verdict
 	v.Match, v.TooLong = h.s.verify(password)
-	if h.s.former != nil {
-		match, _ := h.s.former.verify(password)
-		v.Former = match && !v.Match
-		v.TooLong = v.TooLong && !v.Former
+	if h.s.previous != nil {
+		match, _ := h.s.previous.verify(password)
+		v.Previous = match && !v.Match
+		v.TooLong = v.TooLong && !v.Previous
 	}
 	return v
 }
@@ -147,7 +147,7 @@ func (s *stored) verify(password []byte) (match, tooLong bool) {
 }
 
 // Scheme is the value of the attribute auth.password.scheme, one of [Schemes]; "" for the zero Hash. With a
-// former password it is that of the current one.
+// previous password it is that of the current one.
 func (h *Hash) Scheme() string {
 	if h == nil || h.s == nil {
 		return ""
@@ -165,14 +165,14 @@ func Schemes() []string {
 }
 
 // MemoryBytes is the memory that one Verify takes: what argon2id and scrypt ask for, 8 KiB for the others; 0
-// for the zero Hash. With a former password it is the larger of the two.
+// for the zero Hash. With a previous password it is the larger of the two.
 func (h *Hash) MemoryBytes() int64 {
 	if h == nil || h.s == nil {
 		return 0
 	}
 	n := h.s.class.memoryBytes()
-	if h.s.former != nil {
-		n = max(n, h.s.former.class.memoryBytes())
+	if h.s.previous != nil {
+		n = max(n, h.s.previous.class.memoryBytes())
 	}
 	return n
 }
@@ -184,15 +184,15 @@ func (c class) memoryBytes() int64 {
 	return c.scheme.memory(c)
 }
 
-// Lanes is how many goroutines one Verify runs on: the parallelism of argon2id, 1 for the others. With a former
+// Lanes is how many goroutines one Verify runs on: the parallelism of argon2id, 1 for the others. With a previous
 // password it is the larger of the two.
 func (h *Hash) Lanes() int {
 	if h == nil || h.s == nil {
 		return 1
 	}
 	n := h.s.class.goroutines()
-	if h.s.former != nil {
-		n = max(n, h.s.former.class.goroutines())
+	if h.s.previous != nil {
+		n = max(n, h.s.previous.class.goroutines())
 	}
 	return n
 }
@@ -213,17 +213,17 @@ func (h *Hash) RehashNeeded() bool { return h != nil && h.s != nil && h.s.weak }
 
 // Equal reports whether h and o are the same stored hash: scheme, parameters, salt and digest. Spellings that verify
 // alike, such as $2a$ and $2y$, are the same. Digests are compared in constant time. Two nil or zero Hashes are equal.
-// Former passwords count too.
+// Previous passwords count too.
 func (h *Hash) Equal(o *Hash) bool {
 	hNone, oNone := h == nil || h.s == nil, o == nil || o.s == nil
 	if hNone || oNone {
 		return hNone && oNone
 	}
-	hFormer, oFormer := h.s.former, o.s.former
-	if (hFormer == nil) != (oFormer == nil) {
+	hPrevious, oPrevious := h.s.previous, o.s.previous
+	if (hPrevious == nil) != (oPrevious == nil) {
 		return false
 	}
-	return h.s.same(o.s) && (hFormer == nil || hFormer.same(oFormer))
+	return h.s.same(o.s) && (hPrevious == nil || hPrevious.same(oPrevious))
 }
 
 func (s *stored) same(o *stored) bool {

@@ -23,7 +23,7 @@ const maxMixClasses = 64
 // dearer of the two (CVE-2026-41263 and the measurements with it).
 //
 // A class is everything that the cost of a verification depends on: scheme, parameters, and the lengths of salt and digest, and
-// the same of the former password of an account that has one ([Hash.WithFormer]). The
+// the same of the previous password of an account that has one ([Hash.WithPrevious]). The
 // zero Mix and an empty one answer with the default [Params]. A Mix never changes and is safe for concurrent use. It holds
 // the 64 most frequent classes, about 400 bytes each.
 type Mix struct {
@@ -47,8 +47,8 @@ func MixOf(hashes iter.Seq[*Hash], random io.Reader) *Mix {
 	for h := range hashes {
 		if h != nil && h.s != nil && !h.s.decoy {
 			w := work{current: h.s.class}
-			if h.s.former != nil {
-				w.former = h.s.former.class
+			if h.s.previous != nil {
+				w.previous = h.s.previous.class
 			}
 			weights[w]++
 		}
@@ -67,22 +67,22 @@ func MixOf(hashes iter.Seq[*Hash], random io.Reader) *Mix {
 	return m
 }
 
-// work is what one verification of an account costs. The scheme of former is nil where there is one password.
-type work struct{ current, former class }
+// work is what one verification of an account costs. The scheme of previous is nil where there is one password.
+type work struct{ current, previous class }
 
 func (w work) decoy(random io.Reader) *Hash {
 	d := newDecoy(w.current, random)
-	if w.former.scheme == nil {
+	if w.previous.scheme == nil {
 		return d
 	}
-	return d.WithFormer(newDecoy(w.former, random))
+	return d.WithPrevious(newDecoy(w.previous, random))
 }
 
 func (w work) id() uint64 {
-	if w.former.scheme == nil {
+	if w.previous.scheme == nil {
 		return w.current.id()
 	}
-	return mix64(w.current.id()) ^ w.former.id()
+	return mix64(w.current.id()) ^ w.previous.id()
 }
 
 // Decoy returns a hash that no password matches and whose Verify costs what it costs for the real hashes of its class.

@@ -49,16 +49,16 @@ func TestUnknownNamesCostWhatAccountsCost(t *testing.T) {
 	}
 	a, b, c := scheme("a"), scheme("b"), scheme("c")
 	for name, kinds := range map[string][]kind{
-		"half with a former one": {{a(1), .5}, {a(1).WithFormer(a(1)), .5}},
-		"a tenth":                {{a(1), .9}, {a(1).WithFormer(a(1)), .1}},
-		"nine tenths":            {{a(1), .1}, {a(1).WithFormer(a(1)), .9}},
-		"another cost":           {{a(1), .5}, {a(2).WithFormer(a(1)), .5}},
-		"another scheme":         {{a(1), .5}, {b(1).WithFormer(a(1)), .5}},
-		"on its way from a to b": {{a(1), .4}, {b(1).WithFormer(a(1)), .3}, {b(1), .3}},
-		"crosswise":              {{a(1).WithFormer(b(1)), .5}, {b(1).WithFormer(a(1)), .5}},
-		"all kinds":              {{a(1), .2}, {b(1), .1}, {c(1), .1}, {a(1).WithFormer(a(2)), .2}, {b(1).WithFormer(c(1)), .3}, {c(1).WithFormer(a(1)), .1}},
-		"nobody":                 {{a(1), .5}, {b(1), .5}},
-		"everybody":              {{a(1).WithFormer(a(1)), 1}},
+		"half with a previous one": {{a(1), .5}, {a(1).WithPrevious(a(1)), .5}},
+		"a tenth":                  {{a(1), .9}, {a(1).WithPrevious(a(1)), .1}},
+		"nine tenths":              {{a(1), .1}, {a(1).WithPrevious(a(1)), .9}},
+		"another cost":             {{a(1), .5}, {a(2).WithPrevious(a(1)), .5}},
+		"another scheme":           {{a(1), .5}, {b(1).WithPrevious(a(1)), .5}},
+		"on its way from a to b":   {{a(1), .4}, {b(1).WithPrevious(a(1)), .3}, {b(1), .3}},
+		"crosswise":                {{a(1).WithPrevious(b(1)), .5}, {b(1).WithPrevious(a(1)), .5}},
+		"all kinds":                {{a(1), .2}, {b(1), .1}, {c(1), .1}, {a(1).WithPrevious(a(2)), .2}, {b(1).WithPrevious(c(1)), .3}, {c(1).WithPrevious(a(1)), .1}},
+		"nobody":                   {{a(1), .5}, {b(1), .5}},
+		"everybody":                {{a(1).WithPrevious(a(1)), 1}},
 	} {
 		sameShares(t, name, kinds, &runs)
 	}

@@ -15,20 +15,20 @@ import (
 
 // The defaults of [Config].
 const (
-	DefaultTTL         = 5 * time.Second
-	DefaultStaleIfDown = 5 * time.Minute
-	DefaultTimeout     = time.Second
-	DefaultSampleEvery = 10 * time.Minute
-	DefaultMaxAccounts = 1 << 16
-	DefaultMaxGuessed  = 1 << 14
+	defaultTTL         = 5 * time.Second
+	defaultStaleIfDown = 5 * time.Minute
+	defaultTimeout     = time.Second
+	defaultSampleEvery = 10 * time.Minute
+	defaultMaxAccounts = 1 << 16
+	defaultMaxGuessed  = 1 << 14
 	DefaultMaxQueries  = 4
 )
 
 // FailClosed is a [Config.StaleIfDown] that lets nobody in whose account is older than TTL while the database is down.
 const FailClosed time.Duration = -1
 
-// MaxNameBytes is the longest name that is looked up. A longer one is no account.
-const MaxNameBytes = 256
+// maxNameBytes is the longest name that is looked up. A longer one is no account.
+const maxNameBytes = 256
 
 // Config says where accounts are and how they are read. DB, Query and Passwords are required; the zero value of every
 // other field is its default.
@@ -40,7 +40,7 @@ type Config struct {
 	// Query finds the account of a name, its one parameter; see the package's comment for its columns.
 	Query string
 	// Passwords returns the stored hashes of all accounts, or of a fair share, in one column. It is read to the end, at most
-	// [MaxSample] rows.
+	// [maxSample] rows.
 	Passwords string
 	// Policy bounds the hashes; its zero value is the safe one.
 	Policy password.Policy
@@ -107,14 +107,14 @@ func (c Config) withDefaults() (Config, error) {
 			fault("%s is %v: at least %v, or 0 for %v", name, *d, least, byDefault)
 		}
 	}
-	span("TTL", &c.TTL, DefaultTTL, 10*time.Millisecond)
-	span("SampleEvery", &c.SampleEvery, DefaultSampleEvery, time.Second)
-	span("Timeout", &c.Timeout, min(DefaultTimeout, max(c.TTL, 0)), time.Millisecond)
+	span("TTL", &c.TTL, defaultTTL, 10*time.Millisecond)
+	span("SampleEvery", &c.SampleEvery, defaultSampleEvery, time.Second)
+	span("Timeout", &c.Timeout, min(defaultTimeout, max(c.TTL, 0)), time.Millisecond)
 	if c.Timeout > c.TTL {
 		fault("Timeout is %v, longer than TTL, %v: what is read must not be old when it arrives", c.Timeout, c.TTL)
 	}
 	if c.StaleIfDown == 0 {
-		c.StaleIfDown = DefaultStaleIfDown
+		c.StaleIfDown = defaultStaleIfDown
 	}
 	size := func(name string, n *int, byDefault int) {
 		if *n < 0 {
@@ -124,8 +124,8 @@ func (c Config) withDefaults() (Config, error) {
 			*n = byDefault
 		}
 	}
-	size("MaxAccounts", &c.MaxAccounts, DefaultMaxAccounts)
-	size("MaxGuessed", &c.MaxGuessed, DefaultMaxGuessed)
+	size("MaxAccounts", &c.MaxAccounts, defaultMaxAccounts)
+	size("MaxGuessed", &c.MaxGuessed, defaultMaxGuessed)
 	size("MaxQueries", &c.MaxQueries, DefaultMaxQueries)
 	return c, errors.Join(faults...)
 }

@@ -120,11 +120,11 @@ func changes(t *testing.T, b backend) {
 	exec(t, db, "DELETE FROM users WHERE login = 'bob'")
 	b.insert(t, db, "dave", bcryptHash)
 
-	clock.Advance(DefaultTTL/2 - time.Nanosecond)
+	clock.Advance(defaultTTL/2 - time.Nanosecond)
 	if recall(t, s, "alice") != alice || recall(t, s, "bob") != bob || recall(t, s, "dave") != nil {
 		t.Error("what was read is not kept for half of TTL")
 	}
-	clock.Advance(DefaultTTL / 2)
+	clock.Advance(defaultTTL / 2)
 	clock.Advance(time.Nanosecond)
 	if a := recall(t, s, "alice"); a == nil || !a.Disabled {
 		t.Error("alice is not disabled after TTL")
@@ -139,7 +139,7 @@ func changes(t *testing.T, b backend) {
 	// An account in use is read again beside the requests, before TTL is over.
 	dave := recall(t, s, "dave")
 	exec(t, db, "UPDATE users SET locked = TRUE WHERE login = 'dave'")
-	clock.Advance(DefaultTTL / 2)
+	clock.Advance(defaultTTL / 2)
 	if recall(t, s, "dave") != dave {
 		t.Error("a request waited for a refresh that was not due")
 	}

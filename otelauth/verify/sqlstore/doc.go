@@ -45,7 +45,7 @@
 //
 // A stored hash that package password does not accept, plaintext above all, lets nobody in, nor does an account
 // of which a column cannot be read; [Store.OnReload] tells. Two accounts for one name let nobody in either. A name that cannot be an account's
-// ([verify.ValidName], [MaxNameBytes]) is never sent to the database. When the database treats as one name what [Config.Canonical]
+// ([verify.ValidName], [maxNameBytes]) is never sent to the database. When the database treats as one name what [Config.Canonical]
 // keeps apart, such as Alice and alice, only the spelling that is stored gets in: two names for one
 // account would double its guess budget. Errors hold neither names nor hashes nor the data source, which may hold a password.
 //

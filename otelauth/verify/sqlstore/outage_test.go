@@ -115,7 +115,7 @@ func TestOutage(t *testing.T) {
 		x.server.Restart(t)
 	}
 	for _, c := range []outage{
-		{"killed", kill, restart, 0, DefaultStaleIfDown, 0},
+		{"killed", kill, restart, 0, defaultStaleIfDown, 0},
 		{"killed, failing closed", kill, restart, FailClosed, ttl, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {

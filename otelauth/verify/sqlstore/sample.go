@@ -12,8 +12,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
-// MaxSample bounds the rows of [Config.Passwords] that are read.
-const MaxSample = 1_000_000
+// maxSample bounds the rows of [Config.Passwords] that are read.
+const maxSample = 1_000_000
 
 // sampleTimeout is how long [Config.Passwords] may take: it reads a whole table.
 const sampleTimeout = 30 * time.Second
@@ -43,7 +43,7 @@ func (s *Store) take(ctx context.Context) (*sample, error) {
 	out := &sample{}
 	var scan error
 	out.mix = password.MixOf(func(yield func(*password.Hash) bool) {
-		for out.accounts < MaxSample && rows.Next() {
+		for out.accounts < maxSample && rows.Next() {
 			var v any
 			if scan = rows.Scan(&v); scan != nil {
 				return
@@ -76,7 +76,7 @@ func (s *Store) sampleError(err error) error {
 	return fmt.Errorf("Config.Passwords: %w (the query is %s)", err, oneLine(s.cfg.Passwords))
 }
 
-// refresh takes a sample. On an error the former one serves on.
+// refresh takes a sample. On an error the previous one serves on.
 func (s *Store) refresh() error {
 	var taken *sample
 	err := s.within(sampleTimeout, func(ctx context.Context) error {

@@ -85,12 +85,12 @@ func (s *space) put(name string, r *reading) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if at := p.of[name]; at != nil {
-		former := at.now.Load()
-		if former.at > r.at {
+		previous := at.now.Load()
+		if previous.at > r.at {
 			return
 		}
-		if same(former.account, r.account) {
-			r.account = former.account
+		if same(previous.account, r.account) {
+			r.account = previous.account
 		}
 		at.now.Store(r)
 		return

@@ -214,7 +214,7 @@ func (s *Store) Peek(name string) *verify.Account {
 func (s *Store) Staleness() time.Duration { return s.cfg.TTL }
 
 // possible reports whether an account can have the name: databases answer some others with an error.
-func possible(name string) bool { return len(name) <= MaxNameBytes && verify.ValidName(name) == nil }
+func possible(name string) bool { return len(name) <= maxNameBytes && verify.ValidName(name) == nil }
 
 // fresh reports whether r may be served while the database is up.
 func (s *Store) fresh(r *reading, now time.Duration) bool {

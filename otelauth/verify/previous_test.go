@@ -18,8 +18,8 @@ import (
 func rotating(t testing.TB, ends time.Time) *verify.Account {
 	t.Helper()
 	return &verify.Account{
-		Name: "alice", FormerExpires: ends,
-		Password: hashed(t, cheap, "new").WithFormer(hashed(t, cheap, "old")),
+		Name: "alice", PreviousExpires: ends,
+		Password: hashed(t, cheap, "new").WithPrevious(hashed(t, cheap, "old")),
 	}
 }
 
@@ -72,20 +72,20 @@ func tryAt(t testing.TB, e *verify.Engine, c *manual, pass string) attempt.Resul
 	return res
 }
 
-// TestFormerPassword: both are right until the former ends, then that one is wrong at once, cached or not. The
+// TestPreviousPassword: both are right until the previous ends, then that one is wrong at once, cached or not. The
 // attempt says which of them was used.
-func TestFormerPassword(t *testing.T) {
+func TestPreviousPassword(t *testing.T) {
 	t.Parallel()
 	clock := &manual{t: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)}
 	ends := clock.t.Add(2 * time.Minute)
 	budget := &ledger{settled: map[throttle.Settlement]int{}}
 	e := newEngine(t, verify.Config{Accounts: newStore(rotating(t, ends)), Throttle: budget, Now: clock.now})
 
-	expect := func(when, pass string, out attempt.Outcome, reason attempt.Reason, cache attempt.CacheResult, former bool, s throttle.Settlement) {
+	expect := func(when, pass string, out attempt.Outcome, reason attempt.Reason, cache attempt.CacheResult, previous bool, s throttle.Settlement) {
 		t.Helper()
 		res := tryAt(t, e, clock, pass)
-		if res.Outcome != out || res.Reason != reason || res.Cache != cache || res.PreviousCredential != former {
-			t.Errorf("%s, %s: %v %q %v former %v", when, pass, res.Outcome, res.Reason, res.Cache, res.PreviousCredential)
+		if res.Outcome != out || res.Reason != reason || res.Cache != cache || res.PreviousCredential != previous {
+			t.Errorf("%s, %s: %v %q %v previous %v", when, pass, res.Outcome, res.Reason, res.Cache, res.PreviousCredential)
 		}
 		settled := budget.take()
 		if s == (throttle.Settlement(255)) {
@@ -110,9 +110,9 @@ func TestFormerPassword(t *testing.T) {
 	expect("after", "bad", attempt.Failure, attempt.ReasonWrongPassword, attempt.Hit, false, free)
 }
 
-// TestFormerPasswordRevoked: whatever an operator does to the account ends or brings back what is remembered of its
-// former password.
-func TestFormerPasswordRevoked(t *testing.T) {
+// TestPreviousPasswordRevoked: whatever an operator does to the account ends or brings back what is remembered of its
+// previous password.
+func TestPreviousPasswordRevoked(t *testing.T) {
 	t.Parallel()
 	clock := &manual{t: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)}
 	begin := rotating(t, clock.t.Add(time.Hour))
@@ -125,14 +125,14 @@ func TestFormerPasswordRevoked(t *testing.T) {
 		account *verify.Account
 		reason  attempt.Reason
 	}{
-		"former taken away": {&verify.Account{Name: "alice", Password: hashed(t, cheap, "new")}, attempt.ReasonWrongPassword},
-		"ends now":          {change(func(a *verify.Account) { a.FormerExpires = clock.t }), attempt.ReasonCredentialsExpired},
-		"no end":            {change(func(a *verify.Account) { a.FormerExpires = time.Time{} }), attempt.ReasonCredentialsExpired},
-		"disabled":          {change(func(a *verify.Account) { a.Disabled = true }), attempt.ReasonAccountDisabled},
-		"expired":           {change(func(a *verify.Account) { a.Expires = clock.t }), attempt.ReasonCredentialsExpired},
+		"previous taken away": {&verify.Account{Name: "alice", Password: hashed(t, cheap, "new")}, attempt.ReasonWrongPassword},
+		"ends now":            {change(func(a *verify.Account) { a.PreviousExpires = clock.t }), attempt.ReasonCredentialsExpired},
+		"no end":              {change(func(a *verify.Account) { a.PreviousExpires = time.Time{} }), attempt.ReasonCredentialsExpired},
+		"disabled":            {change(func(a *verify.Account) { a.Disabled = true }), attempt.ReasonAccountDisabled},
+		"expired":             {change(func(a *verify.Account) { a.Expires = clock.t }), attempt.ReasonCredentialsExpired},
 		"another rotation": {&verify.Account{
-			Name: "alice", FormerExpires: begin.FormerExpires,
-			Password: hashed(t, cheap, "newest").WithFormer(hashed(t, cheap, "new")),
+			Name: "alice", PreviousExpires: begin.PreviousExpires,
+			Password: hashed(t, cheap, "newest").WithPrevious(hashed(t, cheap, "new")),
 		}, attempt.ReasonWrongPassword},
 		"removed": {nil, attempt.ReasonUnknownUser},
 	} {
@@ -156,8 +156,8 @@ func TestFormerPasswordRevoked(t *testing.T) {
 	}
 }
 
-// TestFormerPasswordEndsWhileHashing: the end is looked at after the hash too.
-func TestFormerPasswordEndsWhileHashing(t *testing.T) {
+// TestPreviousPasswordEndsWhileHashing: the end is looked at after the hash too.
+func TestPreviousPasswordEndsWhileHashing(t *testing.T) {
 	t.Parallel()
 	clock := &manual{t: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)}
 	s := newStore(rotating(t, clock.t.Add(time.Hour)))

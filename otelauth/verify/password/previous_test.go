@@ -18,36 +18,36 @@ func counting(name, want string, limit int, work *int) *Hash {
 	return &Hash{newStored(class{scheme: s, cost: 1}, "salt", "digest")}
 }
 
-// TestFormerWork: whatever is tried, both hashes run once, and Match alone never speaks for the former password.
-func TestFormerWork(t *testing.T) {
+// TestPreviousWork: whatever is tried, both hashes run once, and Match alone never speaks for the previous password.
+func TestPreviousWork(t *testing.T) {
 	t.Parallel()
-	var current, former int
-	h := counting("new", "new", 8, &current).WithFormer(counting("old", "old", 12, &former))
+	var current, previous int
+	h := counting("new", "new", 8, &current).WithPrevious(counting("old", "old", 12, &previous))
 	for pass, want := range map[string]Verdict{
 		"new":           {Match: true},
-		"old":           {Former: true},
+		"old":           {Previous: true},
 		"wrong":         {},
 		"":              {},
 		"nine octets":   {TooLong: true},
 		"far too long.": {TooLong: true},
 	} {
-		current, former = 0, 0
-		if got := h.Verify([]byte(pass)); got != want || current != 1 || former != 1 {
-			t.Errorf("%q: %+v after %d and %d runs, want %+v after 1 and 1", pass, got, current, former, want)
+		current, previous = 0, 0
+		if got := h.Verify([]byte(pass)); got != want || current != 1 || previous != 1 {
+			t.Errorf("%q: %+v after %d and %d runs, want %+v after 1 and 1", pass, got, current, previous, want)
 		}
 	}
 
-	same := counting("new", "new", 8, &current).WithFormer(counting("old", "new", 12, &former))
+	same := counting("new", "new", 8, &current).WithPrevious(counting("old", "new", 12, &previous))
 	if got := same.Verify([]byte("new")); got != (Verdict{Match: true}) {
 		t.Errorf("the same password twice: %+v", got)
 	}
-	long := counting("new", "new", 2, &current).WithFormer(counting("old", "old", 12, &former))
-	if got := long.Verify([]byte("old")); got != (Verdict{Former: true}) {
-		t.Errorf("a former password that the new scheme cannot take: %+v", got)
+	long := counting("new", "new", 2, &current).WithPrevious(counting("old", "old", 12, &previous))
+	if got := long.Verify([]byte("old")); got != (Verdict{Previous: true}) {
+		t.Errorf("a previous password that the new scheme cannot take: %+v", got)
 	}
 }
 
-func TestWithFormer(t *testing.T) {
+func TestWithPrevious(t *testing.T) {
 	t.Parallel()
 	parse := func(encoded string) *Hash {
 		h, err := Parse(encoded)
@@ -64,23 +64,23 @@ func TestWithFormer(t *testing.T) {
 		return parse(encoded)
 	}
 	current := params(Params{MemoryKiB: 64, Passes: 1, Lanes: 2}, "new")
-	former := params(Params{MemoryKiB: 256, Passes: 1}, "old")
-	both := current.WithFormer(former)
+	previous := params(Params{MemoryKiB: 256, Passes: 1}, "old")
+	both := current.WithPrevious(previous)
 
-	if current.HasFormer() || !both.HasFormer() || (*Hash)(nil).HasFormer() {
-		t.Error("HasFormer is wrong, or WithFormer has changed its receiver")
+	if current.HasPrevious() || !both.HasPrevious() || (*Hash)(nil).HasPrevious() {
+		t.Error("HasPrevious is wrong, or WithPrevious has changed its receiver")
 	}
-	if both.WithFormer(nil) != both || (*Hash)(nil).WithFormer(both) != nil || current.WithFormer(&Hash{}) != current {
-		t.Error("WithFormer with nothing to add returns another Hash")
+	if both.WithPrevious(nil) != both || (*Hash)(nil).WithPrevious(both) != nil || current.WithPrevious(&Hash{}) != current {
+		t.Error("WithPrevious with nothing to add returns another Hash")
 	}
-	if v := former.WithFormer(current.WithFormer(former)); v.s.former.former != nil {
-		t.Error("a former of a former is kept")
+	if v := previous.WithPrevious(current.WithPrevious(previous)); v.s.previous.previous != nil {
+		t.Error("a previous of a previous is kept")
 	}
 	if both.MemoryBytes() != 256<<10 || both.Lanes() != 2 || both.Scheme() != "argon2id" {
 		t.Errorf("%d bytes, %d lanes, %s", both.MemoryBytes(), both.Lanes(), both.Scheme())
 	}
-	if both.Equal(current) || current.Equal(both) || both.Equal(former.WithFormer(current)) || !both.Equal(current.WithFormer(former)) {
-		t.Error("Equal does not compare the former hash")
+	if both.Equal(current) || current.Equal(both) || both.Equal(previous.WithPrevious(current)) || !both.Equal(current.WithPrevious(previous)) {
+		t.Error("Equal does not compare the previous hash")
 	}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%d", "%x"} {
 		for _, text := range []string{fmt.Sprintf(verb, both), fmt.Sprintf(verb, *both)} {
@@ -91,13 +91,13 @@ func TestWithFormer(t *testing.T) {
 	}
 }
 
-// TestFormerMix: among a thousand accounts of which a quarter has two passwords, a quarter of the names that are no
+// TestPreviousMix: among a thousand accounts of which a quarter has two passwords, a quarter of the names that are no
 // account costs twice, with the schemes of a pair that exists; and it changes for as many as begin to rotate.
-func TestFormerMix(t *testing.T) {
+func TestPreviousMix(t *testing.T) {
 	t.Parallel()
 	old := &Hash{newStored(class{scheme: bcryptScheme, cost: 4}, "salt", "digest")}
 	one := &Hash{newStored(class{scheme: argon2idScheme, cost: 1, memory: 64, lanes: 1}, "salt", "digest")}
-	pair := one.WithFormer(old)
+	pair := one.WithPrevious(old)
 	mix := func(pairs int) *Mix {
 		hashes := make([]*Hash, 0, 1000)
 		for i := range 1000 {
@@ -112,18 +112,18 @@ func TestFormerMix(t *testing.T) {
 	before, during := mix(0), mix(250)
 	twice := 0
 	for key := range uint64(4000) {
-		if before.Decoy(key).HasFormer() {
+		if before.Decoy(key).HasPrevious() {
 			t.Fatal("a decoy costs twice where no account does")
 		}
 		d := during.Decoy(key)
-		if !d.HasFormer() {
+		if !d.HasPrevious() {
 			continue
 		}
 		twice++
-		if d.s.former.class != old.s.class || d.s.class != one.s.class {
+		if d.s.previous.class != old.s.class || d.s.class != one.s.class {
 			t.Fatal("a decoy of two hashes that no account has")
 		}
-		if v := d.Verify(nil); v != (Verdict{}) || !d.s.decoy || !d.s.former.decoy {
+		if v := d.Verify(nil); v != (Verdict{}) || !d.s.decoy || !d.s.previous.decoy {
 			t.Fatal("a decoy matches")
 		}
 	}
