@@ -72,7 +72,7 @@ func newStore(accounts ...*verify.Account) *store {
 		s.accounts[a.Name] = a
 		hashes = append(hashes, a.Password)
 	}
-	s.mix = password.NewMix(hashes)
+	s.mix = password.NewMix(slices.Values(hashes))
 	return s
 }
 

@@ -136,7 +136,7 @@ func (s *Static) read() {
 			}
 		}
 	}
-	s.accounts, s.mix, s.err = accounts, password.NewMix(hashes), errors.Join(faults...)
+	s.accounts, s.mix, s.err = accounts, password.NewMix(slices.Values(hashes)), errors.Join(faults...)
 }
 
 // ValidName reports why no account can have this name: it is empty or not valid UTF-8, begins or ends

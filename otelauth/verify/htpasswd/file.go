@@ -172,7 +172,7 @@ func (f *File) Decoy(key uint64) *password.Hash {
 	if s := f.current.Load(); s != nil {
 		return s.mix.Decoy(key)
 	}
-	return password.NewMix(nil).Decoy(key)
+	return new(password.Mix).Decoy(key)
 }
 
 // Len is the number of accounts that are served.
@@ -214,13 +214,13 @@ func newSnapshot(old *snapshot, accounts []*verify.Account) *snapshot {
 	if !changed {
 		return old
 	}
-	s.mix = password.MixOf(func(yield func(*password.Hash) bool) {
+	s.mix = password.NewMix(func(yield func(*password.Hash) bool) {
 		for _, a := range accounts {
 			if !yield(a.Password) {
 				return
 			}
 		}
-	}, nil)
+	})
 	return s
 }
 

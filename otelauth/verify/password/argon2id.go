@@ -21,7 +21,6 @@ var argon2idScheme = &scheme{
 		// RFC 9106 section 3.2: m is rounded down to a multiple of 4 p.
 		return int64(c.memory/(4*c.lanes)*(4*c.lanes)) << 10
 	},
-	lanes: func(c class) int { return int(c.lanes) },
 }
 
 // argon2idWeak: OWASP Password Storage Cheat Sheet, Argon2id: any of these five, all with p = 1 or more, is strong enough.

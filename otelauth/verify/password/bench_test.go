@@ -36,7 +36,7 @@ func BenchmarkKnownVsDecoy(b *testing.B) {
 	wrong := []byte("looking-glass")
 	for i, encoded := range inTheField {
 		known := parse(b, everything, encoded)
-		decoy := password.NewMix([]*password.Hash{known}).Decoy(1)
+		decoy := password.NewMix(slices.Values([]*password.Hash{known})).Decoy(1)
 		name := fmt.Sprintf("%02d_%s", i, known.Scheme())
 		for _, c := range []struct {
 			name string
@@ -84,10 +84,10 @@ func BenchmarkMix(b *testing.B) {
 	b.Run("build/100000", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			password.MixOf(slices.Values(hashes), nil)
+			password.NewMix(slices.Values(hashes))
 		}
 	})
-	m := password.NewMix(hashes)
+	m := password.NewMix(slices.Values(hashes))
 	b.Run("decoy", func(b *testing.B) {
 		b.ReportAllocs()
 		for key := uint64(0); b.Loop(); key++ {

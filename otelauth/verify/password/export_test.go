@@ -3,6 +3,24 @@
 
 package password
 
+import "slices"
+
+// NewMixFrom is [NewMix] with another source of randomness.
+var NewMixFrom = newMix
+
+// HasPrevious reports whether h has the hash of a previous password.
+func (h *Hash) HasPrevious() bool { return h != nil && h.s != nil && h.s.previous != nil }
+
+// Schemes returns the name of every scheme that [Policy.Parse] accepts under some policy.
+func Schemes() (names []string) {
+	for _, f := range formats() {
+		if !slices.Contains(names, f.scheme.name) {
+			names = append(names, f.scheme.name)
+		}
+	}
+	return names
+}
+
 // SameClass reports whether h and o cost the same by construction.
 func SameClass(h, o *Hash) bool { return h.s.class == o.s.class }
 

@@ -26,8 +26,6 @@ type scheme struct {
 	weak func(c class) bool
 	// memory is what one verification takes, in bytes; nil for smallWork.
 	memory func(c class) int64
-	// lanes is how many goroutines one verification runs on; nil for one.
-	lanes func(c class) int
 }
 
 // smallWork is the memory of schemes that are not memory-hard: bcrypt's 4 KiB state is the largest of them.
@@ -115,9 +113,6 @@ func (h *Hash) WithPrevious(previous *Hash) *Hash {
 	return &Hash{&both}
 }
 
-// HasPrevious reports whether h knows a previous password too.
-func (h *Hash) HasPrevious() bool { return h != nil && h.s != nil && h.s.previous != nil }
-
 // Verify reports whether the stored hash was made of password.
 //
 // It always does the whole work: for a wrong password, for a decoy, and for a password that is too long, in whose stead
@@ -155,15 +150,6 @@ func (h *Hash) Scheme() string {
 	return h.s.class.scheme.name
 }
 
-// Schemes returns every value that [Hash.Scheme] can take but "". The set is closed, so it may stand on metrics.
-func Schemes() []string {
-	return []string{
-		bcryptScheme.name, argon2idScheme.name, scryptScheme.name,
-		pbkdf2SHA256.name, pbkdf2SHA512.name, pbkdf2SHA1.name,
-		sha256Crypt.name, sha512Crypt.name, apr1Scheme.name, sshaScheme.name, shaScheme.name,
-	}
-}
-
 // MemoryBytes is the memory that one Verify takes: what argon2id and scrypt ask for, 8 KiB for the others; 0
 // for the zero Hash. With a previous password it is the larger of the two.
 func (h *Hash) MemoryBytes() int64 {
@@ -182,26 +168,6 @@ func (c class) memoryBytes() int64 {
 		return smallWork
 	}
 	return c.scheme.memory(c)
-}
-
-// Lanes is how many goroutines one Verify runs on: the parallelism of argon2id, 1 for the others. With a previous
-// password it is the larger of the two.
-func (h *Hash) Lanes() int {
-	if h == nil || h.s == nil {
-		return 1
-	}
-	n := h.s.class.goroutines()
-	if h.s.previous != nil {
-		n = max(n, h.s.previous.class.goroutines())
-	}
-	return n
-}
-
-func (c class) goroutines() int {
-	if c.scheme.lanes == nil {
-		return 1
-	}
-	return c.scheme.lanes(c)
 }
 
 // RehashNeeded reports whether the hash is weaker than the policy it was parsed with asks for today, the

@@ -37,12 +37,12 @@ type mixEntry struct {
 	weight int
 }
 
-// NewMix counts hashes. nil elements and decoys are left out.
-func NewMix(hashes []*Hash) *Mix { return MixOf(slices.Values(hashes), nil) }
+// NewMix counts hashes in one pass and keeps only their classes, so that a store needs no slice of
+// all hashes. It skips nil elements and decoys. The salts and digests of the decoys are random.
+func NewMix(hashes iter.Seq[*Hash]) *Mix { return newMix(hashes, rand.Reader) }
 
-// MixOf counts hashes in one pass that keeps nothing of them but their classes, so that a store needs no slice of them. nil elements and decoys
-// are left out. The decoys' salts and digests come from random; nil is crypto/rand.
-func MixOf(hashes iter.Seq[*Hash], random io.Reader) *Mix {
+// newMix is [NewMix] with another source of randomness, for tests.
+func newMix(hashes iter.Seq[*Hash], random io.Reader) *Mix {
 	weights := make(map[work]int)
 	for h := range hashes {
 		if h != nil && h.s != nil && !h.s.decoy {

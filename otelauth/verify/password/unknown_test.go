@@ -12,6 +12,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -84,7 +85,7 @@ func sameShares(t *testing.T, store string, kinds []kind, runs *strings.Builder)
 			hashes = append(hashes, k.hash)
 		}
 	}
-	s.mix = password.NewMix(hashes)
+	s.mix = password.NewMix(slices.Values(hashes))
 	start := func() *verify.Engine {
 		e, err := verify.New(verify.Config{Accounts: s, DecoyKey: bytes.Repeat([]byte{7}, 32)})
 		if err != nil {

@@ -42,7 +42,7 @@ func (s *Store) take(ctx context.Context) (*sample, error) {
 	}
 	out := &sample{}
 	var scan error
-	out.mix = password.MixOf(func(yield func(*password.Hash) bool) {
+	out.mix = password.NewMix(func(yield func(*password.Hash) bool) {
 		for out.accounts < maxSample && rows.Next() {
 			var v any
 			if scan = rows.Scan(&v); scan != nil {
@@ -65,7 +65,7 @@ func (s *Store) take(ctx context.Context) (*sample, error) {
 				}
 			}
 		}
-	}, nil)
+	})
 	if err := errors.Join(scan, rows.Err()); err != nil {
 		return nil, s.sampleError(err)
 	}

@@ -236,7 +236,7 @@ func (s *Store) Decoy(key uint64) *password.Hash {
 	if now := s.sampled.Load(); now != nil {
 		return now.mix.Decoy(key)
 	}
-	return password.NewMix(nil).Decoy(key)
+	return new(password.Mix).Decoy(key)
 }
 
 // Len is the number of rows in the last answer to [Config.Passwords].
