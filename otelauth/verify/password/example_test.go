@@ -35,7 +35,7 @@ func ExampleParse_refused() {
 	}
 	// Output:
 	// password: not a hash of a known scheme; plaintext and DES crypt are never accepted: make the hash with htpasswd -B
-	// password: apr1: too weak to be accepted; make the hash with htpasswd -B, or set DangerouslyAllowLegacy while you migrate
+	// password: apr1: too weak; make the hash with htpasswd -B, or set DangerouslyAllowLegacy while you migrate
 	// password: sha512-crypt: rounds is outside 1000 to 1000000; hash the password again or raise Policy.Max.SHACryptRounds
 }
 
@@ -86,7 +86,7 @@ func ExampleMix_Decoy() {
 	}
 	mix := password.NewMix(slices.Values([]*password.Hash{stored}))
 
-	// No account of the name "mallory": do the work all the same.
+	// "mallory" is not an account, but gets the same work.
 	var key uint64 = 0x5ca1ab1e // from a keyed hash of the name
 	fmt.Println(mix.Decoy(key), mix.Decoy(key).Verify([]byte("wonderland")).Match)
 	// Output: [redacted bcrypt] false

@@ -22,7 +22,8 @@ func decode(t testing.TB, s string) []byte {
 	return b
 }
 
-// FuzzParse: whatever is stored, Parse answers or refuses without telling, and what it accepts can be verified.
+// FuzzParse checks that Parse accepts or refuses any text without showing it, and that every
+// accepted hash can be verified.
 func FuzzParse(f *testing.F) {
 	for _, v := range vectors(f) {
 		f.Add(v.encoded, v.password)
@@ -58,7 +59,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// FuzzVerify: a hash is matched by its password and by no other.
+// FuzzVerify checks that a hash matches its password and no other.
 func FuzzVerify(f *testing.F) {
 	f.Add([]byte("wonderland"), []byte("builder"))
 	f.Add([]byte(""), []byte{0})

@@ -17,7 +17,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
-// what names the class of a hash as far as it can be seen.
+// what returns the visible properties of a hash's class.
 func what(h *password.Hash) string {
 	return fmt.Sprint(h.Scheme(), h.MemoryBytes())
 }
@@ -79,7 +79,8 @@ func TestDecoysMatchNothing(t *testing.T) {
 	}
 }
 
-// Even when the random source yields the right salt and digest, a decoy denies.
+// TestDecoyDeniesByItsMark: a decoy denies even if the random source yields the right salt and
+// digest.
 func TestDecoyDeniesByItsMark(t *testing.T) {
 	t.Parallel()
 	salt := bytes.Repeat([]byte{'s'}, 16)
@@ -96,7 +97,7 @@ func TestDecoyDeniesByItsMark(t *testing.T) {
 		t.Fatal("the original does not match")
 	}
 	if d.Verify([]byte("wonderland")).Match || d.Equal(h) {
-		t.Error("the decoy is taken for the real hash")
+		t.Error("the decoy equals the real hash")
 	}
 }
 
@@ -109,9 +110,9 @@ func TestDecoysComeFromTheRandomSource(t *testing.T) {
 		t.Error("the decoy does not follow the source")
 	}
 	if password.NewMix(slices.Values(hashes)).Decoy(3).Equal(password.NewMix(slices.Values(hashes)).Decoy(3)) {
-		t.Error("two mixes share a decoy: crypto/rand was not asked")
+		t.Error("two mixes share a decoy: it is not from crypto/rand")
 	}
-	// A source that fails is no way in.
+	// A source that fails does not open an account.
 	broken := password.NewMixFrom(slices.Values(hashes), iotest.ErrReader(errors.New("no entropy")))
 	for key := range uint64(20) {
 		if broken.Decoy(key).Verify(nil).Match {
@@ -129,7 +130,7 @@ func TestDecoysInProportion(t *testing.T) {
 		got[m.Decoy(key).Scheme()]++
 	}
 	for scheme, share := range map[string]float64{"bcrypt": .6, "argon2id": .3, "sha512-crypt": .1} {
-		// Six standard deviations: it fails by chance once in 10⁹ keys, and the keys are always the same.
+		// Six standard deviations. The keys are always the same.
 		if d := math.Abs(float64(got[scheme]) - n*share); d > 6*math.Sqrt(n*share*(1-share)) {
 			t.Errorf("%s: %d of %d, want %.0f", scheme, got[scheme], n, n*share)
 		}
@@ -162,11 +163,12 @@ func TestDecoyIsStable(t *testing.T) {
 	}
 	// bcrypt's share goes from 60 to 60.4 %.
 	if moved == 0 || moved > 100 {
-		t.Errorf("%d of 10,000 keys changed their class by 10 accounts more", moved)
+		t.Errorf("%d of 10,000 keys changed their class after 10 more accounts", moved)
 	}
 }
 
-// The class of a key must not change between releases, or unknown names show at an upgrade.
+// TestDecoyClassesAreFixed: the class of a key must not change between releases, or an upgrade
+// reveals which names are unknown.
 func TestDecoyClassesAreFixed(t *testing.T) {
 	t.Parallel()
 	m := password.NewMix(slices.Values(mixed(t, 5, 3, 2)))
@@ -189,7 +191,7 @@ func TestMixKeepsTheMostFrequentClasses(t *testing.T) {
 	one, other := password.NewMix(slices.Values(hashes)), password.NewMix(slices.Values(hashes))
 	for key := range uint64(1000) {
 		if !password.SameClass(one.Decoy(key), other.Decoy(key)) {
-			t.Fatalf("key %d: of equally frequent classes not always the same are kept", key)
+			t.Fatalf("key %d: equally frequent classes are not always the same ones", key)
 		}
 	}
 	frequent := mixed(t, 50, 0, 0)
@@ -200,7 +202,7 @@ func TestMixKeepsTheMostFrequentClasses(t *testing.T) {
 			bcrypts++
 		}
 	}
-	// 50 of 50 + 63 remain in sight.
+	// 50 of 50 + 63 remain.
 	if bcrypts < 380 || bcrypts > 500 {
 		t.Errorf("%d of 1,000 decoys are of the class of a third of the accounts", bcrypts)
 	}

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// counting returns a Hash of a scheme that takes the password want and counts its work.
+// counting returns a Hash of a new scheme whose password is want. It counts its runs in work.
 func counting(name, want string, limit int, work *int) *Hash {
 	s := &scheme{name: name, maxPassword: limit, match: func(_ *stored, password []byte) bool {
 		*work++
@@ -19,7 +19,8 @@ func counting(name, want string, limit int, work *int) *Hash {
 	return &Hash{newStored(class{scheme: s, cost: 1}, "salt", "digest")}
 }
 
-// TestPreviousWork: whatever is tried, both hashes run once, and Match alone never speaks for the previous password.
+// TestPreviousWork: both hashes run once for every password, and the previous password never sets
+// Match.
 func TestPreviousWork(t *testing.T) {
 	t.Parallel()
 	var current, previous int
@@ -44,7 +45,7 @@ func TestPreviousWork(t *testing.T) {
 	}
 	long := counting("new", "new", 2, &current).WithPrevious(counting("old", "old", 12, &previous))
 	if got := long.Verify([]byte("old")); got != (Verdict{Previous: true}) {
-		t.Errorf("a previous password that the new scheme cannot take: %+v", got)
+		t.Errorf("a previous password that is too long for the new scheme: %+v", got)
 	}
 }
 
@@ -75,7 +76,7 @@ func TestWithPrevious(t *testing.T) {
 		t.Error("WithPrevious with nothing to add returns another Hash")
 	}
 	if v := previous.WithPrevious(current.WithPrevious(previous)); v.s.previous.previous != nil {
-		t.Error("a previous of a previous is kept")
+		t.Error("the previous password of a previous one is kept")
 	}
 	if both.MemoryBytes() != 256<<10 || both.Scheme() != "argon2id" {
 		t.Errorf("%d bytes, %s", both.MemoryBytes(), both.Scheme())
@@ -92,8 +93,9 @@ func TestWithPrevious(t *testing.T) {
 	}
 }
 
-// TestPreviousMix: among a thousand accounts of which a quarter has two passwords, a quarter of the names that are no
-// account costs twice, with the schemes of a pair that exists; and it changes for as many as begin to rotate.
+// TestPreviousMix has a thousand accounts, a quarter of them with two passwords. A quarter of the
+// unknown names must cost two hashes, of a pair of schemes that exists. Only as many names change
+// as accounts begin to rotate.
 func TestPreviousMix(t *testing.T) {
 	t.Parallel()
 	old := &Hash{newStored(class{scheme: bcryptScheme, cost: 4}, "salt", "digest")}
@@ -114,7 +116,7 @@ func TestPreviousMix(t *testing.T) {
 	twice := 0
 	for key := range uint64(4000) {
 		if before.Decoy(key).HasPrevious() {
-			t.Fatal("a decoy costs twice where no account does")
+			t.Fatal("a decoy has two hashes and no account has")
 		}
 		d := during.Decoy(key)
 		if !d.HasPrevious() {
@@ -122,13 +124,13 @@ func TestPreviousMix(t *testing.T) {
 		}
 		twice++
 		if d.s.previous.class != old.s.class || d.s.class != one.s.class {
-			t.Fatal("a decoy of two hashes that no account has")
+			t.Fatal("a decoy has a pair of hashes that no account has")
 		}
 		if v := d.Verify(nil); v != (Verdict{}) || !d.s.decoy || !d.s.previous.decoy {
 			t.Fatal("a decoy matches")
 		}
 	}
 	if twice < 800 || twice > 1200 {
-		t.Errorf("%d of 4000 unknown names cost twice, want about 1000", twice)
+		t.Errorf("%d of 4000 unknown names have two hashes, want about 1000", twice)
 	}
 }

@@ -39,9 +39,10 @@ func (c *counted) add(hash *password.Hash, r *rand.Rand) {
 	c.accounts[fmt.Sprint("known", r.Uint64())] = &verify.Account{Password: hash}
 }
 
-// TestUnknownNamesCostWhatAccountsCost counts the runs of every scheme, through the whole of package verify: what is run for names
-// that are no account is what is run for accounts, in the same shares, and for one name always the same, in this process and
-// in the next. No clock has a part in it.
+// TestUnknownNamesCostWhatAccountsCost counts the runs of every scheme through the whole of
+// package verify. Unknown names must run the same hashes as accounts, in the same shares. One
+// name must always run the same hashes, in this process and in the next. The test does not use
+// the clock.
 func TestUnknownNamesCostWhatAccountsCost(t *testing.T) {
 	t.Parallel()
 	var runs strings.Builder // the schemes that one attempt has run
@@ -65,13 +66,14 @@ func TestUnknownNamesCostWhatAccountsCost(t *testing.T) {
 	}
 }
 
-// kind is a part of a store's accounts.
+// kind is one part of a store's accounts.
 type kind struct {
 	hash  *password.Hash
 	share float64
 }
 
-// sameShares compares what runs for accounts and for other names. The hashes of kinds write to runs.
+// sameShares compares the hashes that run for accounts and for other names. The hashes of kinds
+// write to runs.
 func sameShares(t *testing.T, store string, kinds []kind, runs *strings.Builder) {
 	t.Helper()
 	const names = 2000
@@ -125,7 +127,7 @@ func sameShares(t *testing.T, store string, kinds []kind, runs *strings.Builder)
 	of := shares(func(i int) string { return known[i%len(known)] })
 	unknown := shares(func(i int) string { return fmt.Sprint("unknown", i) })
 	for kind, share := range of {
-		// Six standard deviations of as many draws; the names and the key are always the same.
+		// Six standard deviations; the names and the key are always the same.
 		if d := math.Abs(unknown[kind] - share); d > 6*math.Sqrt(share*(1-share)/names) {
 			t.Errorf("%s: accounts run %q in %.1f %%, unknown names in %.1f %%", store, kind, 100*share, 100*unknown[kind])
 		}
