@@ -6,53 +6,12 @@ package verify
 import (
 	"fmt"
 	"net/netip"
-	"runtime"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 )
-
-// Limits bounds what hashing may take of the machine. The zero Limits is ready for use.
-type Limits struct {
-	// Slots is how many hash functions run at once. Default: max(1, GOMAXPROCS−1), so that a flood
-	// of guesses never takes the processor that serves everybody else; 32 in front of a
-	// Verifier, which waits for somebody else's processor.
-	Slots int
-	// MemoryBytes bounds the memory of the hash functions that run at once; one that needs more runs
-	// alone. Default: 512 MiB.
-	MemoryBytes int64
-	// Queued is how many attempts may wait for a slot. Default: 1024. Each costs about 300
-	// bytes beside the goroutine that net/http gave it anyway.
-	Queued int
-	// MaxWait is the longest wait for a slot. Who would wait longer is refused at once. Default: 10 s.
-	MaxWait time.Duration
-}
-
-// The defaults of [Limits].
-const (
-	DefaultMemoryBytes   = 512 << 20
-	defaultQueued        = 1024
-	defaultMaxWait       = 10 * time.Second
-	DefaultVerifierSlots = 32
-)
-
-func (l Limits) withDefaults() Limits {
-	if l.Slots <= 0 {
-		l.Slots = max(1, runtime.GOMAXPROCS(0)-1)
-	}
-	if l.MemoryBytes <= 0 {
-		l.MemoryBytes = DefaultMemoryBytes
-	}
-	if l.Queued <= 0 {
-		l.Queued = defaultQueued
-	}
-	if l.MaxWait <= 0 {
-		l.MaxWait = defaultMaxWait
-	}
-	return l
-}
 
 // Gate admits hash functions to the processor. Several Engines may share one, and should: the
 // processor is shared too. It is safe for concurrent use.
@@ -113,45 +72,6 @@ const (
 	favouredTurns = 3 // of favouredRound turns, when both lanes wait
 	favouredRound = 4
 )
-
-// job judges one credential for all who wait for it in one network.
-type job struct {
-	key    mac
-	memory int64
-	// judge does the work. It is called at most once.
-	judge func() judgement
-	// done is closed once judgement or refusal is set; exactly one of them is.
-	done      chan struct{}
-	judgement judgement
-	refusal   *refusal
-
-	// The rest belongs to the Gate's lock.
-	started bool
-	ticket  *ticket
-}
-
-// ticket is a job's place in its network's queue.
-type ticket struct {
-	job     *job
-	flow    *flow
-	waiters int
-	gone    bool // called, left or shed
-}
-
-// flow is the queue of one network: first come, first called; last come, first shed.
-type flow struct {
-	network    netip.Prefix
-	lane       *lane
-	tickets    []*ticket // never empty while the flow is in its lane
-	prev, next *flow
-}
-
-// lane is a ring of flows that take turns; turn is the one to be called next.
-type lane struct {
-	flows   map[netip.Prefix]*flow
-	turn    *flow
-	waiting int
-}
 
 // refusal says why a Gate did not run a job.
 type refusal struct {
@@ -365,46 +285,4 @@ func (g *Gate) run(j *job) {
 	}
 	g.typical += (took - g.typical) / 8
 	g.dispatch(nil)
-}
-
-// push queues t behind the others of its network; a network that had none is called last in this round.
-func (l *lane) push(network netip.Prefix, t *ticket) {
-	f := l.flows[network]
-	if f == nil {
-		f = &flow{network: network, lane: l}
-		if l.turn == nil {
-			l.flows = make(map[netip.Prefix]*flow)
-			f.prev, f.next, l.turn = f, f, f
-		} else {
-			f.prev, f.next = l.turn.prev, l.turn
-			f.prev.next, f.next.prev = f, f
-		}
-		l.flows[network] = f
-	}
-	t.flow = f
-	f.tickets = append(f.tickets, t)
-	l.waiting++
-}
-
-// giveBack makes it f's turn again, if anybody waits in f, and then that of the flow whose turn it was going to be.
-func (l *lane) giveBack(f *flow) {
-	if len(f.tickets) == 0 || l.turn == f {
-		return
-	}
-	f.prev.next, f.next.prev = f.next, f.prev
-	f.prev, f.next = l.turn.prev, l.turn
-	f.prev.next, f.next.prev = f, f
-	l.turn = f
-}
-
-// remove takes f, for which nobody waits any longer, out of the ring.
-func (l *lane) remove(f *flow) {
-	delete(l.flows, f.network)
-	f.prev.next, f.next.prev = f.next, f.prev
-	switch {
-	case f.next == f:
-		l.turn = nil
-	case l.turn == f:
-		l.turn = f.next
-	}
 }
