@@ -10,35 +10,37 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
-// Account is one account as a store holds it. It is immutable once a store has
-// returned it: a changed account is a new *Account.
+// Account is one account as a store holds it. It must not change after the store has returned it;
+// a changed account is a new *Account.
 type Account struct {
-	// Name is the account's name as the store spells it.
+	// Name is the account's name in the spelling of the store.
 	Name string
-	// Password is the stored hash; nil for an account that has none, for which no password is right, after the work of a decoy.
+	// Password is the stored hash. If it is nil, every password is wrong, after the work of a
+	// decoy.
 	Password *password.Hash
-	// Groups are the groups that the account belongs to; nil for none.
+	// Groups are the groups of the account; nil for none.
 	Groups []string
 	// Disabled accounts are refused after the same work as any other.
 	Disabled bool
-	// Expires is when the credential ends; the zero Time never.
+	// Expires is when the account expires. The zero Time means never.
 	Expires time.Time
-	// PreviousExpires is when the previous password ends, where Password has one ([password.Hash.WithPrevious]): before, both are
-	// right; from then on the previous is wrong, after the same work. The zero Time: the previous is wrong.
+	// PreviousExpires is when the previous password expires, if Password has one
+	// ([password.Hash.WithPrevious]). Until then both passwords are right. Afterwards the
+	// previous one is wrong, after the same work. The zero Time means that it has expired.
 	PreviousExpires time.Time
 }
 
-// same reports whether b is still the account that a was when its credential was judged, as far as that credential is
-// concerned. Both may be nil: no such account.
-func (a *Account) same(b *Account) bool {
+// isSameCredential reports whether the name and the password are unchanged between a and b. Both
+// may be nil, which means no such account.
+func (a *Account) isSameCredential(b *Account) bool {
 	if a == b {
 		return true
 	}
 	return a != nil && b != nil && a.Name == b.Name && a.Password.Equal(b.Password)
 }
 
-// usable returns why an account may not be used at that time, "" when it may.
-func (a *Account) usable(at time.Time) attempt.Reason {
+// refusalReason returns why the account must be refused at that time, or "" if it is usable.
+func (a *Account) refusalReason(at time.Time) attempt.Reason {
 	switch {
 	case a.Disabled:
 		return attempt.ReasonAccountDisabled
@@ -48,9 +50,10 @@ func (a *Account) usable(at time.Time) attempt.Reason {
 	return ""
 }
 
-// accepts is usable for one of the account's passwords, its previous one where previous is set.
-func (a *Account) accepts(previous bool, at time.Time) attempt.Reason {
-	if reason := a.usable(at); reason != "" {
+// refusalReasonFor is refusalReason for one password of the account: the previous one if previous
+// is true.
+func (a *Account) refusalReasonFor(previous bool, at time.Time) attempt.Reason {
+	if reason := a.refusalReason(at); reason != "" {
 		return reason
 	}
 	if previous && !at.Before(a.PreviousExpires) {

@@ -13,7 +13,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
 )
 
-// check is one call of Verify.
+// check is one call of [Engine.Verify].
 type check struct {
 	e        *Engine
 	network  netip.Prefix
@@ -25,17 +25,18 @@ type check struct {
 	owing bool              // guess was granted and is not settled
 }
 
-// recognised answers a credential known to be right. From a network that it has come from before,
-// and with the pair's reserve not empty, that costs nothing. From anywhere else it is charged like
-// any guess and only not hashed again; with the budget empty it is refused like any guess, or the
-// cache would show a throttled attacker at the speed of memory which of his guesses is right. It
-// reports false when the credential must be judged: its account has changed, or the guess is paid
-// from the reserve and its pair is not known, so that it must take the time of a wrong one.
+// recognised answers a credential that is known to be right. It costs nothing if the network has
+// sent it before and the reserve of the pair is not empty. Otherwise it is charged like a guess,
+// but not hashed. If the budget is empty, it is refused like a guess. Without that, a
+// rate-limited attacker could find the right password in the cache at the speed of memory.
+//
+// done is false if the credential must be hashed. Either its account has changed, or the guess is
+// paid from the reserve by a pair that is not known, and must take the time of a wrong guess.
 func (c *check) recognised(ctx context.Context, at time.Time, seen *entry) (a *Account, done bool) {
 	c.guess = c.newGuess(seen.canonical)
-	if !seen.knows(c.network) || c.e.cfg.Throttle.Exhausted(c.guess) {
+	if !seen.wasVerifiedFrom(c.network) || c.e.cfg.Throttle.Exhausted(c.guess) {
 		c.res.Cache = attempt.Hit
-		c.claims(seen)
+		c.identify(seen)
 		if !c.spend(ctx) {
 			return nil, true
 		}
@@ -46,16 +47,16 @@ func (c *check) recognised(ctx context.Context, at time.Time, seen *entry) (a *A
 	}
 	account, err := c.e.recall(ctx, seen.name, seen.account)
 	if err != nil {
-		c.claims(seen)
+		c.identify(seen)
 		c.res.Cache = attempt.NotLooked
 		return c.unavailable(err), true
 	}
-	if account == nil || !seen.account.same(account) || account.accepts(seen.previous, at) != "" {
+	if account == nil || !seen.account.isSameCredential(account) || account.refusalReasonFor(seen.previous, at) != "" {
 		c.e.right.remove(seen)
 		return nil, false
 	}
 	c.res.Cache = attempt.Hit
-	c.claims(seen)
+	c.identify(seen)
 	if c.owing {
 		c.settle(ctx, throttle.Right)
 		seen.learn(c.network)
@@ -65,18 +66,18 @@ func (c *check) recognised(ctx context.Context, at time.Time, seen *entry) (a *A
 	return c.success(seen, account), true
 }
 
-// repeated answers a credential known to be wrong from this network: refused like any guess, not
-// hashed again, and so not charged again. It reports false when it must be judged: the account has
-// changed since, or the guess is paid from the reserve, where every guess takes the time of a
-// hash.
+// repeated answers a credential that is known to be wrong from this network. It is refused like
+// any guess, but neither hashed nor charged again. It returns false if the credential must be
+// hashed: the account has changed, or the guess is paid from the reserve, where every guess takes
+// the time of a hash.
 func (c *check) repeated(ctx context.Context, at time.Time, field credential.Field, seen *entry) bool {
-	basic, _ := field.Decode() // it could be decoded when it was judged
+	basic, _ := field.Decode() // without error, as at the first time
 	clear(basic.Password.Expose())
 	c.guess = c.newGuess(c.e.canonical(basic.Name))
 	c.guess.Repeat = true
 	c.res.Cache = attempt.Hit
 	c.res.PasswordFingerprint = seen.fingerprint
-	c.claims(seen)
+	c.identify(seen)
 	if !c.spend(ctx) {
 		return true
 	}
@@ -95,7 +96,9 @@ func (c *check) repeated(ctx context.Context, at time.Time, field credential.Fie
 		}
 		seen.asked.Store(int64(now))
 	}
-	if !seen.account.same(account) || account != nil && account.accepts(seen.previous, at) != seen.account.accepts(seen.previous, at) {
+	changed := !seen.account.isSameCredential(account) ||
+		account != nil && account.refusalReasonFor(seen.previous, at) != seen.account.refusalReasonFor(seen.previous, at)
+	if changed {
 		c.e.wrong.remove(seen)
 		return false
 	}
@@ -103,14 +106,14 @@ func (c *check) repeated(ctx context.Context, at time.Time, field credential.Fie
 	return true
 }
 
-// judge decodes, pays unless that is done, asks the store and hashes, in this order: a guess that
-// is refused costs no query.
+// judge decodes the credential, pays for the guess unless that is done, looks up the account and
+// hashes. In this order, a refused guess causes no query.
 func (c *check) judge(ctx context.Context, at time.Time, field credential.Field) *Account {
 	e, res := c.e, c.res
 	defer c.settleUnjudged(ctx)
-	basic, fault := field.Decode()
-	if fault != credential.NoDefect {
-		res.Outcome, res.ErrorType, res.Reason = attempt.Malformed, attempt.MalformedCredentials, fault.Reason()
+	basic, defect := field.Decode()
+	if defect != credential.NoDefect {
+		res.Outcome, res.ErrorType, res.Reason = attempt.Malformed, attempt.MalformedCredentials, defect.Reason()
 		return nil
 	}
 	defer clear(basic.Password.Expose())
@@ -119,12 +122,12 @@ func (c *check) judge(ctx context.Context, at time.Time, field credential.Field)
 	seen.fingerprint = e.fingerprint(basic.Password.Expose())
 	res.PasswordFingerprint, res.Cache = seen.fingerprint, attempt.Miss
 	res.UserName, res.UserHash = "", seen.userHash
-	returning := e.cfg.Gate.returning.has(&c.own, at)
+	returning := e.cfg.Gate.returning.contains(&c.own, at)
 	if !c.owing {
 		c.guess = c.newGuess(seen.canonical)
 		c.guess.Returning = returning
 		if !c.spend(ctx) {
-			c.peek(seen.name)
+			c.identifyRefused(seen.name)
 			return nil
 		}
 	}
@@ -137,7 +140,7 @@ func (c *check) judge(ctx context.Context, at time.Time, field credential.Field)
 		seen.account = account
 		seen.asked.Store(int64(at.Sub(e.base)))
 	}
-	c.claims(seen)
+	c.identify(seen)
 	j, shared := c.hash(ctx, returning, func() *job { return e.job(ctx, seen, c.own, basic.Password, c.grant.Reserve) })
 	if j == nil {
 		return nil
@@ -145,31 +148,33 @@ func (c *check) judge(ctx context.Context, at time.Time, field credential.Field)
 	return c.verdict(ctx, at, seen, j, shared)
 }
 
-// hash has a job judged and returns it, or nil with the verdict written when it was not.
+// hash waits for a job and returns it. If the job did not run, it returns nil and has written the
+// result.
 func (c *check) hash(ctx context.Context, returning bool, create func() *job) (j *job, shared bool) {
 	res := c.res
-	j, t, shared, refused := c.e.cfg.Gate.enter(c.own, c.network, returning, create)
-	if shared {
+	a := c.e.cfg.Gate.enter(c.own, c.network, returning, create)
+	if a.shared {
 		res.Cache = attempt.Coalesced
 	}
 	gone := false
-	if refused == nil {
-		refused, gone = c.await(ctx, j, t)
+	if a.refusal == nil {
+		a.refusal, gone = c.await(ctx, a.job, a.ticket)
 	}
 	switch {
 	case gone:
 		c.settle(ctx, throttle.Wrong)
-		res.Outcome, res.ErrorType = attempt.Error, departure(ctx)
-		return nil, shared
-	case refused != nil:
-		res.Outcome, res.ErrorType, res.Reason = attempt.Error, attempt.Overloaded, refused.reason
-		res.RetryAfter = refused.retryAfter
-		return nil, shared
+		res.Outcome, res.ErrorType = attempt.Error, contextErrorType(ctx)
+		return nil, a.shared
+	case a.refusal != nil:
+		res.Outcome, res.ErrorType, res.Reason = attempt.Error, attempt.Overloaded, a.refusal.reason
+		res.RetryAfter = a.refusal.retryAfter
+		return nil, a.shared
 	}
-	return j, shared
+	return a.job, a.shared
 }
 
-// await waits for the job. A refusal says that it was not judged; gone, that the caller left.
+// await waits for the job. A refusal means that the job did not run; gone means that the caller
+// has left.
 func (c *check) await(ctx context.Context, j *job, t *ticket) (r *refusal, gone bool) {
 	if t != nil {
 		limit := time.NewTimer(c.e.cfg.Gate.maxWait())
@@ -190,11 +195,11 @@ func (c *check) await(ctx context.Context, j *job, t *ticket) (r *refusal, gone 
 	return j.refusal, false
 }
 
-// verdict answers what a job has found out, and settles.
+// verdict writes the result of a job and settles the guess.
 func (c *check) verdict(ctx context.Context, at time.Time, seen *entry, j *job, shared bool) *Account {
 	judged, res := &j.judgement, c.res
 	switch {
-	case judged.recalled:
+	case judged.wasVerified:
 		res.Cache = attempt.Coalesced
 	case !shared:
 		res.Hash = judged.hash
@@ -205,12 +210,12 @@ func (c *check) verdict(ctx context.Context, at time.Time, seen *entry, j *job, 
 	var account *Account
 	right := judged.reason == "" && (!c.grant.Reserve || c.grant.Known)
 	if right {
-		// The account may have changed while the hash ran: what was right of the earlier one is wrong now.
+		// The account may have changed while the hash ran.
 		var err error
 		if account, err = c.e.recall(ctx, seen.name, judged.entry.account); err != nil {
 			return c.unavailable(err)
 		}
-		right = account != nil && judged.entry.account.same(account) && account.accepts(judged.entry.previous, at) == ""
+		right = account != nil && judged.entry.account.isSameCredential(account) && account.refusalReasonFor(judged.entry.previous, at) == ""
 	}
 	if !right {
 		c.settle(ctx, throttle.Wrong)
@@ -224,13 +229,13 @@ func (c *check) verdict(ctx context.Context, at time.Time, seen *entry, j *job, 
 		}
 		c.failure(judged.entry, reason)
 		if ctx.Err() != nil {
-			res.ErrorType = departure(ctx)
+			res.ErrorType = contextErrorType(ctx)
 		}
 		return nil
 	}
 	c.settle(ctx, throttle.Right)
 	judged.entry.learn(c.network)
 	c.e.cfg.Gate.returning.learn(&c.own, at)
-	c.claims(judged.entry)
+	c.identify(judged.entry)
 	return c.success(judged.entry, account)
 }

@@ -15,40 +15,45 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
 )
 
-// Config is how an [Engine] verifies. Exactly one of Accounts and Verifier is set; every other field
-// has a default.
+// Config configures an [Engine]. Exactly one of Accounts and Verifier must be set. Every other
+// field has a default.
 type Config struct {
+	// Accounts is the store of accounts; the Engine verifies passwords against its hashes.
 	Accounts Accounts
+	// Verifier verifies passwords itself.
 	Verifier Verifier
 
-	// Throttle keeps the guess budgets. nil: throttle.DangerouslyNone.
+	// Throttle keeps the guess budgets. Default: throttle.DangerouslyNone.
 	Throttle throttle.Throttle
-	// Gate limits hashing; several Engines should share one. nil: a Gate of its own with the zero Limits.
+	// Gate limits hashing. All Engines of a process should share one. Default: a new Gate with
+	// the zero Limits, or with [DefaultVerifierSlots] for a Verifier.
 	Gate *Gate
 
-	// TTL is how long a verified credential is recognised without hashing. Each recognition still asks
-	// Accounts, so a changed account ends at once; TTL bounds what a Verifier's changes may take.
-	// Default: 5 min for Accounts, 1 min for a Verifier.
+	// TTL is how long a verified credential is recognised without hashing. Each recognition still
+	// calls Accounts, so a changed account is noticed at once; a change behind a Verifier is
+	// noticed after TTL at most. Default: [DefaultTTL] for Accounts, [DefaultVerifierTTL] for a
+	// Verifier.
 	TTL time.Duration
-	// VerifiedEntries and FailedEntries bound the credentials remembered as right and as wrong, in
-	// spaces of their own: no flood of wrong ones makes the Engine forget a right one. A place takes 8
-	// bytes, an entry about 250 more and the name. Defaults: 65,536 and 16,384.
+	// VerifiedEntries and FailedEntries bound the remembered right and wrong credentials. Both
+	// sets are separate, so a flood of wrong credentials does not evict a right one. A place
+	// takes 8 bytes; an entry takes about 250 bytes more and the name. Defaults: 65,536 and
+	// 16,384.
 	VerifiedEntries int
 	FailedEntries   int
 
-	// Identify returns user.hash for a name's identity. nil: no hash.
+	// Identify returns the user.hash of a canonical name. Default: no hash.
 	Identify func(canonical string) string
-	// DecoyKey makes the choice of an unknown name's decoy hash secret and, when it is the same after a restart,
-	// stable: a name whose cost changes with each start would be known to be unknown. nil: random.
+	// DecoyKey keeps the choice of decoys secret. Use the same key after a restart: an unknown
+	// name whose cost changes at each start would be known as unknown. Default: a random key.
 	DecoyKey []byte
 
-	// Now is the clock. nil: time.Now. Expiry of entries uses its monotonic reading.
+	// Now is the clock. Entries expire by its monotonic reading. Default: time.Now.
 	Now func() time.Time
-	// Rand is the source of keys. nil: crypto/rand.Reader.
+	// Rand is the source of keys. Default: crypto/rand.Reader.
 	Rand io.Reader
 }
 
-// The defaults of [Config].
+// Defaults of [Config].
 const (
 	DefaultTTL             = 5 * time.Minute
 	DefaultVerifierTTL     = time.Minute
@@ -56,74 +61,93 @@ const (
 	defaultFailedEntries   = 1 << 14
 )
 
-// New returns an Engine, or every fault of cfg at once.
+// New returns an Engine, or all errors of cfg, joined.
 func New(cfg Config) (*Engine, error) {
-	var faults []error
-	if (cfg.Accounts == nil) == (cfg.Verifier == nil) {
-		faults = append(faults, errors.New("verify: set exactly one of Config.Accounts and Config.Verifier"))
-	}
-	size := func(name string, n int64) {
-		if n < 0 {
-			faults = append(faults, fmt.Errorf("verify: Config.%s is negative; leave it 0 for the default", name))
-		}
-	}
-	size("TTL", int64(cfg.TTL))
-	size("VerifiedEntries", int64(cfg.VerifiedEntries))
-	size("FailedEntries", int64(cfg.FailedEntries))
-	if v, ok := cfg.Accounts.(Validator); ok {
-		if err := v.Validate(); err != nil {
-			faults = append(faults, err)
-		}
-	}
-	if cfg.Throttle == nil {
-		cfg.Throttle = throttle.DangerouslyNone{}
-	}
-	if cfg.Gate == nil {
-		limits := Limits{}
-		if cfg.Verifier != nil {
-			limits.Slots = DefaultVerifierSlots
-		}
-		cfg.Gate = NewGate(limits)
-	}
-	if cfg.TTL == 0 {
-		cfg.TTL = DefaultTTL
-		if cfg.Verifier != nil {
-			cfg.TTL = DefaultVerifierTTL
-		}
-	}
-	if cfg.VerifiedEntries == 0 {
-		cfg.VerifiedEntries = DefaultVerifiedEntries
-	}
-	if cfg.FailedEntries == 0 {
-		cfg.FailedEntries = defaultFailedEntries
-	}
-	if cfg.Identify == nil {
-		cfg.Identify = func(string) string { return "" }
-	}
-	if cfg.Now == nil {
-		cfg.Now = time.Now
-	}
-	if cfg.Rand == nil {
-		cfg.Rand = rand.Reader
-	}
+	problems := cfg.problems()
+	cfg = cfg.withDefaults()
 	e := &Engine{cfg: cfg}
-	if err := binary.Read(cfg.Rand, binary.LittleEndian, &e.key); err != nil {
-		faults = append(faults, fmt.Errorf("verify: no randomness for the cache key: %w", err))
+	random := func(what string, read func() error) {
+		if err := read(); err != nil {
+			problems = append(problems, fmt.Errorf("verify: cannot read randomness for the %s: check Config.Rand: %w", what, err))
+		}
 	}
-	if _, err := io.ReadFull(cfg.Rand, e.passwords[:]); err != nil {
-		faults = append(faults, fmt.Errorf("verify: no randomness for the fingerprint key: %w", err))
-	}
+	random("cache key", func() error { return binary.Read(cfg.Rand, binary.LittleEndian, &e.key) })
+	random("fingerprint key", func() error {
+		_, err := io.ReadFull(cfg.Rand, e.fingerprintKey[:])
+		return err
+	})
 	if cfg.DecoyKey == nil {
 		e.cfg.DecoyKey = make([]byte, sha256.Size)
-		if _, err := io.ReadFull(cfg.Rand, e.cfg.DecoyKey); err != nil {
-			faults = append(faults, fmt.Errorf("verify: no randomness for the decoy key: %w", err))
-		}
+		random("decoy key", func() error {
+			_, err := io.ReadFull(cfg.Rand, e.cfg.DecoyKey)
+			return err
+		})
 	}
-	if err := errors.Join(faults...); err != nil {
+	if err := errors.Join(problems...); err != nil {
 		return nil, err
 	}
 	e.recaller, _ = cfg.Accounts.(Recaller)
-	e.base = cfg.Now()
+	e.base = e.cfg.Now()
 	e.right, e.wrong = newTable(cfg.VerifiedEntries), newTable(cfg.FailedEntries)
 	return e, nil
+}
+
+// problems returns every error of c.
+func (c Config) problems() (problems []error) {
+	if (c.Accounts == nil) == (c.Verifier == nil) {
+		problems = append(problems, errors.New("verify: set exactly one of Config.Accounts and Config.Verifier"))
+	}
+	for _, field := range [...]struct {
+		name  string
+		value int64
+	}{
+		{"TTL", int64(c.TTL)}, {"VerifiedEntries", int64(c.VerifiedEntries)}, {"FailedEntries", int64(c.FailedEntries)},
+	} {
+		if field.value < 0 {
+			problems = append(problems, fmt.Errorf("verify: Config.%s is negative; leave it 0 for the default", field.name))
+		}
+	}
+	if v, ok := c.Accounts.(Validator); ok {
+		if err := v.Validate(); err != nil {
+			problems = append(problems, err)
+		}
+	}
+	return problems
+}
+
+// withDefaults returns c with the default of each zero field but DecoyKey, which New reads from
+// Rand.
+func (c Config) withDefaults() Config {
+	if c.Throttle == nil {
+		c.Throttle = throttle.DangerouslyNone{}
+	}
+	if c.Gate == nil {
+		limits := Limits{}
+		if c.Verifier != nil {
+			limits.Slots = DefaultVerifierSlots
+		}
+		c.Gate = NewGate(limits)
+	}
+	if c.TTL == 0 {
+		c.TTL = DefaultTTL
+		if c.Verifier != nil {
+			c.TTL = DefaultVerifierTTL
+		}
+	}
+	if c.VerifiedEntries == 0 {
+		c.VerifiedEntries = DefaultVerifiedEntries
+	}
+	if c.FailedEntries == 0 {
+		c.FailedEntries = defaultFailedEntries
+	}
+	if c.Identify == nil {
+		c.Identify = func(string) string { return "" }
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Rand == nil {
+		c.Rand = rand.Reader
+	}
+	return c
 }

@@ -16,29 +16,31 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/credential"
 )
 
-// Engine judges credentials. It is safe for concurrent use. Its memory of judged credentials lives and
-// dies with it.
+// Engine verifies credentials. It is safe for concurrent use. It remembers verified credentials
+// in memory only.
 type Engine struct {
 	cfg Config
-	key [2]uint64 // of mac
-	// passwords keys attempt.Result.PasswordFingerprint; a key of its own, because the other is that of whole credentials.
-	passwords [16]byte
-	base      time.Time
+	key [2]uint64 // of the MACs
+	// fingerprintKey is the key of attempt.Result.PasswordFingerprint. It differs from key, which
+	// is for whole credentials.
+	fingerprintKey [16]byte
+	base           time.Time
 
 	right, wrong *table
-	recaller     Recaller // nil: Accounts is none
+	recaller     Recaller // nil if Accounts does not implement it
 }
 
-// Entries returns how many judged credentials are remembered.
+// Entries returns the number of remembered credentials, right and wrong.
 func (e *Engine) Entries() int { return e.right.len() + e.wrong.len() }
 
-// Verify judges the credential of field, sent from network at the time at, and writes the verdict
-// to res: Outcome, ErrorType, Reason, Cache, UserName, UserHash, PasswordFingerprint, Hash,
-// RehashNeeded, PreviousCredential, RetryAfter, Err. It returns the account, nil unless the Outcome is Success.
+// Verify verifies the credential of field, which network sent at the time at. It returns the
+// account, or nil unless the Outcome is Success. It sets the fields Outcome, ErrorType, Reason,
+// Cache, UserName, UserHash, PasswordFingerprint, Hash, RehashNeeded, PreviousCredential,
+// RetryAfter and Err of res.
 //
-// It blocks while a hash runs or waits for its turn, at most Limits.MaxWait and one hash, and gives
-// up its place when ctx ends before its turn. For a credential that is recognised, from a network that it has come from
-// before, it neither blocks nor allocates.
+// It blocks while a hash runs or waits for a slot: at most Limits.MaxWait and one hash. If ctx
+// ends before that, it leaves the queue. For a recognised credential from a network that has sent
+// it before, it neither blocks nor allocates.
 func (e *Engine) Verify(ctx context.Context, at time.Time, field credential.Field, network netip.Prefix, res *attempt.Result) *Account {
 	c := check{e: e, network: network, res: res, mac: e.mac(field.Token)}
 	now := at.Sub(e.base)
@@ -57,22 +59,24 @@ func (e *Engine) Verify(ctx context.Context, at time.Time, field credential.Fiel
 	return c.judge(ctx, at, field)
 }
 
-// current returns the account that name has now; what a Verifier said holds as long as it is remembered.
-func (e *Engine) current(ctx context.Context, name string, said *Account) (*Account, error) {
+// current returns the account that name has now. Without Accounts it returns verified, the
+// account that the Verifier returned.
+func (e *Engine) current(ctx context.Context, name string, verified *Account) (*Account, error) {
 	if e.cfg.Accounts == nil {
-		return said, nil
+		return verified, nil
 	}
 	return e.cfg.Accounts.Lookup(ctx, name)
 }
 
-// recall is current for a credential that was right.
-func (e *Engine) recall(ctx context.Context, name string, said *Account) (*Account, error) {
+// recall is current for a credential that was right before.
+func (e *Engine) recall(ctx context.Context, name string, verified *Account) (*Account, error) {
 	if e.recaller != nil {
 		return e.recaller.Recall(ctx, name)
 	}
-	return e.current(ctx, name, said)
+	return e.current(ctx, name, verified)
 }
 
+// canonical returns the identity of a name.
 func (e *Engine) canonical(name string) string {
 	if e.cfg.Accounts == nil {
 		return name
@@ -80,6 +84,7 @@ func (e *Engine) canonical(name string) string {
 	return e.cfg.Accounts.Canonical(name)
 }
 
+// decoyKey returns the key of a name for [Accounts].Decoy.
 func (e *Engine) decoyKey(canonical string) uint64 {
 	h := sha256.New()
 	h.Write(e.cfg.DecoyKey)
@@ -87,18 +92,21 @@ func (e *Engine) decoyKey(canonical string) uint64 {
 	return binary.LittleEndian.Uint64(h.Sum(nil))
 }
 
-// ErrNotAsked says that whether a credential is still right cannot be found out without the password.
-var ErrNotAsked = errors.New("verify: a Verifier cannot be asked again without the password")
+// ErrNeedsPassword is the error of [Engine.Recheck] with a [Verifier], which cannot check a
+// credential without its password.
+var ErrNeedsPassword = errors.New("verify: a Verifier needs the password: have the client send its credentials again")
 
-// Recheck returns what was verified as was, with the account's previous password where previous is set, as it is at the time at: nil when the
-// account was removed or disabled, has expired, or has another password. An error says that this cannot be known now; with a Verifier it is
-// always [ErrNotAsked]. It is for those who serve longer than a request takes, and says nothing to anybody.
+// Recheck returns the current state of an account that was verified before as was. previous is
+// true if that was with its previous password. It returns nil if the account is now removed,
+// disabled, expired or has another password. An error means that the store cannot answer now;
+// with a Verifier it is always [ErrNeedsPassword]. Recheck is for exchanges that outlast a
+// request. It is not an attempt, so it is not charged and not recorded.
 func (e *Engine) Recheck(ctx context.Context, at time.Time, was *Account, previous bool) (*Account, error) {
 	if e.cfg.Accounts == nil {
-		return nil, ErrNotAsked
+		return nil, ErrNeedsPassword
 	}
 	now, err := e.recall(ctx, was.Name, nil)
-	if err != nil || now == nil || !now.same(was) || now.accepts(previous, at) != "" {
+	if err != nil || now == nil || !now.isSameCredential(was) || now.refusalReasonFor(previous, at) != "" {
 		return nil, err
 	}
 	return now, nil

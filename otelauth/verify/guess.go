@@ -18,8 +18,8 @@ func (c *check) newGuess(canonical string) throttle.Guess {
 	return g
 }
 
-// spend pays for the guess, waiting while unsettled guesses hold its budget. It reports false,
-// with the verdict written, when there is nothing to be had.
+// spend pays for the guess. It waits while unsettled guesses hold the budget. If it returns
+// false, it has written the result.
 func (c *check) spend(ctx context.Context) bool {
 	var limit *time.Timer
 	for {
@@ -34,7 +34,7 @@ func (c *check) spend(ctx context.Context) bool {
 			return true
 		case throttle.Held:
 			if limit == nil {
-				if !c.e.cfg.Gate.hold() {
+				if !c.e.cfg.Gate.tryHold() {
 					c.overloaded(attempt.ReasonQueueFull)
 					return false
 				}
@@ -45,7 +45,7 @@ func (c *check) spend(ctx context.Context) bool {
 			select {
 			case <-d.Changed:
 			case <-ctx.Done():
-				c.res.Outcome, c.res.ErrorType = attempt.Error, departure(ctx)
+				c.res.Outcome, c.res.ErrorType = attempt.Error, contextErrorType(ctx)
 				return false
 			case <-limit.C:
 				c.overloaded(attempt.ReasonQueueTimeout)
@@ -58,13 +58,13 @@ func (c *check) spend(ctx context.Context) bool {
 	}
 }
 
+// settle reports the result of the guess to the budgets, even if ctx has ended.
 func (c *check) settle(ctx context.Context, s throttle.Settlement) {
 	c.owing = false
 	c.e.cfg.Throttle.Settle(context.WithoutCancel(ctx), c.guess, s)
 }
 
-// settleUnjudged gives back the price of a guess that was not judged, also when a store has
-// panicked.
+// settleUnjudged refunds a guess that was not verified, also after a panic of the store.
 func (c *check) settleUnjudged(ctx context.Context) {
 	if c.owing {
 		c.settle(ctx, throttle.Unjudged)

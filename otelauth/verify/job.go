@@ -13,36 +13,37 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/credential"
 )
 
-// job judges one credential for all who wait for it in one network.
+// job verifies one credential for all callers that wait for it in one network.
 type job struct {
 	key    mac
 	memory int64
-	// judge does the work. It is called at most once.
+	// judge does the work. It is called once at most.
 	judge func() judgement
 	// done is closed once judgement or refusal is set; exactly one of them is.
 	done      chan struct{}
 	judgement judgement
 	refusal   *refusal
 
-	// The rest belongs to the Gate's lock.
+	// The Gate's lock protects the following fields.
 	started bool
 	ticket  *ticket
 }
 
-// judgement is what a job found out.
+// judgement is the result of a job.
 type judgement struct {
 	entry  *entry
 	reason attempt.Reason // "" when the credential is right
 	hash   attempt.HashRun
 	err    error
-	// recalled reports that nothing was hashed, because the credential had proved right meanwhile.
-	recalled bool
+	// wasVerified reports that nothing was hashed, because the credential was found right while
+	// the job waited.
+	wasVerified bool
 }
 
-// job returns the work of judging one credential from one network, whose MAC is key. It keeps its
-// own copy of the password, because the caller who asked first may leave before the hash runs. A
-// credential that another network has proved right while the job waited is not hashed again,
-// unless always is set.
+// job returns the work of verifying one credential from one network, whose MAC is key. It keeps
+// its own copy of the password, because the first caller may leave before the hash runs. If
+// another network proves the credential right while the job waits, the job does not hash it
+// again, unless always is true.
 func (e *Engine) job(ctx context.Context, seen *entry, key mac, secret credential.Secret, always bool) *job {
 	own := credential.NewSecret(string(secret.Expose()))
 	j := &job{key: key, done: make(chan struct{})}
@@ -55,8 +56,8 @@ func (e *Engine) job(ctx context.Context, seen *entry, key mac, secret credentia
 			if e.cfg.Accounts != nil {
 				account = seen.account
 			}
-			if account != nil && have.account.same(account) && account.accepts(have.previous, now) == "" {
-				return judgement{entry: have, recalled: true}
+			if account != nil && have.account.isSameCredential(account) && account.refusalReasonFor(have.previous, now) == "" {
+				return judgement{entry: have, wasVerified: true}
 			}
 		}
 		return judge()
@@ -64,7 +65,7 @@ func (e *Engine) job(ctx context.Context, seen *entry, key mac, secret credentia
 	return j
 }
 
-// judging returns the hash of a job, or the question to the Verifier.
+// judging returns the work of a job: the hash, or the call of the Verifier.
 func (e *Engine) judging(ctx context.Context, j *job, seen *entry, own credential.Secret) func() judgement {
 	if e.cfg.Verifier != nil {
 		ctx = context.WithoutCancel(ctx)
@@ -87,11 +88,11 @@ func (e *Engine) judging(ctx context.Context, j *job, seen *entry, own credentia
 			out.reason = attempt.ReasonPasswordTooLong
 		case seen.account == nil:
 			out.reason = attempt.ReasonUnknownUser
-		case seen.account.usable(end) != "":
-			out.reason = seen.account.usable(end)
+		case seen.account.refusalReason(end) != "":
+			out.reason = seen.account.refusalReason(end)
 		case !v.Match && !v.Previous:
 			out.reason = attempt.ReasonWrongPassword
-		case seen.account.accepts(v.Previous, end) != "":
+		case seen.account.refusalReasonFor(v.Previous, end) != "":
 			seen.previous = true
 			out.reason = attempt.ReasonCredentialsExpired
 		default:
@@ -103,7 +104,7 @@ func (e *Engine) judging(ctx context.Context, j *job, seen *entry, own credentia
 	}
 }
 
-// ask puts the question to the Verifier.
+// ask calls the Verifier.
 func (e *Engine) ask(ctx context.Context, seen *entry, own credential.Secret, key mac) (out judgement) {
 	out.entry = seen
 	ctx, cancel := context.WithTimeout(ctx, e.cfg.Gate.maxWait())
@@ -115,8 +116,8 @@ func (e *Engine) ask(ctx context.Context, seen *entry, own credential.Secret, ke
 		out.err = scrub(err, own)
 	case account == nil:
 		out.reason = attempt.ReasonWrongPassword
-	case account.usable(now) != "":
-		out.reason = account.usable(now)
+	case account.refusalReason(now) != "":
+		out.reason = account.refusalReason(now)
 	default:
 		seen.account = account
 		e.remember(&out, key, now)
@@ -124,8 +125,8 @@ func (e *Engine) ask(ctx context.Context, seen *entry, own credential.Secret, ke
 	return out
 }
 
-// remember keeps a judgement: a right credential by its own MAC, a wrong one by the MAC of the
-// network that sent it.
+// remember caches a judgement: a right credential by its own MAC, a wrong one by the MAC of
+// credential and network.
 func (e *Engine) remember(j *judgement, from mac, at time.Time) {
 	now := at.Sub(e.base)
 	j.entry.until = now + e.cfg.TTL
@@ -141,8 +142,8 @@ func (e *Engine) remember(j *judgement, from mac, at time.Time) {
 	e.wrong.put(nameless, now)
 }
 
-// scrub takes the password out of an error's text, which becomes part of an event: directories and drivers quote what
-// they were sent.
+// scrub removes the password from the text of an error, which becomes part of an event.
+// Directories and drivers quote what they received.
 func scrub(err error, secret credential.Secret) error {
 	text := err.Error()
 	if pass := string(secret.Expose()); pass != "" && strings.Contains(text, pass) {
@@ -151,6 +152,7 @@ func scrub(err error, secret credential.Secret) error {
 	return err
 }
 
+// scrubbed is an error with another text. errors.Is still matches the original.
 type scrubbed struct {
 	text string
 	err  error

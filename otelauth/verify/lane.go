@@ -7,15 +7,15 @@ import (
 	"net/netip"
 )
 
-// ticket is a job's place in its network's queue.
+// ticket is the place of a job in the queue of its network.
 type ticket struct {
 	job     *job
 	flow    *flow
 	waiters int
-	gone    bool // called, left or shed
+	gone    bool // started, left or shed
 }
 
-// flow is the queue of one network: first come, first called; last come, first shed.
+// flow is the queue of one network. The oldest ticket runs first, and the newest is shed first.
 type flow struct {
 	network    netip.Prefix
 	lane       *lane
@@ -23,14 +23,14 @@ type flow struct {
 	prev, next *flow
 }
 
-// lane is a ring of flows that take turns; turn is the one to be called next.
+// lane is a ring of flows that take turns. turn is the next one.
 type lane struct {
 	flows   map[netip.Prefix]*flow
 	turn    *flow
 	waiting int
 }
 
-// push queues t behind the others of its network; a network that had none is called last in this round.
+// push appends t to the queue of its network. A new network is the last one of this round.
 func (l *lane) push(network netip.Prefix, t *ticket) {
 	f := l.flows[network]
 	if f == nil {
@@ -49,7 +49,7 @@ func (l *lane) push(network netip.Prefix, t *ticket) {
 	l.waiting++
 }
 
-// giveBack makes it f's turn again, if anybody waits in f, and then that of the flow whose turn it was going to be.
+// giveBack makes f the next flow, if it has waiting tickets. The flow that was next follows it.
 func (l *lane) giveBack(f *flow) {
 	if len(f.tickets) == 0 || l.turn == f {
 		return
@@ -60,7 +60,7 @@ func (l *lane) giveBack(f *flow) {
 	l.turn = f
 }
 
-// remove takes f, for which nobody waits any longer, out of the ring.
+// remove removes the empty flow f from the ring.
 func (l *lane) remove(f *flow) {
 	delete(l.flows, f.network)
 	f.prev.next, f.next.prev = f.next, f.prev

@@ -8,23 +8,25 @@ import (
 	"time"
 )
 
-// Limits bounds what hashing may take of the machine. The zero Limits is ready for use.
+// Limits bounds the processors, memory and time that hashing may take. The zero Limits has the
+// defaults.
 type Limits struct {
-	// Slots is how many hash functions run at once. Default: max(1, GOMAXPROCS−1), so that a flood
-	// of guesses never takes the processor that serves everybody else; 32 in front of a
-	// Verifier, which waits for somebody else's processor.
+	// Slots is the number of hashes that run at once. Default: max(1, GOMAXPROCS−1), so that a
+	// flood of guesses leaves one processor free. For a Verifier, which waits for another
+	// machine, it is [DefaultVerifierSlots].
 	Slots int
-	// MemoryBytes bounds the memory of the hash functions that run at once; one that needs more runs
-	// alone. Default: 512 MiB.
+	// MemoryBytes bounds the memory of the hashes that run at once. A hash that needs more runs
+	// alone. Default: [DefaultMemoryBytes].
 	MemoryBytes int64
-	// Queued is how many attempts may wait for a slot. Default: 1024. Each costs about 300
-	// bytes beside the goroutine that net/http gave it anyway.
+	// Queued is the number of attempts that may wait for a slot. Each takes about 300 bytes,
+	// besides its goroutine. Default: 1024.
 	Queued int
-	// MaxWait is the longest wait for a slot. Who would wait longer is refused at once. Default: 10 s.
+	// MaxWait is the longest wait for a slot. An attempt that would wait longer is refused at
+	// once. Default: 10 s.
 	MaxWait time.Duration
 }
 
-// The defaults of [Limits].
+// Defaults of [Limits]. Slots has the last one in front of a [Verifier].
 const (
 	DefaultMemoryBytes   = 512 << 20
 	defaultQueued        = 1024

@@ -44,7 +44,7 @@ func (l *ledger) take() map[throttle.Settlement]int {
 	return taken
 }
 
-// manual is a clock that tests turn.
+// manual is a clock that tests set.
 type manual struct {
 	mu sync.Mutex
 	t  time.Time
@@ -72,8 +72,8 @@ func tryAt(t testing.TB, e *verify.Engine, c *manual, pass string) attempt.Resul
 	return res
 }
 
-// TestPreviousPassword: both are right until the previous ends, then that one is wrong at once, cached or not. The
-// attempt says which of them was used.
+// TestPreviousPassword: both passwords are right until the previous one expires. Then that one is
+// wrong at once, cached or not. The result reports which one was used.
 func TestPreviousPassword(t *testing.T) {
 	t.Parallel()
 	clock := &manual{t: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)}
@@ -103,15 +103,15 @@ func TestPreviousPassword(t *testing.T) {
 	expect("during", "new", attempt.Success, "", attempt.Hit, false, free)
 	expect("during", "bad", attempt.Failure, attempt.ReasonWrongPassword, attempt.Miss, false, throttle.Wrong)
 	expect("during", "bad", attempt.Failure, attempt.ReasonWrongPassword, attempt.Hit, false, free)
-	clock.add(2 * time.Minute) // the entries live on: their TTL is five minutes
+	clock.add(2 * time.Minute) // the entries are still live: their TTL is five minutes
 	expect("at its end", "old", attempt.Failure, attempt.ReasonCredentialsExpired, attempt.Miss, true, throttle.Wrong)
 	expect("after", "old", attempt.Failure, attempt.ReasonCredentialsExpired, attempt.Hit, true, free)
 	expect("after", "new", attempt.Success, "", attempt.Hit, false, free)
 	expect("after", "bad", attempt.Failure, attempt.ReasonWrongPassword, attempt.Hit, false, free)
 }
 
-// TestPreviousPasswordRevoked: whatever an operator does to the account ends or brings back what is remembered of its
-// previous password.
+// TestPreviousPasswordRevoked: every change of the account ends or restores a remembered previous
+// password.
 func TestPreviousPasswordRevoked(t *testing.T) {
 	t.Parallel()
 	clock := &manual{t: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)}
@@ -151,12 +151,12 @@ func TestPreviousPasswordRevoked(t *testing.T) {
 		}
 		s.alice(begin)
 		if res := tryAt(t, e, clock, "old"); res.Outcome != attempt.Success || !res.PreviousCredential {
-			t.Errorf("%s: given back: %v %q", name, res.Outcome, res.Reason)
+			t.Errorf("%s: restored: %v %q", name, res.Outcome, res.Reason)
 		}
 	}
 }
 
-// TestPreviousPasswordEndsWhileHashing: the end is looked at after the hash too.
+// TestPreviousPasswordEndsWhileHashing: the expiry is checked after the hash too.
 func TestPreviousPasswordEndsWhileHashing(t *testing.T) {
 	t.Parallel()
 	clock := &manual{t: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)}
@@ -164,7 +164,7 @@ func TestPreviousPasswordEndsWhileHashing(t *testing.T) {
 	ended := rotating(t, clock.t)
 	ended.Password = s.accounts["alice"].Password
 	s.onLookup = func(n int) {
-		if n == 2 { // the look after the hash
+		if n == 2 { // the lookup after the hash
 			s.accounts["alice"] = ended
 		}
 	}
