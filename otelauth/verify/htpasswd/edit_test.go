@@ -98,7 +98,7 @@ func TestPreviousReload(t *testing.T) {
 	}
 }
 
-// TestEditKeeps: what is not edited keeps every octet, and a line that is edited keeps what it was not told to change.
+// TestEditKeeps: what is not edited keeps every octet, and a line that is edited keeps what it was not reloads to change.
 func TestEditKeeps(t *testing.T) {
 	t.Parallel()
 	const comments = "\xef\xbb\xbf# staff\r\n\r\n  # indented\t\r\n"

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing/fstest"
 	"time"
 
@@ -60,7 +59,7 @@ func ExampleOpen_embedded() {
 	// Output: alice [ops]
 }
 
-// What a process does at SIGHUP, and what a bad file does: nothing but be told.
+// What a process does at SIGHUP, and what a bad file does: nothing but be reloads.
 func ExampleFile_Reload() {
 	files := fstest.MapFS{"users.htpasswd": {Data: []byte(line)}}
 	users, err := htpasswd.Open(htpasswd.Config{FS: files, Path: "users.htpasswd"})
@@ -90,14 +89,9 @@ func ExampleFile_OnReload() {
 	// Output: users.htpasswd 1 <nil>
 }
 
-func ExampleParse() {
-	accounts, err := htpasswd.Parse(strings.NewReader("# staff\n"+line), "users.htpasswd", password.Policy{})
-	fmt.Println(accounts[0].Name, err)
-	// Output: alice <nil>
-}
-
 func ExampleParseError() {
-	_, err := htpasswd.Parse(strings.NewReader(line+line), "users.htpasswd", password.Policy{})
+	files := fstest.MapFS{"users.htpasswd": {Data: []byte(line + line)}}
+	_, err := htpasswd.Open(htpasswd.Config{FS: files, Path: "users.htpasswd"})
 	var bad *htpasswd.ParseError
 	if errors.As(err, &bad) {
 		fmt.Printf("%s, line %d: %v\n", bad.File, bad.Line, bad.Err)
@@ -105,7 +99,7 @@ func ExampleParseError() {
 	// Output: users.htpasswd, line 2: the same name as line 1: remove one of the two
 }
 
-// A password is changed without an outage: for a day the previous one is right too, and each use of it is told.
+// A password is changed without an outage: for a day the previous one is right too, and each use of it is reloads.
 func ExampleEdit() {
 	dir, err := os.MkdirTemp("", "accounts")
 	if err != nil {

@@ -9,8 +9,6 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io/fs"
-	"maps"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,51 +16,6 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
-
-// The defaults of [Config].
-const (
-	defaultPoll   = 5 * time.Second
-	defaultSettle = 200 * time.Millisecond
-)
-
-// Config says where accounts are and how they are kept up to date. Only Path is required.
-type Config struct {
-	// Path is the file of accounts.
-	Path string
-	// Groups is a group file in the form of Apache's AuthGroupFile; "" for no groups.
-	Groups string
-	// FS is where the files are; nil is the operating system. Files of an FS, embedded ones for
-	// instance, are not watched: [File.Reload] reads them again.
-	FS fs.FS
-	// Policy bounds the hashes; its zero value is the safe one.
-	Policy password.Policy
-
-	// Poll is how often the content is read and compared, whether or not the operating system tells of
-	// changes: some file systems (NFS, FUSE) do not. 0 is [defaultPoll]; at least 10 ms.
-	Poll time.Duration
-	// Settle is how long a changed file must stand still before it is served, five times that when it is
-	// empty or its last line has no end. 0 is [defaultSettle]; at most a minute. A removed account is refused about Settle after the change
-	// where the operating system tells of it, else at most Poll later; [File.Reload] waits for neither.
-	Settle time.Duration
-	// Unwatched files are read at [Open] and [File.Reload] only.
-	Unwatched bool
-	// Now stamps reloads; nil is [time.Now].
-	Now func() time.Time
-}
-
-func (c Config) validate() error {
-	var faults []error
-	if c.Path == "" {
-		faults = append(faults, errors.New("htpasswd: Config.Path is empty: name the file of accounts"))
-	}
-	if c.Poll < 0 || c.Poll > 0 && c.Poll < 10*time.Millisecond {
-		faults = append(faults, fmt.Errorf("htpasswd: Config.Poll is %v: at least 10ms, or 0 for %v", c.Poll, defaultPoll))
-	}
-	if c.Settle < 0 || c.Settle > time.Minute {
-		faults = append(faults, fmt.Errorf("htpasswd: Config.Settle is %v: at most 1m, or 0 for %v", c.Settle, defaultSettle))
-	}
-	return errors.Join(faults...)
-}
 
 // File serves the accounts of a file and, while it is watched, of its later versions. Its zero value holds
 // nobody and cannot be reloaded; [Open] makes one. It is safe for concurrent use.
@@ -188,70 +141,4 @@ func (f *File) paths() []string {
 		return []string{f.cfg.Path}
 	}
 	return []string{f.cfg.Path, f.cfg.Groups}
-}
-
-// snapshot is one version of the accounts, immutable once it is served.
-type snapshot struct {
-	accounts map[string]*verify.Account
-	mix      *password.Mix
-}
-
-// newSnapshot keeps the pointers of accounts that did not change since old: the cache of verified
-// credentials compares them first.
-func newSnapshot(old *snapshot, accounts []*verify.Account) *snapshot {
-	s := &snapshot{accounts: make(map[string]*verify.Account, len(accounts))}
-	changed := old == nil || len(old.accounts) != len(accounts)
-	for _, a := range accounts {
-		if old != nil {
-			if previous := old.accounts[a.Name]; previous != nil && same(previous, a) {
-				a = previous
-			} else {
-				changed = true
-			}
-		}
-		s.accounts[a.Name] = a
-	}
-	if !changed {
-		return old
-	}
-	s.mix = password.NewMix(func(yield func(*password.Hash) bool) {
-		for _, a := range accounts {
-			if !yield(a.Password) {
-				return
-			}
-		}
-	})
-	return s
-}
-
-func same(a, b *verify.Account) bool {
-	return a.Password.Equal(b.Password) && slices.Equal(a.Groups, b.Groups) &&
-		a.Disabled == b.Disabled && a.Expires.Equal(b.Expires) && a.PreviousExpires.Equal(b.PreviousExpires)
-}
-
-// OnReload registers fn, which is told of every reload and of every new reason why the previous accounts are still
-// served, once each. fn must not block nor call Reload or Close. After stop no new call begins.
-func (f *File) OnReload(fn func(verify.Reload)) (stop func()) {
-	key := &fn
-	f.listenersMu.Lock()
-	defer f.listenersMu.Unlock()
-	if f.listeners == nil {
-		f.listeners = make(map[*func(verify.Reload)]struct{})
-	}
-	f.listeners[key] = struct{}{}
-	return func() {
-		f.listenersMu.Lock()
-		defer f.listenersMu.Unlock()
-		delete(f.listeners, key)
-	}
-}
-
-func (f *File) report(err error) {
-	f.listenersMu.Lock()
-	listeners := slices.Collect(maps.Keys(f.listeners))
-	f.listenersMu.Unlock()
-	r := verify.Reload{Source: f.cfg.Path, Time: f.cfg.Now(), Accounts: f.Len(), Err: err}
-	for _, fn := range listeners {
-		(*fn)(r)
-	}
 }

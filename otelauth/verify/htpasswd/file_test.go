@@ -173,7 +173,7 @@ func TestUnchangedAccountsKeepTheirPointer(t *testing.T) {
 	}
 }
 
-// What breaks the file keeps the last good one, is told once by each Reload, and ends with the next good file.
+// What breaks the file keeps the last good one, is reloads once by each Reload, and ends with the next good file.
 func TestBrokenFileKeepsTheLastGoodOne(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -196,7 +196,7 @@ func TestBrokenFileKeepsTheLastGoodOne(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			told := reports(t, f)
+			reloads := reports(t, f)
 			alice := lookup(t, f, "alice")
 			test.harm(m)
 			err = f.Reload()
@@ -210,15 +210,15 @@ func TestBrokenFileKeepsTheLastGoodOne(t *testing.T) {
 				t.Error("the last good accounts are gone")
 			}
 			want := verify.Reload{Source: "users", Time: now, Accounts: 2, Err: err}
-			if r := <-told; r != want {
-				t.Errorf("told %+v", r)
+			if r := <-reloads; r != want {
+				t.Errorf("reloads %+v", r)
 			}
 			m.write(three)
 			if err := f.Reload(); err != nil {
 				t.Fatal(err)
 			}
-			if r := <-told; r != (verify.Reload{Source: "users", Time: now, Accounts: 3}) {
-				t.Errorf("told %+v", r)
+			if r := <-reloads; r != (verify.Reload{Source: "users", Time: now, Accounts: 3}) {
+				t.Errorf("reloads %+v", r)
 			}
 			if lookup(t, f, "alice") != alice || f.Len() != 3 {
 				t.Error("the good file is not served")
@@ -242,7 +242,7 @@ func TestOnReloadStops(t *testing.T) {
 	stop()
 	_ = f.Reload()
 	if first != 1 || second != 2 {
-		t.Errorf("told %d and %d times", first, second)
+		t.Errorf("reloads %d and %d times", first, second)
 	}
 }
 

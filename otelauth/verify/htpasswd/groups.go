@@ -19,7 +19,7 @@ func validWord(word string) bool {
 
 // parseGroups reads "group: member member" lines and returns the sorted groups of each member.
 func parseGroups(content []byte, file string) (map[string][]string, error) {
-	bad := faults{file: file}
+	bad := badLines{file: file}
 	groupsOf := make(map[string][]string)
 	err := eachLine(content, file, &bad, func(_ int, line []byte) error {
 		group, members, found := strings.Cut(string(line), ":")

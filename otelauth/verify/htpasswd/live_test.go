@@ -58,18 +58,18 @@ func symlink(t *testing.T, target, path string) {
 
 // until waits for a reload with so many accounts, with an error or without. Reports of states on the way are
 // passed over: the operating system may show them.
-func until(t *testing.T, told <-chan verify.Reload, accounts int, failed bool) {
+func until(t *testing.T, reloads <-chan verify.Reload, accounts int, failed bool) {
 	t.Helper()
 	deadline := time.After(30 * time.Second)
 	for {
 		select {
-		case r := <-told:
+		case r := <-reloads:
 			if r.Accounts == accounts && (r.Err != nil) == failed {
 				return
 			}
 			t.Logf("on the way: %d accounts, %v", r.Accounts, r.Err)
 		case <-deadline:
-			t.Fatalf("not told of %d accounts, failed %v", accounts, failed)
+			t.Fatalf("not reloads of %d accounts, failed %v", accounts, failed)
 		}
 	}
 }
@@ -78,15 +78,15 @@ func TestLiveReplacementByRename(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "users")
 	write(t, path, one)
-	f, told := openLive(t, Config{Path: path, Poll: never})
+	f, reloads := openLive(t, Config{Path: path, Poll: never})
 	for range 3 { // a watch on the file itself would see the first only
 		replace(t, path, two)
-		until(t, told, 2, false)
+		until(t, reloads, 2, false)
 		if lookup(t, f, "bob") == nil {
 			t.Error("no bob")
 		}
 		replace(t, path, one)
-		until(t, told, 1, false)
+		until(t, reloads, 1, false)
 		if lookup(t, f, "bob") != nil {
 			t.Error("bob is still served")
 		}
@@ -97,7 +97,7 @@ func TestLiveInPlaceTruncationEmptyingDeletion(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "users")
 	write(t, path, two)
-	f, told := openLive(t, Config{Path: path, Poll: never})
+	f, reloads := openLive(t, Config{Path: path, Poll: never})
 	alice := lookup(t, f, "alice")
 	for name, harm := range map[string]func() error{
 		"truncation": func() error { return os.Truncate(path, int64(len(one)+2)) },
@@ -107,12 +107,12 @@ func TestLiveInPlaceTruncationEmptyingDeletion(t *testing.T) {
 		if err := harm(); err != nil {
 			t.Fatal(err)
 		}
-		until(t, told, 2, true)
+		until(t, reloads, 2, true)
 		if lookup(t, f, "alice") != alice || lookup(t, f, "bob") == nil {
 			t.Errorf("%s: the last good accounts are gone", name)
 		}
 		write(t, path, two)
-		until(t, told, 2, false)
+		until(t, reloads, 2, false)
 	}
 	if lookup(t, f, "alice") != alice {
 		t.Error("alice did not change and is another")
@@ -132,16 +132,16 @@ func TestLiveKubernetesSymlinkFlip(t *testing.T) {
 	}
 	version("..2026_01", two)
 	symlink(t, "..data/users", filepath.Join(dir, "users"))
-	f, told := openLive(t, Config{Path: filepath.Join(dir, "users"), Poll: never})
+	f, reloads := openLive(t, Config{Path: filepath.Join(dir, "users"), Poll: never})
 	alice := lookup(t, f, "alice")
 
 	version("..2026_02", one)
-	until(t, told, 1, false)
+	until(t, reloads, 1, false)
 	if err := os.RemoveAll(filepath.Join(dir, "..2026_01")); err != nil { // as the kubelet does
 		t.Fatal(err)
 	}
 	version("..2026_03", three)
-	until(t, told, 3, false)
+	until(t, reloads, 3, false)
 	if lookup(t, f, "alice") != alice {
 		t.Error("alice did not change and is another")
 	}
@@ -153,16 +153,16 @@ func TestLiveSymlinkTargetWrittenInPlace(t *testing.T) {
 	target, path := filepath.Join(t.TempDir(), "real"), filepath.Join(t.TempDir(), "users")
 	write(t, target, one)
 	symlink(t, target, path)
-	_, told := openLive(t, Config{Path: path, Poll: never})
+	_, reloads := openLive(t, Config{Path: path, Poll: never})
 	write(t, target, two)
-	until(t, told, 2, false)
+	until(t, reloads, 2, false)
 
 	another := filepath.Join(t.TempDir(), "another")
 	write(t, another, three)
 	symlink(t, another, path)
-	until(t, told, 3, false)
+	until(t, reloads, 3, false)
 	write(t, another, one)
-	until(t, told, 1, false)
+	until(t, reloads, 1, false)
 }
 
 func TestLiveGroupFile(t *testing.T) {
@@ -170,9 +170,9 @@ func TestLiveGroupFile(t *testing.T) {
 	users, groups := filepath.Join(t.TempDir(), "users"), filepath.Join(t.TempDir(), "groups")
 	write(t, users, two)
 	write(t, groups, "ops: alice\n")
-	f, told := openLive(t, Config{Path: users, Groups: groups, Poll: never})
+	f, reloads := openLive(t, Config{Path: users, Groups: groups, Poll: never})
 	replace(t, groups, "ops: bob\n")
-	until(t, told, 2, false)
+	until(t, reloads, 2, false)
 	if lookup(t, f, "alice").Groups != nil || len(lookup(t, f, "bob").Groups) != 1 {
 		t.Error("the groups are the previous ones")
 	}
@@ -187,16 +187,16 @@ func TestLivePollingFindsADirectoryMadeAnew(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, path, one)
-	_, told := openLive(t, Config{Path: path, Poll: 10 * time.Millisecond})
+	_, reloads := openLive(t, Config{Path: path, Poll: 10 * time.Millisecond})
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
-	until(t, told, 1, true)
+	until(t, reloads, 1, true)
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	write(t, path, two)
-	until(t, told, 2, false)
+	until(t, reloads, 2, false)
 }
 
 func TestLiveUnwatchedFileIsReadAtReloadOnly(t *testing.T) {
@@ -225,7 +225,7 @@ func TestLiveThousandReloadsUnderLoad(t *testing.T) {
 		return fmt.Sprintf("stays:%s\nturns:%s\n%d:%s\n", bcryptHash, [2]string{bcryptHash, bcryptNew}[n%2], n, hashNumber(n))
 	}
 	write(t, path, version(0))
-	f, told := openLive(t, Config{Path: path, Poll: 10 * time.Millisecond}) // the watch reloads in between
+	f, reloads := openLive(t, Config{Path: path, Poll: 10 * time.Millisecond}) // the watch reloads in between
 	stays := lookup(t, f, "stays")
 	hashes := [2]*verify.Account{lookup(t, f, "turns")}
 	replace(t, path, version(1))
@@ -282,7 +282,7 @@ func TestLiveThousandReloadsUnderLoad(t *testing.T) {
 	}
 	stop.Store(true)
 	readers.Wait()
-	if lookups.Load() == 0 || len(told) < 1000 {
-		t.Errorf("%d lookups, %d reports", lookups.Load(), len(told))
+	if lookups.Load() == 0 || len(reloads) < 1000 {
+		t.Errorf("%d lookups, %d reports", lookups.Load(), len(reloads))
 	}
 }

@@ -7,10 +7,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"strconv"
-	"strings"
-	"time"
 
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
@@ -43,20 +40,8 @@ func (e *ParseError) Error() string {
 // Unwrap returns Err.
 func (e *ParseError) Unwrap() error { return e.Err }
 
-// Parse reads accounts in the order of their lines, without hashing anything. file stands in errors only.
-//
-// On a bad line it returns no account and a [*ParseError] for each bad line, up to [maxReportedLines],
-// joined; on a file without accounts [ErrNoAccounts]; or r's error.
-func Parse(r io.Reader, file string, policy password.Policy) ([]*verify.Account, error) {
-	content, err := io.ReadAll(io.LimitReader(r, maxFileBytes+1))
-	if err != nil {
-		return nil, fmt.Errorf("htpasswd: %w", err)
-	}
-	return parse(content, file, policy)
-}
-
 func parse(content []byte, file string, policy password.Policy) ([]*verify.Account, error) {
-	bad := faults{file: file}
+	bad := badLines{file: file}
 	var accounts []*verify.Account
 	lineOf := make(map[string]int)
 	err := eachLine(content, file, &bad, func(n int, line []byte) error {
@@ -108,123 +93,4 @@ func parseAccount(line []byte, policy password.Policy) (*verify.Account, error) 
 		}
 	}
 	return a, nil
-}
-
-// parseSettings refuses an empty field too: it may be what is left of "disabled" in a half-written file.
-func parseSettings(a *verify.Account, settings string, policy password.Policy) error {
-	words := strings.Fields(settings)
-	if len(words) == 0 {
-		return errors.New("nothing after the second colon: remove it, or write disabled or expires=TIME")
-	}
-	var previous *password.Hash
-	for _, word := range words {
-		key, value, _ := strings.Cut(word, "=")
-		var err error
-		switch {
-		case word == wordDisabled && !a.Disabled:
-			a.Disabled = true
-		case key == wordExpires && a.Expires.IsZero():
-			a.Expires, err = parseTime(key, value)
-		case key == wordPrevious && previous == nil:
-			if previous, err = policy.Parse(value); err != nil {
-				err = fmt.Errorf("previous: %w", err)
-			}
-		case key == wordPreviousExpires && a.PreviousExpires.IsZero():
-			a.PreviousExpires, err = parseTime(key, value)
-		default:
-			return errUnknownSetting
-		}
-		if err != nil {
-			return err
-		}
-	}
-	if (previous == nil) != a.PreviousExpires.IsZero() {
-		return errors.New("previous=HASH and previous-expires=TIME belong together: add the missing one or remove the other")
-	}
-	a.Password = a.Password.WithPrevious(previous)
-	return nil
-}
-
-var errUnknownSetting = errors.New("what follows the hash is not one each of disabled, expires=TIME, previous=HASH and previous-expires=TIME: " +
-	"put comments on a line of their own that begins with #")
-
-// The words of an account's settings.
-const (
-	wordDisabled        = "disabled"
-	wordExpires         = "expires"
-	wordPrevious        = "previous"
-	wordPreviousExpires = "previous-expires"
-)
-
-func parseTime(key, value string) (time.Time, error) {
-	t, err := time.Parse(time.RFC3339, value)
-	if err != nil || t.IsZero() {
-		return time.Time{}, fmt.Errorf("%s is not an RFC 3339 time such as 2026-12-31T00:00:00Z", key)
-	}
-	return t, nil
-}
-
-// eachLine calls fn with the lines that are neither blank nor comments. A fault that fn
-// returns is collected; the error that eachLine returns is about the whole file.
-func eachLine(content []byte, file string, bad *faults, fn func(n int, line []byte) error) error {
-	if len(content) > maxFileBytes {
-		return fmt.Errorf("htpasswd: %w", tooLarge(file))
-	}
-	if bytes.HasPrefix(content, []byte("\xff\xfe")) || bytes.HasPrefix(content, []byte("\xfe\xff")) {
-		return fmt.Errorf("htpasswd: %s: UTF-16: save it as UTF-8", file)
-	}
-	content = bytes.TrimPrefix(content, []byte("\xef\xbb\xbf"))
-	for n := 1; len(content) > 0; n++ {
-		var line []byte
-		line, content, _ = bytes.Cut(content, []byte{'\n'})
-		line = bytes.TrimSuffix(line, []byte{'\r'})
-		if err := checkLine(line); err != nil {
-			bad.add(n, err)
-			continue
-		}
-		text := bytes.TrimLeft(line, " \t")
-		if len(text) == 0 || text[0] == '#' {
-			continue
-		}
-		if err := fn(n, bytes.TrimRight(line, " \t")); err != nil {
-			bad.add(n, err)
-		}
-	}
-	return nil
-}
-
-// checkLine also looks into comments: a CR in one would hide the accounts after it, and NULs are what a crash leaves of a
-// file that was being written.
-func checkLine(line []byte) error {
-	if len(line) > maxLineBytes {
-		return fmt.Errorf("longer than %d bytes", maxLineBytes)
-	}
-	for _, c := range line {
-		if c < ' ' && c != '\t' || c == 0x7f {
-			return errors.New("a control character")
-		}
-	}
-	return nil
-}
-
-// faults collects the bad lines of a file within a bound.
-type faults struct {
-	file string
-	errs []error
-	more int
-}
-
-func (f *faults) add(line int, err error) {
-	if len(f.errs) == maxReportedLines {
-		f.more++
-		return
-	}
-	f.errs = append(f.errs, &ParseError{File: f.file, Line: line, Err: err})
-}
-
-func (f *faults) join() error {
-	if f.more > 0 {
-		return errors.Join(append(f.errs, fmt.Errorf("htpasswd: %s: and %d more bad lines", f.file, f.more))...)
-	}
-	return errors.Join(f.errs...)
 }

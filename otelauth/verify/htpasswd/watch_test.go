@@ -35,21 +35,21 @@ func watched(t *testing.T, m *memory) (*File, silent, <-chan verify.Reload) {
 	return f, events, reports(t, f)
 }
 
-func wantNothing(t *testing.T, told <-chan verify.Reload) {
+func wantNothing(t *testing.T, reloads <-chan verify.Reload) {
 	t.Helper()
 	synctest.Wait()
 	select {
-	case r := <-told:
-		t.Fatalf("told %+v", r)
+	case r := <-reloads:
+		t.Fatalf("reloads %+v", r)
 	default:
 	}
 }
 
-func wantReload(t *testing.T, told <-chan verify.Reload, accounts int) error {
+func wantReload(t *testing.T, reloads <-chan verify.Reload, accounts int) error {
 	t.Helper()
 	synctest.Wait()
 	select {
-	case r := <-told:
+	case r := <-reloads:
 		if r.Accounts != accounts {
 			t.Fatalf("%d accounts, want %d: %v", r.Accounts, accounts, r.Err)
 		}
@@ -64,16 +64,16 @@ func TestPollingFindsAChangeThatNobodyTold(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory(one)
-		f, _, told := watched(t, m)
+		f, _, reloads := watched(t, m)
 		m.write(two)
 		time.Sleep(defaultPoll)
-		wantNothing(t, told) // seen, and not still for long enough
+		wantNothing(t, reloads) // seen, and not still for long enough
 		time.Sleep(defaultSettle)
-		if err := wantReload(t, told, 2); err != nil || lookup(t, f, "bob") == nil {
+		if err := wantReload(t, reloads, 2); err != nil || lookup(t, f, "bob") == nil {
 			t.Errorf("bob is not served: %v", err)
 		}
 		time.Sleep(time.Hour)
-		wantNothing(t, told)
+		wantNothing(t, reloads)
 	})
 }
 
@@ -81,11 +81,11 @@ func TestEventIsFasterThanPolling(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory(two)
-		f, events, told := watched(t, m)
+		f, events, reloads := watched(t, m)
 		m.write(one)
 		events <- struct{}{}
 		time.Sleep(defaultSettle)
-		if err := wantReload(t, told, 1); err != nil || lookup(t, f, "bob") != nil {
+		if err := wantReload(t, reloads, 1); err != nil || lookup(t, f, "bob") != nil {
 			t.Errorf("bob, removed, is still served: %v", err)
 		}
 	})
@@ -96,12 +96,12 @@ func TestEventBeforeTheContent(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory(one)
-		_, events, told := watched(t, m)
+		_, events, reloads := watched(t, m)
 		events <- struct{}{}
 		synctest.Wait()
 		m.write(two)
 		time.Sleep(2 * defaultSettle)
-		_ = wantReload(t, told, 2)
+		_ = wantReload(t, reloads, 2)
 	})
 }
 
@@ -111,9 +111,9 @@ func TestChangeDuringOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory(one)
 		m.after = map[int]string{2: two}
-		_, _, told := watched(t, m)
+		_, _, reloads := watched(t, m)
 		time.Sleep(defaultSettle)
-		_ = wantReload(t, told, 2)
+		_ = wantReload(t, reloads, 2)
 	})
 }
 
@@ -122,14 +122,14 @@ func TestChangeDuringTheReading(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory(one)
-		_, events, told := watched(t, m) // opened 2 + 2 times
+		_, events, reloads := watched(t, m) // opened 2 + 2 times
 		m.write(two)
 		m.after = map[int]string{8: three} // after two looks, before the reading
 		events <- struct{}{}
 		time.Sleep(defaultSettle)
-		wantNothing(t, told)
+		wantNothing(t, reloads)
 		time.Sleep(defaultSettle)
-		_ = wantReload(t, told, 3)
+		_ = wantReload(t, reloads, 3)
 	})
 }
 
@@ -140,19 +140,19 @@ func TestHalfWrittenFileIsNotServed(t *testing.T) {
 	for cut := 0; cut <= len(three); cut += 7 {
 		synctest.Test(t, func(t *testing.T) {
 			m := newMemory("# old\n" + three)
-			f, events, told := watched(t, m)
+			f, events, reloads := watched(t, m)
 			before := [3]*verify.Account{lookup(t, f, "alice"), lookup(t, f, "bob"), lookup(t, f, "carol")}
 			for _, content := range []string{"", three[:cut], three + "# dave is to come\n", three + "dave:" + bcryptHash + "\n"} {
 				m.write(content)
 				events <- struct{}{}
 				time.Sleep(defaultSettle - time.Millisecond)
-				wantNothing(t, told)
+				wantNothing(t, reloads)
 				if [3]*verify.Account{lookup(t, f, "alice"), lookup(t, f, "bob"), lookup(t, f, "carol")} != before {
 					t.Fatalf("cut at %d: somebody is gone", cut)
 				}
 			}
 			time.Sleep(2 * defaultSettle)
-			if err := wantReload(t, told, 4); err != nil {
+			if err := wantReload(t, reloads, 4); err != nil {
 				t.Error(err)
 			}
 		})
@@ -164,16 +164,16 @@ func TestFileWithoutALastNewlineIsWaitedForLonger(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory("bob:" + argon2Hash + "\n")
-		f, events, told := watched(t, m)
+		f, events, reloads := watched(t, m)
 		m.write(two[:len(one)-1])
 		events <- struct{}{}
 		time.Sleep(unsureFactor*defaultSettle - time.Millisecond)
-		wantNothing(t, told)
+		wantNothing(t, reloads)
 		if lookup(t, f, "alice") != nil {
 			t.Fatal("alice is served")
 		}
 		time.Sleep(2 * time.Millisecond)
-		_ = wantReload(t, told, 1)
+		_ = wantReload(t, reloads, 1)
 		if lookup(t, f, "alice") == nil {
 			t.Fatal("alice is not served")
 		}
@@ -184,7 +184,7 @@ func TestEachStateIsToldOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory(two)
-		f, _, told := watched(t, m)
+		f, _, reloads := watched(t, m)
 		alice := lookup(t, f, "alice")
 		const soon = defaultPoll + unsureFactor*defaultSettle
 
@@ -200,20 +200,20 @@ func TestEachStateIsToldOnce(t *testing.T) {
 		} {
 			state.to()
 			time.Sleep(soon)
-			err := wantReload(t, told, 2)
+			err := wantReload(t, reloads, 2)
 			if err == nil || state.is != nil && !errors.Is(err, state.is) {
 				t.Errorf("%s: %v", state.name, err)
 			}
 			time.Sleep(time.Hour) // 720 polls
-			wantNothing(t, told)
+			wantNothing(t, reloads)
 			if lookup(t, f, "alice") != alice || f.Len() != 2 {
 				t.Errorf("%s: the last good accounts are gone", state.name)
 			}
 		}
 
-		m.write(two) // what was served all the time: the operator is told that it is well again
+		m.write(two) // what was served all the time: the operator is reloads that it is well again
 		time.Sleep(soon)
-		if err := wantReload(t, told, 2); err != nil {
+		if err := wantReload(t, reloads, 2); err != nil {
 			t.Error(err)
 		}
 		if lookup(t, f, "alice") != alice {
@@ -227,17 +227,17 @@ func TestShortAbsenceIsNotTold(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory(one)
-		_, events, told := watched(t, m)
+		_, events, reloads := watched(t, m)
 		m.remove()
 		events <- struct{}{}
 		time.Sleep(defaultSettle / 2)
 		m.write(two)
 		events <- struct{}{}
 		time.Sleep(2 * defaultSettle)
-		if err := wantReload(t, told, 2); err != nil {
+		if err := wantReload(t, reloads, 2); err != nil {
 			t.Error(err)
 		}
-		wantNothing(t, told)
+		wantNothing(t, reloads)
 	})
 }
 
@@ -245,13 +245,13 @@ func TestTouchedFileIsNotReloaded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory(one)
-		_, events, told := watched(t, m)
+		_, events, reloads := watched(t, m)
 		m.write(one)
 		for range 10 {
 			events <- struct{}{}
 			time.Sleep(time.Minute)
 		}
-		wantNothing(t, told)
+		wantNothing(t, reloads)
 	})
 }
 
@@ -259,7 +259,7 @@ func TestRestlessFileIsToldOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory(one)
-		f, events, told := watched(t, m)
+		f, events, reloads := watched(t, m)
 		for i := range 300 {
 			m.write(fmt.Sprintf("%s# %d\n", two, i))
 			select {
@@ -268,15 +268,15 @@ func TestRestlessFileIsToldOnce(t *testing.T) {
 			}
 			time.Sleep(defaultSettle / 2)
 		}
-		err := wantReload(t, told, 1)
+		err := wantReload(t, reloads, 1)
 		want := "htpasswd: users: keeps changing and never stands still: replace it by rename, or see who writes it " +
 			"(the previous 1 accounts are still served)"
 		if err == nil || err.Error() != want {
 			t.Errorf("got %v", err)
 		}
-		wantNothing(t, told)
+		wantNothing(t, reloads)
 		time.Sleep(2 * defaultSettle)
-		if err := wantReload(t, told, 2); err != nil || lookup(t, f, "bob") == nil {
+		if err := wantReload(t, reloads, 2); err != nil || lookup(t, f, "bob") == nil {
 			t.Errorf("not read once it stood still: %v", err)
 		}
 	})
@@ -311,17 +311,17 @@ func TestReloadDoesNotWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory(two)
-		f, events, told := watched(t, m)
+		f, events, reloads := watched(t, m)
 		m.write(one)
 		events <- struct{}{}
 		if err := f.Reload(); err != nil || lookup(t, f, "bob") != nil {
 			t.Fatalf("bob is still served: %v", err)
 		}
-		if err := wantReload(t, told, 1); err != nil {
+		if err := wantReload(t, reloads, 1); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Hour)
-		wantNothing(t, told) // the watch does not read it again
+		wantNothing(t, reloads) // the watch does not read it again
 	})
 }
 
