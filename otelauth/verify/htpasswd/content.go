@@ -10,15 +10,16 @@ import (
 	"strings"
 )
 
-// Content is the text of a file while it is edited: lines that are not changed keep every byte, comments and blank
-// lines included. It is not safe for concurrent use.
+// Content is the text of a file during an [Edit]. Lines that do not change keep every byte,
+// comments and empty lines included. It is not safe for concurrent use.
 type Content struct {
 	path    string
 	lines   []string // with their ends
 	changed bool
 }
 
-// ReadContent reads a file for looking at its lines, also those that [Parse] refuses. [fs.ErrNotExist] when it is missing.
+// ReadContent reads a file without changing it. It accepts lines that [Open] refuses, so that a
+// tool can list and report them. The error is [fs.ErrNotExist] if the file is missing.
 func ReadContent(path string) (*Content, error) {
 	content, err := read(path)
 	if err != nil {
@@ -35,6 +36,7 @@ func newContent(path string, content []byte) *Content {
 	return c
 }
 
+// find returns the index of the account's line, or -1.
 func (c *Content) find(name string) (int, error) {
 	at := -1
 	for i, line := range c.lines {
@@ -49,8 +51,8 @@ func (c *Content) find(name string) (int, error) {
 	return at, nil
 }
 
-// Get returns the account of that name; [ErrUnknown] when there is none, a [*ParseError] when its line is bad. What stands in the
-// place of the hash is not judged.
+// Get returns the account with that name. The error is [ErrUnknown] if there is none, and a
+// [*ParseError] if its line is bad. It does not check the hash.
 func (c *Content) Get(name string) (Line, error) {
 	i, err := c.find(name)
 	if err != nil {
@@ -77,7 +79,8 @@ func (c *Content) Names() []string {
 	return names
 }
 
-// All yields the accounts with the numbers of their lines, from 1; lines that cannot be taken apart are left out.
+// All yields the accounts with the numbers of their lines, from 1. It skips lines that cannot be
+// parsed.
 func (c *Content) All() iter.Seq2[int, Line] {
 	return func(yield func(int, Line) bool) {
 		for i, text := range c.lines {
@@ -91,7 +94,7 @@ func (c *Content) All() iter.Seq2[int, Line] {
 	}
 }
 
-// Add appends an account. [ErrExists] when the name stands in the file.
+// Add appends an account. The error is [ErrExists] if the name is in the file.
 func (c *Content) Add(l Line) error {
 	i, err := c.find(l.Name)
 	if err != nil {
@@ -112,7 +115,7 @@ func (c *Content) Add(l Line) error {
 	return nil
 }
 
-// Replace writes the account's line anew where it stands. [ErrUnknown] when there is none.
+// Replace rewrites the line of the account. The error is [ErrUnknown] if there is none.
 func (c *Content) Replace(l Line) error {
 	i, err := c.find(l.Name)
 	if err != nil {
@@ -132,7 +135,8 @@ func (c *Content) Replace(l Line) error {
 	return nil
 }
 
-// Remove takes the account's line out. [ErrUnknown] when there is none, [ErrLastAccount] when it is the only one.
+// Remove removes the line of the account. The error is [ErrUnknown] if there is none, and
+// [ErrLastAccount] if it is the only one.
 func (c *Content) Remove(name string) error {
 	i, err := c.find(name)
 	if err != nil {
@@ -149,7 +153,7 @@ func (c *Content) Remove(name string) error {
 	return nil
 }
 
-// lineEnd is that of the first line.
+// lineEnd returns the end of the first line.
 func (c *Content) lineEnd() string {
 	if len(c.lines) > 0 && strings.HasSuffix(c.lines[0], "\r\n") {
 		return "\r\n"

@@ -17,40 +17,47 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
-// Errors of an [Edit]; test for them with errors.Is.
+// Errors of an [Edit], for errors.Is.
 var (
-	// ErrExists: the name stands in the file already.
-	ErrExists = errors.New("the account exists already")
-	// ErrUnknown: the name does not stand in the file.
-	ErrUnknown = errors.New("there is no such account")
-	// ErrLastAccount: nobody would be left, and a file of nobody is not served; see [ErrNoAccounts].
+	// ErrExists: the name is in the file already.
+	ErrExists = errors.New("the account exists already: change it, or choose another name")
+	// ErrUnknown: the name is not in the file.
+	ErrUnknown = errors.New("there is no such account: check the name, or add it")
+	// ErrLastAccount: the file would have no accounts, and such a file is not served; see
+	// [ErrNoAccounts].
 	ErrLastAccount = errors.New("it is the last account of the file, and a file without accounts is not served: disable it instead")
-	// ErrForeign: the file is not an htpasswd file, or has a line that is none of its lines; see [Edit].
-	ErrForeign = errors.New("not an htpasswd file, and it is not changed: correct or remove this line with an editor if it is one")
-	// ErrLocked: somebody else was editing the file until the context ended.
-	ErrLocked = errors.New("another process is editing it")
+	// ErrForeign: the file is not an htpasswd file, or has a line that does not belong into one;
+	// see [Edit].
+	ErrForeign = errors.New("not an htpasswd file, so it is not changed: if it is one, correct or remove this line with an editor")
+	// ErrLocked: another process held the lock until the context ended.
+	ErrLocked = errors.New("another process is editing it: try again")
 )
 
-// Edit changes a file as one step: change gets its content, and what it makes of it replaces the file at once, or
-// nothing is changed when it returns an error, which Edit returns.
+// Edit changes a file in one step. It calls change with the content of the file, and replaces the
+// file by the changed content. If change returns an error, Edit returns it and does not change
+// the file.
 //
-// Edits exclude each other, in this process and in others, by a lock on a file beside it, its name with ".lock" at the end,
-// which stays there empty. Edit waits for the lock until ctx ends: [ErrLocked]. Writers that do not take the lock, Apache's
-// htpasswd for instance, are not excluded.
+// A lock excludes other Edits, in this process and in others. The lock is on a file beside the
+// accounts file, with the same name and ".lock" at its end, which is empty and stays. Edit waits
+// for the lock until ctx ends; the error is then [ErrLocked]. Writers that do not take the lock,
+// such as Apache's htpasswd, are not excluded.
 //
-// The file is made with mode 0600 when it is missing. Otherwise it keeps mode, owner and group, and an error says so when
-// this process may not give them; access control lists and extended attributes are not kept. The new file and its directory
-// are synced to disk before Edit returns. Where the system has no flock(2), the error is [errors.ErrUnsupported].
+// A missing file is created with mode 0600. Otherwise Edit keeps mode, owner and group, and
+// returns an error if this process may not set them. It does not keep access control lists and
+// extended attributes. The new file and its directory are synced to disk before Edit returns. On
+// a system without flock(2) the error is [errors.ErrUnsupported].
 //
-// A file with a line that is neither blank, a comment nor an account with a password hash is refused with
-// [ErrForeign] before anything is written, the lock included: the path may be wrong, or a symbolic link to another
-// program's file such as /etc/passwd. A symbolic link to an htpasswd file stays one, and the file that it points to is edited.
+// A file with a line that is neither empty, a comment nor an account with a password hash is
+// refused with [ErrForeign] before anything is written, even the lock. The path may be wrong, or
+// a symbolic link to another program's file such as /etc/passwd. A symbolic link to an htpasswd
+// file stays a link, and its target is edited.
 func Edit(ctx context.Context, path string, change func(*Content) error) error {
 	target, linked, err := resolve(path)
 	if err != nil {
 		return fmt.Errorf("htpasswd: %w", err)
 	}
-	// Before the lock: a lock file beside another program's file may have a meaning there (/etc/passwd.lock has).
+	// Before the lock, because a lock file beside another program's file may have a meaning
+	// there, as /etc/passwd.lock does.
 	if _, err := readEditable(target, linked); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -77,6 +84,7 @@ func Edit(ctx context.Context, path string, change func(*Content) error) error {
 	return nil
 }
 
+// read returns the content of a regular file.
 func read(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -103,9 +111,10 @@ func read(path string) ([]byte, error) {
 	return content, nil
 }
 
-// readOurs reads a file that may be edited: every line is blank, a comment, or an account with a password hash. Hashes that are too
-// weak or too expensive to be served count as well, because an edit is how they are replaced. Through a symbolic
-// link, the file must hold an account already: a link may point to any file, and an empty one gives no sign of what it is for.
+// readEditable reads a file that may be edited: every line is empty, a comment, or an account
+// with a password hash. It accepts hashes that are too weak or too expensive to be served,
+// because an edit replaces them. Through a symbolic link, the file must have an account: a link
+// may point to any file, and an empty one gives no sign of its purpose.
 func readEditable(path string, linked bool) (*Content, error) {
 	content, err := read(path)
 	if err != nil {
@@ -131,7 +140,7 @@ func readEditable(path string, linked bool) (*Content, error) {
 	return newContent(path, content), nil
 }
 
-// resolve follows symbolic links, also to a file that does not exist yet in a directory that does. linked reports
+// resolve follows symbolic links, also to a missing file in an existing directory. linked reports
 // whether path itself is a link.
 func resolve(path string) (target string, linked bool, err error) {
 	if info, err := os.Lstat(path); err == nil {
@@ -151,7 +160,7 @@ func resolve(path string) (target string, linked bool, err error) {
 	return filepath.Join(dir, filepath.Base(path)), false, nil
 }
 
-// overwrite writes content beside target and renames it over it.
+// overwrite writes content to a file beside target and renames it to target.
 func overwrite(target, content string, isNew bool) (err error) {
 	if len(content) > maxFileBytes {
 		return tooLarge(target)
@@ -172,7 +181,7 @@ func overwrite(target, content string, isNew bool) (err error) {
 		if err != nil {
 			return err
 		}
-		// The owner first: giving a file away clears bits of its mode.
+		// The owner first, because chown clears bits of the mode.
 		if err := keepOwner(file, info); err != nil {
 			return err
 		}

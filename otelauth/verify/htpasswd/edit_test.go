@@ -50,7 +50,7 @@ func TestParsePrevious(t *testing.T) {
 		!a.PreviousExpires.Equal(time.Date(2026, 12, 31, 0, 0, 0, 0, time.UTC)) || a.Expires.Year() != 2027 {
 		t.Errorf("the scheme is %s and the previous password is right until %v", a.Password.Scheme(), a.PreviousExpires)
 	}
-	const settings, together = "what follows the hash is not one each", "belong together"
+	const settings, together = "the text after the hash must be at most one each", "belong together"
 	const until = " previous-expires=2026-12-31T00:00:00Z"
 	for in, want := range map[string]string{
 		"previous=" + bcryptHash: together,
@@ -71,7 +71,8 @@ func TestParsePrevious(t *testing.T) {
 	}
 }
 
-// TestPreviousReload: the end of a previous password is a change of the account, so that a reload serves it.
+// TestPreviousReload: a new expiry of a previous password is a change of the account, so a reload
+// serves it.
 func TestPreviousReload(t *testing.T) {
 	t.Parallel()
 	path := holding(t, "alice:"+bcryptNew+":previous="+bcryptHash+" previous-expires=2027-01-01T00:00:00Z\n")
@@ -98,7 +99,8 @@ func TestPreviousReload(t *testing.T) {
 	}
 }
 
-// TestEditKeeps: what is not edited keeps every octet, and a line that is edited keeps what it was not reloads to change.
+// TestEditKeeps: other lines keep every byte, and a changed line keeps the settings that the edit
+// does not change.
 func TestEditKeeps(t *testing.T) {
 	t.Parallel()
 	const comments = "\xef\xbb\xbf# staff\r\n\r\n  # indented\t\r\n"
@@ -147,7 +149,7 @@ func TestEditKeeps(t *testing.T) {
 		t.Errorf("mode %v, %v", info.Mode(), err)
 	}
 	if left, err := filepath.Glob(filepath.Join(filepath.Dir(path), "*")); err != nil || len(left) != 2 {
-		t.Errorf("%v stand beside it, want the lock", left)
+		t.Errorf("%v is beside it, want the lock only", left)
 	}
 }
 
@@ -160,15 +162,15 @@ func TestEditRefuses(t *testing.T) {
 		want   error
 		text   string
 	}{
-		"add what exists":   {func(c *Content) error { return c.Add(Line{Name: "alice", Hash: bcryptNew}) }, ErrExists, path + ":1: "},
-		"replace nobody":    {func(c *Content) error { return c.Replace(Line{Name: "dave", Hash: bcryptNew}) }, ErrUnknown, path + ": "},
-		"remove nobody":     {func(c *Content) error { return c.Remove("dave") }, ErrUnknown, path + ": "},
-		"get nobody":        {func(c *Content) error { _, err := c.Get(""); return err }, ErrUnknown, path + ": "},
+		"add existing name": {func(c *Content) error { return c.Add(Line{Name: "alice", Hash: bcryptNew}) }, ErrExists, path + ":1: "},
+		"replace unknown":   {func(c *Content) error { return c.Replace(Line{Name: "dave", Hash: bcryptNew}) }, ErrUnknown, path + ": "},
+		"remove unknown":    {func(c *Content) error { return c.Remove("dave") }, ErrUnknown, path + ": "},
+		"get unknown":       {func(c *Content) error { _, err := c.Get(""); return err }, ErrUnknown, path + ": "},
 		"a twin":            {func(c *Content) error { return c.Remove("twin") }, nil, path + ":3: the same name as line 2"},
 		"a name to forge":   {func(c *Content) error { return c.Add(Line{Name: "x\nroot", Hash: bcryptNew}) }, nil, "control character"},
 		"a comment's name":  {func(c *Content) error { return c.Add(Line{Name: "#x", Hash: bcryptNew}) }, nil, "begins with #"},
-		"a hash to forge":   {func(c *Content) error { return c.Add(Line{Name: "x", Hash: bcryptNew + "\nroot:y"}) }, nil, "a hash holds"},
-		"settings in it":    {func(c *Content) error { return c.Add(Line{Name: "x", Hash: bcryptNew + ":disabled"}) }, nil, "a hash holds"},
+		"a hash to forge":   {func(c *Content) error { return c.Add(Line{Name: "x", Hash: bcryptNew + "\nroot:y"}) }, nil, "a hash contains"},
+		"settings in it":    {func(c *Content) error { return c.Add(Line{Name: "x", Hash: bcryptNew + ":disabled"}) }, nil, "a hash contains"},
 		"no hash":           {func(c *Content) error { return c.Add(Line{Name: "x"}) }, nil, "the hash is empty"},
 		"half a previous":   {func(c *Content) error { return c.Add(Line{Name: "x", Hash: bcryptNew, Previous: bcryptHash}) }, nil, "belong together"},
 		"an over-long line": {func(c *Content) error { return c.Add(Line{Name: strings.Repeat("x", maxLineBytes), Hash: bcryptNew}) }, nil, "longer than"},
@@ -200,7 +202,8 @@ func TestEditRefuses(t *testing.T) {
 	}
 }
 
-// A file of another program is not changed, whatever leads to it, and no lock is left beside it.
+// TestEditRefusesForeignFiles: a file of another program is not changed, whatever path leads to
+// it, and no lock file is left beside it.
 func TestEditRefusesForeignFiles(t *testing.T) {
 	t.Parallel()
 	add := func(c *Content) error { return c.Add(Line{Name: "mallory", Hash: bcryptHash}) }
@@ -234,7 +237,7 @@ func TestEditRefusesForeignFiles(t *testing.T) {
 			t.Errorf("%s is changed to %q", name, got)
 		}
 		if left, err := filepath.Glob(filepath.Join(filepath.Dir(path), "*")); err != nil || len(left) != 1 {
-			t.Errorf("%s: %v stand there, want the file alone", name, left)
+			t.Errorf("%s: %v is there, want the file only", name, left)
 		}
 	}
 	for name, text := range map[string]string{"empty": "", "comments": "# nothing yet\n"} {
@@ -248,7 +251,8 @@ func TestEditRefusesForeignFiles(t *testing.T) {
 	}
 }
 
-// Accounts whose hash is not accepted any more are edited: that is how they get a better one.
+// TestEditReplacesLegacyHashes: accounts whose hash is no longer accepted can be edited, to get a
+// better hash.
 func TestEditReplacesLegacyHashes(t *testing.T) {
 	t.Parallel()
 	path := holding(t, "alice:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\nbob:$2y$04$"+bcryptHash[7:]+"\n")
@@ -271,7 +275,8 @@ func link(t *testing.T, target string) string {
 	return path
 }
 
-// lockLink is a file whose lock would be made elsewhere, by whoever may write in its directory.
+// lockLink is a file whose lock path is a symbolic link. Another user who may write in the
+// directory could make one.
 func lockLink(t *testing.T) string {
 	t.Helper()
 	path := holding(t, one)
@@ -333,8 +338,8 @@ func TestEditLocked(t *testing.T) {
 
 const editorVariable = "OTELAUTH_TEST_EDITOR"
 
-// TestEditByProcesses: eight processes add and change accounts of one file at once, and it holds all of them, while
-// every reader sees a whole file.
+// TestEditByProcesses: eight processes add and change accounts of one file at once. No edit is
+// lost, and every reader sees a whole file.
 func TestEditByProcesses(t *testing.T) {
 	const processes, edits = 8, 12
 	if spec := os.Getenv(editorVariable); spec != "" {

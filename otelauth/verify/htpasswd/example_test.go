@@ -59,7 +59,7 @@ func ExampleOpen_embedded() {
 	// Output: alice [ops]
 }
 
-// What a process does at SIGHUP, and what a bad file does: nothing but be reloads.
+// A process reloads at SIGHUP. A bad file changes nothing and is reported.
 func ExampleFile_Reload() {
 	files := fstest.MapFS{"users.htpasswd": {Data: []byte(line)}}
 	users, err := htpasswd.Open(htpasswd.Config{FS: files, Path: "users.htpasswd"})
@@ -70,10 +70,10 @@ func ExampleFile_Reload() {
 	files["users.htpasswd"] = &fstest.MapFile{Data: []byte(line + "bob\n")}
 	fmt.Println(users.Reload())
 	alice, _ := users.Lookup(context.Background(), "alice")
-	fmt.Println(alice.Name, "is served on")
+	fmt.Println(alice.Name, "is still served")
 	// Output:
 	// htpasswd: users.htpasswd:2: no colon: a line is name:hash (the previous 1 accounts are still served)
-	// alice is served on
+	// alice is still served
 }
 
 func ExampleFile_OnReload() {
@@ -99,7 +99,8 @@ func ExampleParseError() {
 	// Output: users.htpasswd, line 2: the same name as line 1: remove one of the two
 }
 
-// A password is changed without an outage: for a day the previous one is right too, and each use of it is reloads.
+// Change a password without an outage. For a day the previous password is right too, and each
+// attempt records which one was used.
 func ExampleEdit() {
 	dir, err := os.MkdirTemp("", "accounts")
 	if err != nil {

@@ -17,8 +17,9 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
-// File serves the accounts of a file and, while it is watched, of its later versions. Its zero value holds
-// nobody and cannot be reloaded; [Open] makes one. It is safe for concurrent use.
+// File serves the accounts of a file and, while it is watched, of its later versions. [Open]
+// returns one. The zero File has no accounts and cannot be reloaded. A File is safe for
+// concurrent use.
 type File struct {
 	cfg     Config
 	seed    maphash.Seed
@@ -41,8 +42,8 @@ var (
 	_ verify.Reloader = (*File)(nil)
 )
 
-// Open reads the files and watches them until [File.Close]. It returns every fault of cfg, or the
-// error of the file: [fs.ErrNotExist], [*ParseError], [ErrNoAccounts] and others.
+// Open reads the files and watches them until [File.Close]. It returns all errors of cfg, or the
+// error of the file, such as [fs.ErrNotExist], [*ParseError] or [ErrNoAccounts].
 func Open(cfg Config) (*File, error) {
 	if cfg.FS != nil || cfg.Unwatched {
 		return open(cfg, nil)
@@ -50,7 +51,7 @@ func Open(cfg Config) (*File, error) {
 	return open(cfg, watchDirectories)
 }
 
-// open takes what tells of changes as an argument, so that tests bring their own; nil watches nothing.
+// open is Open with another source of notifications, for tests; nil watches nothing.
 func open(cfg Config, notify func() notifier) (*File, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
@@ -67,7 +68,7 @@ func open(cfg Config, notify func() notifier) (*File, error) {
 	f := &File{cfg: cfg, seed: maphash.MakeSeed(), settler: settler{settle: cfg.Settle}}
 	var n notifier
 	if notify != nil {
-		// Watched before it is read, so that no change falls between the two.
+		// The watch starts before the file is read, so that no change is missed.
 		n = notify()
 		n.watch(f.paths())
 	}
@@ -90,8 +91,9 @@ func open(cfg Config, notify func() notifier) (*File, error) {
 	return f, nil
 }
 
-// Close ends the watch and waits for its end; the accounts are served on. It may be called again, and
-// not from a function that [File.OnReload] registered. The error is always nil.
+// Close stops the watch and waits until it has stopped. The accounts are still served. A second
+// call does nothing. A function registered with [File.OnReload] must not call it. The error is
+// always nil.
 func (f *File) Close() error {
 	if f.quit != nil {
 		f.once.Do(func() { close(f.quit) })
@@ -100,9 +102,9 @@ func (f *File) Close() error {
 	return nil
 }
 
-// Lookup returns the account of exactly that name, as Apache and nginx compare it: case, white space and
-// Unicode normalisation count. nil when there is none; the error is always nil. It takes no lock and does no I/O.
-// An account that a reload did not change stays the same pointer.
+// Lookup returns the account with exactly that name, or nil. Case, white space and Unicode
+// normalisation matter, as for Apache and nginx. An account that a reload does not change stays
+// the same pointer. Lookup takes no lock, does no I/O and never returns an error.
 func (f *File) Lookup(_ context.Context, name string) (*verify.Account, error) {
 	s := f.current.Load()
 	if s == nil {
@@ -111,16 +113,16 @@ func (f *File) Lookup(_ context.Context, name string) (*verify.Account, error) {
 	return s.accounts[name], nil
 }
 
-// Peek is Lookup without the error.
+// Peek returns the account of Lookup.
 func (f *File) Peek(name string) *verify.Account {
 	account, _ := f.Lookup(context.Background(), name)
 	return account
 }
 
-// Canonical returns name: no two spellings are one account.
+// Canonical returns name: every spelling is a different account.
 func (f *File) Canonical(name string) string { return name }
 
-// Decoy returns a hash that no password matches, of a scheme and cost that the file holds.
+// Decoy returns a hash that no password matches, of a scheme and cost in the file.
 func (f *File) Decoy(key uint64) *password.Hash {
 	if s := f.current.Load(); s != nil {
 		return s.mix.Decoy(key)
@@ -128,7 +130,7 @@ func (f *File) Decoy(key uint64) *password.Hash {
 	return new(password.Mix).Decoy(key)
 }
 
-// Len is the number of accounts that are served.
+// Len returns the number of accounts that are served.
 func (f *File) Len() int {
 	if s := f.current.Load(); s != nil {
 		return len(s.accounts)
@@ -136,6 +138,7 @@ func (f *File) Len() int {
 	return 0
 }
 
+// paths returns the paths of the files to read.
 func (f *File) paths() []string {
 	if f.cfg.Groups == "" {
 		return []string{f.cfg.Path}

@@ -20,12 +20,12 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
 
-func TestOpenReportsEveryFaultOfItsConfig(t *testing.T) {
+func TestOpenReportsEveryConfigError(t *testing.T) {
 	t.Parallel()
 	_, err := Open(Config{Poll: time.Millisecond, Settle: -1})
 	want := "htpasswd: Config.Path is empty: name the file of accounts\n" +
-		"htpasswd: Config.Poll is 1ms: at least 10ms, or 0 for 5s\n" +
-		"htpasswd: Config.Settle is -1ns: at most 1m, or 0 for 200ms"
+		"htpasswd: Config.Poll is 1ms: set at least 10ms, or 0 for 5s\n" +
+		"htpasswd: Config.Settle is -1ns: set at most 1m, or 0 for 200ms"
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v", err)
 	}
@@ -73,7 +73,7 @@ func TestBadFileAtStart(t *testing.T) {
 	}
 }
 
-func TestTooLargeAFile(t *testing.T) {
+func TestFileTooLarge(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "users")
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
@@ -146,7 +146,8 @@ func TestGroups(t *testing.T) {
 	}
 }
 
-// The cache of verified credentials compares pointers first.
+// TestUnchangedAccountsKeepTheirPointer: the cache of verified credentials compares pointers
+// first.
 func TestUnchangedAccountsKeepTheirPointer(t *testing.T) {
 	t.Parallel()
 	m := newMemory(three)
@@ -160,20 +161,21 @@ func TestUnchangedAccountsKeepTheirPointer(t *testing.T) {
 		t.Fatal(err)
 	}
 	if lookup(t, f, "bob") != bob {
-		t.Error("bob did not change and is another")
+		t.Error("bob did not change and has another pointer")
 	}
 	if a := lookup(t, f, "alice"); a == alice || a.Password.Equal(alice.Password) {
-		t.Error("alice changed and is the same")
+		t.Error("alice changed and has the same pointer")
 	}
 	if a := lookup(t, f, "carol"); a == carol || !a.Disabled || carol.Disabled {
-		t.Error("carol changed and is the same")
+		t.Error("carol changed and has the same pointer")
 	}
 	if lookup(t, f, "dave") == nil || f.Len() != 4 {
-		t.Error("no dave")
+		t.Error("dave is not served")
 	}
 }
 
-// What breaks the file keeps the last good one, is reloads once by each Reload, and ends with the next good file.
+// TestBrokenFileKeepsTheLastGoodOne: a broken file keeps the last valid one. Each Reload reports
+// it once, until the file is valid again.
 func TestBrokenFileKeepsTheLastGoodOne(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -246,7 +248,7 @@ func TestOnReloadStops(t *testing.T) {
 	}
 }
 
-func TestZeroFileHoldsNobody(t *testing.T) {
+func TestZeroFileHasNoAccounts(t *testing.T) {
 	t.Parallel()
 	var f File
 	if lookup(t, &f, "alice") != nil || f.Len() != 0 || f.Reload() == nil || f.Close() != nil {
@@ -258,7 +260,7 @@ func TestZeroFileHoldsNobody(t *testing.T) {
 	f.OnReload(func(verify.Reload) {})()
 }
 
-func TestClosedFileServesOn(t *testing.T) {
+func TestClosedFileStillServes(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "users")
 	if err := os.WriteFile(path, []byte(one), 0o600); err != nil {
@@ -288,7 +290,7 @@ func TestLookupDoesNotAllocate(t *testing.T) {
 	ctx := t.Context()
 	allocs := testing.AllocsPerRun(1000, func() {
 		_, _ = store.Lookup(ctx, "carol")
-		_, _ = store.Lookup(ctx, "nobody")
+		_, _ = store.Lookup(ctx, "no account")
 		_ = store.Canonical("carol")
 	})
 	if !testkit.Race && allocs != 0 {

@@ -13,22 +13,23 @@ import (
 	"os"
 )
 
-// fingerprint is what tells one content of a file from another. It rests on the content alone: time stamps are too coarse for two
-// writes in a row, and cp -p and some network file systems keep or invent them.
+// fingerprint identifies the content of a file. It does not use time stamps: they are too coarse
+// for two writes in a row, and cp -p and some network file systems keep or invent them.
 type fingerprint struct {
 	sum  uint64
 	size int64
-	err  string // why there is no content
-	// unsure: it looks like something that is being written: missing, empty, or without an end of its last line.
+	err  string // why the content could not be read
+	// unsure: the file may be half-written. It is missing or empty, or its last line has no end.
 	unsure bool
 }
 
-// fingerprints are those of one moment, near enough.
+// fingerprints are those of both files, read one after the other.
 type fingerprints struct{ accounts, groups fingerprint }
 
+// unsure reports whether either file may be half-written.
 func (p fingerprints) unsure() bool { return p.accounts.unsure || p.groups.unsure }
 
-// look fingerprints the files without keeping their content.
+// look returns the fingerprints of the files without their content.
 func (f *File) look() (p fingerprints) {
 	p.accounts, _ = f.fingerprint(f.cfg.Path, nil)
 	if f.cfg.Groups != "" {
@@ -37,7 +38,7 @@ func (f *File) look() (p fingerprints) {
 	return p
 }
 
-// fingerprint reads a file, keeping its content in keep unless that is nil.
+// fingerprint reads a file. It writes the content to keep, unless that is nil.
 func (f *File) fingerprint(path string, keep *bytes.Buffer) (p fingerprint, err error) {
 	defer func() {
 		if err != nil {
@@ -88,7 +89,8 @@ func (f *File) fingerprint(path string, keep *bytes.Buffer) (p fingerprint, err 
 	return p, nil
 }
 
-// openRegular refuses what is no regular file before it opens it: a FIFO would block, a device never ends.
+// openRegular refuses a file that is not regular before it opens it: opening a FIFO would block,
+// and a device never ends.
 func (f *File) openRegular(path string) (fs.File, error) {
 	stat, open := os.Stat, func(path string) (fs.File, error) { return os.Open(path) }
 	if f.cfg.FS != nil {

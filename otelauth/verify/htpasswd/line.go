@@ -12,7 +12,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
 
-// Line is one account as its line tells it. Its zero value is no account.
+// Line is one account in a file that [Edit] changes. The zero Line is not an account.
 type Line struct {
 	// Name is the account's name.
 	Name string
@@ -20,37 +20,39 @@ type Line struct {
 	Hash string
 	// Disabled accounts are refused.
 	Disabled bool
-	// Expires is when the account ends; the zero Time never. Seconds are kept, fractions are cut.
+	// Expires is when the account expires, with seconds as its precision. The zero Time means
+	// never.
 	Expires time.Time
-	// Previous is the encoded hash of the password before this one, right until PreviousExpires; "" for none.
+	// Previous is the encoded hash of the previous password, which is right until
+	// PreviousExpires; "" for none.
 	Previous        string
 	PreviousExpires time.Time
 }
 
-// String is the line's name: a Line that is printed shows no hash.
+// String returns the name without the hashes, so that a printed Line shows none.
 func (l Line) String() string { return "Line(" + l.Name + ")" }
 
-// GoString is String.
+// GoString returns [Line.String].
 func (l Line) GoString() string { return l.String() }
 
-// encode returns the line as it stands in the file, without its end.
+// encode returns the text of the line without its end.
 func (l *Line) encode() (string, error) {
 	if err := verify.ValidName(l.Name); err != nil {
 		return "", err
 	}
 	if strings.HasPrefix(l.Name, "#") {
-		return "", errors.New("the name begins with #: its line would be a comment")
+		return "", errors.New("the name begins with #, so its line would be a comment: choose another")
 	}
 	for _, hash := range []string{l.Hash, l.Previous} {
 		if strings.ContainsAny(hash, ": \t\r\n") {
-			return "", errors.New("a hash holds a colon, white space or a line end")
+			return "", errors.New("a hash contains a colon, white space or a line end: use the output of password.Params.Hash")
 		}
 	}
 	if l.Hash == "" {
-		return "", errors.New("the hash is empty")
+		return "", errors.New("the hash is empty: use the output of password.Params.Hash")
 	}
 	if (l.Previous == "") != l.PreviousExpires.IsZero() {
-		return "", errors.New("a previous hash and its end belong together: set both or none")
+		return "", errors.New("Previous and PreviousExpires belong together: set both or neither")
 	}
 	var words []string
 	if l.Disabled {
@@ -67,12 +69,12 @@ func (l *Line) encode() (string, error) {
 		text += ":" + strings.Join(words, " ")
 	}
 	if len(text) > maxLineBytes {
-		return "", fmt.Errorf("longer than %d bytes", maxLineBytes)
+		return "", fmt.Errorf("the line is longer than %d bytes: choose a shorter name", maxLineBytes)
 	}
 	return text, nil
 }
 
-// nameOf returns the name of an account's line, "" for other lines.
+// nameOf returns the name of an account's line, or "" for another line.
 func nameOf(line string) string {
 	text := strings.TrimLeft(strings.TrimPrefix(line, "\xef\xbb\xbf"), " \t")
 	if text == "" || text[0] == '#' {
@@ -85,7 +87,7 @@ func nameOf(line string) string {
 	return name
 }
 
-// decodeLine takes a line apart without looking into the hashes.
+// decodeLine parses a line without reading the hashes.
 func decodeLine(text string) (l Line, err error) {
 	text = strings.TrimRight(strings.TrimPrefix(text, "\xef\xbb\xbf"), " \t\r\n")
 	var rest, settings string

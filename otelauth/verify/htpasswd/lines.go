@@ -9,8 +9,8 @@ import (
 	"fmt"
 )
 
-// eachLine calls fn with the lines that are neither blank nor comments. A fault that fn
-// returns is collected; the error that eachLine returns is about the whole file.
+// eachLine calls fn for each line that is neither empty nor a comment. It collects the errors of
+// fn in bad. Its own error is about the whole file.
 func eachLine(content []byte, file string, bad *badLines, fn func(n int, line []byte) error) error {
 	if len(content) > maxFileBytes {
 		return fmt.Errorf("htpasswd: %w", tooLarge(file))
@@ -38,27 +38,28 @@ func eachLine(content []byte, file string, bad *badLines, fn func(n int, line []
 	return nil
 }
 
-// checkLine also looks into comments: a CR in one would hide the accounts after it, and NULs are what a crash leaves of a
-// file that was being written.
+// checkLine checks comments too: a CR in a comment would hide the accounts after it, and NULs are
+// what a crash leaves of a half-written file.
 func checkLine(line []byte) error {
 	if len(line) > maxLineBytes {
-		return fmt.Errorf("longer than %d bytes", maxLineBytes)
+		return fmt.Errorf("longer than %d bytes: shorten it", maxLineBytes)
 	}
 	for _, c := range line {
 		if c < ' ' && c != '\t' || c == 0x7f {
-			return errors.New("a control character")
+			return errors.New("a control character: remove it")
 		}
 	}
 	return nil
 }
 
-// faults collects the bad lines of a file within a bound.
+// badLines collects the errors of bad lines, at most maxReportedLines.
 type badLines struct {
 	file string
 	errs []error
 	more int
 }
 
+// add adds the error of a line.
 func (b *badLines) add(line int, err error) {
 	if len(b.errs) == maxReportedLines {
 		b.more++
@@ -67,6 +68,7 @@ func (b *badLines) add(line int, err error) {
 	b.errs = append(b.errs, &ParseError{File: b.file, Line: line, Err: err})
 }
 
+// join returns all errors, joined, or nil.
 func (b *badLines) join() error {
 	if b.more > 0 {
 		return errors.Join(append(b.errs, fmt.Errorf("htpasswd: %s: and %d more bad lines", b.file, b.more))...)

@@ -15,9 +15,9 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
 
-// These tests use real files and the operating system's own watch. They wait for what OnReload tells, with Poll so
-// long that only the watch can be the cause, or, where they say so, so short that polling alone will do.
-
+// The tests in this file use real files and the notifications of the operating system. They wait
+// for reports of OnReload. With Poll set to never, only a notification can be the cause. Other
+// tests poll at short intervals.
 const never = time.Hour
 
 func openLive(t *testing.T, cfg Config) (*File, <-chan verify.Reload) {
@@ -56,8 +56,8 @@ func symlink(t *testing.T, target, path string) {
 	}
 }
 
-// until waits for a reload with so many accounts, with an error or without. Reports of states on the way are
-// passed over: the operating system may show them.
+// until waits for a reload with so many accounts, with or without an error. It skips reports of
+// intermediate states, which the operating system may show.
 func until(t *testing.T, reloads <-chan verify.Reload, accounts int, failed bool) {
 	t.Helper()
 	deadline := time.After(30 * time.Second)
@@ -79,11 +79,11 @@ func TestLiveReplacementByRename(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "users")
 	write(t, path, one)
 	f, reloads := openLive(t, Config{Path: path, Poll: never})
-	for range 3 { // a watch on the file itself would see the first only
+	for range 3 { // a watch on the file itself would report only the first
 		replace(t, path, two)
 		until(t, reloads, 2, false)
 		if lookup(t, f, "bob") == nil {
-			t.Error("no bob")
+			t.Error("bob is not served")
 		}
 		replace(t, path, one)
 		until(t, reloads, 1, false)
@@ -115,11 +115,12 @@ func TestLiveInPlaceTruncationEmptyingDeletion(t *testing.T) {
 		until(t, reloads, 2, false)
 	}
 	if lookup(t, f, "alice") != alice {
-		t.Error("alice did not change and is another")
+		t.Error("alice did not change and has another pointer")
 	}
 }
 
-// Kubernetes mounts a secret as users -> ..data/users, ..data -> ..2026_01, and flips ..data by rename.
+// TestLiveKubernetesSymlinkFlip: Kubernetes mounts a secret as users -> ..data/users and ..data
+// -> ..2026_01, and replaces ..data by rename.
 func TestLiveKubernetesSymlinkFlip(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -143,11 +144,12 @@ func TestLiveKubernetesSymlinkFlip(t *testing.T) {
 	version("..2026_03", three)
 	until(t, reloads, 3, false)
 	if lookup(t, f, "alice") != alice {
-		t.Error("alice did not change and is another")
+		t.Error("alice did not change and has another pointer")
 	}
 }
 
-// The target of a symlink may be written where no event of the symlink's directory tells.
+// TestLiveSymlinkTargetWrittenInPlace: a write to the target of a symbolic link causes no event
+// in the directory of the link.
 func TestLiveSymlinkTargetWrittenInPlace(t *testing.T) {
 	t.Parallel()
 	target, path := filepath.Join(t.TempDir(), "real"), filepath.Join(t.TempDir(), "users")
@@ -178,8 +180,8 @@ func TestLiveGroupFile(t *testing.T) {
 	}
 }
 
-// A directory that is made anew, and a file system that tells of nothing, are the polling's.
-func TestLivePollingFindsADirectoryMadeAnew(t *testing.T) {
+// TestLivePollingFindsANewDirectory: polling finds a new directory at the old path.
+func TestLivePollingFindsANewDirectory(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "etc")
 	path := filepath.Join(dir, "users")
@@ -216,16 +218,18 @@ func TestLiveUnwatchedFileIsReadAtReloadOnly(t *testing.T) {
 	}
 }
 
-// Invariant 6: no window in which a removed user passes or a present one fails.
+// TestLiveThousandReloadsUnderLoad is invariant 6: a removed account never passes and a present
+// one never fails.
 func TestLiveThousandReloadsUnderLoad(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "users")
-	// stays is in every version unchanged, turns in every version with one of two hashes, and "n" exists in version n only.
+	// Every version has "stays" unchanged and "turns" with one of two hashes. "n" is in version n only.
 	version := func(n int) string {
 		return fmt.Sprintf("stays:%s\nturns:%s\n%d:%s\n", bcryptHash, [2]string{bcryptHash, bcryptNew}[n%2], n, hashNumber(n))
 	}
 	write(t, path, version(0))
-	f, reloads := openLive(t, Config{Path: path, Poll: 10 * time.Millisecond}) // the watch reloads in between
+	// The watch reloads in between.
+	f, reloads := openLive(t, Config{Path: path, Poll: 10 * time.Millisecond})
 	stays := lookup(t, f, "stays")
 	hashes := [2]*verify.Account{lookup(t, f, "turns")}
 	replace(t, path, version(1))

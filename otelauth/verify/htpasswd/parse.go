@@ -13,26 +13,26 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
+// Limits of a file; see the package's comment.
 const (
-	// maxLineBytes bounds a line without its end, as Apache does.
+	// maxLineBytes is the longest line without its end, as in Apache.
 	maxLineBytes = 8192
-	// maxFileBytes bounds a file: some 900,000 accounts with bcrypt hashes, which take about 280 bytes of memory each.
 	maxFileBytes = 64 << 20
-	// maxReportedLines bounds how many bad lines one error names.
+	// maxReportedLines is the most bad lines that one error names.
 	maxReportedLines = 20
 )
 
-// ErrNoAccounts is in the error when a file holds no account at all.
-var ErrNoAccounts = errors.New("holds no account")
+// ErrNoAccounts is the error of a file without accounts.
+var ErrNoAccounts = errors.New("has no accounts")
 
-// ParseError is one bad line. It never holds what stands in the line.
+// ParseError is the error of one bad line. It never has the content of the line.
 type ParseError struct {
-	File string // as it was given
+	File string // as in Config
 	Line int    // from 1
-	Err  error  // what is wrong with it
+	Err  error  // the problem
 }
 
-// Error returns "htpasswd: file:line: what is wrong".
+// Error returns "htpasswd: file:line: problem".
 func (e *ParseError) Error() string {
 	return "htpasswd: " + e.File + ":" + strconv.Itoa(e.Line) + ": " + e.Err.Error()
 }
@@ -40,6 +40,9 @@ func (e *ParseError) Error() string {
 // Unwrap returns Err.
 func (e *ParseError) Unwrap() error { return e.Err }
 
+// parse returns the accounts in the order of their lines. It hashes nothing. On errors it returns
+// no account, and either a [*ParseError] for each bad line, up to maxReportedLines, or
+// [ErrNoAccounts].
 func parse(content []byte, file string, policy password.Policy) ([]*verify.Account, error) {
 	bad := badLines{file: file}
 	var accounts []*verify.Account
@@ -68,6 +71,7 @@ func parse(content []byte, file string, policy password.Policy) ([]*verify.Accou
 	return accounts, nil
 }
 
+// parseAccount reads one line.
 func parseAccount(line []byte, policy password.Policy) (*verify.Account, error) {
 	field, rest, found := bytes.Cut(line, []byte{':'})
 	if !found {
@@ -79,11 +83,11 @@ func parseAccount(line []byte, policy password.Policy) (*verify.Account, error) 
 	}
 	encoded, settings, found := bytes.Cut(rest, []byte{':'})
 	if len(encoded) == 0 {
-		return nil, errors.New("the hash is empty")
+		return nil, errors.New("the hash is empty: set one with otelauth users passwd or htpasswd -B")
 	}
 	a := &verify.Account{Name: name}
 	var err error
-	// A string of its own: a substring would keep the whole file in memory.
+	// A new string, because a substring would keep the whole file in memory.
 	if a.Password, err = policy.Parse(string(encoded)); err != nil {
 		return nil, err
 	}

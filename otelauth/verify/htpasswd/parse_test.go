@@ -65,21 +65,21 @@ func TestParseRefuses(t *testing.T) {
 		"name before white space":    {"alice :" + bcryptHash, "htpasswd: users:1: the name begins or ends with white space"},
 		"twice":                      {two + one, "htpasswd: users:3: the same name as line 1: remove one of the two"},
 		"name not UTF-8":             {"zo\xeb:" + bcryptHash, "htpasswd: users:1: the name is not valid UTF-8"},
-		"C1 control in the name":     {"a\u0085b:" + bcryptHash, "htpasswd: users:1: the name holds a control character"},
-		"NUL":                        {one + "\x00\x00\x00\n", "htpasswd: users:2: a control character"},
-		"NUL in a comment":           {one + "# \x00\n", "htpasswd: users:2: a control character"},
-		"CR hides an account":        {one + "# staff\rbob:" + bcryptHash + "\n", "htpasswd: users:2: a control character"},
-		"escape":                     {"a\x1b[2J:" + bcryptHash, "htpasswd: users:1: a control character"},
-		"DEL":                        {"a\x7f:" + bcryptHash, "htpasswd: users:1: a control character"},
-		"tab in a name":              {"a\tb:" + bcryptHash, "htpasswd: users:1: the name holds a control character"},
-		"over-long line":             {one + strings.Repeat("x", maxLineBytes+1), "htpasswd: users:2: longer than 8192 bytes"},
-		"over-long comment":          {one + "#" + strings.Repeat("x", maxLineBytes), "htpasswd: users:2: longer than 8192 bytes"},
+		"C1 control in the name":     {"a\u0085b:" + bcryptHash, "htpasswd: users:1: the name contains a control character"},
+		"NUL":                        {one + "\x00\x00\x00\n", "htpasswd: users:2: a control character: remove it"},
+		"NUL in a comment":           {one + "# \x00\n", "htpasswd: users:2: a control character: remove it"},
+		"CR hides an account":        {one + "# staff\rbob:" + bcryptHash + "\n", "htpasswd: users:2: a control character: remove it"},
+		"escape":                     {"a\x1b[2J:" + bcryptHash, "htpasswd: users:1: a control character: remove it"},
+		"DEL":                        {"a\x7f:" + bcryptHash, "htpasswd: users:1: a control character: remove it"},
+		"tab in a name":              {"a\tb:" + bcryptHash, "htpasswd: users:1: the name contains a control character"},
+		"over-long line":             {one + strings.Repeat("x", maxLineBytes+1), "htpasswd: users:2: longer than 8192 bytes: shorten it"},
+		"over-long comment":          {one + "#" + strings.Repeat("x", maxLineBytes), "htpasswd: users:2: longer than 8192 bytes: shorten it"},
 		"UTF-16":                     {"\xff\xfea\x00:\x00", "htpasswd: users: UTF-16: save it as UTF-8"},
-		"empty":                      {"", "htpasswd: users: holds no account; to lock an account out, end its line with :disabled"},
-		"comments only":              {"# nobody\n", "htpasswd: users: holds no account; to lock an account out, end its line with :disabled"},
-		"a comment after the hash":   {"alice:" + bcryptHash + ":Alice Liddell", "htpasswd: users:1: what follows the hash is not one each of disabled, expires=TIME, previous=HASH and previous-expires=TIME: put comments on a line of their own that begins with #"},
-		"disabled mistyped":          {"alice:" + bcryptHash + ":disable", "htpasswd: users:1: what follows the hash is not one each of disabled, expires=TIME, previous=HASH and previous-expires=TIME: put comments on a line of their own that begins with #"},
-		"disabled twice":             {"alice:" + bcryptHash + ":disabled disabled", "htpasswd: users:1: what follows the hash is not one each of disabled, expires=TIME, previous=HASH and previous-expires=TIME: put comments on a line of their own that begins with #"},
+		"empty":                      {"", "htpasswd: users: has no accounts; to lock an account out, end its line with :disabled"},
+		"comments only":              {"# nobody\n", "htpasswd: users: has no accounts; to lock an account out, end its line with :disabled"},
+		"a comment after the hash":   {"alice:" + bcryptHash + ":Alice Liddell", "htpasswd: users:1: the text after the hash must be at most one each of disabled, expires=TIME, previous=HASH and previous-expires=TIME: put comments on lines of their own that begin with #"},
+		"disabled mistyped":          {"alice:" + bcryptHash + ":disable", "htpasswd: users:1: the text after the hash must be at most one each of disabled, expires=TIME, previous=HASH and previous-expires=TIME: put comments on lines of their own that begin with #"},
+		"disabled twice":             {"alice:" + bcryptHash + ":disabled disabled", "htpasswd: users:1: the text after the hash must be at most one each of disabled, expires=TIME, previous=HASH and previous-expires=TIME: put comments on lines of their own that begin with #"},
 		"settings cut off":           {"alice:" + bcryptHash + ":", "htpasswd: users:1: nothing after the second colon: remove it, or write disabled or expires=TIME"},
 		"a day is no time":           {"alice:" + bcryptHash + ":expires=2026-12-31", "htpasswd: users:1: expires is not an RFC 3339 time such as 2026-12-31T00:00:00Z"},
 		"expires cut off":            {"alice:" + bcryptHash + ":expires=2026-12-31T00:00:00+02:0", "htpasswd: users:1: expires is not an RFC 3339 time such as 2026-12-31T00:00:00Z"},
@@ -98,7 +98,7 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-// What the hash parser refuses is refused here with the line.
+// TestParseRefusesHashes: a hash that Policy.Parse refuses is an error with its line.
 func TestParseRefusesHashes(t *testing.T) {
 	t.Parallel()
 	for name, encoded := range map[string]string{
@@ -146,7 +146,8 @@ func TestParseSettings(t *testing.T) {
 	}
 }
 
-// abbot/go-http-auth panics in the request on such files; prometheus/exporter-toolkit lets everybody in.
+// TestBadFilesOfGoHTTPAuth: abbot/go-http-auth panics during a request on such files, and
+// prometheus/exporter-toolkit accepts every request.
 func TestBadFilesOfGoHTTPAuth(t *testing.T) {
 	t.Parallel()
 	for _, in := range []string{"alice", "alice:" + bcryptHash + "\nbob\n", "\x00", ":", "::", ":::", "\n:\n"} {
@@ -156,18 +157,18 @@ func TestBadFilesOfGoHTTPAuth(t *testing.T) {
 	}
 }
 
-// tg123/go-htpasswd lets "alice:" in with an empty password.
+// TestGoHTPasswdEmptyPassword: tg123/go-htpasswd accepts the empty password for "alice:".
 func TestGoHTPasswdEmptyPassword(t *testing.T) {
 	t.Parallel()
 	for _, in := range []string{"alice:", "alice:\n", "alice: \n", "alice::disabled\n"} {
 		if _, err := parse([]byte(in), "users", password.Policy{}); err == nil ||
-			err.Error() != "htpasswd: users:1: the hash is empty" {
+			err.Error() != "htpasswd: users:1: the hash is empty: set one with otelauth users passwd or htpasswd -B" {
 			t.Errorf("%q: %v", in, err)
 		}
 	}
 }
 
-// tg123/go-htpasswd makes "#alice:…" a user named "#alice".
+// TestGoHTPasswdCommentedUser: tg123/go-htpasswd makes "#alice:…" an account "#alice".
 func TestGoHTPasswdCommentedUser(t *testing.T) {
 	t.Parallel()
 	accounts, err := parse([]byte("#alice:"+bcryptHash+"\n  #carol:"+bcryptHash+"\nbob:"+bcryptHash), "users", password.Policy{})
@@ -176,8 +177,9 @@ func TestGoHTPasswdCommentedUser(t *testing.T) {
 	}
 }
 
-// tg123/go-htpasswd takes a scheme that it does not know as plaintext: the stored hash is the password.
-func TestGoHTPasswdUnknownSchemeIsNoPlaintext(t *testing.T) {
+// TestGoHTPasswdUnknownSchemeIsNotPlaintext: tg123/go-htpasswd takes an unknown scheme for
+// plaintext, so the stored hash is the password.
+func TestGoHTPasswdUnknownSchemeIsNotPlaintext(t *testing.T) {
 	t.Parallel()
 	accounts, err := parse([]byte("bob:"+argon2Hash), "users", password.Policy{})
 	if err != nil {
@@ -187,7 +189,7 @@ func TestGoHTPasswdUnknownSchemeIsNoPlaintext(t *testing.T) {
 		t.Error("the stored hash is the password")
 	}
 	if !accounts[0].Password.Verify([]byte("builder")).Match {
-		t.Error("the password is not the password")
+		t.Error("the password does not match")
 	}
 }
 
@@ -217,12 +219,12 @@ func TestParseGroups(t *testing.T) {
 	}
 	for in, want := range map[string]string{
 		"ops alice":        "htpasswd: groups:1: no colon: a line is group: member member",
-		"#\n: alice":       "htpasswd: groups:2: the group's name is empty, not UTF-8, quoted or holds white space",
-		"the ops: alice":   "htpasswd: groups:1: the group's name is empty, not UTF-8, quoted or holds white space",
+		"#\n: alice":       "htpasswd: groups:2: the group's name is empty, not UTF-8, quoted or has white space: rename it",
+		"the ops: alice":   "htpasswd: groups:1: the group's name is empty, not UTF-8, quoted or has white space: rename it",
 		"ops: \"al ice\"":  "htpasswd: groups:1: a member is not UTF-8 or quoted: members are names separated by spaces",
 		"ops: zo\xeb":      "htpasswd: groups:1: a member is not UTF-8 or quoted: members are names separated by spaces",
-		"ops: alice\x00":   "htpasswd: groups:1: a control character",
-		"ops\x1b[2J: bob ": "htpasswd: groups:1: a control character",
+		"ops: alice\x00":   "htpasswd: groups:1: a control character: remove it",
+		"ops\x1b[2J: bob ": "htpasswd: groups:1: a control character: remove it",
 	} {
 		if got, err := parseGroups([]byte(in), "groups"); got != nil || err == nil || err.Error() != want {
 			t.Errorf("%q: %v", in, err)
@@ -230,7 +232,8 @@ func TestParseGroups(t *testing.T) {
 	}
 }
 
-// canary is text that no message of ours and no English word holds any four letters of, in the alphabet of names, bcrypt and base64.
+// canary is text of which no four letters are in an error or in an English word. It uses the
+// alphabet of names, bcrypt and base64.
 const canary = "QZXJKVWQ9XQZ7VJX"
 
 func FuzzParse(f *testing.F) {
@@ -255,7 +258,7 @@ func FuzzParse(f *testing.F) {
 				t.Fatalf("%q is not in the file", a.Name)
 			}
 		}
-		// The same text with a canary somewhere: whatever is wrong with it, no error shows the canary.
+		// The same text with a canary in it. No error may show the canary.
 		i := min(int(at), len(in))
 		_, err = parse([]byte(string(in[:i])+canary+string(in[i:])), "users", password.Policy{})
 		if err == nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
 
-// Reload reads the files now, without waiting for them to settle: what a process does at SIGHUP. On an error the previous
-// accounts are served on. Both ends are told to [File.OnReload].
+// Reload reads the files now, even if they are still changing. A process calls it at SIGHUP. On
+// an error the previous accounts are still served. [File.OnReload] reports the result.
 func (f *File) Reload() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -23,7 +23,8 @@ func (f *File) Reload() error {
 	return f.serve(v, err)
 }
 
-// serve swaps the accounts in, or keeps the previous ones, and tells of it. f.mu is held.
+// serve replaces the accounts, or keeps the previous ones, and reports the result. The caller
+// holds f.mu.
 func (f *File) serve(v version, err error) error {
 	f.settler.judge(v.fingerprints)
 	if err != nil {
@@ -35,13 +36,13 @@ func (f *File) serve(v version, err error) error {
 	return err
 }
 
-// version is one reading of the files.
+// version is the content of the files at one reading.
 type version struct {
 	fingerprints fingerprints
 	accounts     []*verify.Account
 }
 
-// read returns what the files hold; its fingerprints are set on an error too.
+// read returns the content of the files. It returns their fingerprints with an error too.
 func (f *File) read() (v version, err error) {
 	content, groups := new(bytes.Buffer), new(bytes.Buffer)
 	var groupsErr error

@@ -10,8 +10,9 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
 
-// OnReload registers fn, which is told of every reload and of every new reason why the previous accounts are still
-// served, once each. fn must not block nor call Reload or Close. After stop no new call begins.
+// OnReload registers fn. It is called for every reload, and once for every new reason why the
+// previous accounts are still served. fn must not block and must not call Reload or Close. After
+// stop, no new call begins.
 func (f *File) OnReload(fn func(verify.Reload)) (stop func()) {
 	key := &fn
 	f.listenersMu.Lock()
@@ -27,6 +28,7 @@ func (f *File) OnReload(fn func(verify.Reload)) (stop func()) {
 	}
 }
 
+// report calls the listeners.
 func (f *File) report(err error) {
 	f.listenersMu.Lock()
 	listeners := slices.Collect(maps.Keys(f.listeners))

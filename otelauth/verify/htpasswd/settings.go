@@ -13,7 +13,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
-// The words of an account's settings.
+// The names of an account's settings.
 const (
 	wordDisabled        = "disabled"
 	wordExpires         = "expires"
@@ -21,10 +21,11 @@ const (
 	wordPreviousExpires = "previous-expires"
 )
 
-var errUnknownSetting = errors.New("what follows the hash is not one each of disabled, expires=TIME, previous=HASH and previous-expires=TIME: " +
-	"put comments on a line of their own that begins with #")
+var errUnknownSetting = errors.New("the text after the hash must be at most one each of disabled, expires=TIME, previous=HASH and previous-expires=TIME: " +
+	"put comments on lines of their own that begin with #")
 
-// parseSettings refuses an empty field too: it may be what is left of "disabled" in a half-written file.
+// parseSettings reads the text after the second colon. Empty text is an error, because it may be
+// the rest of "disabled" in a half-written file.
 func parseSettings(a *verify.Account, settings string, policy password.Policy) error {
 	words := strings.Fields(settings)
 	if len(words) == 0 {
@@ -59,6 +60,7 @@ func parseSettings(a *verify.Account, settings string, policy password.Policy) e
 	return nil
 }
 
+// parseTime reads the time of a setting.
 func parseTime(key, value string) (time.Time, error) {
 	t, err := time.Parse(time.RFC3339, value)
 	if err != nil || t.IsZero() {

@@ -9,17 +9,17 @@ import (
 	"time"
 )
 
-// follow reads the files when they change, until quit.
+// follow reads the files when they change, until quit is closed.
 func (f *File) follow(n notifier) {
 	defer close(f.done)
 	defer n.close()
 	poll := time.NewTicker(f.cfg.Poll)
 	defer poll.Stop()
-	settle := time.NewTimer(0) // looks at once, for a change between reading and now
+	settle := time.NewTimer(0) // looks at once: the files may have changed since Open read them
 	defer settle.Stop()
 	waiting := true
 	for {
-		told := false
+		notified := false
 		select {
 		case <-f.quit:
 			return
@@ -27,15 +27,16 @@ func (f *File) follow(n notifier) {
 			waiting = false
 		case <-poll.C:
 		case <-n.events():
-			told = true
+			notified = true
 		}
 		if waiting {
-			continue // settle will look, after what was just told
+			continue // the settle timer will look at this change too
 		}
-		// Before the look, so that no change falls between the two: a directory may be new, a symlink may point elsewhere.
+		// Before the look, so that no change is missed: a directory may be new, or a symbolic
+		// link may have another target.
 		n.watch(f.paths())
 		again := f.step(time.Now())
-		if told && !again {
+		if notified && !again {
 			// The first event of a write may come before its content.
 			again = true
 		}
@@ -55,16 +56,16 @@ func (f *File) step(now time.Time) (again bool) {
 	case rest:
 		return false
 	case restless:
-		f.report(fmt.Errorf("htpasswd: %s: keeps changing and never stands still: replace it by rename, "+
-			"or see who writes it (the previous %d accounts are still served)", strings.Join(f.paths(), ", "), f.Len()))
+		f.report(fmt.Errorf("htpasswd: %s: never stops changing: replace it by rename, "+
+			"or find the program that writes it (the previous %d accounts are still served)", strings.Join(f.paths(), ", "), f.Len()))
 		return true
 	case settled:
 		v, err := f.read()
 		if v.fingerprints != seen {
-			f.settler.see(now, v.fingerprints) // written while we read
+			f.settler.see(now, v.fingerprints) // it was written during the reading
 			return true
 		}
-		_ = f.serve(v, err) // told to OnReload
+		_ = f.serve(v, err) // OnReload reports the error
 		return false
 	default:
 		return true

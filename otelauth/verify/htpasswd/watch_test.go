@@ -15,14 +15,14 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
 
-// silent is an operating system that tells of nothing unless asked to.
+// silent is a notifier that reports only what the test sends.
 type silent chan struct{}
 
 func (silent) watch([]string)            {}
 func (s silent) events() <-chan struct{} { return s }
 func (silent) close()                    {}
 
-// watched opens m inside a synctest bubble, past the first look.
+// watched opens m in a synctest bubble and waits for the first look.
 func watched(t *testing.T, m *memory) (*File, silent, <-chan verify.Reload) {
 	t.Helper()
 	events := make(silent, 1)
@@ -55,19 +55,19 @@ func wantReload(t *testing.T, reloads <-chan verify.Reload, accounts int) error 
 		}
 		return r.Err
 	default:
-		t.Fatal("not told")
+		t.Fatal("no report")
 		return nil
 	}
 }
 
-func TestPollingFindsAChangeThatNobodyTold(t *testing.T) {
+func TestPollingFindsAChangeWithoutNotification(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory(one)
 		f, _, reloads := watched(t, m)
 		m.write(two)
 		time.Sleep(defaultPoll)
-		wantNothing(t, reloads) // seen, and not still for long enough
+		wantNothing(t, reloads) // seen, but it may still be changing
 		time.Sleep(defaultSettle)
 		if err := wantReload(t, reloads, 2); err != nil || lookup(t, f, "bob") == nil {
 			t.Errorf("bob is not served: %v", err)
@@ -91,7 +91,7 @@ func TestEventIsFasterThanPolling(t *testing.T) {
 	})
 }
 
-// The event of a truncation may be read before the content is written.
+// TestEventBeforeTheContent: the event of a truncation may come before the content is written.
 func TestEventBeforeTheContent(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -105,7 +105,7 @@ func TestEventBeforeTheContent(t *testing.T) {
 	})
 }
 
-// A change between the reading and the first look is not lost.
+// TestChangeDuringOpen: a change between the reading and the first look is not lost.
 func TestChangeDuringOpen(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -117,7 +117,7 @@ func TestChangeDuringOpen(t *testing.T) {
 	})
 }
 
-// What stood still may move again while it is read.
+// TestChangeDuringTheReading: a file that seemed complete may change while it is read.
 func TestChangeDuringTheReading(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -133,8 +133,9 @@ func TestChangeDuringTheReading(t *testing.T) {
 	})
 }
 
-// prometheus/exporter-toolkit answers 200 without credentials while its file is half-written. Here a writer
-// that takes its time is waited for, at every byte where it may be.
+// TestHalfWrittenFileIsNotServed: prometheus/exporter-toolkit answers 200 without credentials
+// while its file is half-written. Here a slow writer is waited for, at every byte where it may
+// pause.
 func TestHalfWrittenFileIsNotServed(t *testing.T) {
 	t.Parallel()
 	for cut := 0; cut <= len(three); cut += 7 {
@@ -148,7 +149,7 @@ func TestHalfWrittenFileIsNotServed(t *testing.T) {
 				time.Sleep(defaultSettle - time.Millisecond)
 				wantNothing(t, reloads)
 				if [3]*verify.Account{lookup(t, f, "alice"), lookup(t, f, "bob"), lookup(t, f, "carol")} != before {
-					t.Fatalf("cut at %d: somebody is gone", cut)
+					t.Fatalf("cut at %d: an account is gone", cut)
 				}
 			}
 			time.Sleep(2 * defaultSettle)
@@ -159,7 +160,8 @@ func TestHalfWrittenFileIsNotServed(t *testing.T) {
 	}
 }
 
-// "alice:hash" may be what is written so far of "alice:hash:disabled".
+// TestFileWithoutALastNewlineIsWaitedForLonger: "alice:hash" may be the first part of
+// "alice:hash:disabled".
 func TestFileWithoutALastNewlineIsWaitedForLonger(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -180,7 +182,7 @@ func TestFileWithoutALastNewlineIsWaitedForLonger(t *testing.T) {
 	})
 }
 
-func TestEachStateIsToldOnce(t *testing.T) {
+func TestEachStateIsReportedOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory(two)
@@ -191,7 +193,7 @@ func TestEachStateIsToldOnce(t *testing.T) {
 		for _, state := range []struct {
 			name string
 			to   func()
-			is   error // nil: any
+			is   error // nil means any
 		}{
 			{"deleted", m.remove, fs.ErrNotExist},
 			{"emptied", func() { m.write("") }, ErrNoAccounts},
@@ -217,13 +219,14 @@ func TestEachStateIsToldOnce(t *testing.T) {
 			t.Error(err)
 		}
 		if lookup(t, f, "alice") != alice {
-			t.Error("alice did not change and is another")
+			t.Error("alice did not change and has another pointer")
 		}
 	})
 }
 
-// A rename that goes by way of a deletion is no state of its own.
-func TestShortAbsenceIsNotTold(t *testing.T) {
+// TestShortAbsenceIsNotReported: a file that is deleted and written again is not reported as
+// missing.
+func TestShortAbsenceIsNotReported(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory(one)
@@ -255,7 +258,7 @@ func TestTouchedFileIsNotReloaded(t *testing.T) {
 	})
 }
 
-func TestRestlessFileIsToldOnce(t *testing.T) {
+func TestRestlessFileIsReportedOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory(one)
@@ -269,7 +272,7 @@ func TestRestlessFileIsToldOnce(t *testing.T) {
 			time.Sleep(defaultSettle / 2)
 		}
 		err := wantReload(t, reloads, 1)
-		want := "htpasswd: users: keeps changing and never stands still: replace it by rename, or see who writes it " +
+		want := "htpasswd: users: never stops changing: replace it by rename, or find the program that writes it " +
 			"(the previous 1 accounts are still served)"
 		if err == nil || err.Error() != want {
 			t.Errorf("got %v", err)
@@ -277,12 +280,12 @@ func TestRestlessFileIsToldOnce(t *testing.T) {
 		wantNothing(t, reloads)
 		time.Sleep(2 * defaultSettle)
 		if err := wantReload(t, reloads, 2); err != nil || lookup(t, f, "bob") == nil {
-			t.Errorf("not read once it stood still: %v", err)
+			t.Errorf("not read after it stopped changing: %v", err)
 		}
 	})
 }
 
-// A storm of events costs one look a Settle, whatever its rate.
+// TestEventsAreDebounced: a flood of events causes one look per Settle, whatever its rate.
 func TestEventsAreDebounced(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -300,7 +303,7 @@ func TestEventsAreDebounced(t *testing.T) {
 		}
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		// Each look opens twice: to see what it is and to read it.
+		// Each look opens the file twice: for its mode and for its content.
 		if looks := (m.opens - before) / 2; looks > 12 {
 			t.Errorf("%d looks in a second", looks)
 		}
@@ -354,8 +357,9 @@ func TestSettler(t *testing.T) {
 	}
 }
 
-// Content decides, not time stamps, and each part of a print tells.
-func TestPrints(t *testing.T) {
+// TestFingerprints: the content decides and not the time stamps, and every part of a fingerprint
+// matters.
+func TestFingerprints(t *testing.T) {
 	t.Parallel()
 	m := newMemory(one)
 	f, err := Open(Config{Path: "users", FS: m})

@@ -30,7 +30,7 @@ func TestPreviousWork(t *testing.T) {
 		"old":           {Previous: true},
 		"wrong":         {},
 		"":              {},
-		"nine octets":   {TooLong: true},
+		"nine bytes":    {TooLong: true},
 		"far too long.": {TooLong: true},
 	} {
 		current, previous = 0, 0

@@ -60,7 +60,7 @@ func TestUnknownNamesCostWhatAccountsCost(t *testing.T) {
 		"crosswise":                {{a(1).WithPrevious(b(1)), .5}, {b(1).WithPrevious(a(1)), .5}},
 		"all kinds":                {{a(1), .2}, {b(1), .1}, {c(1), .1}, {a(1).WithPrevious(a(2)), .2}, {b(1).WithPrevious(c(1)), .3}, {c(1).WithPrevious(a(1)), .1}},
 		"nobody":                   {{a(1), .5}, {b(1), .5}},
-		"everybody":                {{a(1).WithPrevious(a(1)), 1}},
+		"two passwords":            {{a(1).WithPrevious(a(1)), 1}},
 	} {
 		sameShares(t, name, kinds, &runs)
 	}
@@ -98,9 +98,9 @@ func sameShares(t *testing.T, store string, kinds []kind, runs *strings.Builder)
 	engine, later := start(), start()
 	work := func(e *verify.Engine, name, pass string) string {
 		t.Helper()
-		field, fault := credential.Split(http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte(name+":"+pass))}}, 0)
-		if fault != credential.NoDefect {
-			t.Fatal(fault)
+		field, defect := credential.Split(http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte(name+":"+pass))}}, 0)
+		if defect != credential.NoDefect {
+			t.Fatal(defect)
 		}
 		runs.Reset()
 		var res attempt.Result
