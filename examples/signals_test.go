@@ -123,12 +123,12 @@ func collect(t *testing.T) *otelauthtest.Recorder {
 			t.Fatal(err)
 		}
 	}
-	former, err := password.Params{Scheme: "bcrypt", BcryptCost: 4}.Hash([]byte("through the looking-glass"), nil)
+	previous, err := password.Params{Scheme: "bcrypt", BcryptCost: 4}.Hash([]byte("through the looking-glass"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	write("alice:" + hash + "\n" +
-		"dodo:" + hash + ":former=" + former + " former-expires=" + time.Now().Add(time.Hour).Format(time.RFC3339) + "\n")
+		"dodo:" + hash + ":previous=" + previous + " previous-expires=" + time.Now().Add(time.Hour).Format(time.RFC3339) + "\n")
 	users, err := htpasswd.Open(htpasswd.Config{Path: path, Unwatched: true})
 	if err != nil {
 		t.Fatal(err)

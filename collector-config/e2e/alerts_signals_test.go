@@ -137,9 +137,9 @@ func TestRulesReadRealSeries(t *testing.T) {
 		Env:     map[string]string{"PROMETHEUS_SCRAPE_PORT": addr[strings.LastIndex(addr, ":")+1:]},
 	})
 	s := newStory(t, c.HTTP().URL, c.Token)
-	former := otel.GetMeterProvider()
+	previous := otel.GetMeterProvider()
 	otel.SetMeterProvider(s.meters)
-	t.Cleanup(func() { otel.SetMeterProvider(former) })
+	t.Cleanup(func() { otel.SetMeterProvider(previous) })
 	// Exporters and processors take their instruments when they are made.
 	s2 := newStory(t, c.HTTP().URL, c.Token)
 	s.traces, s.logs = s2.traces, s2.logs

@@ -359,9 +359,9 @@ func TestDashboardsQueriesAnswer(t *testing.T) {
 	})
 
 	s := newStory(t, c.HTTP().URL, c.Token)
-	former := otel.GetMeterProvider()
+	previous := otel.GetMeterProvider()
 	otel.SetMeterProvider(s.meters)
-	t.Cleanup(func() { otel.SetMeterProvider(former) })
+	t.Cleanup(func() { otel.SetMeterProvider(previous) })
 	s2 := newStory(t, c.HTTP().URL, c.Token) // with the SDK's own metrics
 	s.traces, s.logs = s2.traces, s2.logs
 	loseInService(t, sinkIn(t, collectortest.Reject))

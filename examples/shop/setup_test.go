@@ -103,7 +103,7 @@ func TestSetup(t *testing.T) {
 		}
 		before := mustRead(t, filepath.Join(dir, "storefront", certFile))
 		if after := makes(now, true); string(before) == after["storefront/tls.pem"] {
-			t.Errorf("%s: the certificates are the former ones", what)
+			t.Errorf("%s: the certificates are the previous ones", what)
 		}
 	}
 	makes(now.Add(pki.Lifetime*9/10), true)
