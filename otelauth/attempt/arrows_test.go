@@ -56,9 +56,8 @@ var arrows = []struct {
 	{"otelauth/detect", []string{"otelauth/attempt", "otelauth/semconv", "otelauth/detect/internal/feed"}, api},
 	{"otelauth/detect/internal/feed", nil, nil},
 	{"otelauth/detect/geoip", []string{"otelauth/attempt", "otelauth/semconv", "otelauth/detect", "otelauth/detect/internal/feed"}, append([]string{"github.com/oschwald/maxminddb-golang/v2", "golang.org/x/sys"}, api...)},
-	{"otelauth/detect/redisfeed", []string{"otelauth/attempt", "otelauth/detect/internal/feed"}, []string{
-		"github.com/redis/go-redis/v9", "go.uber.org/atomic", "github.com/cespare/xxhash/v2", "golang.org/x/sys",
-	}},
+	{"otelauth/detect/redisfeed", []string{"otelauth/attempt", "otelauth/detect/internal/feed", "otelauth/internal/redishealth"}, redis},
+	{"otelauth/internal/redishealth", []string{"otelauth/attempt"}, redis},
 	{"otelauth/client", []string{"otelauth/attempt", "otelauth/semconv", "otelauth/credential"}, otelhttp},
 }
 
@@ -83,6 +82,7 @@ var backwards = []struct {
 var (
 	hashes = []string{"golang.org/x/crypto", "golang.org/x/sys", "github.com/GehirnInc/crypt", "github.com/go-crypt/x"}
 	mac    = append([]string{"github.com/dchest/siphash"}, hashes...)
+	redis  = []string{"github.com/redis/go-redis/v9", "go.uber.org/atomic", "github.com/cespare/xxhash/v2", "golang.org/x/sys"}
 	// api is OpenTelemetry without its SDK, which TestNoSDK excludes.
 	api = []string{
 		"go.opentelemetry.io/otel", "go.opentelemetry.io/auto/sdk", // auto/sdk is how the API finds eBPF instrumentation
