@@ -44,15 +44,6 @@ func overlayNames(t testing.TB) []string {
 	return names
 }
 
-func TestOverlaysAreTheOnesThatWePromise(t *testing.T) {
-	t.Parallel()
-	want := strings.Fields(`datadog dynatrace elastic file grafana-cloud honeycomb jaeger kafka kafka-consumer lgtm newrelic opensearch otlp
-		prometheus prometheus-scrape siem-kafka siem-otlp siem-syslog signoz splunk uptrace victoria`)
-	if diff := cmp.Diff(want, overlayNames(t)); diff != "" {
-		t.Error(diff)
-	}
-}
-
 // A configFile is one shipped file, in its two halves: what it says to people and what it says to
 // the collector.
 type configFile struct {

@@ -25,6 +25,7 @@ import (
 	"github.com/otelauth/otelauth-go/collector-config/e2e/collectortest"
 	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/detect"
+	"github.com/otelauth/otelauth-go/otelauth/semconv"
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
@@ -323,7 +324,7 @@ func TestSamplingKeepsTheSuccessOfAnAttack(t *testing.T) {
 	for _, span := range sink.Spans() {
 		id := span.TraceID().String()
 		traces[id] = append(traces[id], span.Name())
-		if v, ok := span.Attributes().Get("security_rule.name"); ok && span.Name() == detect.SpanName {
+		if v, ok := span.Attributes().Get("security_rule.name"); ok && span.Name() == semconv.SpanDetection {
 			rule[id] = v.Str()
 		}
 		if v, ok := span.Attributes().Get("auth.outcome"); ok && span.Name() == "authenticate basic" && v.Str() == "success" {

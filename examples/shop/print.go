@@ -16,7 +16,6 @@ import (
 
 	"github.com/otelauth/otelauth-go/examples/shop/otlpview"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
-	"github.com/otelauth/otelauth-go/otelauth/detect"
 	"github.com/otelauth/otelauth-go/otelauth/semconv"
 )
 
@@ -109,8 +108,8 @@ func brief(a otlpview.Attributes) string {
 func printDetection(w io.Writer, d otlpview.Event) {
 	a := d.Attributes
 	fmt.Fprintf(w, "  %-10s  %-22s  %-6s  %-6s  %s attempts, %s accounts, %s networks (%s), %s\n", d.Service, a["security_rule.name"],
-		a[detect.KeySeverity], a[detect.KeyPhase], cmp.Or(a[detect.KeyAttempts], "0"), cmp.Or(a[detect.KeyAccountCount], "0"),
-		cmp.Or(a[detect.KeyNetworkCount], "0"), cell(a[detect.KeyNetworks]), cell(a[detect.KeyTechnique]))
+		a[semconv.KeyDetectionSeverity], a[semconv.KeyDetectionPhase], cmp.Or(a[semconv.KeyDetectionAttempts], "0"), cmp.Or(a[semconv.KeyDetectionAccountCount], "0"),
+		cmp.Or(a[semconv.KeyDetectionNetworkCount], "0"), cell(a[semconv.KeyDetectionNetworks]), cell(a[semconv.KeyDetectionTechnique]))
 }
 
 // printEvent prints what happens after the story: every denial, every detection, and every success
@@ -118,7 +117,7 @@ func printDetection(w io.Writer, d otlpview.Event) {
 func printEvent(w io.Writer, ours string, e otlpview.Event) {
 	a := e.Attributes
 	switch {
-	case e.Name == detect.EventName:
+	case e.Name == semconv.EventDetection:
 		printDetection(w, e)
 	case e.Name != semconv.EventAttempt,
 		a[semconv.KeyOutcome] == attempt.Success.String() && (a["user_agent.original"] == ours || e.Service != storefrontName):

@@ -110,7 +110,7 @@ func (t *story) find(ctx context.Context, view *otlpview.View) error {
 	}
 	// Detection works beside the requests, and tells a little later.
 	if err := view.Wait(ctx, func() bool {
-		t.detections = view.Events(detect.EventName)
+		t.detections = view.Events(semconv.EventDetection)
 		return spoke(storefrontName, detect.PasswordSpray) && spoke(inventoryName, detect.UnusableAccount)
 	}); err != nil {
 		return fmt.Errorf("no detection came: %w", err)

@@ -53,12 +53,12 @@ var arrows = []struct {
 	{"metrics", []string{"otelauth/attempt", "otelauth/semconv"}, otelhttp},
 	{"otelauth/internal/slogevent", nil, api},
 	{"otelauth/audit", []string{"otelauth/attempt", "otelauth/semconv", "otelauth/internal/slogevent"}, api},
-	{"otelauth/detect", []string{"otelauth/attempt", "otelauth/semconv", "otelauth/detect/internal/feed"}, api},
+	{"otelauth/detect", []string{"otelauth/attempt", "otelauth/semconv", "otelauth/internal/pairs", "otelauth/detect/internal/feed"}, api},
 	{"otelauth/detect/internal/feed", nil, nil},
-	{"otelauth/detect/geoip", []string{"otelauth/attempt", "otelauth/semconv", "otelauth/detect", "otelauth/detect/internal/feed"}, append([]string{"github.com/oschwald/maxminddb-golang/v2", "golang.org/x/sys"}, api...)},
-	{"otelauth/detect/redisfeed", []string{"otelauth/attempt", "otelauth/detect/internal/feed"}, []string{
-		"github.com/redis/go-redis/v9", "go.uber.org/atomic", "github.com/cespare/xxhash/v2", "golang.org/x/sys",
-	}},
+	{"otelauth/internal/pairs", nil, nil},
+	{"otelauth/detect/geoip", []string{"otelauth/attempt", "otelauth/semconv", "otelauth/internal/pairs", "otelauth/detect", "otelauth/detect/internal/feed"}, append([]string{"github.com/oschwald/maxminddb-golang/v2", "golang.org/x/sys"}, api...)},
+	{"otelauth/detect/redisfeed", []string{"otelauth/attempt", "otelauth/detect/internal/feed", "otelauth/internal/redishealth"}, redis},
+	{"otelauth/internal/redishealth", []string{"otelauth/attempt"}, redis},
 	{"otelauth/client", []string{"otelauth/attempt", "otelauth/semconv", "otelauth/credential"}, otelhttp},
 }
 
@@ -83,6 +83,7 @@ var backwards = []struct {
 var (
 	hashes = []string{"golang.org/x/crypto", "golang.org/x/sys", "github.com/GehirnInc/crypt", "github.com/go-crypt/x"}
 	mac    = append([]string{"github.com/dchest/siphash"}, hashes...)
+	redis  = []string{"github.com/redis/go-redis/v9", "go.uber.org/atomic", "github.com/cespare/xxhash/v2", "golang.org/x/sys"}
 	// api is OpenTelemetry without its SDK, which TestNoSDK excludes.
 	api = []string{
 		"go.opentelemetry.io/otel", "go.opentelemetry.io/auto/sdk", // auto/sdk is how the API finds eBPF instrumentation

@@ -20,7 +20,7 @@ func TestStreamsWithoutAWindowEnd(t *testing.T) {
 	t.Parallel()
 	ended := make(chan struct{}, 1)
 	s := newSite(t, gateway.Config{
-		StallTimeout: 100 * time.Millisecond,
+		StallTimeout: shortStall,
 		Rules:        []gateway.Rule{{Pattern: "GET /static/", Access: gateway.Public}},
 	}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() { ended <- struct{}{} }()
@@ -66,7 +66,7 @@ func TestStreamsWithoutAWindowEnd(t *testing.T) {
 // that sends no body cannot hold the connection.
 func TestExpectationWithoutABodyEnds(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, gateway.Config{StallTimeout: 100 * time.Millisecond}, nil)
+	s := newSite(t, gateway.Config{StallTimeout: shortStall}, nil)
 	answer := s.raw(t, "POST /x HTTP/1.1\r\nHost: h\r\nExpect: the-worst\r\nTransfer-Encoding: chunked\r\n\r\n")
 	if got := status(t, answer); got != http.StatusExpectationFailed {
 		t.Errorf("answered %d", got)
