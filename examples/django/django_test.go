@@ -195,7 +195,7 @@ func TestTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !strings.Contains(string(readme), shown+"\n") {
-		t.Error("README.md shows another table: copy the one above")
+		t.Error("README.md has another table: copy the one above")
 	}
 }
 

@@ -17,13 +17,13 @@ import (
 type writer struct {
 	gin.ResponseWriter
 	seen http.ResponseWriter
-	told bool
+	recorded bool
 }
 
 // WriteHeaderNow writes the final status of gin, which may change until then.
 func (w *writer) WriteHeaderNow() {
-	if !w.told {
-		w.told = true
+	if !w.recorded {
+		w.recorded = true
 		w.seen.WriteHeader(w.Status())
 	}
 	w.ResponseWriter.WriteHeaderNow()
