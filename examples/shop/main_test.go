@@ -120,7 +120,8 @@ func TestOnceIsStable(t *testing.T) {
 		if err := demonstrate(t.Context(), 0, true, cheap(), &out); err != nil {
 			t.Fatal(err)
 		}
-		head, _, _ := strings.Cut(changing.ReplaceAllString(out.String(), "…"), "What detection found") // whose estimates differ
+		// whose estimates differ
+		head, _, _ := strings.Cut(changing.ReplaceAllString(out.String(), "…"), "What detection found")
 		return head
 	}
 	if a, b := page(), page(); regexp.MustCompile(` +`).ReplaceAllString(a, " ") != regexp.MustCompile(` +`).ReplaceAllString(b, " ") {

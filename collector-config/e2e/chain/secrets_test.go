@@ -27,7 +27,8 @@ func secretTour(t *testing.T, s *service.Service) []service.Answer {
 	answers := []service.Answer{
 		s.MustGet(t, "/orders", "alice", rightPassword, from),
 		s.MustGet(t, "/orders", "alice", wrongPassword, from),
-		s.MustGet(t, "/orders", namePassword, wrongPassword, from), // the password in the field for the name
+		// the password in the field for the name
+		s.MustGet(t, "/orders", namePassword, wrongPassword, from),
 		s.MustGet(t, "/orders?key="+querySecret, "alice", wrongPassword, from),
 	}
 	for _, authorization := range []string{
@@ -119,7 +120,8 @@ func walRecords(b []byte) []byte {
 			if n > len(rest)-headerBytes || rest[0]&typeMask > 4 {
 				return all
 			}
-			if kind := rest[0] & typeMask; kind == 1 || kind == 2 { // a whole record, or its first fragment
+			// a whole record, or its first fragment
+			if kind := rest[0] & typeMask; kind == 1 || kind == 2 {
 				record = nil
 			}
 			record = append(record, rest[headerBytes:headerBytes+n]...)

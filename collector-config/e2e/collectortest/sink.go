@@ -46,7 +46,8 @@ const (
 // concurrent use.
 type Sink struct {
 	GRPC string // host:port
-	HTTP string // URL without a path; any path that ends in /v1/traces, /v1/metrics or /v1/logs is served
+	// URL without a path; any path that ends in /v1/traces, /v1/metrics or /v1/logs is served
+	HTTP string
 
 	mu       sync.Mutex
 	changed  chan struct{} // closed and replaced whenever a field below changes

@@ -100,7 +100,8 @@ func (a Attack) connection(ctx context.Context, i int, next *atomic.Int64) (stat
 			c, err := dialer.DialContext(ctx, "tcp", a.Target)
 			if err != nil {
 				errors++
-				if !pause(ctx, 10*time.Millisecond) { // a refused connection must not become a busy loop
+				// a refused connection must not become a busy loop
+				if !pause(ctx, 10*time.Millisecond) {
 					break
 				}
 				continue

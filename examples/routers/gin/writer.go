@@ -16,7 +16,7 @@ import (
 // from the embedded writer.
 type writer struct {
 	gin.ResponseWriter
-	seen http.ResponseWriter
+	seen     http.ResponseWriter
 	recorded bool
 }
 

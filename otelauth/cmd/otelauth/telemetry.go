@@ -97,7 +97,8 @@ const (
 // spanLimits returns the SDK's limits, with a bound on the length of values if the environment
 // sets none.
 func spanLimits(getenv func(string) string) sdktrace.SpanLimits {
-	limits := sdktrace.NewSpanLimits() // reads the environment; 128 attributes, events and links by default
+	// reads the environment; 128 attributes, events and links by default
+	limits := sdktrace.NewSpanLimits()
 	if getenv("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT") == "" && getenv("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT") == "" {
 		limits.AttributeValueLengthLimit = maxSpanValue
 	}
