@@ -197,7 +197,8 @@ func TestDocsCommands(t *testing.T) {
 	}
 }
 
-// checkCommand reports why a command cannot work that is too long or too large to be run here.
+// checkCommand reports why a command cannot work. It is for commands that take too long to run
+// here.
 func checkCommand(t *testing.T, here string, args []string) error {
 	t.Helper()
 	switch args[0] {

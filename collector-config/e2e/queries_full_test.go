@@ -33,7 +33,7 @@ var found = map[string]string{
 	"throttle_state":            "redisstore: no answer",
 }
 
-// ofMetrics tells the LogQL that answers with numbers from the one that answers with lines.
+// ofMetrics distinguishes LogQL that returns numbers from LogQL that returns lines.
 var ofMetrics = regexp.MustCompile(`_over_time\(`)
 
 func TestQueriesFindRealEvents(t *testing.T) {
@@ -48,12 +48,12 @@ func TestQueriesFindRealEvents(t *testing.T) {
 		},
 	})
 	s := newStory(t, c.HTTP().URL, c.Token)
-	s.tell(t)
+	s.play(t)
 	fill := strings.NewReplacer("$client", storyGuesser, "$account", storyAccount, "$trace", s.TraceID)
 	for _, q := range logQueries(t) {
 		want, ok := found[q.Name]
 		if !ok {
-			t.Errorf("query %s: say in this test what it must find", q.Name)
+			t.Errorf("query %s: add what it must find to this test", q.Name)
 			continue
 		}
 		servers.Eventually(t, collectortest.Deadline, "Loki to answer "+q.Name, func() error {

@@ -28,7 +28,7 @@ import (
 // propagator carries the trace from service to service.
 var propagator = propagation.TraceContext{}
 
-// telemetry is where one service tells what happens. Each has its own, also where three are one
+// telemetry holds the providers of one service. Each service has its own, even where three share a
 // process, so nothing is global.
 type telemetry struct {
 	traces *sdktrace.TracerProvider
@@ -43,7 +43,7 @@ type destination struct {
 	logs    sdklog.Processor
 }
 
-// flush exports what there is.
+// flush exports everything that is recorded so far.
 func (d destination) flush(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -54,8 +54,8 @@ func (d destination) flush(ctx context.Context) error {
 	return errors.Join(err, d.traces.ForceFlush(ctx), d.logs.ForceFlush(ctx))
 }
 
-// configured reports whether the environment says where telemetry goes:
-// OTEL_EXPORTER_OTLP_ENDPOINT and its relatives, or OTEL_TRACES_EXPORTER and its siblings.
+// configured reports whether the environment names a destination for telemetry, with
+// OTEL_EXPORTER_OTLP_ENDPOINT or its variants, or with OTEL_TRACES_EXPORTER or its variants.
 func configured(environ []string) bool {
 	for _, v := range environ {
 		name, value, _ := strings.Cut(v, "=")
@@ -66,8 +66,8 @@ func configured(environ []string) bool {
 	return false
 }
 
-// toEnvironment exports to where the standard variables say; without a word from them to an OTLP
-// collector on this host.
+// toEnvironment exports to the destination that the standard variables name. By default that is an
+// OTLP collector on this host.
 func toEnvironment(ctx context.Context) (d destination, err error) {
 	traces, errTraces := autoexport.NewSpanExporter(ctx)
 	metrics, errMetrics := autoexport.NewMetricReader(ctx)
@@ -87,7 +87,7 @@ func toView(ctx context.Context, endpoint string) (d destination, err error) {
 	if err := errors.Join(errTraces, errMetrics, errLogs); err != nil {
 		return d, err
 	}
-	const soon = 200 * time.Millisecond // somebody is watching
+	const soon = 200 * time.Millisecond // a person is watching
 	_, batch := boundedSpans()
 	return destination{
 		sdktrace.NewBatchSpanProcessor(traces, sdktrace.WithBatchTimeout(soon), sdktrace.WithMaxExportBatchSize(batch)),
@@ -96,8 +96,8 @@ func toView(ctx context.Context, endpoint string) (d destination, err error) {
 	}, nil
 }
 
-// newTelemetry returns the providers of a service. What the environment says of the resource is
-// kept; service.name is ours where three services have one environment.
+// newTelemetry returns the providers of a service. It keeps the resource attributes of the
+// environment, but sets service.name itself where three services share an environment.
 func newTelemetry(ctx context.Context, name string, alone bool, to ...destination) (*telemetry, error) {
 	options := []resource.Option{
 		resource.WithAttributes(semconv.ServiceName(name), semconv.ServiceNamespace("shop"), semconv.ServiceInstanceID(instance())),
@@ -113,7 +113,8 @@ func newTelemetry(ctx context.Context, name string, alone bool, to ...destinatio
 	limits, _ := boundedSpans()
 	traces := []sdktrace.TracerProviderOption{sdktrace.WithResource(res), sdktrace.WithRawSpanLimits(limits)}
 	meters := []sdkmetric.Option{sdkmetric.WithResource(res)}
-	logs := []sdklog.LoggerProviderOption{sdklog.WithResource(res), sdklog.WithAllowKeyDuplication()} // the keys of the events are unique
+	// the keys of the events are unique
+	logs := []sdklog.LoggerProviderOption{sdklog.WithResource(res), sdklog.WithAllowKeyDuplication()}
 	for _, d := range to {
 		traces = append(traces, sdktrace.WithSpanProcessor(d.traces))
 		meters = append(meters, sdkmetric.WithReader(d.metrics))
@@ -122,9 +123,10 @@ func newTelemetry(ctx context.Context, name string, alone bool, to ...destinatio
 	return &telemetry{sdktrace.NewTracerProvider(traces...), sdkmetric.NewMeterProvider(meters...), sdklog.NewLoggerProvider(logs...)}, nil
 }
 
-// boundedSpans returns the limits of a span and how many spans one export holds, so that no client
-// can make an export larger than a collector accepts (4 MiB): it would refuse the spans of all
-// other clients too. What the OTEL_ variables say takes precedence. See docs/telemetry-limits.md.
+// boundedSpans returns the limits of a span and the number of spans in one export. With them no
+// client can make an export larger than the 4 MiB that a collector accepts, which would lose the
+// spans of all other clients too. The OTEL_ variables take precedence. See
+// docs/telemetry-limits.md.
 func boundedSpans() (limits sdktrace.SpanLimits, batch int) {
 	limits = sdktrace.NewSpanLimits() // reads the environment
 	if os.Getenv("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT") == "" && os.Getenv("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT") == "" {
@@ -137,14 +139,14 @@ func boundedSpans() (limits sdktrace.SpanLimits, batch int) {
 	return limits, batch
 }
 
-// abandon ends the providers without waiting for a collector: nothing has happened yet.
+// abandon ends the providers without waiting for a collector: nothing has been recorded yet.
 func (t *telemetry) abandon() {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	_, _, _ = t.traces.Shutdown(ctx), t.meters.Shutdown(ctx), t.logs.Shutdown(ctx)
 }
 
-// instance tells replicas apart.
+// instance distinguishes replicas.
 func instance() string {
 	if name, err := os.Hostname(); err == nil {
 		return name
@@ -159,6 +161,6 @@ func (t *telemetry) shutdown(ctx context.Context) error {
 	return errors.Join(t.traces.Shutdown(ctx), t.meters.Shutdown(ctx), t.logs.Shutdown(ctx))
 }
 
-// quiet is the log of the HTTP servers: a client that knows the authority not, or hangs up, is
-// none of the operator's business.
+// quiet is the log of the HTTP servers. A client that does not trust the authority, or that hangs
+// up, is not the operator's concern.
 func quiet() *log.Logger { return log.New(io.Discard, "", 0) }

@@ -86,7 +86,8 @@ var (
 	redis  = []string{"github.com/redis/go-redis/v9", "go.uber.org/atomic", "github.com/cespare/xxhash/v2", "golang.org/x/sys"}
 	// api is OpenTelemetry without its SDK, which TestNoSDK excludes.
 	api = []string{
-		"go.opentelemetry.io/otel", "go.opentelemetry.io/auto/sdk", // auto/sdk is how the API finds eBPF instrumentation
+		// auto/sdk is how the API finds eBPF instrumentation
+		"go.opentelemetry.io/otel", "go.opentelemetry.io/auto/sdk",
 		"github.com/go-logr/logr", "github.com/go-logr/stdr", "github.com/cespare/xxhash/v2",
 	}
 	otelhttp = append([]string{

@@ -177,7 +177,8 @@ func TestFloodOfRefusals(t *testing.T) {
 				t.Errorf("%s: only %d events", k, n)
 			}
 		}
-		time.Sleep(audit.DefaultPeriod + audit.DefaultPeriod/16) // no attempts: the timer emits the rest
+		// no attempts: the timer emits the rest
+		time.Sleep(audit.DefaultPeriod + audit.DefaultPeriod/16)
 		synctest.Wait()
 		if d := cmp.Diff(map[string]int64{"failure": int64(total)}, y.all()); d != "" {
 			t.Errorf("(-want +got):\n%s", d)
@@ -599,7 +600,8 @@ func TestTimer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		y := newTally()
-		var reads atomic.Int64 // of the clock: by New, by a timer, and for the time of a folded event
+		// of the clock: by New, by a timer, and for the time of a folded event
+		var reads atomic.Int64
 		o := slogObserver(t, y, audit.Events{
 			Success: audit.FirstSuccess, SuccessPeriod: time.Hour, Burst: 1,
 			Now: func() time.Time { reads.Add(1); return time.Now() },

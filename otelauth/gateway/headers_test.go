@@ -245,7 +245,8 @@ func TestOtherSchemesAtPublicEndpoints(t *testing.T) {
 func TestDefaultStripHeaders(t *testing.T) {
 	t.Parallel()
 	var trailer http.Header
-	proxies := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")} // an X-Forwarded-For of another peer is refused
+	// an X-Forwarded-For of another peer is refused
+	proxies := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 	s := newSite(t, gateway.Config{Auth: otelauth.Config{TrustedProxies: proxies}}, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		trailer = r.Trailer
@@ -267,7 +268,8 @@ func TestDefaultStripHeaders(t *testing.T) {
 	for portion := range slices.Chunk(names, 60) {
 		var head, tail strings.Builder
 		for _, name := range portion {
-			if !strings.EqualFold(name, "X-Forwarded-Proto") { // the trusted proxy's: root is no protocol
+			// the trusted proxy's: root is no protocol
+			if !strings.EqualFold(name, "X-Forwarded-Proto") {
 				head.WriteString(name + ": root\r\n")
 			}
 			tail.WriteString(name + ": root\r\n")

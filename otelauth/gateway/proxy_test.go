@@ -515,7 +515,8 @@ func TestCrossOrigin(t *testing.T) {
 		{"GET", "/x", http.Header{"Sec-Fetch-Site": {"cross-site"}}, false, false},
 		{"POST", "/hook/x", http.Header{"Sec-Fetch-Site": {"cross-site"}}, false, false},
 		{"POST", "/hook", http.Header{"Sec-Fetch-Site": {"cross-site"}}, false, true},
-		{"POST", "/%68ook/x", http.Header{"Sec-Fetch-Site": {"cross-site"}}, false, true}, // exempt in its canonical spelling only
+		// exempt in its canonical spelling only
+		{"POST", "/%68ook/x", http.Header{"Sec-Fetch-Site": {"cross-site"}}, false, true},
 		{"GET", "/ws", http.Header{"Origin": {"https://evil.example"}}, true, true},
 		{"GET", "/ws", http.Header{"Origin": {"https://evil.example"}, "Sec-Fetch-Site": {"cross-site"}}, true, true},
 		{"GET", "/ws", http.Header{"Origin": {"http://" + s.addr}}, true, false},

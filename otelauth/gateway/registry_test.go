@@ -21,7 +21,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
 
-// The gateway emits every signal that gateway.yaml in the registry declares. The sites of all tests check the reverse.
+// The gateway emits every signal that gateway.yaml in the registry declares. The sites of all
+// tests check the reverse.
 func TestRegistryIsEmitted(t *testing.T) {
 	t.Parallel()
 	m, down := &mutable{Accounts: accounts(t)}, new(atomic.Bool)

@@ -32,8 +32,10 @@ func TestStreamsWithoutAWindowEnd(t *testing.T) {
 	}))
 	for _, path := range []string{"/static/x", "/required"} {
 		conn := s.dial(t)
-		noWindow := "\x00\x04\x00\x00\x00\x00"                              // SETTINGS_INITIAL_WINDOW_SIZE
-		request := "\x82\x86\x01\x01h\x04" + string(rune(len(path))) + path // RFC 7541: GET, http, h, path
+		// SETTINGS_INITIAL_WINDOW_SIZE
+		noWindow := "\x00\x04\x00\x00\x00\x00"
+		// RFC 7541: GET, http, h, path
+		request := "\x82\x86\x01\x01h\x04" + string(rune(len(path))) + path
 		if _, err := io.WriteString(conn, preface+frame(frameSettings, 0, 0, noWindow)+
 			frame(frameHeaders, flagEndStream|flagEndHeaders, 1, request)); err != nil {
 			t.Fatal(err)

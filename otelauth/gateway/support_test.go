@@ -236,7 +236,8 @@ func (s *site) get(t testing.TB, path, name, pass string) (*http.Response, strin
 func (s *site) raw(t testing.TB, bytes string) string {
 	t.Helper()
 	conn := s.dial(t)
-	go func() { _, _ = io.WriteString(conn, bytes) }() // it may be answered, and closed, before it is read to its end
+	// it may be answered, and closed, before it is read to its end
+	go func() { _, _ = io.WriteString(conn, bytes) }()
 	answer, _ := io.ReadAll(conn)
 	return string(answer)
 }

@@ -22,7 +22,7 @@ import (
 	"github.com/otelauth/otelauth-go/examples/compare/peers"
 )
 
-// bound is how far the quantiles may lie apart.
+// bound is the largest accepted difference of the quantiles.
 const bound = 0.05
 
 // Main is the command. It returns the exit status.
@@ -38,11 +38,11 @@ func Main(args []string, stdout, stderr io.Writer) int {
 func run(args []string, stdout, stderr io.Writer) error {
 	fs := flag.NewFlagSet("oracle", flag.ContinueOnError)
 	fs.SetOutput(stderr)
-	n := fs.Int("n", 1000, "known and unknown names each, against otelauth")
-	peerN := fs.Int("peer-n", 20, "the same against each other peer: one of them takes a second for an unknown name")
+	n := fs.Int("n", 1000, "number of known and of unknown names, for otelauth")
+	peerN := fs.Int("peer-n", 20, "number of known and of unknown names, for each other peer: one of them takes a second for an unknown name")
 	peerNames := fs.String("peers", "otelauth,caddy,exporter-toolkit", "comma-separated `servers`")
 	costList := fs.String("costs", "8,9,10,11,12", "bcrypt `costs`")
-	mixed := fs.Bool("mixed", true, "a store with all of the costs too; of an odd number of costs, so that no quantile falls between two")
+	mixed := fs.Bool("mixed", true, "also measure a store with all of the costs, if their number is odd, so that no quantile is between two costs")
 	seed := fs.Uint64("seed", 1, "seed of names and hashes")
 	if err := fs.Parse(args); err != nil {
 		return err
@@ -104,8 +104,8 @@ func run(args []string, stdout, stderr io.Writer) error {
 	return Report(stdout, results)
 }
 
-// estimate is how long the scenarios will hash, taking every peer's unknown names for as dear as
-// its known ones.
+// estimate returns how long the scenarios will hash, if unknown names cost every peer as much as
+// known ones.
 func estimate(scenarios []Scenario) (time.Duration, error) {
 	hash, err := bcrypt.GenerateFromPassword(nil, 8)
 	if err != nil {

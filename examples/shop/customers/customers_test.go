@@ -13,8 +13,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
-// TestHtpasswd: the file and the list are the same customers. Two passwords are enough: each costs
-// a bcrypt.
+// TestHtpasswd checks that the file and the list hold the same customers. It verifies two
+// passwords only, because each costs a bcrypt.
 func TestHtpasswd(t *testing.T) {
 	t.Parallel()
 	accounts, err := htpasswd.Parse(bytes.NewReader(customers.Htpasswd), "customers.htpasswd", password.Policy{})
@@ -30,11 +30,11 @@ func TestHtpasswd(t *testing.T) {
 			t.Errorf("%s is %s in the file", c.Name, accounts[i].Name)
 		}
 		if (c.Name == "alice" || c.Name == customers.Weak) && !accounts[i].Password.Verify([]byte(c.Password)).Match {
-			t.Errorf("the password of %s is another", c.Name)
+			t.Errorf("the file holds another password for %s", c.Name)
 		}
 		homes[netip.MustParseAddr(c.Home)] = true
 	}
 	if len(homes) != len(customers.All) {
-		t.Error("two live at one address")
+		t.Error("two customers share an address")
 	}
 }

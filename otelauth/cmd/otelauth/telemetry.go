@@ -73,7 +73,8 @@ type spanBounds struct{ valueLength, batch int }
 // limits returns the SDK's limits, with a bound on the length of values if the environment
 // sets none.
 func (b spanBounds) limits(getenv func(string) string) sdktrace.SpanLimits {
-	limits := sdktrace.NewSpanLimits() // reads the environment; 128 attributes, events and links by default
+	// reads the environment; 128 attributes, events and links by default
+	limits := sdktrace.NewSpanLimits()
 	if getenv("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT") == "" && getenv("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT") == "" {
 		limits.AttributeValueLengthLimit = cmp.Or(b.valueLength, maxSpanValue)
 	}

@@ -175,7 +175,8 @@ func checkName(name string) error {
 	if err := verify.ValidName(name); err != nil {
 		return usageError{err}
 	}
-	if strings.ContainsRune(name, utf8.RuneError) { // the argument parser replaces invalid bytes by it
+	// the argument parser replaces invalid bytes by it
+	if strings.ContainsRune(name, utf8.RuneError) {
 		return usageError{errors.New("the name is not valid UTF-8: choose another")}
 	}
 	if strings.HasPrefix(name, "#") {

@@ -23,8 +23,8 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// children are what this command is, started by itself: each prints its address or what it has to
-// say, and ends when its input does, which it also does when the process that started it dies.
+// children are the modes in which this command starts itself. Each mode prints its address or its
+// result and ends when its input ends. That also happens when its parent process dies.
 var children = map[string]func(args []string, stdin io.Reader, stdout io.Writer) error{
 	"upstream": upstream,
 	"bare":     bare,
@@ -44,7 +44,7 @@ func upstream(_ []string, stdin io.Reader, stdout io.Writer) error {
 	}), stdin, stdout, nil)
 }
 
-// bare is net/http's own proxy: what every proxy in Go pays.
+// bare is net/http's own proxy, the lower bound for every proxy in Go.
 func bare(args []string, stdin io.Reader, stdout io.Writer) error {
 	if len(args) != 2 {
 		return errors.New("gateway: bare LISTEN UPSTREAM")
@@ -60,11 +60,11 @@ func bare(args []string, stdin io.Reader, stdout io.Writer) error {
 	}, stdin, stdout, nil)
 }
 
-// received is what a sink counts.
+// received is what a sink has counted.
 type received struct{ Spans, Events, Exports, Bytes int64 }
 
-// sink is an OTLP collector that throws away what it gets, and says how much that was at each line
-// of its input.
+// sink is an OTLP collector that discards its input. It prints its counts for each line on its
+// standard input.
 func sink(_ []string, stdin io.Reader, stdout io.Writer) error {
 	var spans, events, exports, octets atomic.Int64
 	mux := http.NewServeMux()
@@ -91,8 +91,8 @@ func sink(_ []string, stdin io.Reader, stdout io.Writer) error {
 	})
 }
 
-// leaves counts the spans or log records of an export request: both are resource (field 1), scope
-// (2), record (2).
+// leaves counts the spans or log records of an export request. For both the path is resource
+// (field 1), scope (2), record (2).
 func leaves(message []byte) (n int64) {
 	each(message, 1, func(resource []byte) {
 		each(resource, 2, func(scope []byte) {
@@ -102,7 +102,7 @@ func leaves(message []byte) (n int64) {
 	return n
 }
 
-// each calls f with every message that stands in the field of that number.
+// each calls f with every message in the field of that number.
 func each(message []byte, field protowire.Number, f func([]byte)) {
 	for len(message) > 0 {
 		number, kind, n := protowire.ConsumeTag(message)
@@ -126,7 +126,7 @@ func each(message []byte, field protowire.Number, f func([]byte)) {
 	}
 }
 
-// serve serves h until the input ends; say, where there is one, answers each line of it.
+// serve serves h until the input ends. If say is not nil, it answers each line of the input.
 func serve(address string, h http.Handler, stdin io.Reader, stdout io.Writer, say func() any) error {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
@@ -155,11 +155,11 @@ func serve(address string, h http.Handler, stdin io.Reader, stdout io.Writer, sa
 	}
 }
 
-// holders open connections at the same time.
+// number of goroutines that open connections at the same time
 const holders = 16
 
-// hold opens connections, makes one request on each, says "held" and keeps them until its input
-// ends.
+// hold opens connections, makes one request on each, prints "held" and keeps them open until its
+// input ends.
 func hold(args []string, stdin io.Reader, stdout io.Writer) error {
 	if len(args) != 3 {
 		return errors.New("gateway: hold ADDRESS CONNECTIONS AUTHORIZATION")
@@ -208,7 +208,7 @@ func hold(args []string, stdin io.Reader, stdout io.Writer) error {
 	return nil
 }
 
-// exchange makes one request on a new connection, and returns it when the upstream has answered.
+// exchange makes one request on a new connection, and returns the connection after the answer.
 func exchange(address string, request, answer []byte) (net.Conn, error) {
 	conn, err := net.DialTimeout("tcp", address, 10*time.Second)
 	if err != nil {

@@ -52,7 +52,8 @@ type Problem struct {
 // Policy is a set of rules. It is immutable and safe for concurrent use. [New] makes one.
 type Policy struct {
 	rules []*rule
-	named map[string][]*rule  // by pathform.Pattern.Name, so that a long list costs no more than a short one
+	// by pathform.Pattern.Name, so that a long list costs no more than a short one
+	named map[string][]*rule
 	wild  []*rule             // rules whose pattern has no Name
 	hosts []string            // hosts that rules name
 	raw   []*pathform.Pattern // patterns beneath which unusual paths are admitted
