@@ -260,12 +260,12 @@ func TestTuningDefaults(t *testing.T) {
 			t.Errorf("the help of --%s must state the default %s: %s", f.Name, want, f.Help)
 		}
 	}
-	// Constants that the packages export.
+	// The defaults of the packages, of which some export a constant.
 	for name, want := range map[string]any{
 		"event-success-period": span(audit.DefaultSuccessPeriod), "event-burst": audit.DefaultBurst, "event-every": span(audit.DefaultEvery),
-		"event-period": span(audit.DefaultPeriod), "event-entries": audit.DefaultEntries, "hash-queue": verify.DefaultQueued,
-		"hash-max-wait": span(verify.DefaultMaxWait), "hash-memory-bytes": verify.DefaultMemoryBytes, "users-poll": span(htpasswd.DefaultPoll),
-		"users-settle": span(htpasswd.DefaultSettle), "sql-max-queries": sqlstore.DefaultMaxQueries,
+		"event-period": span(audit.DefaultPeriod), "event-entries": audit.DefaultEntries, "hash-queue": 1024,
+		"hash-max-wait": span(10 * time.Second), "hash-memory-bytes": verify.DefaultMemoryBytes, "users-poll": span(5 * time.Second),
+		"users-settle": span(200 * time.Millisecond), "sql-max-queries": sqlstore.DefaultMaxQueries,
 	} {
 		for _, f := range gatewayNodeOf(t).Flags {
 			text := regexp.MustCompile(`Default: (\S+?)[. ]`).FindStringSubmatch(f.Help)
