@@ -98,7 +98,7 @@ func TestCheckSpeaksOfFlags(t *testing.T) {
 		"server name":             {[]string{"--server-name", "shop:port"}, "--server-name: "},
 		"forward auth alone":      {[]string{"--upstream=", "--forward-auth", "nginx"}, "--forward-auth: needs a trusted proxy"},
 		"forwarded header":        {[]string{"--upstream=", "--forward-auth", "nginx", "--trusted-proxy", "127.0.0.1", "--forwarded-header", "forwarded"}, "--forwarded-header: "},
-		"flag of a proxy":         {[]string{"--upstream=", "--forward-auth", "nginx", "--trusted-proxy", "127.0.0.1", "--pass-authorization"}, "--pass-authorization: has no effect with --forward-auth"},
+		"flag of a proxy":         {[]string{"--upstream=", "--forward-auth", "nginx", "--trusted-proxy", "127.0.0.1", "--pass-authorization", "/x"}, "--pass-authorization: has no effect with --forward-auth"},
 		"admin is listen":         {[]string{"--admin-listen", "127.0.0.1:0"}, "--admin-listen: "},
 		"listen twice":            {[]string{"--listen", "127.0.0.1:0"}, "is listed twice"},
 		"not an address":          {[]string{"--listen", "here"}, `--listen: "here" is not an address`},
