@@ -283,12 +283,12 @@ func checkGo(here string, args []string) error {
 func TestDocsFlags(t *testing.T) {
 	t.Parallel()
 	var help bytes.Buffer
-	commands := [][]string{{"gateway"}, {"whois"}}
+	commands := [][]string{{"gateway"}, {"gateway", "init"}, {"whois"}, {"help"}, {"man"}}
 	for _, c := range []string{"add", "passwd", "disable", "enable", "expire", "remove", "list", "check"} {
 		commands = append(commands, []string{"users", c})
 	}
 	for _, args := range commands {
-		cmd := exec.CommandContext(t.Context(), otelauthCommand(t), append(args, "--help")...)
+		cmd := exec.CommandContext(t.Context(), otelauthCommand(t), append([]string{"help", "--all"}, args...)...)
 		cmd.Stdout = &help
 		if err := cmd.Run(); err != nil {
 			t.Fatal(err)

@@ -25,7 +25,9 @@ func variable(flag string) string {
 
 // isOnlyFlag reports whether a flag cannot be set in a file: what to do now, and where the file
 // is.
-func isOnlyFlag(name string) bool { return name == "help" || name == "check" || name == "config" }
+func isOnlyFlag(name string) bool {
+	return slices.Contains([]string{"help", "check", "config"}, name)
+}
 
 // fileFlags returns the flags that can be set in a file.
 func fileFlags(node *kong.Node) []*kong.Flag {

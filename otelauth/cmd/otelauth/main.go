@@ -26,10 +26,16 @@ const (
 
 // commands is the command line.
 type commands struct {
-	Gateway gatewayCommand `cmd:"" help:"Serve authentication in front of a service."`
-	Users   usersCommands  `cmd:"" help:"Edit the accounts of an htpasswd file."`
-	Whois   whoisCommand   `cmd:"" help:"Find the account name behind a user.hash."`
-	Version versionCommand `cmd:"" help:"Print the version."`
+	ShowVersion kong.VersionFlag `name:"version" help:"Print the version and exit."`
+
+	Gateway    gatewayCommand    `cmd:"" help:"Serve authentication in front of a service."`
+	Users      usersCommands     `cmd:"" help:"Edit the accounts of an htpasswd file."`
+	Whois      whoisCommand      `cmd:"" help:"Find the account name behind a user.hash."`
+	Help       helpCommand       `cmd:"" help:"Print the help of a command."`
+	Completion completionCommand `cmd:"" help:"Print the completion script of a shell."`
+	Man        manCommand        `cmd:"" help:"Print a manual page."`
+	Version    versionCommand    `cmd:"" help:"Print the version."`
+	Complete   completeCommand   `cmd:"" name:"__complete" hidden:"" help:"Answer a completion script."`
 }
 
 // terminal holds the inputs and outputs of a command.
@@ -77,6 +83,8 @@ func newParser(c *commands, options ...kong.Option) (*kong.Kong, error) {
 		kong.Description("HTTP Basic Auth in front of any service, with a record of every attempt."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true, NoExpandSubcommands: true}),
 		kong.PostBuild(nameVariables),
+		kong.Help(helpPrinter(false)),
+		kong.Vars{"version": versionLine()},
 	}, options...)...)
 }
 
@@ -85,12 +93,32 @@ func sanitize(err error, args []string) error {
 	text := err.Error()
 	if strings.HasPrefix(text, "unexpected argument") {
 		hint := ""
+		var parse *kong.ParseError
+		if node, word := mistyped(err, &parse); node != nil && len(node.Children) > 0 {
+			return unknownCommand(node, word)
+		}
 		if len(args) > 0 && args[0] == "users" {
 			hint = ": a password cannot be an argument; enter it at the prompt or on standard input"
 		}
 		return fmt.Errorf("unexpected argument (not shown, because it may be a secret)%s; see --help", hint)
 	}
 	return fmt.Errorf("%s; see --help", strings.TrimSuffix(text, ";"))
+}
+
+// mistyped returns the command at which parsing stopped, and the word that is not one of its
+// subcommands.
+func mistyped(err error, parse **kong.ParseError) (*kong.Node, string) {
+	if !errors.As(err, parse) || (*parse).Context == nil {
+		return nil, ""
+	}
+	ctx := (*parse).Context
+	node := ctx.Selected()
+	if node == nil {
+		node = ctx.Model.Node
+	}
+	_, word, _ := strings.Cut((*parse).Error(), "unexpected argument ")
+	word, _, _ = strings.Cut(word, ", did you mean")
+	return node, word
 }
 
 // complain writes each error of err on its own line, with flags for the names of fields.

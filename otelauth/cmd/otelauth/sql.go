@@ -29,7 +29,7 @@ type sqlFlags struct {
 	SQLDriver    string `via:"sqlstore:DB sqlstore:Source" name:"sql-driver" enum:"postgres,sqlite," default:"" placeholder:"postgres|sqlite" help:"The accounts: a database of this kind, instead of --users."`
 	SQLDSNFile   string `name:"sql-dsn-file" placeholder:"FILE" help:"File whose only line is the data source, such as postgres://name@host/database. Default: the environment variable OTELAUTH_SQL_DSN."`
 	SQLQuery     string `via:"sqlstore:Query" name:"sql-query" placeholder:"QUERY" help:"SQL query that finds an account by its name, its only parameter. For the columns see the documentation of package sqlstore."`
-	SQLPasswords string `via:"sqlstore:Passwords" name:"sql-passwords" placeholder:"QUERY" help:"SQL query for the password hashes of all accounts, one column. The gateway uses them to spend the same time on unknown names as on known ones, so that attackers cannot find out which accounts exist."`
+	SQLPasswords string `via:"sqlstore:Passwords" name:"sql-passwords" placeholder:"QUERY" help:"SQL query that returns the password hash of every account, in one column, such as SELECT password FROM users. The gateway needs it to take as long for a name that is not an account as for one that is; otherwise attackers could find out by the time which names are accounts. It runs at the start and every 10 minutes."`
 	Django       bool   `via:"sqlstore:Policy.Django" help:"Use the accounts of a Django site: its table auth_user and its password hashes. Replaces --sql-query and --sql-passwords."`
 }
 

@@ -33,8 +33,8 @@ type usersCommands struct {
 
 // account holds the file and the account name of a command.
 type account struct {
-	File string `arg:"" help:"The htpasswd file."`
-	Name string `arg:"" help:"The name of the account."`
+	File string `arg:"" complete:"file" help:"The htpasswd file."`
+	Name string `arg:"" complete:"account" help:"The name of the account."`
 }
 
 // hashing holds the flags for hashing a new password.

@@ -18,7 +18,7 @@ import (
 
 // reading holds the arguments of list and check.
 type reading struct {
-	File                   string `arg:"" help:"The htpasswd file."`
+	File                   string `arg:"" complete:"file" help:"The htpasswd file."`
 	Groups                 string `placeholder:"FILE" help:"The groups of the accounts, in the format of Apache's AuthGroupFile."`
 	DangerouslyAllowLegacy bool   `help:"Accept apr1, {SSHA} and {SHA} hashes, as the gateway does with the same flag."`
 }
