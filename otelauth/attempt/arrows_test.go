@@ -32,6 +32,7 @@ var arrows = []struct {
 }{
 	{"otelauth/attempt", nil, nil},
 	{"otelauth/semconv", nil, nil},
+	{"otelauth/semconv/mappings", []string{"otelauth/semconv"}, nil},
 	{"otelauth/credential", []string{"otelauth/attempt"}, nil},
 	{"otelauth/clientip", []string{"otelauth/attempt"}, nil},
 	{"otelauth/internal/pathform", nil, []string{"golang.org/x/text"}},
