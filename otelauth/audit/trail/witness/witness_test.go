@@ -1,0 +1,370 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package witness_test
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/otelauth/otelauth-go/otelauth/audit/trail"
+	"github.com/otelauth/otelauth-go/otelauth/audit/trail/witness"
+)
+
+// server is a witness as c2sp.org/tlog-witness and c2sp.org/tlog-cosignature describe it, for one
+// log. It shares no code with the client.
+type server struct {
+	name    string
+	key     ed25519.PrivateKey
+	log     note.Verifier
+	mu      sync.Mutex
+	size    int64
+	root    tlog.Hash
+	calls   []string // the first line of each request
+	answers func(w http.ResponseWriter) bool
+}
+
+func (s *server) vkey() string {
+	return fmt.Sprintf("%s+%08x+%s", s.name, s.id(), base64.StdEncoding.EncodeToString(s.public()))
+}
+
+func (s *server) public() []byte { return append([]byte{4}, s.key.Public().(ed25519.PublicKey)...) }
+
+func (s *server) id() uint32 {
+	sum := sha256.Sum256(append([]byte(s.name+"\n"), s.public()...))
+	return binary.BigEndian.Uint32(sum[:])
+}
+
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r.Method != http.MethodPost || r.URL.Path != "/w/add-checkpoint" {
+		w.WriteHeader(http.StatusMethodNotAllowed)
+		return
+	}
+	body, _ := io.ReadAll(r.Body)
+	head, signed, _ := strings.Cut(string(body), "\n\n")
+	lines := strings.Split(head, "\n")
+	s.calls = append(s.calls, lines[0])
+	if s.answers != nil && s.answers(w) {
+		return
+	}
+	old, err := strconv.ParseInt(strings.TrimPrefix(lines[0], "old "), 10, 64)
+	if err != nil {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	n, err := note.Open([]byte(signed), note.VerifierList(s.log))
+	if err != nil {
+		w.WriteHeader(http.StatusForbidden)
+		return
+	}
+	text := strings.Split(n.Text, "\n")
+	if text[0] != s.log.Name() {
+		w.WriteHeader(http.StatusNotFound)
+		return
+	}
+	size, _ := strconv.ParseInt(text[1], 10, 64)
+	root, _ := tlog.ParseHash(text[2])
+	s.update(w, n.Text, old, size, root, lines[1:])
+}
+
+func (s *server) update(w http.ResponseWriter, text string, old, size int64, root tlog.Hash, lines []string) {
+	var proof tlog.TreeProof
+	for _, line := range lines {
+		h, err := tlog.ParseHash(line)
+		if err != nil {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		proof = append(proof, h)
+	}
+	switch {
+	case old > size:
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	case old != s.size || old == size && root != s.root:
+		w.Header().Set("Content-Type", "text/x.tlog.size")
+		w.WriteHeader(http.StatusConflict)
+		fmt.Fprintf(w, "%d\n", s.size)
+		return
+	case old == 0 && len(proof) > 0, old == size && len(proof) > 0,
+		old > 0 && old < size && tlog.CheckTree(proof, size, root, old, s.root) != nil:
+		w.WriteHeader(http.StatusUnprocessableEntity)
+		return
+	}
+	s.size, s.root = size, root
+	_, _ = w.Write(s.cosign(text, 1_700_000_000))
+}
+
+func (s *server) cosign(text string, seconds uint64) []byte {
+	sig := binary.BigEndian.AppendUint32(nil, s.id())
+	sig = binary.BigEndian.AppendUint64(sig, seconds)
+	sig = append(sig, ed25519.Sign(s.key, []byte(fmt.Sprintf("cosignature/v1\ntime %d\n%s", seconds, text)))...)
+	return []byte("— other.example/w AAAAAAAA\n— " + s.name + " " + base64.StdEncoding.EncodeToString(sig) + "\n")
+}
+
+// tree is a log in memory.
+type tree struct {
+	key    *trail.Key
+	signer note.Signer
+	hashes []tlog.Hash
+	roots  []tlog.Hash // of each size
+}
+
+func newTree(t *testing.T, lines int) *tree {
+	t.Helper()
+	key, err := trail.GenerateKey(rand.Reader, "host.example/trail")
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := note.NewSigner(key.Private())
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &tree{key: key, signer: signer}
+	for i := range lines {
+		l.add(t, fmt.Sprintf("line %d", i))
+	}
+	return l
+}
+
+func (l *tree) reader() tlog.HashReader {
+	return tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
+		out := make([]tlog.Hash, len(indexes))
+		for i, x := range indexes {
+			out[i] = l.hashes[x]
+		}
+		return out, nil
+	})
+}
+
+func (l *tree) add(t *testing.T, line string) {
+	t.Helper()
+	hashes, err := tlog.StoredHashes(int64(len(l.roots)), []byte(line), l.reader())
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.hashes = append(l.hashes, hashes...)
+	root, err := tlog.TreeHash(int64(len(l.roots)+1), l.reader())
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.roots = append(l.roots, root)
+}
+
+func (l *tree) checkpoint(t *testing.T, size int64) trail.Checkpoint {
+	t.Helper()
+	root := l.roots[size-1]
+	signed, err := note.Sign(&note.Note{Text: fmt.Sprintf("host.example/trail\n%d\n%s\n", size, root)}, l.signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return trail.Checkpoint{Origin: "host.example/trail", Size: size, Root: root, Note: signed}
+}
+
+func (l *tree) prove(size int64) func(int64) (tlog.TreeProof, error) {
+	return func(old int64) (tlog.TreeProof, error) { return tlog.ProveTree(size, old, l.reader()) }
+}
+
+func start(t *testing.T, l *tree) (*server, *witness.Client) {
+	t.Helper()
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	verifier, err := note.NewVerifier(l.key.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &server{name: "witness.example/w", key: private, log: verifier}
+	ts := httptest.NewServer(s)
+	t.Cleanup(ts.Close)
+	c, err := witness.New(witness.Config{URL: ts.URL + "/w/", Key: s.vkey()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, c
+}
+
+// A client that has just started does not know what the witness has seen: it learns the size from
+// 409. After that one request is enough.
+func TestCosign(t *testing.T) {
+	t.Parallel()
+	l := newTree(t, 300)
+	s, first := start(t, l)
+	for _, size := range []int64{1, 7, 7, 256} {
+		lines, err := first.Cosign(t.Context(), l.checkpoint(t, size), l.prove(size))
+		if err != nil {
+			t.Fatalf("size %d: %v", size, err)
+		}
+		if bytes.Count(lines, []byte("\n")) != 1 || !bytes.HasPrefix(lines, []byte("— witness.example/w ")) {
+			t.Errorf("signature lines: %q", lines)
+		}
+		at, err := witness.CosignedAt(append(l.checkpoint(t, size).Note, lines...), s.vkey())
+		if err != nil || !at.Equal(time.Unix(1_700_000_000, 0)) {
+			t.Errorf("CosignedAt: %v, %v", at, err)
+		}
+	}
+	again, err := witness.New(witness.Config{URL: serverURL(t, s), Key: s.vkey()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := again.Cosign(t.Context(), l.checkpoint(t, 300), l.prove(300)); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := strings.Join(s.calls, ","), "old 0,old 1,old 7,old 7,old 0,old 256"; got != want {
+		t.Errorf("requests %s, want %s", got, want)
+	}
+}
+
+// serverURL starts a second listener of the same witness.
+func serverURL(t *testing.T, s *server) string {
+	t.Helper()
+	ts := httptest.NewServer(s)
+	t.Cleanup(ts.Close)
+	return ts.URL + "/w"
+}
+
+func TestCutAndForkedTrails(t *testing.T) {
+	t.Parallel()
+	l := newTree(t, 20)
+	s, c := start(t, l)
+	if _, err := c.Cosign(t.Context(), l.checkpoint(t, 20), l.prove(20)); err != nil {
+		t.Fatal(err)
+	}
+	// An old copy, by a client that has just started and by one that remembers.
+	fresh, err := witness.New(witness.Config{URL: serverURL(t, s), Key: s.vkey()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, client := range map[string]*witness.Client{"remembers": c, "fresh": fresh} {
+		if _, err := client.Cosign(t.Context(), l.checkpoint(t, 12), l.prove(12)); !errors.Is(err, witness.ErrBehind) {
+			t.Errorf("%s: a shorter trail: %v", name, err)
+		}
+	}
+	// Another tree under the same key.
+	forked := &tree{key: l.key, signer: l.signer}
+	for i := range 25 {
+		forked.add(t, fmt.Sprintf("other %d", i))
+	}
+	for _, size := range []int64{20, 25} {
+		if _, err := fresh.Cosign(t.Context(), forked.checkpoint(t, size), forked.prove(size)); !errors.Is(err, witness.ErrFork) {
+			t.Errorf("a forked trail of %d lines: %v", size, err)
+		}
+	}
+}
+
+func TestUnknownTrail(t *testing.T) {
+	t.Parallel()
+	l := newTree(t, 3)
+	_, c := start(t, newTree(t, 1)) // knows another key
+	if _, err := c.Cosign(t.Context(), l.checkpoint(t, 3), l.prove(3)); !errors.Is(err, witness.ErrUnknown) {
+		t.Errorf("error %v", err)
+	}
+}
+
+// What is no witness, or a hostile one, gives an error and no signature line.
+func TestHostileAnswers(t *testing.T) {
+	t.Parallel()
+	for name, answer := range map[string]func(w http.ResponseWriter, s *server, text string){
+		"nothing":      func(w http.ResponseWriter, _ *server, _ string) { w.WriteHeader(http.StatusOK) },
+		"no signature": func(w http.ResponseWriter, _ *server, _ string) { _, _ = w.Write([]byte("<html>hello</html>")) },
+		"endless": func(w http.ResponseWriter, _ *server, _ string) {
+			_, _ = w.Write(bytes.Repeat([]byte("— x AAAA\n"), 100_000))
+		},
+		"redirect": func(w http.ResponseWriter, _ *server, _ string) {
+			w.Header().Set("Location", "/w/other")
+			w.WriteHeader(307)
+		},
+		"another text": func(w http.ResponseWriter, s *server, text string) {
+			_, _ = w.Write(s.cosign(strings.Replace(text, "\n3\n", "\n2\n", 1), 1))
+		},
+		"time after 2^63":   func(w http.ResponseWriter, s *server, text string) { _, _ = w.Write(s.cosign(text, 1<<63)) },
+		"409 without size":  func(w http.ResponseWriter, _ *server, _ string) { w.WriteHeader(http.StatusConflict) },
+		"409 negative size": conflict("-1\n"),
+		"409 same size":     conflict("0\n"),
+		"500":               func(w http.ResponseWriter, _ *server, _ string) { w.WriteHeader(http.StatusInternalServerError) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := newTree(t, 3)
+			s, c := start(t, l)
+			checkpoint := l.checkpoint(t, 3)
+			text, _, _ := strings.Cut(string(checkpoint.Note), "\n\n")
+			s.answers = func(w http.ResponseWriter) bool { answer(w, s, text+"\n"); return true }
+			lines, err := c.Cosign(t.Context(), checkpoint, l.prove(3))
+			if err == nil || lines != nil || !strings.HasPrefix(err.Error(), "witness: ") {
+				t.Errorf("lines %q, error %v", lines, err)
+			}
+			if len(s.calls) > 3 {
+				t.Errorf("%d requests", len(s.calls))
+			}
+		})
+	}
+}
+
+func conflict(size string) func(http.ResponseWriter, *server, string) {
+	return func(w http.ResponseWriter, _ *server, _ string) {
+		w.Header().Set("Content-Type", "text/x.tlog.size")
+		w.WriteHeader(http.StatusConflict)
+		_, _ = io.WriteString(w, size)
+	}
+}
+
+func TestConfig(t *testing.T) {
+	t.Parallel()
+	s, _ := start(t, newTree(t, 1))
+	plain, _, err := note.GenerateKey(rand.Reader, "plain.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := trail.ParseKey(plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, vkey := range []string{s.vkey(), " " + s.vkey() + "\n", key.Public()} {
+		if _, err := witness.New(witness.Config{URL: "https://witness.example", Key: vkey}); err != nil {
+			t.Errorf("%q: %v", vkey, err)
+		}
+	}
+	wrong := strings.Replace(s.vkey(), "witness.example", "another.example", 1)
+	for _, cfg := range []witness.Config{
+		{}, {URL: "https://witness.example"}, {Key: s.vkey()}, {URL: "witness.example", Key: s.vkey()},
+		{URL: "https://u:secret@witness.example", Key: s.vkey()}, {URL: "https://witness.example", Key: wrong},
+		{URL: "https://witness.example", Key: "a+b"}, {URL: "https://witness.example", Key: "a+00000000+!"},
+		{URL: "https://witness.example", Key: "a+00000000+BA=="}, {URL: "https://witness.example", Key: "a+00000000+"},
+	} {
+		if _, err := witness.New(cfg); err == nil || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%+v: error %v", cfg, err)
+		}
+	}
+}
+
+// FuzzParseKey: no text panics, and a key that is accepted has a name.
+func FuzzParseKey(f *testing.F) {
+	f.Add("witness.example+a1b2c3d4+BAAA")
+	f.Add("+00000000+BA==")
+	f.Fuzz(func(t *testing.T, text string) {
+		if v, err := witness.ParseKey(text); err == nil && v.Name() == "" {
+			t.Errorf("%q has no name", text)
+		}
+	})
+}
