@@ -37,14 +37,14 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
-// TestSignals makes everything happen and compares what is emitted with the registry of signals. The client and the
-// gateway have tests of their own.
+// TestSignals makes everything happen and compares what is emitted with the registry of signals. The client, the
+// gateway and the trail have tests of their own.
 func TestSignals(t *testing.T) {
 	t.Parallel()
 	rec := collect(t)
 	r, all := recorded.Check(t, rec)
 	for _, problem := range r.Unseen(all, func(g *registry.Group) bool {
-		return g.File == "gateway.yaml" || g.ID == "span.auth.client"
+		return g.File == "gateway.yaml" || g.File == "trail.yaml" || g.ID == "span.auth.client"
 	}) {
 		t.Error(problem)
 	}

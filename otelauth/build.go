@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/otelauth/otelauth-go/metrics"
@@ -35,6 +36,7 @@ func (m *Middleware) build(cfg Config) (*core, error) {
 	if c.observer, err = m.observer(&cfg); err != nil {
 		return nil, err
 	}
+	c.ready, _ = c.observer.(attempt.ReadyObserver)
 	if c.observer == nil {
 		c.clock.base = cfg.Now()
 	}
@@ -169,13 +171,14 @@ func (m *Middleware) ownDetector(cfg *Config) (*detect.Detector, error) {
 	return d, nil
 }
 
-// observer returns the configured observers, or those of the providers, as one; nil without any.
+// observer returns the configured observers, or those of the providers, and the trail as one; nil
+// without any. The trail is the last one, so it decides first.
 func (m *Middleware) observer(cfg *Config) (attempt.Observer, error) {
 	if cfg.Observers != nil {
-		if len(cfg.Observers) == 0 {
+		if len(cfg.Observers) == 0 && cfg.Trail == nil {
 			return nil, nil
 		}
-		return attempt.Join(cfg.Observers...), nil
+		return attempt.Join(append(slices.Clone(cfg.Observers), cfg.Trail)...), nil
 	}
 	traces, errSpans := spans.New(spans.Config{TracerProvider: cfg.TracerProvider})
 	counts, errMetrics := metrics.New(metrics.Config{MeterProvider: cfg.MeterProvider})
@@ -187,7 +190,7 @@ func (m *Middleware) observer(cfg *Config) (attempt.Observer, error) {
 	if err := errors.Join(errAudit, errDetect); err != nil {
 		return nil, err
 	}
-	return attempt.Join(traces, counts, events, detector), nil
+	return attempt.Join(traces, counts, events, detector, cfg.Trail), nil
 }
 
 // events returns Config.Events with a count of the folded events in m.
