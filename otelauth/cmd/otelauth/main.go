@@ -21,6 +21,7 @@ const (
 	exitDone        = 0
 	exitFailed      = 1
 	exitUsage       = 2
+	exitUnverified  = 3
 	exitInterrupted = 130
 )
 
@@ -29,6 +30,7 @@ type commands struct {
 	Gateway gatewayCommand `cmd:"" help:"Serve authentication in front of a service."`
 	Users   usersCommands  `cmd:"" help:"Edit the accounts of an htpasswd file."`
 	Whois   whoisCommand   `cmd:"" help:"Find the account name behind a user.hash."`
+	Trail   trailCommands  `cmd:"" help:"Verify and read the tamper-evident trail of a service."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 
@@ -51,8 +53,11 @@ func run(args []string) int {
 		return exitInterrupted
 	}
 	t.complain(err)
-	if errors.As(err, &usage) {
+	switch {
+	case errors.As(err, &usage):
 		return exitUsage
+	case errors.Is(err, errNotVerified):
+		return exitUnverified
 	}
 	return exitFailed
 }
