@@ -53,7 +53,7 @@ var arrows = []struct {
 	{"spans", []string{"otelauth/attempt", "otelauth/semconv"}, api},
 	{"metrics", []string{"otelauth/attempt", "otelauth/semconv"}, otelhttp},
 	{"otelauth/internal/slogevent", nil, api},
-	{"otelauth/audit", []string{"otelauth/attempt", "otelauth/semconv", "otelauth/internal/slogevent"}, api},
+	{"otelauth/audit", []string{"otelauth/attempt", "otelauth/semconv", "otelauth/internal/slogevent", "otelauth/audit/internal/wide"}, api},
 	{"otelauth/audit/trail", []string{"otelauth/attempt", "otelauth/semconv", "otelauth/audit/internal/wide"}, append([]string{"golang.org/x/mod", "golang.org/x/sys"}, api...)},
 	{"otelauth/detect", []string{"otelauth/attempt", "otelauth/semconv", "otelauth/detect/internal/feed"}, api},
 	{"otelauth/detect/internal/feed", nil, nil},

@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/audit/internal/wide"
 	"github.com/otelauth/otelauth-go/otelauth/internal/slogevent"
 	"github.com/otelauth/otelauth-go/otelauth/semconv"
 )
@@ -20,7 +21,7 @@ import (
 // [NewSlog]. It is safe for concurrent use.
 type SlogObserver struct {
 	handler slog.Handler
-	folder  *folder
+	folder  *wide.Folder
 }
 
 var (
@@ -46,7 +47,7 @@ func NewSlogEvents(h slog.Handler, e Events) (*SlogObserver, error) {
 	}
 	o := &SlogObserver{handler: h}
 	var err error
-	if o.folder, err = newFolder(e, o.suppressed); err != nil {
+	if o.folder, err = e.folder(o.suppressed); err != nil {
 		return nil, err
 	}
 	return o, nil
@@ -60,35 +61,35 @@ func (o *SlogObserver) Decide(context.Context, *attempt.Request, *attempt.Result
 
 // End writes the event "auth.attempt", unless the event is folded.
 func (o *SlogObserver) End(ctx context.Context, req *attempt.Request, res *attempt.Result, resp *attempt.Response) {
-	lvl := slogLevel(severity(res.Outcome))
-	if !o.handler.Enabled(ctx, lvl) || !o.folder.attempt(ctx, req, res, resp) {
+	lvl := slogLevel(wide.Severity(res.Outcome))
+	if !o.handler.Enabled(ctx, lvl) || !o.folder.Attempt(ctx, req, res, resp) {
 		return
 	}
-	var kv attributes
-	kv.attempt(req, res, resp)
-	o.write(spanned(ctx, req), verdictTime(req, res), lvl, semconv.EventAttempt, &kv)
+	var kv wide.Attributes
+	kv.Attempt(req, res, resp)
+	o.write(wide.Spanned(ctx, req), wide.VerdictTime(req, res), lvl, semconv.EventAttempt, &kv)
 }
 
 // Anonymous writes "auth.public.response" if a public endpoint answered 401 or 403, unless the
 // event is folded.
 func (o *SlogObserver) Anonymous(ctx context.Context, req *attempt.Request, resp *attempt.Response) {
-	if !isDenial(resp) || !o.handler.Enabled(ctx, slog.LevelWarn) || !o.folder.public(ctx, req, resp) {
+	if !wide.IsDenial(resp) || !o.handler.Enabled(ctx, slog.LevelWarn) || !o.folder.Public(ctx, req, resp) {
 		return
 	}
-	var kv attributes
-	kv.public(req, resp)
-	o.write(spanned(ctx, req), req.Time, slog.LevelWarn, semconv.EventPublicResponse, &kv)
+	var kv wide.Attributes
+	kv.Public(req, resp)
+	o.write(wide.Spanned(ctx, req), req.Time, slog.LevelWarn, semconv.EventPublicResponse, &kv)
 }
 
 // Notice writes an event named after the kind of n, its message under the key "body".
 func (o *SlogObserver) Notice(ctx context.Context, n attempt.Notice) {
-	lvl := slogLevel(noticeLevel(&n))
+	lvl := slogLevel(wide.NoticeLevel(&n))
 	if !o.handler.Enabled(ctx, lvl) {
 		return
 	}
-	var kv attributes
-	kv.str("body", n.Message, maxMessageBytes)
-	kv.notice(&n)
+	var kv wide.Attributes
+	kv.Str("body", n.Message, wide.MaxMessageBytes)
+	kv.Notice(&n)
 	o.write(ctx, n.Time, lvl, string(n.Kind), &kv)
 }
 
@@ -96,25 +97,25 @@ func (o *SlogObserver) Notice(ctx context.Context, n attempt.Notice) {
 func (o *SlogObserver) Flush() { o.folder.Flush() }
 
 // suppressed writes a folded event.
-func (o *SlogObserver) suppressed(f *fold, now time.Time) {
-	ctx, lvl := context.Background(), slogLevel(f.level())
+func (o *SlogObserver) suppressed(f *wide.Fold, now time.Time) {
+	ctx, lvl := context.Background(), slogLevel(f.Level())
 	if !o.handler.Enabled(ctx, lvl) {
 		return
 	}
-	var kv attributes
-	kv.suppressed(f)
+	var kv wide.Attributes
+	kv.Suppressed(f)
 	o.write(ctx, now, lvl, semconv.EventEventsSuppressed, &kv)
 }
 
-func (o *SlogObserver) write(ctx context.Context, at time.Time, lvl slog.Level, name string, kv *attributes) {
-	_ = slogevent.Write(ctx, o.handler, at, lvl, name, trace.SpanContextFromContext(ctx), kv.all())
+func (o *SlogObserver) write(ctx context.Context, at time.Time, lvl slog.Level, name string, kv *wide.Attributes) {
+	_ = slogevent.Write(ctx, o.handler, at, lvl, name, trace.SpanContextFromContext(ctx), kv.All())
 }
 
-func slogLevel(l level) slog.Level {
+func slogLevel(l wide.Level) slog.Level {
 	switch l {
-	case info:
+	case wide.Info:
 		return slog.LevelInfo
-	case warn:
+	case wide.Warn:
 		return slog.LevelWarn
 	}
 	return slog.LevelError
