@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/otelauth/otelauth-go/otelauth/audit/trail"
 	"github.com/otelauth/otelauth-go/otelauth/gateway"
 	"github.com/otelauth/otelauth-go/otelauth/verify/htpasswd"
 )
@@ -55,6 +56,7 @@ type loaded struct {
 	flags    *gatewayFlags
 	settings *settings
 	config   gateway.Config
+	trail    trail.Config // its Dir is empty without a trail
 	accounts accounts
 	// certificate is the hash of the certificate files, or zero without them.
 	certificate [sha256.Size]byte
@@ -68,7 +70,7 @@ func load(ctx context.Context, args []string) (*loaded, error) {
 		return nil, err
 	}
 	l := &loaded{flags: &c.gatewayFlags, settings: s}
-	if l.config, err = l.flags.build(s); err != nil {
+	if l.config, l.trail, err = l.flags.build(s); err != nil {
 		return nil, usageError{err}
 	}
 	l.certificate = l.flags.certificate()

@@ -28,6 +28,7 @@ type process struct {
 	gw      *gateway.Gateway
 	lines   *audit.SlogObserver // with OTEL_SDK_DISABLED
 	shared  *shared             // nil: not shared
+	trail   *recorder           // nil: no trail
 	loaded  *loaded
 }
 
@@ -44,12 +45,17 @@ func newProcess(ctx context.Context, t *terminal, l *loaded) (*process, error) {
 	if err == nil {
 		p.shared, err = l.flags.share(l.config.Auth.IdentityKey, notices)
 	}
+	if err == nil {
+		p.trail, err = p.record(notices)
+	}
 	if err != nil {
+		p.shared.close()
 		p.signals.close()
 		return nil, err
 	}
 	p.wire(&l.config)
 	if p.gw, err = gateway.New(l.config); err != nil {
+		_ = p.trail.close() // it has no line yet
 		p.shared.close()
 		p.signals.close()
 		return nil, explain(err, &l.config, l.settings)
@@ -61,6 +67,7 @@ func newProcess(ctx context.Context, t *terminal, l *loaded) (*process, error) {
 func (p *process) wire(cfg *gateway.Config) {
 	cfg.Propagators = p.signals.propagators
 	p.shared.wire(cfg)
+	p.trail.wire(cfg)
 	if p.lines != nil {
 		// Without an SDK, events are still written as lines.
 		cfg.Uninstrumented = true
@@ -76,7 +83,7 @@ func (p *process) serve(ctx context.Context, stop func(), hangups <-chan os.Sign
 	defer p.shared.close()
 	listeners, admin, err := p.listen()
 	if err != nil {
-		return errors.Join(err, p.gw.Shutdown(context.Background()))
+		return errors.Join(err, p.gw.Shutdown(context.Background()), p.trail.close())
 	}
 	serving, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -119,7 +126,7 @@ func (p *process) serve(ctx context.Context, stop func(), hangups <-chan os.Sign
 	}
 	shutdown, done := context.WithTimeout(context.Background(), p.loaded.drainTimeout())
 	defer done()
-	errs = append(errs, p.gw.Shutdown(shutdown))
+	errs = append(errs, p.gw.Shutdown(shutdown), p.trail.close())
 	closeAdmin()
 	if adminEnded != nil {
 		errs = append(errs, <-adminEnded)
@@ -142,6 +149,9 @@ func (p *process) reload(load func() (*loaded, error)) {
 	}
 	if previous.flags.redisFlags != next.flags.redisFlags || previous.flags.GeoIPDatabase != next.flags.GeoIPDatabase {
 		p.t.complain(errors.New("SIGHUP: changes of redis-url-file, redis-prefix, redis-timeout and geoip-database take effect at the next start"))
+	}
+	if previous.flags.trailFlags != next.flags.trailFlags {
+		p.t.complain(errors.New("SIGHUP: changes of trail and of the settings that begin with trail- take effect at the next start"))
 	}
 	if file := previous.unchanged(next); file != nil {
 		// Keeping the store keeps the verified credentials.
