@@ -8,11 +8,6 @@ import (
 	"io"
 	"os"
 	"testing"
-
-	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
-
-	"github.com/otelauth/otelauth-go/internal/testkit"
-	"github.com/otelauth/otelauth-go/otelauth/audit/trail"
 )
 
 // childEnv set to 1 makes the test binary the collector.
@@ -33,9 +28,3 @@ func TestMain(m *testing.M) {
 	}
 	os.Exit(0)
 }
-
-var (
-	_ plogotlp.ExportRequest
-	_ = testkit.FreePort
-	_ trail.Config
-)
