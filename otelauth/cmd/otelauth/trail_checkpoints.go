@@ -128,9 +128,9 @@ func (s *checkpointSet) readText(r io.Reader) error {
 			signatures++
 		case signatures > 0:
 			end()
-			if line == "" {
-				continue
-			}
+		}
+		if line == "" && len(text) == 0 {
+			continue // between notes
 		}
 		if text = append(text, line); len(text) > maxNoteLines {
 			text = text[1:]
