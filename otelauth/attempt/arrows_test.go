@@ -54,7 +54,7 @@ var arrows = []struct {
 	{"metrics", []string{"otelauth/attempt", "otelauth/semconv"}, otelhttp},
 	{"otelauth/internal/slogevent", nil, api},
 	{"otelauth/audit", []string{"otelauth/attempt", "otelauth/semconv", "otelauth/internal/slogevent", "otelauth/audit/internal/wide"}, api},
-	{"otelauth/audit/trail", []string{"otelauth/attempt", "otelauth/semconv", "otelauth/audit/internal/wide"}, append([]string{"golang.org/x/mod", "golang.org/x/sys"}, api...)},
+	{"otelauth/audit/trail", []string{"otelauth/attempt", "otelauth/semconv", "otelauth/audit/internal/wide", "otelauth/audit/trail/internal/disk"}, append([]string{"golang.org/x/mod", "golang.org/x/sys"}, api...)},
 	{"otelauth/detect", []string{"otelauth/attempt", "otelauth/semconv", "otelauth/detect/internal/feed"}, api},
 	{"otelauth/detect/internal/feed", nil, nil},
 	{"otelauth/detect/geoip", []string{"otelauth/attempt", "otelauth/semconv", "otelauth/detect", "otelauth/detect/internal/feed"}, append([]string{"github.com/oschwald/maxminddb-golang/v2", "golang.org/x/sys"}, api...)},

@@ -150,6 +150,16 @@ func (a *Attributes) Attempt(req *attempt.Request, res *attempt.Result, resp *at
 	}
 }
 
+// Response adds the outcome and the response of an attempt.
+func (a *Attributes) Response(res *attempt.Result, resp *attempt.Response) {
+	a.Str(semconv.KeyOutcome, res.Outcome.String(), MaxNameBytes)
+	a.status(resp)
+	a.flag(semconv.KeyResponseElsewhere, resp.Elsewhere)
+	if res.Outcome != attempt.Success {
+		a.Str(semconv.KeyErrorType, res.ErrorType.String(), MaxNameBytes)
+	}
+}
+
 // VerdictTime returns the time of the verdict; the zero Time if the request has no Time.
 func VerdictTime(req *attempt.Request, res *attempt.Result) time.Time {
 	if req.Time.IsZero() {

@@ -89,6 +89,11 @@ func (f *Fold) addTrace(sc trace.SpanContext) {
 
 const never = math.MaxInt64
 
+type lockedBucket struct {
+	sync.Mutex
+	bucket
+}
+
 // Folder decides which events are emitted individually, and folds the others. A flood in one of
 // its three tables takes no room in the others.
 type Folder struct {
@@ -103,10 +108,7 @@ type Folder struct {
 	// allNetworks has a bucket for each outcome and one for public responses, so it always has
 	// room.
 	allNetworksLimit limit
-	allNetworks      [attempt.OutcomeCount + 1]struct {
-		sync.Mutex
-		bucket
-	}
+	allNetworks      [attempt.OutcomeCount + 1]lockedBucket
 
 	folds    sync.Pool
 	sweeping sync.Mutex // Flush returns only when the events of the timer are emitted too
@@ -129,6 +131,10 @@ func NewFolder(l Limits, emit func(*Fold, time.Time)) *Folder {
 		allNetworksLimit: newLimit(l.Burst, l.Every, l.Period, allNetworksTimes),
 		successOnce:      newLimit(1, l.SuccessPeriod, l.SuccessPeriod, 1),
 	}
+	for i := range f.allNetworks {
+		f.allNetworks[i].key = key{scope: allNetworks, outcome: attempt.Outcome(i)} //nolint:gosec // below OutcomeCount+1
+	}
+	f.allNetworks[attempt.OutcomeCount].key = key{scope: allNetworks, kind: ofPublicResponse}
 	f.successOnce.once = true
 	f.longest = l.Period
 	if l.FirstSuccess {
@@ -169,7 +175,24 @@ func (f *Folder) Attempt(ctx context.Context, req *attempt.Request, res *attempt
 	return f.take(f.successes, e.key, &f.successOnce, &e) != folded
 }
 
-// Public is attempt for the response of a public endpoint to a caller without credentials.
+// Count folds an attempt, or with a nil res the response of a public endpoint, into the event of
+// all networks, whatever the limits are.
+func (f *Folder) Count(ctx context.Context, req *attempt.Request, res *attempt.Result) {
+	e := candidate{ctx: ctx, req: req, res: res, at: req.Time}
+	e.key.kind = ofPublicResponse
+	if res != nil {
+		e.at = VerdictTime(req, res)
+		e.key.kind, e.key.outcome = ofAttempt, res.Outcome.Known()
+	}
+	f.begin(&e)
+	all := f.all(&e)
+	all.Lock()
+	done, opened := f.fold(&all.bucket, &f.allNetworksLimit, &e)
+	all.Unlock()
+	f.after(done, opened, e.now)
+}
+
+// Public is Attempt for the response of a public endpoint to a caller without credentials.
 func (f *Folder) Public(ctx context.Context, req *attempt.Request, resp *attempt.Response) bool {
 	if f.limits.Unfolded {
 		return true
@@ -205,16 +228,21 @@ func (f *Folder) denial(e *candidate) bool {
 	if f.take(f.sites, e.key.atSite(), &f.siteLimit, e) == folded {
 		return false
 	}
-	all := &f.allNetworks[attempt.OutcomeCount]
-	if e.key.kind == ofAttempt {
-		all = &f.allNetworks[e.key.outcome]
-	}
+	all := f.all(e)
 	all.Lock()
-	all.key = key{scope: allNetworks, kind: e.key.kind, outcome: e.key.outcome}
 	v, done, opened := f.decide(&all.bucket, &f.allNetworksLimit, e)
 	all.Unlock()
 	f.after(done, opened, e.now)
 	return v != folded
+}
+
+// all returns the bucket of all networks for e.
+func (f *Folder) all(e *candidate) *lockedBucket {
+	all := &f.allNetworks[attempt.OutcomeCount]
+	if e.key.kind == ofAttempt {
+		all = &f.allNetworks[e.key.outcome]
+	}
+	return all
 }
 
 type verdict uint8
@@ -243,7 +271,16 @@ func (f *Folder) decide(b *bucket, lim *limit, e *candidate) (v verdict, done *F
 	if b.take(e.now, lim) {
 		return passed, done, never
 	}
-	opened = never
+	also, opened := f.fold(b, lim, e)
+	if done == nil {
+		done = also
+	}
+	return folded, done, opened
+}
+
+// fold folds e into b. done and opened are as in decide.
+func (f *Folder) fold(b *bucket, lim *limit, e *candidate) (done *Fold, opened int64) {
+	done, opened = b.expired(e.now, lim.period), never
 	if b.open == nil {
 		b.open = f.open(b.key, e)
 		b.open.due = e.now + lim.period
@@ -253,7 +290,7 @@ func (f *Folder) decide(b *bucket, lim *limit, e *candidate) (v verdict, done *F
 		opened = b.open.due
 	}
 	b.open.add(e)
-	return folded, done, opened
+	return done, opened
 }
 
 func (f *Folder) open(k key, e *candidate) *Fold {
