@@ -41,6 +41,7 @@
 //	lock                          held by the one process that writes
 //	checkpoint                    the newest signed checkpoint
 //	segments/00000000000000000000.jsonl
+//	current.jsonl                 a link to the newest segment, for tail -F and fail2ban
 //	tile/0/000, tile/0/000.p/7    hashes (c2sp.org/tlog-tiles)
 //	debris/                       what a crash left behind the last whole line
 //

@@ -30,8 +30,6 @@ type ExportReport struct {
 
 // The bounds of an exported file.
 const (
-	tileHeight     = 8
-	tileWidth      = 1 << tileHeight
 	maxExportFiles = 64 << 20
 	maxBundleBytes = tileWidth * (MaxLineBytes + 2)
 )
@@ -129,18 +127,10 @@ func (e *exported) read(name string, maxBytes int64) ([]byte, error) {
 	return b, nil
 }
 
-// tilePath returns the path of a tile after "tile/": "0/x001/234" or "0/x001/234.p/7". level is
-// the level, or "entries".
-func tilePath(level string, n int64, width int) string {
-	s := fmt.Sprintf("%03d", n%1000)
-	for n /= 1000; n > 0; n /= 1000 {
-		s = fmt.Sprintf("x%03d/", n%1000) + s
-	}
-	s = "tile/" + level + "/" + s
-	if width < tileWidth {
-		s += ".p/" + strconv.Itoa(width)
-	}
-	return s
+// bundlePath returns the path of an entry bundle: "tile/entries/x001/234" or
+// "tile/entries/x001/234.p/7".
+func bundlePath(n int64, width int) string {
+	return "tile/entries/" + strings.TrimPrefix(tilePath(tlog.Tile{H: tileHeight, N: n, W: width}), "tile/0/")
 }
 
 // bundleNumber returns the number of the entry bundle at a path.
@@ -152,20 +142,22 @@ func bundleNumber(name string) (n int64, ok bool) {
 	rest, _, _ = strings.Cut(rest, ".p/")
 	digits := strings.NewReplacer("x", "", "/", "").Replace(rest)
 	n, err := strconv.ParseInt(digits, 10, 64)
-	return n, err == nil && tilePath("entries", n, tileWidth) == "tile/entries/"+rest
+	return n, err == nil && bundlePath(n, tileWidth) == "tile/entries/"+rest
 }
 
-// tiles reads the hash tiles of the file. It implements [tlog.TileReader].
-type tiles struct{ e *exported }
+// exportedTiles reads the hash tiles of the file. It implements [tlog.TileReader].
+type exportedTiles struct{ e *exported }
 
-func (t tiles) Height() int { return tileHeight }
+func (t exportedTiles) Height() int { return tileHeight }
 
-func (t tiles) ReadTiles(wanted []tlog.Tile) ([][]byte, error) {
+func (t exportedTiles) ReadTiles(wanted []tlog.Tile) ([][]byte, error) {
 	all := make([][]byte, len(wanted))
 	for i, tile := range wanted {
-		data, err := t.e.read(tilePath(strconv.Itoa(tile.L), tile.N, tile.W), tileWidth*tlog.HashSize)
+		data, err := t.e.read(tilePath(tile), tileWidth*tlog.HashSize)
 		if err != nil && tile.W < tileWidth { // a full tile has the hashes of a partial one
-			data, err = t.e.read(tilePath(strconv.Itoa(tile.L), tile.N, tileWidth), tileWidth*tlog.HashSize)
+			full := tile
+			full.W = tileWidth
+			data, err = t.e.read(tilePath(full), tileWidth*tlog.HashSize)
 		}
 		if err != nil {
 			return nil, err
@@ -175,14 +167,14 @@ func (t tiles) ReadTiles(wanted []tlog.Tile) ([][]byte, error) {
 	return all, nil
 }
 
-func (t tiles) SaveTiles([]tlog.Tile, [][]byte) {}
+func (t exportedTiles) SaveTiles([]tlog.Tile, [][]byte) {}
 
 // verify compares each line with its hash in the tree.
 func (e *exported) verify(ctx context.Context, r *ExportReport) error {
 	if len(e.bundles) == 0 {
 		return &Problem{Kind: SegmentMissing, Line: -1, Detail: "the file has no lines; export it again"}
 	}
-	tree := tlog.TileHashReader(tlog.Tree{N: r.Checkpoint.Size, Hash: r.Checkpoint.Root}, tiles{e})
+	tree := tlog.TileHashReader(tlog.Tree{N: r.Checkpoint.Size, Hash: r.Checkpoint.Root}, exportedTiles{e})
 	r.From = e.bundles[0] * tileWidth
 	r.To = r.From
 	for _, n := range e.bundles {
@@ -205,7 +197,7 @@ func (e *exported) bundle(tree tlog.HashReader, n int64, r *ExportReport) error 
 	if width <= 0 {
 		return &Problem{Kind: TooShort, Line: n * tileWidth, Detail: fmt.Sprintf("the checkpoint covers %d lines only", r.Checkpoint.Size)}
 	}
-	data, err := e.read(tilePath("entries", n, width), maxBundleBytes)
+	data, err := e.read(bundlePath(n, width), maxBundleBytes)
 	if err != nil {
 		return &Problem{Kind: LineMissing, Line: n * tileWidth, Detail: err.Error()}
 	}

@@ -55,7 +55,7 @@ func newTelemetry(cfg *Config, state func() occupancy) (*telemetry, error) {
 	}
 	meter := cfg.MeterProvider.Meter(ScopeName,
 		metric.WithSchemaURL(semconv.SchemaURL), metric.WithInstrumentationVersion(semconv.Version()))
-	if err := t.instruments(meter, state); err != nil {
+	if err := t.instruments(meter, cfg.Key.Origin(), state); err != nil {
 		return nil, fmt.Errorf("trail: the MeterProvider refused an instrument, check its views: %w", err)
 	}
 	// A series that starts with its first increment hides that increment from rate().
@@ -66,7 +66,7 @@ func newTelemetry(cfg *Config, state func() occupancy) (*telemetry, error) {
 	return t, nil
 }
 
-func (t *telemetry) instruments(meter metric.Meter, state func() occupancy) error {
+func (t *telemetry) instruments(meter metric.Meter, origin string, state func() occupancy) error {
 	var errs []error
 	counter := func(name string) metric.Int64Counter {
 		c, err := meter.Int64Counter(name, metric.WithUnit(semconv.Unit(name)), metric.WithDescription(semconv.Description(name)))
@@ -94,15 +94,16 @@ func (t *telemetry) instruments(meter metric.Meter, state func() occupancy) erro
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
+	of := metric.WithAttributeSet(attribute.NewSet(attribute.String(semconv.KeyTrailOrigin, origin)))
 	t.registration, err = meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		s := state()
-		o.ObserveInt64(size, s.size)
+		o.ObserveInt64(size, s.size, of)
 		o.ObserveInt64(queued, s.queued)
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		if !t.at.IsZero() {
-			o.ObserveInt64(sealed, t.checkpoint.Size)
-			o.ObserveInt64(at, t.at.Unix())
+			o.ObserveInt64(sealed, t.checkpoint.Size, of)
+			o.ObserveInt64(at, t.at.Unix(), of)
 		}
 		return nil
 	}, size, queued, sealed, at)

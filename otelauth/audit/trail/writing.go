@@ -190,6 +190,7 @@ func (t *Trail) begin(b *batch) error {
 	t.owed = t.owed[:0]
 	t.size.Store(w.edge.size)
 	t.publish(c, before, true)
+	pointCurrent(t.disk, t.cfg.Dir, w.first)
 	if t.isFailed {
 		t.isFailed, t.failure = false, nil
 		a := anomaly{kind: recovered, time: t.cfg.Now(), segment: segmentName(w.first)}

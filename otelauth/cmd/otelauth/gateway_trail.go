@@ -35,7 +35,7 @@ type trailFlags struct {
 // config returns the configuration of the trail without its providers; its Dir is empty without a
 // trail.
 func (f *trailFlags) config(p *problems) trail.Config {
-	cfg := trail.Config{Dir: f.Trail, Timeout: f.TrailTimeout, CheckpointInterval: f.TrailCheckpoint, Responses: f.TrailResponses}
+	cfg := trail.Config{Dir: f.Trail, Timeout: f.TrailTimeout, CheckpointInterval: f.TrailCheckpoint, Responses: f.TrailResponses, Retention: f.TrailRetention}
 	if f.Trail == "" {
 		if f.TrailKeyFile != "" || f.TrailWitness != "" || f.TrailRetention != 0 {
 			p.missing("--trail is missing: name a folder for the trail, or remove the other settings that begin with --trail-")
@@ -53,9 +53,6 @@ func (f *trailFlags) config(p *problems) trail.Config {
 	if f.TrailPreviousKeyFile != "" {
 		cfg.PreviousKey, err = readTrailKey(f.TrailPreviousKeyFile)
 		p.report("trail-previous-key-file", err)
-	}
-	if f.TrailRetention < 0 {
-		p.report("trail-retention", errors.New("is negative: use a duration such as 2160h, or remove it"))
 	}
 	if cfg.Witness, err = f.witness(); err != nil {
 		p.report("trail-witness", err)
@@ -82,17 +79,15 @@ func (f *trailFlags) witness() (trail.Witness, error) {
 type recorder struct {
 	*trail.Trail
 	lines *sdklog.LoggerProvider // with OTEL_SDK_DISABLED
-	stop  context.CancelFunc     // of prune
-	ended chan struct{}          // closed when prune has ended
 }
 
 // record opens the trail, or returns nil without one.
 func (p *process) record(notices attempt.NoticeObserver) (*recorder, error) {
-	flags, cfg := &p.loaded.flags.trailFlags, p.loaded.trail
+	cfg := p.loaded.trail
 	if cfg.Dir == "" {
 		return nil, nil
 	}
-	r := &recorder{ended: make(chan struct{})}
+	r := &recorder{}
 	cfg.MeterProvider, cfg.LoggerProvider, cfg.Notify, cfg.Now = p.signals.meter, p.signals.logger, notices.Notice, p.t.now
 	if p.lines != nil {
 		// Checkpoints must leave the process without an SDK too.
@@ -103,41 +98,7 @@ func (p *process) record(notices attempt.NoticeObserver) (*recorder, error) {
 	if r.Trail, err = trail.Open(cfg); err != nil {
 		return nil, placed{p.loaded.settings.place("trail"), err}
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	r.stop = stop
-	go func() {
-		defer close(r.ended)
-		if flags.TrailRetention > 0 {
-			p.prune(ctx, r.Trail, flags.TrailRetention)
-		}
-	}()
 	return r, nil
-}
-
-// pruneInterval is how often old segments are looked for.
-const pruneInterval = time.Hour
-
-// prune removes old segments until ctx ends.
-func (p *process) prune(ctx context.Context, t *trail.Trail, retention time.Duration) {
-	every := time.NewTicker(pruneInterval)
-	defer every.Stop()
-	for ctx.Err() == nil {
-		pruned, err := t.Prune(ctx, trail.PruneOptions{
-			Before: p.t.now().Add(-retention), Actor: "otelauth gateway", Reason: "--trail-retention " + retention.String(),
-		})
-		switch {
-		case ctx.Err() != nil:
-			return
-		case err != nil:
-			p.log("gateway.trail_prune_failed", "error", err.Error())
-		case pruned != trail.PrunedRange{}:
-			p.log("gateway.trail_pruned", "from", pruned.From, "to", pruned.To)
-		}
-		select {
-		case <-ctx.Done():
-		case <-every.C:
-		}
-	}
 }
 
 // wire sets the trail in cfg.
@@ -155,8 +116,6 @@ func (r *recorder) close() error {
 	if r == nil {
 		return nil
 	}
-	r.stop()
-	<-r.ended
 	ctx, cancel := context.WithTimeout(context.Background(), trailCloseWait)
 	defer cancel()
 	err := r.Close(ctx)

@@ -179,7 +179,7 @@ func (c *trailVerify) askWitness(ctx context.Context, keys []string) (string, er
 		return "", err
 	}
 	_, err = client.Cosign(ctx, checkpoint, func(size int64) (tlog.TreeProof, error) {
-		return trail.ProveGrowth(ctx, c.Path, size, checkpoint.Size)
+		return trail.ProveGrowth(ctx, c.Path, size, checkpoint)
 	})
 	if err != nil {
 		return "", err

@@ -5,7 +5,9 @@ package mappings
 
 import (
 	"encoding/json"
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -79,12 +81,16 @@ func ECS(e Event) map[string]any {
 	}
 	rest := e.place(func(f *field, value any) bool {
 		for _, path := range f.ecs {
+			if doc.has(path) {
+				return false
+			}
 			doc.set(path, value)
 		}
 		return len(f.ecs) > 0
 	})
-	for key, value := range rest {
-		doc.set("otelauth."+strings.TrimPrefix(key, "auth."), value)
+	// In order, so that a name that begins with another one gets the same place each time.
+	for _, key := range slices.Sorted(maps.Keys(rest)) {
+		doc.set("otelauth."+strings.TrimPrefix(key, "auth."), rest[key])
 	}
 	return doc
 }
@@ -109,7 +115,7 @@ func OCSF(e Event) map[string]any {
 		doc.set("metadata.profiles", []string{"trace"})
 	}
 	rest := e.place(func(f *field, value any) bool {
-		if f.ocsf == "" {
+		if f.ocsf == "" || doc.has(f.ocsf) {
 			return false
 		}
 		if f.kind == instant {
@@ -258,6 +264,17 @@ func (d document) set(path string, value any) {
 		}
 		at, rest = next, more
 	}
+}
+
+// has reports whether there is a value at a path.
+func (d document) has(path string) bool {
+	key, more, nested := strings.Cut(path, ".")
+	if !nested {
+		_, ok := d[key]
+		return ok
+	}
+	next, ok := d[key].(document)
+	return ok && next.has(more)
 }
 
 func (d document) merge(other document) {

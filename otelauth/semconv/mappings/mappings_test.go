@@ -63,7 +63,7 @@ func examples() map[string]mappings.Event {
 			semconv.KeyEventsSuppressedRoutes: []any{"/", "/orders/{id}"},
 		}},
 		"notice": {Name: semconv.EventAccountReload, Time: at, Sequence: 44, Attributes: map[string]any{
-			semconv.KeyAccountCount: json.Number("3"), semconv.KeyAccountSource: "/etc/otelauth/users",
+			semconv.KeyAccountCount: json.Number("3"), semconv.KeyAccountSource: "/etc/otelauth/users", "body": "line 7 is not valid", semconv.KeyExceptionMessage: "bad hash",
 		}},
 		"detection": {Name: semconv.EventDetection, Time: at, Sequence: -1, Attributes: map[string]any{
 			semconv.KeySecurityRuleName: "password_spraying", semconv.KeyDetectionTechnique: "T1110.003", semconv.KeyDetectionSeverity: "high",

@@ -48,6 +48,7 @@ var fields = []field{
 	{semconv.KeyUserHash, text, []string{"user.hash"}, "user.uid"},
 	{semconv.KeyErrorType, text, []string{"error.type"}, "status_code"},
 	{semconv.KeyReason, text, []string{"event.reason"}, "status_detail"},
+	{"body", text, []string{"message"}, "message"}, // of a line; no attribute
 	{semconv.KeyExceptionMessage, text, []string{"error.message"}, "message"},
 	{semconv.KeyServerAddress, text, []string{"server.address"}, ""},
 	{semconv.KeyEventsSuppressedCount, number, nil, "count"},
