@@ -66,6 +66,27 @@ func (s *tileStore) widths(t tlog.Tile) []int {
 	return all
 }
 
+// widest returns the hashes of the tile of level 0 with the given number, as many as there are; nil
+// if there is none.
+func (s *tileStore) widest(number int64) []byte {
+	t := tlog.Tile{H: tileHeight, N: number, W: tileWidth}
+	if data, err := s.read(t); err == nil {
+		return data
+	}
+	t.W = 0
+	for _, w := range s.widths(t) {
+		t.W = max(t.W, w)
+	}
+	if t.W == 0 {
+		return nil
+	}
+	data, err := s.read(t)
+	if err != nil {
+		return nil
+	}
+	return data
+}
+
 // write writes a tile.
 func (s *tileStore) write(t tile, flush bool) error {
 	path := s.path(t.Tile)

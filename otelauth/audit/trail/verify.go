@@ -5,11 +5,12 @@ package trail
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/otelauth/otelauth-go/otelauth/audit/trail/internal/disk"
 )
 
 // VerifyOptions configures [Verify]. Keys is required.
@@ -94,8 +95,8 @@ const (
 	NotSealed ProblemKind = "not_sealed"
 	// TooShort means that a checkpoint covers more lines than the folder has.
 	TooShort ProblemKind = "too_short"
-	// Fork means that a valid checkpoint has another root than the lines: there are two trails
-	// of this name.
+	// Fork means that a valid checkpoint has another root than the lines: they were changed
+	// together with the hash tiles, or there are two trails of this name.
 	Fork ProblemKind = "fork"
 )
 
@@ -146,5 +147,5 @@ func (e *VerificationError) Unwrap() []error {
 // and in order, with a few MiB of memory, and needs no lock. The error is a *[VerificationError]
 // if the trail does not verify; any other error means that it could not be read.
 func Verify(ctx context.Context, dir string, opts VerifyOptions) (Report, error) {
-	return Report{}, errors.ErrUnsupported
+	return verify(ctx, disk.OS{}, dir, opts)
 }
