@@ -131,6 +131,9 @@ const (
 	KeyTrailSegmentName = "auth.trail.segment.name"
 	// KeyTrailSegmentPreviousBytes is an int. Size of the previous segment.
 	KeyTrailSegmentPreviousBytes = "auth.trail.segment.previous.bytes"
+	// KeyTrailSeq is an int. Number of the line. Only records that a collector reads from a
+	// trail have it.
+	KeyTrailSeq = "auth.trail.seq"
 	// KeyTrailSize is an int. Number of lines that the root covers.
 	KeyTrailSize = "auth.trail.size"
 )

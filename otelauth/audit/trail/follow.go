@@ -5,9 +5,7 @@ package trail
 
 import (
 	"bufio"
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,9 +14,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
+
+	"github.com/otelauth/otelauth-go/otelauth/audit/trail/internal/disk"
 )
 
 // Follow returns the lines of the trail in dir from number from on, as [Lines] does, and then the
@@ -26,7 +24,7 @@ import (
 // before each wait; nil is allowed. Removed segments are left out.
 func Follow(ctx context.Context, dir string, from int64, interval time.Duration, idle func()) iter.Seq2[Line, error] {
 	return func(yield func(Line, error) bool) {
-		f := follower{dir: filepath.Join(dir, "segments"), next: from}
+		f := follower{dir: dir, next: from}
 		defer f.close()
 		for {
 			line, err := f.line()
@@ -82,11 +80,11 @@ func (f *follower) line() (Line, error) {
 		f.partial = append(f.partial, part...)
 		switch {
 		case err == nil:
-			line, err := parseHead(f.partial[:len(f.partial)-1])
+			line, err := parseLine(f.partial[:len(f.partial)-1])
 			if err != nil {
-				return Line{}, fmt.Errorf("trail: %s: line %d: %w; run otelauth trail verify", f.file.Name(), f.next, err)
+				return Line{}, fmt.Errorf("trail: %s at line %d: %w; verify the trail", f.file.Name(), f.next, err)
 			}
-			line.JSON, f.partial = f.partial[:len(f.partial)-1:len(f.partial)-1], nil
+			f.partial = nil
 			f.next = line.Seq + 1
 			return line, nil
 		case errors.Is(err, bufio.ErrBufferFull) && len(f.partial) <= MaxLineBytes:
@@ -104,21 +102,10 @@ func (f *follower) line() (Line, error) {
 // open opens the last segment that begins at or before line number at, or with later the first one
 // that begins at or after it. The error is [io.EOF] if there is none.
 func (f *follower) open(at int64, later bool) error {
-	entries, err := os.ReadDir(f.dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return io.EOF
+	firsts, _, err := listSegments(disk.OS{}, f.dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("trail: %w; check the permissions of the folder", err)
 	}
-	if err != nil {
-		return err
-	}
-	var firsts []int64
-	for _, e := range entries {
-		name, isSegment := strings.CutSuffix(e.Name(), ".jsonl")
-		if n, err := strconv.ParseInt(name, 10, 64); err == nil && isSegment {
-			firsts = append(firsts, n)
-		}
-	}
-	slices.Sort(firsts)
 	i, found := slices.BinarySearch(firsts, at)
 	if !later && !found && i > 0 {
 		i--
@@ -126,7 +113,7 @@ func (f *follower) open(at int64, later bool) error {
 	if i >= len(firsts) {
 		return io.EOF
 	}
-	file, err := os.Open(filepath.Join(f.dir, fmt.Sprintf("%020d.jsonl", firsts[i])))
+	file, err := os.Open(filepath.Join(f.dir, segmentsName, segmentName(firsts[i])))
 	if errors.Is(err, fs.ErrNotExist) {
 		return io.EOF // removed since
 	}
@@ -136,17 +123,4 @@ func (f *follower) open(at int64, later bool) error {
 	f.close()
 	f.file, f.first, f.in, f.partial = file, firsts[i], bufio.NewReaderSize(file, MaxLineBytes+1), nil
 	return nil
-}
-
-// parseHead parses the members that each line has. It does not set JSON.
-func parseHead(line []byte) (Line, error) {
-	var head struct {
-		Seq   *int64    `json:"seq"`
-		Time  time.Time `json:"time"`
-		Event string    `json:"event"`
-	}
-	if err := json.Unmarshal(line, &head); err != nil || head.Seq == nil || !bytes.HasPrefix(line, []byte(`{"seq":`)) {
-		return Line{}, errors.New("not a line of a trail")
-	}
-	return Line{Seq: *head.Seq, Time: head.Time, Event: head.Event}, nil
 }

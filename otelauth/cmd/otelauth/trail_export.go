@@ -4,6 +4,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,7 +18,7 @@ type trailExport struct {
 	trailFolder
 	File string `arg:"" help:"The tar file to write."`
 	publicKeys
-	From int64 `placeholder:"LINE" help:"The number of the first line. Lines are exported in bundles of 256. Default: the first line that is kept."`
+	From int64 `placeholder:"LINE" help:"The number of the first line. Lines are exported in bundles of 256. Default: the first bundle that is kept."`
 	To   int64 `placeholder:"LINE" help:"The number after the last line. Default: all lines that the newest checkpoint covers."`
 }
 
@@ -32,6 +33,11 @@ func (c *trailExport) Run(t *terminal) error {
 	}
 	ctx, stop := interruptible()
 	defer stop()
+	if c.From == 0 {
+		if c.From, err = firstBundle(ctx, c.Dir); err != nil {
+			return interrupted(ctx, err)
+		}
+	}
 	f, err := os.OpenFile(c.File, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("%s exists already: choose another name; nothing was changed", c.File)
@@ -50,4 +56,15 @@ func (c *trailExport) Run(t *terminal) error {
 	t.print("lines %d to %d are in %s; the auditor verifies them with:", report.From, report.To-1, c.File)
 	t.print("  otelauth trail verify --public-key KEY %s", c.File)
 	return nil
+}
+
+// bundleLines is the number of lines of a whole entry bundle.
+const bundleLines = 256
+
+// firstBundle returns the first line of the first bundle of which no line was pruned.
+func firstBundle(ctx context.Context, dir string) (int64, error) {
+	for line, err := range trail.Lines(ctx, dir, 0) {
+		return (line.Seq + bundleLines - 1) / bundleLines * bundleLines, err
+	}
+	return 0, nil
 }
