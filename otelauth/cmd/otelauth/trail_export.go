@@ -4,11 +4,16 @@
 package main
 
 import (
+	"archive/tar"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"strings"
+	"time"
 
 	"github.com/otelauth/otelauth-go/otelauth/audit/trail"
 )
@@ -45,8 +50,7 @@ func (c *trailExport) Run(t *terminal) error {
 	if err != nil {
 		return err
 	}
-	err = trail.Export(ctx, c.Dir, f, trail.ExportOptions{From: c.From, To: c.To, Keys: keys})
-	if err = errors.Join(err, f.Close()); err != nil {
+	if err = errors.Join(c.write(ctx, f, keys), f.Close()); err != nil {
 		return interrupted(ctx, errors.Join(err, os.Remove(c.File)))
 	}
 	report, err := trail.VerifyExport(ctx, c.File, keys...)
@@ -57,6 +61,48 @@ func (c *trailExport) Run(t *terminal) error {
 	t.print("  otelauth trail verify --public-key KEY %s", c.File)
 	return nil
 }
+
+// write writes the tar file: what an auditor needs to read it, and what package trail exports.
+func (c *trailExport) write(ctx context.Context, w io.Writer, keys []string) error {
+	out := tar.NewWriter(w)
+	for _, f := range []struct{ name, text string }{
+		{"README.md", fmt.Sprintf(exportReadme, filepath.Base(c.File))},
+		{"public-keys", strings.Join(keys, "\n") + "\n"},
+	} {
+		head := &tar.Header{Name: f.name, Mode: 0o644, Size: int64(len(f.text)), ModTime: time.Unix(0, 0), Format: tar.FormatPAX}
+		if err := out.WriteHeader(head); err != nil {
+			return err
+		}
+		if _, err := io.WriteString(out, f.text); err != nil {
+			return err
+		}
+	}
+	// A tar file ends with two empty blocks. Without them another one can follow.
+	if err := out.Flush(); err != nil {
+		return err
+	}
+	return trail.Export(ctx, c.Dir, w, trail.ExportOptions{From: c.From, To: c.To, Keys: keys})
+}
+
+// exportReadme is the README of an export.
+const exportReadme = `# Lines of a trail
+
+This file has lines of a tamper-evident record of authentication attempts, and their proof.
+
+    otelauth trail verify --public-key KEY %s
+
+verifies that each line is in the tree of the signed checkpoint. KEY is a file with the public key
+of the trail. Get it from the owner by another way than this file: the copy in public-keys was
+written by the same program as the rest. To detect that the owner shows different trails to different
+people, compare the checkpoint with one from another source: --checkpoints FILE.
+
+| file | content |
+| --- | --- |
+| checkpoint | the signed root of the tree (c2sp.org/tlog-checkpoint) |
+| tile/entries/ | the lines, in bundles of 256 (c2sp.org/tlog-tiles) |
+| tile/0/, tile/1/ … | the hashes that prove them |
+| public-keys | the public keys of the trail |
+`
 
 // bundleLines is the number of lines of a whole entry bundle.
 const bundleLines = 256

@@ -278,7 +278,7 @@ func (r *verifyReport) text(t *terminal) {
 	t.print("verified: the checkpoint covers %d of %d lines", r.Sealed, r.Size)
 	if r.Checkpoints > 0 {
 		t.print("verified: %s from outside agree", count(r.Checkpoints, "checkpoint"))
-	} else if r.Witness == "" {
+	} else if r.Witness == "" && r.Segments > 0 {
 		t.print("note: no checkpoint from outside was compared, so a copy that was cut or made anew with the key is not detected; use --checkpoints or --witness")
 	}
 }
