@@ -5,6 +5,7 @@ package trail
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -29,9 +30,9 @@ type keeper struct {
 	changed sync.Cond
 	waiting []tile       // full tiles
 	next    *publication // the newest checkpoint that is not on disk
-	retry   bool         // false: wait for poke after an error
+	err     error        // of the last write; the next one waits for poke
 	closed  bool
-	idle    bool
+	isIdle  bool
 
 	// Of the goroutine only.
 	unflushed []tlog.Tile // written since the last flush
@@ -50,7 +51,7 @@ type publication struct {
 }
 
 func newKeeper(store tileStore, published func(Checkpoint, bool), failed func(error)) *keeper {
-	k := &keeper{store: store, published: published, failed: failed, retry: true}
+	k := &keeper{store: store, published: published, failed: failed}
 	k.changed.L = &k.mu
 	return k
 }
@@ -94,20 +95,23 @@ func (k *keeper) backlog() int {
 func (k *keeper) poke() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.retry = true
+	k.err = nil
 	k.changed.Broadcast()
 }
 
 // drain waits until everything is on disk, or until the first error.
-func (k *keeper) drain() (isDone bool) {
+func (k *keeper) drain() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.retry = true
+	k.err = nil
 	k.changed.Broadcast()
-	for k.retry && !(k.idle && k.next == nil && len(k.waiting) == 0) {
+	for k.err == nil && !(k.isIdle && k.next == nil && len(k.waiting) == 0) {
 		k.changed.Wait()
 	}
-	return k.retry
+	if k.err != nil {
+		return fmt.Errorf("trail: the checkpoint cannot be written: %w; check the disk and the permissions", k.err)
+	}
+	return nil
 }
 
 // close ends run.
@@ -123,15 +127,15 @@ func (k *keeper) run() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for {
-		for !k.closed && (!k.retry || k.next == nil && len(k.waiting) == 0) {
-			k.idle = true
+		for !k.closed && (k.err != nil || k.next == nil && len(k.waiting) == 0) {
+			k.isIdle = true
 			k.changed.Broadcast()
 			k.changed.Wait()
 		}
 		if k.closed {
 			return
 		}
-		k.idle = false
+		k.isIdle = false
 		tiles, next := k.waiting, k.next
 		k.waiting, k.next = nil, nil
 		k.mu.Unlock()
@@ -144,7 +148,7 @@ func (k *keeper) run() {
 			} else if next != nil {
 				k.next.flush = k.next.flush || next.flush
 			}
-			k.retry = false
+			k.err = err
 		}
 	}
 }

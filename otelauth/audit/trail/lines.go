@@ -24,10 +24,15 @@ var errTooLong = errors.New("a line is longer than 65535 bytes")
 // errTorn means that bytes follow the last newline.
 var errTorn = errors.New("the last line has no newline")
 
-const readBytes = 512 << 10
+// How much is read at once, to read one line and to read all.
+const (
+	readLine = 4 << 10
+	readAll  = 512 << 10
+)
 
-func newLineReader(f io.ReaderAt) *lineReader {
-	return &lineReader{file: f, buf: make([]byte, 0, readBytes+MaxLineBytes+1)}
+// newLineReader returns a reader that reads so many bytes at once.
+func newLineReader(f io.ReaderAt, bytes int) *lineReader {
+	return &lineReader{file: f, buf: make([]byte, 0, bytes+MaxLineBytes+1)}
 }
 
 // reset begins another file.
@@ -70,7 +75,7 @@ func (r *lineReader) fill() error {
 	left := copy(r.buf[:cap(r.buf)], r.buf[r.start:])
 	r.offset += int64(r.start)
 	r.start = 0
-	n, err := r.file.ReadAt(r.buf[left:left+readBytes], r.offset+int64(left))
+	n, err := r.file.ReadAt(r.buf[left:left+cap(r.buf)-MaxLineBytes-1], r.offset+int64(left))
 	r.buf = r.buf[:left+n]
 	if errors.Is(err, io.EOF) {
 		r.isEnd = true

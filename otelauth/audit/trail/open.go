@@ -142,17 +142,14 @@ func (t *Trail) first(signer *Key) error {
 			return fmt.Errorf("trail: announcing the key: %w; check the disk, and open the trail again", err)
 		}
 	}
-	if !t.keeper.drain() {
-		return fmt.Errorf("trail: the checkpoint in %s cannot be written; check the disk and the permissions", t.cfg.Dir)
-	}
-	return nil
+	return t.keeper.drain()
 }
 
 // announce writes the line with the new key, and the line with a checkpoint that both keys have
 // signed. The folder keeps the checkpoint of the previous key until both are on disk.
 func (t *Trail) announce(previous *Key) error {
-	if !t.keeper.drain() {
-		return errors.New("the checkpoint is not on disk")
+	if err := t.keeper.drain(); err != nil {
+		return err
 	}
 	w := &t.writer
 	w.stage(keyBody(t.cfg.Now(), t.cfg.Key, nil))

@@ -72,7 +72,7 @@ func (r *reader) segment(ctx context.Context, first, from, to int64, yield func(
 		return false, fmt.Errorf("trail: %w; check the permissions of the folder", err)
 	}
 	defer func() { _ = f.Close() }()
-	lines := newLineReader(f)
+	lines := newLineReader(f, readAll)
 	for n := first; ; n++ {
 		if n%tileWidth == 0 && ctx.Err() != nil {
 			return false, context.Cause(ctx)

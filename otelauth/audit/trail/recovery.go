@@ -140,7 +140,7 @@ func (r *recovery) firstLine(first int64) ([]byte, error) {
 		return nil, fmt.Errorf("trail: %w; check the permissions of the folder", err)
 	}
 	defer func() { _ = f.Close() }()
-	line, err := newLineReader(f).next()
+	line, err := newLineReader(f, readLine).next()
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, errTorn) && !errors.Is(err, errTooLong) {
 		return nil, fmt.Errorf("trail: %w; check the disk", err)
 	}
@@ -239,7 +239,7 @@ func (r *recovery) replaySegment(first, end int64) error {
 	}
 	defer func() { _ = f.Close() }()
 	e := &r.writer.edge
-	lines := newLineReader(f)
+	lines := newLineReader(f, readAll)
 	var problem error
 	position := int64(0)
 	for e.size < end {

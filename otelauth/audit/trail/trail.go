@@ -5,7 +5,6 @@ package trail
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -260,14 +259,11 @@ func (t *Trail) Checkpoint(ctx context.Context) (Checkpoint, error) {
 
 // drained waits until tiles and the checkpoint are on disk.
 func (t *Trail) drained(ctx context.Context) error {
-	done := make(chan bool, 1)
+	done := make(chan error, 1)
 	go func() { done <- t.keeper.drain() }()
 	select {
-	case isDone := <-done:
-		if !isDone {
-			return fmt.Errorf("%w: the checkpoint is not on disk", ErrUnavailable)
-		}
-		return nil
+	case err := <-done:
+		return err
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}

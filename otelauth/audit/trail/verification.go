@@ -230,7 +230,7 @@ func (v *verification) segment(first, end, size int64) error {
 	}
 	defer func() { _ = f.Close() }()
 	if v.lines == nil {
-		v.lines = newLineReader(nil)
+		v.lines = newLineReader(nil, readAll)
 	}
 	v.lines.reset(io.NewSectionReader(f, 0, size))
 	name := segmentName(first)

@@ -6,7 +6,6 @@ package trail
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 	"time"
 )
 
@@ -327,8 +326,8 @@ func (t *Trail) finish() error {
 	if err == nil {
 		_, err = t.seal()
 	}
-	if err == nil && !t.keeper.drain() {
-		err = fmt.Errorf("trail: the checkpoint of %s could not be written; check the disk, and open the trail again", filepath.Base(t.cfg.Dir))
+	if err == nil {
+		err = t.keeper.drain()
 	}
 	t.keeper.close()
 	t.writer.release()
