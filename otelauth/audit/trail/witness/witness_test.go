@@ -5,121 +5,22 @@ package witness_test
 
 import (
 	"bytes"
-	"crypto/ed25519"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
-	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth/audit/trail"
 	"github.com/otelauth/otelauth-go/otelauth/audit/trail/witness"
 )
-
-// server is a witness as c2sp.org/tlog-witness and c2sp.org/tlog-cosignature describe it, for one
-// log. It shares no code with the client.
-type server struct {
-	name    string
-	key     ed25519.PrivateKey
-	log     note.Verifier
-	mu      sync.Mutex
-	size    int64
-	root    tlog.Hash
-	calls   []string // the first line of each request
-	answers func(w http.ResponseWriter) bool
-}
-
-func (s *server) vkey() string {
-	return fmt.Sprintf("%s+%08x+%s", s.name, s.id(), base64.StdEncoding.EncodeToString(s.public()))
-}
-
-func (s *server) public() []byte { return append([]byte{4}, s.key.Public().(ed25519.PublicKey)...) }
-
-func (s *server) id() uint32 {
-	sum := sha256.Sum256(append([]byte(s.name+"\n"), s.public()...))
-	return binary.BigEndian.Uint32(sum[:])
-}
-
-func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if r.Method != http.MethodPost || r.URL.Path != "/w/add-checkpoint" {
-		w.WriteHeader(http.StatusMethodNotAllowed)
-		return
-	}
-	body, _ := io.ReadAll(r.Body)
-	head, signed, _ := strings.Cut(string(body), "\n\n")
-	lines := strings.Split(head, "\n")
-	s.calls = append(s.calls, lines[0])
-	if s.answers != nil && s.answers(w) {
-		return
-	}
-	old, err := strconv.ParseInt(strings.TrimPrefix(lines[0], "old "), 10, 64)
-	if err != nil {
-		w.WriteHeader(http.StatusBadRequest)
-		return
-	}
-	n, err := note.Open([]byte(signed), note.VerifierList(s.log))
-	if err != nil {
-		w.WriteHeader(http.StatusForbidden)
-		return
-	}
-	text := strings.Split(n.Text, "\n")
-	if text[0] != s.log.Name() {
-		w.WriteHeader(http.StatusNotFound)
-		return
-	}
-	size, _ := strconv.ParseInt(text[1], 10, 64)
-	root, _ := tlog.ParseHash(text[2])
-	s.update(w, n.Text, old, size, root, lines[1:])
-}
-
-func (s *server) update(w http.ResponseWriter, text string, old, size int64, root tlog.Hash, lines []string) {
-	var proof tlog.TreeProof
-	for _, line := range lines {
-		h, err := tlog.ParseHash(line)
-		if err != nil {
-			w.WriteHeader(http.StatusBadRequest)
-			return
-		}
-		proof = append(proof, h)
-	}
-	switch {
-	case old > size:
-		w.WriteHeader(http.StatusBadRequest)
-		return
-	case old != s.size || old == size && root != s.root:
-		w.Header().Set("Content-Type", "text/x.tlog.size")
-		w.WriteHeader(http.StatusConflict)
-		fmt.Fprintf(w, "%d\n", s.size)
-		return
-	case old == 0 && len(proof) > 0, old == size && len(proof) > 0,
-		old > 0 && old < size && tlog.CheckTree(proof, size, root, old, s.root) != nil:
-		w.WriteHeader(http.StatusUnprocessableEntity)
-		return
-	}
-	s.size, s.root = size, root
-	_, _ = w.Write(s.cosign(text, 1_700_000_000))
-}
-
-func (s *server) cosign(text string, seconds uint64) []byte {
-	sig := binary.BigEndian.AppendUint32(nil, s.id())
-	sig = binary.BigEndian.AppendUint64(sig, seconds)
-	sig = append(sig, ed25519.Sign(s.key, []byte(fmt.Sprintf("cosignature/v1\ntime %d\n%s", seconds, text)))...)
-	return []byte("— other.example/w AAAAAAAA\n— " + s.name + " " + base64.StdEncoding.EncodeToString(sig) + "\n")
-}
 
 // tree is a log in memory.
 type tree struct {
@@ -184,20 +85,10 @@ func (l *tree) prove(size int64) func(int64) (tlog.TreeProof, error) {
 	return func(old int64) (tlog.TreeProof, error) { return tlog.ProveTree(size, old, l.reader()) }
 }
 
-func start(t *testing.T, l *tree) (*server, *witness.Client) {
+func start(t *testing.T, l *tree) (*testkit.Witness, *witness.Client) {
 	t.Helper()
-	_, private, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	verifier, err := note.NewVerifier(l.key.Public())
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &server{name: "witness.example/w", key: private, log: verifier}
-	ts := httptest.NewServer(s)
-	t.Cleanup(ts.Close)
-	c, err := witness.New(witness.Config{URL: ts.URL + "/w/", Key: s.vkey()})
+	s := testkit.NewWitness(t, l.key.Public())
+	c, err := witness.New(witness.Config{URL: s.URL, Key: s.Key()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,29 +109,21 @@ func TestCosign(t *testing.T) {
 		if bytes.Count(lines, []byte("\n")) != 1 || !bytes.HasPrefix(lines, []byte("— witness.example/w ")) {
 			t.Errorf("signature lines: %q", lines)
 		}
-		at, err := witness.CosignedAt(append(l.checkpoint(t, size).Note, lines...), s.vkey())
+		at, err := witness.CosignedAt(append(l.checkpoint(t, size).Note, lines...), s.Key())
 		if err != nil || !at.Equal(time.Unix(1_700_000_000, 0)) {
 			t.Errorf("CosignedAt: %v, %v", at, err)
 		}
 	}
-	again, err := witness.New(witness.Config{URL: serverURL(t, s), Key: s.vkey()})
+	again, err := witness.New(witness.Config{URL: s.URL, Key: s.Key()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := again.Cosign(t.Context(), l.checkpoint(t, 300), l.prove(300)); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := strings.Join(s.calls, ","), "old 0,old 1,old 7,old 7,old 0,old 256"; got != want {
+	if got, want := strings.Join(s.Calls(), ","), "old 0,old 1,old 7,old 7,old 0,old 256"; got != want {
 		t.Errorf("requests %s, want %s", got, want)
 	}
-}
-
-// serverURL starts a second listener of the same witness.
-func serverURL(t *testing.T, s *server) string {
-	t.Helper()
-	ts := httptest.NewServer(s)
-	t.Cleanup(ts.Close)
-	return ts.URL + "/w"
 }
 
 func TestCutAndForkedTrails(t *testing.T) {
@@ -251,7 +134,7 @@ func TestCutAndForkedTrails(t *testing.T) {
 		t.Fatal(err)
 	}
 	// An old copy, by a client that has just started and by one that remembers.
-	fresh, err := witness.New(witness.Config{URL: serverURL(t, s), Key: s.vkey()})
+	fresh, err := witness.New(witness.Config{URL: s.URL, Key: s.Key()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -284,24 +167,28 @@ func TestUnknownTrail(t *testing.T) {
 // What is no witness, or a hostile one, gives an error and no signature line.
 func TestHostileAnswers(t *testing.T) {
 	t.Parallel()
-	for name, answer := range map[string]func(w http.ResponseWriter, s *server, text string){
-		"nothing":      func(w http.ResponseWriter, _ *server, _ string) { w.WriteHeader(http.StatusOK) },
-		"no signature": func(w http.ResponseWriter, _ *server, _ string) { _, _ = w.Write([]byte("<html>hello</html>")) },
-		"endless": func(w http.ResponseWriter, _ *server, _ string) {
+	for name, answer := range map[string]func(w http.ResponseWriter, s *testkit.Witness, text string){
+		"nothing": func(w http.ResponseWriter, _ *testkit.Witness, _ string) { w.WriteHeader(http.StatusOK) },
+		"no signature": func(w http.ResponseWriter, _ *testkit.Witness, _ string) {
+			_, _ = w.Write([]byte("<html>hello</html>"))
+		},
+		"endless": func(w http.ResponseWriter, _ *testkit.Witness, _ string) {
 			_, _ = w.Write(bytes.Repeat([]byte("— x AAAA\n"), 100_000))
 		},
-		"redirect": func(w http.ResponseWriter, _ *server, _ string) {
+		"redirect": func(w http.ResponseWriter, _ *testkit.Witness, _ string) {
 			w.Header().Set("Location", "/w/other")
 			w.WriteHeader(307)
 		},
-		"another text": func(w http.ResponseWriter, s *server, text string) {
-			_, _ = w.Write(s.cosign(strings.Replace(text, "\n3\n", "\n2\n", 1), 1))
+		"another text": func(w http.ResponseWriter, s *testkit.Witness, text string) {
+			_, _ = w.Write(s.Cosign(strings.Replace(text, "\n3\n", "\n2\n", 1), 1))
 		},
-		"time after 2^63":   func(w http.ResponseWriter, s *server, text string) { _, _ = w.Write(s.cosign(text, 1<<63)) },
-		"409 without size":  func(w http.ResponseWriter, _ *server, _ string) { w.WriteHeader(http.StatusConflict) },
+		"time after 2^63":   func(w http.ResponseWriter, s *testkit.Witness, text string) { _, _ = w.Write(s.Cosign(text, 1<<63)) },
+		"409 without size":  func(w http.ResponseWriter, _ *testkit.Witness, _ string) { w.WriteHeader(http.StatusConflict) },
 		"409 negative size": conflict("-1\n"),
 		"409 same size":     conflict("0\n"),
-		"500":               func(w http.ResponseWriter, _ *server, _ string) { w.WriteHeader(http.StatusInternalServerError) },
+		"500": func(w http.ResponseWriter, _ *testkit.Witness, _ string) {
+			w.WriteHeader(http.StatusInternalServerError)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -309,20 +196,20 @@ func TestHostileAnswers(t *testing.T) {
 			s, c := start(t, l)
 			checkpoint := l.checkpoint(t, 3)
 			text, _, _ := strings.Cut(string(checkpoint.Note), "\n\n")
-			s.answers = func(w http.ResponseWriter) bool { answer(w, s, text+"\n"); return true }
+			s.Answers = func(w http.ResponseWriter) bool { answer(w, s, text+"\n"); return true }
 			lines, err := c.Cosign(t.Context(), checkpoint, l.prove(3))
 			if err == nil || lines != nil || !strings.HasPrefix(err.Error(), "witness: ") {
 				t.Errorf("lines %q, error %v", lines, err)
 			}
-			if len(s.calls) > 3 {
-				t.Errorf("%d requests", len(s.calls))
+			if len(s.Calls()) > 3 {
+				t.Errorf("%d requests", len(s.Calls()))
 			}
 		})
 	}
 }
 
-func conflict(size string) func(http.ResponseWriter, *server, string) {
-	return func(w http.ResponseWriter, _ *server, _ string) {
+func conflict(size string) func(http.ResponseWriter, *testkit.Witness, string) {
+	return func(w http.ResponseWriter, _ *testkit.Witness, _ string) {
 		w.Header().Set("Content-Type", "text/x.tlog.size")
 		w.WriteHeader(http.StatusConflict)
 		_, _ = io.WriteString(w, size)
@@ -340,15 +227,15 @@ func TestConfig(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, vkey := range []string{s.vkey(), " " + s.vkey() + "\n", key.Public()} {
+	for _, vkey := range []string{s.Key(), " " + s.Key() + "\n", key.Public()} {
 		if _, err := witness.New(witness.Config{URL: "https://witness.example", Key: vkey}); err != nil {
 			t.Errorf("%q: %v", vkey, err)
 		}
 	}
-	wrong := strings.Replace(s.vkey(), "witness.example", "another.example", 1)
+	wrong := strings.Replace(s.Key(), "witness.example", "another.example", 1)
 	for _, cfg := range []witness.Config{
-		{}, {URL: "https://witness.example"}, {Key: s.vkey()}, {URL: "witness.example", Key: s.vkey()},
-		{URL: "https://u:secret@witness.example", Key: s.vkey()}, {URL: "https://witness.example", Key: wrong},
+		{}, {URL: "https://witness.example"}, {Key: s.Key()}, {URL: "witness.example", Key: s.Key()},
+		{URL: "https://u:secret@witness.example", Key: s.Key()}, {URL: "https://witness.example", Key: wrong},
 		{URL: "https://witness.example", Key: "a+b"}, {URL: "https://witness.example", Key: "a+00000000+!"},
 		{URL: "https://witness.example", Key: "a+00000000+BA=="}, {URL: "https://witness.example", Key: "a+00000000+"},
 	} {
