@@ -25,6 +25,7 @@ require (
 	go.opentelemetry.io/otel/sdk/metric v1.47.0 // otelauthtest, examples and tests
 	go.opentelemetry.io/otel/trace v1.47.0 // the Traces API
 	golang.org/x/crypto v0.58.0 // bcrypt, argon2id, scrypt
+	golang.org/x/mod v0.43.0 // the trail: Merkle tree (sumdb/tlog) and signed notes (sumdb/note)
 )
 
 require (

@@ -38,13 +38,13 @@ import (
 )
 
 // TestSignals causes every signal and compares what is emitted with the registry of signals. The
-// client and the gateway have tests of their own.
+// client, the gateway and the trail have tests of their own.
 func TestSignals(t *testing.T) {
 	t.Parallel()
 	rec := collect(t)
 	r, all := recorded.Check(t, rec)
 	for _, problem := range r.Unseen(all, func(g *registry.Group) bool {
-		return g.File == "gateway.yaml" || g.ID == "span.auth.client"
+		return g.File == "gateway.yaml" || g.File == "trail.yaml" || g.ID == "span.auth.client"
 	}) {
 		t.Error(problem)
 	}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"slices"
 	"time"
 
 	"go.opentelemetry.io/otel/log"
@@ -36,12 +37,13 @@ func (m *Middleware) build(cfg Config) (*core, error) {
 	c := &core{shared: &m.shared, cfg: cfg, clock: clock, settings: s}
 	var errObserver, errBudgets error
 	c.observer, errObserver = m.observer(&cfg)
+	c.ready, _ = c.observer.(attempt.ReadyObserver)
 	if c.observer == nil {
 		c.clock.base = cfg.Now()
 	}
 	key, isNewRandom, err := m.identityKey(&cfg)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(errObserver, err)
 	}
 	c.identify = key.Hash
 	if cfg.Throttle == nil {
@@ -180,13 +182,14 @@ func (m *Middleware) ownDetector(cfg *Config, loggers log.LoggerProvider) (*dete
 	return d, nil
 }
 
-// observer returns the configured observers, or those of the providers, as one; nil without any.
+// observer returns the configured observers, or those of the providers, and the trail as one; nil
+// without any. The trail is the last one, so it decides first.
 func (m *Middleware) observer(cfg *Config) (attempt.Observer, error) {
 	if cfg.Observers != nil {
-		if len(cfg.Observers) == 0 {
+		if len(cfg.Observers) == 0 && cfg.Trail == nil {
 			return nil, nil
 		}
-		return attempt.Join(cfg.Observers...), nil
+		return attempt.Join(append(slices.Clone(cfg.Observers), cfg.Trail)...), nil
 	}
 	traces, errSpans := spans.New(spans.Config{TracerProvider: cfg.TracerProvider})
 	counts, errMetrics := metrics.New(metrics.Config{MeterProvider: cfg.MeterProvider})
@@ -200,9 +203,10 @@ func (m *Middleware) observer(cfg *Config) (attempt.Observer, error) {
 		return nil, err
 	}
 	if cfg.DisableFallback {
-		return attempt.Join(traces, counts, events, detector), nil
+		return attempt.Join(traces, counts, events, detector, cfg.Trail), nil
 	}
-	return attempt.Join(traces, counts, events, detector, &unrecorded{once: &m.shared.unrecorded, metrics: counts, events: events}), nil
+	silence := &unrecorded{once: &m.shared.unrecorded, metrics: counts, events: events}
+	return attempt.Join(traces, counts, events, detector, silence, cfg.Trail), nil
 }
 
 // events returns Config.Events with a count of the folded events in m.

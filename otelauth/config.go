@@ -137,8 +137,11 @@ type Config struct {
 	// its default thresholds, with the providers above. Only New reads it, because a detector
 	// holds weeks of evidence that outlive a Reconfigure. Unused when Observers is set.
 	Detect detect.Config
-	// Observers replace the spans, metrics, events and detection of the providers. An observer
-	// that must fail closed comes last, so that it decides first. nil: all four; empty but not
+	// Trail records every attempt in addition to the other observers, and decides first: a
+	// *trail.Trail that is required refuses credentials with 503 while it cannot write. Close it
+	// after the Middleware. nil: no trail.
+	Trail attempt.Observer
+	// Observers replace the spans, metrics, events and detection of the providers. nil: all four; empty but not
 	// nil: no observer.
 	Observers []attempt.Observer
 

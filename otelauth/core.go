@@ -24,6 +24,7 @@ type core struct {
 	identify func(canonical string) string // returns user.hash
 	arrivals throttle.Arrivals             // nil: requests without credentials are free
 	observer attempt.Observer              // nil: nothing is recorded
+	ready    attempt.ReadyObserver         // nil: credentials are always verified
 	stops    []func()
 }
 

@@ -169,11 +169,25 @@ func (c *core) judge(ctx context.Context, a *arrival, req *attempt.Request, res 
 		res.Outcome = attempt.Missing
 	case a.field.Scheme != attempt.SchemeBasic:
 		res.Outcome, res.ErrorType = attempt.Missing, attempt.UnsupportedScheme
+	case c.refuses(res):
 	default:
 		return c.engine.Verify(ctx, req.Time, a.field, clientip.Network(req.Client), res)
 	}
 	c.arrive(ctx, req, res)
 	return nil
+}
+
+// refuses reports whether no credentials may be verified now, because a required trail cannot
+// record the attempt. It then denies.
+func (c *core) refuses(res *attempt.Result) bool {
+	if c.ready == nil {
+		return false
+	}
+	err := c.ready.Ready()
+	if err != nil {
+		res.Outcome, res.ErrorType, res.Err = attempt.Error, attempt.TrailUnavailable, err
+	}
+	return err != nil
 }
 
 // arrive charges a request without well-formed credentials when there is a budget for such

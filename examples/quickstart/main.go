@@ -38,6 +38,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.SetOutput(stderr)
 	addr := flags.String("addr", "127.0.0.1:8080", "`address` to listen on; clients on other hosts get 403, because the service has no TLS")
 	once := flags.Bool("once", false, "exit after the tour")
+	dir := flags.String("trail", "", "`folder` on a local disk for a tamper-evident record of every attempt; default: none")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
@@ -47,7 +48,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "quickstart: unexpected argument %q; see --help\n", flags.Arg(0))
 		return 2
 	}
-	if err := serve(ctx, *addr, *once, stdout); err != nil {
+	if err := serve(ctx, *addr, *dir, *once, stdout); err != nil {
 		fmt.Fprintln(stderr, "quickstart:", err)
 		return 1
 	}
@@ -57,7 +58,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 // patience bounds the shutdown: open requests and exports.
 const patience = 5 * time.Second
 
-func serve(ctx context.Context, addr string, once bool, stdout io.Writer) (err error) {
+func serve(ctx context.Context, addr, dir string, once bool, stdout io.Writer) (err error) {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if err != nil {
 		return fmt.Errorf("%w; choose another address with --addr", err)
@@ -71,7 +72,14 @@ func serve(ctx context.Context, addr string, once bool, stdout io.Writer) (err e
 	}
 	defer func() { err = errors.Join(err, within(ctx, telemetry.shutdown)) }()
 
-	handler, end, err := newService(listener.Addr().String())
+	record, err := openRecord(dir)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		err = errors.Join(err, within(ctx, func(ctx context.Context) error { return record.close(ctx, stdout) }))
+	}()
+	handler, end, err := newService(listener.Addr().String(), record.observer())
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"regexp"
 	"strings"
 	"sync"
@@ -20,7 +21,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/otelauth/otelauth-go/otelauth/audit/trail"
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
+	"github.com/otelauth/otelauth-go/otelauth/semconv"
 )
 
 // The tests are not parallel, because the program sets the global providers.
@@ -409,5 +412,36 @@ func TestConfigured(t *testing.T) {
 		if got := configured([]string{"HOME=/", v}); got != want {
 			t.Errorf("%s: configured is %t", v, got)
 		}
+	}
+}
+
+// The tour with --trail leaves a trail with each attempt, which the printed command verifies.
+func TestTrail(t *testing.T) {
+	dir := t.TempDir() + "/trail"
+	var stdout, stderr bytes.Buffer
+	if status := run(t.Context(), []string{"--addr", "127.0.0.1:0", "--once", "--trail", dir}, &stdout, &stderr); status != 0 || stderr.Len() > 0 {
+		t.Fatalf("exit status %d, stderr %q", status, stderr.String())
+	}
+	command := regexp.MustCompile(`(?m)^  go run \./otelauth/cmd/otelauth (trail verify .*)$`).FindStringSubmatch(stdout.String())
+	if command == nil {
+		t.Fatalf("no command is printed:\n%s", stdout.String())
+	}
+	args := append([]string{"run", "../../otelauth/cmd/otelauth"}, strings.Fields(command[1])...)
+	out, err := exec.CommandContext(t.Context(), "go", args...).CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "\nverified: ") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	lines := 0
+	for line, err := range trail.Lines(t.Context(), dir, 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if line.Event == semconv.EventAttempt {
+			lines++
+		}
+		otelauthtest.NoSecretsIn(t, "the trail", line.JSON, passwords...)
+	}
+	if rows := strings.Count(strings.SplitN(stdout.String(), "\n\n", 2)[0], "\n"); lines != rows {
+		t.Errorf("the trail has %d attempts, the table %d", lines, rows)
 	}
 }

@@ -10,11 +10,12 @@ import (
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 
 	"github.com/otelauth/otelauth-go/otelauth"
+	"github.com/otelauth/otelauth-go/otelauth/attempt"
 )
 
 // newService returns the handler of the service on addr and a function that ends it. It uses the
-// global providers: set them first, and shut them down after end.
-func newService(addr string) (handler http.Handler, end func() error, err error) {
+// global providers: set them first, and shut them down after end. record is the trail; nil: none.
+func newService(addr string, record attempt.Observer) (handler http.Handler, end func() error, err error) {
 	users, err := openAccounts()
 	if err != nil {
 		return nil, nil, err
@@ -23,7 +24,7 @@ func newService(addr string) (handler http.Handler, end func() error, err error)
 
 	// The three lines. WithServerName prevents that a Host header creates a time series of
 	// otelhttp.
-	mw, err := otelauth.New(otelauth.Config{Realm: "quickstart", Accounts: users, Routes: mux, Public: []string{"GET /{$}"}})
+	mw, err := otelauth.New(otelauth.Config{Realm: "quickstart", Accounts: users, Routes: mux, Public: []string{"GET /{$}"}, Trail: record})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -32,6 +32,7 @@ var arrows = []struct {
 }{
 	{"otelauth/attempt", nil, nil},
 	{"otelauth/semconv", nil, nil},
+	{"otelauth/semconv/mappings", []string{"otelauth/semconv"}, nil},
 	{"otelauth/credential", []string{"otelauth/attempt"}, nil},
 	{"otelauth/clientip", []string{"otelauth/attempt"}, nil},
 	{"otelauth/internal/pathform", nil, []string{"golang.org/x/text"}},
@@ -52,7 +53,8 @@ var arrows = []struct {
 	{"spans", []string{"otelauth/attempt", "otelauth/semconv"}, api},
 	{"metrics", []string{"otelauth/attempt", "otelauth/semconv"}, otelhttp},
 	{"otelauth/internal/slogevent", nil, api},
-	{"otelauth/audit", []string{"otelauth/attempt", "otelauth/semconv", "otelauth/internal/slogevent"}, api},
+	{"otelauth/audit", []string{"otelauth/attempt", "otelauth/semconv", "otelauth/internal/slogevent", "otelauth/audit/internal/wide"}, api},
+	{"otelauth/audit/trail", []string{"otelauth/attempt", "otelauth/semconv", "otelauth/audit/internal/wide", "otelauth/audit/trail/internal/disk"}, append([]string{"golang.org/x/mod", "golang.org/x/sys"}, api...)},
 	{"otelauth/detect", []string{"otelauth/attempt", "otelauth/semconv", "otelauth/internal/pairs", "otelauth/detect/internal/feed"}, api},
 	{"otelauth/detect/internal/feed", nil, nil},
 	{"otelauth/internal/pairs", nil, nil},

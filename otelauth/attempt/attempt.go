@@ -112,6 +112,9 @@ type Result struct {
 	Duration time.Duration
 	// RetryAfter is how long the caller should wait; 0 gives no advice.
 	RetryAfter time.Duration
+	// Record is the number by which later lines of a trail refer to the line about this verdict;
+	// 0 if there is none. An observer that keeps a trail sets it in Decide.
+	Record int64
 	// Err is the infrastructure error behind Outcome Error; nil otherwise. It holds no secret. It
 	// is for operators: no response carries it.
 	Err error

@@ -27,6 +27,13 @@ type Observer interface {
 	End(ctx context.Context, req *Request, res *Result, resp *Response)
 }
 
+// ReadyObserver is an [Observer] without which no credentials may be verified (a required trail).
+// The pipeline calls Ready after Begin, before it verifies credentials. An error answers 503, so
+// that an attacker learns nothing while no attempt can be recorded. Ready must not block.
+type ReadyObserver interface {
+	Ready() error
+}
+
 // AnonymousObserver is an [Observer] that also records the responses of public endpoints to
 // callers without credentials, which are not attempts.
 type AnonymousObserver interface {
@@ -100,11 +107,14 @@ const (
 	DetectionFeed NoticeKind = "auth.detection.feed"
 	// TelemetryUnrecorded reports that no provider records the spans or the metrics.
 	TelemetryUnrecorded NoticeKind = "auth.telemetry.unrecorded"
+	// TrailAnomaly reports that another program changed the tamper-evident trail, or that it could
+	// not be written (Err); Source is the folder. The trail emits the event itself.
+	TrailAnomaly NoticeKind = "auth.trail.anomaly"
 )
 
 var noticeKinds = [...]NoticeKind{
 	AccountReload, IdentityKeyRandom, UntrustedForwarded, ThrottleChanged, ThrottleSnapshot, ThrottleStore, DetectionFeed,
-	TelemetryUnrecorded,
+	TelemetryUnrecorded, TrailAnomaly,
 }
 
 // NoticeKinds returns every NoticeKind.
@@ -156,6 +166,18 @@ func (j joined) End(ctx context.Context, req *Request, res *Result, resp *Respon
 	for i := len(j) - 1; i >= 0; i-- {
 		j[i].End(ctx, req, res, resp)
 	}
+}
+
+// Ready returns the first error of the observers that must be ready.
+func (j joined) Ready() error {
+	for _, o := range j {
+		if r, ok := o.(ReadyObserver); ok {
+			if err := r.Ready(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func (j joined) Anonymous(ctx context.Context, req *Request, resp *Response) {

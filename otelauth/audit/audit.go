@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/otel/log"
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/audit/internal/wide"
 	"github.com/otelauth/otelauth-go/otelauth/semconv"
 )
 
@@ -31,7 +32,7 @@ type Config struct {
 // safe for concurrent use.
 type Observer struct {
 	logger log.Logger
-	folder *folder
+	folder *wide.Folder
 }
 
 var (
@@ -49,7 +50,7 @@ func New(cfg Config) (*Observer, error) {
 	o := &Observer{logger: cfg.LoggerProvider.Logger(ScopeName,
 		log.WithSchemaURL(semconv.SchemaURL), log.WithInstrumentationVersion(semconv.Version()))}
 	var err error
-	if o.folder, err = newFolder(cfg.Events, o.suppressed); err != nil {
+	if o.folder, err = cfg.Events.folder(o.suppressed); err != nil {
 		return nil, err
 	}
 	return o, nil
@@ -63,39 +64,39 @@ func (o *Observer) Decide(context.Context, *attempt.Request, *attempt.Result) er
 
 // End emits the event "auth.attempt", unless the event is folded.
 func (o *Observer) End(ctx context.Context, req *attempt.Request, res *attempt.Result, resp *attempt.Response) {
-	lvl := severity(res.Outcome)
-	if lvl == info && resp.IsRefused() {
-		lvl = warn
+	lvl := wide.Severity(res.Outcome)
+	if lvl == wide.Info && resp.IsRefused() {
+		lvl = wide.Warn
 	}
-	if !o.enabled(ctx, lvl, semconv.EventAttempt) || !o.folder.attempt(ctx, req, res, resp) {
+	if !o.enabled(ctx, lvl, semconv.EventAttempt) || !o.folder.Attempt(ctx, req, res, resp) {
 		return
 	}
-	var kv attributes
-	kv.attempt(req, res, resp)
-	o.emit(spanned(ctx, req), event{name: semconv.EventAttempt, level: lvl, time: verdictTime(req, res)}, &kv)
+	var kv wide.Attributes
+	kv.Attempt(req, res, resp)
+	o.emit(wide.Spanned(ctx, req), event{name: semconv.EventAttempt, level: lvl, time: wide.VerdictTime(req, res)}, &kv)
 }
 
 // Anonymous emits "auth.public.response" if a public endpoint answered 401 or 403, unless the
 // event is folded.
 func (o *Observer) Anonymous(ctx context.Context, req *attempt.Request, resp *attempt.Response) {
-	if !isDenial(resp) || !o.enabled(ctx, warn, semconv.EventPublicResponse) || !o.folder.public(ctx, req, resp) {
+	if !wide.IsDenial(resp) || !o.enabled(ctx, wide.Warn, semconv.EventPublicResponse) || !o.folder.Public(ctx, req, resp) {
 		return
 	}
-	var kv attributes
-	kv.public(req, resp)
-	o.emit(spanned(ctx, req), event{name: semconv.EventPublicResponse, level: warn, time: req.Time}, &kv)
+	var kv wide.Attributes
+	kv.Public(req, resp)
+	o.emit(wide.Spanned(ctx, req), event{name: semconv.EventPublicResponse, level: wide.Warn, time: req.Time}, &kv)
 }
 
 // Notice emits an event named after the kind of n.
 func (o *Observer) Notice(ctx context.Context, n attempt.Notice) {
-	lvl := noticeLevel(&n)
+	lvl := wide.NoticeLevel(&n)
 	if !o.enabled(ctx, lvl, string(n.Kind)) {
 		return
 	}
-	var kv attributes
-	kv.notice(&n)
+	var kv wide.Attributes
+	kv.Notice(&n)
 	o.emit(ctx, event{
-		name: string(n.Kind), level: lvl, time: n.Time, body: attempt.Text(n.Message, maxMessageBytes),
+		name: string(n.Kind), level: lvl, time: n.Time, body: attempt.Text(n.Message, wide.MaxMessageBytes),
 	}, &kv)
 }
 
@@ -104,13 +105,13 @@ func (o *Observer) Notice(ctx context.Context, n attempt.Notice) {
 func (o *Observer) Flush() { o.folder.Flush() }
 
 // suppressed emits a folded event. It has no span, because it represents many.
-func (o *Observer) suppressed(f *fold, now time.Time) {
-	ctx, lvl := context.Background(), f.level()
+func (o *Observer) suppressed(f *wide.Fold, now time.Time) {
+	ctx, lvl := context.Background(), f.Level()
 	if !o.enabled(ctx, lvl, semconv.EventEventsSuppressed) {
 		return
 	}
-	var kv attributes
-	kv.suppressed(f)
+	var kv wide.Attributes
+	kv.Suppressed(f)
 	o.emit(ctx, event{name: semconv.EventEventsSuppressed, level: lvl, time: now}, &kv)
 }
 
@@ -118,14 +119,14 @@ type event struct {
 	name  string
 	body  string
 	time  time.Time
-	level level
+	level wide.Level
 }
 
-func (o *Observer) enabled(ctx context.Context, l level, name string) bool {
+func (o *Observer) enabled(ctx context.Context, l wide.Level, name string) bool {
 	return o.logger.Enabled(ctx, log.EnabledParameters{Severity: otelSeverity(l), EventName: name})
 }
 
-func (o *Observer) emit(ctx context.Context, e event, kv *attributes) {
+func (o *Observer) emit(ctx context.Context, e event, kv *wide.Attributes) {
 	var rec log.Record
 	rec.SetEventName(e.name)
 	rec.SetTimestamp(e.time)
@@ -134,15 +135,15 @@ func (o *Observer) emit(ctx context.Context, e event, kv *attributes) {
 	if e.body != "" {
 		rec.SetBody(attribute.StringValue(e.body))
 	}
-	rec.AddAttributes(kv.all()...)
+	rec.AddAttributes(kv.All()...)
 	o.logger.Emit(ctx, rec)
 }
 
-func otelSeverity(l level) log.Severity {
+func otelSeverity(l wide.Level) log.Severity {
 	switch l {
-	case info:
+	case wide.Info:
 		return log.SeverityInfo
-	case warn:
+	case wide.Warn:
 		return log.SeverityWarn
 	}
 	return log.SeverityError

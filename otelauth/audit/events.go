@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/audit/internal/wide"
 )
 
 // Events decides which events are emitted individually and which are folded: counted, and
@@ -89,9 +90,9 @@ const (
 // The bounds of the lists of a folded event.
 const (
 	// MaxTraces is the number of trace ids: the first ones.
-	MaxTraces = 5
+	MaxTraces = wide.MaxTraces
 	// MaxRoutes is the number of routes. Further routes count under "_OTHER".
-	MaxRoutes = 8
+	MaxRoutes = wide.MaxRoutes
 )
 
 // Validate returns all errors of e, joined, or nil. [New] and [NewSlogEvents] call it.
@@ -127,14 +128,24 @@ func (e *Events) Validate() error {
 // maxPeriod keeps sums of times from overflowing.
 const maxPeriod = 31 * 24 * time.Hour
 
-func (e Events) withDefaults() Events {
-	e.SuccessPeriod = cmp.Or(e.SuccessPeriod, DefaultSuccessPeriod)
-	e.Burst = cmp.Or(e.Burst, DefaultBurst)
-	e.Every = cmp.Or(e.Every, DefaultEvery)
-	e.Period = cmp.Or(e.Period, DefaultPeriod)
-	e.Entries = cmp.Or(e.Entries, DefaultEntries)
-	if e.Now == nil {
-		e.Now = time.Now
+// folder returns a folder for e, or all errors of e.
+func (e Events) folder(emit func(*wide.Fold, time.Time)) (*wide.Folder, error) {
+	if err := e.Validate(); err != nil {
+		return nil, err
 	}
-	return e
+	l := wide.Limits{
+		FirstSuccess:  e.Success == FirstSuccess,
+		SuccessPeriod: cmp.Or(e.SuccessPeriod, DefaultSuccessPeriod),
+		Burst:         cmp.Or(e.Burst, DefaultBurst),
+		Every:         cmp.Or(e.Every, DefaultEvery),
+		Period:        cmp.Or(e.Period, DefaultPeriod),
+		Entries:       cmp.Or(e.Entries, DefaultEntries),
+		Unfolded:      e.DangerouslyUnfolded,
+		Suppressed:    e.Suppressed,
+		Now:           e.Now,
+	}
+	if l.Now == nil {
+		l.Now = time.Now
+	}
+	return wide.NewFolder(l, emit), nil
 }

@@ -500,7 +500,9 @@ func TestEveryEntryTaken(t *testing.T) {
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
-	o := slogObserver(t, enabled{slog.DiscardHandler}, audit.Events{Success: audit.FirstSuccess, Burst: 1, Every: time.Hour})
+	o := slogObserver(t, enabled{slog.DiscardHandler}, audit.Events{
+		Success: audit.FirstSuccess, Burst: 1, Every: time.Hour, Period: time.Hour, SuccessPeriod: time.Hour, // none ends before it is measured
+	})
 	for i := range 100_000 {
 		for range 2 {
 			refuse(o, v4(uint32(i)<<6), attempt.Failure, "", began)

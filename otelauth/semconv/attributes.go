@@ -109,6 +109,39 @@ const (
 	KeyThrottleNetwork = "auth.throttle.network"
 	// KeyThrottleReason is a string. Why, as the operator wrote it.
 	KeyThrottleReason = "auth.throttle.reason"
+	// KeyTrailAnomalyCount is an int. Number of lines that it concerns, if any.
+	KeyTrailAnomalyCount = "auth.trail.anomaly.count"
+	// KeyTrailAnomalyKind is one of: write_failed, sync_failed, disk_full, read_only, timeout,
+	// unlinked, renamed, replaced, truncated, appended, clock_stepped, checkpoint_missing,
+	// debris, dropped, daily_bound, witness, recovered. What happened to the trail.
+	KeyTrailAnomalyKind = "auth.trail.anomaly.kind"
+	// KeyTrailAttempt is an int. Number by which a later line refers to the line of an attempt.
+	KeyTrailAttempt = "auth.trail.attempt"
+	// KeyTrailKeyPublic is a string. The public key that signs from here on.
+	KeyTrailKeyPublic = "auth.trail.key.public"
+	// KeyTrailNote is a string. The signed checkpoint (C2SP signed note), newlines included.
+	KeyTrailNote = "auth.trail.note"
+	// KeyTrailOrigin is a string. Name of the trail, the first line of its checkpoints.
+	KeyTrailOrigin = "auth.trail.origin"
+	// KeyTrailPruneActor is a string. Who removed the lines.
+	KeyTrailPruneActor = "auth.trail.prune.actor"
+	// KeyTrailPruneFrom is an int. Number of the first removed line.
+	KeyTrailPruneFrom = "auth.trail.prune.from"
+	// KeyTrailPruneReason is a string. Why, as the operator wrote it.
+	KeyTrailPruneReason = "auth.trail.prune.reason"
+	// KeyTrailPruneTo is an int. Number of the line after the last removed one.
+	KeyTrailPruneTo = "auth.trail.prune.to"
+	// KeyTrailRoot is a string. Root of the Merkle tree of these lines, Base64.
+	KeyTrailRoot = "auth.trail.root"
+	// KeyTrailSegmentName is a string. File name of the segment.
+	KeyTrailSegmentName = "auth.trail.segment.name"
+	// KeyTrailSegmentPreviousBytes is an int. Size of the previous segment.
+	KeyTrailSegmentPreviousBytes = "auth.trail.segment.previous.bytes"
+	// KeyTrailSeq is an int. Number of the line. Only records that a collector reads from a
+	// trail have it.
+	KeyTrailSeq = "auth.trail.seq"
+	// KeyTrailSize is an int. Number of lines that the root covers.
+	KeyTrailSize = "auth.trail.size"
 )
 
 // The attribute keys of OpenTelemetry's semantic conventions that otelauth uses.

@@ -64,6 +64,29 @@ const (
 	MetricEventsSuppressed = "auth.events.suppressed"
 	// MetricThrottleEntryCount is an updowncounter in {entry}. Guess budgets in memory.
 	MetricThrottleEntryCount = "auth.throttle.entry.count"
+	// MetricTrailLines is a counter in {line}. Lines on disk.
+	MetricTrailLines = "auth.trail.lines"
+	// MetricTrailDropped is a counter in {line}. Lines that were dropped, because the queue was
+	// full or the disk failed.
+	MetricTrailDropped = "auth.trail.dropped"
+	// MetricTrailRefused is a counter in {attempt}. Attempts that were refused because the
+	// trail could not record them.
+	MetricTrailRefused = "auth.trail.refused"
+	// MetricTrailCommitDuration is a histogram in s. Time of one commit, write and flush.
+	MetricTrailCommitDuration = "auth.trail.commit.duration"
+	// MetricTrailQueueCount is an updowncounter in {line}. Lines that wait for the disk.
+	MetricTrailQueueCount = "auth.trail.queue.count"
+	// MetricTrailSize is a gauge in {line}. Size of the tree, pruned lines included. It never
+	// decreases.
+	MetricTrailSize = "auth.trail.size"
+	// MetricTrailCheckpointSize is a gauge in {line}. Lines that the newest checkpoint covers.
+	// It never decreases.
+	MetricTrailCheckpointSize = "auth.trail.checkpoint.size"
+	// MetricTrailCheckpointTime is a gauge in s. When the newest checkpoint was signed or
+	// confirmed, in seconds since 1970.
+	MetricTrailCheckpointTime = "auth.trail.checkpoint.time"
+	// MetricTrailAnomalies is a counter in {anomaly}. Anomalies of the trail.
+	MetricTrailAnomalies = "auth.trail.anomalies"
 )
 
 // The names of the events.
@@ -115,6 +138,19 @@ const (
 	// EventThrottleStore is an event. Budgets are no longer shared, or the store holds a
 	// foreign value (ERROR); budgets are shared again (WARN).
 	EventThrottleStore = "auth.throttle.store"
+	// EventTrailCheckpoint is an event. A checkpoint was signed. Keep it outside of the host.
+	EventTrailCheckpoint = "auth.trail.checkpoint"
+	// EventTrailAnomaly is an event. Another program changed the trail, or it could not be
+	// written (ERROR); it writes again (WARN).
+	EventTrailAnomaly = "auth.trail.anomaly"
+	// EventTrailSegment is an event. The first line of each segment.
+	EventTrailSegment = "auth.trail.segment"
+	// EventTrailKey is an event. Another key signs from here on.
+	EventTrailKey = "auth.trail.key"
+	// EventTrailPrune is an event. Old lines are removed.
+	EventTrailPrune = "auth.trail.prune"
+	// EventTrailResponse is an event. The response to an attempt that has a line.
+	EventTrailResponse = "auth.trail.response"
 )
 
 // The names of the spans. SpanAuthenticate is followed by a space and the scheme.
@@ -169,6 +205,24 @@ func Unit(metric string) string {
 		return "{event}"
 	case MetricThrottleEntryCount:
 		return "{entry}"
+	case MetricTrailLines:
+		return "{line}"
+	case MetricTrailDropped:
+		return "{line}"
+	case MetricTrailRefused:
+		return "{attempt}"
+	case MetricTrailCommitDuration:
+		return "s"
+	case MetricTrailQueueCount:
+		return "{line}"
+	case MetricTrailSize:
+		return "{line}"
+	case MetricTrailCheckpointSize:
+		return "{line}"
+	case MetricTrailCheckpointTime:
+		return "s"
+	case MetricTrailAnomalies:
+		return "{anomaly}"
 	}
 	return ""
 }
@@ -218,6 +272,24 @@ func Description(metric string) string {
 		return "Events that were folded."
 	case MetricThrottleEntryCount:
 		return "Guess budgets in memory."
+	case MetricTrailLines:
+		return "Lines on disk."
+	case MetricTrailDropped:
+		return "Lines that were dropped, because the queue was full or the disk failed."
+	case MetricTrailRefused:
+		return "Attempts that were refused because the trail could not record them."
+	case MetricTrailCommitDuration:
+		return "Time of one commit, write and flush."
+	case MetricTrailQueueCount:
+		return "Lines that wait for the disk."
+	case MetricTrailSize:
+		return "Size of the tree, pruned lines included. It never decreases."
+	case MetricTrailCheckpointSize:
+		return "Lines that the newest checkpoint covers. It never decreases."
+	case MetricTrailCheckpointTime:
+		return "When the newest checkpoint was signed or confirmed, in seconds since 1970."
+	case MetricTrailAnomalies:
+		return "Anomalies of the trail."
 	}
 	return ""
 }

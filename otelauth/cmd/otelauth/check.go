@@ -58,7 +58,7 @@ func (t *terminal) check(ctx context.Context, mode checkMode, environ []string) 
 		return err
 	}
 	f := &c.gatewayFlags
-	cfg, err := f.build(s)
+	cfg, _, err := f.build(s)
 	problems := []error{err, unknownVariables(environ, s)}
 	accounts, err := f.openOffline(s)
 	problems = append(problems, err)

@@ -47,8 +47,20 @@ var examples = map[string][]example{
 		{"Which account is behind a user.hash in the telemetry?", "otelauth whois --identity-key-file identity.key --users users.htpasswd k1:00112233445566778899aabbccddeeff"},
 		{"Try names from a list.", "otelauth whois --identity-key-file identity.key --names - k1:00112233445566778899aabbccddeeff < names.txt"},
 	},
-	"version": {{"Version, commit and Go version.", "otelauth version"}},
-	"help":    {{"All settings of the gateway.", "otelauth help --all gateway"}},
+	"trail keygen": {{"Make a key, before the first start with a trail.", "otelauth trail keygen /etc/otelauth/trail.key --origin host.example/orders"}},
+	"trail verify": {
+		{"A trail that is being written, against the checkpoints that the backend kept.", "otelauth trail verify /var/lib/otelauth/trail --public-key trail.key.pub --checkpoints checkpoints.json --unsealed 1m"},
+		{"A trail at rest: every line must be covered by a checkpoint.", "otelauth trail verify backup/trail --public-key trail.key.pub --checkpoints checkpoints.json"},
+	},
+	"trail show": {
+		{"Follow the denials of one account.", "otelauth trail show /var/lib/otelauth/trail --follow --user alice --outcome failure,throttled"},
+		{"The last day as OCSF, one event a line.", "otelauth trail show /var/lib/otelauth/trail --since 24h --format ocsf"},
+	},
+	"trail prove":  {{"Prove to somebody else that line 4711 is in the trail.", "otelauth trail prove /var/lib/otelauth/trail --public-key trail.key.pub --line 4711"}},
+	"trail prune":  {{"Remove what is older than 90 days.", "otelauth trail prune /var/lib/otelauth/trail --key-file trail.key --before 90d --actor carol --reason retention"}},
+	"trail export": {{"Write a file for an auditor, who checks it with trail verify.", "otelauth trail export /var/lib/otelauth/trail audit.tar --public-key trail.key.pub"}},
+	"version":      {{"Version, commit and Go version.", "otelauth version"}},
+	"help":         {{"All settings of the gateway.", "otelauth help --all gateway"}},
 	"completion": {
 		{"bash: for this user.", "otelauth completion bash > ~/.local/share/bash-completion/completions/otelauth"},
 		{"zsh: for all users.", "otelauth completion zsh > /usr/local/share/zsh/site-functions/_otelauth"},

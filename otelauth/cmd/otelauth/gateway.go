@@ -16,6 +16,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/otelauth/otelauth-go/otelauth/audit/trail"
 	"github.com/otelauth/otelauth-go/otelauth/gateway"
 	"github.com/otelauth/otelauth-go/otelauth/verify/htpasswd"
 )
@@ -64,6 +65,7 @@ type loaded struct {
 	flags    *gatewayFlags
 	settings *settings
 	config   gateway.Config
+	trail    trail.Config // its Dir is empty without a trail
 	accounts accounts
 	// unknown are the accounts and groups in the rules that do not exist, or nil.
 	unknown error
@@ -79,7 +81,7 @@ func load(ctx context.Context, args []string, getenv func(string) string) (*load
 		return nil, err
 	}
 	l := &loaded{flags: &c.gatewayFlags, settings: s}
-	if l.config, err = l.flags.build(s); err != nil {
+	if l.config, l.trail, err = l.flags.build(s); err != nil {
 		return nil, usageError{err}
 	}
 	l.certificate = l.flags.certificate()

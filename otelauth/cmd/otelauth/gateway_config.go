@@ -16,6 +16,7 @@ import (
 
 	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/audit"
+	"github.com/otelauth/otelauth-go/otelauth/audit/trail"
 	"github.com/otelauth/otelauth-go/otelauth/clientip"
 	"github.com/otelauth/otelauth-go/otelauth/cmd/otelauth/internal/nearest"
 	"github.com/otelauth/otelauth-go/otelauth/detect"
@@ -44,9 +45,9 @@ func (p *problems) report(flag string, err error) {
 // missing records the problem of a flag that is not set.
 func (p *problems) missing(text string) { p.all = append(p.all, errors.New(text)) }
 
-// build returns the gateway's configuration without the accounts, or all problems at once, each
-// with the place of its setting.
-func (f *gatewayFlags) build(s *settings) (gateway.Config, error) {
+// build returns the configurations of the gateway, without the accounts, and of the trail, or all
+// problems at once, each with the place of its setting.
+func (f *gatewayFlags) build(s *settings) (gateway.Config, trail.Config, error) {
 	p := &problems{settings: s}
 	f.checkService(p)
 	f.checkAccounts(p)
@@ -61,7 +62,8 @@ func (f *gatewayFlags) build(s *settings) (gateway.Config, error) {
 	p.report("forward-auth", cfg.ForwardAuth.UnmarshalText([]byte(f.ForwardAuth)))
 	p.all = append(p.all, f.redisFlags.validate(s, &cfg.Auth)...)
 	cfg.Rules = f.rules(p)
-	return cfg, errors.Join(p.all...)
+	record := f.trailFlags.config(p)
+	return cfg, record, errors.Join(p.all...)
 }
 
 // checkService reports problems of the addresses and of the upstream.

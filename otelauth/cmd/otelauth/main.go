@@ -21,6 +21,7 @@ const (
 	exitDone        = 0
 	exitFailed      = 1
 	exitUsage       = 2
+	exitUnverified  = 3
 	exitInterrupted = 130
 )
 
@@ -31,6 +32,7 @@ type commands struct {
 	Gateway    gatewayCommand    `cmd:"" help:"Serve authentication in front of a service."`
 	Users      usersCommands     `cmd:"" help:"Edit the accounts of an htpasswd file."`
 	Whois      whoisCommand      `cmd:"" help:"Find the account name behind a user.hash."`
+	Trail      trailCommands     `cmd:"" help:"Verify and read the tamper-evident trail of a service."`
 	Help       helpCommand       `cmd:"" help:"Print the help of a command."`
 	Completion completionCommand `cmd:"" help:"Print the completion script of a shell."`
 	Man        manCommand        `cmd:"" help:"Print a manual page."`
@@ -57,8 +59,11 @@ func run(args []string) int {
 		return exitInterrupted
 	}
 	t.complain(err)
-	if errors.As(err, &usage) {
+	switch {
+	case errors.As(err, &usage):
 		return exitUsage
+	case errors.Is(err, errNotVerified):
+		return exitUnverified
 	}
 	return exitFailed
 }

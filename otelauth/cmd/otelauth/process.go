@@ -30,6 +30,7 @@ type process struct {
 	gw      *gateway.Gateway
 	lines   *audit.Observer // with OTEL_SDK_DISABLED
 	stores  *stores
+	trail   *recorder // nil: no trail
 	loaded  *loaded
 }
 
@@ -46,12 +47,17 @@ func newProcess(ctx context.Context, t *terminal, l *loaded) (*process, error) {
 	if err == nil {
 		p.stores, err = l.stores(notices)
 	}
+	if err == nil {
+		p.trail, err = p.record(notices)
+	}
 	if err != nil {
+		p.stores.close()
 		p.signals.close()
 		return nil, err
 	}
 	p.wire(&l.config)
 	if p.gw, err = gateway.New(l.config); err != nil {
+		_ = p.trail.close() // it has no line yet
 		p.stores.close()
 		p.signals.close()
 		return nil, explain(err, &l.config, l.settings)
@@ -63,6 +69,7 @@ func newProcess(ctx context.Context, t *terminal, l *loaded) (*process, error) {
 func (p *process) wire(cfg *gateway.Config) {
 	cfg.Propagators = p.signals.propagators
 	p.stores.wire(cfg)
+	p.trail.wire(cfg)
 	if p.lines != nil {
 		// Without an SDK, events are still written as lines.
 		cfg.Uninstrumented = true
@@ -78,7 +85,7 @@ func (p *process) serve(ctx context.Context, stop func(), hangups <-chan os.Sign
 	defer p.stores.close()
 	listeners, admin, err := p.listen()
 	if err != nil {
-		return errors.Join(err, p.gw.Shutdown(context.Background()))
+		return errors.Join(err, p.gw.Shutdown(context.Background()), p.trail.close())
 	}
 	serving, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -121,7 +128,7 @@ func (p *process) serve(ctx context.Context, stop func(), hangups <-chan os.Sign
 	}
 	shutdown, done := context.WithTimeout(context.Background(), p.loaded.drainTimeout())
 	defer done()
-	errs = append(errs, p.gw.Shutdown(shutdown))
+	errs = append(errs, p.gw.Shutdown(shutdown), p.trail.close())
 	closeAdmin()
 	if adminEnded != nil {
 		errs = append(errs, <-adminEnded)

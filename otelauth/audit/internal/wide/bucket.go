@@ -1,7 +1,7 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package audit
+package wide
 
 import (
 	"encoding/binary"
@@ -117,7 +117,7 @@ func newLimit(burst int, every, period time.Duration, times int64) limit {
 type bucket struct {
 	key  key
 	tat  int64 // when the limit is full again (the theoretical arrival time of the GCRA)
-	open *fold // nil: nothing is folded
+	open *Fold // nil: nothing is folded
 }
 
 // isIdle reports whether b has the same meaning as no bucket.
@@ -144,7 +144,7 @@ func (b *bucket) take(now int64, lim *limit) bool {
 
 // expired removes and returns the fold if its period is over, or if the clock was set back beyond
 // its beginning.
-func (b *bucket) expired(now int64, period int64) *fold {
+func (b *bucket) expired(now int64, period int64) *Fold {
 	f := b.open
 	if f == nil || now < f.due && now >= f.due-2*period {
 		return nil
@@ -206,12 +206,12 @@ func (t *table) locked(k key, now int64, lim *limit) (*bucket, *sync.Mutex) {
 
 // sweep removes every fold that is due and calls emit with it, without a lock. It returns when
 // the next one is due.
-func (t *table) sweep(now int64, period int64, all bool, emit func(*fold)) (next int64) {
+func (t *table) sweep(now int64, period int64, all bool, emit func(*Fold)) (next int64) {
 	next = never
 	if !t.made.Load() {
 		return next
 	}
-	var done [ways]*fold
+	var done [ways]*Fold
 	for i := range t.sets {
 		mu, n := &t.locks[i%len(t.locks)].Mutex, 0
 		mu.Lock()

@@ -1,7 +1,7 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package audit
+package wide
 
 import (
 	"encoding/hex"
@@ -28,31 +28,31 @@ func (k kind) event() string {
 	return semconv.EventAttempt
 }
 
-func (f *fold) level() level {
+func (f *Fold) Level() Level {
 	if f.key.kind == ofPublicResponse {
-		return warn
+		return Warn
 	}
-	return severity(f.key.outcome)
+	return Severity(f.key.outcome)
 }
 
-// suppressed adds the attributes of a folded event. An event of all networks has only the event
+// Suppressed adds the Attributes of a folded event. An event of all networks has only the event
 // and the outcome.
-func (a *attributes) suppressed(f *fold) {
+func (a *Attributes) Suppressed(f *Fold) {
 	k := &f.key
-	a.str(semconv.KeyEventsSuppressedEvent, k.kind.event(), maxNameBytes)
-	a.add(attribute.Int64(semconv.KeyEventsSuppressedCount, f.count))
-	a.str(semconv.KeyEventsSuppressedFirstTime, stamp(f.first), maxNameBytes)
-	a.str(semconv.KeyEventsSuppressedLastTime, stamp(f.last), maxNameBytes)
+	a.Str(semconv.KeyEventsSuppressedEvent, k.kind.event(), MaxNameBytes)
+	a.Add(attribute.Int64(semconv.KeyEventsSuppressedCount, f.count))
+	a.Str(semconv.KeyEventsSuppressedFirstTime, stamp(f.first), MaxNameBytes)
+	a.Str(semconv.KeyEventsSuppressedLastTime, stamp(f.last), MaxNameBytes)
 	a.network(k)
 	if k.kind == ofAttempt {
-		a.str(semconv.KeyOutcome, k.outcome.String(), maxNameBytes)
+		a.Str(semconv.KeyOutcome, k.outcome.String(), MaxNameBytes)
 	}
 	if k.scope != allNetworks {
 		if k.kind == ofAttempt {
-			a.str(semconv.KeyScheme, f.scheme.String(), maxNameBytes)
+			a.Str(semconv.KeyScheme, f.scheme.String(), MaxNameBytes)
 		}
-		a.str(semconv.KeyErrorType, k.errType.String(), maxNameBytes)
-		a.str(semconv.KeyReason, string(reasonAt(k.reason)), maxNameBytes)
+		a.Str(semconv.KeyErrorType, k.errType.String(), MaxNameBytes)
+		a.Str(semconv.KeyReason, string(reasonAt(k.reason)), MaxNameBytes)
 		a.flag(semconv.KeyCredentialsExposed, k.flags&flagExposed != 0)
 		a.flag(semconv.KeyPasswordRehashNeeded, k.flags&flagRehash != 0)
 		a.flag(semconv.KeyCredentialsPrevious, k.flags&flagPrevious != 0)
@@ -63,10 +63,10 @@ func (a *attributes) suppressed(f *fold) {
 			a.num(semconv.KeyHTTPResponseStatusCode, 403)
 		}
 	}
-	a.str(semconv.KeyUserName, f.userName, maxNameBytes)
-	a.str(semconv.KeyUserHash, f.userHash, maxNameBytes)
+	a.Str(semconv.KeyUserName, f.userName, MaxNameBytes)
+	a.Str(semconv.KeyUserHash, f.userHash, MaxNameBytes)
 	if k.kind == ofAttempt && k.outcome == attempt.Success {
-		a.str(semconv.KeyHTTPRoute, f.route, maxRouteBytes)
+		a.Str(semconv.KeyHTTPRoute, f.route, maxRouteBytes)
 	} else {
 		a.routes(f)
 	}
@@ -75,11 +75,11 @@ func (a *attributes) suppressed(f *fold) {
 		for i := range ids {
 			ids[i] = hex.EncodeToString(f.traces[i][:])
 		}
-		a.add(attribute.StringSlice(semconv.KeyEventsSuppressedTraceIDs, ids))
+		a.Add(attribute.StringSlice(semconv.KeyEventsSuppressedTraceIDs, ids))
 	}
 }
 
-func (a *attributes) network(k *key) {
+func (a *Attributes) network(k *key) {
 	p := k.network()
 	text := networkUnknown
 	switch {
@@ -88,13 +88,13 @@ func (a *attributes) network(k *key) {
 	case p.IsValid():
 		text = p.String()
 		if p.IsSingleIP() {
-			a.str(semconv.KeyClientAddress, p.Addr().String(), maxNameBytes)
+			a.Str(semconv.KeyClientAddress, p.Addr().String(), MaxNameBytes)
 		}
 	}
-	a.str(semconv.KeyEventsSuppressedNetwork, text, maxNameBytes)
+	a.Str(semconv.KeyEventsSuppressedNetwork, text, MaxNameBytes)
 }
 
-func (a *attributes) routes(f *fold) {
+func (a *Attributes) routes(f *Fold) {
 	names, counts := make([]string, 0, MaxRoutes+1), make([]int64, 0, MaxRoutes+1)
 	for _, r := range f.routes[:f.nRoutes] {
 		names, counts = append(names, attempt.Text(r.route, maxRouteBytes)), append(counts, r.count)
@@ -102,8 +102,8 @@ func (a *attributes) routes(f *fold) {
 	if f.restRoutes > 0 {
 		names, counts = append(names, routeOther), append(counts, f.restRoutes)
 	}
-	a.add(attribute.StringSlice(semconv.KeyEventsSuppressedRoutes, names))
-	a.add(attribute.Int64Slice(semconv.KeyEventsSuppressedRouteCounts, counts))
+	a.Add(attribute.StringSlice(semconv.KeyEventsSuppressedRoutes, names))
+	a.Add(attribute.Int64Slice(semconv.KeyEventsSuppressedRouteCounts, counts))
 }
 
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z07:00") }

@@ -1,7 +1,7 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package audit
+package wide
 
 import (
 	"fmt"
@@ -16,11 +16,11 @@ import (
 func TestAttributesAreNeverDropped(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{0, inlineAttributes, inlineAttributes + 1, 3 * inlineAttributes} {
-		var a attributes
+		var a Attributes
 		for i := range n {
-			a.add(attribute.Int(fmt.Sprint("key", i), i))
+			a.Add(attribute.Int(fmt.Sprint("key", i), i))
 		}
-		all := a.all()
+		all := a.All()
 		if len(all) != n {
 			t.Fatalf("%d attributes of %d", len(all), n)
 		}

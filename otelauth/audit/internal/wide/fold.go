@@ -1,7 +1,7 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package audit
+package wide
 
 import (
 	"context"
@@ -16,8 +16,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 )
 
-// fold is what is kept of events that are not emitted individually.
-type fold struct {
+// Fold is what is kept of events that are not emitted individually.
+type Fold struct {
 	key    key
 	scheme attempt.Scheme
 	// Successes only.
@@ -49,16 +49,16 @@ type candidate struct {
 	key key
 }
 
-func (f *fold) add(e *candidate) {
+func (f *Fold) add(e *candidate) {
 	f.count++
 	f.last = e.at
 	f.addRoute(e.req.Route)
 	if int(f.nTraces) < len(f.traces) {
-		f.addTrace(spanOf(e.ctx, e.req))
+		f.addTrace(SpanOf(e.ctx, e.req))
 	}
 }
 
-func (f *fold) addRoute(route string) {
+func (f *Fold) addRoute(route string) {
 	for i := range f.routes[:f.nRoutes] {
 		if r := &f.routes[i]; r.route == route {
 			r.count++
@@ -73,7 +73,7 @@ func (f *fold) addRoute(route string) {
 	f.nRoutes++
 }
 
-func (f *fold) addTrace(sc trace.SpanContext) {
+func (f *Fold) addTrace(sc trace.SpanContext) {
 	if !sc.IsValid() {
 		return
 	}
@@ -89,11 +89,16 @@ func (f *fold) addTrace(sc trace.SpanContext) {
 
 const never = math.MaxInt64
 
-// folder decides which events are emitted individually, and folds the others. A flood in one of
+type lockedBucket struct {
+	sync.Mutex
+	bucket
+}
+
+// Folder decides which events are emitted individually, and folds the others. A flood in one of
 // its three tables takes no room in the others.
-type folder struct {
-	events Events
-	emit   func(*fold, time.Time)
+type Folder struct {
+	limits Limits
+	emit   func(*Fold, time.Time)
 	base   time.Time
 	seed   maphash.Seed
 
@@ -103,10 +108,7 @@ type folder struct {
 	// allNetworks has a bucket for each outcome and one for public responses, so it always has
 	// room.
 	allNetworksLimit limit
-	allNetworks      [attempt.OutcomeCount + 1]struct {
-		sync.Mutex
-		bucket
-	}
+	allNetworks      [attempt.OutcomeCount + 1]lockedBucket
 
 	folds    sync.Pool
 	sweeping sync.Mutex // Flush returns only when the events of the timer are emitted too
@@ -115,39 +117,39 @@ type folder struct {
 	longest time.Duration
 }
 
-// newFolder validates e and sets its defaults. emit emits a folded event; no lock is held, and it
-// must not keep the fold.
-func newFolder(e Events, emit func(*fold, time.Time)) (*folder, error) {
-	if err := e.Validate(); err != nil {
-		return nil, err
-	}
-	e = e.withDefaults()
+// NewFolder returns a Folder. Every number of l is positive. emit emits a folded event; no lock is
+// held, and it must not keep the fold.
+func NewFolder(l Limits, emit func(*Fold, time.Time)) *Folder {
 	seed := maphash.MakeSeed()
-	f := &folder{
-		events: e, emit: emit, base: e.Now(), seed: seed,
-		hosts:            newTable(seed, e.Entries),
-		sites:            newTable(seed, (e.Entries+3)/4),
-		successes:        newTable(seed, e.Entries*4),
-		hostLimit:        newLimit(e.Burst, e.Every, e.Period, 1),
-		siteLimit:        newLimit(e.Burst, e.Every, e.Period, siteTimes),
-		allNetworksLimit: newLimit(e.Burst, e.Every, e.Period, allNetworksTimes),
-		successOnce:      newLimit(1, e.SuccessPeriod, e.SuccessPeriod, 1),
+	f := &Folder{
+		limits: l, emit: emit, base: l.Now(), seed: seed,
+		hosts:            newTable(seed, l.Entries),
+		sites:            newTable(seed, (l.Entries+3)/4),
+		successes:        newTable(seed, l.Entries*4),
+		hostLimit:        newLimit(l.Burst, l.Every, l.Period, 1),
+		siteLimit:        newLimit(l.Burst, l.Every, l.Period, siteTimes),
+		allNetworksLimit: newLimit(l.Burst, l.Every, l.Period, allNetworksTimes),
+		successOnce:      newLimit(1, l.SuccessPeriod, l.SuccessPeriod, 1),
 	}
+	for i := range f.allNetworks {
+		f.allNetworks[i].key = key{scope: allNetworks, outcome: attempt.Outcome(i)} //nolint:gosec // below OutcomeCount+1
+	}
+	f.allNetworks[attempt.OutcomeCount].key = key{scope: allNetworks, kind: ofPublicResponse}
 	f.successOnce.once = true
-	f.longest = e.Period
-	if e.Success == FirstSuccess {
-		f.longest = min(e.Period, e.SuccessPeriod)
+	f.longest = l.Period
+	if l.FirstSuccess {
+		f.longest = min(l.Period, l.SuccessPeriod)
 	}
-	return f, nil
+	return f
 }
 
-// attempt reports whether the attempt is to be emitted individually. Otherwise it is folded.
-func (f *folder) attempt(ctx context.Context, req *attempt.Request, res *attempt.Result, resp *attempt.Response) bool {
+// Attempt reports whether the attempt is to be emitted individually. Otherwise it is folded.
+func (f *Folder) Attempt(ctx context.Context, req *attempt.Request, res *attempt.Result, resp *attempt.Response) bool {
 	success := res.Outcome == attempt.Success
-	if success && f.events.Success == EverySuccess || !success && f.events.DangerouslyUnfolded {
+	if success && !f.limits.FirstSuccess || !success && f.limits.Unfolded {
 		return true
 	}
-	e := candidate{ctx: ctx, req: req, res: res, at: verdictTime(req, res)}
+	e := candidate{ctx: ctx, req: req, res: res, at: VerdictTime(req, res)}
 	e.key.outcome = res.Outcome.Known()
 	if req.Exposed {
 		e.key.flags |= flagExposed
@@ -173,9 +175,26 @@ func (f *folder) attempt(ctx context.Context, req *attempt.Request, res *attempt
 	return f.take(f.successes, e.key, &f.successOnce, &e) != folded
 }
 
-// public is attempt for the response of a public endpoint to a caller without credentials.
-func (f *folder) public(ctx context.Context, req *attempt.Request, resp *attempt.Response) bool {
-	if f.events.DangerouslyUnfolded {
+// Count folds an attempt, or with a nil res the response of a public endpoint, into the event of
+// all networks, whatever the limits are.
+func (f *Folder) Count(ctx context.Context, req *attempt.Request, res *attempt.Result) {
+	e := candidate{ctx: ctx, req: req, res: res, at: req.Time}
+	e.key.kind = ofPublicResponse
+	if res != nil {
+		e.at = VerdictTime(req, res)
+		e.key.kind, e.key.outcome = ofAttempt, res.Outcome.Known()
+	}
+	f.begin(&e)
+	all := f.all(&e)
+	all.Lock()
+	done, opened := f.fold(&all.bucket, &f.allNetworksLimit, &e)
+	all.Unlock()
+	f.after(done, opened, e.now)
+}
+
+// Public is Attempt for the response of a public endpoint to a caller without credentials.
+func (f *Folder) Public(ctx context.Context, req *attempt.Request, resp *attempt.Response) bool {
+	if f.limits.Unfolded {
 		return true
 	}
 	e := candidate{ctx: ctx, req: req, at: req.Time}
@@ -184,9 +203,9 @@ func (f *folder) public(ctx context.Context, req *attempt.Request, resp *attempt
 	return f.denial(&e)
 }
 
-func (f *folder) begin(e *candidate) {
+func (f *Folder) begin(e *candidate) {
 	if e.at.IsZero() {
-		e.at = f.events.Now()
+		e.at = f.limits.Now()
 	}
 	e.now = f.since(e.at)
 	e.key.scheme = maphash.String(f.seed, e.req.Scheme.String())
@@ -195,30 +214,35 @@ func (f *folder) begin(e *candidate) {
 
 // since returns t in nanoseconds since the folder was made, bounded so that sums do not overflow
 // for any clock.
-func (f *folder) since(t time.Time) int64 {
+func (f *Folder) since(t time.Time) int64 {
 	const far = int64(1) << 61
 	return min(max(int64(t.Sub(f.base)), -far), far)
 }
 
 // denial checks the limits of the host, its site and all networks. Without room for one, the next
 // decides.
-func (f *folder) denial(e *candidate) bool {
+func (f *Folder) denial(e *candidate) bool {
 	if f.take(f.hosts, e.key, &f.hostLimit, e) == folded {
 		return false
 	}
 	if f.take(f.sites, e.key.atSite(), &f.siteLimit, e) == folded {
 		return false
 	}
-	all := &f.allNetworks[attempt.OutcomeCount]
-	if e.key.kind == ofAttempt {
-		all = &f.allNetworks[e.key.outcome]
-	}
+	all := f.all(e)
 	all.Lock()
-	all.key = key{scope: allNetworks, kind: e.key.kind, outcome: e.key.outcome}
 	v, done, opened := f.decide(&all.bucket, &f.allNetworksLimit, e)
 	all.Unlock()
 	f.after(done, opened, e.now)
 	return v != folded
+}
+
+// all returns the bucket of all networks for e.
+func (f *Folder) all(e *candidate) *lockedBucket {
+	all := &f.allNetworks[attempt.OutcomeCount]
+	if e.key.kind == ofAttempt {
+		all = &f.allNetworks[e.key.outcome]
+	}
+	return all
 }
 
 type verdict uint8
@@ -229,7 +253,7 @@ const (
 	noRoom
 )
 
-func (f *folder) take(t *table, k key, lim *limit, e *candidate) verdict {
+func (f *Folder) take(t *table, k key, lim *limit, e *candidate) verdict {
 	b, mu := t.locked(k, e.now, lim)
 	if b == nil {
 		return noRoom
@@ -242,12 +266,21 @@ func (f *folder) take(t *table, k key, lim *limit, e *candidate) verdict {
 
 // decide spends an event of b or folds e into it. done is a fold whose period is over. opened is
 // when the fold that e opened is due; never if e opened none.
-func (f *folder) decide(b *bucket, lim *limit, e *candidate) (v verdict, done *fold, opened int64) {
+func (f *Folder) decide(b *bucket, lim *limit, e *candidate) (v verdict, done *Fold, opened int64) {
 	done = b.expired(e.now, lim.period)
 	if b.take(e.now, lim) {
 		return passed, done, never
 	}
-	opened = never
+	also, opened := f.fold(b, lim, e)
+	if done == nil {
+		done = also
+	}
+	return folded, done, opened
+}
+
+// fold folds e into b. done and opened are as in decide.
+func (f *Folder) fold(b *bucket, lim *limit, e *candidate) (done *Fold, opened int64) {
+	done, opened = b.expired(e.now, lim.period), never
 	if b.open == nil {
 		b.open = f.open(b.key, e)
 		b.open.due = e.now + lim.period
@@ -257,15 +290,15 @@ func (f *folder) decide(b *bucket, lim *limit, e *candidate) (v verdict, done *f
 		opened = b.open.due
 	}
 	b.open.add(e)
-	return folded, done, opened
+	return done, opened
 }
 
-func (f *folder) open(k key, e *candidate) *fold {
-	fo, _ := f.folds.Get().(*fold)
+func (f *Folder) open(k key, e *candidate) *Fold {
+	fo, _ := f.folds.Get().(*Fold)
 	if fo == nil {
-		fo = new(fold)
+		fo = new(Fold)
 	}
-	*fo = fold{key: k, first: e.at, scheme: e.req.Scheme}
+	*fo = Fold{key: k, first: e.at, scheme: e.req.Scheme}
 	if k.kind == ofAttempt && k.outcome == attempt.Success {
 		fo.userName, fo.userHash, fo.route = e.res.UserName, e.res.UserHash, e.req.Route
 	}
@@ -273,7 +306,7 @@ func (f *folder) open(k key, e *candidate) *fold {
 }
 
 // after does the work that must not run under a lock.
-func (f *folder) after(done *fold, opened, now int64) {
+func (f *Folder) after(done *Fold, opened, now int64) {
 	if done != nil {
 		f.close(done)
 	}
@@ -282,14 +315,14 @@ func (f *folder) after(done *fold, opened, now int64) {
 	}
 }
 
-func (f *folder) close(fo *fold) {
-	f.emit(fo, f.events.Now())
-	if f.events.Suppressed != nil {
-		f.events.Suppressed(context.Background(), attempt.Suppression{
+func (f *Folder) close(fo *Fold) {
+	f.emit(fo, f.limits.Now())
+	if f.limits.Suppressed != nil {
+		f.limits.Suppressed(context.Background(), attempt.Suppression{
 			Event: fo.key.kind.event(), Outcome: fo.key.outcome, Count: fo.count,
 		})
 	}
-	*fo = fold{} // it may hold names
+	*fo = Fold{} // it may hold names
 	f.folds.Put(fo)
 }
 
@@ -297,32 +330,32 @@ func (f *folder) close(fo *fold) {
 // open. It waits at most the shortest period, because one timer serves folds of both kinds, and
 // at least a sixteenth of it, because thousands of folds that are due at different times must not
 // cause thousands of sweeps.
-func (f *folder) arm(in int64) {
+func (f *Folder) arm(in int64) {
 	if f.armed.CompareAndSwap(false, true) {
 		wait := min(max(time.Duration(in), f.longest/16), f.longest)
 		time.AfterFunc(wait, f.tick)
 	}
 }
 
-func (f *folder) tick() {
+func (f *Folder) tick() {
 	f.armed.Store(false) // first, so that a fold opened behind the sweep arms the next one
-	now := f.since(f.events.Now())
+	now := f.since(f.limits.Now())
 	if next := f.sweep(now, false); next != never {
 		f.arm(next - now)
 	}
 }
 
 // Flush emits all folded events, whether their periods are over or not.
-func (f *folder) Flush() { f.sweep(f.since(f.events.Now()), true) }
+func (f *Folder) Flush() { f.sweep(f.since(f.limits.Now()), true) }
 
-func (f *folder) sweep(now int64, all bool) (next int64) {
+func (f *Folder) sweep(now int64, all bool) (next int64) {
 	f.sweeping.Lock()
 	defer f.sweeping.Unlock()
 	next = min(
 		f.hosts.sweep(now, f.hostLimit.period, all, f.close),
 		f.sites.sweep(now, f.siteLimit.period, all, f.close),
 	)
-	if f.events.Success == FirstSuccess {
+	if f.limits.FirstSuccess {
 		next = min(next, f.successes.sweep(now, f.successOnce.period, all, f.close))
 	}
 	for i := range f.allNetworks {

@@ -1,0 +1,35 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package trail
+
+import (
+	"context"
+	"time"
+
+	"github.com/otelauth/otelauth-go/otelauth/audit/trail/internal/disk"
+)
+
+// OpenOn is Open on another disk.
+func OpenOn(cfg Config, d disk.FS) (*Trail, error) { return open(cfg, d) }
+
+// VerifyOn is Verify on another disk.
+func VerifyOn(ctx context.Context, d disk.FS, dir string, opts VerifyOptions) (Report, error) {
+	return verify(ctx, d, dir, opts)
+}
+
+// Tick does what the trail does each second.
+func (t *Trail) Tick(ctx context.Context) error {
+	return t.call(ctx, func() error {
+		t.tick()
+		return nil
+	})
+}
+
+// SetElapsed replaces the clock that nobody sets.
+func (t *Trail) SetElapsed(ctx context.Context, elapsed func() time.Duration) error {
+	return t.call(ctx, func() error {
+		t.elapsed = elapsed
+		return nil
+	})
+}

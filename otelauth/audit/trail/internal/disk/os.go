@@ -1,0 +1,85 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package disk
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// OS is the file system of the operating system.
+type OS struct{}
+
+var _ FS = OS{}
+
+// Open opens a file to read.
+func (OS) Open(name string) (File, error) { return opened(os.Open(filepath.Clean(name))) }
+
+// Create makes a file.
+func (OS) Create(name string) (File, error) {
+	return opened(os.OpenFile(filepath.Clean(name), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600))
+}
+
+// Edit opens an existing file.
+func (OS) Edit(name string) (File, error) {
+	return opened(os.OpenFile(filepath.Clean(name), os.O_RDWR, 0))
+}
+
+// Stat returns what is at name.
+func (OS) Stat(name string) (Info, error) { return statPath(name) }
+
+// List returns the names in a folder.
+func (OS) List(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, len(entries))
+	for i, e := range entries {
+		names[i] = e.Name()
+	}
+	return names, nil
+}
+
+// MakeDir makes a folder and missing parents.
+func (OS) MakeDir(dir string) error { return os.MkdirAll(dir, 0o700) }
+
+// Rename replaces to by from.
+func (OS) Rename(from, to string) error { return os.Rename(from, to) }
+
+// Remove removes a file.
+func (OS) Remove(name string) error { return os.Remove(name) }
+
+// SyncDir flushes the names in a folder.
+func (OS) SyncDir(dir string) error { return syncDir(dir) }
+
+// Lock locks a file until its process ends or Close is called.
+func (OS) Lock(name string) (io.Closer, error) {
+	f, err := os.OpenFile(filepath.Clean(name), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := lock(f); err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// Kind returns the kind of file system on which dir is.
+func (OS) Kind(dir string) (Kind, error) { return kind(dir) }
+
+type osFile struct{ *os.File }
+
+func opened(f *os.File, err error) (File, error) {
+	if err != nil {
+		return nil, err
+	}
+	return osFile{f}, nil
+}
+
+func (f osFile) Sync() error { return syncFile(f.File) }
+
+func (f osFile) Stat() (Info, error) { return statFile(f.File) }

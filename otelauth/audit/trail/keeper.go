@@ -1,0 +1,245 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package trail
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/otelauth/otelauth-go/otelauth/audit/trail/internal/disk"
+)
+
+// maxTileBacklog bounds the tiles that wait to be written: 64 MiB, of two million lines.
+const maxTileBacklog = 8192
+
+// keeper writes what is derived from the segments, tiles and the checkpoint, in the background.
+type keeper struct {
+	store tileStore
+	// published is called when a checkpoint is on disk, failed when something could not be written.
+	published func(c Checkpoint, isCosigned bool)
+	failed    func(error)
+
+	mu      sync.Mutex
+	changed sync.Cond
+	waiting []tile       // full tiles
+	next    *publication // the newest checkpoint that is not on disk
+	err     error        // of the last write; the next one waits for poke
+	closed  bool
+	isIdle  bool
+
+	// Of the goroutine only.
+	unflushed []tlog.Tile // written since the last flush
+	kept      []tlog.Tile // partial tiles of the newest checkpoint
+	durable   []tlog.Tile // partial tiles of the last flush
+	size      int64       // of the newest checkpoint
+	isFailing bool
+}
+
+// publication is a checkpoint that is to be put on disk, with the tiles of its edge.
+type publication struct {
+	checkpoint Checkpoint
+	partial    []tile
+	flush      bool // flush all tiles
+	isCosigned bool // its tiles are on disk, the note has new signatures
+}
+
+func newKeeper(store tileStore, published func(Checkpoint, bool), failed func(error)) *keeper {
+	k := &keeper{store: store, published: published, failed: failed}
+	k.changed.L = &k.mu
+	return k
+}
+
+// add takes a full tile. It copies hashes.
+func (k *keeper) add(t tlog.Tile, hashes []byte) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.waiting = append(k.waiting, tile{Tile: t, hashes: slices.Clone(hashes)})
+	k.changed.Broadcast()
+}
+
+// publish takes a checkpoint whose tree has the edge e. A later checkpoint replaces it if it is
+// not on disk before.
+func (k *keeper) publish(c Checkpoint, e *edge, flush bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	flush = flush || k.next != nil && k.next.flush
+	k.next = &publication{checkpoint: c, partial: e.clone().partial(), flush: flush}
+	k.changed.Broadcast()
+}
+
+// cosigned takes the newest checkpoint with the signatures of a witness. A newer one overtakes it.
+func (k *keeper) cosigned(c Checkpoint) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.next == nil {
+		k.next = &publication{checkpoint: c, isCosigned: true}
+		k.changed.Broadcast()
+	}
+}
+
+// backlog returns the number of tiles that wait.
+func (k *keeper) backlog() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.waiting)
+}
+
+// poke makes the keeper try again after an error.
+func (k *keeper) poke() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.err = nil
+	k.changed.Broadcast()
+}
+
+// drain waits until everything is on disk, or until the first error.
+func (k *keeper) drain() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.err = nil
+	k.changed.Broadcast()
+	for k.err == nil && !(k.isIdle && k.next == nil && len(k.waiting) == 0) {
+		k.changed.Wait()
+	}
+	if k.err != nil {
+		return fmt.Errorf("trail: the checkpoint cannot be written: %w; check the disk and the permissions", k.err)
+	}
+	return nil
+}
+
+// close ends run.
+func (k *keeper) close() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.closed = true
+	k.changed.Broadcast()
+}
+
+// run works until close.
+func (k *keeper) run() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for {
+		for !k.closed && (k.err != nil || k.next == nil && len(k.waiting) == 0) {
+			k.isIdle = true
+			k.changed.Broadcast()
+			k.changed.Wait()
+		}
+		if k.closed {
+			return
+		}
+		k.isIdle = false
+		tiles, next := k.waiting, k.next
+		k.waiting, k.next = nil, nil
+		k.mu.Unlock()
+		rest, err := k.write(tiles, next)
+		k.mu.Lock()
+		if err != nil {
+			k.waiting = append(rest, k.waiting...)
+			if k.next == nil {
+				k.next = next
+			} else if next != nil {
+				k.next.flush = k.next.flush || next.flush
+			}
+			k.err = err
+		}
+	}
+}
+
+// write puts tiles and then next on disk. After an error it returns the tiles that are not.
+func (k *keeper) write(tiles []tile, next *publication) (rest []tile, err error) {
+	for i, t := range tiles {
+		if err := k.store.write(t, false); err != nil {
+			return tiles[i:], k.report(err)
+		}
+		k.unflushed = append(k.unflushed, t.Tile)
+	}
+	if next != nil {
+		if next.isCosigned && next.checkpoint.Size != k.size {
+			return nil, nil
+		}
+		if err := k.put(next); err != nil {
+			return nil, k.report(err)
+		}
+		k.size = next.checkpoint.Size
+		k.published(next.checkpoint, next.isCosigned)
+	}
+	k.isFailing = false
+	return nil, nil
+}
+
+func (k *keeper) report(err error) error {
+	if !k.isFailing {
+		k.isFailing = true
+		k.failed(err)
+	}
+	return err
+}
+
+func (k *keeper) put(p *publication) error {
+	for _, t := range p.partial {
+		if err := k.store.write(t, p.flush); err != nil {
+			return err
+		}
+	}
+	edge := edgeTiles(p.checkpoint.Size)
+	before := k.kept
+	if p.flush {
+		if err := k.flush(p.checkpoint.Size); err != nil {
+			return err
+		}
+		before = append(before, k.durable...)
+		k.durable = edge
+	}
+	name := filepath.Join(k.store.dir, checkpointName)
+	if err := disk.WriteFile(k.store.disk, k.store.dir, name, p.checkpoint.Note, true); err != nil {
+		return err
+	}
+	k.kept = edge
+	for _, t := range before {
+		if !slices.Contains(k.kept, t) && !slices.Contains(k.durable, t) {
+			k.store.removePartial(t)
+		}
+	}
+	return nil
+}
+
+// flush flushes the tiles of the tree of size lines, and records that they are.
+func (k *keeper) flush(size int64) error {
+	dirs := make(map[string]bool)
+	for _, t := range slices.Concat(k.unflushed, edgeTiles(size)) {
+		path := k.store.path(t)
+		for dir := filepath.Dir(path); len(dir) >= len(k.store.dir); dir = filepath.Dir(dir) {
+			dirs[dir] = true
+		}
+		if t.W < tileWidth {
+			continue // flushed when it was written
+		}
+		if err := flushFile(k.store.disk, path); err != nil {
+			return err
+		}
+	}
+	for dir := range dirs {
+		if err := k.store.disk.SyncDir(dir); err != nil {
+			return err
+		}
+	}
+	k.unflushed = k.unflushed[:0]
+	name := filepath.Join(k.store.dir, durableName)
+	return disk.WriteFile(k.store.disk, k.store.dir, name, strconv.AppendInt(nil, size, 10), true)
+}
+
+func flushFile(d disk.FS, path string) error {
+	f, err := d.Edit(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}

@@ -1,0 +1,283 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package trail
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/otelauth/otelauth-go/otelauth/audit/trail/internal/disk"
+)
+
+// The names in the folder of a trail.
+const (
+	lockName       = "lock"
+	checkpointName = "checkpoint"
+	segmentsName   = "segments"
+	tilesName      = "tile"
+	debrisName     = "debris"
+	// durableName holds the size of the tree whose tiles are flushed.
+	durableName = "tiles-flushed"
+)
+
+const segmentSuffix = ".jsonl"
+
+// segmentName returns the file name of the segment whose first line has the number first.
+func segmentName(first int64) string { return fmt.Sprintf("%020d", first) + segmentSuffix }
+
+// parseSegmentName returns the number of the first line of a segment.
+func parseSegmentName(name string) (first int64, ok bool) {
+	digits, ok := strings.CutSuffix(name, segmentSuffix)
+	if !ok {
+		return 0, false
+	}
+	first, err := strconv.ParseInt(digits, 10, 64)
+	return first, err == nil && segmentName(first) == name
+}
+
+// listSegments returns the first numbers of the segments in dir, in order, and the names of
+// other files.
+func listSegments(d disk.FS, dir string) (firsts []int64, foreign []string, err error) {
+	names, err := d.List(filepath.Join(dir, segmentsName))
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, name := range names {
+		if first, ok := parseSegmentName(name); ok {
+			firsts = append(firsts, first)
+		} else {
+			foreign = append(foreign, name)
+		}
+	}
+	slices.Sort(firsts)
+	return firsts, foreign, nil
+}
+
+// writer appends lines to segments. It belongs to one goroutine.
+type writer struct {
+	disk disk.FS
+	dir  string
+	now  func() time.Time
+	sign func(size int64, root tlog.Hash) (Checkpoint, error)
+
+	// edge is that of the lines on disk.
+	edge edge
+
+	file  disk.File // nil: no segment is open
+	id    disk.ID
+	first int64 // number of its first line
+	// offset is the size of the segment, all of it flushed.
+	offset int64
+	began  time.Time
+	last   []byte // the last line on disk
+	// cut is the segment whose tail behind offset is not on disk for sure; "" if there is none.
+	cut       string
+	cutOffset int64
+
+	// What is written next.
+	buf    []byte
+	hashes []tlog.Hash
+}
+
+func (w *writer) segments() string { return filepath.Join(w.dir, segmentsName) }
+
+func (w *writer) path() string { return filepath.Join(w.segments(), segmentName(w.first)) }
+
+// stage adds a line to what is written next.
+func (w *writer) stage(body []byte) {
+	var h tlog.Hash
+	w.buf, h = appendLine(w.buf, w.edge.size+int64(len(w.hashes)), body)
+	w.hashes = append(w.hashes, h)
+}
+
+func (w *writer) unstage() { w.buf, w.hashes = w.buf[:0], w.hashes[:0] }
+
+// flush writes what is staged to the segment. After an error nothing of it counts: the segment
+// must be abandoned, because the system may have dropped the data and would not report that twice.
+func (w *writer) flush() (kind anomalyKind, err error) {
+	if _, err := w.file.WriteAt(w.buf, w.offset); err != nil {
+		return classify(err, writeFailed), err
+	}
+	if err := w.file.Sync(); err != nil {
+		return classify(err, syncFailed), err
+	}
+	w.flushed()
+	return "", nil
+}
+
+func (w *writer) flushed() {
+	w.offset += int64(len(w.buf))
+	for _, h := range w.hashes {
+		w.edge.append(h)
+	}
+	end := len(w.buf) - 1
+	start := 0
+	for i := end - 1; i >= 0; i-- {
+		if w.buf[i] == '\n' {
+			start = i + 1
+			break
+		}
+	}
+	w.last = append(w.last[:0], w.buf[start:end]...)
+	w.unstage()
+}
+
+// begin starts a new segment with its header, then the given bodies. The Checkpoint is that of the
+// header. After an error there is no open segment.
+func (w *writer) begin(bodies ...[]byte) (Checkpoint, error) {
+	w.unstage()
+	c, err := w.sign(w.edge.size, w.edge.root())
+	if err != nil {
+		return Checkpoint{}, err
+	}
+	previous := int64(-1)
+	if w.cut != "" {
+		previous = w.cutOffset
+	}
+	if err := w.create(); err != nil {
+		return Checkpoint{}, err
+	}
+	w.stage(headerBody(w.now(), c, previous))
+	for _, body := range bodies {
+		w.stage(body)
+	}
+	// The name is flushed first: lines in a file without a name are not on disk.
+	err = w.disk.SyncDir(w.segments())
+	if err == nil {
+		_, err = w.flush()
+	}
+	if err == nil {
+		w.began = w.now()
+		return c, nil
+	}
+	w.unstage()
+	w.release()
+	_ = w.disk.Remove(w.path()) // otherwise create moves it away
+	return Checkpoint{}, err
+}
+
+// create makes the file of the segment that begins at the edge, and opens it.
+func (w *writer) create() error {
+	w.release()
+	first := w.edge.size
+	path := filepath.Join(w.segments(), segmentName(first))
+	// Only a segment that failed before its first flush has this name, or a foreign file.
+	if _, err := w.disk.Stat(path); err == nil {
+		if err := w.moveAway(path); err != nil {
+			return err
+		}
+	}
+	f, err := w.disk.Create(path)
+	if err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return errors.Join(err, f.Close())
+	}
+	w.file, w.id, w.first, w.offset, w.last = f, info.ID, first, 0, w.last[:0]
+	return nil
+}
+
+// moveAway moves a file that is not part of the trail to debris/.
+func (w *writer) moveAway(path string) error {
+	debris := filepath.Join(w.dir, debrisName)
+	if err := w.disk.MakeDir(debris); err != nil {
+		return err
+	}
+	return w.disk.Rename(path, filepath.Join(debris, fmt.Sprintf("%s.%d", filepath.Base(path), w.now().UnixNano())))
+}
+
+// release closes the segment.
+func (w *writer) release() {
+	if w.file != nil {
+		_ = w.file.Close() // everything that counts is flushed
+		w.file = nil
+	}
+}
+
+// abandon closes the segment after a failed write or flush. The tail that was flushed before is
+// read again; what follows it is cut, now or later (see retryCut).
+func (w *writer) abandon() error {
+	if w.file == nil {
+		return nil
+	}
+	w.unstage()
+	err := w.checkTail()
+	w.cut, w.cutOffset = w.path(), w.offset
+	w.release()
+	w.retryCut()
+	return err
+}
+
+// checkTail reads the last line again.
+func (w *writer) checkTail() error {
+	if len(w.last) == 0 {
+		return nil
+	}
+	got := make([]byte, len(w.last)+1)
+	if _, err := w.file.ReadAt(got, w.offset-int64(len(got))); err != nil {
+		return fmt.Errorf("the flushed tail cannot be read: %w", err)
+	}
+	if string(got[:len(w.last)]) != string(w.last) || got[len(w.last)] != '\n' {
+		return errors.New("the flushed tail has changed")
+	}
+	return nil
+}
+
+// retryCut cuts what follows the flushed lines of an abandoned segment. Until it succeeds, the
+// header of the next segment has the size that counts.
+func (w *writer) retryCut() {
+	if w.cut == "" {
+		return
+	}
+	if cutTo(w.disk, w.cut, w.cutOffset) == nil {
+		w.cut = ""
+	}
+}
+
+// cutTo truncates a file to size and flushes that.
+func cutTo(d disk.FS, path string, size int64) error {
+	f, err := d.Edit(path)
+	if err != nil {
+		return err
+	}
+	err = f.Truncate(size)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+// inspect compares the segment with what was written. kind is "" if nobody else has changed it.
+func (w *writer) inspect() (kind anomalyKind, err error) {
+	info, err := w.file.Stat()
+	switch {
+	case err != nil:
+		return writeFailed, err
+	case info.Links == 0:
+		return unlinked, nil
+	case info.Size < w.offset:
+		return truncated, nil
+	case info.Size > w.offset:
+		return appended, nil
+	}
+	named, err := w.disk.Stat(w.path())
+	switch {
+	case isNotExist(err):
+		return renamed, nil
+	case err != nil:
+		return writeFailed, err
+	case named.ID != w.id:
+		return replaced, nil
+	}
+	return "", nil
+}

@@ -1,0 +1,122 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package trail
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// tileHeight is the height of the tiles of c2sp.org/tlog-tiles, and tileWidth the number of their
+// hashes.
+const (
+	tileHeight = 8
+	tileWidth  = 1 << tileHeight
+)
+
+// maxLevels is the number of tile levels of the largest tree.
+const maxLevels = 8
+
+// edge is the right edge of a tree: of each level of tiles the one that is not full. It is all
+// that is needed to append hashes and to compute the root. The zero edge is the empty tree.
+type edge struct {
+	size  int64
+	tiles [maxLevels][]byte
+	// full gets each tile that becomes full; nil: nobody does. It must copy hashes.
+	full func(t tlog.Tile, hashes []byte)
+}
+
+// append adds the hash of the next line.
+func (e *edge) append(h tlog.Hash) {
+	n := e.size
+	e.size++
+	for level := range e.tiles {
+		data := append(e.tiles[level], h[:]...)
+		if len(data) < tileWidth*tlog.HashSize {
+			e.tiles[level] = data
+			return
+		}
+		t := tlog.Tile{H: tileHeight, L: level, N: n >> tileHeight, W: tileWidth}
+		if e.full != nil {
+			e.full(t, data)
+		}
+		h, n = tileRoot(t, data), t.N
+		e.tiles[level] = data[:0]
+	}
+}
+
+// tileRoot returns the root of a full tile.
+func tileRoot(t tlog.Tile, data []byte) tlog.Hash {
+	top := (t.L+1)*tileHeight - 1
+	left, errLeft := tlog.HashFromTile(t, data, tlog.StoredHashIndex(top, 2*t.N))
+	right, errRight := tlog.HashFromTile(t, data, tlog.StoredHashIndex(top, 2*t.N+1))
+	if errLeft != nil || errRight != nil {
+		panic("trail: a full tile has no root") // impossible: the tile is valid
+	}
+	return tlog.NodeHash(left, right)
+}
+
+// ReadHashes returns the hashes that the root depends on. It implements [tlog.HashReader].
+func (e *edge) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
+	hashes := make([]tlog.Hash, len(indexes))
+	for i, index := range indexes {
+		t := tlog.TileForIndex(tileHeight, index)
+		if t.L >= maxLevels || t.N != e.size>>(tileHeight*(t.L+1)) {
+			return nil, fmt.Errorf("trail: the hash %d is not at the edge of a tree of %d lines", index, e.size)
+		}
+		data := e.tiles[t.L]
+		t.W = len(data) / tlog.HashSize
+		var err error
+		if hashes[i], err = tlog.HashFromTile(t, data, index); err != nil {
+			return nil, err
+		}
+	}
+	return hashes, nil
+}
+
+// root returns the root of the tree.
+func (e *edge) root() tlog.Hash {
+	h, err := tlog.TreeHash(e.size, e)
+	if err != nil {
+		panic("trail: " + err.Error()) // impossible: the edge has every hash of its root
+	}
+	return h
+}
+
+// clone returns a copy that does not share memory with e and reports no full tiles.
+func (e *edge) clone() *edge {
+	c := &edge{size: e.size}
+	for level, data := range e.tiles {
+		c.tiles[level] = bytes.Clone(data)
+	}
+	return c
+}
+
+// partial returns the tiles that are not full, those of the size in c2sp.org/tlog-tiles.
+func (e *edge) partial() []tile {
+	var all []tile
+	for level, data := range e.tiles {
+		if len(data) > 0 {
+			all = append(all, tile{
+				Tile:   tlog.Tile{H: tileHeight, L: level, N: e.size >> (tileHeight * (level + 1)), W: len(data) / tlog.HashSize},
+				hashes: data,
+			})
+		}
+	}
+	return all
+}
+
+// tile is a tile with its hashes.
+type tile struct {
+	tlog.Tile
+	hashes []byte
+}
+
+// tilePath returns the path of t in c2sp.org/tlog-tiles, with slashes: "tile/0/x001/067.p/8".
+func tilePath(t tlog.Tile) string {
+	return "tile/" + strings.TrimPrefix(t.Path(), fmt.Sprintf("tile/%d/", tileHeight))
+}
