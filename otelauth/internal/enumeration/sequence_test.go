@@ -142,9 +142,9 @@ func told(t *testing.T, s scenario, open opener, target string) (seen []answer) 
 func TestEveryNameSeesTheSameSequence(t *testing.T) {
 	t.Parallel()
 	for _, k := range kinds() {
-		t.Run(k.name, func(t *testing.T) {
+		t.Run(k.Name, func(t *testing.T) {
 			t.Parallel()
-			open := k.fill(t, []user{{alice, k.cheap(t)}, {bobby, k.cheap(t)}})
+			open := k.fill(t, []user{{alice, cheap(t)}, {bobby, cheap(t)}})
 			for _, s := range scenarios() {
 				want := told(t, s, open, nobody)
 				for _, target := range []string{alice, bobby} {
@@ -161,7 +161,7 @@ func TestEveryNameSeesTheSameSequence(t *testing.T) {
 // hashes does not depend on the name.
 func TestMixedStores(t *testing.T) {
 	t.Parallel()
-	k := kinds()[1]
+	k := kindNamed(t, "htpasswd")
 	hashes := []string{
 		k.hash(t, 4), encode(t, password.Params{Scheme: "argon2id", MemoryKiB: 64, Passes: 1, Lanes: 1}),
 		k.hash(t, 5), encode(t, password.Params{Scheme: "argon2id", MemoryKiB: 128, Passes: 1, Lanes: 1}),
@@ -214,7 +214,7 @@ func ofAnyScheme(seen []answer) (out []answer) {
 func TestOtherNetworksDoNotShow(t *testing.T) {
 	t.Parallel()
 	for _, k := range kinds()[:3] {
-		open := k.fill(t, []user{{alice, k.cheap(t)}, {bobby, k.cheap(t)}})
+		open := k.fill(t, []user{{alice, cheap(t)}, {bobby, cheap(t)}})
 		sequence := func(others bool) (seen []answer) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, open)
@@ -237,7 +237,7 @@ func TestOtherNetworksDoNotShow(t *testing.T) {
 			a.Header, a.Waited, a.Queries = "", 0, 0
 			b.Header, b.Waited, b.Queries = "", 0, 0
 			if d := cmp.Diff(a, b); d != "" {
-				t.Errorf("%s: answer %d depends on another network:\n%s", k.name, i, d)
+				t.Errorf("%s: answer %d depends on another network:\n%s", k.Name, i, d)
 			}
 		}
 	}
@@ -246,8 +246,8 @@ func TestOtherNetworksDoNotShow(t *testing.T) {
 // A throttled guesser causes no query, whatever names and passwords it sends.
 func TestThrottledGuessesCauseNoQuery(t *testing.T) {
 	t.Parallel()
-	k := kinds()[2]
-	open := k.fill(t, []user{{alice, k.cheap(t)}})
+	k := kindNamed(t, "SQLite")
+	open := k.fill(t, []user{{alice, cheap(t)}})
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, open)
 		for i := range throttle.DefaultLimits().Network.Burst {
@@ -283,8 +283,8 @@ func (l leak) Lookup(ctx context.Context, name string) (*verify.Account, error) 
 // scenario in which it is asked.
 func TestTheSequencesSeeALeak(t *testing.T) {
 	t.Parallel()
-	k := kinds()[0]
-	honest := k.fill(t, []user{{alice, k.cheap(t)}, {bobby, k.cheap(t)}})
+	k := kindNamed(t, "static")
+	honest := k.fill(t, []user{{alice, cheap(t)}, {bobby, cheap(t)}})
 	open := func(t *testing.T, now func() time.Time, took time.Duration, queries *atomic.Int64) verify.Accounts {
 		t.Helper()
 		return leak{honest(t, now, took, queries)}

@@ -120,7 +120,7 @@ func (l *lab) guess(name string, i int, from string, want int) {
 // Not parallel: it counts the CPU of the process.
 func TestTheTimeShowsNoAccount(t *testing.T) {
 	for _, k := range kinds() {
-		t.Run(k.name, func(t *testing.T) {
+		t.Run(k.Name, func(t *testing.T) {
 			l := newLab(t, k, []int{cost}, func(a verify.Accounts) verify.Accounts { return a })
 			l.report("first try", l.measure(1, nothing, func(name string, i int) { l.guess(name, i, elsewhere(i), 401) }))
 			l.report("repeat", l.measure(batch,
@@ -162,7 +162,7 @@ func reserve(l *lab) {
 
 // The same over a store of three costs.
 func TestTheTimeShowsNoAccountInAMixedStore(t *testing.T) {
-	l := newLab(t, kinds()[1], []int{cost - 1, cost, cost + 1}, func(a verify.Accounts) verify.Accounts { return a })
+	l := newLab(t, kindNamed(t, "htpasswd"), []int{cost - 1, cost, cost + 1}, func(a verify.Accounts) verify.Accounts { return a })
 	l.report("first try", l.measure(1, nothing, func(name string, i int) { l.guess(name, i, elsewhere(i), 401) }))
 	l.report("repeat", l.measure(batch,
 		func(name string, i int) { l.w.send(name, "wrong", elsewhere(i)) },
@@ -190,7 +190,7 @@ func TestThePlantedTimeIsFound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := newLab(t, kinds()[0], []int{cost}, func(a verify.Accounts) verify.Accounts { return busy{a, t, h * 0.05} })
+	l := newLab(t, kindNamed(t, "static"), []int{cost}, func(a verify.Accounts) verify.Accounts { return busy{a, t, h * 0.05} })
 	c := l.measure(1, nothing, func(name string, i int) { l.guess(name, i, elsewhere(i), 401) })
 	t.Logf("planted 5 %%: %v", c)
 	if c.p >= alpha || math.Abs(c.shift) <= margin {
@@ -201,7 +201,7 @@ func TestThePlantedTimeIsFound(t *testing.T) {
 // verifyTime is the median CPU time of a hash.
 func verifyTime(t *testing.T) (float64, error) {
 	t.Helper()
-	open := kinds()[0].fill(t, []user{{alice, kinds()[0].hash(t, cost)}})
+	open := kindNamed(t, "static").fill(t, []user{{alice, kindNamed(t, "static").hash(t, cost)}})
 	account, err := open(t, time.Now, 0, new(atomic.Int64)).Lookup(t.Context(), alice)
 	if err != nil {
 		return 0, err
