@@ -51,7 +51,7 @@ func (c countedConn) QueryContext(ctx context.Context, query string, args []driv
 	}
 	c.c.n.Add(1)
 	if c.c.took > 0 {
-		time.Sleep(c.c.took)
+		time.Sleep(c.c.took) //nolint:forbidigo // it passes on the clock of a synctest bubble
 	}
 	return q.QueryContext(ctx, query, args)
 }

@@ -81,9 +81,10 @@ var contract = verifytest.Store{
 // Test the store of an application in one call.
 func ExampleRun() {
 	// In a file of tests: func TestContract(t *testing.T)
-	_ = func(t *testing.T) {
+	_ = func(t *testing.T) { //nolint:thelper // this is the test itself
 		verifytest.Run(t, contract)
 	}
+	// Output:
 }
 
 func TestContract(t *testing.T) {

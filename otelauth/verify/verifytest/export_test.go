@@ -42,7 +42,7 @@ func Parts() (names []string) {
 // recorder is a testing.TB that records errors instead of failing.
 type recorder struct {
 	testing.TB
-	ctx context.Context //nolint:containedctx // that of the test
+	ctx context.Context // of the test
 
 	mu     sync.Mutex
 	errors []string
