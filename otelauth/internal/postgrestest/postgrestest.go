@@ -151,7 +151,7 @@ func (s *Server) Restart(t testing.TB) {
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	db := s.open(t, "postgres")
+	db := open(t, s.DSN("postgres"))
 	deadline := time.Now().Add(60 * time.Second)
 	for {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
@@ -254,23 +254,42 @@ func (s *Server) DSN(database string) string {
 }
 
 // Database creates an empty database. It returns its name and a pool, which is closed with the test.
+// It takes half a second on a busy machine; most tests need a [Server.Schema] only.
 func (s *Server) Database(t testing.TB) (name string, db *sql.DB) {
 	t.Helper()
-	admin := s.open(t, "postgres")
+	return s.create(t, "DATABASE", s.DSN)
+}
+
+// Schema creates an empty schema, which is the search path of the pool and of [Server.SchemaDSN]. Its
+// name is also the application_name of their connections. The pool is closed with the test.
+func (s *Server) Schema(t testing.TB) (name string, db *sql.DB) {
+	t.Helper()
+	return s.create(t, "SCHEMA", s.SchemaDSN)
+}
+
+// SchemaDSN returns the data source name of a schema, for pgx.
+func (s *Server) SchemaDSN(schema string) string {
+	return s.DSN("postgres") + " search_path=" + schema + " application_name=" + schema
+}
+
+// create creates a database or schema and opens a pool for it.
+func (s *Server) create(t testing.TB, kind string, dsn func(name string) string) (name string, db *sql.DB) {
+	t.Helper()
+	admin := open(t, s.DSN("postgres"))
 	defer func() { _ = admin.Close() }()
 	name = "test" + strconv.FormatInt(s.created.Add(1), 10)
-	if _, err := admin.ExecContext(t.Context(), "CREATE DATABASE "+name); err != nil {
+	if _, err := admin.ExecContext(t.Context(), "CREATE "+kind+" "+name); err != nil {
 		t.Fatal(err)
 	}
-	db = s.open(t, name)
+	db = open(t, dsn(name))
 	t.Cleanup(func() { _ = db.Close() })
 	return name, db
 }
 
-// open returns a pool for a database.
-func (s *Server) open(t testing.TB, database string) *sql.DB {
+// open returns a pool for a data source.
+func open(t testing.TB, dsn string) *sql.DB {
 	t.Helper()
-	db, err := sql.Open("pgx", s.DSN(database))
+	db, err := sql.Open("pgx", dsn)
 	if err != nil {
 		t.Fatal(err)
 	}

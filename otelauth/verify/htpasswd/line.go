@@ -52,7 +52,7 @@ func (l *Line) encode() (string, error) {
 		return "", errors.New("the hash is empty: use the output of password.Params.Hash")
 	}
 	if (l.Previous == "") != l.PreviousExpires.IsZero() {
-		return "", errors.New("Previous and PreviousExpires belong together: set both or neither")
+		return "", errors.New("the previous hash and its expiry belong together: set both or neither")
 	}
 	var words []string
 	if l.Disabled {

@@ -24,7 +24,7 @@ const bcryptHash = "$2y$04$1EJPMiRouHqvMVejOxszTu9nKdGPq4KsaVAt/9QoEcFxJqA7o03Gy
 // backend is one kind of database.
 type backend struct {
 	placeholder string
-	fresh       func(t testing.TB) *sql.DB // an empty database
+	fresh       func(t testing.TB) *sql.DB // an empty database or schema
 }
 
 func TestMain(m *testing.M) { os.Exit(postgrestest.Main(m)) }
@@ -37,7 +37,7 @@ func postgres(t testing.TB) backend {
 	server := postgrestest.Shared(t)
 	return backend{placeholder: "$1", fresh: func(t testing.TB) *sql.DB {
 		t.Helper()
-		_, db := server.Database(t)
+		_, db := server.Schema(t)
 		return db
 	}}
 }

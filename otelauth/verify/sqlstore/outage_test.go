@@ -33,22 +33,22 @@ const ttl = time.Minute
 
 // site is a PostgreSQL database with alice and bob, a store over it and an Engine.
 type site struct {
-	server   *postgrestest.Server
-	database string
-	clock    *ticker
-	store    *Store
-	engine   *verify.Engine
-	reports  <-chan verify.Reload
+	server     *postgrestest.Server
+	schemaName string
+	clock      *ticker
+	store      *Store
+	engine     *verify.Engine
+	reports    <-chan verify.Reload
 }
 
 func newSite(t testing.TB, server *postgrestest.Server, change func(*Config)) *site {
 	t.Helper()
-	database, db := server.Database(t)
+	schemaName, db := server.Schema(t)
 	b := backend{placeholder: "$1"}
 	exec(t, db, schema)
 	b.insert(t, db, "alice", bcryptHash)
 	b.insert(t, db, "bob", bcryptHash)
-	x := &site{server: server, database: database, clock: new(ticker)}
+	x := &site{server: server, schemaName: schemaName, clock: new(ticker)}
 	cfg := b.config(db)
 	cfg.Now = x.clock.Now
 	if change != nil {
@@ -199,13 +199,13 @@ func TestRevokedDuringAnOutage(t *testing.T) {
 func TestDroppedConnections(t *testing.T) {
 	t.Parallel()
 	x := newSite(t, postgrestest.Shared(t), nil)
+	// Not the store's own pool, or this connection would be terminated too.
+	_, admin := x.server.Schema(t)
 	for i := range 5 {
 		x.want(t, "between", "alice", "wonderland", attempt.Success, attempt.NoError)
 		x.clock.Advance(ttl)
 		var dropped int
-		// From another pool, or this connection would be terminated too.
-		_, admin := x.server.Database(t)
-		if err := admin.QueryRowContext(t.Context(), "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = $1", x.database).Scan(&dropped); err != nil {
+		if err := admin.QueryRowContext(t.Context(), "SELECT count(pg_terminate_backend(pid, 60000)) FROM pg_stat_activity WHERE application_name = $1", x.schemaName).Scan(&dropped); err != nil {
 			t.Fatal(err)
 		}
 		if i == 0 && dropped == 0 {
@@ -300,7 +300,7 @@ func slowStore(t *testing.T) (s *Store, waiting func() int, letGo func()) {
 	t.Helper()
 	server := postgrestest.Shared(t)
 	b := backend{placeholder: "$1"}
-	name, db := server.Database(t)
+	name, db := server.Schema(t)
 	exec(t, db, schema)
 	for statement := range strings.SplitSeq(slow, ";") {
 		if _, err := db.ExecContext(t.Context(), strings.ReplaceAll(statement, "@", ";")); err != nil {
@@ -320,10 +320,10 @@ func slowStore(t *testing.T) (s *Store, waiting func() int, letGo func()) {
 	if _, err := tx.ExecContext(t.Context(), "LOCK TABLE gate IN ACCESS EXCLUSIVE MODE"); err != nil {
 		t.Fatal(err)
 	}
-	_, watcher := server.Database(t)
+	_, watcher := server.Schema(t)
 	waiting = func() (n int) {
 		err := watcher.QueryRowContext(t.Context(),
-			"SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND wait_event_type = 'Lock'", name).Scan(&n)
+			"SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND wait_event_type = 'Lock'", name).Scan(&n)
 		if err != nil {
 			t.Error(err)
 		}
