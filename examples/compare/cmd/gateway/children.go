@@ -171,10 +171,10 @@ func hold(args []string, stdin io.Reader, stdout io.Writer) error {
 	}
 	request := []byte("GET / HTTP/1.1\r\nHost: " + address + "\r\nAuthorization: " + authorization + "\r\n\r\n")
 	var (
-		group sync.WaitGroup
-		left  atomic.Int64
-		mu    sync.Mutex
-		kept  []net.Conn
+		group   sync.WaitGroup
+		left    atomic.Int64
+		mu      sync.Mutex
+		kept    []net.Conn
 		failure error
 	)
 	left.Store(int64(n))
