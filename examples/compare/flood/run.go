@@ -220,6 +220,12 @@ func (p Plan) observe(ctx context.Context, peer peers.Peer, cell Cell, who accou
 			return o, err
 		}
 	}
+	o.count(before, after)
+	return o, nil
+}
+
+// count computes the server's figures from its statistics before and after the measurement.
+func (o *Observation) count(before, after Stats) {
 	o.CPU = after.CPU - before.CPU
 	o.Hashes, o.Rehashed = -1, -1
 	if after.Hashes >= 0 {
@@ -231,7 +237,6 @@ func (p Plan) observe(ctx context.Context, peer peers.Peer, cell Cell, who accou
 			o.Rehashed = after.RightHashes - before.RightHashes - int64(o.First.OK)
 		}
 	}
-	return o, nil
 }
 
 // attack starts the attacker of o's cell and waits until it has settled. It returns nil if the cell
