@@ -51,7 +51,7 @@ func TestTwoOverlaysWithTheSameExporterName(t *testing.T) {
 	}
 
 	out, err := checkOverlays(t, "base.yaml", one, two)
-	if collectortest.ExitCode(err) != 1 || !strings.Contains(out, two+":2: exporter otlp_http/mine is defined in "+one) {
+	if collectortest.ExitCode(err) != 1 || !strings.Contains(out, two+":2: exporter otlp_http/mine is already defined in "+one) {
 		t.Errorf("check-overlays: %v: %s", err, out)
 	}
 }

@@ -153,8 +153,13 @@ func (s *service) newHandler(cfg *config) (http.Handler, error) {
 	if err := s.addRoutes(cfg, mux, mw); err != nil {
 		return nil, err
 	}
+	return s.observed(cfg, mw, mw.Wrap(mux)), nil
+}
+
+// observed wraps h with otelhttp.
+func (s *service) observed(cfg *config, mw *otelauth.Middleware, h http.Handler) http.Handler {
 	return otelhttp.NewHandler(
-		mw.Wrap(mux), cfg.name,
+		h, cfg.name,
 		otelhttp.WithPublicEndpointFn(mw.Untrusted),
 		// a Host header that a client invents must not create a time series
 		otelhttp.WithServerName(cfg.name+":8443"),
@@ -164,7 +169,7 @@ func (s *service) newHandler(cfg *config) (http.Handler, error) {
 		otelhttp.WithFilter(func(r *http.Request) bool {
 			return r.URL.Path != healthPath || r.Header["Authorization"] != nil
 		}),
-	), nil
+	)
 }
 
 func (s *service) addRoutes(cfg *config, mux *http.ServeMux, mw *otelauth.Middleware) error {

@@ -49,7 +49,7 @@ type Request struct {
 
 	// Sensitive marks an endpoint that the service registered as sensitive.
 	Sensitive bool
-	// Exposed reports that credentials arrived in plaintext, so anybody on the path may know
+	// Exposed reports that credentials arrived in plaintext, so any host on the path may know
 	// them. It is the event attribute auth.credentials.exposed.
 	Exposed bool
 

@@ -224,7 +224,7 @@ func find(sums []summary, cell Cell, peer string) *summary {
 
 func describe(c Cell, p Plan) string {
 	if c.Sources == 0 {
-		return fmt.Sprintf("**%s**: nobody attacks.", c)
+		return fmt.Sprintf("**%s**: no attack.", c)
 	}
 	s := fmt.Sprintf("**%s**: %d connections from %d addresses, ", c, p.Conns, c.Sources)
 	if c.Paced {

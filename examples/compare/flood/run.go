@@ -196,21 +196,12 @@ func (p Plan) observe(ctx context.Context, peer peers.Peer, cell Cell, who accou
 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var attacker *process
-	attacked := make(chan error, 1)
-	if cell.Sources > 0 {
-		attacker, err = start(ctx, []string{"GOMAXPROCS=" + strconv.Itoa(p.AttackerProcs)},
-			"attack", "-target", target, "-cell", cell.String(), "-known", strings.Join(who.known, ","),
-			"-conns", strconv.Itoa(p.Conns), "-attempts", strconv.FormatInt(p.Attempts, 10))
-		if err != nil {
-			return o, err
-		}
+	attacker, attacked, err := p.attack(ctx, cancel, target, &o, who)
+	if err != nil {
+		return o, err
+	}
+	if attacker != nil {
 		defer attacker.stop()
-		go func() {
-			attacked <- attacker.decode(&o.Attack)
-			cancel() // the attempts are used up, so the honest clients can stop
-		}()
-		pause(ctx, p.Settle)
 	}
 
 	var before, after Stats
@@ -218,20 +209,7 @@ func (p Plan) observe(ctx context.Context, peer peers.Peer, cell Cell, who accou
 		return o, err
 	}
 	begin := time.Now()
-	firsts := make(chan ClientReport, 1)
-	go func() {
-		if !cell.First {
-			firsts <- ClientReport{}
-			return
-		}
-		c := Client{
-			Target: target, Source: firstAddr, PerSecond: p.FirstPerSecond,
-			User: func(i int) peers.User { return who.first[i] },
-		}
-		firsts <- c.Run(ctx, p.Duration)
-	}()
-	o.Right = right.Run(ctx, p.Duration)
-	o.First = <-firsts
+	p.send(ctx, target, &right, &o, who)
 	o.Elapsed = time.Since(begin)
 	if err := server.ask(&after); err != nil {
 		return o, err
@@ -242,6 +220,12 @@ func (p Plan) observe(ctx context.Context, peer peers.Peer, cell Cell, who accou
 			return o, err
 		}
 	}
+	o.count(before, after)
+	return o, nil
+}
+
+// count computes the server's figures from its statistics before and after the measurement.
+func (o *Observation) count(before, after Stats) {
 	o.CPU = after.CPU - before.CPU
 	o.Hashes, o.Rehashed = -1, -1
 	if after.Hashes >= 0 {
@@ -253,7 +237,45 @@ func (p Plan) observe(ctx context.Context, peer peers.Peer, cell Cell, who accou
 			o.Rehashed = after.RightHashes - before.RightHashes - int64(o.First.OK)
 		}
 	}
-	return o, nil
+}
+
+// attack starts the attacker of o's cell and waits until it has settled. It returns nil if the cell
+// has none. The attacker's end writes o.Attack, sends on the channel and calls cancel.
+func (p Plan) attack(ctx context.Context, cancel func(), target string, o *Observation, who accounts) (*process, <-chan error, error) {
+	if o.Cell.Sources == 0 {
+		return nil, nil, nil
+	}
+	attacker, err := start(ctx, []string{"GOMAXPROCS=" + strconv.Itoa(p.AttackerProcs)},
+		"attack", "-target", target, "-cell", o.Cell.String(), "-known", strings.Join(who.known, ","),
+		"-conns", strconv.Itoa(p.Conns), "-attempts", strconv.FormatInt(p.Attempts, 10))
+	if err != nil {
+		return nil, nil, err
+	}
+	attacked := make(chan error, 1)
+	go func() {
+		attacked <- attacker.decode(&o.Attack)
+		cancel() // the attempts are used up, so the honest clients can stop
+	}()
+	pause(ctx, p.Settle)
+	return attacker, attacked, nil
+}
+
+// send runs the honest clients for the duration of the cell.
+func (p Plan) send(ctx context.Context, target string, right *Client, o *Observation, who accounts) {
+	firsts := make(chan ClientReport, 1)
+	go func() {
+		if !o.Cell.First {
+			firsts <- ClientReport{}
+			return
+		}
+		c := Client{
+			Target: target, Source: firstAddr, PerSecond: p.FirstPerSecond,
+			User: func(i int) peers.User { return who.first[i] },
+		}
+		firsts <- c.Run(ctx, p.Duration)
+	}()
+	o.Right = right.Run(ctx, p.Duration)
+	o.First = <-firsts
 }
 
 // untilEOF is the attacker process. It attacks until its input ends, then prints its report.

@@ -17,12 +17,15 @@ type Attack string
 
 // The attacks.
 const (
+	// None makes no guesses.
 	None Attack = "none"
-	// one password on every name, from one host, then the next password
-	Spray       Attack = "spray"
-	Distributed Attack = "distributed"  // one name, each guess from another network
-	LowAndSlow  Attack = "low-and-slow" // one name, one guess every Config.Pace
-	// pairs of name and password from a leak of another service, one attempt each
+	// Spray tries one password on every name, from one host, then the next password.
+	Spray Attack = "spray"
+	// Distributed tries one name, with each guess from another network.
+	Distributed Attack = "distributed"
+	// LowAndSlow tries one name, with one guess every Config.Pace.
+	LowAndSlow Attack = "low-and-slow"
+	// Stuffing tries pairs of name and password from a leak of another service, once each.
 	Stuffing Attack = "stuffing"
 )
 

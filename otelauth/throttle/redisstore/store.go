@@ -28,8 +28,8 @@
 //   - Each loss of data in Redis (a restart without persistence) adds at most b.
 //   - If a connection breaks during a command while Redis is not lost, the memory of the process
 //     decides about that guess. The bounds above include it.
-//   - A queue of 8192 charges waits for Redis. A charge that does not fit stays in the memory of one
-//     process.
+//   - A queue of 8192 charges waits for Redis. A charge that does not fit stays in the memory of
+//     one process.
 //
 // Redis learns nothing about accounts or clients: keys are keyed hashes, values are times and
 // counts. The store neither overwrites nor deletes a value that it did not write.

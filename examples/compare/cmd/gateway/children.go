@@ -66,7 +66,7 @@ type received struct{ Spans, Events, Exports, Bytes int64 }
 // sink is an OTLP collector that discards its input. It prints its counts for each line on its
 // standard input.
 func sink(_ []string, stdin io.Reader, stdout io.Writer) error {
-	var spans, events, exports, octets atomic.Int64
+	var spans, events, exports, size atomic.Int64
 	mux := http.NewServeMux()
 	receive := func(count *atomic.Int64) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
@@ -76,7 +76,7 @@ func sink(_ []string, stdin io.Reader, stdout io.Writer) error {
 				return
 			}
 			exports.Add(1)
-			octets.Add(int64(len(message)))
+			size.Add(int64(len(message)))
 			if count != nil {
 				count.Add(leaves(message))
 			}
@@ -87,7 +87,7 @@ func sink(_ []string, stdin io.Reader, stdout io.Writer) error {
 	mux.Handle("POST /v1/logs", receive(&events))
 	mux.Handle("POST /v1/metrics", receive(nil))
 	return serve("127.0.0.1:0", mux, stdin, stdout, func() any {
-		return received{Spans: spans.Load(), Events: events.Load(), Exports: exports.Load(), Bytes: octets.Load()}
+		return received{Spans: spans.Load(), Events: events.Load(), Exports: exports.Load(), Bytes: size.Load()}
 	})
 }
 
@@ -171,11 +171,11 @@ func hold(args []string, stdin io.Reader, stdout io.Writer) error {
 	}
 	request := []byte("GET / HTTP/1.1\r\nHost: " + address + "\r\nAuthorization: " + authorization + "\r\n\r\n")
 	var (
-		group sync.WaitGroup
-		left  atomic.Int64
-		mu    sync.Mutex
-		kept  []net.Conn
-		fault error
+		group   sync.WaitGroup
+		left    atomic.Int64
+		mu      sync.Mutex
+		kept    []net.Conn
+		failure error
 	)
 	left.Store(int64(n))
 	for range holders {
@@ -185,7 +185,7 @@ func hold(args []string, stdin io.Reader, stdout io.Writer) error {
 				conn, err := exchange(address, request, answer)
 				mu.Lock()
 				if err != nil {
-					fault = err
+					failure = err
 					mu.Unlock()
 					return
 				}
@@ -195,8 +195,8 @@ func hold(args []string, stdin io.Reader, stdout io.Writer) error {
 		})
 	}
 	group.Wait()
-	if fault != nil {
-		return fmt.Errorf("gateway: hold: after %d connections: %w", len(kept), fault)
+	if failure != nil {
+		return fmt.Errorf("gateway: hold: after %d connections: %w", len(kept), failure)
 	}
 	if _, err := fmt.Fprintln(stdout, "held"); err != nil {
 		return fmt.Errorf("gateway: %w", err)
