@@ -252,28 +252,7 @@ func (w *world) person(i, day int, begin time.Duration, free bool, out []event) 
 		u.left, u.away = day, day+10
 		u.at = w.place(uint8(w.rng.IntN(len(cities))))
 	}
-	sessions := w.poisson(sessionsWorkday)
-	switch {
-	case day < u.away:
-		sessions = 0
-		// The user travels on the first and the last day.
-		if day > u.left && day < u.away-1 && w.chance(awayPart) {
-			sessions = 1 + w.poisson(0.5)
-		}
-	case free:
-		sessions = w.poisson(sessionsWeekend)
-	}
-	base := u.work
-	switch {
-	case day < u.away:
-		base = u.at
-	case free:
-		base = u.home
-	case w.chance(remotePart):
-		base = w.place(u.region)
-	case u.work != u.home && w.chance(0.3):
-		base = u.home
-	}
+	sessions, base := w.plan(u, day, free)
 	if w.chance(1 / passwordEveryDays) {
 		at := begin + u.starts + 4*time.Hour
 		if w.chance(stalePart) {
@@ -300,6 +279,33 @@ func (w *world) person(i, day int, begin time.Duration, free bool, out []event) 
 		out = w.session(u, i, at, from, forgot && n == 0, out)
 	}
 	return out
+}
+
+// plan returns how many sessions a user has on one day, and where most of them are.
+func (w *world) plan(u *user, day int, free bool) (sessions int, base place) {
+	sessions = w.poisson(sessionsWorkday)
+	switch {
+	case day < u.away:
+		sessions = 0
+		// The user travels on the first and the last day.
+		if day > u.left && day < u.away-1 && w.chance(awayPart) {
+			sessions = 1 + w.poisson(0.5)
+		}
+	case free:
+		sessions = w.poisson(sessionsWeekend)
+	}
+	base = u.work
+	switch {
+	case day < u.away:
+		base = u.at
+	case free:
+		base = u.home
+	case w.chance(remotePart):
+		base = w.place(u.region)
+	case u.work != u.home && w.chance(0.3):
+		base = u.home
+	}
+	return sessions, base
 }
 
 // carrier returns the current network of a phone.

@@ -77,46 +77,8 @@ func (sc scenario) play(r *run, n, rate int) {
 	}
 	orders := s.service(r, service.Config{Accounts: accounts, Events: sc.events, Delay: time.Second, Interval: time.Second, Queue: 1 << 20, GiveUp: time.Minute})
 
-	var next atomic.Int64
-	var workers sync.WaitGroup
-	began := time.Now()
-	for range 16 {
-		workers.Go(func() {
-			for {
-				i := int(next.Add(1)) - 1
-				if i >= n {
-					return
-				}
-				if ahead := time.Duration(float64(i)/float64(rate)*float64(time.Second)) - time.Since(began); ahead > 0 {
-					<-time.After(ahead)
-				}
-				sc.attempt(r, orders, i)
-			}
-		})
-	}
-	workers.Wait()
-	took := time.Since(began)
-	// The SDK exports more slowly than attempts are made here. Nothing may be dropped at the end.
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-	defer cancel()
-	if err := errors.Join(orders.Flush(ctx), orders.Shutdown()); err != nil {
-		r.Logf("%s: %v", sc.name, err)
-	}
-	// Wait until tail sampling has decided and the queues are empty.
-	<-time.After(15 * time.Second)
-	servers.Eventually(r, 5*time.Minute, "the queues", func() error {
-		for _, series := range s.collector.Series(r) {
-			if series.Name == "otelcol_exporter_queue_size" && series.Value > 0 {
-				return fmt.Errorf("%v in the queue of %s", series.Value, series.Labels["exporter"])
-			}
-		}
-		return nil
-	})
-	own := s.collector.Scrape(r)
-	if lost := own["otelcol_exporter_enqueue_failed_log_records_total"] + own["otelcol_receiver_refused_log_records_total"] +
-		own["otelcol_processor_tail_sampling_sampling_trace_dropped_too_early_total"]; lost > 0 || len(orders.GivenUp()) > 0 {
-		r.Logf("%s: lost: %v in the collector, %d in the service", sc.name, lost, len(orders.GivenUp()))
-	}
+	took := sc.attempts(r, orders, n, rate)
+	own := sc.settle(r, s, orders)
 
 	events := count(r, s, "*")
 	series, err := s.prometheus.Query(fmt.Sprintf(`count({job=%q})`, orders.Job))
@@ -144,6 +106,55 @@ func (sc scenario) play(r *run, n, rate int) {
 		100*kept(own), spans, traceBytes/max(spans, 1), traceBytes*sc.factor/1e9,
 		series[0].Value, perSample, series[0].Value*samplesADay*perSample/1e6)
 	r.Logf("%s: on disk VictoriaLogs %.1f MB, Jaeger %.1f MB", sc.name, logBytes/1e6, traceBytes/1e6)
+}
+
+// attempts makes n attempts at the given rate and returns how long they took.
+func (sc scenario) attempts(r *run, orders *service.Service, n, rate int) time.Duration {
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	began := time.Now()
+	for range 16 {
+		workers.Go(func() {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					return
+				}
+				if ahead := time.Duration(float64(i)/float64(rate)*float64(time.Second)) - time.Since(began); ahead > 0 {
+					<-time.After(ahead)
+				}
+				sc.attempt(r, orders, i)
+			}
+		})
+	}
+	workers.Wait()
+	return time.Since(began)
+}
+
+// settle waits until every signal is stored, and returns the collector's own metrics.
+func (sc scenario) settle(r *run, s *stack, orders *service.Service) map[string]float64 {
+	// The SDK exports more slowly than attempts are made here. Nothing may be dropped at the end.
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	if err := errors.Join(orders.Flush(ctx), orders.Shutdown()); err != nil {
+		r.Logf("%s: %v", sc.name, err)
+	}
+	// Wait until tail sampling has decided and the queues are empty.
+	<-time.After(15 * time.Second)
+	servers.Eventually(r, 5*time.Minute, "the queues", func() error {
+		for _, series := range s.collector.Series(r) {
+			if series.Name == "otelcol_exporter_queue_size" && series.Value > 0 {
+				return fmt.Errorf("%v in the queue of %s", series.Value, series.Labels["exporter"])
+			}
+		}
+		return nil
+	})
+	own := s.collector.Scrape(r)
+	if lost := own["otelcol_exporter_enqueue_failed_log_records_total"] + own["otelcol_receiver_refused_log_records_total"] +
+		own["otelcol_processor_tail_sampling_sampling_trace_dropped_too_early_total"]; lost > 0 || len(orders.GivenUp()) > 0 {
+		r.Logf("%s: lost: %v in the collector, %d in the service", sc.name, lost, len(orders.GivenUp()))
+	}
+	return own
 }
 
 // attempt makes the i-th attempt. Honest traffic has 200 users at one address each and 2 routes; 1
