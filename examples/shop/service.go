@@ -153,8 +153,13 @@ func (s *service) newHandler(cfg *config) (http.Handler, error) {
 	if err := s.addRoutes(cfg, mux, mw); err != nil {
 		return nil, err
 	}
+	return s.instrument(cfg, mw, mux), nil
+}
+
+// instrument returns the otelhttp stack around the middleware.
+func (s *service) instrument(cfg *config, mw *otelauth.Middleware, next http.Handler) http.Handler {
 	return otelhttp.NewHandler(
-		mw.Wrap(mux), cfg.name,
+		mw.Wrap(next), cfg.name,
 		otelhttp.WithPublicEndpointFn(mw.Untrusted),
 		// a Host header that a client invents must not create a time series
 		otelhttp.WithServerName(cfg.name+":8443"),
@@ -164,7 +169,7 @@ func (s *service) newHandler(cfg *config) (http.Handler, error) {
 		otelhttp.WithFilter(func(r *http.Request) bool {
 			return r.URL.Path != healthPath || r.Header["Authorization"] != nil
 		}),
-	), nil
+	)
 }
 
 func (s *service) addRoutes(cfg *config, mux *http.ServeMux, mw *otelauth.Middleware) error {

@@ -199,10 +199,7 @@ func (p Plan) observe(ctx context.Context, peer peers.Peer, cell Cell, who accou
 	var attacker *process
 	attacked := make(chan error, 1)
 	if cell.Sources > 0 {
-		attacker, err = start(ctx, []string{"GOMAXPROCS=" + strconv.Itoa(p.AttackerProcs)},
-			"attack", "-target", target, "-cell", cell.String(), "-known", strings.Join(who.known, ","),
-			"-conns", strconv.Itoa(p.Conns), "-attempts", strconv.FormatInt(p.Attempts, 10))
-		if err != nil {
+		if attacker, err = p.attack(ctx, target, cell, who); err != nil {
 			return o, err
 		}
 		defer attacker.stop()
@@ -218,18 +215,7 @@ func (p Plan) observe(ctx context.Context, peer peers.Peer, cell Cell, who accou
 		return o, err
 	}
 	begin := time.Now()
-	firsts := make(chan ClientReport, 1)
-	go func() {
-		if !cell.First {
-			firsts <- ClientReport{}
-			return
-		}
-		c := Client{
-			Target: target, Source: firstAddr, PerSecond: p.FirstPerSecond,
-			User: func(i int) peers.User { return who.first[i] },
-		}
-		firsts <- c.Run(ctx, p.Duration)
-	}()
+	firsts := p.firstLogins(ctx, target, cell, who)
 	o.Right = right.Run(ctx, p.Duration)
 	o.First = <-firsts
 	o.Elapsed = time.Since(begin)
@@ -242,6 +228,35 @@ func (p Plan) observe(ctx context.Context, peer peers.Peer, cell Cell, who accou
 			return o, err
 		}
 	}
+	o.spent(before, after)
+	return o, nil
+}
+
+// attack starts the attacker.
+func (p Plan) attack(ctx context.Context, target string, cell Cell, who accounts) (*process, error) {
+	return start(ctx, []string{"GOMAXPROCS=" + strconv.Itoa(p.AttackerProcs)},
+		"attack", "-target", target, "-cell", cell.String(), "-known", strings.Join(who.known, ","),
+		"-conns", strconv.Itoa(p.Conns), "-attempts", strconv.FormatInt(p.Attempts, 10))
+}
+
+// firstLogins runs the client whose every request is the first of its account, if the cell has
+// one, and sends its report.
+func (p Plan) firstLogins(ctx context.Context, target string, cell Cell, who accounts) <-chan ClientReport {
+	report := make(chan ClientReport, 1)
+	if !cell.First {
+		report <- ClientReport{}
+		return report
+	}
+	c := Client{
+		Target: target, Source: firstAddr, PerSecond: p.FirstPerSecond,
+		User: func(i int) peers.User { return who.first[i] },
+	}
+	go func() { report <- c.Run(ctx, p.Duration) }()
+	return report
+}
+
+// spent sets what the server has spent between two questions.
+func (o *Observation) spent(before, after Stats) {
 	o.CPU = after.CPU - before.CPU
 	o.Hashes, o.Rehashed = -1, -1
 	if after.Hashes >= 0 {
@@ -253,7 +268,6 @@ func (p Plan) observe(ctx context.Context, peer peers.Peer, cell Cell, who accou
 			o.Rehashed = after.RightHashes - before.RightHashes - int64(o.First.OK)
 		}
 	}
-	return o, nil
 }
 
 // untilEOF is the attacker process. It attacks until its input ends, then prints its report.

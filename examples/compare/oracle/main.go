@@ -53,18 +53,9 @@ func run(args []string, stdout, stderr io.Writer) error {
 	if *n < 1 || *peerN < 1 {
 		return errors.New("oracle: -n and -peer-n must be above 0")
 	}
-	var stores [][]int
-	var costs []int
-	for s := range strings.SplitSeq(*costList, ",") {
-		cost, err := strconv.Atoi(s)
-		if err != nil || cost < bcrypt.MinCost || cost > 14 {
-			return fmt.Errorf("oracle: cost %q is not a bcrypt cost from %d to 14", s, bcrypt.MinCost)
-		}
-		costs = append(costs, cost)
-		stores = append(stores, []int{cost})
-	}
-	if *mixed && len(costs) > 1 && len(costs)%2 == 1 {
-		stores = append(stores, costs)
+	stores, err := costsOfStores(*costList, *mixed)
+	if err != nil {
+		return err
 	}
 	var scenarios []Scenario
 	for name := range strings.SplitSeq(*peerNames, ",") {
@@ -102,6 +93,24 @@ func run(args []string, stdout, stderr io.Writer) error {
 		results = append(results, r)
 	}
 	return Report(stdout, results)
+}
+
+// costsOfStores returns the bcrypt costs of each store: one cost, or all of an odd number if
+// isMixed.
+func costsOfStores(list string, isMixed bool) (stores [][]int, err error) {
+	var costs []int
+	for s := range strings.SplitSeq(list, ",") {
+		cost, err := strconv.Atoi(s)
+		if err != nil || cost < bcrypt.MinCost || cost > 14 {
+			return nil, fmt.Errorf("oracle: cost %q is not a bcrypt cost from %d to 14", s, bcrypt.MinCost)
+		}
+		costs = append(costs, cost)
+		stores = append(stores, []int{cost})
+	}
+	if isMixed && len(costs) > 1 && len(costs)%2 == 1 {
+		stores = append(stores, costs)
+	}
+	return stores, nil
 }
 
 // estimate returns how long the scenarios will hash, if unknown names cost every peer as much as

@@ -61,41 +61,10 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			return child(args[1:], stdin, stdout)
 		}
 	}
-	p := plan{parts: make(map[string]bool)}
-	fs := flag.NewFlagSet("gateway", flag.ContinueOnError)
-	fs.SetOutput(stderr)
-	fs.IntVar(&p.rounds, "rounds", 5, "number of rounds; medians are shown")
-	fs.DurationVar(&p.duration, "duration", 4*time.Second, "duration of each run of wrk, at least 1s")
-	fs.IntVar(&p.connections, "connections", 32, "connections of wrk while throughput and CPU are measured")
-	fs.DurationVar(&p.settle, "settle", 6*time.Second, "pause after each run of a proxy that exports, so that late exports are charged to it; the SDK waits up to 5s")
-	fs.IntVar(&p.idle, "idle", 10_000, "idle keep-alive connections while memory is measured")
-	fs.IntVar(&p.accounts, "accounts", 1000, "accounts in the file while start-up is measured")
-	fs.IntVar(&p.cost, "cost", 10, "of bcrypt")
-	fs.StringVar(&p.binary, "otelauth", "", "`path` of the otelauth command; default: it is built")
-	pick := fs.String("pick", "", "`regexp` of the proxies to measure; all by default")
-	parts := fs.String("parts", "load,idle,start", "comma-separated `tables`")
-	if err := fs.Parse(args); err != nil {
+	p, err := parsePlan(args, stderr)
+	if err != nil {
 		return err
 	}
-	switch {
-	case fs.NArg() > 0:
-		return fmt.Errorf("gateway: unexpected argument %q", fs.Arg(0))
-	case p.rounds < 1 || p.duration < time.Second || p.connections < 1 || p.idle < 1 || p.accounts < 1 || p.settle < 0:
-		return errors.New("gateway: counts must be above 0 and -duration at least 1s")
-	case p.cost < 4 || p.cost > 17:
-		return errors.New("gateway: -cost must be 4 to 17, as for htpasswd")
-	}
-	for part := range strings.SplitSeq(*parts, ",") {
-		if part != "load" && part != "idle" && part != "start" {
-			return fmt.Errorf("gateway: -parts: %q is not a part; write load, idle or start", part)
-		}
-		p.parts[part] = true
-	}
-	var err error
-	if p.pick, err = regexp.Compile(*pick); err != nil {
-		return fmt.Errorf("gateway: -pick: %w", err)
-	}
-
 	dir, err := os.MkdirTemp("", "compare-gateway-")
 	if err != nil {
 		return fmt.Errorf("gateway: %w", err)
@@ -116,6 +85,45 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	defer l.close()
 	return l.measure(ctx, stdout)
+}
+
+// parsePlan returns the plan that the flags describe.
+func parsePlan(args []string, stderr io.Writer) (plan, error) {
+	p := plan{parts: make(map[string]bool)}
+	fs := flag.NewFlagSet("gateway", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	fs.IntVar(&p.rounds, "rounds", 5, "number of rounds; medians are shown")
+	fs.DurationVar(&p.duration, "duration", 4*time.Second, "duration of each run of wrk, at least 1s")
+	fs.IntVar(&p.connections, "connections", 32, "connections of wrk while throughput and CPU are measured")
+	fs.DurationVar(&p.settle, "settle", 6*time.Second, "pause after each run of a proxy that exports, so that late exports are charged to it; the SDK waits up to 5s")
+	fs.IntVar(&p.idle, "idle", 10_000, "idle keep-alive connections while memory is measured")
+	fs.IntVar(&p.accounts, "accounts", 1000, "accounts in the file while start-up is measured")
+	fs.IntVar(&p.cost, "cost", 10, "of bcrypt")
+	fs.StringVar(&p.binary, "otelauth", "", "`path` of the otelauth command; default: it is built")
+	pick := fs.String("pick", "", "`regexp` of the proxies to measure; all by default")
+	parts := fs.String("parts", "load,idle,start", "comma-separated `tables`")
+	if err := fs.Parse(args); err != nil {
+		return plan{}, err
+	}
+	switch {
+	case fs.NArg() > 0:
+		return plan{}, fmt.Errorf("gateway: unexpected argument %q", fs.Arg(0))
+	case p.rounds < 1 || p.duration < time.Second || p.connections < 1 || p.idle < 1 || p.accounts < 1 || p.settle < 0:
+		return plan{}, errors.New("gateway: counts must be above 0 and -duration at least 1s")
+	case p.cost < 4 || p.cost > 17:
+		return plan{}, errors.New("gateway: -cost must be 4 to 17, as for htpasswd")
+	}
+	for part := range strings.SplitSeq(*parts, ",") {
+		if part != "load" && part != "idle" && part != "start" {
+			return plan{}, fmt.Errorf("gateway: -parts: %q is not a part; write load, idle or start", part)
+		}
+		p.parts[part] = true
+	}
+	var err error
+	if p.pick, err = regexp.Compile(*pick); err != nil {
+		return plan{}, fmt.Errorf("gateway: -pick: %w", err)
+	}
+	return p, nil
 }
 
 // build builds the command in its own module, which differs from this one.
