@@ -162,7 +162,7 @@ func needles(s string) []needle {
 	})
 }
 
-// digests returns the forms of the unsalted digests of a secret.
+// digests returns the forms of the unkeyed hashes of a secret.
 func digests(raw []byte) []needle {
 	var all []needle
 	md, s1, s2, s5 := md5.Sum(raw), sha1.Sum(raw), sha256.Sum256(raw), sha512.Sum512(raw)
