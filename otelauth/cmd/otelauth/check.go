@@ -121,7 +121,8 @@ func (t *terminal) warn(err error) {
 
 // openOffline opens the file of accounts. For a database it checks the data source only.
 func (f *gatewayFlags) openOffline(s *settings) (accounts, error) {
-	// One account that no password matches, where build reports an error or a database is not asked.
+	// One account that no password matches, where build reports an error or a database is not
+	// asked.
 	stand := offlineAccounts{&verify.Static{Hashes: map[string]string{
 		"nobody": "$2y$10$WJkiL6lQ418rEeuyYC3hL.vj9hspEwCQFz/4yehy/VZwmGIMEzoLW",
 	}}}
