@@ -40,12 +40,12 @@ type Gate struct {
 	jobs    map[mac]*job  // waiting or running, by the credential and network that they judge
 	typical time.Duration // moving average of a hash's time
 
-	returning *returning // not under mu
+	returning returning // not under mu
 }
 
 // NewGate returns a Gate with these limits.
 func NewGate(limits Limits) *Gate {
-	return &Gate{limits: limits.withDefaults(), jobs: make(map[mac]*job), returning: new(returning)}
+	return &Gate{limits: limits.withDefaults(), jobs: make(map[mac]*job), returning: newReturning()}
 }
 
 // SetLimits changes the limits. Running and waiting attempts continue; the new limits apply to

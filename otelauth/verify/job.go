@@ -5,12 +5,11 @@ package verify
 
 import (
 	"context"
-	"errors"
-	"strings"
 	"time"
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/credential"
+	"github.com/otelauth/otelauth-go/otelauth/internal/scrub"
 )
 
 // job verifies one credential for all callers that wait for it in one network.
@@ -113,7 +112,7 @@ func (e *Engine) ask(ctx context.Context, seen *entry, own credential.Secret, ke
 	now := e.cfg.Now()
 	switch {
 	case err != nil:
-		out.err = scrub(err, own)
+		out.err = scrub.Error(err, string(own.Expose()))
 	case account == nil:
 		out.reason = attempt.ReasonWrongPassword
 	case account.refusalReason(now) != "":
@@ -141,23 +140,3 @@ func (e *Engine) remember(j *judgement, from mac, at time.Time) {
 	nameless.asked.Store(j.entry.asked.Load())
 	e.wrong.put(nameless, now)
 }
-
-// scrub removes the password from the text of an error, which becomes part of an event.
-// Directories and drivers quote what they received.
-func scrub(err error, secret credential.Secret) error {
-	text := err.Error()
-	if pass := string(secret.Expose()); pass != "" && strings.Contains(text, pass) {
-		return scrubbed{strings.ReplaceAll(text, pass, credential.Redacted), err}
-	}
-	return err
-}
-
-// scrubbed is an error with another text. errors.Is still matches the original.
-type scrubbed struct {
-	text string
-	err  error
-}
-
-func (s scrubbed) Error() string { return s.text }
-
-func (s scrubbed) Is(target error) bool { return errors.Is(s.err, target) }

@@ -8,10 +8,9 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
-	"github.com/otelauth/otelauth-go/otelauth/credential"
+	"github.com/otelauth/otelauth-go/otelauth/internal/scrub"
 )
 
 // ErrDown is the error if the database fails or does not answer in time.
@@ -62,20 +61,11 @@ func (s *Store) runWithin(limit time.Duration, do func(context.Context) error) e
 // and people type passwords into the name field.
 func (s *Store) downError(err error, name string) error {
 	const least = 3 // a shorter name is in many texts and not a secret
-	if t := err.Error(); len(name) >= least && strings.Contains(t, name) {
-		err = redacted{strings.ReplaceAll(t, name, credential.Redacted), err}
+	if len(name) >= least {
+		err = scrub.Error(err, name)
 	}
 	return fmt.Errorf("sqlstore: %s: %w: %w", s.cfg.Source, ErrDown, err)
 }
-
-// redacted is an error with another text. errors.Is still matches the original.
-type redacted struct {
-	text string
-	err  error
-}
-
-func (r redacted) Error() string        { return r.text }
-func (r redacted) Is(target error) bool { return errors.Is(r.err, target) }
 
 // down returns why the database is down, or nil if it is up.
 func (s *Store) down() error {
