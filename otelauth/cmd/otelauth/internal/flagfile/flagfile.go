@@ -94,26 +94,12 @@ func Check(flag *kong.Flag, value any) error {
 
 func parse(path string, text []byte, all []*kong.Flag) (*File, error) {
 	f := &File{path: path, entries: make(map[string]entry)}
-	var root yaml.Node
-	d := yaml.NewDecoder(bytes.NewReader(text))
-	if err := d.Decode(&root); err != nil {
-		if errors.Is(err, io.EOF) {
-			return f, nil
-		}
-		return nil, f.syntax(err)
+	top, err := f.mapping(text)
+	if err != nil {
+		return nil, err
 	}
-	if err := d.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%s: more than one document: remove everything after ---", path)
-	}
-	if root.Kind != yaml.DocumentNode || len(root.Content) != 1 {
+	if top == nil {
 		return f, nil
-	}
-	top := root.Content[0]
-	if top.Kind == yaml.ScalarNode && top.Tag == "!!null" {
-		return f, nil
-	}
-	if top.Kind != yaml.MappingNode {
-		return nil, fmt.Errorf("%s: not a mapping: write settings such as upstream: http://127.0.0.1:8000", f.place(top.Line))
 	}
 	flags := make(map[string]*kong.Flag)
 	for _, flag := range all {
@@ -153,6 +139,32 @@ func parse(path string, text []byte, all []*kong.Flag) (*File, error) {
 		}
 	}
 	return f, errors.Join(problems...)
+}
+
+// mapping returns the only document of a file, or nil if it is empty.
+func (f *File) mapping(text []byte) (*yaml.Node, error) {
+	var root yaml.Node
+	d := yaml.NewDecoder(bytes.NewReader(text))
+	if err := d.Decode(&root); err != nil {
+		if errors.Is(err, io.EOF) {
+			return nil, nil
+		}
+		return nil, f.syntax(err)
+	}
+	if err := d.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("%s: more than one document: remove everything after ---", f.path)
+	}
+	if root.Kind != yaml.DocumentNode || len(root.Content) != 1 {
+		return nil, nil
+	}
+	top := root.Content[0]
+	if top.Kind == yaml.ScalarNode && top.Tag == "!!null" {
+		return nil, nil
+	}
+	if top.Kind != yaml.MappingNode {
+		return nil, fmt.Errorf("%s: not a mapping: write settings such as upstream: http://127.0.0.1:8000", f.place(top.Line))
+	}
+	return top, nil
 }
 
 // maxShownBytes is the length limit of a key in an error.
