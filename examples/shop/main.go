@@ -31,6 +31,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/otelauth/otelauth-go/examples/internal/otelenv"
 	"github.com/otelauth/otelauth-go/examples/traffic/load"
 )
 
@@ -152,7 +153,7 @@ func demonstrate(ctx context.Context, port int, once bool, d demands, stdout io.
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	elsewhere := configured(os.Environ())
+	elsewhere := otelenv.IsConfigured(os.Environ())
 	s, err := startShop(ctx, dir, port, d, elsewhere)
 	if err != nil {
 		return explain(err)

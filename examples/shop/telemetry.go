@@ -9,11 +9,8 @@ import (
 	"io"
 	"log"
 	"os"
-	"strconv"
-	"strings"
 	"time"
 
-	"go.opentelemetry.io/contrib/exporters/autoexport"
 	"go.opentelemetry.io/otel/exporters/otlp/otlplog/otlploghttp"
 	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
@@ -23,6 +20,8 @@ import (
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+
+	"github.com/otelauth/otelauth-go/examples/internal/otelenv"
 )
 
 // propagator carries the trace from service to service.
@@ -54,29 +53,18 @@ func (d destination) flush(ctx context.Context) error {
 	return errors.Join(err, d.traces.ForceFlush(ctx), d.logs.ForceFlush(ctx))
 }
 
-// configured reports whether the environment names a destination for telemetry, with
-// OTEL_EXPORTER_OTLP_ENDPOINT or its variants, or with OTEL_TRACES_EXPORTER or its variants.
-func configured(environ []string) bool {
-	for _, v := range environ {
-		name, value, _ := strings.Cut(v, "=")
-		if value != "" && (strings.HasPrefix(name, "OTEL_EXPORTER_") || strings.HasPrefix(name, "OTEL_") && strings.HasSuffix(name, "_EXPORTER")) {
-			return true
-		}
-	}
-	return false
-}
-
 // toEnvironment exports to the destination that the standard variables name. By default that is an
 // OTLP collector on this host.
 func toEnvironment(ctx context.Context) (d destination, err error) {
-	traces, errTraces := autoexport.NewSpanExporter(ctx)
-	metrics, errMetrics := autoexport.NewMetricReader(ctx)
-	logs, errLogs := autoexport.NewLogExporter(ctx)
-	if err := errors.Join(errTraces, errMetrics, errLogs); err != nil {
+	exporters, err := otelenv.NewExporters(ctx)
+	if err != nil {
 		return d, err
 	}
-	_, batch := boundedSpans()
-	return destination{sdktrace.NewBatchSpanProcessor(traces, sdktrace.WithMaxExportBatchSize(batch)), metrics, sdklog.NewBatchProcessor(logs)}, nil
+	_, batch := otelenv.BoundedSpans()
+	return destination{
+		sdktrace.NewBatchSpanProcessor(exporters.Spans, sdktrace.WithMaxExportBatchSize(batch)),
+		exporters.Metrics, sdklog.NewBatchProcessor(exporters.Logs),
+	}, nil
 }
 
 // toView exports over OTLP/HTTP to the receiver at endpoint, which is in this process.
@@ -88,7 +76,7 @@ func toView(ctx context.Context, endpoint string) (d destination, err error) {
 		return d, err
 	}
 	const soon = 200 * time.Millisecond // a person is watching
-	_, batch := boundedSpans()
+	_, batch := otelenv.BoundedSpans()
 	return destination{
 		sdktrace.NewBatchSpanProcessor(traces, sdktrace.WithBatchTimeout(soon), sdktrace.WithMaxExportBatchSize(batch)),
 		sdkmetric.NewPeriodicReader(metrics, sdkmetric.WithInterval(5*time.Second)),
@@ -110,7 +98,7 @@ func newTelemetry(ctx context.Context, name string, alone bool, to ...destinatio
 	if err != nil {
 		return nil, err
 	}
-	limits, _ := boundedSpans()
+	limits, _ := otelenv.BoundedSpans()
 	traces := []sdktrace.TracerProviderOption{sdktrace.WithResource(res), sdktrace.WithRawSpanLimits(limits)}
 	meters := []sdkmetric.Option{sdkmetric.WithResource(res)}
 	// the keys of the events are unique
@@ -121,22 +109,6 @@ func newTelemetry(ctx context.Context, name string, alone bool, to ...destinatio
 		logs = append(logs, sdklog.WithProcessor(d.logs))
 	}
 	return &telemetry{sdktrace.NewTracerProvider(traces...), sdkmetric.NewMeterProvider(meters...), sdklog.NewLoggerProvider(logs...)}, nil
-}
-
-// boundedSpans returns the limits of a span and the number of spans in one export. With them no
-// client can make an export larger than the 4 MiB that a collector accepts, which would lose the
-// spans of all other clients too. The OTEL_ variables take precedence. See
-// docs/telemetry-limits.md.
-func boundedSpans() (limits sdktrace.SpanLimits, batch int) {
-	limits = sdktrace.NewSpanLimits() // reads the environment
-	if os.Getenv("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT") == "" && os.Getenv("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT") == "" {
-		limits.AttributeValueLengthLimit = 512 // characters
-	}
-	batch, err := strconv.Atoi(os.Getenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE"))
-	if err != nil || batch <= 0 {
-		batch = 128
-	}
-	return limits, batch
 }
 
 // abandon ends the providers without waiting for a collector: nothing has been recorded yet.
