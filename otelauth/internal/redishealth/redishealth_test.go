@@ -86,13 +86,13 @@ func TestForeign(t *testing.T) {
 	r.check(t, false, "foreign", "foreign")
 }
 
-// noScript is the reply of a server that does not have a script.
-type noScript struct{}
+// noScriptError is the reply of a server that does not have a script.
+type noScriptError struct{}
 
-func (noScript) Error() string { return "NOSCRIPT No matching script. Please use EVAL." }
-func (noScript) RedisError()   {}
+func (noScriptError) Error() string { return "NOSCRIPT No matching script. Please use EVAL." }
+func (noScriptError) RedisError()   {}
 
-var _ redis.Error = noScript{}
+var _ redis.Error = noScriptError{}
 
 // TestScript: a call goes by digest, and in full only to a server without the script.
 func TestScript(t *testing.T) {
@@ -106,7 +106,7 @@ func TestScript(t *testing.T) {
 		want    [][]any
 	}{
 		{"known", []error{nil}, [][]any{{"evalsha", digest, 2, "a", "b", "x", 7}}},
-		{"unknown", []error{noScript{}, nil}, [][]any{{"evalsha", digest, 2, "a", "b", "x", 7}, {"eval", "return 1", 2, "a", "b", "x", 7}}},
+		{"unknown", []error{noScriptError{}, nil}, [][]any{{"evalsha", digest, 2, "a", "b", "x", 7}, {"eval", "return 1", 2, "a", "b", "x", 7}}},
 		{"failure", []error{errLost}, [][]any{{"evalsha", digest, 2, "a", "b", "x", 7}}},
 	}
 	for _, tc := range tests {
