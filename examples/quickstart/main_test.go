@@ -400,21 +400,6 @@ func TestExportsToCollector(t *testing.T) {
 	}
 }
 
-func TestConfigured(t *testing.T) {
-	for v, want := range map[string]bool{
-		"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318": true,
-		"OTEL_EXPORTER_OTLP_LOGS_ENDPOINT=http://x":         true,
-		"OTEL_METRICS_EXPORTER=prometheus":                  true,
-		"OTEL_TRACES_EXPORTER=":                             false,
-		"OTEL_SERVICE_NAME=orders":                          false,
-		"EXPORTER=otlp":                                     false,
-	} {
-		if got := configured([]string{"HOME=/", v}); got != want {
-			t.Errorf("%s: configured is %t", v, got)
-		}
-	}
-}
-
 // The tour with --trail leaves a trail with each attempt, which the printed command verifies.
 func TestTrail(t *testing.T) {
 	dir := t.TempDir() + "/trail"
