@@ -229,7 +229,7 @@ func TestTrailVerifyInputs(t *testing.T) {
 	e, other := newEvidence(t), newEvidence(t)
 	e.record(t, 3)
 	checkpoint := read(t, filepath.Join(e.dir, "checkpoint"))
-	if out, _, err := command(t, checkpoint, "trail", "verify", "--public-key", e.public, "--checkpoints", "-", e.dir); err != nil {
+	if out, _, err := command(t, checkpoint, "trail", "verify", "--public-key", e.public, "--public-key", e.public, "--checkpoints", "-", e.dir); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
 	for name, tc := range map[string]struct {
