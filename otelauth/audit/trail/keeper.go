@@ -16,6 +16,10 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/audit/trail/internal/disk"
 )
 
+// tileBurst is how many full tiles are written at once, unless a checkpoint needs them before. New
+// files make the flushes of the segment slower.
+const tileBurst = 1024
+
 // maxTileBacklog bounds the tiles that wait to be written: 64 MiB, of two million lines.
 const maxTileBacklog = 8192
 
@@ -99,13 +103,13 @@ func (k *keeper) poke() {
 	k.changed.Broadcast()
 }
 
-// drain waits until everything is on disk, or until the first error.
+// drain waits until the newest checkpoint and its tiles are on disk, or until the first error.
 func (k *keeper) drain() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.err = nil
 	k.changed.Broadcast()
-	for k.err == nil && !(k.isIdle && k.next == nil && len(k.waiting) == 0) {
+	for k.err == nil && !(k.isIdle && k.next == nil) {
 		k.changed.Wait()
 	}
 	if k.err != nil {
@@ -127,7 +131,7 @@ func (k *keeper) run() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for {
-		for !k.closed && (k.err != nil || k.next == nil && len(k.waiting) == 0) {
+		for !k.closed && (k.err != nil || k.next == nil && len(k.waiting) < tileBurst) {
 			k.isIdle = true
 			k.changed.Broadcast()
 			k.changed.Wait()

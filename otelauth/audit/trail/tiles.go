@@ -87,17 +87,35 @@ func (s *tileStore) widest(number int64) []byte {
 	return data
 }
 
-// write writes a tile.
+// write writes a tile. A full tile that does not exist needs no detour by another name: no
+// checkpoint refers to it yet.
 func (s *tileStore) write(t tile, flush bool) error {
 	path := s.path(t.Tile)
-	err := disk.WriteFile(s.disk, filepath.Dir(path), path, t.hashes, flush)
+	write := func() error {
+		if t.W == tileWidth && !flush {
+			if err := s.create(path, t.hashes); !errors.Is(err, fs.ErrExist) {
+				return err
+			}
+		}
+		return disk.WriteFile(s.disk, filepath.Dir(path), path, t.hashes, flush)
+	}
+	err := write()
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := s.disk.MakeDir(filepath.Dir(path)); err != nil {
 			return err
 		}
-		err = disk.WriteFile(s.disk, filepath.Dir(path), path, t.hashes, flush)
+		err = write()
 	}
 	return err
+}
+
+func (s *tileStore) create(path string, hashes []byte) error {
+	f, err := s.disk.Create(path)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(hashes, 0)
+	return errors.Join(err, f.Close())
 }
 
 // removePartial removes the partial tile t.

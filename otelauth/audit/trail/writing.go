@@ -6,6 +6,7 @@ package trail
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 )
 
@@ -14,6 +15,9 @@ type writing struct {
 	writer writer
 	// signs are the keys that sign the next checkpoint, the first one names it.
 	signs []*Key
+
+	isFinished bool // Close is done
+	woken      int  // callers that the last commit has woken
 
 	isFailed bool  // no segment is open; the next tick tries again
 	failure  error // why
@@ -40,12 +44,14 @@ const tickInterval = time.Second
 
 func (t *Trail) run() {
 	defer close(t.done)
+	defer t.release()
 	ticker := time.NewTicker(min(tickInterval, t.cfg.CheckpointInterval))
 	defer ticker.Stop()
 	var collected <-chan time.Time
 	for {
 		select {
 		case <-t.queue.wake:
+			t.gather()
 			t.commitPending()
 		case <-t.queue.soon:
 			if collected == nil {
@@ -57,8 +63,22 @@ func (t *Trail) run() {
 		case <-ticker.C:
 			t.tick()
 		case f := <-t.calls:
-			f()
+			if f(); t.isFinished {
+				return
+			}
 		case <-t.quit:
+			return
+		}
+	}
+}
+
+// gather lets callers that the last commit has woken add their next lines, so that they share this
+// commit. Otherwise the callers form two groups that wait for each other's flush.
+func (t *Trail) gather() {
+	for n := t.queue.queued(); n < t.woken; {
+		runtime.Gosched()
+		before := n
+		if n = t.queue.queued(); n == before {
 			return
 		}
 	}
@@ -107,6 +127,7 @@ func (t *Trail) commit(b *batch) {
 // settle ends a batch that is on disk.
 func (t *Trail) settle(b *batch) {
 	lines, late := len(b.lines), 0
+	t.woken = b.waits
 	if b.done != nil && t.queue.isExpired(b) {
 		late = b.waits
 	}
@@ -329,8 +350,14 @@ func (t *Trail) finish() error {
 	if err == nil {
 		err = t.keeper.drain()
 	}
+	t.isFinished = true
+	return err
+}
+
+// release ends what the trail has started.
+func (t *Trail) release() {
 	t.keeper.close()
 	t.writer.release()
 	t.tel.close()
-	return errors.Join(err, t.lock.Close())
+	_ = t.lock.Close() // the system unlocks it in any case
 }
