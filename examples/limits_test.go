@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// Every set-up of the SDK and of otelhttp that users copy has the limits of docs/telemetry-limits.md.
+// Every set-up of the SDK and of otelhttp that users copy has the limits of
+// docs/telemetry-limits.md.
 func TestExamplesLimitTelemetry(t *testing.T) {
 	t.Parallel()
 	// What a file that holds the key must hold too.

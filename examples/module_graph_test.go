@@ -42,9 +42,9 @@ func main() {
 }
 `
 
-// TestFreshUserInheritsFewModules runs "go mod tidy" in a new module that uses the library. Go prunes the
-// module graph, so the dependencies of the command, the examples and the tests must not appear. A new
-// entry in indirect needs a reason: every user of the library downloads it.
+// TestFreshUserInheritsFewModules runs "go mod tidy" in a new module that uses the library. Go
+// prunes the module graph, so the dependencies of the command, the examples and the tests must not
+// appear. A new entry in indirect needs a reason: every user of the library downloads it.
 func TestFreshUserInheritsFewModules(t *testing.T) {
 	t.Parallel()
 	indirect := []string{
@@ -78,7 +78,8 @@ func TestFreshUserInheritsFewModules(t *testing.T) {
 	write(t, dir, "go.mod", fmt.Sprintf("module example.com/orders\n\ngo 1.26.0\n\nrequire (\n%s)\n\nreplace %s => %s\n",
 		"\tgithub.com/otelauth/otelauth-go v0.0.0\n\t"+requirement(t, "go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp")+"\n",
 		"github.com/otelauth/otelauth-go", library))
-	write(t, dir, "go.sum", fromRoot(t, "go.sum")) // tidy removes what it does not need and looks nothing up
+	// tidy removes what it does not need and looks nothing up
+	write(t, dir, "go.sum", fromRoot(t, "go.sum"))
 
 	run := func(args ...string) []byte {
 		t.Helper()

@@ -28,9 +28,9 @@ import (
 //
 //	go test ./examples -run TestPicture -update    runs the quickstart again and draws both pictures
 //
-// testdata/dashboard.json holds results of the queries of the overview dashboard, from a
-// Prometheus that scraped the quickstart for seven minutes: two honest clients, and three minutes
-// of guessing at alice and at names of a list.
+// testdata/dashboard.json holds results of the queries of the overview dashboard. They come from a
+// Prometheus that scraped the quickstart for seven minutes, with two honest clients, and with
+// three minutes of guesses for alice and for names of a list.
 var update = flag.Bool("update", false, "run the quickstart and draw the pictures of the README again")
 
 type (
@@ -110,7 +110,7 @@ func (d *traceData) readSpans(t *testing.T, text string) {
 		d.Trace = s.SpanContext.TraceID
 		d.Spans = append(d.Spans, span{s.Name, s.StartTime, s.EndTime, s.Attributes.attributes()})
 	}
-	slices.Reverse(d.Spans) // they are exported when they end, so the server span is the last
+	slices.Reverse(d.Spans) // spans are exported when they end, so the server span is the last
 }
 
 func (d *traceData) readMetric(t *testing.T, text string) {

@@ -37,8 +37,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
-// TestSignals makes everything happen and compares what is emitted with the registry of signals. The client, the
-// gateway and the trail have tests of their own.
+// TestSignals causes every signal and compares what is emitted with the registry of signals. The
+// client, the gateway and the trail have tests of their own.
 func TestSignals(t *testing.T) {
 	t.Parallel()
 	rec := collect(t)
@@ -50,7 +50,7 @@ func TestSignals(t *testing.T) {
 	}
 }
 
-// refuses is a throttle whose budgets are empty.
+// refuses is a throttle whose budgets are exhausted.
 type refuses struct{ throttle.DangerouslyNone }
 
 func (refuses) Spend(context.Context, throttle.Guess) (throttle.Decision, error) {
@@ -64,7 +64,7 @@ func (down) Verify(context.Context, string, credential.Secret) (*verify.Account,
 	return nil, errors.New("no route to the directory")
 }
 
-// blocked is a verifier that takes its time.
+// blocked is a verifier that does not return before the end of the test.
 type blocked struct{ entered, leave chan struct{} }
 
 func (b *blocked) Verify(context.Context, string, credential.Secret) (*verify.Account, error) {
@@ -73,7 +73,8 @@ func (b *blocked) Verify(context.Context, string, credential.Secret) (*verify.Ac
 	return nil, nil
 }
 
-// fakeRedis stands between a client and its network: it answers every command as if it had been done, or not at all.
+// fakeRedis is between a client and its network. It answers every command as if it had succeeded,
+// or does not answer.
 type fakeRedis struct{ up atomic.Bool }
 
 func (f *fakeRedis) DialHook(redis.DialHook) redis.DialHook {
@@ -101,14 +102,14 @@ func (f *fakeRedis) ProcessPipelineHook(redis.ProcessPipelineHook) redis.Process
 	}
 }
 
-// globe places every address on the equator, an IPv4 address by its first number.
+// globe places every address on the equator, an IPv4 address by its first byte.
 type globe struct{}
 
 func (globe) Locate(a netip.Addr) (latitude, longitude float64, ok bool) {
 	return 0, float64(a.Unmap().As16()[12]) - 128, true
 }
 
-// collect makes everything happen.
+// collect causes every signal.
 func collect(t *testing.T) *otelauthtest.Recorder {
 	t.Helper()
 	rec := otelauthtest.NewRecorder(t)
@@ -123,12 +124,12 @@ func collect(t *testing.T) *otelauthtest.Recorder {
 			t.Fatal(err)
 		}
 	}
-	former, err := password.Params{Scheme: "bcrypt", BcryptCost: 4}.Hash([]byte("through the looking-glass"), nil)
+	previous, err := password.Params{Scheme: "bcrypt", BcryptCost: 4}.Hash([]byte("through the looking-glass"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	write("alice:" + hash + "\n" +
-		"dodo:" + hash + ":former=" + former + " former-expires=" + time.Now().Add(time.Hour).Format(time.RFC3339) + "\n")
+		"dodo:" + hash + ":previous=" + previous + " previous-expires=" + time.Now().Add(time.Hour).Format(time.RFC3339) + "\n")
 	users, err := htpasswd.Open(htpasswd.Config{Path: path, Unwatched: true})
 	if err != nil {
 		t.Fatal(err)
@@ -199,7 +200,7 @@ func collect(t *testing.T) *otelauthtest.Recorder {
 	send(service(otelauth.Config{Accounts: users, Throttle: refuses{}, RequestID: requestID}), "/orders/7", "alice:looking-glass", nil)
 	send(service(otelauth.Config{Verifier: down{}}), "/orders/7", "alice:wonderland", nil)
 
-	// Whatever comes twice is folded, and told by Close.
+	// Repeated events are folded, and Close emits the rest.
 	rarely := audit.Events{Success: audit.FirstSuccess, Burst: 1, Every: time.Hour}
 	for _, cfg := range []otelauth.Config{{Accounts: users, Events: rarely}, {Verifier: down{}, Events: rarely}} {
 		h := service(cfg)
@@ -247,7 +248,8 @@ func collect(t *testing.T) *otelauthtest.Recorder {
 	return rec
 }
 
-// attacks makes detections of each severity, each phase and with each attribute, and one Detector that cannot keep up.
+// attacks causes detections of each severity and phase and with each attribute, and has one
+// Detector that cannot keep up.
 func attacks(t *testing.T, rec *otelauthtest.Recorder, service func([]attempt.Observer) func(from, authorization string)) {
 	t.Helper()
 	detector := func(cfg detect.Config) *detect.Detector {
@@ -259,7 +261,8 @@ func attacks(t *testing.T, rec *otelauthtest.Recorder, service func([]attempt.Ob
 		}
 		return d
 	}
-	// Two wrong passwords are a brute force (high), at a sensitive endpoint (medium); far places are an impossible journey.
+	// Two wrong passwords are a brute force (high), or one at a sensitive endpoint (medium).
+	// Distant places are an impossible journey.
 	quick := detector(detect.Config{
 		Thresholds: detect.Thresholds{BruteForcePasswords: 2, RunBeforeSuccess: 2, SensitiveDenials: 2}, Locator: globe{},
 	})
@@ -274,14 +277,15 @@ func attacks(t *testing.T, rec *otelauthtest.Recorder, service func([]attempt.Ob
 	}
 	now := time.Now()
 	quick.Drain(now)
-	quick.Drain(now.Add(30 * 24 * time.Hour)) // all of it is over
+	quick.Drain(now.Add(30 * 24 * time.Hour)) // all attacks are over
 	slow.Drain(now)
 	if slow.Dropped() == 0 {
 		t.Fatal("the queue was never full")
 	}
 }
 
-// budgets makes the notices of throttles: an operator, a broken snapshot, a Redis that goes and comes.
+// budgets causes the notices of throttles: by an operator, by a broken snapshot, and by a Redis
+// that fails and recovers.
 func budgets(t *testing.T, rec *otelauthtest.Recorder) {
 	t.Helper()
 	events, err := audit.New(audit.Config{LoggerProvider: rec.LoggerProvider()})
@@ -342,7 +346,7 @@ func budgets(t *testing.T, rec *otelauthtest.Recorder) {
 	server.up.Store(true)
 	<-back
 
-	// The tests of redisfeed show with a real server when these are told.
+	// The tests of redisfeed cause these events with a real server.
 	events.Notice(t.Context(), attempt.Notice{Kind: attempt.DetectionFeed, Err: errors.New("redisfeed: no answer")})
 	events.Notice(t.Context(), attempt.Notice{Kind: attempt.DetectionFeed})
 }

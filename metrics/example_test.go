@@ -16,7 +16,8 @@ import (
 )
 
 func ExampleNew() {
-	reader := sdkmetric.NewManualReader() // a real service configures an OTLP or Prometheus exporter
+	// a real service configures an OTLP or Prometheus exporter
+	reader := sdkmetric.NewManualReader()
 	obs, err := metrics.New(metrics.Config{MeterProvider: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))})
 	if err != nil {
 		fmt.Println(err)

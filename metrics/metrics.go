@@ -97,6 +97,9 @@ func New(cfg Config) (*Observer, error) {
 	return o, nil
 }
 
+// Enabled reports whether the MeterProvider counts attempts. It does not before an SDK is set.
+func (o *Observer) Enabled(ctx context.Context) bool { return o.attempts.Enabled(ctx) }
+
 // Begin returns ctx: nothing is counted before the verdict.
 func (o *Observer) Begin(ctx context.Context, _ *attempt.Request) context.Context { return ctx }
 
@@ -172,12 +175,16 @@ func label(req *attempt.Request, out attempt.Outcome) {
 	l.Add(kv...)
 }
 
-// End counts the denials of the handler itself. It counts authenticated users only: a public
-// handler may also answer 401 or 403 to a caller that the verifier did not let pass.
+// End counts the responses 401 and 403 to authenticated users. A public handler may also give
+// them to a caller that the verifier did not let pass, which is not counted here.
 func (o *Observer) End(ctx context.Context, req *attempt.Request, res *attempt.Result, resp *attempt.Response) {
 	if resp.Denied() && res.Outcome == attempt.Success {
 		e := o.endpoint(req.Route)
-		o.denied.Add(ctx, 1, e.status(&e.denied, resp.Status)...)
+		if resp.IsRefused() {
+			o.denied.Add(ctx, 1, e.status(&e.refused, resp.Status, deniedByRule)...)
+		} else {
+			o.denied.Add(ctx, 1, e.status(&e.denied, resp.Status, deniedByService)...)
+		}
 	}
 }
 

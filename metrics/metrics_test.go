@@ -126,7 +126,7 @@ func TestInstruments(t *testing.T) {
 		"auth.account.count":             {"updowncounter", "{account}", nil},
 		"auth.account.reloads":           {"counter", "{reload}", nil},
 		"auth.public.responses":          {"counter", "{response}", []string{status, route}},
-		"auth.responses.denied":          {"counter", "{response}", []string{status, route}},
+		"auth.responses.denied":          {"counter", "{response}", []string{"auth.response.denied_by", status, route}},
 		"auth.previous_credentials.uses": {"counter", "{attempt}", []string{route}},
 		"auth.events.suppressed":         {"counter", "{event}", []string{"auth.outcome"}},
 	}
@@ -299,8 +299,8 @@ func TestDenied(t *testing.T) {
 		return int(a["http.response.status_code"].(int64) - b["http.response.status_code"].(int64))
 	})
 	want := []map[string]any{
-		{"http.route": "/orders/{id}", "http.response.status_code": int64(401)},
-		{"http.route": "/orders/{id}", "http.response.status_code": int64(403)},
+		{"http.route": "/orders/{id}", "http.response.status_code": int64(401), "auth.response.denied_by": "service"},
+		{"http.route": "/orders/{id}", "http.response.status_code": int64(403), "auth.response.denied_by": "service"},
 	}
 	if d := cmp.Diff(want, got); d != "" || rec.Sum("auth.responses.denied") != 2 {
 		t.Errorf("(-want +got):\n%s", d)

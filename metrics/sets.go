@@ -4,6 +4,7 @@
 package metrics
 
 import (
+	"slices"
 	"strings"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -71,7 +72,8 @@ type endpoint struct {
 	route    attribute.KeyValue // invalid for the empty route
 	attempts cow[attemptKey, []metric.AddOption]
 	public   cow[int, []metric.AddOption]
-	denied   cow[int, []metric.AddOption]
+	denied   cow[int, []metric.AddOption] // by the service
+	refused  cow[int, []metric.AddOption] // by a rule
 	// routeOnly is the set without any other attribute.
 	routeOnly []metric.AddOption
 }
@@ -94,7 +96,7 @@ func newEndpoint(route string) (string, *endpoint) {
 	if route != "" {
 		e.route = attribute.String(semconv.KeyHTTPRoute, attempt.Text(route, maxRouteBytes))
 	}
-	_, e.routeOnly = e.newStatus(0)
+	_, e.routeOnly = e.newStatus(0, nil)
 	return route, e
 }
 
@@ -120,19 +122,21 @@ func (e *endpoint) newAttempt(k attemptKey) (attemptKey, []metric.AddOption) {
 	return k, add(kv...)
 }
 
-func (e *endpoint) status(sets *cow[int, []metric.AddOption], code int) []metric.AddOption {
+func (e *endpoint) status(
+	sets *cow[int, []metric.AddOption], code int, more ...attribute.KeyValue,
+) []metric.AddOption {
 	if code < 100 || code > 599 {
 		code = 0 // not a status of HTTP: a handler may choose any number
 	}
 	opts, ok := sets.load(code)
 	if !ok {
-		opts, _ = sets.make(code, 501, e.newStatus)
+		opts, _ = sets.make(code, 501, func(code int) (int, []metric.AddOption) { return e.newStatus(code, more) })
 	}
 	return opts
 }
 
-func (e *endpoint) newStatus(code int) (int, []metric.AddOption) {
-	var kv []attribute.KeyValue
+func (e *endpoint) newStatus(code int, more []attribute.KeyValue) (int, []metric.AddOption) {
+	kv := slices.Clone(more)
 	if e.route.Valid() {
 		kv = append(kv, e.route)
 	}
@@ -141,6 +145,12 @@ func (e *endpoint) newStatus(code int) (int, []metric.AddOption) {
 	}
 	return code, add(kv...)
 }
+
+// What answered an authenticated user with 401 or 403.
+var (
+	deniedByRule    = attribute.String(semconv.KeyResponseDeniedBy, "rule")
+	deniedByService = attribute.String(semconv.KeyResponseDeniedBy, "service")
+)
 
 func outcome(o attempt.Outcome) attribute.KeyValue {
 	return attribute.String(semconv.KeyOutcome, o.String())

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"time"
 
+	"go.opentelemetry.io/otel/log"
+
 	"github.com/otelauth/otelauth-go/metrics"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/audit"
@@ -33,22 +35,22 @@ func (m *Middleware) build(cfg Config) (*core, error) {
 		return nil, err
 	}
 	c := &core{shared: &m.shared, cfg: cfg, clock: clock, settings: s}
-	if c.observer, err = m.observer(&cfg); err != nil {
-		return nil, err
-	}
+	var errObserver, errBudgets error
+	c.observer, errObserver = m.observer(&cfg)
 	c.ready, _ = c.observer.(attempt.ReadyObserver)
 	if c.observer == nil {
 		c.clock.base = cfg.Now()
 	}
 	key, isNewRandom, err := m.identityKey(&cfg)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(errObserver, err)
 	}
 	c.identify = key.Hash
 	if cfg.Throttle == nil {
-		if c.cfg.Throttle, err = m.ownBudgets(key, cfg.Now); err != nil {
-			return nil, err
-		}
+		c.cfg.Throttle, errBudgets = m.ownBudgets(key, &cfg)
+	}
+	if err := errors.Join(errObserver, errBudgets); err != nil {
+		return nil, err
 	}
 	c.arrivals, _ = c.cfg.Throttle.(throttle.Arrivals)
 	if cfg.Gate == nil {
@@ -64,7 +66,7 @@ func (m *Middleware) build(cfg Config) (*core, error) {
 		c.notice(attempt.Notice{
 			Kind: attempt.IdentityKeyRandom, Time: cfg.Now(),
 			Message: "no identity key is configured: user.hash changes with each start and differs between services; " +
-				"set Config.IdentityKey",
+				"set an identity key (docs/accounts.md)",
 		})
 	}
 	return c, nil
@@ -100,41 +102,50 @@ func (m *Middleware) identityKey(cfg *Config) (key IdentityKey, isNewRandom bool
 	return m.randomKey, isNewRandom, nil
 }
 
-// ownGate returns the Gate of a Middleware whose Config sets none.
+// ownGate returns the Gate of a Middleware whose Config sets none, with the limits of cfg.
 func (m *Middleware) ownGate(cfg *Config) *verify.Gate {
+	limits := cfg.Hashing
+	if cfg.Verifier != nil && limits.Slots == 0 {
+		limits.Slots = verify.DefaultVerifierSlots
+	}
 	if m.gate == nil {
-		limits := verify.Limits{}
-		if cfg.Verifier != nil {
-			limits.Slots = verify.DefaultVerifierSlots
-		}
 		m.gate = verify.NewGate(limits)
+	} else {
+		m.gate.SetLimits(limits)
 	}
 	return m.gate
 }
 
-// ownBudgets returns the budgets of a Middleware whose Config sets none. They keep the clock with
-// which they were created.
-func (m *Middleware) ownBudgets(key IdentityKey, now func() time.Time) (*throttle.Budgets, error) {
+// ownBudgets returns the budgets of a Middleware whose Config sets none. They keep the
+// configuration with which they were created.
+func (m *Middleware) ownBudgets(key IdentityKey, cfg *Config) (*throttle.Budgets, error) {
 	if m.budgets != nil {
 		return m.budgets, nil
 	}
-	start := now()
-	budgets, err := throttle.New(throttle.Config{
-		Key:     key.derive("throttle"),
-		Now:     now,
-		Elapsed: func() time.Duration { return now().Sub(start) },
-		Identify: func(canonical string) string {
-			if c := m.current.Load(); c != nil {
-				return c.identify(canonical)
-			}
-			return ""
-		},
-		Notice: func(_ context.Context, n attempt.Notice) {
-			if c := m.current.Load(); c != nil {
-				c.notice(n)
-			}
-		},
-	})
+	own := cfg.Budgets
+	if own.Key == nil {
+		own.Key = key.derive("throttle")
+	}
+	if own.Now == nil {
+		own.Now = cfg.Now
+	}
+	if own.Elapsed == nil {
+		now := cfg.Now
+		start := now()
+		own.Elapsed = func() time.Duration { return now().Sub(start) }
+	}
+	own.Identify = func(canonical string) string {
+		if c := m.current.Load(); c != nil {
+			return c.identify(canonical)
+		}
+		return ""
+	}
+	own.Notice = func(_ context.Context, n attempt.Notice) {
+		if c := m.current.Load(); c != nil {
+			c.notice(n)
+		}
+	}
+	budgets, err := throttle.New(own)
 	if err != nil {
 		return nil, err
 	}
@@ -143,13 +154,13 @@ func (m *Middleware) ownBudgets(key IdentityKey, now func() time.Time) (*throttl
 }
 
 // ownDetector returns the detector of this Middleware; Reconfigure starts it.
-func (m *Middleware) ownDetector(cfg *Config) (*detect.Detector, error) {
+func (m *Middleware) ownDetector(cfg *Config, loggers log.LoggerProvider) (*detect.Detector, error) {
 	if m.detector != nil {
 		return m.detector, nil
 	}
 	own := cfg.Detect
 	if own.LoggerProvider == nil {
-		own.LoggerProvider = cfg.LoggerProvider
+		own.LoggerProvider = loggers
 	}
 	if own.MeterProvider == nil {
 		own.MeterProvider = cfg.MeterProvider
@@ -185,12 +196,17 @@ func (m *Middleware) observer(cfg *Config) (attempt.Observer, error) {
 	if err := errors.Join(errSpans, errMetrics); err != nil {
 		return nil, err
 	}
-	events, errAudit := audit.New(audit.Config{LoggerProvider: cfg.LoggerProvider, Events: cfg.events(counts)})
-	detector, errDetect := m.ownDetector(cfg)
+	loggers := m.shared.loggers(cfg)
+	events, errAudit := audit.New(audit.Config{LoggerProvider: loggers, Events: cfg.events(counts)})
+	detector, errDetect := m.ownDetector(cfg, loggers)
 	if err := errors.Join(errAudit, errDetect); err != nil {
 		return nil, err
 	}
-	return attempt.Join(traces, counts, events, detector, cfg.Trail), nil
+	if cfg.DisableFallback {
+		return attempt.Join(traces, counts, events, detector, cfg.Trail), nil
+	}
+	silence := &unrecorded{once: &m.shared.unrecorded, metrics: counts, events: events}
+	return attempt.Join(traces, counts, events, detector, silence, cfg.Trail), nil
 }
 
 // events returns Config.Events with a count of the folded events in m.

@@ -5,6 +5,7 @@ package otelauth
 
 import (
 	"io"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"time"
@@ -50,9 +51,9 @@ type Config struct {
 	// IdentityKey keys user.hash. Default: a random key for this process, and one event that
 	// reports it; hashes of two processes then differ.
 	IdentityKey IdentityKey
-	// Throttle keeps the budgets for wrong guesses. Default: throttle.Budgets with
-	// throttle.DefaultLimits in memory, see [Middleware.Budgets]. Package redisstore shares
-	// budgets between processes. throttle.DangerouslyNone verifies every guess: only the cost of
+	// Throttle keeps the budgets for wrong guesses. Default: throttle.Budgets as Budgets configures
+	// them, in memory, see [Middleware.Budgets]. Package redisstore shares budgets between
+	// processes. throttle.DangerouslyNone verifies every guess: only the cost of
 	// the hash slows an attacker down.
 	Throttle throttle.Throttle
 
@@ -91,9 +92,17 @@ type Config struct {
 
 	// Costs and bounds.
 
+	// Budgets configures the budgets that the Middleware creates if Throttle is nil: their limits,
+	// their store, how long a success counts. The Middleware sets Identify and Notice, and unless
+	// they are set, Key and the clocks. Only New reads it, because budgets outlive a Reconfigure.
+	// Default: the zero throttle.Config.
+	Budgets throttle.Config
 	// Gate limits concurrent hashing. The Middlewares of one process should share one Gate.
-	// Default: a Gate of its own with the zero verify.Limits.
+	// Default: a Gate of its own with the limits of Hashing.
 	Gate *verify.Gate
+	// Hashing are the limits of the Middleware's own Gate. It is unused if Gate is set.
+	// Default: the zero verify.Limits; with a Verifier, verify.DefaultVerifierSlots.
+	Hashing verify.Limits
 	// CacheTTL is how long a verified credential is accepted without hashing.
 	// Default: 5 min; with a Verifier 1 min.
 	CacheTTL time.Duration
@@ -112,6 +121,14 @@ type Config struct {
 	TracerProvider trace.TracerProvider
 	MeterProvider  metric.MeterProvider
 	LoggerProvider log.LoggerProvider
+	// Slog gets every event too, as a record with the same attributes. Default: none. Unused when
+	// Observers is set.
+	Slog slog.Handler
+	// DisableFallback keeps silent about signals that no provider records. Default: while the
+	// LoggerProvider in force records nothing and Slog is nil, events go to [slog.Default], and
+	// the first attempt is followed by one line for each signal that is lost, which says how to
+	// set its provider. Unused when Observers is set.
+	DisableFallback bool
 	// Events selects which events are emitted one by one and which are folded into one
 	// "auth.events.suppressed" a period. Default: every success, and denials below the rate of a
 	// flood. [Middleware.Close] flushes folded events. Unused when Observers is set.

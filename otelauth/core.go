@@ -32,6 +32,8 @@ type core struct {
 type shared struct {
 	alarms             sync.Pool // *alarm
 	untrustedForwarded sync.Once // one notice for each Middleware
+	fallback           sync.Once // the line that events go to slog.Default
+	unrecorded         sync.Once // the notices about spans and metrics
 }
 
 // watch registers the callbacks for table sizes and account reloads.
@@ -82,7 +84,7 @@ func (c *core) noticeUntrustedForwarded(peer netip.Addr, at time.Time) {
 		c.notice(attempt.Notice{
 			Kind: attempt.UntrustedForwarded, Time: at,
 			Message: "the peer " + peer.String() + " is not a trusted proxy but sends forwarding headers; they are ignored. " +
-				"If it is your proxy, add it to Config.TrustedProxies: until then all its clients share one address",
+				"If it is your proxy, add it to the trusted proxies: until then all its clients share one address",
 		})
 	})
 }

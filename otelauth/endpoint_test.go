@@ -104,7 +104,7 @@ func TestRecheck(t *testing.T) {
 	check(request(t, "GET", "/", "", ""), false, nil) // outside of a Middleware
 
 	mw = newMiddleware(t, otelauth.Config{Verifier: instant{}})
-	mw.Wrap(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { check(r, false, verify.ErrNotAsked) })).
+	mw.Wrap(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { check(r, false, verify.ErrNeedsPassword) })).
 		ServeHTTP(&discard{header: http.Header{}}, request(t, "GET", "/", "root", "toor"))
 }
 

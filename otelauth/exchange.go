@@ -111,6 +111,9 @@ func (x *exchange) record(resp attempt.Response) {
 	if x.isAnsweredElsewhere && resp.Handler && resp.Status/100 == 2 {
 		resp = attempt.Response{Handler: true, Elsewhere: true}
 	}
+	if why := x.ctx.refusal.Load(); why != nil {
+		resp.Reason, resp.Rule = why.reason, why.rule
+	}
 	x.resp = resp // &resp would allocate in every call
 	if !x.isAnonymous {
 		o.End(x.req.Context, &x.req, &x.res, &x.resp)

@@ -15,6 +15,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/detect"
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
+	authconv "github.com/otelauth/otelauth-go/otelauth/semconv"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
 )
 
@@ -120,7 +121,7 @@ func TestCloseReportsDetections(t *testing.T) {
 	for _, e := range s.Events() {
 		recorded[e.Name()]++
 	}
-	if recorded[detect.EventName] != 1 || recorded[string(attempt.ThrottleChanged)] != 1 {
+	if recorded[authconv.EventDetection] != 1 || recorded[string(attempt.ThrottleChanged)] != 1 {
 		t.Errorf("recorded %v", recorded)
 	}
 }
@@ -174,7 +175,7 @@ func TestDetectionMarksTheTrace(t *testing.T) {
 	server := s.serverSpan(t, right.TraceID)
 	var marks []otelauthtest.Span
 	for _, span := range s.Spans() {
-		if span.Name == detect.SpanName {
+		if span.Name == authconv.SpanDetection {
 			marks = append(marks, span)
 		}
 	}
@@ -185,7 +186,7 @@ func TestDetectionMarksTheTrace(t *testing.T) {
 	// A rule without a detection has the value 0, a disabled rule has no series.
 	series := map[string]float64{}
 	for _, p := range s.Metrics() {
-		if p.Name == detect.MetricDetections || p.Name == detect.MetricDropped {
+		if p.Name == authconv.MetricDetections || p.Name == authconv.MetricDetectionDropped {
 			series[p.Attributes.Text("security_rule.name")] = p.Value
 		}
 	}

@@ -10,8 +10,9 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth"
 )
 
-// A public pattern with a host opens in one spelling of the host. http.ServeMux compares hosts byte by byte, so that it runs the
-// route without a host for any other spelling, and with CONNECT also for a host with a port.
+// A public pattern with a host opens in one spelling of the host. http.ServeMux compares hosts
+// byte by byte, so that it runs the route without a host for any other spelling, and with CONNECT
+// also for a host with a port.
 func TestPublicHostOpensOneSpelling(t *testing.T) {
 	t.Parallel()
 	mux := http.NewServeMux()

@@ -27,11 +27,12 @@ type Middleware struct {
 
 	mu sync.Mutex // one Reconfigure at a time; guards what follows
 	// Created when first needed and kept through every Reconfigure.
-	gate         *verify.Gate
-	randomKey    IdentityKey
-	budgets      *throttle.Budgets
-	detector     *detect.Detector
-	stopDetector func() // returns after the detector has reported its last detections; nil: not running
+	gate      *verify.Gate
+	randomKey IdentityKey
+	budgets   *throttle.Budgets
+	detector  *detect.Detector
+	// returns after the detector has reported its last detections; nil: not running
+	stopDetector func()
 }
 
 // New returns a Middleware for cfg. The error joins one error for each problem of cfg.
@@ -158,6 +159,7 @@ func (m *Middleware) RequireGroup(group string) func(http.Handler) http.Handler 
 				next.ServeHTTP(w, r)
 				return
 			}
+			RecordRefusal(r.Context(), attempt.ReasonNotPermitted, "group "+group)
 			forbid(w, r)
 		})
 	}

@@ -228,13 +228,13 @@ func TestPublicResponses(t *testing.T) {
 // Only preflight can open the whole tree.
 func TestPublicRefusesTheTree(t *testing.T) {
 	t.Parallel()
-	for _, pattern := range []string{"/", "GET /", "POST /", "h.example/", "GET h.example/", "/{path...}", "GET /{path...}"} {
+	for _, pattern := range []string{"/", "GET /", "POST /", "h.example/", "GET h.example/", "/{path...}", "GET /{path...}", "/{a}/", "GET /{a}/{b...}", "h.example/{a}/{b}/"} {
 		_, err := otelauth.New(otelauth.Config{Accounts: accounts(t), Public: []string{pattern}})
 		if err == nil || !strings.Contains(err.Error(), "opens every path") || !strings.Contains(err.Error(), "/{$}") {
 			t.Errorf("Public %q: %v", pattern, err)
 		}
 	}
-	for _, pattern := range []string{"GET /{$}", "/{one}", "OPTIONS /", "OPTIONS /{path...}", "/static/{path...}", "OPTIONS h.example/"} {
+	for _, pattern := range []string{"GET /{$}", "/{one}", "/{a}/static/", "/{a}/{b}", "OPTIONS /", "OPTIONS /{path...}", "/static/{path...}", "OPTIONS h.example/"} {
 		if _, err := otelauth.New(otelauth.Config{Accounts: accounts(t), Public: []string{pattern}}); err != nil {
 			t.Errorf("Public %q: %v", pattern, err)
 		}

@@ -13,7 +13,7 @@ import (
 //
 // user is the account as it is now. ok is false when the account was removed or disabled, has
 // expired or has another password, and outside of a Middleware. An error means that the store
-// cannot answer now; with Config.Verifier it is always verify.ErrNotAsked. A Recheck is not an
+// cannot answer now; with Config.Verifier it is always verify.ErrNeedsPassword. A Recheck is not an
 // attempt: it is not charged and not recorded.
 func (m *Middleware) Recheck(ctx context.Context) (user User, ok bool, err error) {
 	was, found := ctx.Value(userKey{}).(*userContext)

@@ -163,7 +163,7 @@ func TestRandomIdentityKeySurvives(t *testing.T) {
 		t.Errorf("%d notices", len(notices))
 	}
 	rec := notices[0].Record
-	if body := rec.Body().String(); !strings.Contains(body, "Config.IdentityKey") {
+	if body := rec.Body().String(); !strings.Contains(body, "set an identity key") {
 		t.Errorf("notice %q", body)
 	}
 }

@@ -117,8 +117,8 @@ func concerns(p *pathform.Pattern, r *http.Request) bool {
 	return p.MatchesMethod(r.Method) && (p.Host() == "" || p.Host() == pathform.CanonicalHost(r.Host))
 }
 
-// opens reports whether p names the method of r, and its host as it was sent. http.ServeMux looks for the route of CONNECT by the
-// host with its port, so no pattern with a host opens there.
+// opens reports whether p names the method of r, and its host as it was sent. http.ServeMux looks
+// for the route of CONNECT by the host with its port, so no pattern with a host opens there.
 func opens(p *pathform.Pattern, r *http.Request) bool {
 	return p.MatchesMethod(r.Method) && (p.Host() == "" || p.Host() == pathform.SentHost(r.Host) && r.Method != http.MethodConnect)
 }

@@ -111,7 +111,8 @@ func TestRoutes(t *testing.T) {
 					spanName = method + " " + w.route
 				}
 				if w.name == "mux outside and inside" && status == 200 {
-					spanName = "GET /v1/orders/{id}" // otelhttp reads the pattern of the innermost mux
+					// otelhttp reads the pattern of the innermost mux
+					spanName = "GET /v1/orders/{id}"
 				}
 				if got.Route != w.route || span.Attribute("http.route") != w.route || span.Name != spanName {
 					t.Errorf("%d: attempt of %q, span of %q named %q; want %q", status, got.Route, span.Attribute("http.route"), span.Name, w.route)

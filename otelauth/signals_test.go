@@ -230,7 +230,8 @@ func (s *signal) check(t *testing.T, env *service, tr otelauthtest.Trace, start 
 		want["auth.password.verify.duration"] = values("auth.password.scheme", "bcrypt", "auth.outcome", s.hash.String())
 	}
 	if !denied && (s.status == 401 || s.status == 403) {
-		want["auth.responses.denied"] = values("http.route", s.route, "http.response.status_code", int64(s.status))
+		want["auth.responses.denied"] = values(
+			"http.route", s.route, "http.response.status_code", int64(s.status), "auth.response.denied_by", "service")
 	}
 	points := map[string]map[string]any{}
 	for _, p := range tr.Metrics {

@@ -189,8 +189,10 @@ func exchangeRaw(t testing.TB, network, addr, raw string) (*http.Response, strin
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close() }()
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second)) // a hung server fails this test, not the run
-	go func() { _, _ = io.WriteString(conn, raw) }()       // the server may answer and close before it has read everything
+	// a hung server fails this test, not the run
+	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	// the server may answer and close before it has read everything
+	go func() { _, _ = io.WriteString(conn, raw) }()
 	method, _, _ := strings.Cut(raw, " ")
 	resp, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: method})
 	if err != nil {

@@ -147,7 +147,7 @@ func TestForwardedByUntrusted(t *testing.T) {
 		t.Fatalf("%d notices", len(notices))
 	}
 	rec := notices[0].Record
-	if body := rec.Body().String(); !strings.Contains(body, "198.51.100.9") || !strings.Contains(body, "Config.TrustedProxies") || strings.Contains(body, "192.0.2.66") {
+	if body := rec.Body().String(); !strings.Contains(body, "198.51.100.9") || !strings.Contains(body, "add it to the trusted proxies") || strings.Contains(body, "192.0.2.66") {
 		t.Errorf("notice %q", body)
 	}
 	for _, a := range s.Attempts() {

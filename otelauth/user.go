@@ -6,7 +6,9 @@ package otelauth
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 
+	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
 
@@ -36,6 +38,24 @@ type userContext struct {
 	user       User
 	account    *verify.Account // the source of user
 	isPrevious bool            // verified by the account's previous password
+	refusal    atomic.Pointer[refusal]
+}
+
+// refusal is why a rule refuses the user of a userContext.
+type refusal struct {
+	reason attempt.Reason
+	rule   string
+}
+
+// RecordRefusal records that a rule of the caller's own refuses the authenticated user of ctx, and
+// why. Call it before the response with the status 401 or 403 is written: the event of the
+// attempt is then WARN and has auth.reason and auth.rule, and the metric auth.responses.denied
+// counts it for the rule. rule is from the configuration, such as a pattern, never from the
+// client. It has no effect outside of a [Middleware] and after the header was written.
+func RecordRefusal(ctx context.Context, reason attempt.Reason, rule string) {
+	if c, ok := ctx.Value(userKey{}).(*userContext); ok {
+		c.refusal.Store(&refusal{reason, rule})
+	}
 }
 
 func (c *userContext) Value(key any) any {

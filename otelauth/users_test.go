@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/log"
 
 	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
@@ -138,6 +139,10 @@ func TestRequireGroup(t *testing.T) {
 	}
 	if got.Outcome != attempt.Success || got.Status != 403 || got.UserName != "alice" {
 		t.Errorf("recorded %+v", got)
+	}
+	if e := s.eventsNamed(semconv.EventAttempt); e[len(e)-1].Severity() != log.SeverityWarn ||
+		e[len(e)-1].Attribute("auth.reason") != "not_permitted" || e[len(e)-1].Attribute("auth.rule") != "group ops" {
+		t.Errorf("alice's event: %v %v", e[len(e)-1].Severity(), e[len(e)-1].Attributes())
 	}
 	route, status := attribute.String("http.route", "/ops"), attribute.Int("http.response.status_code", 403)
 	if n, of := s.Sum("auth.responses.denied", route, status), s.Sum("auth.responses.denied"); n != 1 || of != 1 {

@@ -104,6 +104,10 @@ func (cfg *Config) checkBounds(p *problems) {
 		{"CacheTTL", int64(cfg.CacheTTL)},
 		{"CacheEntries", int64(cfg.CacheEntries)},
 		{"MaxHeaderBytes", int64(cfg.MaxHeaderBytes)},
+		{"Hashing.Slots", int64(cfg.Hashing.Slots)},
+		{"Hashing.MemoryBytes", cfg.Hashing.MemoryBytes},
+		{"Hashing.Queued", int64(cfg.Hashing.Queued)},
+		{"Hashing.MaxWait", int64(cfg.Hashing.MaxWait)},
 	} {
 		if bound.value < 0 {
 			p.add("Config.%s is negative; leave it 0 for the default", bound.field)

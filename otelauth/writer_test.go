@@ -491,8 +491,10 @@ func TestRecordedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const requests = 200
 		s := newService(t, otelauth.Config{}, nil)
-		s.mw.Authenticate(request(t, "GET", "/", "alice", "wonderland")) // one attempt, and one hash
-		for range 2 {                                                    // the second time with reused timers
+		// one attempt, and one hash
+		s.mw.Authenticate(request(t, "GET", "/", "alice", "wonderland"))
+		// the second time with reused timers
+		for range 2 {
 			var senders sync.WaitGroup
 			for range requests {
 				senders.Go(func() {

@@ -78,8 +78,9 @@ func TestAllocations(t *testing.T) {
 		tp   trace.TracerProvider
 		max  float64
 	}{
-		{"always sampled", sampling(sdktrace.AlwaysSample()), 4}, // span, context, attributes, snapshot: all the SDK's
-		{"never sampled", sampling(sdktrace.NeverSample()), 2},   // span, context
+		// span, context, attributes, snapshot: all the SDK's
+		{"always sampled", sampling(sdktrace.AlwaysSample()), 4},
+		{"never sampled", sampling(sdktrace.NeverSample()), 2}, // span, context
 		{"no-op", noop.NewTracerProvider(), 0},
 	} {
 		o := newObserver(t, spans.Config{TracerProvider: tc.tp})

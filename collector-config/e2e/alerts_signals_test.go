@@ -40,8 +40,7 @@ func (stuck) ExportSpans(ctx context.Context, _ []sdktrace.ReadOnlySpan) error {
 func (stuck) ForceFlush(context.Context) error { return nil }
 func (stuck) Shutdown(context.Context) error   { return nil }
 
-// loseInService makes the SDK's own metrics of loss: queues that are full, exporters that are
-// refused.
+// loseInService causes the SDK's own metrics of loss: full queues and refused exports.
 func loseInService(t *testing.T, rejects *collectortest.Sink) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -76,7 +75,7 @@ func loseInService(t *testing.T, rejects *collectortest.Sink) {
 	_ = errors.Join(full.Shutdown(ctx), fullTraces.Shutdown(ctx), refused.Shutdown(ctx), refusedTraces.Shutdown(ctx), refusedMetrics.Shutdown(ctx))
 }
 
-// losing is a collector's configuration in which everything is lost that can be: a backend that
+// losing is a collector configuration that loses data in every possible way: a backend that
 // rejects, one that hangs behind a queue of one request, and tail sampling with room for one
 // trace.
 func losing(rejects, hangs string) string {
@@ -93,7 +92,7 @@ service: {pipelines: {
   traces/tight: {receivers: [forward/sample], processors: [tail_sampling/tight], exporters: [nop/sampled]}}}}`
 }
 
-// sinkIn starts a sink that answers in a way.
+// sinkIn starts a sink with an answer mode.
 func sinkIn(t *testing.T, mode collectortest.Mode) *collectortest.Sink {
 	t.Helper()
 	s := collectortest.NewSink(t)
@@ -101,7 +100,8 @@ func sinkIn(t *testing.T, mode collectortest.Mode) *collectortest.Sink {
 	return s
 }
 
-// losingCollector starts a collector that loses, and returns it when its metrics say so.
+// losingCollector starts a collector that loses data, and returns it when its metrics show the
+// loss.
 func losingCollector(t *testing.T) *collectortest.Collector {
 	t.Helper()
 	rejects, hangs := sinkIn(t, collectortest.Reject), sinkIn(t, collectortest.Hang)
@@ -125,10 +125,10 @@ func losingCollector(t *testing.T) *collectortest.Collector {
 func traces() ptrace.Traces    { return collectortest.Trace(map[string]string{"auth.outcome": "failure"}) }
 func metrics() pmetric.Metrics { return collectortest.Counter("auth.attempts", 1, nil) }
 
-// TestRulesReadRealSeries holds every metric name, label and label's value in the rules against
-// what the library, the SDK and the collector export under the names that Prometheus gives them.
-// Not parallel: the SDK reads the environment, and has its metrics of itself from the global
-// MeterProvider.
+// TestRulesReadRealSeries compares every metric name, label and label value in the rules with what
+// the library, the SDK and the collector export, under the names that Prometheus gives them. It is
+// not parallel, because the SDK reads the environment and uses the global MeterProvider for its
+// own metrics.
 func TestRulesReadRealSeries(t *testing.T) {
 	t.Setenv("OTEL_GO_X_OBSERVABILITY", "true")
 	addr := servers.FreeAddrs(t, 1)[0]
@@ -137,14 +137,14 @@ func TestRulesReadRealSeries(t *testing.T) {
 		Env:     map[string]string{"PROMETHEUS_SCRAPE_PORT": addr[strings.LastIndex(addr, ":")+1:]},
 	})
 	s := newStory(t, c.HTTP().URL, c.Token)
-	former := otel.GetMeterProvider()
+	previous := otel.GetMeterProvider()
 	otel.SetMeterProvider(s.meters)
-	t.Cleanup(func() { otel.SetMeterProvider(former) })
-	// Exporters and processors take their instruments when they are made.
+	t.Cleanup(func() { otel.SetMeterProvider(previous) })
+	// Exporters and processors create their instruments when they are created.
 	s2 := newStory(t, c.HTTP().URL, c.Token)
 	s.traces, s.logs = s2.traces, s2.logs
 	loseInService(t, sinkIn(t, collectortest.Reject))
-	s.tell(t)
+	s.play(t)
 
 	lost := losingCollector(t).Series(t)
 	var exported []labels.Labels
@@ -160,7 +160,7 @@ func TestRulesReadRealSeries(t *testing.T) {
 		return slices.ContainsFunc(exported, func(l labels.Labels) bool { return l.Get(labels.MetricName) == "auth_detection_dropped_total" })
 	}, "the service's metrics")
 
-	// What the rules themselves make.
+	// Series that the rules themselves record.
 	made := map[string]bool{}
 	known := map[string]bool{"security_rule_severity": true, "lost_by": true, "counter": true, "signal": true, "severity": true}
 	for _, l := range exported {
@@ -212,7 +212,7 @@ func TestRulesReadRealSeries(t *testing.T) {
 	}
 }
 
-// selects returns what is wrong with a selector.
+// selects returns an error if the selector matches no series.
 func selects(n *parser.VectorSelector, exported []labels.Labels, made, known map[string]bool, values map[string][]string) (complaints []string) {
 	var names []string
 	for _, m := range n.LabelMatchers {
@@ -249,7 +249,7 @@ func selects(n *parser.VectorSelector, exported []labels.Labels, made, known map
 	return complaints
 }
 
-// language returns the words of a regular expression that has a few; a word is its own language.
+// language returns the words that a regular expression matches, if there are a few.
 func language(s string, isRegexp bool) []string {
 	if !isRegexp {
 		return []string{s}
@@ -296,5 +296,5 @@ func words(re *syntax.Regexp) []string {
 	case syntax.OpEmptyMatch:
 		return []string{""}
 	}
-	return []string{re.String()} // which no series is called
+	return []string{re.String()} // a name that no series has
 }

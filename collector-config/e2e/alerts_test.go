@@ -103,7 +103,7 @@ func TestRulesFireAndKeepSilent(t *testing.T) {
 
 const runbook = "https://github.com/otelauth/otelauth-go/blob/main/collector-config/alerts/runbook.md#"
 
-// TestEveryAlertIsComplete: what a person who is woken up needs is there.
+// TestEveryAlertIsComplete checks that each alert has what the operator on call needs.
 func TestEveryAlertIsComplete(t *testing.T) {
 	t.Parallel()
 	book, err := os.ReadFile(filepath.Join(alertsDir(), "runbook.md"))
@@ -179,7 +179,7 @@ func TestEveryAlertIsComplete(t *testing.T) {
 		}
 	}
 	for title := range paragraphs {
-		t.Errorf("runbook.md: %s is no alert", title)
+		t.Errorf("runbook.md: %s is not an alert", title)
 	}
 	for _, m := range regexp.MustCompile("query `([a-z_]+)`").FindAllStringSubmatch(string(book), -1) {
 		if !queries[m[1]] {
@@ -188,7 +188,7 @@ func TestEveryAlertIsComplete(t *testing.T) {
 	}
 }
 
-// TestSeveritiesAreThoseOfTheRules holds the mapping in detection.yaml against the library.
+// TestSeveritiesAreThoseOfTheRules compares the mapping in detection.yaml with the library.
 func TestSeveritiesAreThoseOfTheRules(t *testing.T) {
 	t.Parallel()
 	want, got := map[string]string{}, map[string]string{}
@@ -207,7 +207,8 @@ func TestSeveritiesAreThoseOfTheRules(t *testing.T) {
 	}
 }
 
-// TestDetectionPagesInTime: README.md says what lies between a detection's sample and the page.
+// TestDetectionPagesInTime compares the delay between a detection's sample and the page with
+// README.md.
 func TestDetectionPagesInTime(t *testing.T) {
 	t.Parallel()
 	const budget = 25 * time.Second
@@ -260,7 +261,7 @@ func TestAlertmanagerExample(t *testing.T) {
 		args := append([]string{"config", "routes", "test", "--config.file=" + config, "--verify.receivers=" + receiver}, strings.Fields(labels)...)
 		run(t, "prometheus-alertmanager", "amtool", args...)
 	}
-	// An alert that is named here and is no more would be inhibited by nobody.
+	// An inhibition that names an alert which no longer exists has no effect.
 	b, err := os.ReadFile(config)
 	if err != nil {
 		t.Fatal(err)
@@ -274,7 +275,7 @@ func TestAlertmanagerExample(t *testing.T) {
 	for _, name := range regexp.MustCompile(`\bAuth[A-Z][A-Za-z]+(?:\.\*)?`).FindAllString(string(b), -1) {
 		pattern := regexp.MustCompile("^" + name + "$")
 		if !slices.ContainsFunc(slices.Collect(maps.Keys(alerts)), pattern.MatchString) {
-			t.Errorf("alertmanager.yaml: %s is no alert", name)
+			t.Errorf("alertmanager.yaml: %s is not an alert", name)
 		}
 	}
 }

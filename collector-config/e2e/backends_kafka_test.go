@@ -24,8 +24,8 @@ import (
 	"github.com/otelauth/otelauth-go/internal/testkit"
 )
 
-// A kafkaBroker is franz-go's broker: a Go program that speaks Kafka's protocol, with TLS, SCRAM
-// and ACLs, and keeps its records in memory. Apache Kafka itself needs a JVM and is not run here.
+// A kafkaBroker is franz-go's broker: a Go program with Kafka's protocol, TLS, SCRAM and ACLs,
+// which keeps its records in memory. Apache Kafka itself needs a JVM and does not run here.
 type kafkaBroker struct {
 	*kfake.Cluster
 	caFile string
@@ -34,8 +34,8 @@ type kafkaBroker struct {
 
 var kafkaTopics = []string{"otelauth_traces", "otelauth_metrics", "otelauth_logs", "otelauth_security"}
 
-// newKafka starts a broker with four partitions of each topic and two users with the rights that
-// the overlays ask for and no other.
+// newKafka starts a broker with four partitions for each topic. It has two users with the rights
+// that the overlays need, and no others.
 func newKafka(t testing.TB) *kafkaBroker {
 	t.Helper()
 	certFile, keyFile := testkit.NewCertificate(t, "localhost", "127.0.0.1").Write(t, t.TempDir())
@@ -93,7 +93,7 @@ func (b *kafkaBroker) held(topic string) (n int64) {
 	return n
 }
 
-// read returns the records of a topic once there are so many.
+// read returns the records of a topic when it holds at least n of them.
 func (b *kafkaBroker) read(t testing.TB, topic string, enough func([]*kgo.Record) bool) []*kgo.Record {
 	t.Helper()
 	client, err := kgo.NewClient(
@@ -117,8 +117,8 @@ func (b *kafkaBroker) read(t testing.TB, topic string, enough func([]*kgo.Record
 	return records
 }
 
-// Spans of a trace that come in several requests stand in one partition under their trace id, and
-// come out of the consuming collector, which knows nothing but the topics.
+// Spans of a trace that arrive in several requests are in one partition, keyed by their trace id.
+// The consuming collector, which knows only the topics, exports them.
 func TestKafka(t *testing.T) {
 	t.Parallel()
 	broker, sink := newKafka(t), collectortest.NewSink(t)
@@ -148,7 +148,7 @@ func TestKafka(t *testing.T) {
 			for _, id := range traceIDs(td) {
 				spans[id]++
 				if p, known := partition[id]; known && p != r.Partition {
-					t.Fatalf("trace %s stands in partitions %d and %d", id, p, r.Partition)
+					t.Fatalf("trace %s is in partitions %d and %d", id, p, r.Partition)
 				}
 				partition[id] = r.Partition
 				if string(r.Key) != id {
@@ -220,8 +220,8 @@ func traceIDs(td ptrace.Traces) (ids []string) {
 	return ids
 }
 
-// A SIEM's topic holds auth.* and nothing else; the principal may write there and not read; a
-// wrong password loses nothing.
+// A SIEM's topic holds auth.* events only. The principal may write to it and not read. A wrong
+// password loses nothing.
 func TestSIEMKafka(t *testing.T) {
 	t.Parallel()
 	broker := newKafka(t)

@@ -52,8 +52,8 @@ func eventNames(t testing.TB, path string) map[string]int {
 	return names
 }
 
-// Files belong to the collector's user alone, auth.* stand in one of their own, and a full file is
-// rotated with a bound on how many are kept.
+// Files are readable by the collector's user only. auth.* events are in a file of their own. A
+// full file is rotated, and the number of rotated files is bounded.
 func TestFileOverlay(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "made", "by the collector")
@@ -98,7 +98,8 @@ func TestFileOverlay(t *testing.T) {
 			return nil //nolint:nilerr // a file that was rotated away meanwhile
 		}
 		info, err := d.Info()
-		if err == nil && info.Mode().Perm()&0o133 != 0 { // what lies in the directory nobody else can write or run, and the directory nobody else can enter
+		// files that other users cannot write or execute, and directories that they cannot enter
+		if err == nil && info.Mode().Perm()&0o133 != 0 {
 			t.Errorf("%s has mode %v", path, info.Mode())
 		}
 		if err == nil && info.Size() > 1<<20+1<<19 {
@@ -127,8 +128,8 @@ func get(t testing.TB, url, accept string) string {
 	return string(b)
 }
 
-// What Prometheus reads has the names of the rules, the labels job and instance, no scope labels,
-// and the exemplar.
+// Prometheus reads metrics with the names of the rules, the labels job and instance, no scope
+// labels, and the exemplar.
 func TestPrometheusScrapeOverlay(t *testing.T) {
 	t.Parallel()
 	port := testkit.FreePort(t)
@@ -153,7 +154,7 @@ func TestPrometheusScrapeOverlay(t *testing.T) {
 	}
 }
 
-// A request that came to an HTTP endpoint that is no OTLP sink.
+// A request to an HTTP endpoint that is not an OTLP sink.
 type rawRequest struct {
 	path   string
 	header http.Header
@@ -256,7 +257,7 @@ func TestSplunkOverlay(t *testing.T) {
 	}
 }
 
-// All overlays at once in one collector: every backend gets what it would get alone.
+// With all overlays in one collector, every backend gets what it would get alone.
 func TestOverlaysTogether(t *testing.T) {
 	t.Parallel()
 	sink, broker, hec, ingest := collectortest.NewSink(t), newKafka(t), newRawServer(t, `{"text":"Success","code":0}`), newRawServer(t, "")
@@ -316,7 +317,7 @@ func TestOverlaysTogether(t *testing.T) {
 	}, "every backend; missing %v", printer{&missing})
 }
 
-// A printer prints what its pointer points to when it is printed.
+// A printer prints the current value that its pointer refers to.
 type printer struct{ list *[]string }
 
 func (p printer) String() string { return fmt.Sprint(*p.list) }

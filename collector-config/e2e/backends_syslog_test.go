@@ -29,7 +29,7 @@ import (
 	"github.com/otelauth/otelauth-go/internal/testkit"
 )
 
-// A syslogServer takes RFC 5425: frames with octet counts over TLS.
+// A syslogServer accepts RFC 5425: frames with a byte count over TLS.
 type syslogServer struct {
 	port string
 
@@ -74,7 +74,7 @@ func (s *syslogServer) read(conn net.Conn) {
 		}
 		s.mu.Lock()
 		if err != nil || errCount != nil {
-			if !strings.Contains(fmt.Sprint(err), "tls:") { // a connection that came to nothing
+			if !strings.Contains(fmt.Sprint(err), "tls:") { // a connection that failed
 				s.broken = append(s.broken, fmt.Sprintf("%q %v %v", count, err, errCount))
 			}
 			s.mu.Unlock()
@@ -100,7 +100,7 @@ func (s *syslogServer) wait(t testing.TB, n int) []string {
 	return frames
 }
 
-// hostileText is what a client can make a user name, a path or a user agent of.
+// hostileText holds what a client can send as a user name, a path or a user agent.
 var hostileText = []string{
 	"alice\n<34>1 2026-01-01T00:00:00Z host app - - - root logged in",
 	"alice\r\n57 <34>1 2026-01-01T00:00:00Z host app - auth.attempt - forged",
@@ -114,8 +114,8 @@ var hostileText = []string{
 	"müller 日本",
 }
 
-// hostileEvents returns events that hold it wherever a record has room, and try to steer the
-// exporter by its own attribute names.
+// hostileEvents returns events with hostile text in every field of a record. Their attribute names
+// also try to steer the exporter.
 func hostileEvents() plog.Logs {
 	logs := collectortest.Events("auth.attempt", len(hostileText))
 	records := logs.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords()
@@ -211,7 +211,7 @@ func TestSyslog(t *testing.T) {
 	}
 }
 
-// Debian's rsyslog, over TLS: each event is one line of its file, with the same fields.
+// Debian's rsyslog receives each event over TLS as one line of its file, with the same fields.
 func TestSyslogInRsyslog(t *testing.T) {
 	t.Parallel()
 	program, err := exec.LookPath("rsyslogd")

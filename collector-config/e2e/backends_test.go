@@ -24,10 +24,10 @@ import (
 	"github.com/otelauth/otelauth-go/internal/testkit"
 )
 
-// What stands for every secret: nothing but the header that it belongs in may hold it.
+// This canary replaces every secret. Only the header that it belongs in may hold it.
 const overlayToken = "overlay-canary-7f3c"
 
-// quick makes tail sampling decide at once; no backend's overlay says anything of sampling.
+// quick makes tail sampling decide at once. No overlay configures sampling.
 var quick = map[string]string{"OTELAUTH_COLLECTOR_DECISION_WAIT": "1s"}
 
 func overlayNames(t testing.TB) []string {
@@ -44,17 +44,7 @@ func overlayNames(t testing.TB) []string {
 	return names
 }
 
-func TestOverlaysAreTheOnesThatWePromise(t *testing.T) {
-	t.Parallel()
-	want := strings.Fields(`datadog dynatrace elastic file grafana-cloud honeycomb jaeger kafka kafka-consumer lgtm newrelic opensearch otlp
-		prometheus prometheus-scrape siem-kafka siem-otlp siem-syslog signoz splunk uptrace victoria`)
-	if diff := cmp.Diff(want, overlayNames(t)); diff != "" {
-		t.Error(diff)
-	}
-}
-
-// A configFile is one shipped file, in its two halves: what it says to people and what it says to
-// the collector.
+// A configFile is one shipped file in two parts: its documentation and its configuration.
 type configFile struct {
 	header   string              // the leading comment, without its #
 	body     string              // what follows
@@ -108,9 +98,9 @@ func readConfig(t testing.TB, name string) configFile {
 	return f
 }
 
-// Every overlay may stand beside every other: no two files, base.yaml among them, own a component
-// or a pipeline of the same name, each name ends in the file's, and none sets what merging would
-// replace.
+// Every overlay can be combined with every other one. No two files, base.yaml included, define a
+// component or a pipeline of the same name. Each name ends in the file's name, and no file sets
+// what merging would replace.
 func TestOverlaysAreDisjoint(t *testing.T) {
 	t.Parallel()
 	owner := map[string]string{}
@@ -130,7 +120,7 @@ func TestOverlaysAreDisjoint(t *testing.T) {
 				owner[kind+" "+id] = name
 				_, suffix, _ := strings.Cut(id, "/")
 				if rest, ok := strings.CutPrefix(suffix, name); !ok || rest != "" && rest[0] != '-' {
-					t.Errorf("%s: %s %s does not bear the file's name", name, kind, id)
+					t.Errorf("%s: %s %s does not contain the file's name", name, kind, id)
 				}
 			}
 		}
@@ -142,8 +132,8 @@ func TestOverlaysAreDisjoint(t *testing.T) {
 	}
 }
 
-// Each exporter of an overlay keeps what it cannot send: on disk, for ever, in a bounded queue,
-// with a bounded attempt.
+// Each exporter of an overlay keeps what it cannot send: on disk, without a time limit, in a
+// bounded queue, with a bounded attempt.
 func TestOverlaysKeepWhatTheyCannotSend(t *testing.T) {
 	t.Parallel()
 	for _, name := range overlayNames(t) {
@@ -166,7 +156,7 @@ func TestOverlaysKeepWhatTheyCannotSend(t *testing.T) {
 				t.Errorf("%s: %s has no bounded persistent queue with batches: %v", name, id, queue)
 			}
 			if tls, _ := c["tls"].(map[string]any); tls["insecure"] == true || tls["insecure_skip_verify"] != nil {
-				t.Errorf("%s: %s is in plain text by default", name, id)
+				t.Errorf("%s: %s uses plaintext by default", name, id)
 			}
 		}
 	}
@@ -198,7 +188,8 @@ func TestHeadersSayWhatTheFilesDo(t *testing.T) {
 			}
 		}
 		has := slices.Sorted(slices.Values(append(slices.Clone(f.required), f.optional...)))
-		if strings.HasPrefix(name, "scale/") { // they name those of base.yaml that matter there
+		// they name the variables of base.yaml that matter for the overlay
+		if strings.HasPrefix(name, "scale/") {
 			said = slices.DeleteFunc(said, func(v string) bool { return !slices.Contains(has, v) })
 		}
 		slices.Sort(said)
@@ -221,8 +212,8 @@ func TestHeadersSayWhatTheFilesDo(t *testing.T) {
 	}
 }
 
-// The table in backends/README.md has a row for each overlay, with the variables that the file
-// has, required ones in bold.
+// The table in backends/README.md has a row for each overlay, with the variables of the file.
+// Required ones are bold.
 func TestOverlayTable(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile(filepath.Join(collectortest.ConfigDir(), "backends", "README.md"))
@@ -273,8 +264,7 @@ func TestOverlayTable(t *testing.T) {
 	}
 }
 
-// overlayEnvironment gives every variable that any overlay requires, with all backends at the
-// sink.
+// overlayEnvironment sets every variable that any overlay requires. All backends are the sink.
 func overlayEnvironment(t testing.TB, sink *collectortest.Sink) map[string]string {
 	t.Helper()
 	token := filepath.Join(t.TempDir(), "token")
@@ -289,7 +279,8 @@ func overlayEnvironment(t testing.TB, sink *collectortest.Sink) map[string]strin
 		"JAEGER_ENDPOINT":             sink.HTTP,
 		"KAFKA_BROKERS":               "127.0.0.1:9",
 		"KAFKA_CONSUMER_BROKERS":      "127.0.0.1:9",
-		"KAFKA_CONSUMER_TOPIC_PREFIX": "other", // else a collector with both halves reads what it writes
+		// otherwise a collector with both halves reads what it writes
+		"KAFKA_CONSUMER_TOPIC_PREFIX": "other",
 		"LOKI_ENDPOINT":               sink.HTTP + "/loki/otlp",
 		"MIMIR_ENDPOINT":              sink.HTTP + "/mimir/otlp",
 		"TEMPO_ENDPOINT":              sink.HTTP + "/tempo",
@@ -343,8 +334,8 @@ func TestOverlayValidates(t *testing.T) {
 	}
 }
 
-// testMetrics returns one reading of a sum and a histogram, both cumulative, with an exemplar
-// each.
+// testMetrics returns one reading of a sum and of a histogram, both cumulative and with an
+// exemplar.
 func testMetrics(start time.Time, reading int) (pmetric.Metrics, pcommon.TraceID) {
 	id := collectortest.TraceID()
 	exemplar := func(e pmetric.Exemplar) {
@@ -374,7 +365,7 @@ func testMetrics(start time.Time, reading int) (pmetric.Metrics, pcommon.TraceID
 	return metrics, id
 }
 
-// sendAll sends a denied attempt in every signal, and a log record that is no security event.
+// sendAll sends a denied attempt in every signal, and a log record that is not a security event.
 func sendAll(t testing.TB, c *collectortest.Collector) {
 	t.Helper()
 	c.HTTP().MustTraces(t, collectortest.Trace(map[string]string{"auth.outcome": "failure", "auth.scheme": "basic"}))
@@ -387,7 +378,7 @@ func sendAll(t testing.TB, c *collectortest.Collector) {
 	c.HTTP().MustLogs(t, otherLogs("order.placed", 1))
 }
 
-// otherLogs returns records that are no security events by their attributes either.
+// otherLogs returns records that are not security events, nor look so by their attributes.
 func otherLogs(name string, n int) plog.Logs {
 	logs := collectortest.Events(name, n)
 	for _, r := range logs.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().All() {
@@ -396,7 +387,7 @@ func otherLogs(name string, n int) plog.Logs {
 	return logs
 }
 
-// An otlpCase is what a backend that speaks OTLP is to get.
+// An otlpCase is what an OTLP backend must receive.
 type otlpCase struct {
 	paths map[string]string // by signal
 	token string            // header: value; %s is the token
@@ -461,7 +452,7 @@ func TestOverlaySpeaksOTLP(t *testing.T) {
 			}
 			checkRequests(t, sink, want)
 			if strings.Contains(string(sink.Bytes(t)), overlayToken) || strings.Contains(c.Log(), overlayToken) {
-				t.Error("the token is where it does not belong")
+				t.Error("the token is in a place where it does not belong")
 			}
 		})
 	}
@@ -493,7 +484,7 @@ func checkRequests(t *testing.T, sink *collectortest.Sink, want otlpCase) {
 	}
 }
 
-// checkMetrics waits for the second reading, and looks at temporality, value and exemplar.
+// checkMetrics waits for the second reading, and checks temporality, value and exemplar.
 func checkMetrics(t *testing.T, sink *collectortest.Sink, delta bool) {
 	t.Helper()
 	temporality, value := pmetric.AggregationTemporalityCumulative, int64(10)
@@ -538,8 +529,8 @@ func checkLogs(t *testing.T, sink *collectortest.Sink, securityOnly bool) {
 		sink.WaitLogs(t, 3)
 		return
 	}
-	// What must not come cannot be waited for: a further event is sent behind it by the same way,
-	// and when that has come so would have the record between.
+	// A test cannot wait for the absence of a record. So it sends a later event in the same way:
+	// when that one has arrived, the earlier record would have arrived too.
 	for _, r := range sink.WaitLogs(t, 2) {
 		if r.EventName() != "auth.attempt" {
 			t.Errorf("a SIEM got %q", r.EventName())
@@ -547,8 +538,7 @@ func checkLogs(t *testing.T, sink *collectortest.Sink, securityOnly bool) {
 	}
 }
 
-// What is no auth.* event reaches no SIEM, though records of both kinds come in one batch, over
-// and over.
+// Only auth.* events reach a SIEM, even if records of both kinds are in the same batches.
 func TestOnlySecurityEventsReachTheSIEM(t *testing.T) {
 	t.Parallel()
 	all, siem := collectortest.NewSink(t), collectortest.NewSink(t)
@@ -569,7 +559,7 @@ func TestOnlySecurityEventsReachTheSIEM(t *testing.T) {
 	}
 	all.WaitLogs(t, rounds*len(names))
 	siem.WaitLogs(t, rounds*2)
-	if err := c.Shutdown(t); err != nil { // flushes what is under way
+	if err := c.Shutdown(t); err != nil { // flushes pending data
 		t.Error(err)
 	}
 	for _, r := range siem.LogRecords() {
@@ -582,8 +572,8 @@ func TestOnlySecurityEventsReachTheSIEM(t *testing.T) {
 	}
 }
 
-// TLS is verified: a certificate of an unknown CA is refused, and the data waits; with the CA it
-// goes.
+// TLS is verified: a certificate of an unknown CA is refused, and the data waits. With the CA it
+// is sent.
 func TestOverlayVerifiesTLS(t *testing.T) {
 	t.Parallel()
 	sink := collectortest.NewSink(t)
@@ -597,7 +587,7 @@ func TestOverlayVerifiesTLS(t *testing.T) {
 	}
 	c := collectortest.Start(t, o)
 	c.HTTP().MustLogs(t, collectortest.Events("auth.attempt", 3))
-	collectortest.Wait(t, func() bool { return strings.Contains(c.Log(), "certificate") }, "a complaint about the certificate")
+	collectortest.Wait(t, func() bool { return strings.Contains(c.Log(), "certificate") }, "an error about the certificate")
 	if n := sink.Tried(); n != 0 {
 		t.Errorf("%d requests although the certificate is unknown", n)
 	}
@@ -609,7 +599,7 @@ func TestOverlayVerifiesTLS(t *testing.T) {
 	sink.WaitLogs(t, 3)
 }
 
-// A token file that ends in a newline cannot be a header: the collector says so, keeps the data,
+// A token file that ends in a newline cannot be a header. The collector logs this, keeps the data,
 // and does not print the token.
 func TestTokenFileWithNewline(t *testing.T) {
 	t.Parallel()
@@ -625,7 +615,7 @@ func TestTokenFileWithNewline(t *testing.T) {
 	}
 	c := collectortest.Start(t, o)
 	c.HTTP().MustLogs(t, collectortest.Events("auth.attempt", 3))
-	collectortest.Wait(t, func() bool { return strings.Contains(strings.ToLower(c.Log()), "invalid header field value") }, "a complaint about the header")
+	collectortest.Wait(t, func() bool { return strings.Contains(strings.ToLower(c.Log()), "invalid header field value") }, "an error about the header")
 	if strings.Contains(c.Log(), overlayToken) {
 		t.Error("the token is printed")
 	}

@@ -25,6 +25,7 @@ import (
 	"github.com/otelauth/otelauth-go/collector-config/e2e/collectortest"
 	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/detect"
+	"github.com/otelauth/otelauth-go/otelauth/semconv"
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
@@ -48,7 +49,7 @@ func TestBaseRunsAlone(t *testing.T) {
 	c.WaitMetric(t, "otelcol_receiver_accepted_log_records_total", 6)
 	c.WaitMetric(t, "otelcol_receiver_accepted_spans_total", 2)
 	if strings.Contains(c.Log(), "deprecated") {
-		t.Errorf("the collector calls something deprecated:\n%s", c.Log())
+		t.Errorf("the collector reports a deprecation:\n%s", c.Log())
 	}
 	if err := c.Shutdown(t); err != nil {
 		t.Fatal(err)
@@ -104,7 +105,7 @@ func TestOrderOfProcessors(t *testing.T) {
 	for name, p := range base.Service.Pipelines {
 		if !slices.Contains(p.Receivers, "otlp") {
 			if slices.Contains(p.Processors, "memory_limiter") {
-				t.Errorf("%s: the memory limiter is behind others", name)
+				t.Errorf("%s: the memory limiter is not the first processor", name)
 			}
 			continue
 		}
@@ -127,7 +128,7 @@ func TestOrderOfProcessors(t *testing.T) {
 		t.Errorf("%d pipelines receive OTLP, want 3", entrances)
 	}
 	if in := base.Service.Pipelines["traces/in"]; !slices.Contains(in.Exporters, "span_metrics") || slices.Contains(in.Processors, "tail_sampling") {
-		t.Errorf("span metrics do not stand before the sampling: %v", in)
+		t.Errorf("span metrics are not before the sampling: %v", in)
 	}
 }
 
@@ -201,7 +202,7 @@ func TestMemoryLimiterRefusesInsteadOfFailing(t *testing.T) {
 	}})
 	collectortest.Wait(t, func() bool {
 		return status.Code(c.GRPC(t, c.Token).Logs(t.Context(), collectortest.Events("auth.attempt", 1))) == codes.Unavailable
-	}, "a refusal that asks for another try")
+	}, "a refusal that asks the sender to try again")
 	var answer *collectortest.HTTPError
 	if err := c.HTTP().Logs(t.Context(), collectortest.Events("auth.attempt", 1)); !errors.As(err, &answer) || answer.Status != http.StatusServiceUnavailable {
 		t.Errorf("over HTTP: %v", err)
@@ -263,7 +264,7 @@ func TestSamplingKeepsWhatMatters(t *testing.T) {
 		t.Errorf("%d traces were kept, want %d: the rest's share is 0 %%", len(kept), len(keep))
 	}
 
-	// Before the sampling: the metrics know them all.
+	// Span metrics are before the sampling, so they count all traces.
 	var calls int64
 	collectortest.Wait(t, func() bool {
 		calls = 0
@@ -278,11 +279,11 @@ func TestSamplingKeepsWhatMatters(t *testing.T) {
 			calls = max(calls, sum)
 		}
 		return calls >= int64(2*(honest+len(keep)))
-	}, "span metrics to count what was sampled away")
+	}, "span metrics that count the sampled traces too")
 }
 
-// The real library and SDK: the success that completes an attack looks like any other, but for the
-// span that detection adds.
+// With the real library and SDK, the success that completes an attack differs from others only by
+// the span that detection adds.
 func TestSamplingKeepsTheSuccessOfAnAttack(t *testing.T) {
 	t.Parallel()
 	sink := collectortest.NewSink(t)
@@ -311,7 +312,7 @@ func TestSamplingKeepsTheSuccessOfAnAttack(t *testing.T) {
 	if w := send(storyGuesser, "/orders/7", storyAccount, "wonderland"); w.Code != http.StatusOK {
 		t.Fatalf("the right guess: %d", w.Code)
 	}
-	end() // what is found by then is told
+	end() // reports the detections so far
 	s.flush(t)
 	c.WaitMetric(t, "otelcol_processor_tail_sampling_global_count_traces_sampled_total", honest+guesses+1)
 	if err := c.Shutdown(t); err != nil { // flushes
@@ -323,7 +324,7 @@ func TestSamplingKeepsTheSuccessOfAnAttack(t *testing.T) {
 	for _, span := range sink.Spans() {
 		id := span.TraceID().String()
 		traces[id] = append(traces[id], span.Name())
-		if v, ok := span.Attributes().Get("security_rule.name"); ok && span.Name() == detect.SpanName {
+		if v, ok := span.Attributes().Get("security_rule.name"); ok && span.Name() == semconv.SpanDetection {
 			rule[id] = v.Str()
 		}
 		if v, ok := span.Attributes().Get("auth.outcome"); ok && span.Name() == "authenticate basic" && v.Str() == "success" {
@@ -357,8 +358,8 @@ func TestShareOfMissingCanBeLowered(t *testing.T) {
 	}
 }
 
-// The rest's share: 10 % by default. 1000 traces; the hash of random ids is within 4 sigma of the
-// mean, or of 15000 runs one fails.
+// The default share of the remaining traces is 10 %. There are 1000 traces; the hash of random ids
+// is within 4 sigma of the mean, except in one of 15000 runs.
 func TestShareOfTheRest(t *testing.T) {
 	t.Parallel()
 	sink := collectortest.NewSink(t)
@@ -404,7 +405,7 @@ func TestSecurityEventsGoTwice(t *testing.T) {
 	add(func(r plog.LogRecord) { r.SetEventName("auth.detection") })
 	add(func(r plog.LogRecord) { r.Attributes().PutStr("event.name", "auth.account.reload") })
 	add(func(r plog.LogRecord) { r.Attributes().PutStr("auth.outcome", "failure") })
-	// Not security events.
+	// These are not security events.
 	add(func(r plog.LogRecord) { r.SetEventName("order.placed") })
 	add(func(r plog.LogRecord) { r.SetEventName("authority.granted") })
 	add(func(r plog.LogRecord) { r.Body().SetStr("auth. is in the text only") })
@@ -417,7 +418,7 @@ func TestSecurityEventsGoTwice(t *testing.T) {
 	if n := len(siem.WaitLogs(t, 4)); n != 4 {
 		t.Errorf("%d records on the bus of security events, want 4", n)
 	}
-	if err := c.Shutdown(t); err != nil { // what would still come, comes
+	if err := c.Shutdown(t); err != nil { // records that would arrive later arrive here
 		t.Fatal(err)
 	}
 	if n := len(siem.LogRecords()); n != 4 {

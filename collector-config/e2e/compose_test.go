@@ -25,7 +25,7 @@ import (
 	"github.com/otelauth/otelauth-go/examples/shop/customers"
 )
 
-// composeFile is what these tests want to know of docker-compose.yaml.
+// composeFile is the part of docker-compose.yaml that these tests read.
 type composeFile struct {
 	Services map[string]composeService `yaml:"services"`
 	Networks map[string]struct {
@@ -98,7 +98,7 @@ func projectRoot() string { return filepath.Join(collectortest.ConfigDir(), ".."
 
 var interpolation = regexp.MustCompile(`\$\{[A-Z0-9_]+:-([^}]*)\}`)
 
-// readCompose reads docker-compose.yaml as Compose does where no variable is set.
+// readCompose reads docker-compose.yaml as Compose does when no variable is set.
 func readCompose(t *testing.T) composeFile {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(projectRoot(), "docker-compose.yaml"))
@@ -133,7 +133,7 @@ func TestComposeContainersAreConfined(t *testing.T) {
 				t.Errorf("user %q, read_only %v, cap_drop %v, cap_add %v, security_opt %v", s.User, s.ReadOnly, s.CapDrop, s.CapAdd, s.SecurityOpt)
 			}
 			if s.MemLimit == "" || s.CPUs <= 0 || s.PIDs <= 0 || s.Logging.Options["max-size"] == "" || s.Logging.Options["max-file"] == "" {
-				t.Errorf("mem_limit %q, cpus %v, pids_limit %d, logging %v: all need a bound", s.MemLimit, s.CPUs, s.PIDs, s.Logging.Options)
+				t.Errorf("mem_limit %q, cpus %v, pids_limit %d, logging %v: each needs a limit", s.MemLimit, s.CPUs, s.PIDs, s.Logging.Options)
 			}
 			if tag := s.Image[strings.LastIndex(s.Image, ":")+1:]; s.Image != own && (tag == s.Image || !strings.ContainsAny(tag, "0123456789") || strings.Count(tag, ".") < 2) {
 				t.Errorf("image %q is not pinned to a release", s.Image)
@@ -144,11 +144,11 @@ func TestComposeContainersAreConfined(t *testing.T) {
 				}
 			}
 			if s.EnvFile != nil {
-				t.Error("env_file: the test does not see what stands in it")
+				t.Error("env_file: the test cannot check its content")
 			}
 			for key, value := range s.Environment {
 				if secretName.MatchString(key) {
-					t.Errorf("environment %s: a secret belongs into a file", key)
+					t.Errorf("environment %s: a secret belongs in a file", key)
 				}
 				for _, c := range customers.All {
 					if strings.Contains(value, c.Password) {
@@ -162,7 +162,7 @@ func TestComposeContainersAreConfined(t *testing.T) {
 			}
 			for other, d := range s.DependsOn {
 				if _, ok := file.Services[other]; !ok {
-					t.Errorf("depends_on %q, which is no service", other)
+					t.Errorf("depends_on %q, which is not a service", other)
 				}
 				optional := d.Required != nil && !*d.Required
 				if hidden := len(file.Services[other].Profiles) > 0 && !slices.Equal(s.Profiles, file.Services[other].Profiles); hidden != optional {
@@ -198,20 +198,20 @@ func TestComposeMounts(t *testing.T) {
 				continue
 			}
 			if _, ok := file.Volumes[source]; !ok {
-				t.Errorf("%s mounts %q, which is no volume", name, source)
+				t.Errorf("%s mounts %q, which is not a volume", name, source)
 			}
 			used[source] = true
 			switch {
 			case name == "setup":
-				// The directory of the image says to whom a new volume belongs.
+				// The owner of a new volume is the owner of the directory in the image.
 				if !strings.Contains(string(dockerfile), "/out"+target) {
-					t.Errorf("setup mounts %s, and examples/Dockerfile makes no such directory: the volume would belong to root", target)
+					t.Errorf("setup mounts %s, but examples/Dockerfile does not create that directory: the volume would belong to root", target)
 				}
 			case mode == "ro", writable[source] != "" && strings.HasPrefix(name, writable[source]):
 			default:
 				t.Errorf("%s may write the volume %s", name, source)
 			}
-			// Each party its own secrets.
+			// Each party has its own secrets.
 			if target == "/run/shop" && source != name && source != "traffic" {
 				t.Errorf("%s sees the secrets of %s", name, source)
 			}
@@ -219,7 +219,7 @@ func TestComposeMounts(t *testing.T) {
 	}
 	for volume := range file.Volumes {
 		if !used[volume] {
-			t.Errorf("volume %s is mounted nowhere", volume)
+			t.Errorf("volume %s is not mounted anywhere", volume)
 		}
 		if !slices.ContainsFunc(file.Services["setup"].Volumes, func(m string) bool { return strings.HasPrefix(m, volume+":") }) {
 			t.Errorf("setup does not mount %s, so it would belong to root", volume)
@@ -227,8 +227,8 @@ func TestComposeMounts(t *testing.T) {
 	}
 }
 
-// Trust goes by address: every address is in its network, nobody has another's, and the trusted
-// are who they should be.
+// Trust is by address: every address is in its network and unique, and the trusted addresses are
+// the expected ones.
 func TestComposeTrustsWhomItMeans(t *testing.T) {
 	t.Parallel()
 	file := readCompose(t)
@@ -238,7 +238,7 @@ func TestComposeTrustsWhomItMeans(t *testing.T) {
 		for network, a := range s.addresses(t) {
 			subnet := netip.MustParsePrefix(file.Networks[network].IPAM.Config[0].Subnet)
 			if !subnet.Contains(a) || a == subnet.Addr().Next() {
-				t.Errorf("%s: %v is not to be had in %s, %v", name, a, network, subnet)
+				t.Errorf("%s: %v is not in the network of %s, %v", name, a, network, subnet)
 			}
 			if other, ok := at[a]; ok {
 				t.Errorf("%s and %s have the same address %v", name, other, a)
@@ -270,7 +270,7 @@ func TestComposeTrustsWhomItMeans(t *testing.T) {
 		}
 	}
 	if s := file.Services["storefront"].Environment; s["SHOP_TRUSTED_CALLERS"] != "" {
-		t.Error("the storefront obeys somebody's trace context")
+		t.Error("the storefront continues the trace of a caller")
 	}
 	for _, name := range []string{"middle", "back"} {
 		if !file.Networks[name].Internal {
@@ -279,7 +279,7 @@ func TestComposeTrustsWhomItMeans(t *testing.T) {
 	}
 }
 
-// demoPrograms builds what examples/Dockerfile builds, and returns the program of a path in the
+// demoPrograms builds what examples/Dockerfile builds, and returns the program at a path in the
 // image.
 func demoPrograms(t *testing.T) func(path string) string {
 	t.Helper()
@@ -302,7 +302,7 @@ func demoPrograms(t *testing.T) func(path string) string {
 	}
 }
 
-// Two tests of what runs, for one build of the programs.
+// The two tests that run programs share one build of them.
 func TestComposePrograms(t *testing.T) {
 	t.Parallel()
 	program := demoPrograms(t)
@@ -310,9 +310,9 @@ func TestComposePrograms(t *testing.T) {
 	t.Run("probes", func(t *testing.T) { testComposeProbes(t, program) })
 }
 
-// Every command of our own image is run as it stands, with the volumes' directories and addresses
-// of this machine in place of theirs; and the real collector starts on the files in the order and
-// with the environment that docker-compose.yaml gives it, for each choice of backends.
+// The test runs every command of the image unchanged, except for the directories of the volumes
+// and the addresses of this machine. It also starts the real collector for each choice of
+// backends, with the files and the environment of docker-compose.yaml.
 func testComposeCommands(t *testing.T, program func(string) string) {
 	file := readCompose(t)
 	state := t.TempDir()
@@ -362,12 +362,12 @@ func testComposeCommands(t *testing.T, program func(string) string) {
 		return string(out), cmd.ProcessState.ExitCode()
 	}
 
-	// setup has all parties' directories below one.
+	// setup has the directories of all parties below one directory.
 	setup := file.Services["setup"]
 	for i, mount := range setup.Volumes {
 		if source, target, _ := strings.Cut(mount, ":"); strings.HasPrefix(target, "/secrets/") {
 			if filepath.Base(target) != source {
-				t.Errorf("setup.volumes[%d]: %s has the directory of another", i, mount)
+				t.Errorf("setup.volumes[%d]: %s has the directory of another party", i, mount)
 			}
 		}
 	}
@@ -377,7 +377,7 @@ func testComposeCommands(t *testing.T, program func(string) string) {
 	for name, s := range file.Services {
 		if slices.ContainsFunc(s.Volumes, func(m string) bool { return strings.Contains(m, ":/run/shop") }) {
 			if files, _ := os.ReadDir(here(s, "/run/shop")); len(files) == 0 {
-				t.Errorf("%s: setup makes nothing for it", name)
+				t.Errorf("%s: setup creates nothing for it", name)
 			}
 		}
 	}
@@ -394,8 +394,7 @@ func testComposeCommands(t *testing.T, program func(string) string) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), collectortest.Deadline)
 		cmd := command(ctx, s)
-		// The addresses of this machine, and no Redis, which is one thing more that could be amiss
-		// here.
+		// The addresses of this machine, and no Redis, because the test is not about it.
 		cmd.Env = slices.DeleteFunc(cmd.Env, func(v string) bool { return strings.HasPrefix(v, "SHOP_REDIS=") })
 		cmd.Env = append(cmd.Env, "SHOP_LISTEN=127.0.0.1:0", "SHOP_SECRETS="+here(s, "/run/shop"), "OTEL_TRACES_EXPORTER=none",
 			"OTEL_METRICS_EXPORTER=none", "OTEL_LOGS_EXPORTER=none")
@@ -420,7 +419,7 @@ func testComposeCommands(t *testing.T, program func(string) string) {
 	for name, s := range file.Services {
 		switch {
 		case len(s.Entrypoint) > 0 && s.Entrypoint[0] == "/bin/traffic":
-			// Nobody listens there: status 1. Misuse would be 2.
+			// The port is closed: status 1. Misuse would be 2.
 			if out, status := run(name, "--target", "https://127.0.0.1:1", "--duration", "300ms", "--rate", "50"); status != 1 || !strings.Contains(out, "no answer") {
 				t.Errorf("%s: exit status %d: %s", name, status, out)
 			}
@@ -464,13 +463,13 @@ func testComposeCommands(t *testing.T, program func(string) string) {
 			chosen := slices.Contains(backends, b)
 			config, err := os.ReadFile(filepath.Join(volume("overlays"), b+".yaml"))
 			if err != nil || strings.Contains(string(config), "otlp_http/"+b) != chosen {
-				t.Errorf("backends %v: overlay of %s: %v, %.60s; the collector said: %s", backends, b, err, config, started)
+				t.Errorf("backends %v: overlay of %s: %v, %.60s; the collector's output: %s", backends, b, err, config, started)
 			}
 		}
 	}
 }
 
-// The health checks of images that hold no program use the one that the volume tools brings.
+// The health checks of images without a shell use the program in the volume tools.
 func testComposeProbes(t *testing.T, program func(string) string) {
 	file := readCompose(t)
 	c := collectortest.Start(t, collectortest.Options{Configs: []string{"base.yaml"}})
@@ -479,7 +478,7 @@ func testComposeProbes(t *testing.T, program func(string) string) {
 			continue
 		}
 		if !slices.Contains(s.Volumes, "tools:/tools:ro") {
-			t.Errorf("%s probes with what it does not mount", name)
+			t.Errorf("%s probes with a program that it does not mount", name)
 		}
 		url := strings.Replace(s.Healthcheck.Test[3], "127.0.0.1", c.Address, 1)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -492,7 +491,7 @@ func testComposeProbes(t *testing.T, program func(string) string) {
 	}
 }
 
-// README.md of the demo names every image, because it says which of them the tests did not pull.
+// README.md of the demo names every image, because it lists those that the tests did not pull.
 func TestComposeREADMENamesEveryImage(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(filepath.Join(projectRoot(), "examples", "demo", "README.md"))

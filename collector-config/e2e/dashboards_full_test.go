@@ -19,8 +19,8 @@ import (
 )
 
 // TestDashboardsLogQueriesAnswer runs every query of every log panel against a real Loki and a
-// real VictoriaLogs, with the events of the story. What the queries of alerts/queries must find is
-// held by TestQueriesFindRealEvents.
+// real VictoriaLogs, with the events of the story. TestQueriesFindRealEvents checks what the
+// queries of alerts/queries must find.
 func TestDashboardsLogQueriesAnswer(t *testing.T) {
 	t.Parallel()
 	rest := collectortest.NewSink(t)
@@ -33,7 +33,7 @@ func TestDashboardsLogQueriesAnswer(t *testing.T) {
 		},
 	})
 	s := newStory(t, c.HTTP().URL, c.Token)
-	s.tell(t)
+	s.play(t)
 	values := map[string]string{"client": storyGuesser, "account": storyAccount, "trace": s.TraceID, "route": several("/orders/{id}"), "service": several("orders")}
 
 	open := map[string]func() ([]string, error){}

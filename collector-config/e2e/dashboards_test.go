@@ -35,7 +35,7 @@ import (
 
 const victoriaLogs = "victoriametrics-logs-datasource"
 
-// A board is a dashboard, with what the tests look at.
+// A board is the part of a dashboard that the tests read.
 type board struct {
 	File string `json:"-"`
 	Text []byte `json:"-"`
@@ -105,12 +105,12 @@ func boards(t *testing.T) []board {
 }
 
 // spread are the fields that Grafana's schema leaves open in an annotation, because data sources
-// put their own there.
+// add their own fields there.
 var spread = []string{"step", "tagKeys", "titleFormat", "textFormat"}
 
 // TestDashboardsFollowTheSchema decodes each file into the types that Grafana generates from its
-// schemas of dashboards, panels and queries; a field that is not there, or of another type, is an
-// error.
+// schemas of dashboards, panels and queries. A field that does not exist, or has another type, is
+// an error.
 func TestDashboardsFollowTheSchema(t *testing.T) {
 	t.Parallel()
 	plugins.RegisterDefaultPlugins()
@@ -138,13 +138,13 @@ func TestDashboardsFollowTheSchema(t *testing.T) {
 				t.Error(err)
 			}
 			if d.SchemaVersion != dashboard.NewDashboard().SchemaVersion {
-				t.Errorf("schemaVersion is %d, that of the schema %d", d.SchemaVersion, dashboard.NewDashboard().SchemaVersion)
+				t.Errorf("schemaVersion is %d, that of the schema is %d", d.SchemaVersion, dashboard.NewDashboard().SchemaVersion)
 			}
 			var indented bytes.Buffer
 			if err := json.Indent(&indented, b.Text, "", "  "); err != nil || !bytes.Equal(indented.Bytes(), b.Text) {
 				t.Errorf("not indented by two spaces: %v", err)
 			}
-			// The plugin's own queries have no schema in Grafana's.
+			// Grafana's schemas do not include the plugin's own queries.
 			for _, p := range fields["panels"].([]any) {
 				targets, _ := p.(map[string]any)["targets"].([]any)
 				for _, target := range targets {
@@ -154,7 +154,7 @@ func TestDashboardsFollowTheSchema(t *testing.T) {
 					}
 					for name := range target {
 						if !slices.Contains([]string{"datasource", "expr", "queryType", "maxLines", "refId"}, name) {
-							t.Errorf("panel %v: %s is no field of a query of VictoriaLogs", p.(map[string]any)["title"], name)
+							t.Errorf("panel %v: %s is not a field of a query of VictoriaLogs", p.(map[string]any)["title"], name)
 						}
 					}
 				}
@@ -168,7 +168,7 @@ var (
 	linkUID      = regexp.MustCompile(`"/d/([\w-]+)\?`)
 )
 
-// TestDashboardsAreWhole: what the schema does not say.
+// TestDashboardsAreWhole checks what the schema does not.
 func TestDashboardsAreWhole(t *testing.T) {
 	t.Parallel()
 	uids := map[string]string{}
@@ -191,12 +191,12 @@ func TestDashboardsAreWhole(t *testing.T) {
 			}
 			for _, name := range []string{`"__inputs"`, `"__requires"`, `"gnetId"`, `"iteration"`, `"version"`, `"pluginVersion"`} {
 				if strings.Contains(string(b.Text), name) {
-					t.Errorf("%s is of an export, and not of a file that people keep", name)
+					t.Errorf("%s belongs to an export, not to a file in a repository", name)
 				}
 			}
 			for _, m := range linkUID.FindAllStringSubmatch(string(b.Text), -1) {
 				if uids[m[1]] == "" {
-					t.Errorf("a link leads to %s, which is not there", m[1])
+					t.Errorf("a link leads to %s, which does not exist", m[1])
 				}
 			}
 			known := map[string]bool{}
@@ -206,7 +206,7 @@ func TestDashboardsAreWhole(t *testing.T) {
 					t.Errorf("variable %s has no label or description", v.Name)
 				}
 				if !regexp.MustCompile(`\$\{?` + v.Name + `\b`).Match(b.Text) {
-					t.Errorf("nothing reads the variable %s", v.Name)
+					t.Errorf("no query uses the variable %s", v.Name)
 				}
 			}
 			for _, m := range interpolated.FindAllStringSubmatch(string(b.Text), -1) {
@@ -223,7 +223,7 @@ func TestDashboardsAreWhole(t *testing.T) {
 				for x := p.GridPos.X; x < p.GridPos.X+p.GridPos.W; x++ {
 					for y := p.GridPos.Y; y < p.GridPos.Y+p.GridPos.H; y++ {
 						if cells[[2]int{x, y}] != "" || x > 23 {
-							t.Fatalf("panel %q overlaps %q, or leaves the grid", p.Title, cells[[2]int{x, y}])
+							t.Fatalf("panel %q overlaps %q, or exceeds the grid", p.Title, cells[[2]int{x, y}])
 						}
 						cells[[2]int{x, y}] = p.Title
 					}
@@ -239,11 +239,11 @@ func TestDashboardsAreWhole(t *testing.T) {
 				}
 				for _, q := range p.Targets {
 					if !known[strings.Trim(q.Datasource.UID, "${}")] {
-						t.Errorf("panel %q: the data source %q is no variable", p.Title, q.Datasource.UID)
+						t.Errorf("panel %q: the data source %q is not a variable", p.Title, q.Datasource.UID)
 					}
 					for _, v := range b.Templating.List {
 						if v.Multi && regexp.MustCompile(`[^~]"\$`+v.Name+`\b`).MatchString(q.Expr) {
-							t.Errorf("panel %q: $%s may be several, so it must stand behind =~", p.Title, v.Name)
+							t.Errorf("panel %q: $%s may have several values, so it must follow =~", p.Title, v.Name)
 						}
 					}
 					if q.Datasource.Type == "prometheus" {
@@ -257,8 +257,8 @@ func TestDashboardsAreWhole(t *testing.T) {
 	}
 }
 
-// promQL returns what is wrong with a query: a rate over a fixed time, a division by what may be
-// nought, a label that would name a client or a user, an outcome or an error that does not exist.
+// promQL returns the problems of a query: a rate over a fixed time, a division by a value that may
+// be zero, a label that would name a client or a user, an outcome or an error that does not exist.
 func promQL(query string) (complaints []string) {
 	if m := regexp.MustCompile(`\b(?:rate|increase)\([^\[]*\[([^\]]+)\]`).FindAllStringSubmatch(query, -1); m != nil {
 		for _, window := range m {
@@ -304,7 +304,7 @@ func promQL(query string) (complaints []string) {
 			by = inner.Expr
 		}
 		if guard, ok := by.(*parser.BinaryExpr); !ok || guard.Op != parser.GTR || guard.RHS.String() != "0" {
-			complaints = append(complaints, "a division by what may be nought: "+by.String())
+			complaints = append(complaints, "a division by a value that may be zero: "+by.String())
 		}
 		return nil
 	})
@@ -323,8 +323,8 @@ func filled(query string, values map[string]string) string {
 	})
 }
 
-// several is how Grafana's data source of Prometheus writes the values of a variable that may have
-// many.
+// several writes the values of a variable that may have many as Grafana's data source of
+// Prometheus does.
 func several(values ...string) string {
 	var escaped []string
 	for _, v := range values {
@@ -339,10 +339,10 @@ func several(values ...string) string {
 
 var labelValues = regexp.MustCompile(`^label_values\((.+), (\w+)\)$`)
 
-// TestDashboardsQueriesAnswer runs every query of every panel, variable and annotation that goes
-// to Prometheus against a real one, with what the real library, SDK and collector exported. An
-// answer without a number is a failure: a panel that can say nothing is found here. So the story
-// has an occasion for each. Not parallel: see TestRulesReadRealSeries.
+// TestDashboardsQueriesAnswer runs every PromQL query of every panel, variable and annotation
+// against a real Prometheus, with data that the real library, SDK and collector exported. An
+// answer without a number is a failure, because it shows a panel that can never have data. So the
+// story has an occasion for each panel. It is not parallel: see TestRulesReadRealSeries.
 func TestDashboardsQueriesAnswer(t *testing.T) {
 	t.Setenv("OTEL_GO_X_OBSERVABILITY", "true")
 	scrape := servers.FreeAddrs(t, 1)[0]
@@ -359,27 +359,27 @@ func TestDashboardsQueriesAnswer(t *testing.T) {
 	})
 
 	s := newStory(t, c.HTTP().URL, c.Token)
-	former := otel.GetMeterProvider()
+	previous := otel.GetMeterProvider()
 	otel.SetMeterProvider(s.meters)
-	t.Cleanup(func() { otel.SetMeterProvider(former) })
+	t.Cleanup(func() { otel.SetMeterProvider(previous) })
 	s2 := newStory(t, c.HTTP().URL, c.Token) // with the SDK's own metrics
 	s.traces, s.logs = s2.traces, s2.logs
 	loseInService(t, sinkIn(t, collectortest.Reject))
-	tell := func() {
+	play := func() {
 		send, end := s.service(t, otelauth.Config{Verifier: directory{}, Public: []string{"GET /orders/{id}"}})
 		send(storyOwner, "/orders/7", "", "")
 		end()
-		s.tell(t)
+		s.play(t)
 	}
-	tell()
-	// A rate needs a series that rises, and metrics of spans come every 15 s.
+	play()
+	// A rate needs a series that rises, and span metrics arrive every 15 s.
 	servers.Eventually(t, collectortest.Deadline, "the first part in Prometheus", func() error {
 		if samples, err := prometheus.Query(`traces_span_metrics_calls_total and on () auth_attempts_total`); err != nil || len(samples) == 0 {
 			return errors.Join(errors.New("nothing"), err)
 		}
 		return nil
 	})
-	tell()
+	play()
 
 	open := map[string]func() error{}
 	for _, b := range boards(t) {
@@ -387,7 +387,7 @@ func TestDashboardsQueriesAnswer(t *testing.T) {
 			if query, ok := v.Query.(map[string]any); ok && query["qryType"] != nil {
 				m := labelValues.FindStringSubmatch(query["query"].(string))
 				if m == nil {
-					t.Fatalf("%s: variable %s asks for %v", b.File, v.Name, query["query"])
+					t.Fatalf("%s: variable %s queries %v", b.File, v.Name, query["query"])
 				}
 				open[b.File+", variable "+v.Name] = func() error {
 					samples, err := prometheus.Query("count by (" + m[2] + ") (" + filled(m[1], nil) + ")")
@@ -412,7 +412,7 @@ func TestDashboardsQueriesAnswer(t *testing.T) {
 				} {
 					expr := filled(q.Expr, values)
 					name := fmt.Sprintf("%s, %s, %s (%s)", b.File, p.Title, q.RefID, how)
-					// Behind an "or" a misspelt selector would hide.
+					// Behind an "or" a misspelt selector would not be noticed.
 					for selector := range selectors(t, expr) {
 						open[name+", "+selector] = func() error {
 							samples, err := prometheus.Query("last_over_time(" + selector + "[1h])")
@@ -465,7 +465,8 @@ func TestDashboardsQueriesAnswer(t *testing.T) {
 	}
 }
 
-// selectors returns what a query selects, without times, and each name where it selects several.
+// selectors returns the selectors of a query, without times. If one selects several names, it
+// returns each of them.
 func selectors(t *testing.T, query string) map[string]bool {
 	t.Helper()
 	expr, err := parser.NewParser(parser.Options{}).ParseExpr(query)
@@ -534,8 +535,8 @@ func quickRules(t *testing.T) []string {
 
 var blank = regexp.MustCompile(`\s+`)
 
-// TestDashboardsAskWhatTheQueriesAsk holds the two dashboards about a client or account and
-// alerts/queries together: each query is a panel of both.
+// TestDashboardsAskWhatTheQueriesAsk compares the two dashboards about a client or account with
+// alerts/queries: each query is a panel of both.
 func TestDashboardsAskWhatTheQueriesAsk(t *testing.T) {
 	t.Parallel()
 	asked := map[string]bool{}
@@ -550,20 +551,21 @@ func TestDashboardsAskWhatTheQueriesAsk(t *testing.T) {
 		flat := func(s string) string { return blank.ReplaceAllString(strings.TrimSpace(s), " ") }
 		logql := strings.NewReplacer("[24h]", "[$__range]", `{service_name=~".+"}`, `{service_name=~"$service"}`).Replace(flat(q.LogQL))
 		if !asked["otelauth-client "+logql] {
-			t.Errorf("no panel of otelauth/client.json asks %s: %s", q.Name, logql)
+			t.Errorf("otelauth/client.json has no panel with the query %s: %s", q.Name, logql)
 		}
 		logsql := strings.Replace(flat(q.LogsQL), "_time:24h", "_time:$__range", 1)
 		if !asked["otelauth-client-victorialogs "+logsql] {
-			t.Errorf("no panel of victorialogs/client.json asks %s: %s", q.Name, logsql)
+			t.Errorf("victorialogs/client.json has no panel with the query %s: %s", q.Name, logsql)
 		}
 	}
 }
 
-// TestDashboardsNameFieldsOfRealEvents: of the log panels that are no query of alerts/queries too.
+// TestDashboardsNameFieldsOfRealEvents checks the log panels whose query is not in alerts/queries
+// too.
 func TestDashboardsNameFieldsOfRealEvents(t *testing.T) {
 	t.Parallel()
 	sink := collectortest.NewSink(t)
-	newStory(t, sink.HTTP, "").tell(t)
+	newStory(t, sink.HTTP, "").play(t)
 	fields := map[string]bool{"event_name": true, "trace_id": true, "service_name": true}
 	events := []string{"auth.throttle.snapshot"}
 	for _, r := range sink.LogRecords() {
@@ -592,9 +594,9 @@ func TestDashboardsNameFieldsOfRealEvents(t *testing.T) {
 	}
 }
 
-// TestDashboardsAreProvisioned: the files for Grafana name the directory of the dashboards, and
-// data sources that exist; a trace id leads from metrics to traces and events, from events to
-// traces, from traces to events.
+// TestDashboardsAreProvisioned checks the files for Grafana. They name the directory of the
+// dashboards and data sources that exist. A trace id leads from metrics to traces and events, from
+// events to traces, and from traces to events.
 func TestDashboardsAreProvisioned(t *testing.T) {
 	t.Parallel()
 	read := func(path string, into any) {

@@ -34,7 +34,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
-// huge is the size of one header of a hostile request: the gateway accepts 64 KiB for all of them.
+// huge is the size of one header of a hostile request. The gateway accepts 64 KiB for all headers.
 const huge = 62 << 10
 
 // hostileHeaders are the ways to make a request large. Each value is sent in a request of its own.
@@ -150,7 +150,7 @@ func gatewayCommand(t *testing.T) string {
 	return path
 }
 
-// startService runs a service that uses the library, set up as docs/telemetry-limits.md says.
+// startService runs a service with the library, configured as in docs/telemetry-limits.md.
 func startService(t *testing.T, endpoint, token string) flooded {
 	t.Helper()
 	s := service.Start(t, service.Config{Collector: endpoint, Token: token, Events: audit.Events{DangerouslyUnfolded: true}})
@@ -164,9 +164,9 @@ func startService(t *testing.T, endpoint, token string) flooded {
 	}}
 }
 
-// flood sends rounds of hostile requests, and after each an honest one. It returns how many of all
-// were answered by the handler, and not by net/http, which refuses some before there is any
-// telemetry.
+// flood sends rounds of hostile requests, and after each round an honest one. It returns how many
+// requests the handler answered. The others were refused by net/http, some of them before there is
+// any telemetry.
 func (f flooded) flood(t *testing.T, rounds int) (handled, honest int) {
 	t.Helper()
 	client := &http.Client{Timeout: collectortest.Deadline}
@@ -188,7 +188,7 @@ func (f flooded) flood(t *testing.T, rounds int) (handled, honest int) {
 		}
 		return res.Header.Get("Date") != "" // net/http's own refusals have none
 	}
-	// Each round repeats the first shape, so that an export without limits has more than 4 MiB.
+	// Each round repeats the first shape, so that an export without limits exceeds 4 MiB.
 	shapes := append(slices.Repeat(hostileHeaders[:1], 12), hostileHeaders...)
 	for range rounds {
 		for _, h := range shapes {
@@ -210,7 +210,7 @@ func (f flooded) flood(t *testing.T, rounds int) (handled, honest int) {
 
 func honestAgent(i int) string { return collectortest.Name("honest/", i) }
 
-// Requests with headers of 62 KB cost no client a span, a metric point or an event, through the
+// Requests with headers of 62 KB cost no other client a span, a metric point or an event, with the
 // shipped collector configuration.
 func TestHostileRequestsLoseNothing(t *testing.T) {
 	t.Parallel()
@@ -301,12 +301,14 @@ func requestsCounted(sink *collectortest.Sink) int {
 	return total
 }
 
-// What one hostile request adds to the signals is bounded, before any collector cuts it.
+// The size that one hostile request adds to the signals is bounded, before any collector cuts it.
 func TestBytesOfOneRequest(t *testing.T) {
 	t.Parallel()
 	const (
-		collector  = 4 << 20  // max_request_body_size of base.yaml
-		spansBytes = 40 << 10 // for the spans of one request; 16 KB of them may be a tracestate, once in each of two spans
+		collector = 4 << 20 // max_request_body_size of base.yaml
+		// for the spans of one request; a tracestate may take 16 KB of them, once in each of two
+		// spans
+		spansBytes = 40 << 10
 		eventBytes = 4 << 10
 		pointBytes = 64 << 10 // all metrics of the process together
 	)
@@ -317,7 +319,7 @@ func TestBytesOfOneRequest(t *testing.T) {
 	sizes := map[string]int{}
 	for _, batch := range sink.Traces() {
 		if n := new(ptrace.ProtoMarshaler).TracesSize(batch); n > collector*3/4 {
-			t.Errorf("an export of %d spans has %d bytes, a collector takes %d", batch.SpanCount(), n, collector)
+			t.Errorf("an export of %d spans has %d bytes, a collector accepts %d", batch.SpanCount(), n, collector)
 		}
 		for _, rs := range batch.ResourceSpans().All() {
 			for _, ss := range rs.ScopeSpans().All() {
@@ -351,7 +353,7 @@ func TestBytesOfOneRequest(t *testing.T) {
 	}
 }
 
-// An operator who sets a limit keeps it.
+// A limit that an operator sets takes precedence.
 func TestLimitsOfTheEnvironmentAreKept(t *testing.T) {
 	t.Parallel()
 	command := gatewayCommand(t)

@@ -25,7 +25,7 @@ import (
 	"github.com/otelauth/otelauth-go/collector-config/e2e/collectortest"
 )
 
-// withBackend starts the base and the overlay otlp.yaml, all traces kept and decided at once.
+// withBackend starts the base and the overlay otlp.yaml. All traces are kept, without a delay.
 func withBackend(t *testing.T) (*collectortest.Collector, *collectortest.Sink) {
 	t.Helper()
 	sink := collectortest.NewSink(t)
@@ -44,7 +44,7 @@ var unclean = regexp.MustCompile(`[\x00-\x1f\x7f-\x9f\x{2028}-\x{202e}\x{2066}-\
 
 const control = "a\x00b\x1b[2Jc\r\n2026-01-01 auth.attempt forged\u202egnp.exe\u0085d"
 
-// hostile fills attributes with what no honest sender sends.
+// hostile fills attributes with values that no honest sender sends.
 func hostile(m pcommon.Map) {
 	m.PutStr("a.long", strings.Repeat("é", 1<<19))
 	m.PutStr("a.control", control)
@@ -187,7 +187,7 @@ func TestHostileMetricsComeOutBoundedAndClean(t *testing.T) {
 	checkAttributes(t, "data point", got.Sum().DataPoints().At(0).Attributes(), 32)
 	for _, m := range sink.AllMetrics() {
 		if m.Name() != "auth.attempts" {
-			t.Errorf("a metric with the name %.40q has passed", m.Name())
+			t.Errorf("a metric with the name %.40q was accepted", m.Name())
 		}
 	}
 	if n := c.Scrape(t)["otelcol_processor_filter_datapoints_filtered_total"]; n != 4 {
@@ -195,7 +195,7 @@ func TestHostileMetricsComeOutBoundedAndClean(t *testing.T) {
 	}
 }
 
-// Lines of a stack trace are what it is read by.
+// A stack trace must keep its lines.
 func TestStackTracesKeepTheirLines(t *testing.T) {
 	t.Parallel()
 	c, sink := withBackend(t)
@@ -204,12 +204,11 @@ func TestStackTracesKeepTheirLines(t *testing.T) {
 	c.HTTP().MustLogs(t, logs)
 	v, _ := sink.WaitLogs(t, 1)[0].Attributes().Get("exception.stacktrace")
 	if v.Str() != "main.main\n\tmain.go:1 [2J" {
-		t.Errorf("the stack trace came as %q", v.Str())
+		t.Errorf("the stack trace arrived as %q", v.Str())
 	}
 }
 
-// secrets are what other instrumentation may let slip; each holds the canary, none may arrive with
-// it.
+// secrets are what other instrumentation may leak. Each holds the canary, which must not arrive.
 const canary = "Y2FuYXJ5OmNhbmFyeQ"
 
 func secrets() []string {
@@ -284,14 +283,14 @@ func TestRedactionIsASecondLineOfDefence(t *testing.T) {
 		t.Error("a secret is in the collector's own log")
 	}
 	if _, ok := got[0].Attributes().Get("redaction.masked.count"); !ok {
-		t.Error("a record does not say that something was masked in it")
+		t.Error("a record has no mark that something was masked in it")
 	}
 	if _, ok := spans[0].Attributes().Get("redaction.masked.count"); !ok {
-		t.Error("a span does not say that something was masked in it")
+		t.Error("a span has no mark that something was masked in it")
 	}
 }
 
-// What the library really sends must come out as it went in.
+// What the library really sends must arrive unchanged.
 func TestHonestRecordsAreNotTouched(t *testing.T) {
 	t.Parallel()
 	c, sink := withBackend(t)
@@ -394,20 +393,20 @@ func TestSendersNeedTheToken(t *testing.T) {
 	}
 	for _, r := range sink.WaitLogs(t, 1) {
 		if r.EventName() != "auth.honest" {
-			t.Errorf("an event without the token has passed: %s", r.EventName())
+			t.Errorf("an event without the token was accepted: %s", r.EventName())
 		}
 	}
 	if strings.Contains(c.Log(), c.Token) {
 		t.Error("the token is in the collector's log")
 	}
 
-	// A new token is obeyed without a restart, and ends the old one.
+	// A new token is used without a restart, and replaces the previous one.
 	old := c.HTTP()
 	c.Token = "another-token-0123456789abcdef"
 	if err := os.WriteFile(filepath.Join(c.Dir, "token"), []byte(c.Token+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	collectortest.Wait(t, func() bool { return c.HTTP().Logs(t.Context(), collectortest.Events("auth.honest", 1)) == nil }, "the new token to be obeyed")
+	collectortest.Wait(t, func() bool { return c.HTTP().Logs(t.Context(), collectortest.Events("auth.honest", 1)) == nil }, "the new token to be accepted")
 	if err := old.Logs(t.Context(), collectortest.Events("auth.forged", 1)); err == nil {
 		t.Error("the old token still works")
 	}
@@ -434,7 +433,7 @@ func TestRefusalsAtStart(t *testing.T) {
 			t.Parallel()
 			out, err := collectortest.Run(t, test.options)
 			if err == nil || !strings.Contains(out, test.says) {
-				t.Errorf("exit status %v, does not say %q:\n%s", err, test.says, out)
+				t.Errorf("exit status %v, output without %q:\n%s", err, test.says, out)
 			}
 		})
 	}

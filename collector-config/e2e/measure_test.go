@@ -15,11 +15,11 @@ import (
 	"github.com/otelauth/otelauth-go/collector-config/e2e/collectortest"
 )
 
-// batch is how many events an SDK's batch processor sends at once by default.
+// batch is the number of events in one batch of an SDK's batch processor by default.
 const batch = 512
 
-// attempts returns events as audit writes them: eight users' worth of names, many clients, every
-// trace its own.
+// attempts returns events as audit emits them: names of eight users, many clients, and a trace of
+// its own for each.
 func attempts(n int) plog.Logs {
 	logs := collectortest.Events("auth.attempt", n)
 	rl := logs.ResourceLogs().At(0)
@@ -51,8 +51,9 @@ func attempts(n int) plog.Logs {
 }
 
 // BenchmarkBase sends batches of 512 events through base.yaml and one overlay to a sink on this
-// machine. The unit is of the collector's CPU, all of its work included, so that neither the
-// sender nor a busy machine is measured: its inverse is the events a second that one core carries.
+// machine. It reports the CPU time of the collector for all of its work, so that neither the
+// sender nor a busy machine is measured. The inverse is the number of events a second for one
+// core.
 func BenchmarkBase(b *testing.B) {
 	for _, compression := range []string{"none", "gzip", "zstd"} {
 		b.Run("compression="+compression, func(b *testing.B) {
@@ -65,7 +66,8 @@ func BenchmarkBase(b *testing.B) {
 			before := c.Scrape(b)["otelcol_process_cpu_seconds_total"]
 			b.ResetTimer()
 			for range b.N {
-				logs := attempts(batch) // each its own: repeated ones compress better than events do
+				// each its own: repeated events compress better than real ones
+				logs := attempts(batch)
 				size += (&plog.ProtoMarshaler{}).LogsSize(logs)
 				c.HTTP().MustLogs(b, logs)
 			}
@@ -84,7 +86,7 @@ func BenchmarkBase(b *testing.B) {
 	}
 }
 
-// BenchmarkQueue measures what an event takes in the queue while the backend is away.
+// BenchmarkQueue measures the size of an event in the queue while the backend is away.
 func BenchmarkQueue(b *testing.B) {
 	sink := collectortest.NewSink(b)
 	sink.Stop()

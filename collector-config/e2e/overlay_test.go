@@ -28,8 +28,8 @@ func checkOverlays(t *testing.T, files ...string) (string, error) {
 	return string(out), err
 }
 
-// Two overlays with the same exporter name: the collector starts, and one backend gets nothing.
-// check-overlays refuses.
+// With two overlays that have the same exporter name, the collector starts and one backend gets
+// nothing. check-overlays refuses them.
 func TestTwoOverlaysWithTheSameExporterName(t *testing.T) {
 	t.Parallel()
 	first, second := collectortest.NewSink(t), collectortest.NewSink(t)
@@ -47,11 +47,11 @@ func TestTwoOverlaysWithTheSameExporterName(t *testing.T) {
 	c.HTTP().MustLogs(t, collectortest.Events("auth.attempt", 1))
 	second.WaitLogs(t, 2) // what both pipelines send
 	if n := len(first.LogRecords()); n != 0 {
-		t.Errorf("the first backend got %d records: the collector no longer merges without a word, and check-overlays may go", n)
+		t.Errorf("the first backend got %d records: the collector no longer merges silently, and check-overlays can be removed", n)
 	}
 
 	out, err := checkOverlays(t, "base.yaml", one, two)
-	if collectortest.ExitCode(err) != 1 || !strings.Contains(out, two+":2: exporter otlp_http/mine is defined in "+one) {
+	if collectortest.ExitCode(err) != 1 || !strings.Contains(out, two+":2: exporter otlp_http/mine is already defined in "+one) {
 		t.Errorf("check-overlays: %v: %s", err, out)
 	}
 }
@@ -112,7 +112,7 @@ func TestTLSOverlay(t *testing.T) {
 		t.Errorf("in plain text: %d", got)
 	}
 	if err := c.GRPC(t, c.Token).Logs(t.Context(), collectortest.Events("auth.attempt", 1)); err == nil {
-		t.Error("gRPC in plain text is accepted")
+		t.Error("gRPC accepts plaintext")
 	}
 	sink.WaitLogs(t, 1)
 

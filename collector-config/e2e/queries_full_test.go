@@ -31,7 +31,7 @@ var found = map[string]string{
 	"account_timeline":          storyGuesser,
 	"success_after_failures":    storyAccount,
 	"detections_timeline":       "password_spray",
-	"denials_by_handler":        "bob",
+	"refused_users":             "bob",
 	"trace":                     storyAccount,
 	"folded_by_network":         storySprayer,
 	"verifier_errors":           "no route to the directory",
@@ -41,7 +41,7 @@ var found = map[string]string{
 	"trail_anomalies":           "appended",
 }
 
-// ofMetrics tells the LogQL that answers with numbers from the one that answers with lines.
+// ofMetrics distinguishes LogQL that returns numbers from LogQL that returns lines.
 var ofMetrics = regexp.MustCompile(`_over_time\(`)
 
 func TestQueriesFindRealEvents(t *testing.T) {
@@ -56,12 +56,12 @@ func TestQueriesFindRealEvents(t *testing.T) {
 		},
 	})
 	s := newStory(t, c.HTTP().URL, c.Token)
-	s.tell(t)
+	s.play(t)
 	fill := strings.NewReplacer("$client", storyGuesser, "$account", storyAccount, "$trace", s.TraceID)
 	for _, q := range logQueries(t) {
 		want, ok := found[q.Name]
 		if !ok {
-			t.Errorf("query %s: say in this test what it must find", q.Name)
+			t.Errorf("query %s: add what it must find to this test", q.Name)
 			continue
 		}
 		servers.Eventually(t, collectortest.Deadline, "Loki to answer "+q.Name, func() error {
@@ -115,7 +115,7 @@ func TestBackendsKeepCheckpoints(t *testing.T) {
 		},
 	})
 	s := newStory(t, c.HTTP().URL, c.Token)
-	s.tell(t)
+	s.play(t)
 	public := filepath.Join(t.TempDir(), "public")
 	if err := os.WriteFile(public, []byte(s.Key.Public()), 0o600); err != nil {
 		t.Fatal(err)

@@ -16,7 +16,7 @@ import (
 	"github.com/otelauth/otelauth-go/collector-config/e2e/collectortest"
 )
 
-// logQuery is one of alerts/queries/queries.yaml.
+// logQuery is one query of alerts/queries/queries.yaml.
 type logQuery struct {
 	Name   string
 	Why    string
@@ -45,10 +45,10 @@ var (
 	dotted     = regexp.MustCompile(`\b[a-z_]+(?:\.[a-z_]+)+\b`)
 )
 
-// tellsApart are the labels by which LogQL knows an event, whose name Loki does not keep.
-var tellsApart = []string{"auth_outcome", "auth_events_suppressed_count", "security_rule_name"}
+// distinguishing are the labels by which LogQL identifies an event, whose name Loki does not keep.
+var distinguishing = []string{"auth_outcome", "auth_events_suppressed_count", "security_rule_name"}
 
-// fieldsOfLogQL returns the labels that a query names, without functions and Loki's own labels.
+// fieldsOfLogQL returns the labels in a query, without functions and Loki's own labels.
 func fieldsOfLogQL(q string) []string {
 	var names []string
 	for _, m := range templated.FindAllStringSubmatch(q, -1) {
@@ -62,7 +62,7 @@ func fieldsOfLogQL(q string) []string {
 	return slices.Compact(names)
 }
 
-// fieldsOfLogsQL returns the fields with a dot that a query names; names of events have one too.
+// fieldsOfLogsQL returns the fields with a dot in a query. Names of events have a dot too.
 func fieldsOfLogsQL(q string, events []string) []string {
 	names := dotted.FindAllString(quoted.ReplaceAllString(q, `""`), -1)
 	names = slices.DeleteFunc(names, func(n string) bool { return slices.Contains(events, n) })
@@ -70,13 +70,13 @@ func fieldsOfLogsQL(q string, events []string) []string {
 	return slices.Compact(names)
 }
 
-// TestQueriesNameFieldsOfRealEvents: a field that is renamed in the library, or misspelt in a
-// query, is found without a server.
+// TestQueriesNameFieldsOfRealEvents finds a field that is renamed in the library, or misspelt in a
+// query, without a server.
 func TestQueriesNameFieldsOfRealEvents(t *testing.T) {
 	t.Parallel()
 	sink := collectortest.NewSink(t)
 	s := newStory(t, sink.HTTP, "")
-	s.tell(t)
+	s.play(t)
 	exported := map[string]bool{"event_name": true, "trace_id": true}
 	var events []string
 	for _, r := range sink.LogRecords() {
@@ -87,7 +87,7 @@ func TestQueriesNameFieldsOfRealEvents(t *testing.T) {
 	}
 	for _, name := range []string{"auth.attempt", "auth.detection", "auth.events.suppressed", "auth.account.reload", "auth.throttle.store", "auth.trail.checkpoint", "auth.trail.anomaly"} {
 		if !slices.Contains(events, name) {
-			t.Errorf("the library has not told %s", name)
+			t.Errorf("the library has not emitted %s", name)
 		}
 	}
 	events = append(events, "auth.throttle.snapshot")
@@ -103,7 +103,7 @@ func TestQueriesNameFieldsOfRealEvents(t *testing.T) {
 	seen := map[string]bool{}
 	for _, q := range queries {
 		if q.Name == "" || q.Why == "" || q.LogQL == "" || q.LogsQL == "" || len(q.Fields) == 0 || seen[q.Name] {
-			t.Errorf("query %q: name, why, fields, logql and logsql must be set, and the name be its own", q.Name)
+			t.Errorf("query %q: name, why, fields, logql and logsql must be set, and the name must be unique", q.Name)
 		}
 		seen[q.Name] = true
 		declared := map[string]bool{}
@@ -114,13 +114,13 @@ func TestQueriesNameFieldsOfRealEvents(t *testing.T) {
 			declared[f], declared[strings.ReplaceAll(f, ".", "_")] = true, true
 		}
 		for _, f := range fieldsOfLogQL(q.LogQL) {
-			if !declared[f] && !slices.Contains(tellsApart, f) {
-				t.Errorf("query %s: logql reads %s, which fields does not name", q.Name, f)
+			if !declared[f] && !slices.Contains(distinguishing, f) {
+				t.Errorf("query %s: logql reads %s, which is missing in fields", q.Name, f)
 			}
 		}
 		for _, f := range fieldsOfLogsQL(q.LogsQL, events) {
 			if !declared[f] {
-				t.Errorf("query %s: logsql reads %s, which fields does not name", q.Name, f)
+				t.Errorf("query %s: logsql reads %s, which is missing in fields", q.Name, f)
 			}
 		}
 		if !strings.Contains(q.LogQL, `{service_name=~".+"}`) {
@@ -130,9 +130,9 @@ func TestQueriesNameFieldsOfRealEvents(t *testing.T) {
 			t.Errorf("query %s: logsql must begin with its time", q.Name)
 		}
 	}
-	for _, f := range tellsApart {
+	for _, f := range distinguishing {
 		if !underscored[f] {
-			t.Errorf("no event has %s, by which LogQL tells events apart", f)
+			t.Errorf("no event has %s, by which LogQL distinguishes events", f)
 		}
 	}
 }

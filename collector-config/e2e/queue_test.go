@@ -21,7 +21,7 @@ import (
 	"github.com/otelauth/otelauth-go/collector-config/e2e/collectortest"
 )
 
-// twoBackends starts the base with a backend for everything and one for security events.
+// twoBackends starts the base with a backend for all signals and one for security events.
 func twoBackends(t *testing.T, o collectortest.Options) (c *collectortest.Collector, all, siem *collectortest.Sink) {
 	t.Helper()
 	all, siem = collectortest.NewSink(t), collectortest.NewSink(t)
@@ -48,7 +48,7 @@ func numbered(first, n int) plog.Logs {
 	return logs
 }
 
-// acknowledged are the numbers of the events that the collector has answered with success.
+// acknowledged are the numbers of the events that the collector has acknowledged.
 type acknowledged struct {
 	mu      sync.Mutex
 	numbers []int
@@ -68,7 +68,7 @@ func (a *acknowledged) arrived(t *testing.T, where string, sink *collectortest.S
 	missing := -1
 	defer func() {
 		if t.Failed() {
-			t.Logf("%s: event %d was acknowledged and is not there", where, missing)
+			t.Logf("%s: event %d was acknowledged and is missing", where, missing)
 		}
 	}()
 	collectortest.Wait(t, func() bool {
@@ -83,14 +83,14 @@ func (a *acknowledged) arrived(t *testing.T, where string, sink *collectortest.S
 	}, "%d acknowledged events at %s", len(a.numbers), where)
 }
 
-// kill -9 in the middle of a stream of events, three times, with both backends away: one is down,
-// one does not answer. What was acknowledged arrives at both.
+// kill -9 during a stream of events, three times, with both backends away: one is down, one does
+// not answer. Every acknowledged event arrives at both.
 func TestKillLosesNoAcknowledgedEvent(t *testing.T) {
 	t.Parallel()
 	c, all, siem := twoBackends(t, collectortest.Options{})
 	siem.Set(collectortest.Hang)
 	siem.Start(t)
-	var told acknowledged
+	var acked acknowledged
 	first := 0
 	for range 3 {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -104,7 +104,7 @@ func TestKillLosesNoAcknowledgedEvent(t *testing.T) {
 					if c.HTTP().Logs(ctx, numbered(from, 5)) != nil {
 						return // killed, or about to be
 					}
-					told.add(from, 5)
+					acked.add(from, 5)
 					select {
 					case enough <- struct{}{}:
 					default:
@@ -122,27 +122,27 @@ func TestKillLosesNoAcknowledgedEvent(t *testing.T) {
 	}
 	all.Start(t)
 	siem.Set(collectortest.Accept)
-	told.arrived(t, "the backend", all)
-	told.arrived(t, "the SIEM", siem)
-	t.Logf("%d events acknowledged, %d and %d arrived", len(told.numbers), len(all.LogRecords()), len(siem.LogRecords()))
+	acked.arrived(t, "the backend", all)
+	acked.arrived(t, "the SIEM", siem)
+	t.Logf("%d events acknowledged, %d and %d arrived", len(acked.numbers), len(all.LogRecords()), len(siem.LogRecords()))
 }
 
-// A backend that refuses, then one that is away, then an orderly restart.
+// First a backend that refuses, then one that is away, then an orderly restart.
 func TestOutageAndRestartLoseNothing(t *testing.T) {
 	t.Parallel()
 	c, all, siem := twoBackends(t, collectortest.Options{})
 	all.Set(collectortest.Refuse)
 	all.Start(t)
 	siem.Start(t)
-	var told acknowledged
+	var acked acknowledged
 	send := func(first int) {
 		t.Helper()
 		c.HTTP().MustLogs(t, numbered(first, 10))
-		told.add(first, 10)
+		acked.add(first, 10)
 	}
 	send(0)
 	all.WaitTried(t, 1)
-	told.arrived(t, "the SIEM", siem) // one backend's outage is not the other's
+	acked.arrived(t, "the SIEM", siem) // one backend's outage does not affect the other
 	all.Stop()
 	send(10)
 	if err := c.Shutdown(t); err != nil {
@@ -152,8 +152,8 @@ func TestOutageAndRestartLoseNothing(t *testing.T) {
 	send(20)
 	all.Set(collectortest.Accept)
 	all.Start(t)
-	told.arrived(t, "the backend", all)
-	told.arrived(t, "the SIEM", siem)
+	acked.arrived(t, "the backend", all)
+	acked.arrived(t, "the SIEM", siem)
 }
 
 // refusal reports whether the error asks the sender to try again.
@@ -166,7 +166,7 @@ func refusal(err error) bool {
 // fill sends until the collector refuses, and returns what it acknowledged.
 func fill(t *testing.T, c *collectortest.Collector) *acknowledged {
 	t.Helper()
-	var told acknowledged
+	var acked acknowledged
 	for first := 0; first < 100_000; first += 100 {
 		if err := c.HTTP().Logs(t.Context(), numbered(first, 100)); err != nil {
 			if !refusal(err) {
@@ -175,9 +175,9 @@ func fill(t *testing.T, c *collectortest.Collector) *acknowledged {
 			if err := c.GRPC(t, c.Token).Logs(t.Context(), numbered(first, 100)); !refusal(err) {
 				t.Fatalf("over gRPC the sender is not asked to try again: %v", err)
 			}
-			return &told
+			return &acked
 		}
-		told.add(first, 100)
+		acked.add(first, 100)
 	}
 	t.Fatal("the collector acknowledges more than fits")
 	return nil
@@ -189,12 +189,12 @@ func TestFullQueueRefusesAndIsCounted(t *testing.T) {
 		"yaml:exporters::otlp_http/otlp::sending_queue::queue_size: 200000",
 	}})
 	siem.Start(t)
-	told := fill(t, c)
+	acked := fill(t, c)
 	c.WaitMetric(t, "otelcol_exporter_enqueue_failed_log_records_total", 100)
 	c.WaitMetric(t, "otelcol_receiver_refused_log_records_total", 100)
 	all.Start(t)
-	told.arrived(t, "the backend", all)
-	told.arrived(t, "the SIEM", siem)
+	acked.arrived(t, "the backend", all)
+	acked.arrived(t, "the SIEM", siem)
 	collectortest.Wait(t, func() bool { return c.HTTP().Logs(t.Context(), numbered(1_000_000, 1)) == nil }, "room in the queue")
 }
 
@@ -218,8 +218,8 @@ func TestFullDiskRefusesAndIsCounted(t *testing.T) {
 		Dir:    dir,
 		Before: append(unshare, "sh", "-c", `mount -t tmpfs -o size=3m,mode=0700 tmpfs "$0" && exec "$@"`, filepath.Join(dir, "queue")),
 	})
-	told := fill(t, c)
-	if len(told.numbers) == 0 {
+	acked := fill(t, c)
+	if len(acked.numbers) == 0 {
 		t.Error("nothing fits")
 	}
 	c.WaitMetric(t, "otelcol_exporter_enqueue_failed_log_records_total", 100)
@@ -227,14 +227,14 @@ func TestFullDiskRefusesAndIsCounted(t *testing.T) {
 	if !c.Healthy(t.Context()) {
 		t.Error("a full disk ends the collector")
 	}
-	// Not that all arrive: version 0.161 skips an item whose mark it cannot write to the disk. The
-	// README says how to keep the queue below the disk.
+	// The test does not require that all arrive: version 0.161 skips an item whose mark it cannot
+	// write to the disk. The README says how to keep the queue below the size of the disk.
 	all.Start(t)
 	siem.Start(t)
 	collectortest.Wait(t, func() bool { return c.HTTP().Logs(t.Context(), numbered(1_000_000, 1)) == nil }, "room on the disk")
 }
 
-// A backend that says that it will never take a batch: it is dropped, and counted.
+// A batch that a backend refuses permanently is dropped, and counted.
 func TestRejectedByTheBackendIsCounted(t *testing.T) {
 	t.Parallel()
 	c, all, siem := twoBackends(t, collectortest.Options{})
@@ -246,7 +246,7 @@ func TestRejectedByTheBackendIsCounted(t *testing.T) {
 	siem.WaitLogs(t, 7)
 }
 
-// The queue holds who logged in from where.
+// The queue holds names and addresses of logins.
 func TestQueueIsForItsOwnerAlone(t *testing.T) {
 	t.Parallel()
 	c, _, _ := twoBackends(t, collectortest.Options{})

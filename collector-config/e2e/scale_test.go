@@ -19,8 +19,8 @@ import (
 	"github.com/otelauth/otelauth-go/internal/testkit"
 )
 
-// A relay is a fixed address before a collector whose own is not known beforehand: it copies
-// bytes.
+// A relay is a fixed address in front of a collector whose own address is not known beforehand. It
+// copies bytes.
 type relay struct {
 	address string
 
@@ -72,7 +72,7 @@ func (r *relay) to(target string) {
 	r.target = target
 }
 
-// cut closes what is open.
+// cut closes open connections.
 func (r *relay) cut() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -82,7 +82,7 @@ func (r *relay) cut() {
 	r.conns = nil
 }
 
-// tiers is one agent before two samplers, each with a backend of its own.
+// tiers is one agent in front of two samplers, each with a backend of its own.
 type tiers struct {
 	agent    *collectortest.Collector
 	samplers [2]*collectortest.Collector
@@ -118,7 +118,7 @@ func startTiers(t testing.TB, samplePercent string) *tiers {
 	return s
 }
 
-// send sends so many traces, the two spans of each in a request of its own, and returns their ids.
+// send sends n traces, with the two spans of each in separate requests, and returns their ids.
 func (s *tiers) send(t testing.TB, n int, attributes map[string]string) map[string]bool {
 	t.Helper()
 	ids := map[string]bool{}
@@ -145,8 +145,8 @@ func (s *tiers) spans(ids map[string]bool) [2]map[string]int {
 	return seen
 }
 
-// whole waits until both backends together have every trace, and checks that each stands whole
-// with one sampler.
+// whole waits until both backends together have every trace, and checks that each trace is
+// complete at one sampler.
 func (s *tiers) whole(t testing.TB, ids map[string]bool) [2]map[string]int {
 	t.Helper()
 	var seen [2]map[string]int
@@ -167,8 +167,8 @@ func (s *tiers) whole(t testing.TB, ids map[string]bool) [2]map[string]int {
 	return seen
 }
 
-// Every trace stands whole with one sampler, though its spans come one by one; both samplers have
-// work; what has no denial is sampled away; security events never are.
+// Every trace is complete at one sampler, though its spans arrive one by one. Both samplers have
+// work. Traces without a denial are sampled away, but security events never are.
 func TestTiersKeepTracesWhole(t *testing.T) {
 	t.Parallel()
 	s := startTiers(t, "0")
@@ -201,24 +201,22 @@ func TestTiersKeepTracesWhole(t *testing.T) {
 		return n
 	}
 	collectortest.Wait(t, func() bool { return attempts(s.sinks[0], "auth.attempts")+attempts(s.sinks[1], "auth.attempts") == 1 }, "one sum, once")
-	// A sampler's decision about the plain traces is behind it when those about later ones have
-	// come.
+	// A sampler has decided about the plain traces when later traces have arrived.
 	s.whole(t, s.send(t, 20, map[string]string{"auth.outcome": "failure"}))
 	for i, traces := range s.spans(plain) {
 		if len(traces) != 0 {
 			t.Errorf("sampler %d kept %d traces that no rule keeps", i, len(traces))
 		}
 	}
-	// The agent has counted the spans, before any sampling; the samplers do not count them a
-	// second time.
+	// The agent has counted the spans before any sampling. The samplers do not count them again.
 	collectortest.Wait(t, func() bool {
 		return attempts(s.sinks[0], "traces.span.metrics.calls")+attempts(s.sinks[1], "traces.span.metrics.calls") > 0
 	}, "span metrics")
 }
 
-// A sampler is killed: the other goes on, what belongs to the dead one waits in the agent and
-// arrives whole when it is back, and nothing goes to the wrong one. Events wait on the agent's
-// disk: they survive its kill -9 too. Its traces do not.
+// When a sampler is killed, the other one continues. The traces of the dead one wait in the agent,
+// and arrive complete when it is back. None goes to the wrong sampler. Events wait on the agent's
+// disk, so they also survive kill -9 of the agent. Its traces do not.
 func TestSamplerKilled(t *testing.T) {
 	t.Parallel()
 	s := startTiers(t, "0")
@@ -240,9 +238,9 @@ func TestSamplerKilled(t *testing.T) {
 			}
 		}
 		return alive >= 5
-	}, "traces at the sampler that lives")
+	}, "traces at the running sampler")
 	if dead := len(s.spans(during)[0]); dead != 0 || alive == len(during) {
-		t.Errorf("%d traces at the living sampler and %d at the dead, of %d", alive, dead, len(during))
+		t.Errorf("%d traces at the running sampler and %d at the killed one, of %d", alive, dead, len(during))
 	}
 	s.samplers[0].Start(t)
 	s.whole(t, during)

@@ -41,16 +41,17 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
-// Who does what in a [story].
+// The clients and accounts of a [story].
 const (
-	storyGuesser = "203.0.113.9"  // guesses at alice, is let in, guesses at carol until he is throttled
+	// guesses alice's password, succeeds, guesses carol's until it is throttled
+	storyGuesser = "203.0.113.9"
 	storySprayer = "198.51.100.7" // one password for each account
 	storyOwner   = "192.0.2.50"
 	storyAccount = "alice"
 	storyCanary  = "canary-looking-glass"
 )
 
-// A story is a service of which the real library has told, through the real SDK and OTLP.
+// A story is a service with telemetry of the real library, through the real SDK and OTLP.
 type story struct {
 	traces *sdktrace.TracerProvider
 	meters *sdkmetric.MeterProvider
@@ -61,7 +62,7 @@ type story struct {
 	Key     *trail.Key // of its trail
 }
 
-// newStory makes the providers of a service; url is that of a receiver, without /v1/….
+// newStory creates the providers of a service. url is that of a receiver, without /v1/….
 func newStory(t *testing.T, url, token string) *story {
 	t.Helper()
 	ctx := t.Context()
@@ -87,7 +88,7 @@ func newStory(t *testing.T, url, token string) *story {
 	return s
 }
 
-// flush exports what is held.
+// flush exports pending data.
 func (s *story) flush(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), collectortest.Deadline)
@@ -97,7 +98,7 @@ func (s *story) flush(t *testing.T) {
 	}
 }
 
-// service makes a middleware in front of two endpoints; of /admin the handler decides.
+// service returns a middleware in front of two endpoints. The handler of /admin decides itself.
 func (s *story) service(t *testing.T, cfg otelauth.Config) (send func(from, path, user, pass string) *httptest.ResponseRecorder, end func()) {
 	t.Helper()
 	mux := http.NewServeMux()
@@ -136,7 +137,7 @@ func (directory) Verify(context.Context, string, credential.Secret) (*verify.Acc
 	return nil, errors.New("no route to the directory")
 }
 
-// slow is a verifier that takes its time.
+// slow is a verifier that does not return until it is released.
 type slow struct{ entered, leave chan struct{} }
 
 func (s *slow) Verify(context.Context, string, credential.Secret) (*verify.Account, error) {
@@ -185,8 +186,8 @@ func (s *story) record(t *testing.T) *trail.Trail {
 	return record
 }
 
-// tell plays everything that a rule or a query looks for, and exports it.
-func (s *story) tell(t *testing.T) {
+// play causes everything that a rule or a query looks for, and exports it.
+func (s *story) play(t *testing.T) {
 	t.Helper()
 	hash, err := password.Params{Scheme: "bcrypt", BcryptCost: 4}.Hash([]byte("wonderland"), nil)
 	if err != nil {
@@ -216,7 +217,7 @@ func (s *story) tell(t *testing.T) {
 		s.TraceID = hexTraceID.FindString(w.Body.String())
 	}
 	if s.TraceID == "" {
-		t.Fatal("the answer to a failure names no trace")
+		t.Fatal("the answer to a failure has no trace id")
 	}
 	send(storyGuesser, "/orders/7", storyAccount, "wonderland")
 	for i := range 12 {
@@ -259,8 +260,7 @@ func (s *story) tell(t *testing.T) {
 	<-done
 	end()
 
-	// Observers replace those that Config has otherwise, so this detector has a service of its
-	// own.
+	// Observers replace the default ones of Config, so this detector has a service of its own.
 	dropping, err := detect.New(detect.Config{Queue: 2, LoggerProvider: s.logs, MeterProvider: s.meters})
 	if err != nil {
 		t.Fatal(err)
@@ -275,7 +275,7 @@ func (s *story) tell(t *testing.T) {
 	}
 	end()
 
-	// What Redis does when it goes is shown by the tests of redisstore; here its event is enough.
+	// The tests of redisstore cover a failing Redis. Here its event is enough.
 	events, err := audit.New(audit.Config{LoggerProvider: s.logs})
 	if err != nil {
 		t.Fatal(err)

@@ -24,8 +24,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
-// response is the least that a ResponseWriter can be: httptest's recorder would be the dearest
-// part of some rows.
+// response is a minimal ResponseWriter. The recorder of httptest would dominate the cost of some
+// rows.
 type response struct {
 	header http.Header
 	code   int
@@ -75,9 +75,9 @@ func newService(b *testing.B, p peers.Peer, users []peers.User, next http.Handle
 	return s
 }
 
-// newRequest is a request as net/http's server hands it over, with user's right credentials. It
-// came over TLS from another machine of the same network, as credentials should: otelauth looks
-// closely at what comes in plaintext.
+// newRequest returns a request with user's right credentials, as net/http's server would pass it.
+// It arrived over TLS from another machine of the same network: for plaintext, otelauth makes
+// extra checks.
 func newRequest(b *testing.B, path string, user peers.User) *http.Request {
 	b.Helper()
 	r, err := http.NewRequestWithContext(b.Context(), http.MethodGet, path, nil)
@@ -92,8 +92,8 @@ func newRequest(b *testing.B, path string, user peers.User) *http.Request {
 	return r
 }
 
-// measured runs op in the benchmark's loop and reports CPU beside wall time: a peer that works on
-// in another goroutine, or leaves garbage behind, does not look fast.
+// measured runs op in the benchmark's loop and reports CPU time beside wall time. So a peer that
+// continues in another goroutine, or leaves garbage behind, does not look fast.
 func measured(b *testing.B, op func()) {
 	b.Helper()
 	b.ReportAllocs()
@@ -104,7 +104,7 @@ func measured(b *testing.B, op func()) {
 	b.ReportMetric(float64(measure.ProcessCPU()-before)/float64(b.N), "cpu-ns/op")
 }
 
-// served measures one request after the other and fails unless each gets the status.
+// served measures requests one after the other. It fails unless each gets the status.
 func served(b *testing.B, h http.Handler, r *http.Request, status int) {
 	b.Helper()
 	w := &response{header: make(http.Header)}
@@ -118,9 +118,9 @@ func served(b *testing.B, h http.Handler, r *http.Request, status int) {
 	}
 }
 
-// BenchmarkVerify is the verification of a credential that was verified before, and nothing else.
-// The toolkit has no entry point for that: its handler stands in, around a handler that does
-// nothing.
+// BenchmarkVerify measures the verification of a credential that was verified before, without the
+// rest of the handler. The toolkit has no entry point for that, so its handler runs around a
+// handler that does nothing.
 func BenchmarkVerify(b *testing.B) {
 	for _, p := range peers.All() {
 		b.Run(p.Name, func(b *testing.B) {
@@ -145,8 +145,8 @@ func BenchmarkVerify(b *testing.B) {
 	}
 }
 
-// BenchmarkHandler is a whole request with right credentials, verified before where the peer
-// remembers.
+// BenchmarkHandler measures a whole request with right credentials. Peers with a cache have
+// verified them before.
 func BenchmarkHandler(b *testing.B) {
 	for _, p := range peers.All() {
 		b.Run(p.Name, func(b *testing.B) {
@@ -157,8 +157,8 @@ func BenchmarkHandler(b *testing.B) {
 	}
 }
 
-// BenchmarkMiss is a credential that was never seen before, at the least cost, where what the
-// verifier adds to the hash can still be told from its noise. "raw" is the hash alone.
+// BenchmarkMiss measures a credential that was never seen before, at the lowest bcrypt cost.
+// There, what the verifier adds to the hash is larger than the noise. "raw" is the hash alone.
 func BenchmarkMiss(b *testing.B) {
 	b.Run("raw", func(b *testing.B) {
 		users := newUsers(b, bcrypt.MinCost)
@@ -167,7 +167,8 @@ func BenchmarkMiss(b *testing.B) {
 		measured(b, func() {
 			n++
 			pw := "guess-" + strconv.Itoa(n)
-			r.SetBasicAuth("alice", pw) // as below, so that making the request cancels out
+			// the loop below makes requests too, so their cost cancels out
+			r.SetBasicAuth("alice", pw)
 			_ = bcrypt.CompareHashAndPassword(hash, []byte(pw))
 		})
 	})
@@ -193,8 +194,8 @@ func BenchmarkMiss(b *testing.B) {
 	}
 }
 
-// BenchmarkMissOverhead is the same over a hash that costs almost nothing: what remains is what a
-// miss adds, cache, gate, coalescing, decoy and answer. "raw" is that hash alone.
+// BenchmarkMissOverhead is BenchmarkMiss with a hash that costs almost nothing. What remains is
+// what a miss adds: cache, gate, coalescing, decoy and answer. "raw" is that hash alone.
 func BenchmarkMissOverhead(b *testing.B) {
 	const digest = "{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=" // of "password"
 	policy := password.Policy{DangerouslyAllowLegacy: true}
@@ -234,9 +235,9 @@ func BenchmarkMissOverhead(b *testing.B) {
 	})
 }
 
-// BenchmarkOTel is otelauth inside otelhttp against otelhttp alone, with the same SDK: sampled
-// always or never; with a ServeMux, whose pattern is looked up for the signals too, or without
-// routes; and with the event or without.
+// BenchmarkOTel compares otelauth inside otelhttp with otelhttp alone, with the same SDK. It
+// covers traces that are sampled always and never, routes of a ServeMux (whose pattern the signals
+// need) and no routes, and runs with and without the event.
 func BenchmarkOTel(b *testing.B) {
 	for _, sampled := range []bool{true, false} {
 		for _, routed := range []bool{false, true} {
@@ -259,7 +260,7 @@ func benchmarkOTel(b *testing.B, sampled, routed bool, variant string) {
 			b.Error(err)
 		}
 	})
-	// The floor has the option too: otelhttp clones the request for it, whoever answers.
+	// The floor has the option too: otelhttp clones the request for it in each case.
 	options := append(sdk.OTelHTTP(), otelhttp.WithPublicEndpointFn(func(*http.Request) bool { return false }))
 	cfg := peers.OtelauthConfig(users)
 	var next http.Handler = hello
@@ -273,7 +274,7 @@ func benchmarkOTel(b *testing.B, sampled, routed bool, variant string) {
 		if variant == "otelauth+event" {
 			loggers = sdk.Loggers
 		}
-		cfg.Observers = nil // those of the providers
+		cfg.Observers = nil // of the providers
 		cfg.TracerProvider, cfg.MeterProvider, cfg.LoggerProvider = sdk.Tracers, sdk.Meters, loggers
 		mw, err := otelauth.New(cfg)
 		if err != nil {
@@ -291,8 +292,8 @@ func benchmarkOTel(b *testing.B, sampled, routed bool, variant string) {
 	if err := sdk.Flush(); err != nil {
 		b.Fatal(err)
 	}
-	// What was dropped was cheap: these say whether the row can be believed. The SDK's spans of
-	// the server count too.
+	// Dropped spans and events are cheap, so these figures show whether the row can be believed.
+	// The SDK's server spans count too.
 	b.ReportMetric(float64(sdk.Spans.Load())/float64(b.N), "spans/op")
 	b.ReportMetric(float64(sdk.Events.Load())/float64(b.N), "events/op")
 }

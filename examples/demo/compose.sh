@@ -2,22 +2,22 @@
 # Copyright The otelauth Authors
 # SPDX-License-Identifier: Apache-2.0
 #
-# Checks docker-compose.yaml with the real Docker Compose, which needs no engine for it: alone, with each of its profiles, with all of
-# them, and with other ports and addresses.
+# Checks docker-compose.yaml with Docker Compose, which needs no engine for that: without a profile, with each
+# profile, with all of them, and with other ports and addresses.
 #
 #	examples/demo/compose.sh           the check
 #	examples/demo/compose.sh build     prints the directory of docker-compose and docker-buildx, which it builds if they are not there
 #
 # Compose is built from its Go module, two minutes once.
 #
-#	CI_CACHE=dir      where the programs are kept, in dir/servers; default ~/.cache/otelauth-ci
-#	OTELAUTH_SERVERS=dir     where the programs are kept
+#	CI_CACHE=dir      the programs are in dir/servers; default ~/.cache/otelauth-ci
+#	OTELAUTH_SERVERS=dir     directory of the programs
 
 set -euo pipefail
 cd -P "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 compose_version=v2.40.3
-buildx_version=v0.38.2 # what compose builds images with
+buildx_version=v0.38.2 # with which compose builds images
 
 servers=${OTELAUTH_SERVERS:-${CI_CACHE:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/otelauth-ci}/servers}
 mkdir -p "$servers"
@@ -55,7 +55,7 @@ built() {
 
 check() {
 	local args profile profiles
-	# What the caller's shell sets is not what is checked.
+	# The variables of the caller's shell must not affect the check.
 	local clean=(env -u COMPOSE_FILE -u COMPOSE_PROFILES -u COMPOSE_PROJECT_NAME "$servers/docker-compose" --env-file /dev/null -f docker-compose.yaml)
 	profiles=$("${clean[@]}" --profile '*' config --profiles)
 	[[ -n $profiles ]] || { echo "docker-compose.yaml: no profiles were found"; return 1; }
@@ -67,7 +67,7 @@ check() {
 	done
 	OTELAUTH_DEMO_NET=10.99 OTELAUTH_DEMO_SHOP_PORT=18443 "${clean[@]}" config >"$tmp/moved"
 	if ! grep -q 'ipv4_address: 10\.99\.1\.10' "$tmp/moved" || grep -q '10\.89\.' "$tmp/moved" || ! grep -q '"18443"' "$tmp/moved"; then
-		echo "docker-compose.yaml: OTELAUTH_DEMO_NET or OTELAUTH_DEMO_SHOP_PORT is not obeyed everywhere"
+		echo "docker-compose.yaml: OTELAUTH_DEMO_NET or OTELAUTH_DEMO_SHOP_PORT is not used everywhere"
 		return 1
 	fi
 	echo "ok: other addresses and ports"
@@ -84,7 +84,7 @@ build)
 	echo "$servers"
 	;;
 *)
-	echo "compose.sh: \"$1\" is not build" >&2
+	echo "compose.sh: unknown argument \"$1\"; use build or nothing" >&2
 	exit 2
 	;;
 esac

@@ -1,10 +1,11 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Demo is what docker-compose.yaml needs beside the shop, in images that hold no shell.
+// Demo holds the commands that docker-compose.yaml needs besides the shop, for images without a
+// shell.
 //
 //	demo returns --target URL --ca FILE [--every 30s]   an attack that crosses three services
-//	demo probe URL                                      whether a server answers 200: a health check
+//	demo probe URL                                      reports whether a server answers 200: a health check
 //	demo forget FILE…                                   writes collector overlays that add nothing
 //	demo choose FROM TO                                 copies a collector overlay
 package main
@@ -34,7 +35,7 @@ const usage = "usage: demo returns --target URL --ca FILE [--every 30s] | probe 
 
 var errUsage = errors.New(usage)
 
-// run is main with everything that a test wants to hold in its hands. It returns the exit status.
+// run is main with its inputs and outputs as parameters, for tests. It returns the exit status.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var err error
 	switch {
@@ -66,7 +67,7 @@ func probe(ctx context.Context, url string) error {
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return errors.New("probe: that is no URL; write http://127.0.0.1:13133/")
+		return errors.New("probe: the argument is not a URL; write http://127.0.0.1:13133/")
 	}
 	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(r)
 	if err != nil {
@@ -96,8 +97,7 @@ func choose(from, to string) error {
 	return write(to, overlay)
 }
 
-// write replaces a file as a whole: a collector that starts meanwhile reads the old one or the new
-// one.
+// write replaces the file atomically, because a collector may start at the same time.
 func write(name string, text []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(name), ".overlay-*")
 	if err != nil {

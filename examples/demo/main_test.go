@@ -31,7 +31,7 @@ func TestProbe(t *testing.T) {
 		{s.URL + "/healthy", "", 0},
 		{s.URL + "/starting", "answered 503", 1},
 		{"http://127.0.0.1:1/", "connection refused", 1},
-		{"::", "no URL", 1},
+		{"::", "not a URL", 1},
 	} {
 		var stderr bytes.Buffer
 		if got := run(t.Context(), []string{"probe", c.url}, nil, &stderr); got != c.status || !strings.Contains(stderr.String(), c.says) {
@@ -68,7 +68,7 @@ func TestOverlays(t *testing.T) {
 		t.Errorf("a: %q, b: %q", content(a), content(b))
 	}
 	if info, err := os.Stat(a); err != nil || info.Mode().Perm() != 0o644 {
-		t.Errorf("a: %v %v: the collector, another user, could not read it", info.Mode(), err)
+		t.Errorf("a: %v %v: the collector runs as another user and could not read it", info.Mode(), err)
 	}
 	do("forget", a, b)
 	if strings.Contains(content(a), "exporters") {

@@ -20,23 +20,24 @@ import (
 	"github.com/otelauth/otelauth-go/examples/traffic/load"
 )
 
-// robbed is whose password the intruder has: the one that the spray of examples/traffic hits.
+// robbed is the customer whose password the intruder has: the one that the spray of
+// examples/traffic guesses.
 const robbed = customers.Weak
 
 const goods = "lamp"
 
 var intruder = netip.MustParseAddr("203.0.113.66") // RFC 5737
 
-// returns plays, again and again, what a sprayed password leads to: as the customer the intruder
-// buys something and wants his money back. The storefront and orders let him, he is the customer;
-// the account that orders has for taking goods back is disabled at inventory. One line for each
-// time.
+// returns repeats an attack with a guessed password. As the customer, the intruder buys an item
+// and requests a refund. The storefront and orders accept the customer's credentials, but the
+// account that orders uses for returns is disabled at inventory. It prints one line for each
+// repetition.
 func returns(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("demo returns", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	target := flags.String("target", "https://127.0.0.2:8443", "the storefront's `URL`; a loopback or private address")
-	ca := flags.String("ca", "", "the `file` of who signed the storefront's certificate, PEM")
-	every := flags.Duration("every", 30*time.Second, "the time between two returns; 0: one return")
+	ca := flags.String("ca", "", "`file` with the certificate authority of the storefront, PEM")
+	every := flags.Duration("every", 30*time.Second, "time between two returns; 0: one return")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return err
@@ -59,7 +60,7 @@ func returns(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	defer tick.Stop()
 	for {
 		if err := buyAndReturn(ctx, client, *target, stdout); err != nil && ctx.Err() == nil {
-			fmt.Fprintln(stderr, "demo:", err) // a storefront that restarts is no reason to end
+			fmt.Fprintln(stderr, "demo:", err) // a storefront that restarts must not end the attack
 		}
 		select {
 		case <-ctx.Done():
@@ -91,7 +92,7 @@ func buyAndReturn(ctx context.Context, client *http.Client, target string, stdou
 	return err
 }
 
-// password is that of an invented customer, which everybody can read.
+// password returns the public password of an invented customer.
 func password(name string) string {
 	for _, c := range customers.All {
 		if c.Name == name {

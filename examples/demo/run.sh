@@ -2,20 +2,22 @@
 # Copyright The otelauth Authors
 # SPDX-License-Identifier: Apache-2.0
 #
-# The demo for real: docker compose up with all profiles, then whether everything is as README.md says, then down.
+# Tests the demo: docker compose up with all profiles, checks of what README.md claims, then down.
 #
-#	examples/demo/run.sh                 with the images that docker-compose.yaml names, on the Docker Engine that is here
-#	examples/demo/run.sh --stand-ins     with locally built images in their place, on an engine of its own
+#	examples/demo/run.sh                 with the images of docker-compose.yaml, on the Docker Engine of this machine
+#	examples/demo/run.sh --stand-ins     with locally built images, on an engine of its own
 #
-# --stand-ins pulls nothing from a registry of images: see standins/Dockerfile for what stands for what. It needs root, and of Debian the
-# packages docker.io, mmdebstrap, iproute2, iptables and curl. Its engine has its data, socket and network apart from yours, so that no image
-# of yours is replaced, and is gone when the script ends. The servers are those of .ci/full; the first build of all takes most of an hour on two
-# cores, later runs some minutes. Docker Compose and buildx are built too.
+# --stand-ins pulls no image from a registry; standins/Dockerfile lists the replacements. It needs root, and
+# Debian's packages docker.io, mmdebstrap, iproute2, iptables and curl. Its engine has its own data, socket
+# and network, so it replaces none of your images, and it ends with the script. The servers are those of
+# .ci/full. The first build takes most of an hour on two cores, later runs some minutes. The script also
+# builds Docker Compose and buildx.
 #
-# The project is called otelauth-demo-check, and is on other ports and addresses than a demo that runs here. The last line is the count.
+# The project is called otelauth-demo-check. It uses other ports and addresses than a demo that runs here.
+# The last line is the count.
 #
-#	CI_CACHE=dir             what was built is kept in dir; default ~/.cache/otelauth-ci
-#	OTELAUTH_SERVERS=dir     the servers are kept in dir
+#	CI_CACHE=dir             directory of the built programs; default ~/.cache/otelauth-ci
+#	OTELAUTH_SERVERS=dir     directory of the servers
 
 set -euo pipefail
 cd -P "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -29,14 +31,14 @@ unset COMPOSE_FILE COMPOSE_PROFILES DOCKER_CONTEXT 2>/dev/null || true
 
 # ---------------------------------------------------------------- stand-ins
 
-# prepare DIR fills the context of standins/Dockerfile. It is what needs the network.
+# prepare DIR fills the context of standins/Dockerfile. Only this function needs the network.
 prepare() {
 	local dir=$1 program where
 	for program in dockerd mmdebstrap ip iptables unshare curl; do
 		command -v $program >/dev/null || missing+=" $program"
 	done
 	[[ -z ${missing:-} ]] || { echo "run.sh: missing:$missing; apt-get install docker.io mmdebstrap iproute2 iptables util-linux curl"; return 1; }
-	[[ $(id -u) -eq 0 ]] || { echo "run.sh: --stand-ins starts a Docker Engine, which takes root"; return 1; }
+	[[ $(id -u) -eq 0 ]] || { echo "run.sh: --stand-ins starts a Docker Engine, which needs root; run it as root"; return 1; }
 
 	.ci/full build prometheus3 jaeger victoria-logs loki
 	if [[ ! -x $OTELAUTH_SERVERS/otelcol ]]; then
@@ -62,7 +64,7 @@ prepare() {
 	done
 	GOWORK=off CGO_ENABLED=0 go build -buildvcs=false -o "$dir/victoria-traces" ./examples/demo/standins/victoria-traces
 	cp -r "$(go env GOROOT)" "$dir/go"
-	# The root module's modules and no more; from the cache that is here where it has them.
+	# Only the modules of the root module, from the local cache if it has them.
 	where=$(go env GOMODCACHE)/cache/download
 	(GOWORK=off GOMODCACHE=$dir/modules GOPROXY="file://$where,$(go env GOPROXY)" GOFLAGS=-modcacherw go mod download)
 }
@@ -123,7 +125,7 @@ verdict() {
 	fi
 }
 
-# check WHAT COMMAND… passes when the command does, and shows what it printed when not.
+# check WHAT COMMAND… passes if the command succeeds. Otherwise it shows the command's output.
 check() {
 	local what=$1 out status=0
 	shift
@@ -148,24 +150,24 @@ eventually() {
 compose() { "$compose" --env-file /dev/null -f docker-compose.yaml --profile '*' "$@"; }
 inspect() { docker inspect --format "{{index .Config.Labels \"com.docker.compose.service\"}} $1" $(compose ps -aq); }
 
-# none PATTERN, on the lines of standard input: fails with those that match.
+# none PATTERN fails if lines of standard input match, and prints them.
 none() { ! grep -E "$1"; }
 
 all_up() {
 	local states
 	states=$(inspect '{{.State.Status}} {{with .State.Health}}{{.Status}}{{end}} {{.State.ExitCode}}')
-	[[ $(wc -l <<<"$states") -eq $(compose config --services | wc -l) ]] || { echo "not all are there yet"; return 1; }
+	[[ $(wc -l <<<"$states") -eq $(compose config --services | wc -l) ]] || { echo "some services are missing"; return 1; }
 	grep -vE ' (running (healthy)? 0|exited  0)$' <<<"$states" && return 1
 	return 0
 }
 
-nobody_restarted() { inspect '{{.RestartCount}}' | none ' [1-9]'; }
+none_restarted() { inspect '{{.RestartCount}}' | none ' [1-9]'; }
 hardened() {
 	inspect '{{.Config.User}} {{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.HostConfig.SecurityOpt}} {{.HostConfig.Privileged}}' |
 		grep -vE ' 65532:65532 true \[ALL\] \[no-new-privileges:true\] false$' && return 1
 	inspect '{{.HostConfig.Memory}} {{.HostConfig.NanoCpus}} {{.HostConfig.PidsLimit}}' | none ' 0( |$)|nil'
 }
-# What the kernel says of every process of every container.
+# Reads the user of every process of every container from the kernel.
 no_root_process() {
 	local id count=0 uid
 	for id in $(compose ps -q); do
@@ -180,7 +182,7 @@ loopback_ports() {
 	inspect '{{range $p, $b := .HostConfig.PortBindings}}{{range $b}}{{.HostIp}}:{{.HostPort}} {{end}}{{end}}' >"$tmp/ports"
 	[[ $(grep -c '127\.0\.0\.1:' "$tmp/ports") -ge 5 ]] || { cat "$tmp/ports"; return 1; }
 	if tr ' ' '\n' <"$tmp/ports" | grep : | grep -v '^127\.0\.0\.1:[0-9]\+$'; then return 1; fi
-	# And not by the address that this machine has on a network of the demo.
+	# Also not on the address that this machine has in a network of the demo.
 	local port
 	for port in $OTELAUTH_DEMO_SHOP_PORT $OTELAUTH_DEMO_PROMETHEUS_PORT $OTELAUTH_DEMO_GRAFANA_PORT; do
 		if curl -sk -o /dev/null --max-time 2 "http://$OTELAUTH_DEMO_NET.1.1:$port/"; then
@@ -202,7 +204,7 @@ crossing() {
 	local services
 	services=$(grep -o '"serviceName":"[^"]*"' "$tmp/trace" | sort -u | cut -d'"' -f4 | tr '\n' ' ')
 	[[ $services == 'inventory orders storefront ' ]] || { echo "services in the trace: $services"; return 1; }
-	grep -q '"account_disabled"' "$tmp/trace" || { echo "no reason account_disabled in it"; return 1; }
+	grep -q '"account_disabled"' "$tmp/trace" || { echo "the trace has no reason account_disabled"; return 1; }
 	grep -o '"traceID":"[0-9a-f]*"' "$tmp/trace" | head -n 1 | cut -d'"' -f4 >"$tmp/trace-id"
 }
 in_lgtm() { compose exec -T lgtm curl -sf "$@"; }
@@ -218,7 +220,7 @@ trace_in_lgtm() {
 three() {
 	local name
 	for name in storefront orders inventory; do
-		grep -q "$name" "$1" || { echo "nothing of $name in:"; head -c 1000 "$1"; return 1; }
+		grep -q "$name" "$1" || { echo "$name is missing in:"; head -c 1000 "$1"; return 1; }
 	done
 }
 events_in_loki() {
@@ -237,7 +239,7 @@ traces_in_victoria() { ! curl -s "http://127.0.0.1:$OTELAUTH_DEMO_VICTORIA_TRACE
 prometheus() { curl -sf "http://127.0.0.1:$OTELAUTH_DEMO_PROMETHEUS_PORT/api/v1/$1" "${@:2}"; }
 rules_loaded() {
 	prometheus rules >"$tmp/rules"
-	[[ $(grep -o '"name":"otelauth-[a-z-]*"' "$tmp/rules" | wc -l) -ge 5 ]] || { echo "the groups of collector-config/alerts/rules are not there"; return 1; }
+	[[ $(grep -o '"name":"otelauth-[a-z-]*"' "$tmp/rules" | wc -l) -ge 5 ]] || { echo "the groups of collector-config/alerts/rules are missing"; return 1; }
 	! grep -o '"lastError":"[^"]\+"' "$tmp/rules"
 }
 # firing ALERT JOB
@@ -248,7 +250,7 @@ exemplars() {
 	prometheus query_exemplars --data-urlencode 'query=auth_attempt_duration_seconds_bucket{job="shop/inventory"}' \
 		--data-urlencode "start=$(($(date +%s) - 900))" --data-urlencode "end=$(date +%s)" | grep -q '"trace_id":"[0-9a-f]\{32\}"'
 }
-# Nothing was given up on the way: neither by the services nor by the collector.
+# Neither the services nor the collector gave up on a record.
 nothing_lost() {
 	prometheus query --data-urlencode 'query=otelauth:losses:total > 0' | tee "$tmp/lost" | grep -q '"result":\[\]' || { cat "$tmp/lost"; return 1; }
 	prometheus query --data-urlencode 'query=sum(otelcol_exporter_sent_log_records_total) > 0' | grep -q '"value"'
@@ -259,7 +261,7 @@ nothing_secret() {
 	compose logs --no-color >>"$tmp/seen"
 	for file in storefront:orders.credentials orders:stock.credentials orders:returns.credentials collector:otlp.token storefront:redis.password; do
 		compose cp "${file%%:*}:/run/shop/${file#*:}" "$tmp/secret" >/dev/null 2>&1
-		# Of name:password the password.
+		# The password of name:password.
 		secret=$(sed 's/^[^:]*://' "$tmp/secret")
 		[[ ${#secret} -ge 16 ]] || { echo "$file holds no secret"; return 1; }
 		if grep -qF "$secret" "$tmp/seen"; then
@@ -275,7 +277,7 @@ overlays_forgotten() {
 
 checks() {
 	check 'docker compose up --detach, every profile' compose up --detach --quiet-pull
-	[[ $failed -eq 0 ]] || return 0 # what follows would wait in vain
+	[[ $failed -eq 0 ]] || return 0 # the other checks would wait in vain
 	eventually 300 'all are up, healthy, and what runs once has ended well' all_up
 	compose cp traffic:/run/shop/ca.pem "$tmp/ca.pem" >/dev/null 2>&1
 	check 'every container: 65532, read-only, no capability, no new privileges, limits of memory, CPU and processes' hardened
@@ -296,16 +298,16 @@ checks() {
 	echo "        $(firing AuthDetectionHigh shop/storefront | cut -d'"' -f4 | tr '\n' ' ')"
 	eventually 120 'Prometheus: AuthDetectionLow fires for inventory' firing AuthDetectionLow shop/inventory
 	eventually 60 'Prometheus: exemplars with trace ids' exemplars
-	check 'no record was lost on the way' nothing_lost
+	check 'no record was lost' nothing_lost
 	check 'no secret in an environment, a command or a log' nothing_secret
-	check 'nobody was restarted' nobody_restarted
+	check 'no container was restarted' none_restarted
 }
 
 finish() {
 	local status=$?
 	trap - EXIT
 	if [[ -n ${inside:-} ]]; then
-		kill $(ps -o pid= --ppid "$inside") 2>/dev/null || true # it takes down what it has started
+		kill $(ps -o pid= --ppid "$inside") 2>/dev/null || true # it ends what it has started
 		wait "$inside" || true
 	fi
 	if [[ -n ${compose:-} && -n ${began:-} ]]; then
@@ -314,7 +316,7 @@ finish() {
 			compose logs --no-color --tail 8 2>&1 | cut -c1-300
 		fi
 		check 'docker compose down --volumes' compose down --volumes --timeout 20
-		check 'nothing is left' nothing_left
+		check 'no container, network or volume remains' nothing_left
 	fi
 	if [[ -n ${dockerd:-} ]]; then
 		kill "$dockerd" 2>/dev/null || true
@@ -346,7 +348,7 @@ main() {
 			local status=0
 			mkdir "$tmp/context"
 			prepare "$tmp/context"
-			# A network, mounts and processes apart: what dockerd does to them ends with them.
+			# Separate namespaces for network, mounts and processes: the changes of dockerd end with them.
 			OTELAUTH_DEMO_INSIDE=$tmp unshare --net --mount --pid --fork --kill-child --mount-proc "$PWD/examples/demo/run.sh" --stand-ins &
 			inside=$!
 			wait "$inside" || status=$?
@@ -359,12 +361,12 @@ main() {
 		exit 1
 	} ;;
 	*)
-		echo "run.sh: \"$1\" is not --stand-ins"
+		echo "run.sh: unknown argument \"$1\"; use --stand-ins or nothing"
 		exit 2
 		;;
 	esac
 
-	# The compose and buildx that are known to work together, whatever is here.
+	# Versions of compose and buildx that work together, whatever is installed.
 	local servers
 	servers=$(examples/demo/compose.sh build)
 	compose=$servers/docker-compose
@@ -380,5 +382,5 @@ main() {
 	checks
 }
 
-# The last line: bash reads a script while it runs it, and this one runs for minutes.
+# Must be the last line: bash reads a script while it runs, and this one runs for minutes.
 main "$@"; exit

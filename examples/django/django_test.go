@@ -28,8 +28,9 @@ type row struct {
 	status  int
 	outcome string
 	reason  string // "" for success; else auth.reason, or error.type where there is no finer one
-	user    string // user.name; "hash": only user.hash, because the name is not an account; "": anonymous
-	django  bool   // the request reached the site
+	// user.name; "hash": only user.hash, because the name is not an account; "": anonymous
+	user   string
+	django bool // the request reached the site
 }
 
 func basic(name, password string) func(http.Header) {
@@ -195,7 +196,7 @@ func TestTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !strings.Contains(string(readme), shown+"\n") {
-		t.Error("README.md shows another table: copy the one above")
+		t.Error("README.md has another table: copy the one above")
 	}
 }
 

@@ -170,7 +170,8 @@ func TestSystemdUnit(t *testing.T) {
 	unit := write(t, directory(t), "otelauth-gateway.service", shipped(t, "otelauth-gateway.service", "/usr/local/bin/otelauth", otelauth(t)))
 	for _, args := range [][]string{
 		{"verify", "--man=no", unit},
-		{"security", "--no-pager", "--offline=true", "--threshold=20", unit}, // an exposure of 2.0 of 10; a unit without settings has 9.6
+		// an exposure of 2.0 of 10; a unit without settings has 9.6
+		{"security", "--no-pager", "--offline=true", "--threshold=20", unit},
 	} {
 		out, err := exec.CommandContext(t.Context(), analyze, args...).CombinedOutput()
 		if err != nil || args[0] == "verify" && len(out) > 0 {

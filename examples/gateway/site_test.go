@@ -243,7 +243,8 @@ func (s *site) do(t *testing.T, agent, method, target, account string, header ..
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close() }()
-	_ = conn.SetDeadline(time.Now().Add(testkit.Patience)) // a hung proxy fails this test, not the run
+	// a hung proxy fails this test, not the run
+	_ = conn.SetDeadline(time.Now().Add(testkit.Patience))
 	var b strings.Builder
 	_, port, _ := net.SplitHostPort(s.address)
 	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: shop.example:%s\r\nUser-Agent: %s\r\nConnection: close\r\n", method, target, port, agent)

@@ -13,8 +13,9 @@ import (
 	"testing"
 )
 
-// TestStaticBinary builds the command as the Dockerfile does. The image has no C library and no loader, so
-// the binary must need neither. It recompiles every package, so the short tests leave it out.
+// TestStaticBinary builds the command as the Dockerfile does. The image has no C library and no
+// loader, so the binary must need neither. It recompiles every package, so the short tests leave
+// it out.
 func TestStaticBinary(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "otelauth")

@@ -55,12 +55,14 @@ func TestVerify(t *testing.T) {
 				groups     []string
 			}{
 				{"alice", "wonderland", true, []string{"editors", "ops"}},
-				{"bob", "builder", true, []string{"ops"}}, // whose DN has characters that a filter must escape
+				// whose DN has characters that a filter must escape
+				{"bob", "builder", true, []string{"ops"}},
 				{"alice", "Wonderland", false, nil},
 				{"alice", "", false, nil}, // this server accepts it
 				{"", "", false, nil},
 				{"", "wonderland", false, nil},
-				{"ALICE", "wonderland", false, nil}, // the same name for a directory, but a separate budget
+				// the same name for a directory, but a separate budget
+				{"ALICE", "wonderland", false, nil},
 				{"alice ", "wonderland", false, nil},
 				{"nobody", "wonderland", false, nil},
 				{"*", "wonderland", false, nil},

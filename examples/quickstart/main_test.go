@@ -25,10 +25,10 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/semconv"
 )
 
-// The tests run one after the other: the program sets the global providers.
+// The tests are not parallel, because the program sets the global providers.
 
 func TestMain(m *testing.M) {
-	// What the shell exports for its own telemetry is not for the tests.
+	// The shell's own telemetry settings must not affect the tests.
 	for _, v := range os.Environ() {
 		if name, _, _ := strings.Cut(v, "="); strings.HasPrefix(name, "OTEL_") {
 			_ = os.Unsetenv(name)
@@ -56,7 +56,7 @@ var (
 	traceCell = regexp.MustCompile(`^[0-9a-f]{32}$`)
 )
 
-// table returns the cells of the table, what differs from run to run replaced.
+// table returns the cells of the table, with replacements for what differs from run to run.
 func table(t *testing.T, out string) (cells [][]string, traceIDs map[string]string) {
 	t.Helper()
 	traceIDs = make(map[string]string)
@@ -80,7 +80,7 @@ func table(t *testing.T, out string) (cells [][]string, traceIDs map[string]stri
 	return cells, traceIDs
 }
 
-// fields cuts a row at its columns; cells hold single spaces.
+// fields splits a row at its columns; a cell may hold single spaces.
 func fields(line string) []string {
 	var cells []string
 	rest := []rune(line)
@@ -120,7 +120,7 @@ func TestTour(t *testing.T) {
 	for _, s := range d.spans {
 		names = append(names, s.Name)
 		if s.SpanContext.TraceID != id {
-			t.Errorf("span %q is of trace %s, the table says %s", s.Name, s.SpanContext.TraceID, id)
+			t.Errorf("span %q is of trace %s, the table has %s", s.Name, s.SpanContext.TraceID, id)
 		}
 	}
 	if diff := cmp.Diff([]string{"verify password", "authenticate basic", "GET /orders/{id}"}, names); diff != "" {
@@ -144,7 +144,7 @@ func TestTour(t *testing.T) {
 	}
 }
 
-// documents are what is printed of one attempt.
+// documents are the JSON documents that are printed for one attempt.
 type documents struct {
 	spans []struct {
 		Name        string
@@ -236,7 +236,7 @@ func (o *output) close() {
 	o.more.Broadcast()
 }
 
-// next waits for a whole line; false when there will be none.
+// next waits for a whole line. It reports false at the end of the output.
 func (o *output) next() (line string, ok bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -304,7 +304,7 @@ func TestServesOn(t *testing.T) {
 			t.Errorf("row (-want +got):\n%s", diff)
 		}
 		if span, event := until(`    "TraceID"`), until(`  "TraceID"`); !strings.Contains(span, row[5]) || !strings.Contains(event, row[5]) {
-			t.Errorf("the trace %s and the event %s do not bear the trace id of the row, %s", span, event, row[5])
+			t.Errorf("the trace %s and the event %s do not have the trace id of the row, %s", span, event, row[5])
 		}
 	}
 
@@ -338,7 +338,7 @@ func TestBadFlags(t *testing.T) {
 	}
 }
 
-// receiver keeps what an OTLP/HTTP collector would be sent.
+// receiver keeps what an OTLP/HTTP collector would receive.
 type receiver struct {
 	mu     sync.Mutex
 	bodies map[string][]byte // by path
@@ -395,21 +395,6 @@ func TestExportsToCollector(t *testing.T) {
 			if !bytes.Contains(body, raw) {
 				t.Errorf("%s: the trace id of %q, %s, was not exported", path, attempt, id)
 			}
-		}
-	}
-}
-
-func TestConfigured(t *testing.T) {
-	for v, want := range map[string]bool{
-		"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318": true,
-		"OTEL_EXPORTER_OTLP_LOGS_ENDPOINT=http://x":         true,
-		"OTEL_METRICS_EXPORTER=prometheus":                  true,
-		"OTEL_TRACES_EXPORTER=":                             false,
-		"OTEL_SERVICE_NAME=orders":                          false,
-		"EXPORTER=otlp":                                     false,
-	} {
-		if got := configured([]string{"HOME=/", v}); got != want {
-			t.Errorf("%s: configured is %t", v, got)
 		}
 	}
 }

@@ -48,7 +48,8 @@ func storyOf(r *sdklog.Record) story {
 		agent:   attrs[semconv.UserAgentOriginalKey],
 	}
 	if s.user == "" {
-		s.user = attrs[semconv.UserHashKey] // a name that is not an account is recorded as a hash only
+		// a name that is not an account is recorded as a hash only
+		s.user = attrs[semconv.UserHashKey]
 	}
 	return s
 }

@@ -7,10 +7,7 @@ import (
 	"context"
 	"errors"
 	"os"
-	"strconv"
-	"strings"
 
-	"go.opentelemetry.io/contrib/exporters/autoexport"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/propagation"
 	sdklog "go.opentelemetry.io/otel/sdk/log"
@@ -18,13 +15,15 @@ import (
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+
+	"github.com/otelauth/otelauth-go/examples/internal/otelenv"
 )
 
 // startTelemetry sets the global providers and calls report for every attempt. The OTEL_ variables
 // select the exporters; without them telemetry goes to the console.
 func startTelemetry(ctx context.Context, report func(story)) (providers, error) {
 	start := toConsole
-	if configured(os.Environ()) {
+	if otelenv.IsConfigured(os.Environ()) {
 		start = toEnvironment
 	}
 	p, err := start(ctx, report)
@@ -49,18 +48,6 @@ func (p providers) shutdown(ctx context.Context) error {
 	return errors.Join(p.traces.Shutdown(ctx), p.meters.Shutdown(ctx), p.logs.Shutdown(ctx))
 }
 
-// configured reports whether the environment selects an exporter, as OTEL_EXPORTER_OTLP_ENDPOINT
-// or OTEL_TRACES_EXPORTER does.
-func configured(environ []string) bool {
-	for _, v := range environ {
-		name, value, _ := strings.Cut(v, "=")
-		if value != "" && (strings.HasPrefix(name, "OTEL_EXPORTER_") || strings.HasPrefix(name, "OTEL_") && strings.HasSuffix(name, "_EXPORTER")) {
-			return true
-		}
-	}
-	return false
-}
-
 func toConsole(_ context.Context, report func(story)) (providers, error) {
 	reader := sdkmetric.NewManualReader()
 	console, err := newConsole(reader, report)
@@ -68,7 +55,7 @@ func toConsole(_ context.Context, report func(story)) (providers, error) {
 		return providers{}, err
 	}
 	res := resource.NewSchemaless(semconv.ServiceName("quickstart"))
-	limits, _ := boundedSpans()
+	limits, _ := otelenv.BoundedSpans()
 	return providers{
 		traces: sdktrace.NewTracerProvider(sdktrace.WithResource(res), sdktrace.WithRawSpanLimits(limits),
 			sdktrace.WithSampler(sdktrace.AlwaysSample()), sdktrace.WithSyncer(console)),
@@ -82,34 +69,17 @@ func toEnvironment(ctx context.Context, report func(story)) (providers, error) {
 	if err != nil {
 		return providers{}, err
 	}
-	spans, errSpans := autoexport.NewSpanExporter(ctx)
-	metrics, errMetrics := autoexport.NewMetricReader(ctx)
-	logs, errLogs := autoexport.NewLogExporter(ctx)
-	if err := errors.Join(errSpans, errMetrics, errLogs); err != nil {
+	exporters, err := otelenv.NewExporters(ctx)
+	if err != nil {
 		return providers{}, err
 	}
-	limits, batch := boundedSpans()
+	limits, batch := otelenv.BoundedSpans()
 	return providers{
 		traces: sdktrace.NewTracerProvider(sdktrace.WithResource(res), sdktrace.WithRawSpanLimits(limits),
-			sdktrace.WithBatcher(spans, sdktrace.WithMaxExportBatchSize(batch))),
-		meters: sdkmetric.NewMeterProvider(sdkmetric.WithResource(res), sdkmetric.WithReader(metrics)),
-		logs:   newLogs(res, sdklog.NewBatchProcessor(logs), sdklog.NewSimpleProcessor(rows(report))),
+			sdktrace.WithBatcher(exporters.Spans, sdktrace.WithMaxExportBatchSize(batch))),
+		meters: sdkmetric.NewMeterProvider(sdkmetric.WithResource(res), sdkmetric.WithReader(exporters.Metrics)),
+		logs:   newLogs(res, sdklog.NewBatchProcessor(exporters.Logs), sdklog.NewSimpleProcessor(rows(report))),
 	}, nil
-}
-
-// boundedSpans returns the limits of a span and the number of spans in one export. They keep
-// exports below the 4 MiB that a collector accepts; it refuses a larger export with the spans of
-// all clients. The OTEL_ variables take precedence. See docs/telemetry-limits.md.
-func boundedSpans() (limits sdktrace.SpanLimits, batch int) {
-	limits = sdktrace.NewSpanLimits() // reads the environment
-	if os.Getenv("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT") == "" && os.Getenv("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT") == "" {
-		limits.AttributeValueLengthLimit = 512 // characters
-	}
-	batch, err := strconv.Atoi(os.Getenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE"))
-	if err != nil || batch <= 0 {
-		batch = 128
-	}
-	return limits, batch
 }
 
 // newLogs returns a LoggerProvider without a check for duplicate keys. The check takes a quarter

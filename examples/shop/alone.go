@@ -18,24 +18,25 @@ import (
 	"strings"
 )
 
-// nextOf is whom a service calls where names are hosts.
+// nextOf maps each service to the URL of the next one, in a deployment where service names are
+// host names.
 var nextOf = map[string]string{storefrontName: "https://orders:8443", ordersName: "https://inventory:8443"}
 
-// configure reads the flags of one service, whose defaults are in the environment.
+// configure reads the flags of one service. Their defaults come from the environment.
 func configure(flags *flag.FlagSet, name string, parse func(operands int) error) (config, error) {
 	cfg := config{name: name}
 	flags.StringVar(&cfg.listen, "listen", env("LISTEN", "127.0.0.1:8443"), "`address` to listen on (SHOP_LISTEN)")
-	flags.StringVar(&cfg.secrets, "secrets", env("SECRETS", "/run/shop"), "`directory` that setup made for this service (SHOP_SECRETS)")
+	flags.StringVar(&cfg.secrets, "secrets", env("SECRETS", "/run/shop"), "`directory` that setup wrote for this service (SHOP_SECRETS)")
 	if next, calls := nextOf[name]; calls {
 		flags.StringVar(&cfg.next, "next", env("NEXT", next), "`URL` of the service that this one calls (SHOP_NEXT)")
 	}
-	flags.StringVar(&cfg.redis, "redis", env("REDIS", ""), "`host:port` of the Redis that replicas share budgets and evidence in (SHOP_REDIS); default: none")
+	flags.StringVar(&cfg.redis, "redis", env("REDIS", ""), "`host:port` of the Redis in which replicas share budgets and evidence (SHOP_REDIS); default: none")
 	callers := flags.String("trusted-callers", env("TRUSTED_CALLERS", ""),
-		"addresses or `networks`, by commas, whose traceparent is obeyed (SHOP_TRUSTED_CALLERS); default: nobody's")
+		"addresses or `networks`, separated by commas, whose traceparent is continued (SHOP_TRUSTED_CALLERS); default: none")
 	proxies := flags.String("trusted-proxies", env("TRUSTED_PROXIES", ""),
-		"addresses or `networks`, by commas, whose X-Forwarded-For is believed (SHOP_TRUSTED_PROXIES); default: nobody's")
+		"addresses or `networks`, separated by commas, whose X-Forwarded-For is believed (SHOP_TRUSTED_PROXIES); default: none")
 	windows := flags.String("slow-ten-minutes", env("SLOW_TEN_MINUTES", "0"),
-		"in how many ten-minute windows guesses make low_and_slow speak (SHOP_SLOW_TEN_MINUTES), 2 to 144; 0: 24")
+		"ten-minute windows with guesses before low_and_slow fires (SHOP_SLOW_TEN_MINUTES), 2 to 144; 0: 24")
 	if err := parse(0); err != nil {
 		return cfg, err
 	}
@@ -43,10 +44,10 @@ func configure(flags *flag.FlagSet, name string, parse func(operands int) error)
 	cfg.trustedCallers, errCallers = networks("trusted-callers", *callers)
 	cfg.trustedProxies, errProxies = networks("trusted-proxies", *proxies)
 	if cfg.slowTenMinutes, errWindows = strconv.Atoi(*windows); errWindows != nil {
-		errWindows = misuse(fmt.Sprintf("--slow-ten-minutes %q is no number", *windows))
+		errWindows = misuse(fmt.Sprintf("--slow-ten-minutes %q is not a number; give 0 or 2 to 144", *windows))
 	}
 	if u, err := url.Parse(cfg.next); cfg.next != "" && (err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil) {
-		errNext = misuse("--next is no https URL of a server; write it as https://orders:8443")
+		errNext = misuse("--next is not an https URL of a server; write it as https://orders:8443")
 	}
 	cfg.next = strings.TrimSuffix(cfg.next, "/")
 	return cfg, errors.Join(errCallers, errProxies, errWindows, errNext)
@@ -70,7 +71,7 @@ func networks(name, list string) (all []netip.Prefix, err error) {
 	return all, nil
 }
 
-// serveAlone serves until ctx ends.
+// serveAlone serves until ctx is done.
 func serveAlone(ctx context.Context, cfg config, stdout io.Writer) (err error) {
 	if err := senderToken(cfg.secrets); err != nil {
 		return err
@@ -97,8 +98,8 @@ func serveAlone(ctx context.Context, cfg config, stdout io.Writer) (err error) {
 	return errors.Join(err, s.stop(ctx))
 }
 
-// senderToken has the exporters show the collector what setup made for that, unless the
-// environment names headers itself. There is no standard variable that names a file.
+// senderToken adds the token from setup to the exporters' headers, unless the environment sets
+// headers itself. OpenTelemetry has no standard variable that names a file.
 func senderToken(secrets string) error {
 	const variable = "OTEL_EXPORTER_OTLP_HEADERS"
 	token, err := os.ReadFile(filepath.Join(secrets, otlpTokenFile))

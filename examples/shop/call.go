@@ -17,13 +17,13 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/client"
 )
 
-// call is how a service asks the next one, with one of its credentials.
+// call sends requests to the next service, with one of the caller's credentials.
 type call struct {
 	client *http.Client
 	next   string
 }
 
-// newCall returns the way to cfg.next with the credentials of that file.
+// newCall returns a call to cfg.next with the credentials in that file.
 func (s *service) newCall(cfg *config, credentials string) (*call, error) {
 	trust, err := trustOf(filepath.Join(cfg.secrets, caFile))
 	if err != nil {
@@ -40,16 +40,17 @@ func (s *service) newCall(cfg *config, credentials string) (*call, error) {
 		TracerProvider: s.signals.traces, MeterProvider: s.signals.meters, Propagators: propagator,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%w; the next service is named as https://host:port", err)
+		return nil, fmt.Errorf("%w; write the next service as https://host:port", err)
 	}
 	s.closers = append(s.closers, func() error { t.CloseIdleConnections(); return nil })
 	return &call{&http.Client{Transport: t, Timeout: patience}, cfg.next}, nil
 }
 
-// maxMessageBytes bounds what services read of each other, and of their clients.
+// maxMessageBytes bounds each message between services, and each message from a client.
 const maxMessageBytes = 64 << 10
 
-// do sends question as JSON, nil for none, and reads the answer into answer, which may be nil.
+// do sends question as JSON and decodes the answer into answer. A nil question sends no body; a
+// nil answer discards the answer.
 func (c *call) do(ctx context.Context, method, path string, question, answer any) (status int, err error) {
 	var body io.Reader
 	if question != nil {
@@ -74,9 +75,9 @@ func (c *call) do(ctx context.Context, method, path string, question, answer any
 	return resp.StatusCode, err
 }
 
-// passOn answers a client whose request another service did not fulfil. What is wrong between
-// services is not the client's to know: a 401 of theirs, handed on, would ask him for a password
-// that he does not have.
+// passOn answers a client whose request another service did not fulfil. It hides problems between
+// services from the client. A 401 that was passed on, for example, would prompt the client for a
+// password that it does not have.
 func passOn(w http.ResponseWriter, status int, err error) bool {
 	switch {
 	case err == nil && status < 300:
@@ -84,7 +85,7 @@ func passOn(w http.ResponseWriter, status int, err error) bool {
 	case err == nil && (status == http.StatusNotFound || status == http.StatusConflict):
 		http.Error(w, http.StatusText(status), status)
 	default:
-		http.Error(w, "This cannot be done at the moment.", http.StatusBadGateway)
+		http.Error(w, "The request cannot be completed at the moment. Try again later.", http.StatusBadGateway)
 	}
 	return false
 }
@@ -92,13 +93,13 @@ func passOn(w http.ResponseWriter, status int, err error) bool {
 func reply(w http.ResponseWriter, status int, answer any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(answer) // the client is away when it fails
+	_ = json.NewEncoder(w).Encode(answer) // an error means that the client has disconnected
 }
 
-// read reads a question; false when the answer has been given.
+// read decodes a question. It reports false after it has written an error response.
 func read(w http.ResponseWriter, r *http.Request, question any) bool {
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxMessageBytes)).Decode(question); err != nil {
-		http.Error(w, "This is not the JSON that was expected.", http.StatusBadRequest)
+		http.Error(w, "The body is not the expected JSON.", http.StatusBadRequest)
 		return false
 	}
 	return true

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// health asks a service how it is: the command of a container's health check, because there is no
-// curl in the image.
+// health requests the health endpoint of a service. It is the command of the container's health
+// check, because the image contains no curl.
 func health(ctx context.Context, url, ca string) error {
 	trust, err := trustOf(ca)
 	if err != nil {
@@ -22,7 +22,7 @@ func health(ctx context.Context, url, ca string) error {
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return errors.New("health: that is no URL; write https://127.0.0.1:8443/healthz")
+		return errors.New("health: the argument is not a URL; write https://127.0.0.1:8443/healthz")
 	}
 	resp, err := (&http.Client{Transport: &http.Transport{TLSClientConfig: trust, DisableKeepAlives: true}}).Do(r)
 	if err != nil {

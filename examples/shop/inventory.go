@@ -11,16 +11,16 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth"
 )
 
-// offer is what there is of an item.
+// offer is the stock of one item.
 type offer struct {
 	Item   string `json:"item"`
 	Pieces int    `json:"pieces"`
 }
 
-// delivery is how many pieces come when an item is sold out.
+// delivery is how many pieces arrive when an item is sold out.
 const delivery = 50
 
-// inventory knows how many pieces there are.
+// inventory counts the pieces in stock.
 type inventory struct {
 	mu     sync.Mutex
 	pieces map[string]int
@@ -35,8 +35,7 @@ func newInventory() *inventory {
 }
 
 func (i *inventory) addRoutes(mux *http.ServeMux, mw *otelauth.Middleware) {
-	// Each route is for one group, so that the account that looks and reserves cannot invent
-	// goods.
+	// Each route admits one group, so the account that reads and reserves stock cannot add to it.
 	handle := func(pattern, group string, handler http.HandlerFunc) {
 		mux.Handle(pattern, mw.RequireGroup(group)(handler))
 	}
@@ -63,8 +62,8 @@ func (i *inventory) addRoutes(mux *http.ServeMux, mw *otelauth.Middleware) {
 	handle("POST /stock/{item}/returns", "returns", change(+1))
 }
 
-// change returns how many there were; false when there is no such item. The piece before the last
-// delivery is not sold.
+// change returns the previous stock, or false if there is no such item. It does not sell the last
+// piece before a delivery.
 func (i *inventory) change(item string, by int) (int, bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()

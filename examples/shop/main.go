@@ -2,20 +2,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Shop is three services, each behind otelauth, that call each other over TLS: storefront, orders,
-// inventory. Without a command it runs all three in this process, plays an attack on them, prints
-// what was exported of it, and serves on.
+// inventory. Without a command it runs all three in this process, simulates an attack on them,
+// prints the exported telemetry, and keeps serving.
 //
 //	go run ./examples/shop
 //	go run ./examples/shop --once
 //
-// A command makes it one part of a shop that is spread over machines:
+// With a command it is one part of a shop that is distributed over machines:
 //
-//	shop setup DIR                        certificates and credentials for everybody, once
+//	shop setup DIR                        certificates and credentials of all services, once
 //	shop storefront|orders|inventory      one service
-//	shop health [URL]                     exit status 0 when the service is well
+//	shop health [URL]                     exit status 0 if the service is healthy
 //
 // Each takes --help. Flags of services can be given as environment variables, SHOP_LISTEN for
-// --listen. Telemetry goes where OpenTelemetry's exporter variables say.
+// --listen. OpenTelemetry's exporter variables set where telemetry goes.
 package main
 
 import (
@@ -31,6 +31,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/otelauth/otelauth-go/examples/internal/otelenv"
 	"github.com/otelauth/otelauth-go/examples/traffic/load"
 )
 
@@ -41,17 +42,17 @@ func main() {
 	os.Exit(status)
 }
 
-// misuse is an error in the command line: exit status 2. The empty one has been told already.
+// misuse is an error in the command line: exit status 2. An empty misuse has been printed already.
 type misuse string
 
 func (m misuse) Error() string { return string(m) }
 
-// run is main with everything that a test wants to hold in its hands. It returns the exit status.
+// run is main with its inputs and outputs as parameters, for tests. It returns the exit status.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return report(dispatch(ctx, args, stdout, stderr), stderr)
 }
 
-// report tells an error in one line and returns the exit status.
+// report prints an error on one line and returns the exit status.
 func report(err error, stderr io.Writer) int {
 	var wrong misuse
 	switch {
@@ -81,14 +82,14 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 		case err != nil:
 			return misuse("")
 		case flags.NArg() > operands:
-			return misuse(fmt.Sprintf("%q is too much; see --help", flags.Arg(operands)))
+			return misuse(fmt.Sprintf("unexpected argument %q; see --help", flags.Arg(operands)))
 		}
 		return nil
 	}
 	switch command {
 	case "":
-		port := flags.Int("port", 8443, "where the services listen, on 127.0.0.2, .3 and .4; 0: a free `port` each")
-		once := flags.Bool("once", false, "end after the story")
+		port := flags.Int("port", 8443, "`port` of the services on 127.0.0.2, .3 and .4; 0: a free one for each")
+		once := flags.Bool("once", false, "end after the demonstration")
 		if err := parse(0); err != nil {
 			return err
 		}
@@ -103,43 +104,56 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 		}
 		return serveAlone(ctx, cfg, stdout)
 	case "setup":
-		if err := parse(1); err != nil {
-			return err
-		}
-		if flags.NArg() == 0 {
-			return misuse("setup wants the directory that it writes to")
-		}
-		made, err := setup(flags.Arg(0), time.Now(), demands{})
-		if err == nil {
-			fmt.Fprintln(stdout, map[bool]string{true: "certificates and credentials made", false: "all is there; nothing changed"}[made])
-		}
-		return err
+		return dispatchSetup(flags, parse, stdout)
 	case "health":
-		ca := flags.String("ca", os.Getenv("SHOP_CA"), "the `file` of who signed the service's certificate (SHOP_CA); default: that of --secrets")
-		secrets := flags.String("secrets", env("SECRETS", "/run/shop"), "`directory` of the service (SHOP_SECRETS)")
-		if err := parse(1); err != nil {
-			return err
-		}
-		url := "https://127.0.0.1:8443" + healthPath
-		if flags.NArg() == 1 {
-			url = flags.Arg(0)
-		}
-		if *ca == "" {
-			*ca = filepath.Join(*secrets, caFile)
-		}
-		return health(ctx, url, *ca)
+		return dispatchHealth(ctx, flags, parse)
 	}
-	return misuse(fmt.Sprintf("%q is no command; there are setup, storefront, orders, inventory and health, and no command at all", command))
+	return misuse(fmt.Sprintf("%q is not a command; the commands are setup, storefront, orders, inventory and health; without one, all services run", command))
 }
 
-// demonstrate runs all three, tells the story and serves on.
+func dispatchSetup(flags *flag.FlagSet, parse func(operands int) error, stdout io.Writer) error {
+	if err := parse(1); err != nil {
+		return err
+	}
+	if flags.NArg() == 0 {
+		return misuse("setup needs the directory to write to")
+	}
+	made, err := setup(flags.Arg(0), time.Now(), demands{})
+	switch {
+	case err != nil:
+		return err
+	case made:
+		fmt.Fprintln(stdout, "certificates and credentials written")
+	default:
+		fmt.Fprintln(stdout, "certificates and credentials are complete; nothing changed")
+	}
+	return nil
+}
+
+func dispatchHealth(ctx context.Context, flags *flag.FlagSet, parse func(operands int) error) error {
+	ca := flags.String("ca", os.Getenv("SHOP_CA"), "`file` with the certificate authority of the service (SHOP_CA); default: the one in --secrets")
+	secrets := flags.String("secrets", env("SECRETS", "/run/shop"), "`directory` of the service (SHOP_SECRETS)")
+	if err := parse(1); err != nil {
+		return err
+	}
+	url := "https://127.0.0.1:8443" + healthPath
+	if flags.NArg() == 1 {
+		url = flags.Arg(0)
+	}
+	if *ca == "" {
+		*ca = filepath.Join(*secrets, caFile)
+	}
+	return health(ctx, url, *ca)
+}
+
+// demonstrate runs all three services, plays the attack, prints its telemetry and keeps serving.
 func demonstrate(ctx context.Context, port int, once bool, d demands, stdout io.Writer) (err error) {
 	dir, err := os.MkdirTemp("", "shop-")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	elsewhere := configured(os.Environ())
+	elsewhere := otelenv.IsConfigured(os.Environ())
 	s, err := startShop(ctx, dir, port, d, elsewhere)
 	if err != nil {
 		return explain(err)
@@ -152,19 +166,19 @@ func demonstrate(ctx context.Context, port int, once bool, d demands, stdout io.
 	}
 	client := load.NewClient(load.ClientConfig{Roots: trust.RootCAs, From: proxyAddr})
 	defer client.CloseIdleConnections()
-	told, err := play(ctx, s, client)
+	played, err := play(ctx, s, client)
 	if err != nil {
 		return err
 	}
-	told.print(stdout)
+	played.print(stdout)
 	if elsewhere {
-		fmt.Fprintln(stdout, "\nAll of it was exported to where the OTEL_ variables say too.")
+		fmt.Fprintln(stdout, "\nAll of it was also exported to the destinations that the OTEL_ variables name.")
 	}
 	if once {
 		return nil
 	}
 	url := s.services[0].URL()
-	fmt.Fprintf(stdout, "\nServing on %s until Ctrl-C; what is denied or detected is printed, and what you do yourself. Try:\n\n"+
+	fmt.Fprintf(stdout, "\nServing on %s until Ctrl-C. Denials, detections and your own successful requests are printed. Try:\n\n"+
 		"    curl --cacert %s -u alice:wonderland %s/orders\n    curl --cacert %s -u alice:guess %s/products/lamp\n"+
 		"    go run ./examples/traffic --ca %s --target %s --from %s --attack distributed\n\n", url, ca, url, ca, url, ca, url, proxyAddr)
 	s.printOn(stdout)
@@ -176,7 +190,7 @@ func demonstrate(ctx context.Context, port int, once bool, d demands, stdout io.
 	}
 }
 
-// env returns SHOP_NAME of the environment.
+// env returns the environment variable SHOP_NAME.
 func env(name, otherwise string) string {
 	if v := os.Getenv("SHOP_" + name); v != "" {
 		return v

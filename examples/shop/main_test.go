@@ -28,7 +28,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
 )
 
-// output is what a program has printed until now.
+// output is what a program has printed so far.
 type output struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -45,7 +45,7 @@ func (o *output) Write(p []byte) (int, error) {
 	return o.text.Write(p)
 }
 
-// find waits for what matches, and returns the groups.
+// find waits for output that matches the pattern, and returns the groups.
 func (o *output) find(t *testing.T, pattern string) []string {
 	t.Helper()
 	re, deadline := regexp.MustCompile(pattern), time.After(time.Minute)
@@ -66,9 +66,9 @@ func (o *output) find(t *testing.T, pattern string) []string {
 
 var changing = regexp.MustCompile(`[0-9a-f]{32}|\d+\.\d ms|shop:[0-9a-f]{32}`)
 
-// TestDemonstration: the story, then on until the end; the layout is the same each time.
+// TestDemonstration runs the demonstration until its end. The layout must be the same each time.
 func TestDemonstration(t *testing.T) {
-	// Telemetry goes elsewhere too.
+	// Telemetry also goes to a second destination.
 	elsewhere := otlpview.New()
 	collector := httptest.NewServer(elsewhere)
 	defer collector.Close()
@@ -78,7 +78,7 @@ func TestDemonstration(t *testing.T) {
 	defer stop()
 	out, ended := newOutput(), make(chan error, 1)
 	go func() { ended <- demonstrate(ctx, 0, false, cheap(), out) }()
-	found := out.find(t, `(?s)one trace through three services: ([0-9a-f]{32})\n.*was exported to where the OTEL_ variables say too.*Serving on (https://127\.0\.0\.2:\d+) .*--cacert (\S+) -u alice`)
+	found := out.find(t, `(?s)one trace through three services: ([0-9a-f]{32})\n.*was also exported to the destinations that the OTEL_ variables name.*Serving on (https://127\.0\.0\.2:\d+) .*--cacert (\S+) -u alice`)
 	denial, url, ca := found[1], found[2], found[3]
 
 	trust, err := trustOf(ca)
@@ -100,7 +100,7 @@ func TestDemonstration(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := trustOf(ca); err == nil {
-		t.Error("the directory of the secrets is still there")
+		t.Error("the directory with the secrets was not removed")
 	}
 	services := make(map[string]bool)
 	for _, e := range elsewhere.Events("auth.attempt") {
@@ -109,7 +109,7 @@ func TestDemonstration(t *testing.T) {
 		}
 	}
 	if len(services) != 3 {
-		t.Errorf("elsewhere the denial has events of %v", services)
+		t.Errorf("the second destination has these events for the denial: %v", services)
 	}
 }
 
@@ -120,11 +120,12 @@ func TestOnceIsStable(t *testing.T) {
 		if err := demonstrate(t.Context(), 0, true, cheap(), &out); err != nil {
 			t.Fatal(err)
 		}
-		head, _, _ := strings.Cut(changing.ReplaceAllString(out.String(), "…"), "What the attempts add up to") // whose estimates differ
+		// whose estimates differ
+		head, _, _ := strings.Cut(changing.ReplaceAllString(out.String(), "…"), "What detection found")
 		return head
 	}
 	if a, b := page(), page(); regexp.MustCompile(` +`).ReplaceAllString(a, " ") != regexp.MustCompile(` +`).ReplaceAllString(b, " ") {
-		t.Errorf("once\n%s\nand again\n%s", a, b)
+		t.Errorf("first run:\n%s\nsecond run:\n%s", a, b)
 	}
 }
 
@@ -152,16 +153,16 @@ func TestBadInput(t *testing.T) {
 		says   string
 	}{
 		{[]string{"--port", "70000"}, 2, "choose 0 to 65535"},
-		{[]string{"warehouse"}, 2, `"warehouse" is no command`},
+		{[]string{"warehouse"}, 2, `"warehouse" is not a command`},
 		{[]string{"setup"}, 2, "the directory"},
-		{[]string{"setup", "a", "b"}, 2, `"b" is too much`},
+		{[]string{"setup", "a", "b"}, 2, `unexpected argument "b"`},
 		{[]string{"setup", "/dev/null/x"}, 1, "/dev/null"},
 		{[]string{"inventory", "--secrets", empty}, 1, filepath.Join(empty, certFile)},
 		{[]string{"inventory", "--secrets", inventoryDir, "--listen", taken.Addr().String()}, 1, "address already in use; choose another"},
 		{[]string{"inventory", "--secrets", inventoryDir, "--listen", "192.0.2.1:0"}, 1, "192.0.2.1"},
 		{[]string{"inventory", "--trusted-callers", "orders"}, 2, `--trusted-callers: "orders" is neither`},
 		{[]string{"inventory", "--secrets", inventoryDir, "--listen", "127.0.0.1:0", "--slow-ten-minutes", "1"}, 1, "SlowTenMinutes"},
-		{[]string{"inventory", "--slow-ten-minutes", "few"}, 2, "is no number"},
+		{[]string{"inventory", "--slow-ten-minutes", "few"}, 2, "is not a number"},
 		{[]string{"orders", "--next", "http://inventory:8443"}, 2, "https"},
 		{[]string{"storefront", "--secrets", filepath.Join(full, storefrontName), "--listen", "127.0.0.1:0", "--trusted-proxies", "0.0.0.0/0"}, 1, "trusts every client"},
 		{[]string{"health", "--ca", "/none", "https://127.0.0.1:1/healthz"}, 1, "/none"},
@@ -182,7 +183,7 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
-// TestReadme: the table of flags is that of the code.
+// TestReadme compares the README's table of flags with the code.
 func TestReadme(t *testing.T) {
 	t.Parallel()
 	flags := flag.NewFlagSet("", flag.ContinueOnError)
@@ -200,7 +201,7 @@ func TestReadme(t *testing.T) {
 	for _, row := range regexp.MustCompile("(?m)^\\| `--([a-z-]+)` \\| `(SHOP_[A-Z_]+)` \\| ([^ ,]+)").FindAllStringSubmatch(string(mustRead(t, "README.md")), -1) {
 		got[row[1]] = row[2]
 		if f := flags.Lookup(row[1]); f != nil && f.DefValue != "" && f.DefValue != row[3] {
-			t.Errorf("--%s is %s by default, the README says %s", row[1], f.DefValue, row[3])
+			t.Errorf("the default of --%s is %s, the README has %s", row[1], f.DefValue, row[3])
 		}
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -208,8 +209,8 @@ func TestReadme(t *testing.T) {
 	}
 }
 
-// TestAlone: each service a process of its own, as in containers: with Redis, a collector that
-// wants a token, and a health check.
+// TestAlone runs each service as a process of its own, as in containers, with Redis, a collector
+// that requires a token, and a health check.
 func TestAlone(t *testing.T) {
 	view := otlpview.New()
 	var refused sync.Map
@@ -234,7 +235,7 @@ func TestAlone(t *testing.T) {
 	}
 	redisAddr, askRedis := startRedis(t, filepath.Join(dir, "redis", redisConfFile))
 
-	// launch returns the URL of a service, and what ends it.
+	// launch returns the URL of a service, and a function that ends it.
 	launch := func(name string, args ...string) (string, func()) {
 		t.Helper()
 		ctx, stop := context.WithCancel(t.Context())
@@ -271,7 +272,7 @@ func TestAlone(t *testing.T) {
 	}
 	var stderr bytes.Buffer
 	if status := run(t.Context(), []string{"health", "--ca", ca, url + "/orders"}, &stderr, &stderr); status != 1 || !strings.Contains(stderr.String(), "401") {
-		t.Errorf("health of what is closed: %d, %s", status, stderr.String())
+		t.Errorf("health of a stopped service: %d, %s", status, stderr.String())
 	}
 	trust, err := trustOf(ca)
 	if err != nil {
@@ -288,7 +289,7 @@ func TestAlone(t *testing.T) {
 	visit("/products/lamp", "alice", "wonderland", http.StatusOK)
 	visit("/products/piano", "alice", "wonderland", http.StatusNotFound)
 	visit("/orders", "alice", "looking-glass", http.StatusUnauthorized)
-	const strangers = 40 // twice as many as are told one by one
+	const strangers = 40 // twice as many as are reported one by one
 	for i := range strangers {
 		visit("/orders", fmt.Sprintf("member%d", i), "looking-glass", http.StatusUnauthorized)
 	}
@@ -296,7 +297,7 @@ func TestAlone(t *testing.T) {
 		t.Errorf("Redis holds %q", keys)
 	}
 
-	// At the end everything that was told arrives, without a flush by anybody else.
+	// At the end every recorded event arrives, without a flush by the test.
 	endStorefront()
 	endOrders()
 	endInventory()
@@ -309,11 +310,11 @@ func TestAlone(t *testing.T) {
 			t.Errorf("no event %s: %v", want, got)
 		}
 	}
-	// So does what the middleware held back.
-	told, folded := 0, 0
+	// Events that the middleware held back arrive too.
+	single, folded := 0, 0
 	for _, e := range view.Events("auth.attempt") {
 		if e.Attributes["auth.reason"] == "unknown_user" {
-			told++
+			single++
 		}
 	}
 	for _, e := range view.Events("auth.events.suppressed") {
@@ -323,19 +324,19 @@ func TestAlone(t *testing.T) {
 		}
 		folded += n
 	}
-	if folded == 0 || told+folded != strangers {
-		t.Errorf("of %d guesses %d were told one by one and %d together", strangers, told, folded)
+	if folded == 0 || single+folded != strangers {
+		t.Errorf("of %d guesses %d were reported one by one and %d together", strangers, single, folded)
 	}
 	refused.Range(func(path, _ any) bool { t.Errorf("%s came without the token", path); return true })
 }
 
-// startRedis starts a redis-server with the file that setup made.
+// startRedis starts a redis-server with the configuration that setup wrote.
 func startRedis(t *testing.T, conf string) (addr string, ask func(...string) string) {
 	t.Helper()
 	server, errServer := exec.LookPath("redis-server")
 	cli, errCLI := exec.LookPath("redis-cli")
 	if errServer != nil || errCLI != nil {
-		t.Skip("no redis-server: apt-get install redis-server")
+		t.Skip("redis-server is not installed: apt-get install redis-server")
 	}
 	port := testkit.FreePort(t)
 	ctx := context.WithoutCancel(t.Context())

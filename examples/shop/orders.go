@@ -17,11 +17,11 @@ type order struct {
 	Item     string `json:"item"`
 }
 
-// maxOrders is how many orders are remembered; the oldest yield.
+// maxOrders is how many orders are kept; older ones are dropped.
 const maxOrders = 1000
 
-// orders keeps what was bought, and asks inventory: with one account to look and reserve, with
-// another to take goods back.
+// orders keeps what was bought and calls inventory. It uses one account to read and reserve stock,
+// and another one to take goods back.
 type orders struct {
 	stock, returns *call
 
@@ -80,7 +80,7 @@ func (o *orders) keep(wanted order) order {
 	return wanted
 }
 
-// of returns the customer's last ten.
+// of returns the customer's last ten orders.
 func (o *orders) of(customer string) []order {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -16,14 +16,13 @@ import (
 
 	"github.com/otelauth/otelauth-go/examples/shop/otlpview"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
-	"github.com/otelauth/otelauth-go/otelauth/detect"
 	"github.com/otelauth/otelauth-go/otelauth/semconv"
 )
 
-// print tells the story. Its layout is the same each time; ids, times and estimates are not.
+// print prints the story. Its layout is the same each time; ids, times and estimates differ.
 func (t *story) print(w io.Writer) {
-	fmt.Fprintf(w, "Customers came (%s), and from 198.51.100.66 one password was tried on every name (%s). It was victor's. As victor the\n"+
-		"intruder bought a lamp and asked for his money back, which inventory refused: what orders has for that, %s, is disabled.\n",
+	fmt.Fprintf(w, "Customers visited (%s). A sprayer at 198.51.100.66 tried one password on every name (%s) and found victor's. As victor\n"+
+		"the intruder bought a lamp and requested a refund. Inventory refused it: the account that orders uses for returns, %s, is disabled.\n",
 		statuses(t.honest), statuses(t.guesses), returnsDesk)
 
 	fmt.Fprintf(w, "\nThe denial, one trace through three services: %s\n\n", t.denial.ID)
@@ -44,14 +43,14 @@ func (t *story) print(w io.Writer) {
 		}
 	}
 
-	fmt.Fprint(w, "\nWhat the attempts add up to:\n\n")
+	fmt.Fprint(w, "\nWhat detection found:\n\n")
 	for _, d := range t.detections {
 		printDetection(w, d)
 	}
 
 	if len(t.names) > 0 {
 		e := t.names[0]
-		fmt.Fprintf(w, "\n%s told a name that is no account there as user.hash=%s;\nunder the key that the three share inventory tells the same of %s: the sprayer knows what its account is called.\n",
+		fmt.Fprintf(w, "\n%s reported an unknown name as user.hash=%s.\nInventory reports the same hash for %s, because the services share a key: the sprayer knows the name of that account.\n",
 			e.Service, e.Attributes["user.hash"], returnsDesk)
 	}
 }
@@ -67,7 +66,7 @@ func printTree(w io.Writer, t otlpview.Trace) {
 	for _, s := range t.Spans {
 		parent := s.Parent
 		if !there[parent] {
-			parent = trace.SpanID{} // the root, or what an outsider says is its parent
+			parent = trace.SpanID{} // the root, or a parent that an outsider has named
 		}
 		children[parent] = append(children[parent], s)
 	}
@@ -86,7 +85,7 @@ func took(s otlpview.Span) string {
 	return fmt.Sprintf("%.1f ms", float64(s.End.Sub(s.Start))/float64(time.Millisecond))
 }
 
-// facts are the attributes by which the tree is read.
+// facts returns the attributes that explain the span.
 func facts(s otlpview.Span) string {
 	var all []string
 	for _, key := range []string{"http.response.status_code", semconv.KeyOutcome, semconv.KeyReason, "user.name", "client.address"} {
@@ -97,7 +96,7 @@ func facts(s otlpview.Span) string {
 	return strings.Join(all, " ")
 }
 
-// brief leaves out of a series what is the same for all.
+// brief omits the attributes that are the same in all series.
 func brief(a otlpview.Attributes) string {
 	a = maps.Clone(a)
 	maps.DeleteFunc(a, func(key, _ string) bool {
@@ -109,16 +108,16 @@ func brief(a otlpview.Attributes) string {
 func printDetection(w io.Writer, d otlpview.Event) {
 	a := d.Attributes
 	fmt.Fprintf(w, "  %-10s  %-22s  %-6s  %-6s  %s attempts, %s accounts, %s networks (%s), %s\n", d.Service, a["security_rule.name"],
-		a[detect.KeySeverity], a[detect.KeyPhase], cmp.Or(a[detect.KeyAttempts], "0"), cmp.Or(a[detect.KeyAccountCount], "0"),
-		cmp.Or(a[detect.KeyNetworkCount], "0"), cell(a[detect.KeyNetworks]), cell(a[detect.KeyTechnique]))
+		a[semconv.KeyDetectionSeverity], a[semconv.KeyDetectionPhase], cmp.Or(a[semconv.KeyDetectionAttempts], "0"), cmp.Or(a[semconv.KeyDetectionAccountCount], "0"),
+		cmp.Or(a[semconv.KeyDetectionNetworkCount], "0"), cell(a[semconv.KeyDetectionNetworks]), cell(a[semconv.KeyDetectionTechnique]))
 }
 
 // printEvent prints what happens after the story: every denial, every detection, and every success
-// that is not of the traffic.
+// that does not come from the traffic generator.
 func printEvent(w io.Writer, ours string, e otlpview.Event) {
 	a := e.Attributes
 	switch {
-	case e.Name == detect.EventName:
+	case e.Name == semconv.EventDetection:
 		printDetection(w, e)
 	case e.Name != semconv.EventAttempt,
 		a[semconv.KeyOutcome] == attempt.Success.String() && (a["user_agent.original"] == ours || e.Service != storefrontName):

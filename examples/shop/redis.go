@@ -18,9 +18,9 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/throttle/redisstore"
 )
 
-// share keeps the budgets and the evidence of auth in Redis, so that replicas of a service have
-// one of each. A Redis that is away stops nobody: each replica goes on by itself. The closers are
-// called after the middleware is closed.
+// share keeps the budgets and the evidence of auth in Redis, so that replicas of a service share
+// them. Without Redis each replica continues on its own. The caller must call the closers after it
+// has closed the middleware.
 func share(cfg *config, auth *otelauth.Config) (closers []func() error, err error) {
 	secret, err := os.ReadFile(filepath.Join(cfg.secrets, redisSecretFile))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

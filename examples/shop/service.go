@@ -28,39 +28,41 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify/htpasswd"
 )
 
-// The services, as resources and certificates call them.
+// Names of the services, in resources and certificates.
 const (
 	storefrontName = "storefront"
 	ordersName     = "orders"
 	inventoryName  = "inventory"
 )
 
-// config is one service. Its secrets are files of the directory that setup made for it.
+// config configures one service. Its secrets are files in the directory that setup wrote for it.
 type config struct {
 	name    string
 	listen  string
 	secrets string
-	// next is the URL of the service that this one calls; "" for inventory, which calls nobody.
+	// next is the URL of the service that this one calls; "" for inventory, which calls no
+	// service.
 	next string
-	// from is the address that its calls leave from; the zero Addr: the system's choice.
+	// from is the address that its calls leave from. The zero Addr leaves the choice to the
+	// system.
 	from netip.Addr
-	// trustedCallers are whose traceparent is obeyed; none: nobody's.
+	// trustedCallers are the networks whose traceparent is continued. Default: none.
 	trustedCallers []netip.Prefix
-	// trustedProxies are whose X-Forwarded-For is believed.
+	// trustedProxies are the networks whose X-Forwarded-For is believed. Default: none.
 	trustedProxies []netip.Prefix
 	// redis is host:port of the Redis in which the replicas of this service share budgets and
-	// evidence; "": no Redis.
+	// evidence. "": no Redis.
 	redis string
-	// slowTenMinutes lowers detect.Thresholds.SlowTenMinutes, so that low and slow shows within a
-	// demonstration; 0: the default.
+	// slowTenMinutes lowers detect.Thresholds.SlowTenMinutes, so that low_and_slow fires within a
+	// demonstration. 0: the default.
 	slowTenMinutes int
-	// gate is shared by the services of one process; nil: one of its own.
+	// gate is shared by the services of one process. nil: a gate of its own.
 	gate *verify.Gate
 }
 
 const healthPath = "/healthz"
 
-// service is one that listens.
+// service is a running service.
 type service struct {
 	name     string
 	listener net.Listener
@@ -70,8 +72,7 @@ type service struct {
 	closers  []func() error // in the order in which they are called, after the last request
 }
 
-// startService returns a service that serves. Whoever has it ends it with stop; signals stays the
-// caller's.
+// startService starts a service. The caller ends it with stop, and shuts down signals itself.
 func startService(ctx context.Context, cfg config, signals *telemetry) (_ *service, err error) {
 	s := &service{name: cfg.name, served: make(chan error, 1), signals: signals}
 	defer func() {
@@ -103,7 +104,7 @@ func startService(ctx context.Context, cfg config, signals *telemetry) (_ *servi
 	return s, nil
 }
 
-// newHandler puts the shop's part behind otelauth, in an otelhttp stack.
+// newHandler wraps the shop's handler with otelauth, in an otelhttp stack.
 func (s *service) newHandler(cfg *config) (http.Handler, error) {
 	identity, err := readIdentity(cfg.secrets)
 	if err != nil {
@@ -124,10 +125,11 @@ func (s *service) newHandler(cfg *config) (http.Handler, error) {
 	auth := otelauth.Config{
 		Realm: "shop " + cfg.name, Accounts: users, Routes: mux, Public: []string{"GET " + healthPath},
 		TrustedProxies: cfg.trustedProxies,
-		TrustedCallers: append([]netip.Prefix{}, cfg.trustedCallers...), // not nil: nobody, instead of everybody near
+		// not nil: trust no network, instead of all local ones
+		TrustedCallers: append([]netip.Prefix{}, cfg.trustedCallers...),
 		IdentityKey:    identity,
 		Gate:           cfg.gate,
-		// A quarter of the default, in memory too: a demonstration has few customers.
+		// A quarter of the default, also in memory: a demonstration has few customers.
 		Detect:         detect.Config{Entries: 1 << 12, Thresholds: detect.Thresholds{SlowTenMinutes: cfg.slowTenMinutes}},
 		TracerProvider: s.signals.traces, MeterProvider: s.signals.meters, LoggerProvider: s.signals.logs,
 	}
@@ -145,21 +147,29 @@ func (s *service) newHandler(cfg *config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	// What it tells must be told before the store of budgets, the accounts and the telemetry end.
+	// Close reports pending events, so it must run before the store of budgets, the accounts and
+	// the telemetry end.
 	s.closers = append([]func() error{mw.Close}, s.closers...)
 	if err := s.addRoutes(cfg, mux, mw); err != nil {
 		return nil, err
 	}
+	return s.observed(cfg, mw, mw.Wrap(mux)), nil
+}
+
+// observed wraps h with otelhttp.
+func (s *service) observed(cfg *config, mw *otelauth.Middleware, h http.Handler) http.Handler {
 	return otelhttp.NewHandler(
-		mw.Wrap(mux), cfg.name,
+		h, cfg.name,
 		otelhttp.WithPublicEndpointFn(mw.Untrusted),
-		otelhttp.WithServerName(cfg.name+":8443"), // a Host header that a client makes up must not mint a time series
+		// a Host header that a client invents must not create a time series
+		otelhttp.WithServerName(cfg.name+":8443"),
 		otelhttp.WithTracerProvider(s.signals.traces), otelhttp.WithMeterProvider(s.signals.meters),
 		otelhttp.WithPropagators(propagator),
-		otelhttp.WithFilter(func(r *http.Request) bool { // the container's health check is no traffic; who sends credentials there is
+		// The container's health check is not traffic. A request with credentials is.
+		otelhttp.WithFilter(func(r *http.Request) bool {
 			return r.URL.Path != healthPath || r.Header["Authorization"] != nil
 		}),
-	), nil
+	)
 }
 
 func (s *service) addRoutes(cfg *config, mux *http.ServeMux, mw *otelauth.Middleware) error {
@@ -178,14 +188,14 @@ func (s *service) addRoutes(cfg *config, mux *http.ServeMux, mw *otelauth.Middle
 	return err
 }
 
-// URL is where the service listens.
+// URL returns the URL of the service.
 func (s *service) URL() string { return "https://" + s.listener.Addr().String() }
 
-// patience bounds the end: what is being answered, and what is being exported.
+// patience bounds the shutdown: requests in flight and the last export.
 const patience = 5 * time.Second
 
-// stop ends the service: requests first, then the middleware, which tells what it still holds
-// back. Telemetry is exported and ended by its owner after that.
+// stop ends the service: first the requests, then the middleware, which reports what it still
+// holds back. The owner of the telemetry exports and ends it after that.
 func (s *service) stop(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
@@ -193,19 +203,19 @@ func (s *service) stop(ctx context.Context) error {
 	if err != nil {
 		err = fmt.Errorf("%s: %w", s.name, err)
 	}
-	// How full its tables are is not reported any longer after Close, so that is exported first.
-	// That the collector is away changes nothing.
+	// The occupancy of its tables is not reported after Close, so export it first. An unreachable
+	// collector does not fail the shutdown.
 	_ = s.signals.meters.ForceFlush(ctx)
 	return errors.Join(err, s.close())
 }
 
 func (s *service) close() error {
-	var faults []error
+	var errs []error
 	for _, end := range s.closers {
-		faults = append(faults, end())
+		errs = append(errs, end())
 	}
 	s.closers = nil
-	return errors.Join(faults...)
+	return errors.Join(errs...)
 }
 
 func readPair(secrets string) (p pki.Pair, err error) {
@@ -215,8 +225,8 @@ func readPair(secrets string) (p pki.Pair, err error) {
 	return p, errors.Join(errCert, errKey)
 }
 
-// readIdentity returns the key that the three services share, so that user.hash is one of a name
-// in all of them.
+// readIdentity returns the key that the three services share, so that a name has the same
+// user.hash in all of them.
 func readIdentity(secrets string) (otelauth.IdentityKey, error) {
 	path := filepath.Join(secrets, identityFile)
 	text, err := os.ReadFile(path)
@@ -225,7 +235,7 @@ func readIdentity(secrets string) (otelauth.IdentityKey, error) {
 	}
 	secret, err := hex.DecodeString(strings.TrimSpace(string(text)))
 	if err != nil || len(secret) < 32 {
-		return otelauth.IdentityKey{}, fmt.Errorf("%s is not 64 hexadecimal digits; have shop setup make it", path)
+		return otelauth.IdentityKey{}, fmt.Errorf("%s is not 64 hexadecimal digits; run shop setup to create it", path)
 	}
 	return otelauth.IdentityKey{ID: "shop", Secret: secret}, nil
 }
@@ -235,7 +245,7 @@ func derive(identity otelauth.IdentityKey, purpose string) ([]byte, error) {
 	return hkdf.Key(sha256.New, identity.Secret, nil, "shop "+purpose, 32)
 }
 
-// trustOf returns the client configuration that believes the shop's authority and no other.
+// trustOf returns the client configuration that trusts only the shop's authority.
 func trustOf(ca string) (*tls.Config, error) {
 	certificates, err := os.ReadFile(ca)
 	if err != nil {

@@ -21,53 +21,53 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
-// Files of a party's directory.
+// Files in the directory of a party.
 const (
 	caFile          = "ca.pem"
 	certFile        = "tls.pem"
 	keyFile         = "tls.key"
 	accountsFile    = "accounts.htpasswd"
 	groupsFile      = "accounts.groups"
-	identityFile    = "identity.key"        // 32 random octets, the same for the three
-	ordersFile      = "orders.credentials"  // the storefront's, at orders
-	stockFile       = "stock.credentials"   // those of orders, at inventory, for looking and reserving
-	returnsFile     = "returns.credentials" // those of orders, at inventory, for taking back
-	otlpTokenFile   = "otlp.token"          // what the collector wants to see of senders
+	identityFile    = "identity.key"        // 32 random bytes, shared by the three services
+	ordersFile      = "orders.credentials"  // of the storefront, at orders
+	stockFile       = "stock.credentials"   // of orders, at inventory, to read and reserve
+	returnsFile     = "returns.credentials" // of orders, at inventory, to take back
+	otlpTokenFile   = "otlp.token"          // required by the collector
 	redisSecretFile = "redis.password"
 	redisConfFile   = "redis.conf"
 )
 
-// returnsDesk is the account of orders for taking goods back. It is disabled at inventory: that is
-// the denial deep inside.
+// returnsDesk is the account that orders uses to take goods back. Inventory has it disabled, which
+// causes the denial.
 const returnsDesk = "returns-desk"
 
-// demands are what setup is asked for beside what everybody needs.
+// demands are the inputs of setup.
 type demands struct {
-	// hosts are the addresses of servers, beside their names, localhost and 127.0.0.1.
+	// hosts are the addresses of servers, in addition to their names, localhost and 127.0.0.1.
 	hosts map[string][]netip.Addr
 	// customers is the storefront's accounts file. Default: customers.Htpasswd.
 	customers []byte
-	// cost is that of bcrypt for the services' own passwords. Default: 10; they are random, so
-	// nothing guesses them.
+	// cost is the bcrypt cost of the services' own passwords. Default: 10. They are random, so
+	// they cannot be guessed.
 	cost int
 }
 
-// file is one that setup writes. What is no secret is readable by everybody.
+// file is one file that setup writes. A public file is readable by all users.
 type file struct {
 	path   string // within the directory
 	text   []byte
 	public bool
 }
 
-// setup makes a certificate authority, a certificate for each server and every credential anew,
-// into a directory for each party, so that each can be given its own and no more. It changes
-// nothing where everything is there already and good for a month. The authority's key is written
-// nowhere.
+// setup creates a certificate authority, a certificate for each server and all credentials. It
+// writes one directory for each party, which holds only what that party needs. It changes nothing
+// if all files exist and are valid for another month. The authority's key is never written.
 func setup(dir string, now time.Time, d demands) (made bool, err error) {
 	if complete(dir, now) {
 		return false, nil
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // G301: within are files of mode 0600
+	//nolint:gosec // G301: the directory holds files of mode 0600
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return false, err
 	}
 	files, err := belongings(now, d)
@@ -76,7 +76,8 @@ func setup(dir string, now time.Time, d demands) (made bool, err error) {
 	}
 	for _, f := range files {
 		path := filepath.Join(dir, f.path)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // G301: within are files of mode 0600
+		//nolint:gosec // G301: the directory holds files of mode 0600
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return false, err
 		}
 		mode := fs.FileMode(0o600)
@@ -90,7 +91,7 @@ func setup(dir string, now time.Time, d demands) (made bool, err error) {
 	return true, nil
 }
 
-// replace writes a whole file or none of it.
+// replace writes the file atomically.
 func replace(path string, text []byte, mode fs.FileMode) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".new-*") // 0600
 	if err != nil {
@@ -104,7 +105,7 @@ func replace(path string, text []byte, mode fs.FileMode) error {
 	return os.Rename(f.Name(), path)
 }
 
-// servers are who has a certificate.
+// servers have a certificate each.
 var servers = []string{storefrontName, ordersName, inventoryName, "collector"}
 
 func belongings(now time.Time, d demands) ([]file, error) {
@@ -163,12 +164,12 @@ func belongings(now time.Time, d demands) ([]file, error) {
 			file{name + "/" + redisSecretFile, []byte(redisPassword + "\n"), false},
 		)
 	}
-	// Whoever is not asked for memory's sake evicts budgets: a Redis that is full says so instead.
+	// With an eviction policy Redis would drop budgets. Without one a full Redis returns an error.
 	redisConf := "requirepass " + redisPassword + "\nmaxmemory 64mb\nmaxmemory-policy noeviction\nsave \"\"\nappendonly no\n"
 	return append(files, file{"collector/" + otlpTokenFile, []byte(token), false}, file{"redis/" + redisConfFile, []byte(redisConf), false}), nil
 }
 
-// complete reports whether dir holds all that setup writes, signed by one authority.
+// complete reports whether dir holds everything that setup writes, signed by one authority.
 func complete(dir string, now time.Time) bool {
 	var authority []byte
 	for _, path := range expected() {
@@ -199,7 +200,7 @@ func complete(dir string, now time.Time) bool {
 	return true
 }
 
-// expected are the files that setup writes, without their secrets being made.
+// expected returns the paths of the files that setup writes.
 func expected() []string {
 	paths := []string{
 		"traffic/" + caFile, "collector/" + otlpTokenFile, "redis/" + redisConfFile,

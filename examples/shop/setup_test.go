@@ -28,7 +28,7 @@ func mustRead(t *testing.T, path string) []byte {
 	return text
 }
 
-// tree returns the files of dir, and fails for one that more people can read than should.
+// tree returns the files of dir. It fails if a file has wider permissions than it should.
 func tree(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	files := make(map[string]string)
@@ -73,9 +73,9 @@ func TestSetup(t *testing.T) {
 		t.Errorf("files (-expected +written): %s", diff)
 	}
 	if diff := cmp.Diff(first, makes(now.Add(pki.Lifetime/2), false)); diff != "" {
-		t.Error("the second time something was changed")
+		t.Error("the second run changed something")
 	}
-	// One secret stands in one party's directory, but for what parties share.
+	// Each secret is in one party's directory, except for shared ones.
 	for _, file := range []string{"storefront/tls.key", "orders/tls.key", "orders/returns.credentials"} {
 		for other, text := range first {
 			if other != file && strings.Contains(text, strings.TrimSpace(first[file])) {
@@ -89,7 +89,7 @@ func TestSetup(t *testing.T) {
 		}
 	}
 
-	// What is lacking, torn or old is made anew, all of it.
+	// If a file is missing, truncated or old, setup writes all of them again.
 	for what, harm := range map[string]func() error{
 		"a lost file":   func() error { return os.Remove(filepath.Join(dir, "inventory", groupsFile)) },
 		"an empty file": func() error { return os.WriteFile(filepath.Join(dir, "orders", identityFile), nil, 0o600) },
@@ -103,26 +103,26 @@ func TestSetup(t *testing.T) {
 		}
 		before := mustRead(t, filepath.Join(dir, "storefront", certFile))
 		if after := makes(now, true); string(before) == after["storefront/tls.pem"] {
-			t.Errorf("%s: the certificates are the former ones", what)
+			t.Errorf("%s: the certificates are the previous ones", what)
 		}
 	}
 	makes(now.Add(pki.Lifetime*9/10), true)
 }
 
-// TestTLSIsVerified: a service calls nobody whose certificate another authority signed, and gives
-// him no password.
+// TestTLSIsVerified checks that a service sends no password to a server whose certificate another
+// authority signed.
 func TestTLSIsVerified(t *testing.T) {
 	t.Parallel()
 	ours, other := start(t), start(t)
 	if _, _, err := load.Do(t.Context(), other.from(t, "127.0.0.5"), ours.services[0].URL(), load.Visit{Method: "GET", Path: "/"}); err == nil ||
 		!strings.Contains(err.Error(), "unknown authority") {
-		t.Errorf("a client that knows another authority got an answer: %v", err)
+		t.Errorf("a client with another authority got an answer: %v", err)
 	}
 	if err := health(t.Context(), ours.services[0].URL()+healthPath, filepath.Join(other.dir, "traffic", caFile)); err == nil {
-		t.Error("the health check takes any certificate")
+		t.Error("the health check accepts any certificate")
 	}
 
-	// A storefront of one shop, sent to the orders of the other.
+	// The storefront of one shop calls the orders service of another shop.
 	signals, err := newTelemetry(t.Context(), storefrontName, false)
 	if err != nil {
 		t.Fatal(err)
@@ -143,12 +143,12 @@ func TestTLSIsVerified(t *testing.T) {
 		t.Errorf("status %d, %v", status, err)
 	}
 	if bytes.Contains(answer, []byte("authority")) {
-		t.Errorf("the customer is told %q", answer)
+		t.Errorf("the customer reads %q", answer)
 	}
 	if err := ours.flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if events := ours.view.Events("auth.attempt"); len(events) > 0 {
-		t.Errorf("orders was sent credentials: %v", events)
+		t.Errorf("orders received credentials: %v", events)
 	}
 }

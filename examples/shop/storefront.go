@@ -11,7 +11,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth"
 )
 
-// storefront is what customers see. It keeps nothing and asks orders.
+// storefront is the service that customers use. It stores nothing and calls orders.
 type storefront struct{ orders *call }
 
 func (s storefront) addRoutes(mux *http.ServeMux) {

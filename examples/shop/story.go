@@ -21,53 +21,54 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/semconv"
 )
 
-// story is one attack, as it is found again in what was exported.
+// story is one attack, reconstructed from the exported telemetry.
 type story struct {
 	honest, guesses map[int]int // visits by status
 	denial          otlpview.Trace
 	detections      []otlpview.Event
-	// names are the events about returns-desk that are not of the denial: at the storefront that
-	// is no account, so only its hash is told, and it is the hash that inventory tells.
+	// names are the events with the name returns-desk outside the denial. It is not an account of
+	// the storefront, so those events carry only its hash, which equals the hash in inventory's
+	// event.
 	names []otlpview.Event
 }
 
-// What is played.
+// Number of visits of each kind.
 const (
 	honestVisits = 12
-	returns      = 3 // as many as unusable_account wants to see
+	returns      = 3 // the threshold of unusable_account
 )
 
-// play plays customers and a sprayer, who gets in with the one password that somebody has, buys,
-// and wants the money back without giving the goods back. The storefront and orders let him: he is
-// victor. Inventory does not.
-func play(ctx context.Context, s *shop, client *http.Client) (told story, err error) {
+// play simulates customers and a sprayer. The sprayer guesses one password, buys a lamp and
+// requests a refund. The storefront and orders accept the credentials, but inventory refuses the
+// refund.
+func play(ctx context.Context, s *shop, client *http.Client) (played story, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	url := s.services[0].URL()
 	visit := func(v load.Visit) (int, []byte, error) { return load.Do(ctx, client, url, v) }
 
-	told.honest, told.guesses = make(map[int]int), make(map[int]int)
+	played.honest, played.guesses = make(map[int]int), make(map[int]int)
 	crowd := load.NewCrowd(1)
 	for range honestVisits {
 		status, _, err := visit(crowd.Visit())
 		if err != nil {
-			return told, err
+			return played, err
 		}
-		told.honest[status]++
+		played.honest[status]++
 	}
 	var intruder load.Visit
 	for i := 0; intruder.Name == ""; i++ {
 		guess, _ := load.Spray.Guess(i)
 		status, _, err := visit(guess)
 		if err != nil {
-			return told, err
+			return played, err
 		}
-		told.guesses[status]++
+		played.guesses[status]++
 		if status == http.StatusOK {
 			intruder = guess
 		}
 		if i == 2*len(customers.All) {
-			return told, errors.New("the sprayer did not get in; is this another accounts file?")
+			return played, errors.New("the sprayer did not get in; is this another accounts file?")
 		}
 	}
 
@@ -78,29 +79,29 @@ func play(ctx context.Context, s *shop, client *http.Client) (told story, err er
 		err = json.Unmarshal(answer, &bought)
 	}
 	if err != nil || status != http.StatusCreated {
-		return told, fmt.Errorf("the intruder could not buy: status %d: %w", status, err)
+		return played, fmt.Errorf("the intruder could not buy: status %d: %w", status, err)
 	}
 	intruder.Path = fmt.Sprintf("/returns/%d", bought.ID)
 	for i := range returns {
-		if i < 2 { // so that the exemplars of one collection are those of the first return
+		if i < 2 { // so that exemplars of the first return are collected
 			if err := s.flush(ctx); err != nil {
-				return told, err
+				return played, err
 			}
 		}
 		status, _, err := visit(intruder)
 		if err != nil || status != http.StatusBadGateway {
-			return told, fmt.Errorf("the return was answered %d, expected %d: %w", status, http.StatusBadGateway, err)
+			return played, fmt.Errorf("the return was answered with %d, expected %d: %w", status, http.StatusBadGateway, err)
 		}
 	}
 	if err := s.flush(ctx); err != nil {
-		return told, err
+		return played, err
 	}
-	return told, told.find(ctx, s.view)
+	return played, played.find(ctx, s.view)
 }
 
-// find goes from the detections to the denial, and from its trace id to everything else.
+// find starts from the detections, finds the denial, and collects everything with its trace id.
 func (t *story) find(ctx context.Context, view *otlpview.View) error {
-	spoke := func(service, rule string) bool {
+	fired := func(service, rule string) bool {
 		for _, d := range t.detections {
 			if d.Service == service && d.Attributes["security_rule.name"] == rule {
 				return true
@@ -108,12 +109,12 @@ func (t *story) find(ctx context.Context, view *otlpview.View) error {
 		}
 		return false
 	}
-	// Detection works beside the requests, and tells a little later.
+	// Detection runs beside the requests and reports later.
 	if err := view.Wait(ctx, func() bool {
-		t.detections = view.Events(detect.EventName)
-		return spoke(storefrontName, detect.PasswordSpray) && spoke(inventoryName, detect.UnusableAccount)
+		t.detections = view.Events(semconv.EventDetection)
+		return fired(storefrontName, detect.PasswordSpray) && fired(inventoryName, detect.UnusableAccount)
 	}); err != nil {
-		return fmt.Errorf("no detection came: %w", err)
+		return fmt.Errorf("no detection arrived: %w", err)
 	}
 	var id trace.TraceID
 	hash := ""
@@ -124,7 +125,7 @@ func (t *story) find(ctx context.Context, view *otlpview.View) error {
 		}
 	}
 	if t.denial = view.Trace(id); !id.IsValid() || len(t.denial.Spans) == 0 {
-		return errors.New("inventory told of no denial")
+		return errors.New("inventory reported no denial")
 	}
 	for _, e := range view.Events(semconv.EventAttempt) {
 		if e.Service != inventoryName && e.Attributes["user.hash"] == hash {

@@ -21,23 +21,23 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
 )
 
-// TestStory: the denial deep inside is one trace with the spans, events and exemplars of three
-// services, all of it from what really went over OTLP, and no secret went with it.
+// TestStory checks that the denial is one trace with the spans, events and exemplars of three
+// services. All of it comes from exported OTLP, which holds no secret.
 func TestStory(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	told, err := play(t.Context(), s.shop, s.from(t, proxyAddr.String()))
+	played, err := play(t.Context(), s.shop, s.from(t, proxyAddr.String()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if told.honest[200]+told.honest[201]+told.honest[404]+told.honest[401] != honestVisits || told.guesses[200] != 1 || told.guesses[401] < 20 {
-		t.Errorf("honest %v, guesses %v", told.honest, told.guesses)
+	if played.honest[200]+played.honest[201]+played.honest[404]+played.honest[401] != honestVisits || played.guesses[200] != 1 || played.guesses[401] < 20 {
+		t.Errorf("honest %v, guesses %v", played.honest, played.guesses)
 	}
 
-	// Spans: a tree by their parents.
-	id := told.denial.ID
+	// Spans form a tree by their parents.
+	id := played.denial.ID
 	byID := make(map[trace.SpanID]otlpview.Span)
-	for _, span := range told.denial.Spans {
+	for _, span := range played.denial.Spans {
 		byID[span.ID] = span
 	}
 	path := func(s otlpview.Span) string {
@@ -54,7 +54,7 @@ func TestStory(t *testing.T) {
 		return strings.Join(names, " < ")
 	}
 	var paths []string
-	for _, span := range told.denial.Spans {
+	for _, span := range played.denial.Spans {
 		if span.TraceID != id {
 			t.Errorf("a span of %s", span.TraceID)
 		}
@@ -76,11 +76,11 @@ func TestStory(t *testing.T) {
 
 	// Events, in the order of the calls.
 	var events []string
-	for _, e := range told.denial.Events {
+	for _, e := range played.denial.Events {
 		a := e.Attributes
 		events = append(events, strings.Join([]string{e.Service, e.Name, a["auth.outcome"], a["http.response.status_code"], a["user.name"], a["client.address"], a["auth.reason"]}, " "))
 		if e.TraceID != id || byID[e.SpanID].Kind != trace.SpanKindServer || byID[e.SpanID].Service != e.Service {
-			t.Errorf("%s: the event does not lead to its server span", e.Service)
+			t.Errorf("%s: the event does not carry the id of its server span", e.Service)
 		}
 	}
 	if diff := cmp.Diff([]string{
@@ -91,9 +91,9 @@ func TestStory(t *testing.T) {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
 
-	// Exemplars of each service.
+	// Each service has exemplars.
 	series := make(map[string]string)
-	for _, e := range told.denial.Exemplars {
+	for _, e := range played.denial.Exemplars {
 		if e.TraceID != id {
 			t.Errorf("an exemplar of %s", e.TraceID)
 		}
@@ -109,30 +109,30 @@ func TestStory(t *testing.T) {
 		t.Errorf("exemplars of auth.attempts (-want +got):\n%s", diff)
 	}
 
-	// Detections, and one hash in two services.
+	// Detections, and the same hash in two services.
 	rules := make(map[string]bool)
-	for _, d := range told.detections {
+	for _, d := range played.detections {
 		rules[d.Service+" "+d.Attributes["security_rule.name"]] = true
 	}
 	for _, rule := range []string{"storefront password_spray", "inventory unusable_account"} {
 		if !rules[rule] {
-			t.Errorf("%s was not found: %v", rule, slices.Sorted(maps.Keys(rules)))
+			t.Errorf("%s was not detected: %v", rule, slices.Sorted(maps.Keys(rules)))
 		}
 	}
-	if len(told.names) == 0 || told.names[0].Service != "storefront" || told.names[0].Attributes["user.name"] != "" ||
-		told.names[0].Attributes["user.hash"] != told.denial.Events[2].Attributes["user.hash"] {
-		t.Errorf("the hash of %s does not tie the storefront's guess to inventory: %v", returnsDesk, told.names)
+	if len(played.names) == 0 || played.names[0].Service != "storefront" || played.names[0].Attributes["user.name"] != "" ||
+		played.names[0].Attributes["user.hash"] != played.denial.Events[2].Attributes["user.hash"] {
+		t.Errorf("the hash of %s does not link the storefront's guess to inventory: %v", returnsDesk, played.names)
 	}
 
 	var page bytes.Buffer
-	told.print(&page)
+	played.print(&page)
 	for _, expected := range []string{id.String(), "account_disabled", "password_spray", "unusable_account", "auth.attempts"} {
 		if !strings.Contains(page.String(), expected) {
 			t.Errorf("%q is not printed", expected)
 		}
 	}
 
-	// Nothing secret in what is printed or exported, until the end.
+	// No secret is printed or exported, until the end.
 	secrets := secretsOf(t, s.dir)
 	for _, c := range customers.All {
 		secrets = append(secrets, c.Password)
@@ -146,7 +146,7 @@ func TestStory(t *testing.T) {
 	}
 	otelauthtest.NoSecretsIn(t, "standard output", page.Bytes(), secrets...)
 	signals := 0
-	s.told.each(func(path string, body []byte) {
+	s.exported.each(func(path string, body []byte) {
 		signals++
 		otelauthtest.NoSecretsIn(t, path, body, secrets...)
 	})
@@ -155,8 +155,9 @@ func TestStory(t *testing.T) {
 	}
 }
 
-// TestTrust: who may write our trace. An outsider's traceparent becomes a link, a service's own is
-// obeyed, and who is who is decided by the address, also for somebody with a service's password.
+// TestTrust checks which callers may continue a trace. An outsider's traceparent becomes a link, a
+// service's own is continued. The address decides, even for a caller that knows a service's
+// password.
 func TestTrust(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -174,7 +175,7 @@ func TestTrust(t *testing.T) {
 		{"an outsider at the storefront", "127.0.0.1", 0, "alice", "wonderland", "", "127.0.0.1", false},
 		{"an outsider who invents an address", "127.0.0.1", 0, "alice", "wonderland", storefrontAddr.String(), "127.0.0.1", false},
 		{"a customer behind the proxy", "127.0.0.5", 0, "alice", "wonderland", "192.0.2.10", "192.0.2.10", false},
-		{"a customer who says through the proxy that he is the storefront", "127.0.0.5", 0, "alice", "wonderland", "127.0.0.2", "127.0.0.2", false},
+		{"a customer behind the proxy who claims to be the storefront", "127.0.0.5", 0, "alice", "wonderland", "127.0.0.2", "127.0.0.2", false},
 		{"the proxy itself", "127.0.0.5", 0, "alice", "wonderland", "", "127.0.0.5", false},
 		{"an outsider at orders with the storefront's password", "127.0.0.1", 1, "storefront", storefrontPassword, "", "127.0.0.1", false},
 		{"the storefront at orders", "127.0.0.2", 1, "storefront", storefrontPassword, "", "127.0.0.2", true},
@@ -215,7 +216,7 @@ func TestTrust(t *testing.T) {
 		linked := len(server.Links) == 1 && server.Links[0].String() == theirs
 		obeyed := server.TraceID.String() == theirs && server.Parent.String() == "00f067aa0ba902b7"
 		if obeyed != c.obeyed || linked == c.obeyed || !c.obeyed && server.Parent.IsValid() {
-			t.Errorf("%s: obeyed %v, linked %v, want obeyed %v", c.what, obeyed, linked, c.obeyed)
+			t.Errorf("%s: continued %v, linked %v, want continued %v", c.what, obeyed, linked, c.obeyed)
 		}
 		if got := e.Attributes["client.address"]; got != c.client {
 			t.Errorf("%s: the client is %s, want %s", c.what, got, c.client)

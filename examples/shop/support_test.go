@@ -25,7 +25,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// What the shell exports for its own telemetry is not for the tests.
+	// The shell's own telemetry settings must not affect the tests.
 	for _, v := range os.Environ() {
 		if name, _, _ := strings.Cut(v, "="); strings.HasPrefix(name, "OTEL_") || strings.HasPrefix(name, "SHOP_") {
 			_ = os.Unsetenv(name)
@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// cheap are demands whose hashes cost as little as only a test may have it.
+// cheap are demands with the lowest hash cost, for tests only.
 var cheap = sync.OnceValue(func() demands {
 	var accounts bytes.Buffer
 	for _, c := range customers.All {
@@ -47,7 +47,7 @@ var cheap = sync.OnceValue(func() demands {
 	return demands{customers: accounts.Bytes(), cost: 4}
 })
 
-// exported is all that was sent over OTLP, uncompressed.
+// exported is everything that was sent over OTLP, uncompressed.
 type exported struct {
 	mu     sync.Mutex
 	bodies map[string][]byte
@@ -70,7 +70,8 @@ func (e *exported) each(f func(path string, bytes []byte)) {
 	}
 }
 
-// secretsOf returns everything in dir that must not be told: passwords of services, keys, tokens.
+// secretsOf returns every secret in dir that must not be exported: passwords of services, keys,
+// tokens.
 func secretsOf(t *testing.T, dir string) (secrets []string) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -104,21 +105,21 @@ func secretsOf(t *testing.T, dir string) (secrets []string) {
 	return secrets
 }
 
-// running is a shop on free ports that ends with the test.
+// running returns a shop on free ports that ends with the test.
 type running struct {
 	*shop
-	dir  string
-	told *exported
+	dir      string
+	exported *exported
 }
 
 func start(t *testing.T) running {
 	t.Helper()
-	r := running{dir: t.TempDir(), told: new(exported)}
+	r := running{dir: t.TempDir(), exported: new(exported)}
 	var err error
 	if r.shop, err = startShop(t.Context(), r.dir, 0, cheap(), false); err != nil {
 		t.Fatal(err)
 	}
-	r.view.OnRequest(r.told.keep)
+	r.view.OnRequest(r.exported.keep)
 	t.Cleanup(func() {
 		if err := r.stop(context.WithoutCancel(t.Context())); err != nil {
 			t.Error(err)
@@ -127,7 +128,7 @@ func start(t *testing.T) running {
 	return r
 }
 
-// from returns a client on that loopback address.
+// from returns a client that calls from that loopback address.
 func (r running) from(t *testing.T, addr string) *http.Client {
 	t.Helper()
 	certificates, err := os.ReadFile(filepath.Join(r.dir, "traffic", caFile))
@@ -143,7 +144,7 @@ func (r running) from(t *testing.T, addr string) *http.Client {
 	return client
 }
 
-// event waits for the event that fits.
+// event waits for an event that matches.
 func (r running) event(t *testing.T, fits func(otlpview.Event) bool) otlpview.Event {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -158,7 +159,7 @@ func (r running) event(t *testing.T, fits func(otlpview.Event) bool) otlpview.Ev
 		}
 		return false
 	}); err != nil {
-		t.Fatal("no such event came")
+		t.Fatal("no such event arrived")
 	}
 	return found
 }

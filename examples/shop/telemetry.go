@@ -9,11 +9,8 @@ import (
 	"io"
 	"log"
 	"os"
-	"strconv"
-	"strings"
 	"time"
 
-	"go.opentelemetry.io/contrib/exporters/autoexport"
 	"go.opentelemetry.io/otel/exporters/otlp/otlplog/otlploghttp"
 	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
@@ -23,12 +20,14 @@ import (
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+
+	"github.com/otelauth/otelauth-go/examples/internal/otelenv"
 )
 
 // propagator carries the trace from service to service.
 var propagator = propagation.TraceContext{}
 
-// telemetry is where one service tells what happens. Each has its own, also where three are one
+// telemetry holds the providers of one service. Each service has its own, even where three share a
 // process, so nothing is global.
 type telemetry struct {
 	traces *sdktrace.TracerProvider
@@ -43,7 +42,7 @@ type destination struct {
 	logs    sdklog.Processor
 }
 
-// flush exports what there is.
+// flush exports everything that is recorded so far.
 func (d destination) flush(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -54,29 +53,18 @@ func (d destination) flush(ctx context.Context) error {
 	return errors.Join(err, d.traces.ForceFlush(ctx), d.logs.ForceFlush(ctx))
 }
 
-// configured reports whether the environment says where telemetry goes:
-// OTEL_EXPORTER_OTLP_ENDPOINT and its relatives, or OTEL_TRACES_EXPORTER and its siblings.
-func configured(environ []string) bool {
-	for _, v := range environ {
-		name, value, _ := strings.Cut(v, "=")
-		if value != "" && (strings.HasPrefix(name, "OTEL_EXPORTER_") || strings.HasPrefix(name, "OTEL_") && strings.HasSuffix(name, "_EXPORTER")) {
-			return true
-		}
-	}
-	return false
-}
-
-// toEnvironment exports to where the standard variables say; without a word from them to an OTLP
-// collector on this host.
+// toEnvironment exports to the destination that the standard variables name. By default that is an
+// OTLP collector on this host.
 func toEnvironment(ctx context.Context) (d destination, err error) {
-	traces, errTraces := autoexport.NewSpanExporter(ctx)
-	metrics, errMetrics := autoexport.NewMetricReader(ctx)
-	logs, errLogs := autoexport.NewLogExporter(ctx)
-	if err := errors.Join(errTraces, errMetrics, errLogs); err != nil {
+	exporters, err := otelenv.NewExporters(ctx)
+	if err != nil {
 		return d, err
 	}
-	_, batch := boundedSpans()
-	return destination{sdktrace.NewBatchSpanProcessor(traces, sdktrace.WithMaxExportBatchSize(batch)), metrics, sdklog.NewBatchProcessor(logs)}, nil
+	_, batch := otelenv.BoundedSpans()
+	return destination{
+		sdktrace.NewBatchSpanProcessor(exporters.Spans, sdktrace.WithMaxExportBatchSize(batch)),
+		exporters.Metrics, sdklog.NewBatchProcessor(exporters.Logs),
+	}, nil
 }
 
 // toView exports over OTLP/HTTP to the receiver at endpoint, which is in this process.
@@ -87,8 +75,8 @@ func toView(ctx context.Context, endpoint string) (d destination, err error) {
 	if err := errors.Join(errTraces, errMetrics, errLogs); err != nil {
 		return d, err
 	}
-	const soon = 200 * time.Millisecond // somebody is watching
-	_, batch := boundedSpans()
+	const soon = 200 * time.Millisecond // a person is watching
+	_, batch := otelenv.BoundedSpans()
 	return destination{
 		sdktrace.NewBatchSpanProcessor(traces, sdktrace.WithBatchTimeout(soon), sdktrace.WithMaxExportBatchSize(batch)),
 		sdkmetric.NewPeriodicReader(metrics, sdkmetric.WithInterval(5*time.Second)),
@@ -96,8 +84,8 @@ func toView(ctx context.Context, endpoint string) (d destination, err error) {
 	}, nil
 }
 
-// newTelemetry returns the providers of a service. What the environment says of the resource is
-// kept; service.name is ours where three services have one environment.
+// newTelemetry returns the providers of a service. It keeps the resource attributes of the
+// environment, but sets service.name itself where three services share an environment.
 func newTelemetry(ctx context.Context, name string, alone bool, to ...destination) (*telemetry, error) {
 	options := []resource.Option{
 		resource.WithAttributes(semconv.ServiceName(name), semconv.ServiceNamespace("shop"), semconv.ServiceInstanceID(instance())),
@@ -110,10 +98,11 @@ func newTelemetry(ctx context.Context, name string, alone bool, to ...destinatio
 	if err != nil {
 		return nil, err
 	}
-	limits, _ := boundedSpans()
+	limits, _ := otelenv.BoundedSpans()
 	traces := []sdktrace.TracerProviderOption{sdktrace.WithResource(res), sdktrace.WithRawSpanLimits(limits)}
 	meters := []sdkmetric.Option{sdkmetric.WithResource(res)}
-	logs := []sdklog.LoggerProviderOption{sdklog.WithResource(res), sdklog.WithAllowKeyDuplication()} // the keys of the events are unique
+	// the keys of the events are unique
+	logs := []sdklog.LoggerProviderOption{sdklog.WithResource(res), sdklog.WithAllowKeyDuplication()}
 	for _, d := range to {
 		traces = append(traces, sdktrace.WithSpanProcessor(d.traces))
 		meters = append(meters, sdkmetric.WithReader(d.metrics))
@@ -122,29 +111,14 @@ func newTelemetry(ctx context.Context, name string, alone bool, to ...destinatio
 	return &telemetry{sdktrace.NewTracerProvider(traces...), sdkmetric.NewMeterProvider(meters...), sdklog.NewLoggerProvider(logs...)}, nil
 }
 
-// boundedSpans returns the limits of a span and how many spans one export holds, so that no client
-// can make an export larger than a collector accepts (4 MiB): it would refuse the spans of all
-// other clients too. What the OTEL_ variables say takes precedence. See docs/telemetry-limits.md.
-func boundedSpans() (limits sdktrace.SpanLimits, batch int) {
-	limits = sdktrace.NewSpanLimits() // reads the environment
-	if os.Getenv("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT") == "" && os.Getenv("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT") == "" {
-		limits.AttributeValueLengthLimit = 512 // characters
-	}
-	batch, err := strconv.Atoi(os.Getenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE"))
-	if err != nil || batch <= 0 {
-		batch = 128
-	}
-	return limits, batch
-}
-
-// abandon ends the providers without waiting for a collector: nothing has happened yet.
+// abandon ends the providers without waiting for a collector: nothing has been recorded yet.
 func (t *telemetry) abandon() {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	_, _, _ = t.traces.Shutdown(ctx), t.meters.Shutdown(ctx), t.logs.Shutdown(ctx)
 }
 
-// instance tells replicas apart.
+// instance distinguishes replicas.
 func instance() string {
 	if name, err := os.Hostname(); err == nil {
 		return name
@@ -159,6 +133,6 @@ func (t *telemetry) shutdown(ctx context.Context) error {
 	return errors.Join(t.traces.Shutdown(ctx), t.meters.Shutdown(ctx), t.logs.Shutdown(ctx))
 }
 
-// quiet is the log of the HTTP servers: a client that knows the authority not, or hangs up, is
-// none of the operator's business.
+// quiet is the log of the HTTP servers. A client that does not trust the authority, or that hangs
+// up, is not the operator's concern.
 func quiet() *log.Logger { return log.New(io.Discard, "", 0) }

@@ -21,14 +21,15 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
 
-// Each has a loopback address of its own, on which it listens and from which it calls, so that
-// whose trace is obeyed is decided by an address here as it is on a network. What else runs on
-// this host calls from 127.0.0.1, and is an outsider.
+// Each service listens on a loopback address of its own and calls from it. So an address decides
+// whose trace is continued, as on a network. Other programs on this host call from 127.0.0.1 and
+// are outsiders.
 var (
 	storefrontAddr = netip.MustParseAddr("127.0.0.2")
 	ordersAddr     = netip.MustParseAddr("127.0.0.3")
 	inventoryAddr  = netip.MustParseAddr("127.0.0.4")
-	proxyAddr      = netip.MustParseAddr("127.0.0.5") // of the traffic, which stands for the reverse proxy in front
+	// of the traffic generator, which acts as the reverse proxy
+	proxyAddr = netip.MustParseAddr("127.0.0.5")
 )
 
 // shop is the three services in one process, and the view that they export to.
@@ -40,7 +41,8 @@ type shop struct {
 	views    []destination
 }
 
-// startShop makes the secrets in dir and starts the three. port 0: a free one for each.
+// startShop writes the secrets to dir and starts the three services. port 0 chooses a free port
+// for each.
 func startShop(ctx context.Context, dir string, port int, d demands, elsewhere bool) (_ *shop, err error) {
 	s := &shop{view: otlpview.New()}
 	defer func() {
@@ -60,7 +62,7 @@ func startShop(ctx context.Context, dir string, port int, d demands, elsewhere b
 	go func() { _ = s.receiver.Serve(listener) }()
 
 	alone := func(a netip.Addr) []netip.Prefix { return []netip.Prefix{netip.PrefixFrom(a, a.BitLen())} }
-	gate := verify.NewGate(verify.Limits{}) // the processor is shared too
+	gate := verify.NewGate(verify.Limits{}) // they share the processor too
 	next := ""
 	for _, c := range []config{
 		{name: inventoryName, from: inventoryAddr, trustedCallers: alone(ordersAddr)},
@@ -82,7 +84,7 @@ func startShop(ctx context.Context, dir string, port int, d demands, elsewhere b
 	return s, nil
 }
 
-// newSignals exports to the view, and to where the environment says when that is asked for.
+// newSignals exports to the view, and on request to the destination that the environment names.
 func (s *shop) newSignals(ctx context.Context, name, endpoint string, elsewhere bool) (*telemetry, error) {
 	view, err := toView(ctx, endpoint)
 	if err != nil {
@@ -105,36 +107,37 @@ func (s *shop) newSignals(ctx context.Context, name, endpoint string, elsewhere 
 	return signals, nil
 }
 
-// flush has everything that was told until now in the view.
+// flush exports everything recorded so far to the view.
 func (s *shop) flush(ctx context.Context) error {
-	var faults []error
+	var errs []error
 	for _, v := range s.views {
-		faults = append(faults, v.flush(ctx))
+		errs = append(errs, v.flush(ctx))
 	}
-	return errors.Join(faults...)
+	return errors.Join(errs...)
 }
 
-// stop ends the services, whoever calls before whom he calls, then their telemetry, then the view.
+// stop ends the services, each caller before the service that it calls. Then it ends their
+// telemetry, and then the view.
 func (s *shop) stop(ctx context.Context) error {
-	var faults []error
+	var errs []error
 	for _, service := range s.services {
-		faults = append(faults, service.stop(ctx))
+		errs = append(errs, service.stop(ctx))
 	}
 	for _, t := range s.signals {
-		faults = append(faults, t.shutdown(ctx))
+		errs = append(errs, t.shutdown(ctx))
 	}
 	if s.receiver != nil {
-		faults = append(faults, s.receiver.Close())
+		errs = append(errs, s.receiver.Close())
 	}
-	return errors.Join(faults...)
+	return errors.Join(errs...)
 }
 
-// printOn has what happens from now on printed.
+// printOn prints events from now on to w.
 func (s *shop) printOn(w io.Writer) {
 	s.view.OnEvent(func(e otlpview.Event) { printEvent(w, load.UserAgent, e) })
 }
 
-// failed returns where the first service that ends by itself says why.
+// failed returns a channel that receives the error of the first service that stops by itself.
 func (s *shop) failed() <-chan error {
 	first := make(chan error, len(s.services))
 	for _, service := range s.services {
@@ -143,13 +146,13 @@ func (s *shop) failed() <-chan error {
 	return first
 }
 
-// explain adds what to do about an address that cannot be listened on.
+// explain adds what to do if the address cannot be listened on.
 func explain(err error) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return fmt.Errorf("%w; choose another port with --port, or --listen for one service", err)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return fmt.Errorf("%w; the shop wants 127.0.0.2 to 127.0.0.5, which some systems lack (macOS: sudo ifconfig lo0 alias 127.0.0.2, and so on)", err)
+		return fmt.Errorf("%w; the shop needs 127.0.0.2 to 127.0.0.5, which some systems lack (macOS: sudo ifconfig lo0 alias 127.0.0.2, and so on)", err)
 	}
 	return err
 }

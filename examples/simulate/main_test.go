@@ -11,7 +11,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/detect"
 )
 
-// TestReplay: the table has every rule, and the same seed gives the same run.
+// TestReplay checks that the table has every rule, and that the same seed gives the same run.
 func TestReplay(t *testing.T) {
 	t.Parallel()
 	var first, second bytes.Buffer

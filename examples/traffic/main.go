@@ -1,8 +1,8 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Traffic plays honest customers and an attack to the shop of examples/shop, and prints which
-// statuses came back.
+// Traffic simulates honest customers and an attack on the shop of examples/shop, and prints the
+// statuses of the answers.
 //
 //	go run ./examples/traffic --ca /tmp/shop-…/traffic/ca.pem --attack distributed
 package main
@@ -31,7 +31,7 @@ func main() {
 	os.Exit(status)
 }
 
-// run is main with everything that a test wants to hold in its hands. It returns the exit status.
+// run is main with its inputs and outputs as parameters, for tests. It returns the exit status.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var names []string
 	for _, a := range load.Attacks() {
@@ -40,13 +40,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("traffic", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	target := flags.String("target", "https://127.0.0.2:8443", "the storefront's `URL`; a loopback or private address")
-	attack := flags.String("attack", string(load.None), "what is played beside the honest customers: "+strings.Join(names, ", "))
+	attack := flags.String("attack", string(load.None), "attack to simulate beside the honest customers: "+strings.Join(names, ", "))
 	rate := flags.Float64("rate", load.DefaultRate, fmt.Sprintf("requests a second, at most %d", load.MaxRate))
 	duration := flags.Duration("duration", load.DefaultDuration, fmt.Sprintf("how long, at most %v", load.MaxDuration))
-	pace := flags.Duration("pace", load.DefaultPace, "the time between two guesses of low-and-slow")
-	ca := flags.String("ca", "", "the `file` of who signed the target's certificate, PEM; default: the system's authorities")
-	from := flags.String("from", "", "the local `address` of connections, which the target trusts as a proxy (127.0.0.5 for go run ./examples/shop)")
-	seed := flags.Uint64("seed", 1, "the same seed plays the same customers")
+	pace := flags.Duration("pace", load.DefaultPace, "time between two guesses of low-and-slow")
+	ca := flags.String("ca", "", "`file` with the certificate authority of the target, PEM; default: the system's authorities")
+	from := flags.String("from", "", "local `address` of connections, which the target trusts as a proxy (127.0.0.5 for go run ./examples/shop)")
+	seed := flags.Uint64("seed", 1, "the same seed simulates the same customers")
 	anything := flags.Bool("dangerously-target-anything", false, "dial public addresses too")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
@@ -54,7 +54,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case err != nil:
 		return 2
 	case flags.NArg() > 0:
-		fmt.Fprintf(stderr, "traffic: %q is no flag; see --help\n", flags.Arg(0))
+		fmt.Fprintf(stderr, "traffic: unexpected argument %q; see --help\n", flags.Arg(0))
 		return 2
 	}
 	fail := func(status int, err error) int {

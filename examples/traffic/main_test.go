@@ -35,7 +35,7 @@ func TestTable(t *testing.T) {
 		}
 	}
 
-	// Who signed is looked at.
+	// The target's certificate is verified.
 	stdout.Reset()
 	if status := run(t.Context(), args, &stdout, &stderr); status != 1 || !strings.Contains(stderr.String(), "certificate") || strings.Contains(stdout.String(), "200") {
 		t.Errorf("an unknown authority: exit status %d, %s%s", status, stdout.String(), stderr.String())
@@ -61,7 +61,7 @@ func TestBadInput(t *testing.T) {
 		{[]string{"--from", "here"}, 2, "--from"},
 		{[]string{"--ca", "/none"}, 1, "/none"},
 		{[]string{"--ca", noPEM}, 1, noPEM},
-		{[]string{"now"}, 2, `"now" is no flag`},
+		{[]string{"now"}, 2, `unexpected argument "now"`},
 	} {
 		var stdout, stderr bytes.Buffer
 		status := run(t.Context(), c.args, &stdout, &stderr)

@@ -73,7 +73,8 @@ func TestEncodedUnreservedOpensNoCatchAll(t *testing.T) {
 				f := served(t, l.name, l.handler)
 				expect(t, f, anonymous, "/healthz", 200)
 				for _, target := range encodedUnreserved {
-					expect(t, f, anonymous, target, 401, 301, 307, 308) // a router may redirect before the middleware
+					// a router may redirect before the middleware
+					expect(t, f, anonymous, target, 401, 301, 307, 308)
 				}
 			}
 		}

@@ -53,8 +53,8 @@ func behindGateway(t testing.TB, upstream string, cfg gateway.Config) front {
 	return front{name: name, addr: listen(t, newGateway(t, cfg)), host: "h"}
 }
 
-// proxies are the configurations of examples/gateway, with other addresses and certificates.
-// Each asks a gateway whether to let a request pass to the upstream.
+// proxies are the configurations of examples/gateway, with other addresses and certificates. Each
+// asks a gateway whether a request may pass to the upstream.
 var proxies = map[string]func(t testing.TB, upstream string, cfg gateway.Config) front{
 	"nginx": behindNginx, "caddy": behindCaddy,
 }

@@ -182,7 +182,7 @@ func (g generator) spell(s string, i int) string {
 		}
 		with = fmt.Sprintf("%%%02x", c)
 	default:
-		with = string(rune(c ^ 0x20)) // the other letter case, or what lies beside a sign
+		with = string(rune(c ^ 0x20)) // the other letter case, or a neighbour of the sign
 		if c < 'A' || with == "\x7f" {
 			with = string(rune(c))
 		}

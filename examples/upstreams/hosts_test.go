@@ -10,8 +10,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/gateway"
 )
 
-// A Go service shows "SHOP.example" and "shop.example." the site without a host, so the gateway must not take these for the
-// shop.
+// A Go service serves "SHOP.example" and "shop.example." from the site without a host, so the
+// gateway must not take these hosts for the shop.
 func TestHostSpellingsOnServeMux(t *testing.T) {
 	t.Parallel()
 	mux := http.NewServeMux()
@@ -40,7 +40,8 @@ func TestHostSpellingsOnServeMux(t *testing.T) {
 	}
 }
 
-// A route of the raw path takes an encoded slash for data, also when a name holds the next word of the route.
+// A router of the raw path takes an encoded slash for data, even if a name holds the next segment
+// of the route.
 func TestWildcardHoldsWordsOfTheRule(t *testing.T) {
 	t.Parallel()
 	for _, r := range []string{"/projects/a%2Fb/access/tokens", "/projects/a%2Faccess/access/tokens", "/projects/access%2Faccess/access/tokens"} {
@@ -54,7 +55,7 @@ func TestWildcardHoldsWordsOfTheRule(t *testing.T) {
 	}
 }
 
-// A lock of a folder locks what is beneath it, so it needs the rules there.
+// A lock on a folder locks everything beneath it, so it needs the permissions for that.
 func TestLockOfFolderNeedsRulesBeneath(t *testing.T) {
 	t.Parallel()
 	dir := newFolder(t)
@@ -78,8 +79,8 @@ func TestLockOfFolderNeedsRulesBeneath(t *testing.T) {
 	}
 }
 
-// nginx chooses the server by the host of an absolute-form target, and passes on the Host field. When these differ, the gateway
-// would judge another site than the one that answers.
+// nginx chooses the server by the host of an absolute-form target, and passes on the Host field.
+// If they differ, the gateway would judge another site than the one that answers.
 func TestNginxRefusesTwoHosts(t *testing.T) {
 	t.Parallel()
 	f := behindNginx(t, served(t, "site", mark(public, "/")).addr, gateway.Config{Rules: []gateway.Rule{{Pattern: "shop.example/pub/", Access: gateway.Public}}})

@@ -149,7 +149,8 @@ func program(t testing.TB, name, debian string) string {
 func directory(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
-	for d := dir; d != os.TempDir() && d != "/"; d = filepath.Dir(d) { // t.TempDir is private to the user
+	// t.TempDir is private to the user
+	for d := dir; d != os.TempDir() && d != "/"; d = filepath.Dir(d) {
 		if err := os.Chmod(d, 0o755); err != nil {
 			t.Fatal(err)
 		}

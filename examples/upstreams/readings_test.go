@@ -162,10 +162,10 @@ func trimSlash(s string) string {
 	if trimmed := strings.TrimRight(s, "/"); strings.Count(trimmed, "/") > 1 {
 		return trimmed
 	}
-	return s // the site tells "/static/" from "/static"
+	return s // the site distinguishes "/static/" from "/static"
 }
 
-// bestFit converts to a code page as Windows does, where signs that it does not have become similar ones.
+// bestFit converts to a code page as Windows does, which replaces missing signs by similar ones.
 func bestFit(s string) string { return fits.Replace(norm.NFKC.String(s)) }
 
 var fits = strings.NewReplacer("\u2215", "/", "\u2044", "/", "\u2216", `\`, "\u00a5", `\`, "\u20a9", `\`)

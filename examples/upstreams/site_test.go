@@ -14,11 +14,12 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
-// kind is what a part of the site is for. Every answer of every upstream carries "marker=<kind>".
+// kind says who may see a part of the site. Every answer of every upstream carries
+// "marker=<kind>".
 type kind string
 
 const (
-	public     kind = "public"     // for everybody
+	public     kind = "public"     // for all callers
 	protected  kind = "protected"  // for every account
 	restricted kind = "restricted" // for the group ops
 )

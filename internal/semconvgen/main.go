@@ -1,8 +1,8 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command semconvgen makes the Go constants of package otelauth/semconv and docs/signals.md from the
-// registry in otelauth/semconv/registry. Run it with
+// Command semconvgen makes the Go constants of package otelauth/semconv and docs/signals.md from
+// the registry in otelauth/semconv/registry. Run it with
 //
 //	go generate ./otelauth/semconv
 //

@@ -263,17 +263,7 @@ func (w *world) person(i, day int, begin time.Duration, free bool, out []event) 
 	case free:
 		sessions = w.poisson(sessionsWeekend)
 	}
-	base := u.work
-	switch {
-	case day < u.away:
-		base = u.at
-	case free:
-		base = u.home
-	case w.chance(remotePart):
-		base = w.place(u.region)
-	case u.work != u.home && w.chance(0.3):
-		base = u.home
-	}
+	base := w.base(u, day, free)
 	if w.chance(1 / passwordEveryDays) {
 		at := begin + u.starts + 4*time.Hour
 		if w.chance(stalePart) {
@@ -300,6 +290,21 @@ func (w *world) person(i, day int, begin time.Duration, free bool, out []event) 
 		out = w.session(u, i, at, from, forgot && n == 0, out)
 	}
 	return out
+}
+
+// base returns the place from which a user works on that day.
+func (w *world) base(u *user, day int, free bool) place {
+	switch {
+	case day < u.away:
+		return u.at
+	case free:
+		return u.home
+	case w.chance(remotePart):
+		return w.place(u.region)
+	case u.work != u.home && w.chance(0.3):
+		return u.home
+	}
+	return u.work
 }
 
 // carrier returns the current network of a phone.

@@ -37,8 +37,8 @@ func NewCertificate(t testing.TB, hosts ...string) *Certificate {
 	return c
 }
 
-// SelfSigned returns a new certificate for hosts, which are DNS names and IP addresses. It is its own
-// authority, and valid from an hour ago for a day. The common name is the first host.
+// SelfSigned returns a new certificate for hosts, which are DNS names and IP addresses. It is its
+// own authority, and valid from an hour ago for a day. The common name is the first host.
 func SelfSigned(hosts ...string) (*Certificate, error) { return sign(nil, hosts) }
 
 // Issue returns a new certificate for hosts that c has signed.
@@ -109,7 +109,8 @@ func (c *Certificate) Write(t testing.TB, dir string) (certFile, keyFile string)
 	return certFile, keyFile
 }
 
-// WriteCA writes a certificate, such as that of an httptest.Server, into a temporary file and returns its name.
+// WriteCA writes a certificate, such as that of an httptest.Server, into a temporary file and
+// returns its name.
 func WriteCA(t testing.TB, certificate *x509.Certificate) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "ca.pem")

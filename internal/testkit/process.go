@@ -28,8 +28,8 @@ type Process struct {
 	err   error
 }
 
-// Start starts a process and collects the lines that it writes to standard output and standard error. The end
-// of the test stops it.
+// Start starts a process and collects the lines that it writes to standard output and standard
+// error. The end of the test stops it.
 func Start(t testing.TB, cmd *exec.Cmd) *Process {
 	t.Helper()
 	p := &Process{cmd: cmd, ended: make(chan struct{})}
@@ -115,7 +115,8 @@ func (p *Process) WaitListening(t testing.TB, network, address string) {
 	})
 }
 
-// Await is [Eventually]. It also fails the test when the process ends, and shows what it has written.
+// Await is [Eventually]. It also fails the test when the process ends, and shows what it has
+// written.
 func (p *Process) Await(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(Patience)
@@ -180,8 +181,9 @@ func (p *Process) Err() error {
 // aloneEnv names the test that a process of [Alone] runs.
 const aloneEnv = "OTELAUTH_TESTKIT_ALONE"
 
-// Alone reports whether the calling test has this process to itself. When it has not, Alone runs the test once
-// more in a process of its own and reports its failure; the caller then returns. What measures the heap needs it.
+// Alone reports whether the calling test has this process to itself. When it has not, Alone runs
+// the test once more in a process of its own and reports its failure; the caller then returns.
+// What measures the heap needs it.
 func Alone(t *testing.T) bool {
 	t.Helper()
 	if os.Getenv(aloneEnv) == t.Name() {

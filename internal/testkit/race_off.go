@@ -5,6 +5,6 @@
 
 package testkit
 
-// Race reports whether the race detector is on. It makes sync.Pool drop objects at random, so allocations
-// cannot be asserted, and it slows everything down.
+// Race reports whether the race detector is on. It makes sync.Pool drop objects at random, so
+// allocations cannot be asserted, and it slows everything down.
 const Race = false

@@ -18,8 +18,8 @@ import (
 	"github.com/otelauth/otelauth-go/internal/testkit"
 )
 
-// TestProcess checks that a child's output is read line by line and that it ends when it is asked to, also while
-// it is stopped.
+// TestProcess checks that a child's output is read line by line and that it ends when it is asked
+// to, also while it is stopped.
 func TestProcess(t *testing.T) {
 	t.Parallel()
 	p := testkit.Start(t, exec.CommandContext(t.Context(), "sh", "-c", "echo one; echo two three >&2; exec sleep 600"))
@@ -62,7 +62,8 @@ func TestAlone(t *testing.T) {
 	}
 }
 
-// TestCertificate checks that a server with an issued certificate is trusted through its authority alone.
+// TestCertificate checks that a server with an issued certificate is trusted through its authority
+// alone.
 func TestCertificate(t *testing.T) {
 	t.Parallel()
 	ca := testkit.NewCertificate(t, "test CA")

@@ -11,8 +11,8 @@ import (
 // Patience is how long [Eventually] waits: long enough for a machine under load.
 const Patience = time.Minute
 
-// Eventually waits until ok returns true, and fails the test when it does not within [Patience]. what says
-// what is awaited.
+// Eventually waits until ok returns true, and fails the test when it does not within [Patience].
+// what says what is awaited.
 func Eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(Patience)

@@ -41,26 +41,27 @@ var arrows = []struct {
 		"otelauth/attempt", "otelauth/credential", "otelauth/clientip", "otelauth/throttle/internal/budget",
 	}, nil},
 	{"otelauth/verify", []string{
-		"otelauth/attempt", "otelauth/credential", "otelauth/clientip", "otelauth/throttle", "otelauth/throttle/internal/budget", "otelauth/verify/password",
+		"otelauth/attempt", "otelauth/credential", "otelauth/clientip", "otelauth/throttle", "otelauth/internal/pairs", "otelauth/internal/scrub", "otelauth/throttle/internal/budget", "otelauth/verify/password",
 	}, mac},
 	{"otelauth/verify/password", []string{"otelauth/attempt", "otelauth/credential"}, hashes},
 	{"otelauth/verify/htpasswd", []string{
-		"otelauth/attempt", "otelauth/credential", "otelauth/clientip", "otelauth/throttle", "otelauth/throttle/internal/budget", "otelauth/verify", "otelauth/verify/password",
+		"otelauth/attempt", "otelauth/credential", "otelauth/clientip", "otelauth/throttle", "otelauth/internal/pairs", "otelauth/internal/scrub", "otelauth/throttle/internal/budget", "otelauth/verify", "otelauth/verify/password",
 	}, append([]string{"github.com/fsnotify/fsnotify"}, mac...)},
 	{"otelauth/verify/sqlstore", []string{ // and no driver: the program chooses
-		"otelauth/attempt", "otelauth/credential", "otelauth/clientip", "otelauth/throttle", "otelauth/throttle/internal/budget", "otelauth/verify", "otelauth/verify/password",
+		"otelauth/attempt", "otelauth/credential", "otelauth/clientip", "otelauth/throttle", "otelauth/internal/pairs", "otelauth/internal/scrub", "otelauth/throttle/internal/budget", "otelauth/verify", "otelauth/verify/password",
 	}, mac},
 	{"spans", []string{"otelauth/attempt", "otelauth/semconv"}, api},
 	{"metrics", []string{"otelauth/attempt", "otelauth/semconv"}, otelhttp},
 	{"otelauth/internal/slogevent", nil, api},
 	{"otelauth/audit", []string{"otelauth/attempt", "otelauth/semconv", "otelauth/internal/slogevent", "otelauth/audit/internal/wide"}, api},
 	{"otelauth/audit/trail", []string{"otelauth/attempt", "otelauth/semconv", "otelauth/audit/internal/wide", "otelauth/audit/trail/internal/disk"}, append([]string{"golang.org/x/mod", "golang.org/x/sys"}, api...)},
-	{"otelauth/detect", []string{"otelauth/attempt", "otelauth/semconv", "otelauth/detect/internal/feed"}, api},
+	{"otelauth/detect", []string{"otelauth/attempt", "otelauth/semconv", "otelauth/internal/pairs", "otelauth/detect/internal/feed"}, siphash},
 	{"otelauth/detect/internal/feed", nil, nil},
-	{"otelauth/detect/geoip", []string{"otelauth/attempt", "otelauth/semconv", "otelauth/detect", "otelauth/detect/internal/feed"}, append([]string{"github.com/oschwald/maxminddb-golang/v2", "golang.org/x/sys"}, api...)},
-	{"otelauth/detect/redisfeed", []string{"otelauth/attempt", "otelauth/detect/internal/feed"}, []string{
-		"github.com/redis/go-redis/v9", "go.uber.org/atomic", "github.com/cespare/xxhash/v2", "golang.org/x/sys",
-	}},
+	{"otelauth/internal/pairs", nil, nil},
+	{"otelauth/internal/scrub", []string{"otelauth/attempt", "otelauth/credential"}, nil},
+	{"otelauth/detect/geoip", []string{"otelauth/attempt", "otelauth/semconv", "otelauth/internal/pairs", "otelauth/detect", "otelauth/detect/internal/feed"}, append([]string{"github.com/oschwald/maxminddb-golang/v2", "golang.org/x/sys"}, siphash...)},
+	{"otelauth/detect/redisfeed", []string{"otelauth/attempt", "otelauth/detect/internal/feed", "otelauth/internal/redishealth"}, redis},
+	{"otelauth/internal/redishealth", []string{"otelauth/attempt"}, redis},
 	{"otelauth/client", []string{"otelauth/attempt", "otelauth/semconv", "otelauth/credential"}, otelhttp},
 }
 
@@ -85,11 +86,14 @@ var backwards = []struct {
 var (
 	hashes = []string{"golang.org/x/crypto", "golang.org/x/sys", "github.com/GehirnInc/crypt", "github.com/go-crypt/x"}
 	mac    = append([]string{"github.com/dchest/siphash"}, hashes...)
+	redis  = []string{"github.com/redis/go-redis/v9", "go.uber.org/atomic", "github.com/cespare/xxhash/v2", "golang.org/x/sys"}
 	// api is OpenTelemetry without its SDK, which TestNoSDK excludes.
 	api = []string{
-		"go.opentelemetry.io/otel", "go.opentelemetry.io/auto/sdk", // auto/sdk is how the API finds eBPF instrumentation
+		// auto/sdk is how the API finds eBPF instrumentation
+		"go.opentelemetry.io/otel", "go.opentelemetry.io/auto/sdk",
 		"github.com/go-logr/logr", "github.com/go-logr/stdr", "github.com/cespare/xxhash/v2",
 	}
+	siphash  = append([]string{"github.com/dchest/siphash"}, api...)
 	otelhttp = append([]string{
 		"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp", "github.com/felixge/httpsnoop",
 	}, api...)

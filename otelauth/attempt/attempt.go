@@ -49,7 +49,7 @@ type Request struct {
 
 	// Sensitive marks an endpoint that the service registered as sensitive.
 	Sensitive bool
-	// Exposed reports that credentials arrived in plaintext, so anybody on the path may know
+	// Exposed reports that credentials arrived in plaintext, so any host on the path may know
 	// them. It is the event attribute auth.credentials.exposed.
 	Exposed bool
 
@@ -148,11 +148,20 @@ type Response struct {
 	Panicked bool
 	// Hijacked reports that the handler took the connection over (WebSocket).
 	Hijacked bool
+	// Reason is why a rule of the verifier's own, and not the service, refused an authenticated
+	// user; "" if none did. It is the event attribute auth.reason.
+	Reason Reason
+	// Rule is that rule: a pattern of the configuration, or "group " and the name of the group
+	// that the user lacks. It is the event attribute auth.rule.
+	Rule string
 	// Elsewhere reports that a proxy was asked to let the request pass. The service behind the
 	// proxy answers with a status that is unknown here, and Status is 0. It is the event
 	// attribute auth.response.elsewhere.
 	Elsewhere bool
 }
+
+// IsRefused reports whether a rule of the verifier's own refused an authenticated user.
+func (r *Response) IsRefused() bool { return r.Reason != "" }
 
 // Denied reports whether the protected handler itself refused an authenticated user.
 func (r *Response) Denied() bool { return r.Handler && (r.Status == 401 || r.Status == 403) }

@@ -105,6 +105,8 @@ const (
 	// DetectionFeed reports that evidence is no longer shared with other processes or that the
 	// feed holds a foreign entry (Err), or that evidence is shared again.
 	DetectionFeed NoticeKind = "auth.detection.feed"
+	// TelemetryUnrecorded reports that no provider records the spans or the metrics.
+	TelemetryUnrecorded NoticeKind = "auth.telemetry.unrecorded"
 	// TrailAnomaly reports that another program changed the tamper-evident trail, or that it could
 	// not be written (Err); Source is the folder. The trail emits the event itself.
 	TrailAnomaly NoticeKind = "auth.trail.anomaly"
@@ -112,7 +114,7 @@ const (
 
 var noticeKinds = [...]NoticeKind{
 	AccountReload, IdentityKeyRandom, UntrustedForwarded, ThrottleChanged, ThrottleSnapshot, ThrottleStore, DetectionFeed,
-	TrailAnomaly,
+	TelemetryUnrecorded, TrailAnomaly,
 }
 
 // NoticeKinds returns every NoticeKind.

@@ -33,6 +33,10 @@ const (
 	ReasonUntrustedProxy   Reason = "untrusted_proxy"
 	ReasonForwardedRequest Reason = "forwarded_request"
 
+	ReasonNotPermitted  Reason = "not_permitted"
+	ReasonForeignOrigin Reason = "foreign_origin"
+	ReasonUnsafeName    Reason = "unsafe_name"
+
 	ReasonPlaintextRefused Reason = "plaintext_refused"
 	ReasonQueueFull        Reason = "queue_full"
 	ReasonQueueTimeout     Reason = "queue_timeout"
@@ -46,7 +50,7 @@ var reasons = [...]Reason{
 	ReasonVerifierFailed, ReasonAccountDisabled, ReasonCredentialsExpired, ReasonPasswordTooLong, ReasonDuplicateHeader,
 	ReasonMultipleSchemes, ReasonHeaderTooLong, ReasonEmptyCredentials, ReasonInvalidBase64, ReasonNoColon,
 	ReasonControlCharacter, ReasonRawPath, ReasonMethodRefused, ReasonUntrustedProxy, ReasonForwardedRequest,
-	ReasonInvalidHost,
+	ReasonInvalidHost, ReasonNotPermitted, ReasonForeignOrigin, ReasonUnsafeName,
 }
 
 // ReasonCount is the number of Reasons.

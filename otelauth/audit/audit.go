@@ -65,6 +65,9 @@ func (o *Observer) Decide(context.Context, *attempt.Request, *attempt.Result) er
 // End emits the event "auth.attempt", unless the event is folded.
 func (o *Observer) End(ctx context.Context, req *attempt.Request, res *attempt.Result, resp *attempt.Response) {
 	lvl := wide.Severity(res.Outcome)
+	if lvl == wide.Info && resp.IsRefused() {
+		lvl = wide.Warn
+	}
 	if !o.enabled(ctx, lvl, semconv.EventAttempt) || !o.folder.Attempt(ctx, req, res, resp) {
 		return
 	}

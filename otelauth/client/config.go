@@ -108,7 +108,8 @@ func (cfg *Config) base(p *problems) http.RoundTripper {
 	if base == nil {
 		base = http.DefaultTransport
 		if t, ok := base.(*http.Transport); ok {
-			base = t.Clone() // CloseIdleConnections must not close the connections of the whole program
+			// CloseIdleConnections must not close the connections of the whole program
+			base = t.Clone()
 		}
 	}
 	if _, ok := base.(*otelhttp.Transport); ok {

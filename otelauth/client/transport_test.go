@@ -222,7 +222,8 @@ func TestRedirectsArriveWithoutCredentials(t *testing.T) {
 					end = targetTLS
 				}
 				base := start.Client().Transport.(*http.Transport).Clone()
-				base.TLSClientConfig.InsecureSkipVerify = true // this test is about names, not certificates
+				// this test is about names, not certificates
+				base.TLSClientConfig.InsecureSkipVerify = true
 				first := true
 				base.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 					to := end.Listener.Addr().String()

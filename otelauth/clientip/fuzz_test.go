@@ -23,7 +23,8 @@ func FuzzPeer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, remote string) {
 		got := r.Resolve(request(remote)).Peer
 		if strings.Contains(remote, "%") || len(remote) > 5 && !strings.Contains(remote[len(remote)-6:], ":") {
-			return // zones, which Resolve drops first, and ports such as 000080, which netip accepts
+			// zones, which Resolve drops first, and ports such as 000080, which netip accepts
+			return
 		}
 		want, err := netip.ParseAddrPort(remote)
 		if err != nil || strings.HasPrefix(remote, "[") && want.Addr().Is4() {
@@ -135,7 +136,8 @@ func plainAddr(s string) netip.Addr {
 		if port[0] != ':' { // it would be parsed as a part of the address below
 			return netip.Addr{}
 		}
-		if len(port) > len(":65535") { // RFC 7239, section 6.3: at most five digits; netip accepts any number of zeros
+		// RFC 7239, section 6.3: at most five digits; netip accepts any number of zeros
+		if len(port) > len(":65535") {
 			return netip.Addr{}
 		}
 		if _, err := netip.ParseAddrPort("192.0.2.1" + port); err != nil {

@@ -238,8 +238,8 @@ func TestLongElementIsUnreadable(t *testing.T) {
 	}
 }
 
-// The client of a direct connection, or behind a proxy that is not configured, is the peer. otelhttp,
-// django-axes and several libraries believe the left-most entry instead.
+// The client of a direct connection, or behind a proxy that is not configured, is the peer.
+// otelhttp, django-axes and several libraries believe the left-most entry instead.
 func TestHeaderOfUntrustedPeerIsNotBelieved(t *testing.T) {
 	t.Parallel()
 	for _, header := range []clientip.Header{clientip.XForwardedFor, clientip.Forwarded} {

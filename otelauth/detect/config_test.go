@@ -25,7 +25,7 @@ func TestConfigErrors(t *testing.T) {
 	}
 	for _, want := range []string{
 		`"nonsense", which is not a rule`, "Config.Entries is -1", "Config.Queue", "no randomness", "SprayAccounts is 1; choose 2 to 200, or 0 for 10",
-		"SlowDays is 15", "LearnHours is 1s", "RunBeforeSuccess is 40 but BruteForcePasswords is 30",
+		"SlowDays is 15", "LearnHours is 1s", "RunBeforeSuccess is 40 but Thresholds.BruteForcePasswords is 30",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in:\n%v", want, err)

@@ -18,6 +18,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/detect"
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
+	authconv "github.com/otelauth/otelauth-go/otelauth/semconv"
 )
 
 // stated is the memory in the comment of Config.Entries, in bytes.
@@ -151,11 +152,11 @@ func TestFullQueue(t *testing.T) {
 	}
 	w.d.Drain(w.now)
 	for _, m := range rec.Metrics() {
-		if m.Name == detect.MetricDropped {
+		if m.Name == authconv.MetricDetectionDropped {
 			return
 		}
 	}
-	t.Errorf("no metric %s", detect.MetricDropped)
+	t.Errorf("no metric %s", authconv.MetricDetectionDropped)
 }
 
 // TestRun: Run evaluates concurrent attempts without Drain, and ends with its context.

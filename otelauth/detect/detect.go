@@ -238,10 +238,10 @@ func newReporter(cfg *Config) (t reporter, err error) {
 	t.logger = cfg.LoggerProvider.Logger(ScopeName, log.WithSchemaURL(authconv.SchemaURL), log.WithInstrumentationVersion(authconv.Version()))
 	meter := cfg.MeterProvider.Meter(ScopeName, metric.WithSchemaURL(authconv.SchemaURL), metric.WithInstrumentationVersion(authconv.Version()))
 	var errs [2]error
-	t.detections, errs[0] = meter.Int64Counter(MetricDetections, metric.WithUnit(authconv.Unit(MetricDetections)),
-		metric.WithDescription(authconv.Description(MetricDetections)))
-	t.dropped, errs[1] = meter.Int64Counter(MetricDropped, metric.WithUnit(authconv.Unit(MetricDropped)),
-		metric.WithDescription(authconv.Description(MetricDropped)))
+	t.detections, errs[0] = meter.Int64Counter(authconv.MetricDetections, metric.WithUnit(authconv.Unit(authconv.MetricDetections)),
+		metric.WithDescription(authconv.Description(authconv.MetricDetections)))
+	t.dropped, errs[1] = meter.Int64Counter(authconv.MetricDetectionDropped, metric.WithUnit(authconv.Unit(authconv.MetricDetectionDropped)),
+		metric.WithDescription(authconv.Description(authconv.MetricDetectionDropped)))
 	for id := range rules {
 		t.byRule[id] = []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(semconv.SecurityRuleName(rules[id].Name)))}
 	}

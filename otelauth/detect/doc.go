@@ -20,9 +20,9 @@
 // # Rules
 //
 // A network is a /24 of IPv4 or a /48 of IPv6. A network is unknown to an account that has not
-// succeeded from it within 30 days. Except for brute_force and endpoint_failure_ratio, rules
-// count guesses from unknown networks only. Counts of different things are estimates: a few per
-// cent off, and rarely two or three short of ten. The numbers are the defaults of [Thresholds]:
+// succeeded from it within 30 days. Except for brute_force and endpoint_failure_ratio, rules count
+// guesses from unknown networks only. Counts of different things are estimates: a few per cent
+// off, and rarely two or three short of ten. The numbers are the defaults of [Thresholds]:
 //
 //	brute_force             high    T1110.001
 //	    30 different wrong passwords for one account from one network within a day
@@ -92,17 +92,16 @@
 // # Sharing
 //
 // With Config.Feed, for example of package redisfeed, every process evaluates the attempts of all
-// processes in one order, and detects the same. One process at a time is the leader and reports.
-// A new leader has the same evidence, and continues where the previous one ended. A process that
+// processes in one order, and detects the same. One process at a time is the leader and reports. A
+// new leader has the same evidence, and continues where the previous one ended. A process that
 // starts reads what the feed has kept. Evidence about accounts is kept by user.hash, so only
 // services that share an IdentityKey share it.
 //
 // A process sends of each attempt: the time, user.hash, the network (/24 or /48), the route, the
 // trace id, whether it succeeded, whether the account exists and is usable, and whether the
-// endpoint is sensitive. With a Locator it sends the place of a success to a tenth of a degree.
-// It sends no name, so episodes list user.hash. It sends nothing computed from a password: a
-// random number identifies each of the last four wrong passwords of an account at a process. The
-// cost:
+// endpoint is sensitive. With a Locator it sends the place of a success to a tenth of a degree. It
+// sends no name, so episodes list user.hash. It sends nothing computed from a password: a random
+// number identifies each of the last four wrong passwords of an account at a process. The cost:
 //
 //   - Each process detects same_password in its own attempts only, and reports it.
 //   - One stale password counts once for each process. So brute_force, distributed_guessing and
@@ -130,18 +129,19 @@
 // # Events
 //
 // auth.detection has the attributes security_rule.name, .uuid, .category, .description and
-// .ruleset.name of the semantic conventions, further attributes auth.detection.*, and http.route for
-// endpoint_failure_ratio. Its severity is ERROR for high, WARN for medium, and INFO for low and for
-// each end. auth.detections counts the starts by security_rule.name, from 0 for each enabled rule.
+// .ruleset.name of the semantic conventions, further attributes auth.detection.*, and http.route
+// for endpoint_failure_ratio. Its severity is ERROR for high, WARN for medium, and INFO for low
+// and for each end. auth.detections counts the starts by security_rule.name, from 0 for each
+// enabled rule.
 //
 // # Spans
 //
 // To a sampler of traces, a success that completes an attack looks like any other. A detection
 // therefore adds a span auth.detection to the trace of its attempt: INTERNAL, a child of the
 // server span, from the verdict to the detection. It has security_rule.name,
-// auth.detection.severity and auth.detection.episode, but no name and no address. The attempt
-// that starts an episode gets one, and each success for which a rule fires. The process that saw
-// the attempt makes the span, even if another process reports the episode.
+// auth.detection.severity and auth.detection.episode, but no name and no address. The attempt that
+// starts an episode gets one, and each success for which a rule fires. The process that saw the
+// attempt makes the span, even if another process reports the episode.
 //
 // If the server span is not sampled, the sampler drops the child too, unless it ignores both
 // parents and trace ids. Traces of earlier attempts, such as the first half of an impossible

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/internal/pairs"
 )
 
 // Times of the engine are in seconds.
@@ -44,7 +45,7 @@ type engine struct {
 	alone  bool // the feed is down
 
 	// written by successes
-	pairs  *pairs
+	pairs  *pairs.Set // of accounts and networks; ticks are hours
 	habits *table[habit]
 	crowds *table[crowd]
 	// written by guesses
@@ -108,6 +109,7 @@ type crowd struct{ accounts distinct }
 
 const (
 	tryWindow = day
+	pairLife  = 30 * day
 	window    = 3 * day
 )
 
@@ -115,7 +117,7 @@ func newEngine(cfg *Config, key sip, onReport func(*Detection), mark func(ruleID
 	e := &engine{
 		key: key, th: cfg.Thresholds, loc: cfg.Locator, onReport: onReport, mark: mark,
 		base: cfg.Now(), now: epoch, swept: epoch,
-		pairs:     newPairs(16 * cfg.Entries),
+		pairs:     pairs.New(16*cfg.Entries, pairLife/hour),
 		habits:    newTable[habit](2*cfg.Entries, 7*day),
 		crowds:    newTable[crowd](cfg.Entries/2, 7*day),
 		tries:     newTable[try](2*cfg.Entries, day),
@@ -179,7 +181,7 @@ func (e *engine) add(m *moment) {
 		m.name = strings.Clone(attempt.Text(m.name, maxNameBytes))
 	}
 	m.pair = e.key.pair(m.account, m.network) | 1
-	m.known = m.account != 0 && e.pairs.known(m.pair, e.now)
+	m.known = m.account != 0 && e.pairs.Contains(m.pair, uint64(e.now/hour))
 	if s.kind == succeeded {
 		e.success(m)
 		return

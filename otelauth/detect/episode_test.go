@@ -21,6 +21,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/detect"
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
+	authconv "github.com/otelauth/otelauth-go/otelauth/semconv"
 )
 
 // TestEpisode: an episode has a start, an update at each doubling and an end, and counts once.
@@ -73,7 +74,7 @@ func TestEpisode(t *testing.T) {
 		t.Errorf("an end is %v", s)
 	}
 	for _, m := range rec.Metrics() {
-		if m.Name == detect.MetricDetections {
+		if m.Name == authconv.MetricDetections {
 			return
 		}
 	}
@@ -109,10 +110,10 @@ func TestEvent(t *testing.T) {
 		t.Fatalf("%d events", len(events))
 	}
 	got := events[0].Attributes().Map()
-	if id, _ := got[detect.KeyEpisode].(string); len(id) != 16 {
+	if id, _ := got[authconv.KeyDetectionEpisode].(string); len(id) != 16 {
 		t.Errorf("episode %q", id)
 	}
-	delete(got, detect.KeyEpisode)
+	delete(got, authconv.KeyDetectionEpisode)
 	want := map[string]any{
 		"security_rule.name": "password_spray", "security_rule.uuid": "d79f3428-1376-54b2-8df1-bb336e7bc32e",
 		"security_rule.category": "authentication", "security_rule.ruleset.name": "otelauth",

@@ -18,29 +18,8 @@ import (
 	authconv "github.com/otelauth/otelauth-go/otelauth/semconv"
 )
 
-// The event, its attributes beside those of the semantic conventions, and the metrics.
+// The fields of the security rule that are the same for every rule.
 const (
-	EventName = authconv.EventDetection
-
-	KeyPhase        = authconv.KeyDetectionPhase
-	KeyEpisode      = authconv.KeyDetectionEpisode
-	KeySeverity     = authconv.KeyDetectionSeverity
-	KeyTechnique    = authconv.KeyDetectionTechnique
-	KeyAttempts     = authconv.KeyDetectionAttempts
-	KeyAccounts     = authconv.KeyDetectionAccounts
-	KeyAccountCount = authconv.KeyDetectionAccountCount
-	KeyNetworks     = authconv.KeyDetectionNetworks
-	KeyNetworkCount = authconv.KeyDetectionNetworkCount
-	KeyFirst        = authconv.KeyDetectionFirstTime
-	KeyLast         = authconv.KeyDetectionLastTime
-	KeyTraces       = authconv.KeyDetectionTraceIDs
-	KeyDistance     = authconv.KeyDetectionDistanceKm
-	KeySpeed        = authconv.KeyDetectionSpeedKmh
-	KeyFolded       = authconv.KeyDetectionFolded
-
-	MetricDetections = authconv.MetricDetections
-	MetricDropped    = authconv.MetricDetectionDropped
-
 	// Category is security_rule.category of every rule.
 	Category = "authentication"
 	// Ruleset is security_rule.ruleset.name of every rule.
@@ -119,43 +98,53 @@ func otelSeverity(s Severity, p Phase) log.Severity {
 
 func emit(ctx context.Context, logger log.Logger, d *Detection) {
 	severity := otelSeverity(d.Rule.Severity, d.Phase)
-	if !logger.Enabled(ctx, log.EnabledParameters{Severity: severity, EventName: EventName}) {
+	if !logger.Enabled(ctx, log.EnabledParameters{Severity: severity, EventName: authconv.EventDetection}) {
 		return
 	}
-	kv := make([]attribute.KeyValue, 0, 24)
-	kv = append(kv,
+	var rec log.Record
+	rec.SetEventName(authconv.EventDetection)
+	rec.SetTimestamp(d.Time)
+	rec.SetSeverity(severity)
+	rec.SetSeverityText(severity.String())
+	rec.AddAttributes(d.attributes()...)
+	logger.Emit(ctx, rec)
+}
+
+// attributes returns the attributes of the event.
+func (d *Detection) attributes() []attribute.KeyValue {
+	kv := append(make([]attribute.KeyValue, 0, 24),
 		semconv.SecurityRuleName(d.Rule.Name),
 		semconv.SecurityRuleUUID(d.Rule.UUID),
 		semconv.SecurityRuleCategory(Category),
 		semconv.SecurityRuleRulesetName(Ruleset),
 		semconv.SecurityRuleDescription(d.Rule.Summary),
-		attribute.String(KeyPhase, d.Phase.String()),
-		attribute.String(KeyEpisode, episodeText(d.Episode)),
-		attribute.String(KeySeverity, d.Rule.Severity.String()),
-		attribute.String(KeyTechnique, d.Rule.Technique),
-		attribute.Int64(KeyAttempts, int64(min(d.Attempts, 1<<62))),
-		attribute.String(KeyFirst, d.First.UTC().Format(time.RFC3339)),
-		attribute.String(KeyLast, d.Last.UTC().Format(time.RFC3339)),
+		attribute.String(authconv.KeyDetectionPhase, d.Phase.String()),
+		attribute.String(authconv.KeyDetectionEpisode, episodeText(d.Episode)),
+		attribute.String(authconv.KeyDetectionSeverity, d.Rule.Severity.String()),
+		attribute.String(authconv.KeyDetectionTechnique, d.Rule.Technique),
+		attribute.Int64(authconv.KeyDetectionAttempts, int64(min(d.Attempts, 1<<62))),
+		attribute.String(authconv.KeyDetectionFirstTime, d.First.UTC().Format(time.RFC3339)),
+		attribute.String(authconv.KeyDetectionLastTime, d.Last.UTC().Format(time.RFC3339)),
 	)
 	if len(d.Accounts) > 0 {
 		names := make([]string, len(d.Accounts))
 		for i, n := range d.Accounts {
 			names[i] = attempt.Text(n, maxNameBytes)
 		}
-		kv = append(kv, attribute.StringSlice(KeyAccounts, names))
+		kv = append(kv, attribute.StringSlice(authconv.KeyDetectionAccounts, names))
 	}
 	if d.AccountCount > 0 {
-		kv = append(kv, attribute.Int(KeyAccountCount, d.AccountCount))
+		kv = append(kv, attribute.Int(authconv.KeyDetectionAccountCount, d.AccountCount))
 	}
 	if len(d.Networks) > 0 {
 		networks := make([]string, len(d.Networks))
 		for i, n := range d.Networks {
 			networks[i] = n.String()
 		}
-		kv = append(kv, attribute.StringSlice(KeyNetworks, networks))
+		kv = append(kv, attribute.StringSlice(authconv.KeyDetectionNetworks, networks))
 	}
 	if d.NetworkCount > 0 {
-		kv = append(kv, attribute.Int(KeyNetworkCount, d.NetworkCount))
+		kv = append(kv, attribute.Int(authconv.KeyDetectionNetworkCount, d.NetworkCount))
 	}
 	if d.Route != "" {
 		kv = append(kv, semconv.HTTPRoute(attempt.Text(d.Route, attempt.MaxPathBytes)))
@@ -165,21 +154,15 @@ func emit(ctx context.Context, logger log.Logger, d *Detection) {
 		for i, id := range d.Traces {
 			traces[i] = id.String()
 		}
-		kv = append(kv, attribute.StringSlice(KeyTraces, traces))
+		kv = append(kv, attribute.StringSlice(authconv.KeyDetectionTraceIDs, traces))
 	}
 	if d.DistanceKm > 0 {
-		kv = append(kv, attribute.Float64(KeyDistance, d.DistanceKm), attribute.Float64(KeySpeed, d.SpeedKmPerHour))
+		kv = append(kv, attribute.Float64(authconv.KeyDetectionDistanceKm, d.DistanceKm), attribute.Float64(authconv.KeyDetectionSpeedKmh, d.SpeedKmPerHour))
 	}
 	if d.Folded {
-		kv = append(kv, attribute.Bool(KeyFolded, true))
+		kv = append(kv, attribute.Bool(authconv.KeyDetectionFolded, true))
 	}
-	var rec log.Record
-	rec.SetEventName(EventName)
-	rec.SetTimestamp(d.Time)
-	rec.SetSeverity(severity)
-	rec.SetSeverityText(severity.String())
-	rec.AddAttributes(kv...)
-	logger.Emit(ctx, rec)
+	return kv
 }
 
 func episodeText(id uint64) string {

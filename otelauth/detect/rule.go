@@ -400,8 +400,8 @@ func (t *Thresholds) complete() (problems []error) {
 		}
 	}
 	if t.RunBeforeSuccess > t.BruteForcePasswords {
-		problems = append(problems, fmt.Errorf("detect: Thresholds.RunBeforeSuccess is %d but BruteForcePasswords is %d: "+
-			"a new network would be treated more mildly than a known one; lower RunBeforeSuccess",
+		problems = append(problems, fmt.Errorf("detect: Thresholds.RunBeforeSuccess is %d but Thresholds.BruteForcePasswords is %d: "+
+			"a new network would be treated more mildly than a known one; lower Thresholds.RunBeforeSuccess",
 			t.RunBeforeSuccess, t.BruteForcePasswords))
 	}
 	return problems

@@ -16,9 +16,6 @@ import (
 	authconv "github.com/otelauth/otelauth-go/otelauth/semconv"
 )
 
-// SpanName is the name of the span that a detection adds to the trace of its attempt.
-const SpanName = EventName
-
 // spanRef identifies a span of this process, as the parent of another. It has no trace state,
 // because a client may have chosen that, at any length.
 type spanRef struct {
@@ -75,10 +72,10 @@ func (m *marker) mark(rule ruleID, episode uint64, s *sample) {
 	}))
 	r := &rules[rule]
 	// A sampler sees only attributes that are passed to Start.
-	_, span := m.tracer.Start(ctx, SpanName, trace.WithTimestamp(s.at), trace.WithAttributes(
+	_, span := m.tracer.Start(ctx, authconv.SpanDetection, trace.WithTimestamp(s.at), trace.WithAttributes(
 		semconv.SecurityRuleName(r.Name),
-		attribute.String(KeySeverity, r.Severity.String()),
-		attribute.String(KeyEpisode, episodeText(episode)),
+		attribute.String(authconv.KeyDetectionSeverity, r.Severity.String()),
+		attribute.String(authconv.KeyDetectionEpisode, episodeText(episode)),
 	))
 	end := m.now()
 	if end.Before(s.at) {

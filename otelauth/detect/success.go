@@ -59,7 +59,7 @@ func (e *engine) success(m *moment) {
 	e.onTravel(m, h)
 	e.onHour(m, h)
 	h.lastSite, h.lastAddr = m.network, m.sample.client.As16()
-	e.pairs.learn(m.pair, e.now)
+	e.pairs.Add(m.pair, uint64(e.now/hour))
 }
 
 // onGuessedSuccess evaluates a success that follows guesses.

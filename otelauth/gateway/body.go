@@ -60,7 +60,8 @@ func (b *body) Read(p []byte) (int, error) {
 	if b.control != nil {
 		if now := time.Now(); b.deadline.Sub(now) < b.stall/2 {
 			b.deadline = now.Add(b.stall)
-			_ = b.control.SetReadDeadline(b.deadline) // a writer without deadlines has no connection to protect
+			// a writer without deadlines has no connection to protect
+			_ = b.control.SetReadDeadline(b.deadline)
 		}
 	}
 	b.mu.Unlock()

@@ -43,6 +43,11 @@ type Config struct {
 	// leave them unset. Now is the gateway's clock too.
 	Auth otelauth.Config
 
+	// ProtectOnly are patterns of the endpoints that require credentials. Everything else is then
+	// public, unless a rule says otherwise, so an endpoint that is forgotten is open: prefer
+	// Public rules. A pattern protects a path in every spelling, and a path in an unusual
+	// spelling is protected too. Default: everything requires credentials.
+	ProtectOnly []string
 	// Rules are who may call what; the package comment explains which of them applies. Two rules
 	// with the same pattern are an error. We recommend a rule for "/" with Groups: it restricts
 	// everything that no other rule names. Default: everything requires the credentials of any
@@ -68,9 +73,10 @@ type Config struct {
 	// StripHeaders are request headers to remove in addition to [DefaultStripHeaders]. A "*" at
 	// the end matches any rest.
 	StripHeaders []string
-	// PassAuthorization forwards the Authorization header, with the password, to the upstream.
-	// Default: it is removed.
-	PassAuthorization bool
+	// PassAuthorization are patterns of endpoints at which Basic credentials, with the password,
+	// are forwarded to the upstream. Default: none. Credentials of another scheme, such as a
+	// bearer token, are forwarded at public endpoints and nowhere else.
+	PassAuthorization []string
 
 	// TrustedOrigins are origins, such as "https://shop.example", whose pages may make browsers
 	// send unsafe requests here (any method except GET, HEAD and OPTIONS). Default: only the

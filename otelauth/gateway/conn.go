@@ -136,5 +136,6 @@ func (l serverLog) Write(line []byte) (int, error) {
 		host, _, _ := net.SplitHostPort(string(peer))
 		l.g.signals.connectionUnparsed(host, "tls_handshake")
 	}
-	return len(line), nil // otelauth records panics itself; the value of a panic may hold request data
+	// otelauth records panics itself; the value of a panic may hold request data
+	return len(line), nil
 }

@@ -138,6 +138,12 @@ func (cfg *Config) policyRules(report report) []policy.Rule {
 			Pattern: r.Pattern, Public: r.Access == Public, Sensitive: r.Sensitive, Accounts: r.Accounts, Groups: r.Groups,
 		})
 	}
+	if len(cfg.ProtectOnly) > 0 {
+		rules = append(rules, policy.Rule{Pattern: "/", Public: true, Everything: true})
+	}
+	for _, pattern := range cfg.ProtectOnly {
+		rules = append(rules, policy.Rule{Pattern: pattern})
+	}
 	return rules
 }
 

@@ -55,7 +55,8 @@
 // The traceparent is that of the gateway's span. X-Request-Id is the caller's or a new one.
 //
 // The gateway removes:
-//   - Authorization (see Config.PassAuthorization)
+//   - Authorization (see Config.PassAuthorization), except credentials of another scheme than
+//     Basic at public endpoints
 //   - every header with which a client could claim an identity, an address, another host, path
 //     or method ([DefaultStripHeaders])
 //   - every header whose name has characters other than letters, digits and "-", because CGI and

@@ -25,7 +25,8 @@ func Example() {
 		fmt.Fprintf(w, "%s for %q", r.URL.Path, r.Header.Get("Remote-User"))
 	}))
 
-	hash, err := password.Params{Scheme: "bcrypt", BcryptCost: 4}.Hash([]byte("wonderland"), nil) // 4: an example must be quick
+	// 4: an example must be quick
+	hash, err := password.Params{Scheme: "bcrypt", BcryptCost: 4}.Hash([]byte("wonderland"), nil)
 	if err != nil {
 		log.Fatal(err)
 	}

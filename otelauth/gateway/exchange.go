@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/otelauth/otelauth-go/otelauth"
+	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/gateway/internal/policy"
 )
 
@@ -76,18 +77,22 @@ func exchangeOf(ctx context.Context) *exchange {
 // it, isPermitted answers 403.
 func (x *exchange) isPermitted(w http.ResponseWriter, r *http.Request) bool {
 	user, _ := otelauth.UserFromContext(r.Context())
+	var reason attempt.Reason
 	var detail string
 	switch {
 	case !x.decision.Allows(user):
-		detail = "This account may not do this."
+		reason, detail = attempt.ReasonNotPermitted, "This account may not do this."
 	case !isHeaderSafe(user.Name):
+		reason = attempt.ReasonUnsafeName
 		detail = "The name of this account cannot be sent to the service in a header: " +
 			"it begins or ends with a space, or holds a control character."
 	case !x.state.origins.permit(r):
-		detail = "A page of another origin made the browser send this request. The operator can allow that origin in Config.TrustedOrigins."
+		reason = attempt.ReasonForeignOrigin
+		detail = "A page of another origin made the browser send this request. The operator can add that origin to the trusted origins."
 	default:
 		return true
 	}
+	otelauth.RecordRefusal(r.Context(), reason, x.decision.RefusedBy(user))
 	answer(w, r, http.StatusForbidden, detail)
 	return false
 }

@@ -105,7 +105,7 @@ func (cfg *Config) checkForwardAuth(report report) {
 	}
 	for field, set := range map[string]bool{
 		"Upstream": cfg.Upstream != "", "UpstreamCAFile": cfg.UpstreamCAFile != "", "UpstreamHost": cfg.UpstreamHost != "",
-		"StripHeaders": len(cfg.StripHeaders) > 0, "PassAuthorization": cfg.PassAuthorization,
+		"StripHeaders": len(cfg.StripHeaders) > 0, "PassAuthorization": len(cfg.PassAuthorization) > 0,
 	} {
 		if set {
 			report(field, errors.New("has no effect with ForwardAuth, which forwards nothing; leave it unset"))

@@ -23,7 +23,7 @@ func (st *state) described(r *http.Request, x *exchange) *http.Request {
 	if !st.clients.Resolve(r).PeerTrusted {
 		x.refused = otelauth.Refusal{
 			Status: http.StatusForbidden, Reason: attempt.ReasonUntrustedProxy,
-			Detail: "Only trusted proxies may ask here. The operator can name this proxy's network in Config.Auth.TrustedProxies.",
+			Detail: "Only trusted proxies may ask here. The operator can add this proxy's network to the trusted proxies.",
 		}
 		return out
 	}

@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"github.com/otelauth/otelauth-go/otelauth"
+	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/credential"
 )
 
 // maxIdentityHeaders limits Config.IdentityHeaders, so that their values need no allocation.
@@ -19,16 +21,20 @@ const maxIdentityHeaders = 4
 
 // headers are the compiled settings for the header of a request.
 type headers struct {
-	identity          []string
-	groups            string
-	passAuthorization bool
-	dropped           map[string]struct{}
-	prefixes          []string
-	initials          [256]bool // of dropped and prefixes
+	identity  []string
+	groups    string
+	passBasic patterns
+	dropped   map[string]struct{}
+	prefixes  []string
+	initials  [256]bool // of dropped and prefixes
 }
 
 func newHeaders(cfg *Config, report report) *headers {
-	h := &headers{passAuthorization: cfg.PassAuthorization, dropped: make(map[string]struct{})}
+	h := &headers{
+		passBasic: newPatterns("PassAuthorization", cfg.PassAuthorization, report),
+		dropped:   map[string]struct{}{"Authorization": {}},
+	}
+	h.initials['A'] = true
 	if len(cfg.IdentityHeaders) > maxIdentityHeaders {
 		report("IdentityHeaders", fmt.Errorf("holds %d names; name %d at most", len(cfg.IdentityHeaders), maxIdentityHeaders))
 	}
@@ -57,9 +63,6 @@ func newHeaders(cfg *Config, report report) *headers {
 	}
 	for _, text := range DefaultStripHeaders() {
 		h.drop(text)
-	}
-	if !h.passAuthorization {
-		h.drop("Authorization")
 	}
 	return h
 }
@@ -140,6 +143,10 @@ func (g *Gateway) rewrite(pr *httputil.ProxyRequest) {
 		out.Host = st.cfg.UpstreamHost
 	}
 	st.strip(in, out)
+	if x.passesAuthorization(in) {
+		// If Connection names it, ReverseProxy has removed it from out.
+		out.Header["Authorization"] = in.Header["Authorization"]
+	}
 	x.body.forward(out.Trailer)
 	x.setHeaders(in, out)
 	g.passTrace(in, out)
@@ -153,10 +160,6 @@ func (st *state) strip(in, out *http.Request) {
 			delete(header, name)
 		}
 	}
-	if credentials := in.Header["Authorization"]; credentials != nil && st.headers.passAuthorization {
-		// If Connection names it, ReverseProxy has removed it from out.
-		header["Authorization"] = credentials
-	}
 	for name := range out.Trailer {
 		if st.headers.drops(name) || isReserved(name) {
 			delete(out.Trailer, name)
@@ -167,6 +170,20 @@ func (st *state) strip(in, out *http.Request) {
 		delete(header, "Connection")
 	}
 	delete(header, "Http2-Settings") // belongs to an upgrade to h2c
+}
+
+// passesAuthorization reports whether the client's Authorization reaches the upstream: Basic
+// credentials where Config.PassAuthorization names the endpoint, and those of another scheme at
+// public endpoints, where they are not for the gateway.
+func (x *exchange) passesAuthorization(in *http.Request) bool {
+	field, defect := credential.Split(in.Header, x.state.cfg.Auth.MaxHeaderBytes)
+	switch {
+	case field.Scheme == attempt.SchemeNone, defect != credential.NoDefect:
+		return false
+	case field.Scheme == attempt.SchemeBasic:
+		return x.state.headers.passBasic.match(in)
+	}
+	return x.decision.Public
 }
 
 // setHeaders adds the gateway's own headers, whose values x holds.

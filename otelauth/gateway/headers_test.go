@@ -195,12 +195,12 @@ func TestUpstreamHost(t *testing.T) {
 	equal(t, "X-Forwarded-Host", s.last(t).Header.Get("X-Forwarded-Host"), s.addr)
 }
 
-// The password does not reach the upstream, except with PassAuthorization.
+// The password does not reach the upstream, except where PassAuthorization names the endpoint.
 func TestAuthorization(t *testing.T) {
 	t.Parallel()
-	for _, pass := range []bool{false, true} {
-		s := newSite(t, gateway.Config{PassAuthorization: pass}, nil)
-		r := s.request(t, "GET", "/x", "alice", "wonderland", nil)
+	s := newSite(t, gateway.Config{PassAuthorization: []string{"GET /own/"}}, nil)
+	for path, pass := range map[string]bool{"/x": false, "/own/x": true, "/own/%78": false} {
+		r := s.request(t, "GET", path, "alice", "wonderland", nil)
 		r.Header.Set("Proxy-Authorization", basic("alice", "wonderland"))
 		r.Header.Set("Connection", "Authorization, Remote-User")
 		s.do(t, r)
@@ -216,12 +216,37 @@ func TestAuthorization(t *testing.T) {
 	}
 }
 
+// Credentials of another scheme are not for the gateway: they reach the upstream at public
+// endpoints. Basic credentials in any disguise do not.
+func TestOtherSchemesAtPublicEndpoints(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, gateway.Config{Rules: []gateway.Rule{{Pattern: "/api/", Access: gateway.Public}}}, nil)
+	for value, pass := range map[string]bool{
+		"Bearer abc.def": true, "Digest username=\"a\", realm=\"b\"": true, "Token 0123": true,
+		basic("alice", "wonderland"): false, "bAsIc YTpi": false, "Basic\tYTpi": false, "Basic": false, "Basic YTpi, Bearer x": false,
+	} {
+		r := s.request(t, "GET", "/api/x", "", "", nil)
+		r.Header.Set("Authorization", value)
+		s.do(t, r)
+		var want []string
+		if pass {
+			want = []string{value}
+		}
+		equal(t, value, s.last(t).Header["Authorization"], want)
+	}
+	r := s.request(t, "GET", "/api/x", "", "", nil)
+	r.Header["Authorization"] = []string{"Bearer x", basic("alice", "wonderland")}
+	s.do(t, r)
+	equal(t, "two fields", s.last(t).Header["Authorization"], []string(nil))
+}
+
 // Every header of the list is removed, in every spelling that CGI or WSGI read as the same, and
 // in trailers.
 func TestDefaultStripHeaders(t *testing.T) {
 	t.Parallel()
 	var trailer http.Header
-	proxies := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")} // an X-Forwarded-For of another peer is refused
+	// an X-Forwarded-For of another peer is refused
+	proxies := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 	s := newSite(t, gateway.Config{Auth: otelauth.Config{TrustedProxies: proxies}}, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		trailer = r.Trailer
@@ -243,7 +268,8 @@ func TestDefaultStripHeaders(t *testing.T) {
 	for portion := range slices.Chunk(names, 60) {
 		var head, tail strings.Builder
 		for _, name := range portion {
-			if !strings.EqualFold(name, "X-Forwarded-Proto") { // the trusted proxy's: root is no protocol
+			// the trusted proxy's: root is no protocol
+			if !strings.EqualFold(name, "X-Forwarded-Proto") {
 				head.WriteString(name + ": root\r\n")
 			}
 			tail.WriteString(name + ": root\r\n")

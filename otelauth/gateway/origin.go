@@ -6,33 +6,22 @@ package gateway
 import (
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
-
-	"github.com/otelauth/otelauth-go/otelauth/internal/pathform"
 )
 
 // origins refuses unsafe requests that a page of another origin makes a browser send. The
 // browser adds the Basic credentials automatically.
 type origins struct {
 	protection http.CrossOriginProtection
-	exempt     []*pathform.Pattern
+	exempt     patterns
 }
 
 func newOrigins(cfg *Config, report report) *origins {
-	o := &origins{}
+	o := &origins{exempt: newPatterns("DangerouslyAllowCrossOrigin", cfg.DangerouslyAllowCrossOrigin, report)}
 	for i, origin := range cfg.TrustedOrigins {
 		if err := o.protection.AddTrustedOrigin(origin); err != nil {
 			report(fmt.Sprintf("TrustedOrigins[%d]", i), fmt.Errorf("%q: %w; write scheme://host[:port]", origin, err))
 		}
-	}
-	for i, text := range cfg.DangerouslyAllowCrossOrigin {
-		pattern, err := pathform.ParsePattern(text)
-		if err != nil {
-			report(fmt.Sprintf("DangerouslyAllowCrossOrigin[%d]", i), fmt.Errorf("%q: %w", text, err))
-			continue
-		}
-		o.exempt = append(o.exempt, pattern)
 	}
 	return o
 }
@@ -46,20 +35,7 @@ func (o *origins) permit(r *http.Request) bool {
 		}
 		r = &http.Request{Method: http.MethodPost, URL: r.URL, Host: r.Host, Header: r.Header}
 	}
-	return o.protection.Check(r) == nil || o.isExempt(r)
-}
-
-// isExempt reports whether a pattern names the path exactly as it was sent.
-func (o *origins) isExempt(r *http.Request) bool {
-	if len(o.exempt) == 0 {
-		return false
-	}
-	path := pathform.Get(r.URL)
-	defer path.Free()
-	host := pathform.SentHost(r.Host)
-	return slices.ContainsFunc(o.exempt, func(p *pathform.Pattern) bool {
-		return p.MatchesMethod(r.Method) && (p.Host() == "" || p.Host() == host) && p.Opens(path)
-	})
+	return o.protection.Check(r) == nil || o.exempt.match(r)
 }
 
 // isWebSocket reports whether h is that of a WebSocket handshake.

@@ -25,6 +25,30 @@ var siteRules = []gateway.Rule{
 }
 
 // The rule that applies, the default for paths that no rule names, and the route of the event.
+// ProtectOnly opens what it does not name. What it names is protected in every spelling, and so is
+// a path in an unusual spelling.
+func TestProtectOnly(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, gateway.Config{
+		ProtectOnly: []string{"/admin/", "POST /orders"},
+		Rules:       []gateway.Rule{{Pattern: "/admin/root", Groups: []string{"ops"}}},
+	}, nil)
+	for path, want := range map[string]int{
+		"/": 200, "/orders": 200, "/index.html": 200, "/administrator": 200,
+		"/admin": 401, "/admin/": 401, "/admin/x": 401, "/ADMIN/x": 401, "/%61dmin/x": 401, "/index.php/admin/": 401, "/adm%C3%ADn/": 401,
+		"/%6Frders": 401, "/a/%2e%2e/admin/": 400, "//admin/": 400,
+	} {
+		res, _ := s.get(t, path, "", "")
+		equal(t, path, res.StatusCode, want)
+	}
+	res, _ := s.do(t, s.request(t, "POST", "/orders", "", "", nil))
+	equal(t, "POST /orders", res.StatusCode, http.StatusUnauthorized)
+	res, _ = s.get(t, "/admin/root", "alice", "wonderland")
+	equal(t, "a rule beneath", res.StatusCode, http.StatusForbidden)
+	res, _ = s.get(t, "/admin/x", "alice", "wonderland")
+	equal(t, "with a password", res.StatusCode, http.StatusOK)
+}
+
 func TestRules(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, gateway.Config{Rules: siteRules}, nil)
@@ -51,7 +75,8 @@ func TestRules(t *testing.T) {
 		{"GET", "/api/", 401, 403, 200, 200, "/api/"},
 		{"POST", "/api", 401, 403, 200, 200, "/api/"},
 		{"OPTIONS", "/orders/7", 200, 200, 200, 200, "/"},
-		{"OPTIONS", "/admin/", 401, 403, 403, 200, "/admin/"}, // neither is more specific: both hold
+		// neither is more specific: both hold
+		{"OPTIONS", "/admin/", 401, 403, 403, 200, "/admin/"},
 	} {
 		for _, who := range []struct {
 			name, pass string
@@ -155,7 +180,8 @@ func TestPublicIsExact(t *testing.T) {
 		"/wiki/..%20/secret":                 400,
 		"/wiki/%E2%80%A5/secret":             400,
 		"/wiki/%EF%BC%8E%EF%BC%8E%EF%BC%8Fx": 400,
-		"/wiki/" + strings.Repeat("%EF%B7%BA", 100):           400, // each character decomposes into 18 letters
+		// each character decomposes into 18 letters
+		"/wiki/" + strings.Repeat("%EF%B7%BA", 100):           400,
 		"/wiki/" + strings.Repeat("/a", 300):                  400,
 		"/wiki/" + strings.Repeat("a", 8<<10-len("/wiki/")):   200,
 		"/wiki/" + strings.Repeat("a", 8<<10-len("/wiki/")+1): 414,
@@ -221,9 +247,11 @@ func TestAllowedRawPaths(t *testing.T) {
 		{"/repos/private%0d%0ax/y", 401, 403, 200, 200},
 		{"/repos/priv%0aate/y", 401, 403, 200, 200},
 		{"/repos/private;x/y", 401, 403, 200, 200},
-		{"/admin/help/a%2fb", 401, 403, 403, 200}, // an exception from a restriction is as exact as what opens
+		// an exception from a restriction is as exact as what opens
+		{"/admin/help/a%2fb", 401, 403, 403, 200},
 		{"/other/a%2fb", 400, 400, 400, 400},
-		{"/repos/" + strings.Repeat("%25", 1500), 200, 200, 200, 200}, // percent signs, and no encoding of anything
+		// percent signs, and no encoding of anything
+		{"/repos/" + strings.Repeat("%25", 1500), 200, 200, 200, 200},
 		{"/repos/" + strings.Repeat("%25", 3000), 414, 414, 414, 414},
 	} {
 		for _, who := range []struct {
@@ -301,7 +329,8 @@ func TestDestination(t *testing.T) {
 		{"COPY", "/files/a", "http://other.example/Admin./x", 401, 403, 403, 200},
 		{"COPY", "/static/a", "/admin/x", 401, 403, 403, 200},
 		{"COPY", "/static/a", "/files/b", 401, 200, 200, 200},
-		{"COPY", "/files/a", "/files/kept/b", 401, 403, 200, 200}, // what may not be put may not be copied there
+		// what may not be put may not be copied there
+		{"COPY", "/files/a", "/files/kept/b", 401, 403, 200, 200},
 		{"GET", "/static/a", "/admin/x", 401, 403, 403, 200},
 		{"MOVE", "/files/a", "/x/..%2fadmin/x", 400, 400, 400, 400},
 		{"MOVE", "/files/a", "/files/b#/../../admin/x", 400, 400, 400, 400},
@@ -347,7 +376,8 @@ func TestWebDAVTrees(t *testing.T) {
 		{"MOVE", "/new/", "/files/", "", 401, 403, 200}, // would replace what is there
 		{"DELETE", "/files/", "", "", 401, 403, 200},
 		{"COPY", "/files/open/", "/copy/", "", 401, 200, 200},
-		{"COPY", "/reports/", "/copy/", "", 401, 403, 200}, // what may not be read may not be copied
+		// what may not be read may not be copied
+		{"COPY", "/reports/", "/copy/", "", 401, 403, 200},
 		{"DELETE", "/reports/", "", "", 401, 200, 200},
 		{"MOVE", "/kept/", "/copy/", "", 401, 403, 200},
 		{"COPY", "/kept/", "/copy/", "", 401, 200, 200},

@@ -183,7 +183,8 @@ func http2Cases() []wireCase {
 // hpackBomb puts one field of 4 KiB into the table and refers to it a thousand times: 4 MiB of
 // fields in 5 KiB.
 func hpackBomb() string {
-	entry := "\x40\x01x" + hpackLength(4000) + strings.Repeat("y", 4000) // literal with incremental indexing: index 62
+	// literal with incremental indexing: index 62
+	entry := "\x40\x01x" + hpackLength(4000) + strings.Repeat("y", 4000)
 	return frame(frameHeaders, flagEndStream|flagEndHeaders, 1, block(h2Request()...)+entry+strings.Repeat("\xbe", 1000))
 }
 

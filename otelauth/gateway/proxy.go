@@ -19,6 +19,7 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 )
 
@@ -208,6 +209,7 @@ func (g *Gateway) upstreamFailed(w http.ResponseWriter, r *http.Request, err err
 	kind := failureOf(r.Context(), x, err)
 	switch kind {
 	case revoked:
+		otelauth.RecordRefusal(r.Context(), attempt.ReasonNotPermitted, "")
 		answer(w, r, http.StatusForbidden, "This account may no longer do this.")
 		return
 	case stalled:

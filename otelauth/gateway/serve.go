@@ -65,11 +65,12 @@ func (g *Gateway) register(l net.Listener) (*server, error) {
 		return nil, err
 	}
 	s.Server = http.Server{
-		Handler:                      g,
-		ReadHeaderTimeout:            st.cfg.ReadHeaderTimeout,
-		IdleTimeout:                  st.cfg.IdleTimeout,
-		MaxHeaderBytes:               st.cfg.MaxHeaderBytes,
-		DisableGeneralOptionsHandler: true,                         // OPTIONS * is an attempt like any other
+		Handler:           g,
+		ReadHeaderTimeout: st.cfg.ReadHeaderTimeout,
+		IdleTimeout:       st.cfg.IdleTimeout,
+		MaxHeaderBytes:    st.cfg.MaxHeaderBytes,
+		// OPTIONS * is an attempt like any other
+		DisableGeneralOptionsHandler: true,
 		ErrorLog:                     log.New(serverLog{g}, "", 0), //nolint:forbidigo // becomes signals
 		ConnState:                    g.watchState,
 		ConnContext: func(ctx context.Context, nc net.Conn) context.Context {

@@ -113,7 +113,7 @@ func (s *signals) upstreamFailed(ctx context.Context, kind failure) {
 	}
 	s.mu.Unlock()
 	if !reported {
-		s.emit(ctx, log.SeverityError, authconv.EventGatewayUpstream, "the upstream fails: check that the service behind the gateway runs, and Config.Upstream",
+		s.emit(ctx, log.SeverityError, authconv.EventGatewayUpstream, "the upstream fails: check that the service behind the gateway runs, and the address of the upstream",
 			semconv.ErrorTypeKey.String(string(kind)))
 	}
 }

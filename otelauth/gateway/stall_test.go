@@ -20,7 +20,7 @@ func TestStreamsWithoutAWindowEnd(t *testing.T) {
 	t.Parallel()
 	ended := make(chan struct{}, 1)
 	s := newSite(t, gateway.Config{
-		StallTimeout: 100 * time.Millisecond,
+		StallTimeout: shortStall,
 		Rules:        []gateway.Rule{{Pattern: "GET /static/", Access: gateway.Public}},
 	}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() { ended <- struct{}{} }()
@@ -32,8 +32,10 @@ func TestStreamsWithoutAWindowEnd(t *testing.T) {
 	}))
 	for _, path := range []string{"/static/x", "/required"} {
 		conn := s.dial(t)
-		noWindow := "\x00\x04\x00\x00\x00\x00"                              // SETTINGS_INITIAL_WINDOW_SIZE
-		request := "\x82\x86\x01\x01h\x04" + string(rune(len(path))) + path // RFC 7541: GET, http, h, path
+		// SETTINGS_INITIAL_WINDOW_SIZE
+		noWindow := "\x00\x04\x00\x00\x00\x00"
+		// RFC 7541: GET, http, h, path
+		request := "\x82\x86\x01\x01h\x04" + string(rune(len(path))) + path
 		if _, err := io.WriteString(conn, preface+frame(frameSettings, 0, 0, noWindow)+
 			frame(frameHeaders, flagEndStream|flagEndHeaders, 1, request)); err != nil {
 			t.Fatal(err)
@@ -66,7 +68,7 @@ func TestStreamsWithoutAWindowEnd(t *testing.T) {
 // that sends no body cannot hold the connection.
 func TestExpectationWithoutABodyEnds(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, gateway.Config{StallTimeout: 100 * time.Millisecond}, nil)
+	s := newSite(t, gateway.Config{StallTimeout: shortStall}, nil)
 	answer := s.raw(t, "POST /x HTTP/1.1\r\nHost: h\r\nExpect: the-worst\r\nTransfer-Encoding: chunked\r\n\r\n")
 	if got := status(t, answer); got != http.StatusExpectationFailed {
 		t.Errorf("answered %d", got)

@@ -31,6 +31,10 @@ import (
 // patience is how long a test waits for an expected event.
 const patience = 60 * time.Second
 
+// shortStall is the StallTimeout of tests in which a client stalls. What the gateway itself does
+// takes less time than this, also on a busy machine.
+const shortStall = time.Second
+
 var hashes sync.Map
 
 // hash returns a cheap hash of the password, computed once per password.
@@ -232,7 +236,8 @@ func (s *site) get(t testing.TB, path, name, pass string) (*http.Response, strin
 func (s *site) raw(t testing.TB, bytes string) string {
 	t.Helper()
 	conn := s.dial(t)
-	go func() { _, _ = io.WriteString(conn, bytes) }() // it may be answered, and closed, before it is read to its end
+	// it may be answered, and closed, before it is read to its end
+	go func() { _, _ = io.WriteString(conn, bytes) }()
 	answer, _ := io.ReadAll(conn)
 	return string(answer)
 }

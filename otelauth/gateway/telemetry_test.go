@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
@@ -146,11 +147,34 @@ func TestUpstreamDenies(t *testing.T) {
 	}
 }
 
+// A refusal by a rule of the gateway itself is WARN, names the rule, and is counted apart from the
+// refusals of the upstream.
+func TestRuleRefuses(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, gateway.Config{
+		Rules: []gateway.Rule{{Pattern: "/admin/", Groups: []string{"ops"}}},
+	}, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }))
+	for path, want := range map[string]struct{ severity, reason, rule, by string }{
+		"/admin/x": {"WARN", "not_permitted", "/admin/", "rule"},
+		"/other":   {"INFO", "", "", "service"},
+	} {
+		before := len(s.attempts())
+		res, _ := s.get(t, path, "alice", "wonderland")
+		equal(t, path, res.StatusCode, http.StatusForbidden)
+		e := s.attempts()[before]
+		equal(t, "severity", e.Severity().String(), want.severity)
+		equal(t, "outcome", e.Attribute("auth.outcome"), "success")
+		equal(t, "reason", e.Attribute("auth.reason"), want.reason)
+		equal(t, "rule", e.Attribute("auth.rule"), want.rule)
+		equal(t, "counted", s.Sum("auth.responses.denied", attribute.String("auth.response.denied_by", want.by)), 1.0)
+	}
+}
+
 // No signal holds a password or a part of a query, and no answer holds a password.
 func TestNothingSecretIsTold(t *testing.T) {
 	t.Parallel()
 	const query, wrong = "query-canary-Zq71", "wrong-canary-Xw32"
-	s := newSite(t, gateway.Config{Rules: siteRules, PassAuthorization: true}, nil)
+	s := newSite(t, gateway.Config{Rules: siteRules, PassAuthorization: []string{"/x", "/admin/", "/static/"}}, nil)
 	secrets := []string{query, wrong, "wonderland"}
 	for _, path := range []string{"/x", "/static/x", "/admin/x", "/a%2fb"} {
 		for _, pass := range []string{"wonderland", wrong, ""} {

@@ -29,7 +29,8 @@ type upstream struct {
 }
 
 const (
-	maxIdleUpstream     = 1024 // idle connections: enough for every request of a busy gateway to find one
+	// idle connections: enough for every request of a busy gateway to find one
+	maxIdleUpstream     = 1024
 	idleUpstreamTimeout = 90 * time.Second
 	continueTimeout     = time.Second
 )

@@ -55,7 +55,8 @@ func TestAttempts(t *testing.T) {
 				ignore := []string{"TraceID"}
 				if !events {
 					want.Path, want.Status = "", 0
-					ignore = append(ignore, "Time") // the time of the span is from the clock of the SDK
+					// the time of the span is from the clock of the SDK
+					ignore = append(ignore, "Time")
 				}
 				got := rec.Attempts()
 				if d := cmp.Diff([]otelauthtest.Attempt{want}, got, cmpopts.IgnoreFields(otelauthtest.Attempt{}, ignore...),

@@ -142,20 +142,7 @@ func needles(s string) []needle {
 	if l := latin1(s); l != nil {
 		all = append(all, needle{form: "Latin-1", bytes: l})
 	}
-	md, s1, s2, s5 := md5.Sum(raw), sha1.Sum(raw), sha256.Sum256(raw), sha512.Sum512(raw)
-	for _, d := range []struct {
-		name string
-		sum  []byte
-	}{{"MD5", md[:]}, {"SHA-1", s1[:]}, {"SHA-256", s2[:]}, {"SHA-512", s5[:]}} {
-		all = append(all,
-			needle{form: d.name + " as bytes", bytes: d.sum},
-			needle{form: d.name + " as hexadecimal", bytes: []byte(hex.EncodeToString(d.sum)), anyCase: true})
-		for shift := range 3 {
-			all = append(all,
-				needle{form: d.name + " as base64", bytes: inside64(base64.RawStdEncoding, d.sum, shift)},
-				needle{form: d.name + " as base64url", bytes: inside64(base64.RawURLEncoding, d.sum, shift)})
-		}
-	}
+	all = append(all, digests(raw)...)
 
 	// Most forms of most secrets are the same text; the first form is kept.
 	seen := map[string]bool{}
@@ -173,6 +160,26 @@ func needles(s string) []needle {
 		seen[key] = true
 		return duplicate
 	})
+}
+
+// digests returns the forms of the unkeyed hashes of a secret.
+func digests(raw []byte) []needle {
+	var all []needle
+	md, s1, s2, s5 := md5.Sum(raw), sha1.Sum(raw), sha256.Sum256(raw), sha512.Sum512(raw)
+	for _, d := range []struct {
+		name string
+		sum  []byte
+	}{{"MD5", md[:]}, {"SHA-1", s1[:]}, {"SHA-256", s2[:]}, {"SHA-512", s5[:]}} {
+		all = append(all,
+			needle{form: d.name + " as bytes", bytes: d.sum},
+			needle{form: d.name + " as hexadecimal", bytes: []byte(hex.EncodeToString(d.sum)), anyCase: true})
+		for shift := range 3 {
+			all = append(all,
+				needle{form: d.name + " as base64", bytes: inside64(base64.RawStdEncoding, d.sum, shift)},
+				needle{form: d.name + " as base64url", bytes: inside64(base64.RawURLEncoding, d.sum, shift)})
+		}
+	}
+	return all
 }
 
 // inside64 returns the characters that depend on raw alone in a base64 text in which raw begins

@@ -88,12 +88,18 @@ const (
 	// KeyReason is one of: unknown_user, wrong_password, account_disabled, credentials_expired,
 	// password_too_long, duplicate_header, multiple_schemes, header_too_long,
 	// empty_credentials, invalid_base64, no_colon, control_character, raw_path, method_refused,
-	// invalid_host, untrusted_proxy, forwarded_request, plaintext_refused, queue_full,
-	// queue_timeout, budget_empty, verifier_failed. Cause of a denial, finer than error.type.
+	// invalid_host, untrusted_proxy, forwarded_request, not_permitted, foreign_origin,
+	// unsafe_name, plaintext_refused, queue_full, queue_timeout, budget_empty, verifier_failed.
+	// Cause of a denial, finer than error.type.
 	KeyReason = "auth.reason"
+	// KeyResponseDeniedBy is one of: rule, service. What answered an authenticated user with
+	// 401 or 403.
+	KeyResponseDeniedBy = "auth.response.denied_by"
 	// KeyResponseElsewhere is a boolean. true: a proxy was asked to let the request pass, so
 	// the status of the service is unknown.
 	KeyResponseElsewhere = "auth.response.elsewhere"
+	// KeyRule is a string. The rule that refused an authenticated user.
+	KeyRule = "auth.rule"
 	// KeyScheme is one of: none, basic, bearer, other. Authentication scheme of the attempt.
 	KeyScheme = "auth.scheme"
 	// KeyThrottleActor is a string. Who changed a budget or a rule.

@@ -20,8 +20,8 @@ const (
 	// MetricPublicResponses is a counter in {response}. Responses of public endpoints to
 	// callers without credentials.
 	MetricPublicResponses = "auth.public.responses"
-	// MetricResponsesDenied is a counter in {response}. Responses 401 and 403 that handlers
-	// give to authenticated users.
+	// MetricResponsesDenied is a counter in {response}. Responses 401 and 403 to authenticated
+	// users.
 	MetricResponsesDenied = "auth.responses.denied"
 	// MetricDetections is a counter in {detection}. Episodes that detection found.
 	MetricDetections = "auth.detections"
@@ -94,7 +94,8 @@ const (
 	// EventAccountReload is an event. The accounts were read again (INFO), or they could not
 	// be, or some of them cannot be used (ERROR).
 	EventAccountReload = "auth.account.reload"
-	// EventAttempt is an event. An attempt. INFO for success, ERROR for error, WARN otherwise.
+	// EventAttempt is an event. An attempt. INFO for success unless a rule refused the user,
+	// ERROR for error, WARN otherwise.
 	EventAttempt = "auth.attempt"
 	// EventPublicResponse is an event. A public endpoint answered 401 or 403 to a caller
 	// without credentials.
@@ -102,6 +103,9 @@ const (
 	// EventIdentityKeyRandom is an event. Config.IdentityKey is not set, so other processes
 	// cannot compare user.hash.
 	EventIdentityKeyRandom = "auth.identity_key.random"
+	// EventTelemetryUnrecorded is an event. No provider records the spans, or none records the
+	// metrics. Emitted once for each.
+	EventTelemetryUnrecorded = "auth.telemetry.unrecorded"
 	// EventClientUntrustedForwarded is an event. A peer that is not a trusted proxy sends
 	// forwarding headers. Emitted once.
 	EventClientUntrustedForwarded = "auth.client.untrusted_forwarded"
@@ -237,7 +241,7 @@ func Description(metric string) string {
 	case MetricPublicResponses:
 		return "Responses of public endpoints to callers without credentials."
 	case MetricResponsesDenied:
-		return "Responses 401 and 403 that handlers give to authenticated users."
+		return "Responses 401 and 403 to authenticated users."
 	case MetricDetections:
 		return "Episodes that detection found."
 	case MetricDetectionDropped:

@@ -4,87 +4,60 @@
 package verify
 
 import (
-	"context"
 	"time"
 
-	"github.com/otelauth/otelauth-go/otelauth/credential"
+	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
-// Account is one account as a store holds it. It is immutable once a store has
-// returned it: a changed account is a new *Account.
+// Account is one account as a store holds it. It must not change after the store has returned it;
+// a changed account is a new *Account.
 type Account struct {
-	// Name is the account's name as the store spells it.
+	// Name is the account's name in the spelling of the store.
 	Name string
-	// Password is the stored hash; nil for an account that has none, for which no password is right, after the work of a decoy.
+	// Password is the stored hash. If it is nil, every password is wrong, after the work of a
+	// decoy.
 	Password *password.Hash
-	// Groups are the groups that the account belongs to; nil for none.
+	// Groups are the groups of the account; nil for none.
 	Groups []string
 	// Disabled accounts are refused after the same work as any other.
 	Disabled bool
-	// Expires is when the credential ends; the zero Time never.
+	// Expires is when the account expires. The zero Time means never.
 	Expires time.Time
-	// FormerExpires is when the former password ends, where Password has one ([password.Hash.WithFormer]): before, both are
-	// right; from then on the former is wrong, after the same work. The zero Time: the former is wrong.
-	FormerExpires time.Time
+	// PreviousExpires is when the previous password expires, if Password has one
+	// ([password.Hash.WithPrevious]). Until then both passwords are right. Afterwards the
+	// previous one is wrong, after the same work. The zero Time means that it has expired.
+	PreviousExpires time.Time
 }
 
-// Accounts finds the stored hash of a name, and otelauth verifies it: a htpasswd
-// file, a database, a map in code. Implementations are safe for concurrent use.
-type Accounts interface {
-	// Lookup returns the account of that name, or nil when there is none. It is asked on every
-	// attempt that is not refused, recognised credentials included, so it answers from memory; a
-	// store that needs I/O is a [Recaller] too, and its Lookup takes the same time for every name.
-	// An error means that the store is down, never that a name is unknown.
-	Lookup(ctx context.Context, name string) (*Account, error)
-	// Canonical returns the identity that a name resolves to, whether or not there is such an
-	// account: what the store treats as one name is one identity.
-	Canonical(name string) string
-	// Decoy returns a hash that no password matches and that costs what a real one of this store costs.
-	// Its scheme and cost are chosen by key in the proportions of the store, always the same for the same key.
-	Decoy(key uint64) *password.Hash
-	// Len is the number of accounts.
-	Len() int
+// isSameCredential reports whether the name and the password are unchanged between a and b. Both
+// may be nil, which means no such account.
+func (a *Account) isSameCredential(b *Account) bool {
+	if a == b {
+		return true
+	}
+	return a != nil && b != nil && a.Name == b.Name && a.Password.Equal(b.Password)
 }
 
-// Recaller is a store of [Accounts] that needs I/O, and can be down. What was verified before may
-// go on for a while then, and nothing else: an answer for any name that the store still remembers
-// would tell a guesser which names those are.
-type Recaller interface {
-	// Recall is Lookup for a credential that was verified as right before. While the store is down it may answer with what it
-	// read last, for a stated time.
-	Recall(ctx context.Context, name string) (*Account, error)
-	// Staleness is how old what Recall returns may be while the store is up. For as long, a
-	// credential that was wrong is not asked about again when the same network sends it again.
-	Staleness() time.Duration
+// refusalReason returns why the account must be refused at that time, or "" if it is usable.
+func (a *Account) refusalReason(at time.Time) attempt.Reason {
+	switch {
+	case a.Disabled:
+		return attempt.ReasonAccountDisabled
+	case !a.Expires.IsZero() && !at.Before(a.Expires):
+		return attempt.ReasonCredentialsExpired
+	}
+	return ""
 }
 
-// Peeker is a store of [Accounts] that can say whose name it is without asking anywhere. A guess
-// that is refused before the store is asked bears the account's name in its record by this alone.
-type Peeker interface {
-	// Peek returns the account of that name as far as the store holds it in memory, or nil. It
-	// does no I/O. The account may be out of date: it names an account and verifies nothing.
-	Peek(name string) *Account
-}
-
-// Verifier decides by itself who is right: LDAP, PAM, a remote service. Its
-// successes are cached by time alone, its failures are not cached. Implementations are safe for concurrent use.
-type Verifier interface {
-	// Verify returns the account that the credentials belong to, or nil when they are wrong. An
-	// error means that the question could not be answered. Password of the returned Account is ignored and may be nil.
-	Verify(ctx context.Context, name string, secret credential.Secret) (*Account, error)
-}
-
-// Reload says that a store of accounts was read again.
-type Reload struct {
-	Source   string    // the file or database
-	Time     time.Time // when
-	Accounts int       // how many accounts are served now
-	Err      error     // why the former accounts are still served, or which of the new ones let nobody in; nil when all is well
-}
-
-// Reloader is a store that tells of its reloads.
-type Reloader interface {
-	// OnReload registers fn, which must not block, and returns what ends it.
-	OnReload(fn func(Reload)) (stop func())
+// refusalReasonFor is refusalReason for one password of the account: the previous one if previous
+// is true.
+func (a *Account) refusalReasonFor(previous bool, at time.Time) attempt.Reason {
+	if reason := a.refusalReason(at); reason != "" {
+		return reason
+	}
+	if previous && !at.Before(a.PreviousExpires) {
+		return attempt.ReasonCredentialsExpired
+	}
+	return ""
 }

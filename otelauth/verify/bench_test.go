@@ -16,7 +16,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
-// cpu is the processor time of this process, user and system.
+// cpu returns the processor time of this process, user and system.
 func cpu(b *testing.B) time.Duration {
 	b.Helper()
 	var u syscall.Rusage
@@ -46,8 +46,7 @@ func BenchmarkHit(b *testing.B) {
 	}
 }
 
-// BenchmarkMiss is a raw hash and the same hash behind the Engine: decoding, paying, queueing, a goroutine,
-// remembering.
+// BenchmarkMiss compares a bare hash with the same hash behind the Engine.
 func BenchmarkMiss(b *testing.B) {
 	h := hashed(b, cheap, "wonderland")
 	b.Run("raw", func(b *testing.B) {
@@ -74,7 +73,7 @@ func BenchmarkMiss(b *testing.B) {
 	})
 }
 
-// guess is a wrong password that no other number has.
+// guess returns a wrong password that is different for each i.
 func guess(b *testing.B, i int) credential.Field {
 	b.Helper()
 	var n [8]byte
@@ -87,7 +86,7 @@ func guess(b *testing.B, i int) credential.Field {
 	return field(b, "alice", string(text))
 }
 
-// BenchmarkShed is what a refused attempt costs when the queue is full of many networks.
+// BenchmarkShed measures a refused attempt while the queue is full of many networks.
 func BenchmarkShed(b *testing.B) {
 	stop := make(chan struct{})
 	gate := verify.NewGate(verify.Limits{Slots: 1, Queued: 1024, MaxWait: time.Hour})

@@ -14,37 +14,40 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 )
 
-// entry is one judged credential. It is immutable but for networks and asked.
+// entry is one verified credential, right or wrong. Only networks and asked ever change.
 type entry struct {
 	mac   mac
 	until time.Duration // on the Engine's monotonic clock
 
-	// name is as claimed, in memory of its own, canonical the store's identity of it. A wrong credential's entry has
-	// neither: people type passwords into the name field.
+	// name is the claimed name, in memory of its own, and canonical is its identity. Both are
+	// empty in the entry of a wrong credential, because people type passwords into the name
+	// field.
 	name, canonical string
 	userHash        string
 	account         *Account // nil: no such account
-	former          bool     // the password is the account's former one; set before the entry is shared
+	previous        bool     // the password is the account's previous one; set before other goroutines see the entry
 	reason          attempt.Reason
-	fingerprint     uint64 // attempt.Result.PasswordFingerprint, where the credential is wrong
-	// asked is when the store was last asked about a wrong credential, on the Engine's monotonic
-	// clock.
+	fingerprint     uint64 // attempt.Result.PasswordFingerprint of a wrong credential
+	// asked is when the store last looked up a wrong credential, on the Engine's monotonic clock.
 	asked atomic.Int64
 
-	// networks are those from which a right credential has come, newest last, at
-	// most maxNetworks; a slice is never changed once it is stored.
+	// networks are the networks that have sent a right credential, newest last, at most
+	// maxNetworks. A stored slice never changes.
 	networks atomic.Pointer[[]netip.Prefix]
 }
 
-// maxNetworks bounds the networks of one entry: a laptop, a phone, an office, a VPN and a fleet of pods. One
-// more forgets the oldest, which is then charged and refunded once like any new one.
+// maxNetworks bounds the networks of one entry: a laptop, a phone, an office, a VPN and a fleet
+// of pods. A further network evicts the oldest, which is then charged and refunded once, like a
+// new one.
 const maxNetworks = 16
 
-func (e *entry) knows(network netip.Prefix) bool {
+// wasVerifiedFrom reports whether network has sent the right credential before.
+func (e *entry) wasVerifiedFrom(network netip.Prefix) bool {
 	known := e.networks.Load()
 	return known != nil && slices.Contains(*known, network)
 }
 
+// learn adds a network.
 func (e *entry) learn(network netip.Prefix) {
 	for {
 		old := e.networks.Load()
@@ -62,18 +65,19 @@ func (e *entry) learn(network netip.Prefix) {
 	}
 }
 
-// ways is how many entries share a bucket: one cache line of pointers.
+// ways is the number of entries in a bucket: one cache line of pointers.
 const ways = 8
 
-// table is a bounded set of entries, read without any lock. An entry lives in the one bucket that its
-// MAC names; since the MAC is keyed, nobody outside can aim at a bucket. A full bucket gives up what
-// expires first.
+// table is a bounded set of entries that is read without a lock. The MAC of an entry selects its
+// bucket. The MAC is keyed, so a client cannot choose a bucket. A full bucket evicts the entry
+// that expires first.
 type table struct {
 	buckets [][ways]atomic.Pointer[entry]
 	mask    uint64
 }
 
-// newTable holds at least capacity entries: capacity rounded up to a power of two, 8 bytes each when empty.
+// newTable returns a table for at least capacity entries, rounded up to a power of two. Each
+// empty place takes 8 bytes.
 func newTable(capacity int) *table {
 	n := 1 << bits.Len(uint(max(capacity, 2*ways)/ways-1))
 	return &table{buckets: make([][ways]atomic.Pointer[entry], n), mask: uint64(n - 1)}
@@ -83,8 +87,8 @@ func (t *table) bucket(m *mac) *[ways]atomic.Pointer[entry] {
 	return &t.buckets[binary.LittleEndian.Uint64(m[:])&t.mask]
 }
 
-// get returns the live entry of m, or nil. Comparing MACs needs no constant time: whoever lacks the
-// key cannot choose one.
+// get returns the live entry of m, or nil. Comparing MACs needs no constant time, because a
+// client without the key cannot choose a MAC.
 func (t *table) get(m *mac, now time.Duration) *entry {
 	b := t.bucket(m)
 	for i := range b {
@@ -99,7 +103,8 @@ func (t *table) get(m *mac, now time.Duration) *entry {
 	return nil
 }
 
-// put stores e in place of the entry with the same MAC, an empty or dead place, or the one that expires first.
+// put stores e in the place of the entry with the same MAC, in an empty or expired place, or in
+// the place of the entry that expires first.
 func (t *table) put(e *entry, now time.Duration) {
 	b := t.bucket(&e.mac)
 	for {
@@ -125,7 +130,7 @@ func (t *table) put(e *entry, now time.Duration) {
 	}
 }
 
-// remove forgets e.
+// remove deletes e.
 func (t *table) remove(e *entry) {
 	b := t.bucket(&e.mac)
 	for i := range b {
@@ -133,7 +138,7 @@ func (t *table) remove(e *entry) {
 	}
 }
 
-// len counts the places taken, expired entries that nobody asked for again included.
+// len returns the number of used places, including expired entries that no client has sent again.
 func (t *table) len() int {
 	n := 0
 	for i := range t.buckets {

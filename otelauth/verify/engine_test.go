@@ -33,9 +33,9 @@ var (
 func field(t testing.TB, name, pass string) credential.Field {
 	t.Helper()
 	token := base64.StdEncoding.EncodeToString([]byte(name + ":" + pass))
-	f, fault := credential.Split(http.Header{"Authorization": {"Basic " + token}}, 0)
-	if fault != credential.NoDefect {
-		t.Fatalf("Split(%q): %v", name, fault)
+	f, defect := credential.Split(http.Header{"Authorization": {"Basic " + token}}, 0)
+	if defect != credential.NoDefect {
+		t.Fatalf("Split(%q): %v", name, defect)
 	}
 	return f
 }
@@ -72,7 +72,7 @@ func newStore(accounts ...*verify.Account) *store {
 		s.accounts[a.Name] = a
 		hashes = append(hashes, a.Password)
 	}
-	s.mix = password.NewMix(hashes)
+	s.mix = password.NewMix(slices.Values(hashes))
 	return s
 }
 
@@ -164,7 +164,7 @@ func TestACredentialIsHashedOnce(t *testing.T) {
 	}{
 		{right, "alice", "k:alice"},
 		{wrong, "alice", "k:alice"},
-		{unknown, "", "k:mallory"}, // the name of no account is never told
+		{unknown, "", "k:mallory"}, // a name that is not an account is never recorded
 	} {
 		for range 2 {
 			res := try(t, e, c.f, home)
@@ -175,7 +175,7 @@ func TestACredentialIsHashedOnce(t *testing.T) {
 	}
 }
 
-// Whoever may not log in costs what everybody costs: the hash runs, and in the store's own scheme.
+// TestEveryRefusalCostsAHash: every refused attempt runs a hash of a scheme in the store.
 func TestEveryRefusalCostsAHash(t *testing.T) {
 	t.Parallel()
 	h := hashed(t, cheap, "secret")
@@ -205,7 +205,7 @@ func TestEveryRefusalCostsAHash(t *testing.T) {
 		}
 		check(t, c.name+" repeat", try(t, e, f, home), failed(c.reason, attempt.Hit, false))
 	}
-	// Too long is refused alike for a name that is no account.
+	// A password that is too long is refused in the same way for an unknown name.
 	res := try(t, e, field(t, "nobody", strings.Repeat("x", 73)), home)
 	if res.Outcome != attempt.Failure || !res.Hash.Ran() {
 		t.Errorf("unknown with an over-long password: %+v", res)
@@ -226,7 +226,7 @@ func TestAChangedAccountEndsAtOnce(t *testing.T) {
 	login("same hash, another pointer", hitRight)
 	var res attempt.Result
 	if got := e.Verify(t.Context(), time.Now(), f, home, &res); len(got.Groups) != 0 {
-		t.Errorf("groups %v after they were taken away", got.Groups)
+		t.Errorf("groups %v after they were removed", got.Groups)
 	}
 	s.alice(&verify.Account{Name: "alice", Password: first, Disabled: true})
 	login("disabled", failed(attempt.ReasonAccountDisabled, attempt.Miss, true))
@@ -246,13 +246,14 @@ func TestAChangedAccountEndsAtOnce(t *testing.T) {
 	login("there again", hashedRight)
 }
 
-// A password that is taken away while its hash runs is wrong when the hash ends.
+// TestAnAccountChangedDuringTheHash: a password that is revoked while its hash runs is wrong when
+// the hash ends.
 func TestAnAccountChangedDuringTheHash(t *testing.T) {
 	t.Parallel()
 	h := hashed(t, cheap, "wonderland")
 	s := newStore(&verify.Account{Name: "alice", Password: h})
 	s.onLookup = func(n int) {
-		if n == 2 { // the look after the hash
+		if n == 2 { // the lookup after the hash
 			delete(s.accounts, "alice")
 		}
 	}
@@ -261,7 +262,7 @@ func TestAnAccountChangedDuringTheHash(t *testing.T) {
 		failed(attempt.ReasonWrongPassword, attempt.Miss, true))
 }
 
-func TestAFloodOfWrongOnesForgetsNoRightOne(t *testing.T) {
+func TestAFloodOfWrongCredentialsEvictsNoRightOne(t *testing.T) {
 	t.Parallel()
 	e := newEngine(t, verify.Config{
 		Accounts:        newStore(&verify.Account{Name: "alice", Password: hashed(t, cheap, "wonderland")}),
@@ -279,15 +280,16 @@ func TestAFloodOfWrongOnesForgetsNoRightOne(t *testing.T) {
 	}
 }
 
-// CVE-2022-46146 and GHSA-6765-c87h-8mrf: a cache key without length prefixes takes one pair of name and password for
-// another. Ours is the token, in which only the first colon separates.
+// TestCVE_2022_46146_and_GHSA_6765_c87h_8mrf: a cache key without length prefixes confuses one
+// pair of name and password with another. Here the key is the token, in which only the first
+// colon separates.
 func TestCVE_2022_46146_and_GHSA_6765_c87h_8mrf(t *testing.T) {
 	t.Parallel()
 	e := newEngine(t, verify.Config{Accounts: newStore(&verify.Account{Name: "ab", Password: hashed(t, cheap, "c:d")})})
 	check(t, "the right pair", try(t, e, field(t, "ab", "c:d"), home), hashedRight)
 	for _, c := range [][2]string{{"a", "bc:d"}, {"abc", "d"}, {"ab:c", "d"}, {"", "abc:d"}, {"ab", "c:d "}, {"AB", "c:d0"}} {
 		if res := try(t, e, field(t, c[0], c[1]), home); res.Outcome == attempt.Success && c[0] != "ab:c" {
-			t.Errorf("%q passed as ab", c)
+			t.Errorf("%q is accepted as ab", c)
 		}
 	}
 }
@@ -328,13 +330,13 @@ func TestAStoreThatIsDown(t *testing.T) {
 	check(t, "recognised, but the store must be asked", try(t, e, f, home), w)
 }
 
-// A store that panics after the guess was paid for does not keep the price.
+// TestAPanicSettlesTheGuess: a store that panics after the guess is paid does not keep the price.
 func TestAPanicSettlesTheGuess(t *testing.T) {
 	t.Parallel()
 	th := &script{verdict: throttle.Granted}
 	s := newStore(&verify.Account{Name: "alice", Password: hashed(t, cheap, "wonderland")})
 	s.onLookup = func(n int) {
-		if n == 2 { // the look after the hash
+		if n == 2 { // the lookup after the hash
 			panic("connection pool is gone")
 		}
 	}
@@ -352,7 +354,7 @@ func TestAPanicSettlesTheGuess(t *testing.T) {
 	}
 }
 
-// script is a Throttle that says what the test wants.
+// script is a Throttle whose verdicts the test sets.
 type script struct {
 	mu        sync.Mutex
 	verdict   throttle.Verdict
@@ -402,8 +404,9 @@ func (s *script) taken() (guesses int, settled []throttle.Settlement) {
 	return guesses, settled
 }
 
-// Step 3 of the design: the cache is no oracle. From a network that the credential has not come from, a
-// recognised credential is charged and refunded like a guess, and refused like one.
+// TestARecognisedCredentialFromAnUnknownNetworkIsAGuess is step 3 of the design: the cache is not
+// an oracle. A recognised credential from a new network is charged, refunded and refused like a
+// guess.
 func TestARecognisedCredentialFromAnUnknownNetworkIsAGuess(t *testing.T) {
 	t.Parallel()
 	th := &script{verdict: throttle.Granted}
@@ -435,7 +438,8 @@ func TestARecognisedCredentialFromAnUnknownNetworkIsAGuess(t *testing.T) {
 	check(t, "from home, its own budget empty", try(t, e, f, home), throttled)
 }
 
-// A dictionary with the right answer in the middle sees nothing but refusals.
+// TestAThrottledCallerLearnsNothingFromTheCache: a dictionary with the right password in it gets
+// only refusals.
 func TestAThrottledCallerLearnsNothingFromTheCache(t *testing.T) {
 	t.Parallel()
 	th := &script{verdict: throttle.Granted}
@@ -466,7 +470,7 @@ func TestWhatAGuessCosts(t *testing.T) {
 		settled []throttle.Settlement
 	}{
 		{false, []throttle.Settlement{throttle.Wrong}},
-		{true, nil}, // what is not hashed is not charged
+		{true, nil}, // a guess that is not hashed is not charged
 	} {
 		try(t, e, field(t, "ALICE", "wrong"), home)
 		th.mu.Lock()

@@ -16,15 +16,15 @@ import (
 
 var networkBudget = throttle.Limit{Burst: 100, Every: time.Second}
 
-// guarded is an engine over alice and bob with guess budgets on a clock that tests turn.
+// guarded is an engine over alice and bob, with guess budgets, on a clock that tests set.
 type guarded struct {
 	*manual
 	store  *store
 	engine *verify.Engine
 }
 
-// newGuarded makes an engine; shared nil makes budgets of its own. The network's is small: hashes
-// take time.
+// newGuarded returns an engine. If shared is nil, it has its own budgets. The budget of the
+// network is small, because hashes take time.
 func newGuarded(t *testing.T, clock *manual, shared throttle.Store) *guarded {
 	t.Helper()
 	elapsed := func() time.Duration { return clock.now().Sub(time.Unix(0, 0)) }
@@ -49,7 +49,7 @@ func (g *guarded) try(t *testing.T, name, pass string, network netip.Prefix) att
 	return res
 }
 
-// shown is what a caller sees of an answer, and how long it takes: a hash or none.
+// shown is what a caller can observe: the answer, and by its time whether a hash ran.
 type shown struct {
 	outcome    attempt.Outcome
 	retryAfter time.Duration
@@ -58,9 +58,10 @@ type shown struct {
 
 func show(res attempt.Result) shown { return shown{res.Outcome, res.RetryAfter, res.Hash.Ran()} }
 
-// From a network where alice has succeeded, guesses at her, at another account and at a name that
-// is none see one sequence: ten failures, then refusals, of which those in the reserve take the
-// time of a hash. Wrong passwords that are sent again are no exception.
+// TestAKnownPairDoesNotShow: from a network where alice has logged in, guesses at alice, at
+// another account and at an unknown name get one sequence of answers. It is ten failures, then
+// refusals, of which those from the reserve take the time of a hash. Repeated wrong passwords are
+// no exception.
 func TestAKnownPairDoesNotShow(t *testing.T) {
 	t.Parallel()
 	budgets := throttle.DefaultLimits()
@@ -89,20 +90,21 @@ func TestAKnownPairDoesNotShow(t *testing.T) {
 				count[s]++
 			}
 			if count[shown{attempt.Failure, 0, true}] != 11 || count[shown{attempt.Throttled, 0, true}] != 91 {
-				t.Errorf("the premise of this test: %v", count)
+				t.Errorf("the assumption of this test is wrong: %v", count)
 			}
 		}
 		for i := range want {
 			if got[i] != want[i] {
-				t.Errorf("%s, answer %d: %+v, but for a name that is no account %+v", name, i, got[i], want[i])
+				t.Errorf("%s, answer %d: %+v, but for an unknown name %+v", name, i, got[i], want[i])
 				break
 			}
 		}
 	}
 }
 
-// A right password of a pair that is not known is refused beyond the budgets like a wrong one, and
-// takes its time, whatever another network's success has left in the cache.
+// TestARightPasswordBeyondTheBudgetIsAsSlowAsAWrongOne: beyond the budgets, the right password of
+// a pair that is not known is refused like a wrong one and takes as long. What another network
+// has left in the cache does not matter.
 func TestARightPasswordBeyondTheBudgetIsAsSlowAsAWrongOne(t *testing.T) {
 	t.Parallel()
 	g := newGuarded(t, &manual{t: time.Unix(1000, 0)}, nil)
@@ -121,8 +123,8 @@ func TestARightPasswordBeyondTheBudgetIsAsSlowAsAWrongOne(t *testing.T) {
 	}
 }
 
-// Guesses from elsewhere, neighbours behind the same address and both together do not keep the
-// owner out, in this process or in one that has just started and shares the budgets.
+// TestTheOwnerIsServedFromTheReserve: guesses from elsewhere and from the owner's network do not
+// lock the owner out, neither in this process nor in a new one that shares the budgets.
 func TestTheOwnerIsServedFromTheReserve(t *testing.T) {
 	t.Parallel()
 	clock := &manual{t: time.Unix(1000, 0)}
@@ -162,8 +164,8 @@ func TestTheOwnerIsServedFromTheReserve(t *testing.T) {
 	owner("beside neighbours who spray", g)
 }
 
-// What one network sends shows in no answer to another: not in the time of a repeat, not in a
-// price.
+// TestNoAnswerDependsOnAnotherNetwork: what one network sends changes no answer to another,
+// neither the time of a repeat nor a charge.
 func TestNoAnswerDependsOnAnotherNetwork(t *testing.T) {
 	t.Parallel()
 	sequence := func(others bool) (got []shown) {
@@ -188,8 +190,8 @@ func TestNoAnswerDependsOnAnotherNetwork(t *testing.T) {
 	}
 }
 
-// A host that sends one wrong password each for very many names, again and again, pays for every
-// hash of them, also after the cache has forgotten what was wrong.
+// TestWhatIsHashedIsPaidFor: a host that repeats one wrong password for each of many names pays
+// for every hash, also after the cache has evicted the entries.
 func TestWhatIsHashedIsPaidFor(t *testing.T) {
 	t.Parallel()
 	g := newGuarded(t, &manual{t: time.Unix(1000, 0)}, nil)
@@ -203,19 +205,19 @@ func TestWhatIsHashedIsPaidFor(t *testing.T) {
 		}
 		for i := range names {
 			guess(fmt.Sprint("name", i), "one")
-			guess(fmt.Sprint("name", i), "one") // remembered: neither hashed nor paid for
+			guess(fmt.Sprint("name", i), "one") // remembered: neither hashed nor charged
 		}
-		for i := range names { // what the budget has left
+		for i := range names { // the rest of the budget
 			guess(fmt.Sprint("other", i), fmt.Sprint("in round ", round))
 		}
 		if ran != networkBudget.Burst {
 			t.Errorf("round %d: %d hashes on a budget of %d", round, ran, networkBudget.Burst)
 		}
-		g.add(verify.DefaultTTL) // the cache forgets, and the budget is full again
+		g.add(verify.DefaultTTL) // the cache entries expire, and the budget is full again
 	}
 }
 
-// A guess that is refused asks the store of accounts for nothing, whether it is new, a repeat or
+// TestARefusedGuessAsksNoStore: a refused guess causes no lookup, whether it is new, a repeat or
 // right.
 func TestARefusedGuessAsksNoStore(t *testing.T) {
 	t.Parallel()
@@ -241,7 +243,8 @@ func TestARefusedGuessAsksNoStore(t *testing.T) {
 	}
 }
 
-// A refused guess bears the name of its account where the store knows that without asking.
+// TestARefusedGuessNamesItsAccount: the record of a refused guess has the name of its account, if
+// the store has it in memory.
 func TestARefusedGuessNamesItsAccount(t *testing.T) {
 	t.Parallel()
 	th := &script{verdict: throttle.Refused}

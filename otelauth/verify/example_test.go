@@ -41,14 +41,14 @@ func ExampleEngine() {
 }
 
 func ExampleNewGate() {
-	// Two middlewares of one process share a processor, and so a gate.
+	// Two middlewares in one process share its processors, so they share a gate.
 	gate := verify.NewGate(verify.Limits{Queued: 256, MaxWait: 2 * time.Second})
 	running, queued := gate.Load()
 	fmt.Println(running, queued)
 	// Output: 0 0
 }
 
-// directory is a Verifier: somebody else knows who is right.
+// directory is a Verifier over a map of passwords.
 type directory map[string]string
 
 func (d directory) Verify(_ context.Context, name string, secret credential.Secret) (*verify.Account, error) {

@@ -12,8 +12,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
 
-// TestPasswordFingerprint: the same wrong password is the same number, on any account, hashed or remembered; a right one
-// has none, and no other process has the same number.
+// TestPasswordFingerprint: one wrong password has one fingerprint, on every account, hashed or
+// remembered. A right password has none, and another process has other fingerprints.
 func TestPasswordFingerprint(t *testing.T) {
 	t.Parallel()
 	accounts := newStore(&verify.Account{Name: "alice", Password: hashed(t, cheap, "right horse")})

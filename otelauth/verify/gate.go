@@ -6,7 +6,6 @@ package verify
 import (
 	"fmt"
 	"net/netip"
-	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -14,61 +13,21 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 )
 
-// Limits bounds what hashing may take of the machine. The zero Limits is ready for use.
-type Limits struct {
-	// Slots is how many hash functions run at once. Default: max(1, GOMAXPROCS−1), so that a flood
-	// of guesses never takes the processor that serves everybody else; 32 in front of a
-	// Verifier, which waits for somebody else's processor.
-	Slots int
-	// MemoryBytes bounds the memory of the hash functions that run at once; one that needs more runs
-	// alone. Default: 512 MiB.
-	MemoryBytes int64
-	// Queued is how many attempts may wait for a slot. Default: 1024. Each costs about 300
-	// bytes beside the goroutine that net/http gave it anyway.
-	Queued int
-	// MaxWait is the longest wait for a slot. Who would wait longer is refused at once. Default: 10 s.
-	MaxWait time.Duration
-}
-
-// The defaults of [Limits].
-const (
-	DefaultMemoryBytes   = 512 << 20
-	DefaultQueued        = 1024
-	DefaultMaxWait       = 10 * time.Second
-	DefaultVerifierSlots = 32
-)
-
-func (l Limits) withDefaults() Limits {
-	if l.Slots <= 0 {
-		l.Slots = max(1, runtime.GOMAXPROCS(0)-1)
-	}
-	if l.MemoryBytes <= 0 {
-		l.MemoryBytes = DefaultMemoryBytes
-	}
-	if l.Queued <= 0 {
-		l.Queued = DefaultQueued
-	}
-	if l.MaxWait <= 0 {
-		l.MaxWait = DefaultMaxWait
-	}
-	return l
-}
-
-// Gate admits hash functions to the processor. Several Engines may share one, and should: the
-// processor is shared too. It is safe for concurrent use.
+// Gate limits how many hashes run at once. All Engines of a process should share one, because
+// they share the processors. It is safe for concurrent use.
 //
-// The same credential, tried by many at once from one network, is hashed once. Whether it is known
-// plays no part in that (CVE-2026-88010). Networks share no hash: the time of an answer would show
-// what another network sends.
+// If many clients of one network try the same credential at once, it is hashed once. Whether the
+// name is known does not matter (CVE-2026-88010). Networks do not share a hash, because the time
+// of an answer would show what another network sends.
 //
-// Waiting attempts stand in one queue for each client network, and the networks take turns; so
-// whoever sends the most waits the longest, and somebody new waits one round at most. A right
-// credential gives the turn back to its network, as the budget gives its guess back: otherwise a
-// hundred colleagues who log in through one address would each wait a round of a flood's networks.
-// Credentials that were right from their network before have a lane of their own that gets three
-// turns of four. When all places are taken, the longest queue gives one up.
+// Waiting attempts form one queue for each client network, and the networks take turns. The
+// network that sends most waits longest, and a new network waits one round at most. A right
+// credential returns the turn to its network, as it refunds its guess. Otherwise a hundred
+// colleagues behind one address would each wait a round of a flood's networks. Credentials that
+// were right from their network before have a lane of their own, which gets three of four turns.
+// If all places are taken, the longest queue loses one.
 //
-// A Gate holds at most Limits.Queued waiting attempts, and one queue for each network among them.
+// A Gate holds at most Limits.Queued waiting attempts and one queue for each network among them.
 type Gate struct {
 	mu      sync.Mutex
 	limits  Limits
@@ -81,15 +40,16 @@ type Gate struct {
 	jobs    map[mac]*job  // waiting or running, by the credential and network that they judge
 	typical time.Duration // moving average of a hash's time
 
-	returning *returning // not under mu
+	returning returning // not under mu
 }
 
 // NewGate returns a Gate with these limits.
 func NewGate(limits Limits) *Gate {
-	return &Gate{limits: limits.withDefaults(), jobs: make(map[mac]*job), returning: new(returning)}
+	return &Gate{limits: limits.withDefaults(), jobs: make(map[mac]*job), returning: newReturning()}
 }
 
-// SetLimits changes the limits. What runs or waits goes on; new limits bind what comes after.
+// SetLimits changes the limits. Running and waiting attempts continue; the new limits apply to
+// later ones.
 func (g *Gate) SetLimits(limits Limits) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -97,13 +57,14 @@ func (g *Gate) SetLimits(limits Limits) {
 	g.dispatch(nil)
 }
 
-// Load returns how many hash functions run and how many attempts wait.
+// Load returns the number of running hashes and of waiting attempts.
 func (g *Gate) Load() (running, queued int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.running, g.queued + g.holding
 }
 
+// The lanes.
 const (
 	ordinary = iota
 	favoured
@@ -114,74 +75,42 @@ const (
 	favouredRound = 4
 )
 
-// job judges one credential for all who wait for it in one network.
-type job struct {
-	key    mac
-	memory int64
-	// judge does the work. It is called at most once.
-	judge func() judgement
-	// done is closed once judgement or refusal is set; exactly one of them is.
-	done      chan struct{}
-	judgement judgement
-	refusal   *refusal
-
-	// The rest belongs to the Gate's lock.
-	started bool
-	ticket  *ticket
-}
-
-// ticket is a job's place in its network's queue.
-type ticket struct {
-	job     *job
-	flow    *flow
-	waiters int
-	gone    bool // called, left or shed
-}
-
-// flow is the queue of one network: first come, first called; last come, first shed.
-type flow struct {
-	network    netip.Prefix
-	lane       *lane
-	tickets    []*ticket // never empty while the flow is in its lane
-	prev, next *flow
-}
-
-// lane is a ring of flows that take turns; turn is the one to be called next.
-type lane struct {
-	flows   map[netip.Prefix]*flow
-	turn    *flow
-	waiting int
-}
-
-// refusal says why a Gate did not run a job.
+// refusal is the reason why a Gate did not run a job.
 type refusal struct {
 	reason     attempt.Reason
 	retryAfter time.Duration
 }
 
-// enter joins the job of this key, or queues the one that create returns. The ticket is nil when
-// the job has run, or runs already. shared reports that another caller had asked for it before.
-//
-// A job that finds a free slot runs here and now: to wake another processor for it costs more than everything
-// else that the Gate does.
-func (g *Gate) enter(key mac, network netip.Prefix, favour bool, create func() *job) (j *job, t *ticket, shared bool, r *refusal) {
-	j, t, shared, r, here := g.queue(key, network, favour, create)
-	if here {
-		g.run(j)
-	}
-	return j, t, shared, r
+// admission is the result of [Gate.enter]. Either job or refusal is set.
+type admission struct {
+	job     *job
+	ticket  *ticket // nil if the job runs or has run
+	shared  bool    // another caller created the job
+	refusal *refusal
 }
 
-// queue is enter under the lock; here has its caller run the job.
-func (g *Gate) queue(key mac, network netip.Prefix, favour bool, create func() *job) (j *job, t *ticket, shared bool, r *refusal, here bool) {
+// enter joins the job with this key, or queues the job that create returns.
+//
+// A job that finds a free slot runs in this goroutine. Waking another processor for it would cost
+// more than everything else that the Gate does.
+func (g *Gate) enter(key mac, network netip.Prefix, favour bool, create func() *job) admission {
+	a, runHere := g.queue(key, network, favour, create)
+	if runHere {
+		g.run(a.job)
+	}
+	return a
+}
+
+// queue is enter under the lock. If runHere is true, the caller runs the job.
+func (g *Gate) queue(key mac, network netip.Prefix, favour bool, create func() *job) (a admission, runHere bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if j = g.jobs[key]; j != nil {
+	if j := g.jobs[key]; j != nil {
 		if j.started {
-			return j, nil, true, nil, false
+			return admission{job: j, shared: true}, false
 		}
 		j.ticket.waiters++
-		return j, j.ticket, true, nil, false
+		return admission{job: j, ticket: j.ticket, shared: true}, false
 	}
 	l := &g.lanes[ordinary]
 	if favour {
@@ -193,25 +122,26 @@ func (g *Gate) queue(key mac, network netip.Prefix, favour bool, create func() *
 	}
 	wait := g.estimate(l, mine)
 	if wait > g.limits.MaxWait {
-		return nil, nil, false, &refusal{attempt.ReasonQueueTimeout, wait}, false
+		return admission{refusal: &refusal{attempt.ReasonQueueTimeout, wait}}, false
 	}
 	if g.queued >= g.limits.Queued && !g.shed(mine) {
-		return nil, nil, false, &refusal{attempt.ReasonQueueFull, wait}, false
+		return admission{refusal: &refusal{attempt.ReasonQueueFull, wait}}, false
 	}
-	j = create()
+	j := create()
 	g.jobs[key] = j
-	t = &ticket{job: j, waiters: 1}
+	t := &ticket{job: j, waiters: 1}
 	l.push(network, t)
 	j.ticket = t
 	g.queued++
-	if here = g.dispatch(j); here || j.started {
+	runHere = g.dispatch(j)
+	if runHere || j.started {
 		t = nil
 	}
-	return j, t, false, nil, here
+	return admission{job: j, ticket: t}, runHere
 }
 
-// leave takes a caller who has gone, or waited too long, out of the queue. It reports false when
-// the job runs: its verdict is near and should be waited for.
+// leave removes a caller that has gone or waited too long. It returns false if the job runs: its
+// result is near, so the caller should wait for it.
 func (g *Gate) leave(j *job, t *ticket) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -224,9 +154,9 @@ func (g *Gate) leave(j *job, t *ticket) bool {
 	return true
 }
 
-// hold takes a place among those who wait for a guess budget to settle, and reports whether there
-// was one; release gives it back.
-func (g *Gate) hold() bool {
+// tryHold takes a place among the attempts that wait for a guess budget, and reports whether
+// there was one. release returns it.
+func (g *Gate) tryHold() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.holding >= g.limits.Queued {
@@ -236,22 +166,24 @@ func (g *Gate) hold() bool {
 	return true
 }
 
+// release returns the place of tryHold.
 func (g *Gate) release() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.holding--
 }
 
-// maxWait bounds a wait of any kind.
+// maxWait returns the current Limits.MaxWait, which bounds every kind of wait.
 func (g *Gate) maxWait() time.Duration {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.limits.MaxWait
 }
 
-// estimate is how long a ticket would at least wait behind mine others of its own network: for one round of the other
-// networks and, if those others turn out to be right, for nobody but them; the favoured lane is called three times for each
-// turn of the ordinary one. Who turns out to wait longer is refused when MaxWait is over.
+// estimate returns the least time that a ticket waits behind mine others of its own network. It
+// counts one round of the other networks, and assumes that the others of its network are right
+// and return the turn. The favoured lane gets three turns for each turn of the ordinary one. A
+// longer wait ends with MaxWait.
 func (g *Gate) estimate(l *lane, mine int) time.Duration {
 	ahead := min(l.waiting, mine+len(l.flows))
 	if l == &g.lanes[ordinary] {
@@ -262,8 +194,8 @@ func (g *Gate) estimate(l *lane, mine int) time.Duration {
 	return time.Duration(ahead+g.running) * g.typical / time.Duration(g.limits.Slots)
 }
 
-// shed takes the newest ticket from the longest queue, if that is longer than the newcomer's would be. A
-// newcomer whose queue is above the average is refused without a search.
+// shed drops the newest ticket of the longest queue, if that queue is longer than the newcomer's
+// would be. It refuses a newcomer whose queue is above the average without a search.
 func (g *Gate) shed(mine int) bool {
 	flows := len(g.lanes[ordinary].flows) + len(g.lanes[favoured].flows)
 	if mine*flows > g.queued {
@@ -285,7 +217,7 @@ func (g *Gate) shed(mine int) bool {
 	return true
 }
 
-// drop takes a waiting ticket out of its queue and refuses its job.
+// drop removes a waiting ticket from its queue and refuses its job.
 func (g *Gate) drop(t *ticket, r *refusal) {
 	g.unqueue(t)
 	j := t.job
@@ -294,6 +226,7 @@ func (g *Gate) drop(t *ticket, r *refusal) {
 	close(j.done)
 }
 
+// unqueue removes a waiting ticket from its queue.
 func (g *Gate) unqueue(t *ticket) {
 	t.gone = true
 	f := t.flow
@@ -306,10 +239,10 @@ func (g *Gate) unqueue(t *ticket) {
 	}
 }
 
-// dispatch starts jobs while there are slots, each in a goroutine but own, which its caller runs: it reports whether there
-// is that to do. A job that does not fit into the memory left waits, and
-// those behind it with it, or it would never be called.
-func (g *Gate) dispatch(own *job) (here bool) {
+// dispatch starts jobs while there are free slots. Each runs in a goroutine, except own: if own
+// starts, dispatch returns true and the caller runs it. A job that does not fit into the free
+// memory waits, and so do those behind it; otherwise it would never start.
+func (g *Gate) dispatch(own *job) (runOwn bool) {
 	for g.running < g.limits.Slots && g.queued > 0 {
 		l := &g.lanes[ordinary]
 		if g.lanes[favoured].waiting > 0 && (g.turn < favouredTurns || l.waiting == 0) {
@@ -326,29 +259,30 @@ func (g *Gate) dispatch(own *job) (here bool) {
 		g.running++
 		g.memory += j.memory
 		if j == own {
-			here = true
+			runOwn = true
 		} else {
 			go g.run(j)
 		}
 	}
-	return here
+	return runOwn
 }
 
-// guarded judges. A panic, of somebody's Verifier most likely, must neither keep the slot nor end the process. Its
-// value is not told: it may hold what the Verifier was given.
-func guarded(judge func() judgement) (out judgement) {
+// judgeRecovered calls judge and turns a panic, most likely of a Verifier, into an error, so that
+// it neither keeps the slot nor ends the process. The error has only the type of the panic's
+// value, which may contain the password.
+func judgeRecovered(judge func() judgement) (out judgement) {
 	defer func() {
 		if p := recover(); p != nil {
-			out = judgement{err: fmt.Errorf("verify: the verification panicked with a %T", p)}
+			out = judgement{err: fmt.Errorf("verify: the Verifier panicked with a %T: correct its code", p)}
 		}
 	}()
 	return judge()
 }
 
-// run judges outside of the lock, then gives the slot back.
+// run calls the job outside of the lock, then returns the slot.
 func (g *Gate) run(j *job) {
 	start := time.Now()
-	j.judgement = guarded(j.judge)
+	j.judgement = judgeRecovered(j.judge)
 	took := time.Since(start)
 
 	g.mu.Lock()
@@ -365,46 +299,4 @@ func (g *Gate) run(j *job) {
 	}
 	g.typical += (took - g.typical) / 8
 	g.dispatch(nil)
-}
-
-// push queues t behind the others of its network; a network that had none is called last in this round.
-func (l *lane) push(network netip.Prefix, t *ticket) {
-	f := l.flows[network]
-	if f == nil {
-		f = &flow{network: network, lane: l}
-		if l.turn == nil {
-			l.flows = make(map[netip.Prefix]*flow)
-			f.prev, f.next, l.turn = f, f, f
-		} else {
-			f.prev, f.next = l.turn.prev, l.turn
-			f.prev.next, f.next.prev = f, f
-		}
-		l.flows[network] = f
-	}
-	t.flow = f
-	f.tickets = append(f.tickets, t)
-	l.waiting++
-}
-
-// giveBack makes it f's turn again, if anybody waits in f, and then that of the flow whose turn it was going to be.
-func (l *lane) giveBack(f *flow) {
-	if len(f.tickets) == 0 || l.turn == f {
-		return
-	}
-	f.prev.next, f.next.prev = f.next, f.prev
-	f.prev, f.next = l.turn.prev, l.turn
-	f.prev.next, f.next.prev = f, f
-	l.turn = f
-}
-
-// remove takes f, for which nobody waits any longer, out of the ring.
-func (l *lane) remove(f *flow) {
-	delete(l.flows, f.network)
-	f.prev.next, f.next.prev = f.next, f.prev
-	switch {
-	case f.next == f:
-		l.turn = nil
-	case l.turn == f:
-		l.turn = f.next
-	}
 }

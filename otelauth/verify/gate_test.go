@@ -23,8 +23,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
-// slow is a Verifier whose every answer takes a second of the bubble's clock, and who remembers in which
-// order it was asked. It knows every name; the password is "right".
+// slow is a Verifier whose answers take a second of the bubble's clock. It records the order of
+// its calls. It accepts every name with the password "right".
 type slow struct {
 	mu    sync.Mutex
 	asked []string
@@ -38,7 +38,7 @@ func (s *slow) Verify(_ context.Context, name string, secret credential.Secret) 
 	s.now++
 	s.most = max(s.most, s.now)
 	s.mu.Unlock()
-	time.Sleep(time.Second) // the bubble's clock: it passes when everybody waits
+	time.Sleep(time.Second) // the bubble's clock, which advances when all goroutines wait
 	s.mu.Lock()
 	s.now--
 	s.mu.Unlock()
@@ -62,7 +62,7 @@ type answer struct {
 	took    time.Duration
 }
 
-// crowd sends attempts that all wait at one gate, in the order in which they are sent.
+// crowd sends attempts that wait at one gate, one after the other.
 type crowd struct {
 	t       *testing.T
 	engine  *verify.Engine
@@ -92,7 +92,7 @@ func (c *crowd) send(ctx context.Context, name, pass string, network netip.Prefi
 		defer c.mu.Unlock()
 		c.answers = append(c.answers, answer{name, network, res, time.Since(start)})
 	})
-	synctest.Wait() // it stands in the queue before the next comes
+	synctest.Wait() // it is in the queue before the next one
 }
 
 func (c *crowd) done() []answer {
@@ -126,8 +126,8 @@ func TestNetworksTakeTurns(t *testing.T) {
 	})
 }
 
-// A right credential gives its network the turn back: colleagues behind one address, each with an account of his own, wait one
-// round of a flood's networks together, not one each.
+// TestARightCredentialGivesTheTurnBack: colleagues behind one address, each with an account, wait
+// one round of a flood's networks together, not one each.
 func TestARightCredentialGivesTheTurnBack(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -149,9 +149,9 @@ func TestARightCredentialGivesTheTurnBack(t *testing.T) {
 	})
 }
 
-// A place in the queue shows in the time of an answer. So only a caller with a right password gets
-// a better one: wrong guesses at an account from the network where it has succeeded wait as those
-// at any other name do.
+// TestOnlyARightCredentialHasALaneOfItsOwn: the time of an answer shows the place in the queue,
+// so only a right password gets a better one. Wrong guesses at an account from a network where it
+// has succeeded wait like those at any other name.
 func TestOnlyARightCredentialHasALaneOfItsOwn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -159,7 +159,7 @@ func TestOnlyARightCredentialHasALaneOfItsOwn(t *testing.T) {
 		c.send(t.Context(), "alice", "right", home)
 		c.send(t.Context(), "bob", "right", home)
 		c.done()
-		time.Sleep(time.Second) // past the TTL: they are no longer recognised
+		time.Sleep(time.Second) // after the TTL: they are no longer recognised
 		c.slow.asked = nil
 		for i := range 9 {
 			c.send(t.Context(), fmt.Sprint("f", i), "wrong", network(i))
@@ -202,7 +202,7 @@ func TestTheLaneIsWeightedNotAbsolute(t *testing.T) {
 	})
 }
 
-func TestTheSameCredentialIsHashedOnceForAllWhoWait(t *testing.T) {
+func TestWaitersForOneCredentialShareAHash(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := newCrowd(t, verify.Limits{MaxWait: time.Hour})
@@ -227,12 +227,12 @@ func TestTheSameCredentialIsHashedOnceForAllWhoWait(t *testing.T) {
 			t.Errorf("%d coalesced, want 19", shared)
 		}
 		if n, settled := c.th.taken(); n != 21 || len(settled) != 21 {
-			t.Errorf("%d guesses, %d settled, want 21 of each: everybody pays for himself", n, len(settled))
+			t.Errorf("%d guesses, %d settled, want 21 of each: every caller pays", n, len(settled))
 		}
 	})
 }
 
-// CVE-2026-88010: coalescing that depends on whether the user exists tells which users do.
+// TestCVE_2026_88010: coalescing that depends on whether a user exists reveals which users do.
 func TestCVE_2026_88010(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"alice", "nobody"} {
@@ -266,15 +266,16 @@ func TestCVE_2026_88010(t *testing.T) {
 	}
 }
 
-// A stranger who tries the same credential does not take its owner into his own long queue.
-func TestAWaiterKeepsHisOwnPlace(t *testing.T) {
+// TestAWaiterKeepsItsOwnPlace: a stranger who tries the same credential does not move its owner
+// to the stranger's long queue.
+func TestAWaiterKeepsItsOwnPlace(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := newCrowd(t, verify.Limits{MaxWait: time.Hour})
 		for i := range 20 {
 			c.send(t.Context(), fmt.Sprint("flood", i), "wrong", network(1))
 		}
-		c.send(t.Context(), "alice", "right", network(1)) // the stranger, number 21 of his network
+		c.send(t.Context(), "alice", "right", network(1)) // the stranger, number 21 of its network
 		c.send(t.Context(), "alice", "right", network(2)) // the owner
 		for _, a := range c.done() {
 			if a.name == "alice" && a.network == network(2) && a.took > 3*time.Second {
@@ -318,16 +319,16 @@ func TestAFullQueueIsShedFromTheLongest(t *testing.T) {
 			}
 		}
 		if guesses != 16 || len(settled) != 16 || unjudged != 7 {
-			t.Errorf("%d guesses, settled %v: what was not judged must be given back", guesses, settled)
+			t.Errorf("%d guesses, settled %v: a guess that was not verified must be refunded", guesses, settled)
 		}
 	})
 }
 
-func TestWhoWouldWaitTooLongIsRefusedAtOnce(t *testing.T) {
+func TestALongWaitIsRefusedAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := newCrowd(t, verify.Limits{MaxWait: 3500 * time.Millisecond})
-		c.send(t.Context(), "measure", "wrong", network(1)) // the gate learns that an answer takes a second
+		c.send(t.Context(), "measure", "wrong", network(1)) // the gate measures that an answer takes a second
 		c.done()
 		for i := range 8 {
 			c.send(t.Context(), fmt.Sprint("flood", i), "wrong", network(1))
@@ -348,11 +349,11 @@ func TestWhoWouldWaitTooLongIsRefusedAtOnce(t *testing.T) {
 	})
 }
 
-func TestNobodyWaitsLongerThanMaxWait(t *testing.T) {
+func TestNoAttemptWaitsLongerThanMaxWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := newCrowd(t, verify.Limits{MaxWait: 2500 * time.Millisecond})
-		for i := range 6 { // the gate knows of no time yet and takes all
+		for i := range 6 { // the gate has measured no time yet and accepts all
 			c.send(t.Context(), fmt.Sprint("u", i), "right", network(i))
 		}
 		late := 0
@@ -370,7 +371,8 @@ func TestNobodyWaitsLongerThanMaxWait(t *testing.T) {
 	})
 }
 
-// Invariant 7: a client that disconnects does not get its guess back, whether its hash waits or runs.
+// TestADisconnectedGuessStaysSpent is invariant 7: a client that disconnects gets no refund,
+// whether its hash waits or runs.
 func TestADisconnectedGuessStaysSpent(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -396,7 +398,7 @@ func TestADisconnectedGuessStaysSpent(t *testing.T) {
 		check(t, "left, another stays", got["shared"+home.String()], want{attempt.Error, attempt.Canceled, "", attempt.Miss, false})
 		check(t, "stays", got["shared"+office.String()], failed(attempt.ReasonWrongPassword, attempt.Miss, false))
 		if want := []string{"running", "shared"}; !slices.Equal(c.slow.asked, want) {
-			t.Errorf("asked %v, want %v: who left the queue is not hashed", c.slow.asked, want)
+			t.Errorf("asked %v, want %v: an attempt that left the queue is not hashed", c.slow.asked, want)
 		}
 		n, settled := c.th.taken()
 		if n != 5 || len(settled) != 5 || slices.ContainsFunc(settled, func(s throttle.Settlement) bool { return s != throttle.Wrong }) {
@@ -418,7 +420,7 @@ func TestAVerifier(t *testing.T) {
 		res := try(t, e, field(t, "alice", "panic"), home)
 		check(t, "panic", res, unavailable)
 		if strings.Contains(res.Err.Error(), "secret") {
-			t.Errorf("the panic's value is told: %v", res.Err)
+			t.Errorf("the error has the panic's value: %v", res.Err)
 		}
 		res = try(t, e, field(t, "alice", "quoted"), home)
 		check(t, "an error that quotes the password", res, unavailable)
@@ -430,7 +432,7 @@ func TestAVerifier(t *testing.T) {
 	})
 }
 
-// stuck is a Verifier that answers nobody until the channel is closed.
+// stuck is a Verifier that does not answer until the channel is closed.
 type stuck chan struct{}
 
 func (s stuck) Verify(context.Context, string, credential.Secret) (*verify.Account, error) {
@@ -438,7 +440,8 @@ func (s stuck) Verify(context.Context, string, credential.Secret) (*verify.Accou
 	return nil, nil
 }
 
-// One hash that needs more memory than there is runs, alone; others wait for theirs.
+// TestMemoryIsBounded: a hash that needs more memory than the limit runs alone. Others wait for
+// theirs.
 func TestMemoryIsBounded(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

@@ -24,7 +24,7 @@ func TestMACIsSipHash(t *testing.T) {
 			t.Errorf("mac(%q) = %x, want %s", input, m, want)
 		}
 	}
-	// Every length around the stack buffer's, against the algorithm as the paper writes it down.
+	// Every length around that of the stack buffer, compared with the algorithm of the paper.
 	r := rand.New(rand.NewPCG(1, 2))
 	for n := range 300 {
 		input := make([]byte, n)
@@ -33,7 +33,7 @@ func TestMACIsSipHash(t *testing.T) {
 		}
 		e := &Engine{key: [2]uint64{r.Uint64(), r.Uint64()}}
 		if got, want := e.mac(string(input)), siphash128(e.key, input); got != want {
-			t.Errorf("%d octets: %x, want %x", n, got, want)
+			t.Errorf("%d bytes: %x, want %x", n, got, want)
 		}
 	}
 }
@@ -79,7 +79,7 @@ func siphash128(key [2]uint64, p []byte) (m mac) {
 	return m
 }
 
-// The MAC of one Engine says nothing about that of another.
+// TestEachEngineHasItsOwnKey: two Engines have different MACs of one credential.
 func TestEachEngineHasItsOwnKey(t *testing.T) {
 	t.Parallel()
 	stores := &Static{Hashes: map[string]string{"alice": "$2y$05$FKIqQFR3cTsNRqGhXzGzC.H6yJrFbDQGiUQu7WvM8iGgLDzjZUzKy"}}

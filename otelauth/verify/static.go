@@ -9,32 +9,30 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
-// Static is a store of accounts that stands in code, for tests, tools and services with a handful of
-// users. Its zero value holds nobody, which [Static.Validate] refuses.
+// Static is a store of accounts in code, for tests, tools and services with a handful of users.
+// Its zero value has no accounts, and [Static.Validate] refuses it.
 //
 //	Accounts: &verify.Static{
 //	    Hashes: map[string]string{"alice": os.Getenv("ALICE_HASH")},
 //	    Groups: map[string][]string{"ops": {"alice"}},
 //	},
 //
-// Hashes and groups are read once, at the first call of any method; later changes of the maps are not
-// seen and must not happen. Names are exact, as [ValidName] says. It is safe for concurrent use and must not be
-// copied after its first use.
+// Hashes and groups are read once, at the first call of any method. The maps must not change
+// later. Names are exact and as [ValidName] requires. A Static is safe for concurrent use and
+// must not be copied after its first use.
 type Static struct {
-	// Hashes holds the encoded password hash of each name, in any form that [password.Policy.Parse]
+	// Hashes has the encoded password hash of each name, in any form that [password.Policy.Parse]
 	// reads. A plaintext password is refused.
 	Hashes map[string]string
-	// Groups holds the names that belong to each group; nil for none. A member that is no account is a fault.
+	// Groups has the names in each group; nil for no groups. A member that is not an account is
+	// an error.
 	Groups map[string][]string
-	// Policy bounds the hashes; its zero value is the safe one.
+	// Policy bounds the hashes. Its zero value is safe.
 	Policy password.Policy
 
 	once     sync.Once
@@ -43,28 +41,21 @@ type Static struct {
 	err      error
 }
 
-// Validator is a store that can be checked before it is used. otelauth.New calls Validate and refuses a
-// config whose store reports an error, so that a fault is found at start and not by the first user.
-type Validator interface {
-	// Validate returns every fault at once, joined; nil when there is none.
-	Validate() error
-}
-
 var (
 	_ Accounts  = (*Static)(nil)
 	_ Validator = (*Static)(nil)
 	_ Peeker    = (*Static)(nil)
 )
 
-// Validate returns every fault of the store at once, in the order of the names, or nil. It names accounts
-// and groups and never shows a hash.
+// Validate returns all errors of the store, joined, in the order of the names, or nil. They
+// contain names of accounts and groups but no hash.
 func (s *Static) Validate() error {
 	s.once.Do(s.read)
 	return s.err
 }
 
-// Lookup returns the account of exactly that name, always the same pointer, or nil. A store with
-// faults answers with [Static.Validate]'s error, so that nobody is let in by half of it.
+// Lookup returns the account with exactly that name, always the same pointer, or nil. If any part
+// of the store is invalid, it returns the error of [Static.Validate] for every name.
 func (s *Static) Lookup(_ context.Context, name string) (*Account, error) {
 	s.once.Do(s.read)
 	if s.err != nil {
@@ -73,22 +64,22 @@ func (s *Static) Lookup(_ context.Context, name string) (*Account, error) {
 	return s.accounts[name], nil
 }
 
-// Peek is Lookup; nil where there is an error.
+// Peek returns the account of Lookup, or nil if Lookup returns an error.
 func (s *Static) Peek(name string) *Account {
 	account, _ := s.Lookup(context.Background(), name)
 	return account
 }
 
-// Canonical returns name: no two spellings are one account.
+// Canonical returns name: every spelling is a different account.
 func (s *Static) Canonical(name string) string { return name }
 
-// Decoy returns a hash that no password matches, of a scheme and cost that the store holds.
+// Decoy returns a hash that no password matches, of a scheme and cost in the store.
 func (s *Static) Decoy(key uint64) *password.Hash {
 	s.once.Do(s.read)
 	return s.mix.Decoy(key)
 }
 
-// Len is the number of accounts; 0 when the store has faults.
+// Len returns the number of accounts; 0 if the store is invalid.
 func (s *Static) Len() int {
 	s.once.Do(s.read)
 	if s.err != nil {
@@ -97,37 +88,46 @@ func (s *Static) Len() int {
 	return len(s.accounts)
 }
 
+// read parses the hashes and the groups.
 func (s *Static) read() {
-	var faults []error
-	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf("verify: "+format, args...)) }
-
-	accounts := make(map[string]*Account, len(s.Hashes))
-	hashes := make([]*password.Hash, 0, len(s.Hashes))
+	var problems problemList
 	if len(s.Hashes) == 0 {
-		fault("Static.Hashes is empty: nobody could log in")
+		problems.add("Static.Hashes is empty, so no client could log in: add an account")
 	}
+	s.accounts = make(map[string]*Account, len(s.Hashes))
 	for _, name := range slices.Sorted(maps.Keys(s.Hashes)) {
-		if err := ValidName(name); err != nil {
-			fault("Static.Hashes[%q]: %w", name, err)
-			continue
-		}
 		h, err := s.Policy.Parse(s.Hashes[name])
+		if invalid := ValidName(name); invalid != nil {
+			err = invalid
+		}
 		if err != nil {
-			fault("Static.Hashes[%q]: %w", name, err)
+			problems.add("Static.Hashes[%q]: %w", name, err)
 			continue
 		}
-		accounts[name] = &Account{Name: name, Password: h}
-		hashes = append(hashes, h)
+		s.accounts[name] = &Account{Name: name, Password: h}
 	}
+	s.assignGroups(&problems)
+	s.mix = password.NewMix(func(yield func(*password.Hash) bool) {
+		for _, a := range s.accounts {
+			if !yield(a.Password) {
+				return
+			}
+		}
+	})
+	s.err = errors.Join(problems...)
+}
+
+// assignGroups adds each group to its members.
+func (s *Static) assignGroups(problems *problemList) {
 	for _, group := range slices.Sorted(maps.Keys(s.Groups)) {
 		if group == "" {
-			fault("Static.Groups has a group without a name")
+			problems.add("Static.Groups has a group without a name: name it or remove it")
 		}
 		for _, name := range s.Groups[group] {
-			a := accounts[name]
+			a := s.accounts[name]
 			if a == nil {
 				if _, known := s.Hashes[name]; !known {
-					fault("Static.Groups[%q]: %q is no account in Static.Hashes", group, name)
+					problems.add("Static.Groups[%q]: %q is not an account in Static.Hashes: add it there or remove it here", group, name)
 				}
 				continue
 			}
@@ -136,24 +136,11 @@ func (s *Static) read() {
 			}
 		}
 	}
-	s.accounts, s.mix, s.err = accounts, password.NewMix(hashes), errors.Join(faults...)
 }
 
-// ValidName reports why no account can have this name: it is empty or not valid UTF-8, begins or ends
-// with white space, or holds a control character or a colon, which a client cannot send in a user-id
-// (RFC 7617 section 2). The error does not hold the name.
-func ValidName(name string) error {
-	switch {
-	case name == "":
-		return errors.New("the name is empty")
-	case !utf8.ValidString(name):
-		return errors.New("the name is not valid UTF-8")
-	case strings.Contains(name, ":"):
-		return errors.New("the name holds a colon")
-	case strings.ContainsFunc(name, unicode.IsControl):
-		return errors.New("the name holds a control character")
-	case strings.TrimSpace(name) != name:
-		return errors.New("the name begins or ends with white space")
-	}
-	return nil
+// problemList collects the errors of a Static.
+type problemList []error
+
+func (p *problemList) add(format string, args ...any) {
+	*p = append(*p, fmt.Errorf("verify: "+format, args...))
 }

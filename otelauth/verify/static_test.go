@@ -44,8 +44,8 @@ func ExampleStatic_Validate() {
 	}
 	fmt.Println(users.Validate())
 	// Output:
-	// verify: Static.Hashes["alice:"]: the name holds a colon
-	// verify: Static.Groups["ops"]: "alcie" is no account in Static.Hashes
+	// verify: Static.Hashes["alice:"]: the name contains a colon
+	// verify: Static.Groups["ops"]: "alcie" is not an account in Static.Hashes: add it there or remove it here
 }
 
 func ExampleValidName() {
@@ -74,7 +74,7 @@ func TestStaticLookupIsExactAndStable(t *testing.T) {
 			t.Error(diff)
 		}
 		if again, _ := s.Lookup(t.Context(), name); again != a {
-			t.Errorf("%q is another at the second lookup", name)
+			t.Errorf("%q is another account at the second lookup", name)
 		}
 	}
 	for _, name := range []string{"", "Alice", "alice ", "carol"} {
@@ -87,7 +87,7 @@ func TestStaticLookupIsExactAndStable(t *testing.T) {
 	}
 }
 
-func TestStaticReportsEveryFaultAndNoHash(t *testing.T) {
+func TestStaticReportsEveryProblemAndNoHash(t *testing.T) {
 	t.Parallel()
 	const typed = "correct horse battery staple"
 	s := &verify.Static{
@@ -96,16 +96,16 @@ func TestStaticReportsEveryFaultAndNoHash(t *testing.T) {
 	}
 	err := s.Validate()
 	if err == nil {
-		t.Fatal("no fault")
+		t.Fatal("no error")
 	}
 	lines := strings.Split(err.Error(), "\n")
 	for i, want := range []string{
 		`verify: Static.Hashes[""]: the name is empty`,
 		`verify: Static.Hashes["alice"]: `,
-		`verify: Static.Hashes["b\x00b"]: the name holds a control character`,
+		`verify: Static.Hashes["b\x00b"]: the name contains a control character`,
 		`verify: Static.Hashes["zo\xeb"]: the name is not valid UTF-8`,
-		`verify: Static.Groups has a group without a name`,
-		`verify: Static.Groups["ops"]: "dave" is no account in Static.Hashes`,
+		`verify: Static.Groups has a group without a name: name it or remove it`,
+		`verify: Static.Groups["ops"]: "dave" is not an account in Static.Hashes: add it there or remove it here`,
 	} {
 		if i >= len(lines) || !strings.HasPrefix(lines[i], want) {
 			t.Fatalf("line %d is not %q:\n%v", i, want, err)
@@ -114,7 +114,7 @@ func TestStaticReportsEveryFaultAndNoHash(t *testing.T) {
 	if len(lines) != 6 || strings.Contains(err.Error(), typed) || strings.Contains(err.Error(), wonderland) {
 		t.Errorf("got %v", err)
 	}
-	// One bad account closes the store: carol is not let in by half of it.
+	// One bad account makes the whole store unusable, also for carol.
 	if a, got := s.Lookup(t.Context(), "carol"); a != nil || got == nil || got.Error() != err.Error() || s.Len() != 0 {
 		t.Errorf("%v, %v, Len %d", a, got, s.Len())
 	}
@@ -123,19 +123,19 @@ func TestStaticReportsEveryFaultAndNoHash(t *testing.T) {
 	}
 }
 
-func TestStaticZeroValueHoldsNobody(t *testing.T) {
+func TestStaticZeroValueHasNoAccounts(t *testing.T) {
 	t.Parallel()
 	var s verify.Static
 	if a, err := s.Lookup(t.Context(), "alice"); a != nil || err == nil || s.Len() != 0 || s.Decoy(1) == nil {
 		t.Errorf("%v, %v", a, err)
 	}
-	if err := s.Validate(); err == nil || err.Error() != "verify: Static.Hashes is empty: nobody could log in" {
+	if err := s.Validate(); err == nil || err.Error() != "verify: Static.Hashes is empty, so no client could log in: add an account" {
 		t.Errorf("got %v", err)
 	}
 }
 
-// A map of htpasswd lines that was read without its lock during a reload is flaw 15 of its kind: the first use of a
-// Static may come from many requests at once.
+// TestStaticFirstUseIsConcurrent: many requests may use a new Static at once. Another project
+// read its map of accounts without a lock during a reload.
 func TestStaticFirstUseIsConcurrent(t *testing.T) {
 	t.Parallel()
 	s := &verify.Static{Hashes: map[string]string{"alice": wonderland}}
@@ -150,7 +150,7 @@ func TestStaticFirstUseIsConcurrent(t *testing.T) {
 	wg.Wait()
 	for _, a := range found {
 		if a == nil || a != found[0] {
-			t.Fatal("not one account")
+			t.Fatal("not the same account")
 		}
 	}
 }

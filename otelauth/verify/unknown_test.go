@@ -14,9 +14,10 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
-// A dummy secret that was empty, or could not be parsed, made unknown names 130 times as fast as known ones. Here an
-// unknown name runs a whole hash of a scheme that the store holds, at the first try and at none after it, exactly as
-// a wrong password does; and no password, the empty one included, is that of a decoy.
+// TestCVE_2026_41263_and_GHSA_g3hg_j4jv_cwfr: a dummy hash that was empty, or could not be
+// parsed, made unknown names 130 times as fast as known ones. Here an unknown name runs a whole
+// hash of a scheme in the store at its first try, and no hash at a repeat, like a wrong password.
+// No password matches a decoy, not even the empty one.
 func TestCVE_2026_41263_and_GHSA_g3hg_j4jv_cwfr(t *testing.T) {
 	t.Parallel()
 	argon := password.Params{Scheme: "argon2id", MemoryKiB: 64, Passes: 1, Lanes: 1}
@@ -54,12 +55,12 @@ func TestCVE_2026_41263_and_GHSA_g3hg_j4jv_cwfr(t *testing.T) {
 			{attempt.Failure, attempt.InvalidCredentials, attempt.Hit, false},
 		}
 		if diff := cmp.Diff(want, tried("known00", pass)); diff != "" {
-			t.Fatalf("known name, password of %d octets (-want +got):\n%s", len(pass), diff)
+			t.Fatalf("known name, password of %d bytes (-want +got):\n%s", len(pass), diff)
 		}
 		clear(schemes)
 		for i := range 32 {
 			if diff := cmp.Diff(want, tried(fmt.Sprintf("other%02d", i), pass)); diff != "" {
-				t.Fatalf("unknown name, password of %d octets (-want +got):\n%s", len(pass), diff)
+				t.Fatalf("unknown name, password of %d bytes (-want +got):\n%s", len(pass), diff)
 			}
 		}
 		if schemes["bcrypt"] == 0 || schemes["argon2id"] == 0 || len(schemes) != 2 {

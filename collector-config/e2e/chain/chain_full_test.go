@@ -39,8 +39,8 @@ func newStack(t *testing.T, env map[string]string) *stack {
 		logs:         servers.StartVictoriaLogs(t),
 		rest:         collectortest.NewSink(t),
 	}
-	// The collector's own metrics are scraped; its address is known once it runs, Prometheus' own
-	// once that runs.
+	// Prometheus scrapes the collector's own metrics, whose address is known only when the
+	// collector runs, and its own metrics.
 	address := servers.FreeAddrs(t, 1)[0]
 	all := map[string]string{
 		"JAEGER_ENDPOINT":           "http://" + s.jaeger.OTLPHTTP,
@@ -138,7 +138,7 @@ func TestFullOneAttemptIsFoundInPrometheusJaegerAndVictoriaLogs(t *testing.T) {
 		return nil
 	})
 
-	// The attack, and its alert.
+	// The attack and its alert.
 	first := spray(t, orders)
 	want := map[string]string{"alertname": "AuthDetectionHigh", "security_rule_name": "password_spray", "job": orders.Job, "severity": "critical"}
 	waitAlert(t, s.prometheus, want)
@@ -151,7 +151,7 @@ func TestFullOneAttemptIsFoundInPrometheusJaegerAndVictoriaLogs(t *testing.T) {
 		return err
 	})
 
-	// Nothing secret: in what the backends answer, and in what they keep.
+	// No secret is in the answers of the backends or in what they store.
 	if err := orders.Shutdown(); err != nil {
 		t.Error(err)
 	}
@@ -184,12 +184,12 @@ func TestFullOneAttemptIsFoundInPrometheusJaegerAndVictoriaLogs(t *testing.T) {
 	for i, a := range answers {
 		noSecrets(t, fmt.Sprintf("answer %d", i), fmt.Appendf(slices.Clone(a.Body), "%v", a.Header), nil, list...)
 	}
-	noSecrets(t, "what else victoria.yaml sends", s.rest.Bytes(t), []byte("auth.attempts"), list...)
+	noSecrets(t, "the other signals of victoria.yaml", s.rest.Bytes(t), []byte("auth.attempts"), list...)
 	for what, server := range map[string]struct {
 		*servers.Process
 		control string
 	}{
-		// What must be found shows that the search reads what the program writes.
+		// These must be found, which shows that the search reads what the program writes.
 		"VictoriaLogs": {s.logs.Process, one.TraceID},
 		"Jaeger":       {s.jaeger.Process, "authenticate basic"},
 		"Prometheus":   {s.prometheus.Process, one.TraceID},
@@ -206,7 +206,7 @@ func TestFullOneAttemptIsFoundInPrometheusJaegerAndVictoriaLogs(t *testing.T) {
 	noSecrets(t, "the collector's output", []byte(s.collector.Log()), nil, list...)
 }
 
-// outage is how long the backends are away, and how long the collector is.
+// outage is the duration of each outage, of the backends and of the collector.
 const outage = time.Minute
 
 func TestFullAnOutageOfAMinuteLosesNoAcknowledgedEvent(t *testing.T) {
@@ -217,14 +217,14 @@ func TestFullAnOutageOfAMinuteLosesNoAcknowledgedEvent(t *testing.T) {
 	a.make(50)
 	a.acknowledged(50)
 
-	// All backends go: one hangs, one is stopped as its operator does, one is killed.
+	// All backends fail: one hangs, one is stopped by its operator, one is killed.
 	s.jaeger.Freeze(t)
 	s.logs.Stop(t)
 	s.prometheus.Kill()
 	for began := time.Now(); time.Since(began) < outage; {
 		a.make(20)
 		<-time.After(time.Second)
-		if a.next == 310 { // in the middle, with everything in the queue
+		if a.next == 310 { // in the middle of the outage, with all data in the queue
 			s.collector.Kill()
 			a.make(20)
 			s.collector.Start(t)
@@ -246,7 +246,7 @@ func TestFullAnOutageOfAMinuteLosesNoAcknowledgedEvent(t *testing.T) {
 	if len(acknowledged) < a.next/2 {
 		t.Errorf("only %d of %d events were acknowledged", len(acknowledged), a.next)
 	}
-	// What was given up was counted, and the counters have outlived the outage.
+	// The events that were given up are counted, and the counters have outlived the outage.
 	if lost := len(orders.Made()) - len(acknowledged); lost > 0 {
 		counted(t, s.prometheus, `sum({__name__=~"otel_sdk_(processor_log_processed|exporter_log_exported)_total", error_type!=""})`, float64(lost))
 		waitAlert(t, s.alertmanager, map[string]string{"alertname": "AuthTelemetryNotExported", "signal": "log", "job": orders.Job})
@@ -254,7 +254,7 @@ func TestFullAnOutageOfAMinuteLosesNoAcknowledgedEvent(t *testing.T) {
 	counted(t, s.prometheus, fmt.Sprintf(`sum(auth_attempts_total{job=%q})`, orders.Job), float64(a.next))
 }
 
-// The alerts that wait before they fire: a collector that is away, and a backend that is.
+// These alerts wait before they fire: for a missing collector, and for a missing backend.
 func TestFullACollectorThatStaysAwayRaisesAnAlert(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, nil)
@@ -263,8 +263,8 @@ func TestFullACollectorThatStaysAwayRaisesAnAlert(t *testing.T) {
 	counted(t, s.prometheus, `count(job:otelcol_reporting:instances)`, 1)
 	counted(t, s.prometheus, `count(job:auth_reporting:instances)`, 1)
 	s.collector.Kill()
-	// Series that were scraped end at once, series that were sent five minutes after their last
-	// sample; both alerts wait two more.
+	// Scraped series end at once, and pushed series end five minutes after their last sample. Both
+	// alerts wait two more minutes.
 	long := 12 * time.Minute
 	for _, name := range []string{"AuthCollectorSilent", "AuthServiceSilent"} {
 		servers.Eventually(t, long, name, func() error {

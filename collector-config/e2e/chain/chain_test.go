@@ -21,11 +21,11 @@ func header(key, value string) func(*http.Request) {
 	return func(r *http.Request) { r.Header.Set(key, value) }
 }
 
-// sprayed is how many accounts a spray tries: detection counts them approximately, and speaks at
-// ten.
+// sprayed is the number of accounts that a spray tries. Detection counts them approximately, and
+// fires at ten.
 const sprayed = 40
 
-// accounts are alice and those whose passwords nobody guesses.
+// accounts are alice and others whose passwords are never guessed.
 func accounts() map[string]string {
 	all := map[string]string{"alice": rightPassword}
 	for i := range sprayed {
@@ -57,7 +57,7 @@ func TestOneAttemptIsFoundByItsTraceIDInEverySignal(t *testing.T) {
 	s.MustGet(t, "/orders", "alice", rightPassword, "192.0.2.1")
 	one := s.MustGet(t, "/once", "alice", wrongPassword, "203.0.113.7")
 	if one.Status != http.StatusUnauthorized {
-		t.Fatalf("a wrong password is answered %d", one.Status)
+		t.Fatalf("a wrong password is answered with %d", one.Status)
 	}
 
 	servers.Eventually(t, deadline, "the spans of the attempt", func() error {
@@ -175,14 +175,14 @@ func TestNothingSecretIsExportedOrStored(t *testing.T) {
 	noSecrets(t, "Prometheus' data", bytesBelow(t, r.prometheus.Dir), []byte("password_spray"), list...)
 	noSecrets(t, "Prometheus' output", []byte(r.prometheus.Output()), nil, list...)
 	noSecrets(t, "Alertmanager's data", bytesBelow(t, r.alertmanager.Dir), nil, list...)
-	// The directory of the collector's queue; the tokens lie beside it.
+	// The directory of the collector's queue; the tokens are beside it.
 	if err := r.collector.Shutdown(t); err != nil {
 		t.Error(err)
 	}
 	noSecrets(t, "the queue", bytesBelow(t, r.collector.Dir+"/queue"), nil, list...)
 }
 
-// arrived says which of these attempts a sink has no event of.
+// arrived returns the attempts whose event a sink does not have.
 func arrived(ids []string, sink *collectortest.Sink) error {
 	there := map[string]bool{}
 	for _, record := range sink.LogRecords() {
@@ -202,7 +202,7 @@ func arrived(ids []string, sink *collectortest.Sink) error {
 	return nil
 }
 
-// missingError says how many of how many have not arrived.
+// missingError counts the events that have not arrived.
 type missingError [2]int
 
 func (e missingError) Error() string { return fmt.Sprintf("%d of %d events are missing", e[0], e[1]) }

@@ -21,7 +21,7 @@ type shortError [2]int
 
 func (e shortError) Error() string { return fmt.Sprintf("%d of %d", e[0], e[1]) }
 
-// counted waits until a PromQL expression is at least so much.
+// counted waits until a PromQL expression has at least this value.
 func counted(t *testing.T, p *servers.PrometheusServer, expr string, atLeast float64) {
 	t.Helper()
 	servers.Eventually(t, deadline, expr, func() error {
@@ -43,8 +43,8 @@ func (r *rig) alerts(t *testing.T, labels map[string]string) {
 	waitAlert(t, r.alertmanager, labels)
 }
 
-// The collector is away for longer than the sender tries, and more happens than the sender's
-// queues hold.
+// The collector is away for longer than the sender retries, and the events exceed the sender's
+// queues.
 func TestWhatTheSenderDropsIsCountedAndRaisesAnAlert(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, collectortest.Options{})
@@ -53,7 +53,7 @@ func TestWhatTheSenderDropsIsCountedAndRaisesAnAlert(t *testing.T) {
 	a.make(10)
 	a.acknowledged(10)
 
-	// First it hangs, with exports under way that end by their time limit; then it is gone.
+	// First the collector hangs, with exports that end by their timeout. Then it is gone.
 	if err := syscall.Kill(r.collector.Pid(), syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +67,7 @@ func TestWhatTheSenderDropsIsCountedAndRaisesAnAlert(t *testing.T) {
 		return nil
 	})
 	r.collector.Start(t)
-	// What could not be told is told by cumulative counters as soon as the collector is back.
+	// The loss is in cumulative counters, which arrive as soon as the collector is back.
 	for _, labels := range []map[string]string{
 		{"alertname": "AuthTelemetryDroppedInService", "signal": "log", "job": s.Job},
 		{"alertname": "AuthTelemetryDroppedInService", "signal": "span", "job": s.Job},
@@ -80,7 +80,7 @@ func TestWhatTheSenderDropsIsCountedAndRaisesAnAlert(t *testing.T) {
 	}
 	lost := len(s.Made()) - len(s.Acknowledged())
 	if lost == 0 {
-		t.Fatal("nothing was lost, so nothing is shown")
+		t.Fatal("nothing was lost, so the test shows nothing")
 	}
 	counted(t, r.prometheus, `sum({__name__=~"otel_sdk_(processor_log_processed|exporter_log_exported)_total", error_type!=""})`, float64(lost))
 	servers.Eventually(t, deadline, "what was acknowledged", func() error { return arrived(s.Acknowledged(), r.siem) })
@@ -109,8 +109,7 @@ func TestAFullQueueRefusesAndRaisesAnAlert(t *testing.T) {
 	servers.Eventually(t, deadline, "what was acknowledged, at the backend", func() error { return arrived(acknowledged, r.backend) })
 }
 
-// The queue lies on a file system of its own that has no room left: ENOSPC from the kernel, no
-// simulation.
+// The queue is on a file system of its own that is full: the ENOSPC comes from the kernel.
 func TestAFullDiskRefusesAndRaisesAnAlert(t *testing.T) {
 	t.Parallel()
 	mount := []string{
@@ -124,16 +123,17 @@ func TestAFullDiskRefusesAndRaisesAnAlert(t *testing.T) {
 	r.siem.Stop()
 	r.backend.Stop()
 	s, acknowledged := refusesAndAlerts(t, r)
-	// There is room again, and the collector goes on by itself.
+	// There is room again, and the collector continues by itself.
 	servers.Eventually(t, deadline, "an event that is acknowledged", func() error {
 		if s.MustGet(t, "/orders", "alice", wrongPassword, "203.0.113.200"); len(s.Acknowledged()) == len(acknowledged) {
 			return shortError{len(acknowledged), len(acknowledged) + 1}
 		}
 		return nil
 	})
-	// The collector's queue has a hole here: what is read from it must be marked as read, and an
-	// item whose mark finds no room on the disk is skipped, acknowledged or not. Nothing of its
-	// own counts that; the difference of what came to the security bus and what left it does.
+	// The collector's queue loses data here. The collector must mark items that it has read. It
+	// skips an item if the disk has no room for its mark, even if the item was acknowledged. The
+	// collector does not count these items, but the difference between the input and the output of
+	// the security bus shows them.
 	servers.Eventually(t, deadline, "a count of what is missing", func() error {
 		samples, err := r.prometheus.Query(unaccounted)
 		if err != nil || len(samples) != 1 {
@@ -148,7 +148,7 @@ func TestAFullDiskRefusesAndRaisesAnAlert(t *testing.T) {
 }
 
 // refusesAndAlerts fills the queue of r, whose SIEM is away, and then lets it drain. It returns
-// which attempts the collector had acknowledged.
+// the attempts that the collector had acknowledged.
 func refusesAndAlerts(t *testing.T, r *rig) (*service.Service, []string) {
 	t.Helper()
 	s := r.service(t, service.Config{Events: unfolded, GiveUp: 500 * time.Millisecond})
@@ -161,7 +161,7 @@ func refusesAndAlerts(t *testing.T, r *rig) (*service.Service, []string) {
 		return nil
 	})
 	r.alerts(t, map[string]string{"alertname": "AuthCollectorEnqueueFailed", "signal": "log", "severity": "critical"})
-	// The sender was told, counts what it gave up, and says so too.
+	// The sender knows of the refusals, counts what it gave up, and reports that too.
 	r.alerts(t, map[string]string{"alertname": "AuthTelemetryNotExported", "signal": "log", "job": s.Job})
 	counted(t, r.prometheus, `sum(otelcol_exporter_enqueue_failed_log_records_total)`, 1)
 
@@ -176,8 +176,8 @@ func refusesAndAlerts(t *testing.T, r *rig) (*service.Service, []string) {
 	return s, acknowledged
 }
 
-// unaccounted is how many events came to the security bus that have neither reached the SIEM, nor
-// were refused or given up with a count: they wait in the queue, or are lost.
+// unaccounted is the number of events that came to the security bus, but neither reached the SIEM
+// nor were counted as refused or given up. They wait in the queue, or are lost.
 const unaccounted = `sum(otelcol_processor_outgoing_items_total{processor="filter/security"})
 	- (sum(otelcol_exporter_sent_log_records_total{exporter="otlp_http/siem-otlp"}) or vector(0))
 	- (sum(otelcol_exporter_send_failed_log_records_total{exporter="otlp_http/siem-otlp"}) or vector(0))

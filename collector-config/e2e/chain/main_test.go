@@ -1,7 +1,7 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package chain tests the whole way: the library, the SDK, OTLP, the real collector with the
+// Package chain tests the whole chain: the library, the SDK, OTLP, the real collector with the
 // shipped files, and the real backends.
 package chain
 

@@ -17,7 +17,7 @@ import (
 	"github.com/otelauth/otelauth-go/collector-config/e2e/service"
 )
 
-// Passwords and tokens of the tests; none may be found anywhere.
+// Passwords and tokens of the tests. No output may hold them.
 const (
 	rightPassword = "wonderland-8d1f0c5e77"
 	wrongPassword = "looking-glass-41bb92ae03"
@@ -32,11 +32,11 @@ func rules() []string {
 	return []string{filepath.Join(collectortest.ConfigDir(), "alerts", "rules", "*.yaml")}
 }
 
-// deadline is for what includes two evaluations of a group of rules, on a loaded machine.
+// deadline bounds a wait that includes two evaluations of a group of rules, on a loaded machine.
 const deadline = 3 * time.Minute
 
-// rig is the collector with the shipped base, a backend for everything and a SIEM for the security
-// events, both recording, and Debian's Prometheus and Alertmanager with the shipped rules.
+// rig is the collector with the shipped base, a recording backend for all signals, a recording
+// SIEM for security events, and Debian's Prometheus and Alertmanager with the shipped rules.
 type rig struct {
 	collector    *collectortest.Collector
 	backend      *collectortest.Sink

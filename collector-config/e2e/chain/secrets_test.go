@@ -19,15 +19,16 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
 )
 
-// secretTour makes requests that carry a secret in every place that a client has for one. It
-// returns the answers.
+// secretTour sends requests with a secret in every place where a client can put one. It returns
+// the answers.
 func secretTour(t *testing.T, s *service.Service) []service.Answer {
 	t.Helper()
 	const from = "192.0.2.44"
 	answers := []service.Answer{
 		s.MustGet(t, "/orders", "alice", rightPassword, from),
 		s.MustGet(t, "/orders", "alice", wrongPassword, from),
-		s.MustGet(t, "/orders", namePassword, wrongPassword, from), // the password in the field for the name
+		// the password in the field for the name
+		s.MustGet(t, "/orders", namePassword, wrongPassword, from),
 		s.MustGet(t, "/orders?key="+querySecret, "alice", wrongPassword, from),
 	}
 	for _, authorization := range []string{
@@ -45,24 +46,24 @@ func secretTour(t *testing.T, s *service.Service) []service.Answer {
 	return answers
 }
 
-// secrets are what [secretTour] has sent, and the tokens of the collector.
+// secrets are those that [secretTour] has sent, and the tokens of the collector.
 func secrets(collectorToken string) []string {
 	return []string{rightPassword, wrongPassword, namePassword, bearerSecret, querySecret, siemToken, collectorToken}
 }
 
-// noSecrets fails the test when a secret is in data, in one of the forms of otelauthtest.Leaks, or
-// when the control is not: then the search would prove nothing.
+// noSecrets fails the test if data holds a secret in one of the forms of otelauthtest.Leaks. It
+// also fails if data does not hold the control, because then the search would prove nothing.
 func noSecrets(t *testing.T, what string, data []byte, control []byte, secrets ...string) {
 	t.Helper()
 	otelauthtest.NoSecretsIn(t, what, data, secrets...)
 	if control != nil && !bytes.Contains(data, control) {
-		t.Errorf("%s (%d bytes): what must be there is not, so nothing is proved about secrets", what, len(data))
+		t.Errorf("%s (%d bytes): the control is missing, so the search for secrets proves nothing", what, len(data))
 	}
 }
 
-// bytesBelow returns the bytes of all files below dir as they are, and behind them what they hold
-// compressed: zstd frames and snappy blocks are tried wherever their beginning is seen.
-// Configuration files at the top, which name no secret, are read too.
+// bytesBelow returns the bytes of all files below dir, followed by their decompressed content: it
+// tries zstd frames and snappy blocks at each possible beginning. It also reads the configuration
+// files at the top, which hold no secret.
 func bytesBelow(t *testing.T, dir string) []byte {
 	t.Helper()
 	var all []byte
@@ -99,7 +100,7 @@ func decompressed(b []byte) []byte {
 			break
 		}
 		rest = rest[at:]
-		// What was decoded before the error at the end of the frame is kept.
+		// Keep what was decoded before the error at the end of the frame.
 		plain, _ := decoder.DecodeAll(rest, nil)
 		all = append(append(all, plain...), 0)
 		rest = rest[len(zstdMagic):]
@@ -107,9 +108,9 @@ func decompressed(b []byte) []byte {
 	return append(all, walRecords(b)...)
 }
 
-// walRecords decodes b as a segment of Prometheus' write-ahead log: pages of 32 KiB, fragments
-// with a header of type and flags, length and checksum, snappy where a flag says so. It returns
-// nothing when b is something else.
+// walRecords decodes b as a segment of Prometheus' write-ahead log. A segment has pages of 32 KiB,
+// and fragments with a header of type and flags, length and checksum. A flag marks snappy. It
+// returns nothing if b is not a segment.
 func walRecords(b []byte) []byte {
 	const page, headerBytes, snappyFlag, typeMask = 32 << 10, 7, 1 << 3, 0x7
 	var all, record []byte
@@ -119,7 +120,8 @@ func walRecords(b []byte) []byte {
 			if n > len(rest)-headerBytes || rest[0]&typeMask > 4 {
 				return all
 			}
-			if kind := rest[0] & typeMask; kind == 1 || kind == 2 { // a whole record, or its first fragment
+			// a whole record, or its first fragment
+			if kind := rest[0] & typeMask; kind == 1 || kind == 2 {
 				record = nil
 			}
 			record = append(record, rest[headerBytes:headerBytes+n]...)

@@ -14,10 +14,10 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/audit"
 )
 
-// unfolded tells each denial by an event of its own, so that events can be counted.
+// unfolded emits each denial as an event of its own, so that events can be counted.
 var unfolded = audit.Events{DangerouslyUnfolded: true}
 
-// attempts makes n attempts with wrong passwords, from addresses that nobody used before.
+// attempts makes n attempts with wrong passwords, each from a new address.
 type attempts struct {
 	t    *testing.T
 	s    *service.Service
@@ -32,7 +32,7 @@ func (a *attempts) make(n int) {
 	}
 }
 
-// acknowledged waits until the collector has acknowledged so many more events.
+// acknowledged waits until the collector has acknowledged this many more events.
 func (a *attempts) acknowledged(n int) {
 	a.t.Helper()
 	want := n
@@ -52,12 +52,12 @@ func TestNoAcknowledgedEventIsLost(t *testing.T) {
 
 	a.make(40)
 	a.acknowledged(40)
-	// Both backends go. What comes now is acknowledged into the queue.
+	// Both backends fail. The collector acknowledges events into its queue from now on.
 	r.backend.Stop()
 	r.siem.Stop()
 	a.make(100)
 	a.acknowledged(140)
-	// kill -9 right behind an acknowledgement, three times, and under traffic.
+	// kill -9 directly after an acknowledgement, three times, and under traffic.
 	for range 3 {
 		var traffic sync.WaitGroup
 		before := len(s.Acknowledged())
@@ -67,14 +67,14 @@ func TestNoAcknowledgedEventIsLost(t *testing.T) {
 		traffic.Wait()
 		r.collector.Start(t)
 	}
-	// A restart as its operator does it.
+	// A restart by the operator.
 	if err := r.collector.Shutdown(t); err != nil {
 		t.Error(err)
 	}
 	a.make(40)
 	r.collector.Start(t)
 	a.make(40)
-	// One backend is back, answers that it cannot, hangs, and then takes what is sent.
+	// One backend is back. It answers with an error, then hangs, and then accepts.
 	r.backend.Start(t)
 	r.backend.Set(collectortest.Refuse)
 	r.backend.WaitTried(t, r.backend.Tried()+1)
@@ -89,8 +89,8 @@ func TestNoAcknowledgedEventIsLost(t *testing.T) {
 	acknowledged := s.Acknowledged()
 	servers.Eventually(t, deadline, "every acknowledged event at the backend", func() error { return arrived(acknowledged, r.backend) })
 	servers.Eventually(t, deadline, "every acknowledged event at the SIEM", func() error { return arrived(acknowledged, r.siem) })
-	// What was made while the collector was away is not acknowledged: the sender knows each of
-	// these, and counts them.
+	// Events that were made while the collector was away are not acknowledged. The sender knows
+	// each of them, and counts them.
 	known := make(map[string]bool)
 	for _, id := range append(acknowledged, s.GivenUp()...) {
 		known[id] = true

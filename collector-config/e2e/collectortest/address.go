@@ -11,14 +11,13 @@ import (
 	"testing"
 )
 
-// LoopbackAddress returns an address of 127.0.0.0/8 on which nobody listens at any of the given
-// ports.
+// LoopbackAddress returns an address of 127.0.0.0/8 on which all the given ports are free.
 func LoopbackAddress(t testing.TB, ports ...string) string {
 	t.Helper()
 	var err error
 	for range 50 {
-		// Not 127.0.0.1, which other programs share. Random, because packages are tested by
-		// processes side by side.
+		// Not 127.0.0.1, which other programs share. Random, because the tests of packages run in
+		// parallel processes.
 		address := fmt.Sprintf("127.%d.%d.%d", 64+rand.IntN(128), rand.IntN(256), 1+rand.IntN(254)) //nolint:gosec // no secret
 		if err = free(t.Context(), address, ports); err == nil {
 			return address

@@ -23,8 +23,8 @@ import (
 	"time"
 )
 
-// Deadline is how long everything here waits for a condition. It is for a slow and loaded machine:
-// no test passes because of it, one only fails later.
+// Deadline bounds every wait of this package. It is long enough for a slow and loaded machine, so
+// it only delays the failure of a test.
 const Deadline = 60 * time.Second
 
 // Ports that the shipped files listen on.
@@ -35,18 +35,19 @@ const (
 	PortMetrics = "8888"
 )
 
-// Options say how a collector is started.
+// Options configures a collector.
 type Options struct {
-	// Configs are merged in order. A name is that of a file below collector-config; a path is
-	// absolute; what begins with "yaml:" is configuration itself.
+	// Configs are merged in order. A name refers to a file below collector-config, and a path is
+	// absolute. An entry that begins with "yaml:" is configuration itself.
 	Configs []string
-	// Env is what the collector's environment holds besides PATH and what Start sets:
-	// OTELAUTH_COLLECTOR_BIND, OTELAUTH_COLLECTOR_TOKEN_FILE and OTELAUTH_COLLECTOR_QUEUE_DIR. Env
-	// wins. The environment of the tests is not inherited.
+	// Env is the collector's environment, in addition to PATH and to the variables that Start
+	// sets: OTELAUTH_COLLECTOR_BIND, OTELAUTH_COLLECTOR_TOKEN_FILE and
+	// OTELAUTH_COLLECTOR_QUEUE_DIR. Env takes precedence. The collector does not inherit the
+	// environment of the tests.
 	Env map[string]string
-	// Unset names variables that Start is not to set.
+	// Unset names variables that Start must not set.
 	Unset []string
-	// Address is a loopback address of its own; default one that [LoopbackAddress] finds.
+	// Address is a loopback address of the collector's own. Default: one from [LoopbackAddress].
 	Address string
 	// Dir holds the token file and the queue. Default: t.TempDir().
 	Dir string
@@ -57,10 +58,10 @@ type Options struct {
 	Before []string
 }
 
-// A Collector is a running collector. Its methods are for one goroutine.
+// A Collector is a running collector. Its methods are not safe for concurrent use.
 type Collector struct {
 	Address string // a loopback address of its own
-	Token   string // what senders must present
+	Token   string // required from senders
 	Dir     string // token file and queue
 
 	options Options
@@ -77,8 +78,8 @@ func ConfigDir() string {
 	return filepath.Join(filepath.Dir(file), "..", "..")
 }
 
-// Start runs a collector until the test's end, and returns once it is healthy. The package's
-// TestMain must call [Main].
+// Start runs a collector until the end of the test. It returns when the collector is healthy. The
+// package's TestMain must call [Main].
 func Start(t testing.TB, o Options) *Collector {
 	t.Helper()
 	c := prepare(t, o)
@@ -87,21 +88,21 @@ func Start(t testing.TB, o Options) *Collector {
 			c.Kill()
 		}
 		if t.Failed() {
-			t.Logf("the collector at %s said:\n%s", c.Address, tail(c.Log()))
+			t.Logf("log of the collector at %s:\n%s", c.Address, tail(c.Log()))
 		}
 	})
 	c.Start(t)
 	return c
 }
 
-// Run runs a collector that is expected to end by itself, and returns what it said and its exit
-// status. A collector that is still there after the deadline is a failure.
+// Run runs a collector that is expected to exit by itself. It returns the collector's output and
+// exit status. The test fails if the collector still runs after the deadline.
 func Run(t testing.TB, o Options) (string, error) {
 	t.Helper()
 	return prepare(t, o).run(t)
 }
 
-// Validate runs the collector's command "validate" over the files.
+// Validate runs the collector's command "validate" on the files.
 func Validate(t testing.TB, o Options) (string, error) {
 	t.Helper()
 	return prepare(t, o).run(t, "validate")
@@ -185,7 +186,7 @@ func (c *Collector) run(t testing.TB, args ...string) (string, error) {
 	defer func() { _ = stdin.Close() }()
 	err = cmd.Run()
 	if ctx.Err() != nil {
-		t.Fatalf("collectortest: the collector did not end by itself; it said:\n%s", tail(c.Log()))
+		t.Fatalf("collectortest: the collector did not exit by itself; its output:\n%s", tail(c.Log()))
 	}
 	return c.Log(), err
 }
@@ -195,7 +196,7 @@ func (c *Collector) run(t testing.TB, args ...string) (string, error) {
 func (c *Collector) Start(t testing.TB) {
 	t.Helper()
 	if c.cmd != nil {
-		t.Fatal("collectortest: the collector runs already")
+		t.Fatal("collectortest: the collector is already running")
 	}
 	cmd, err := c.command(context.Background())
 	if err != nil {
@@ -218,7 +219,7 @@ func (c *Collector) Start(t testing.TB) {
 		select {
 		case <-c.done:
 			c.cmd = nil
-			t.Fatalf("collectortest: the collector ended at start (%v):\n%s", c.exit, tail(c.Log()))
+			t.Fatalf("collectortest: the collector exited at start (%v):\n%s", c.exit, tail(c.Log()))
 		case <-ctx.Done():
 			t.Fatalf("collectortest: the collector is not healthy after %v:\n%s", Deadline, tail(c.Log()))
 		case <-time.After(20 * time.Millisecond):
@@ -243,7 +244,7 @@ func (c *Collector) Healthy(ctx context.Context) bool {
 	return resp.StatusCode == http.StatusOK
 }
 
-// Kill ends the collector as kill -9 does: nothing is flushed.
+// Kill sends SIGKILL to the collector, so nothing is flushed.
 func (c *Collector) Kill() {
 	_ = c.cmd.Process.Kill()
 	<-c.done
@@ -251,7 +252,7 @@ func (c *Collector) Kill() {
 	c.cmd = nil
 }
 
-// Shutdown ends the collector as its operator does, with SIGTERM, and returns its exit status.
+// Shutdown sends SIGTERM to the collector and returns its exit status.
 func (c *Collector) Shutdown(t testing.TB) error {
 	t.Helper()
 	_ = c.cmd.Process.Signal(syscall.SIGTERM)
@@ -268,11 +269,11 @@ func (c *Collector) Shutdown(t testing.TB) error {
 // Pid returns the process id.
 func (c *Collector) Pid() int { return c.cmd.Process.Pid }
 
-// Log returns what the collector has said on its standard output and error, over all its lives.
+// Log returns the collector's standard output and error, since its first start.
 func (c *Collector) Log() string { return c.log.String() }
 
-// Scrape returns the collector's own metrics: of each name the sum over its series. Names as in
-// the exposition, such as "otelcol_exporter_send_failed_log_records_total".
+// Scrape returns the collector's own metrics: for each name the sum over its series. Names are
+// those of the exposition, such as "otelcol_exporter_send_failed_log_records_total".
 func (c *Collector) Scrape(t testing.TB) map[string]float64 {
 	t.Helper()
 	sums := map[string]float64{}
@@ -282,7 +283,7 @@ func (c *Collector) Scrape(t testing.TB) map[string]float64 {
 	return sums
 }
 
-// WaitMetric waits until the sum of one of the collector's own metrics is at least so much, and
+// WaitMetric waits until the sum of one of the collector's own metrics is at least min, and
 // returns it.
 func (c *Collector) WaitMetric(t testing.TB, name string, atLeast float64) float64 {
 	t.Helper()
@@ -304,7 +305,7 @@ func Wait(t testing.TB, condition func() bool, what string, args ...any) {
 	}
 }
 
-// output collects what a process says.
+// output collects what a process prints.
 type output struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -323,14 +324,14 @@ func (o *output) String() string {
 }
 
 func tail(s string) string {
-	const last = 12000 // bytes: enough for the error, little enough to read
+	const last = 12000 // bytes: enough for the error, short enough to read
 	if len(s) > last {
 		return "…" + s[len(s)-last:]
 	}
 	return s
 }
 
-// ExitCode returns the exit status that an error of [Run] stands for, and -1 when it is none.
+// ExitCode returns the exit status in an error of [Run], or -1 if the error has none.
 func ExitCode(err error) int {
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {

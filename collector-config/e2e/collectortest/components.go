@@ -45,7 +45,7 @@ import (
 	"go.opentelemetry.io/collector/service/telemetry/otelconftelemetry"
 )
 
-// Components returns the components of builder.yaml, and no others; a test compares the two.
+// Components returns the components of builder.yaml. A test compares the two.
 func Components() (otelcol.Factories, error) {
 	extensions, errExtensions := otelcol.MakeFactoryMap[extension.Factory](
 		basicauthextension.NewFactory(),

@@ -14,7 +14,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
-// ServiceName is the service.name of what this file makes.
+// ServiceName is the service.name of the data in this file.
 const ServiceName = "collectortest"
 
 // TraceID returns a random trace id.
@@ -31,7 +31,7 @@ func SpanID() pcommon.SpanID {
 	return id
 }
 
-// Events returns so many log records with that event name. Attribute test.seq counts them from 0.
+// Events returns n log records with that event name. Attribute test.seq counts them from 0.
 func Events(name string, n int) plog.Logs {
 	logs := plog.NewLogs()
 	rl := logs.ResourceLogs().AppendEmpty()
@@ -52,7 +52,7 @@ func Events(name string, n int) plog.Logs {
 	return logs
 }
 
-// Seq returns the test.seq of records that [Events] made: how often each was seen.
+// Seq returns how often each test.seq of records from [Events] occurs.
 func Seq(records []LogRecord) map[int]int {
 	seen := map[int]int{}
 	for _, r := range records {
@@ -63,7 +63,7 @@ func Seq(records []LogRecord) map[int]int {
 	return seen
 }
 
-// Trace returns one trace of a server span and a child, the auth span. The attributes go on the
+// Trace returns one trace with a server span and a child, the auth span. The attributes go on the
 // auth span; values are strings.
 func Trace(attributes map[string]string) ptrace.Traces {
 	traces := ptrace.NewTraces()
@@ -115,5 +115,5 @@ func Counter(name string, value int64, attributes map[string]string) pmetric.Met
 	return metrics
 }
 
-// Name returns a name with a number, for many of a kind.
+// Name returns a numbered name.
 func Name(prefix string, i int) string { return prefix + strconv.Itoa(i) }

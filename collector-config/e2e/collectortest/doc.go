@@ -17,8 +17,8 @@
 //	}
 //
 // A collector is a process of its own: the test binary, run a second time. So the environment, the
-// command line, the exit status and kill -9 are the real ones, and tests run side by side. Each
-// collector listens on the ports that the files name, on a loopback address that nobody else uses
-// (127.0.0.0/8: Linux; elsewhere the addresses must be added to the loopback interface first). It
-// refuses nothing that the real collector accepts, and mocks nothing.
+// command line, the exit status and kill -9 are the real ones, and tests can run in parallel. Each
+// collector listens on the ports in the files, on a loopback address of its own (127.0.0.0/8 on
+// Linux; elsewhere add the addresses to the loopback interface first). It accepts everything that
+// the real collector accepts, and mocks nothing.
 package collectortest

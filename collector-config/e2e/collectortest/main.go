@@ -13,8 +13,8 @@ import (
 // childEnv set to 1 makes a test binary the collector.
 const childEnv = "OTELAUTH_COLLECTORTEST_CHILD"
 
-// Main is for TestMain of every package whose tests start a collector. It runs the tests, or in
-// the process that [Start] has started, the collector. It does not return.
+// Main is for TestMain of every package whose tests start a collector. It runs the tests, or the
+// collector in a process that [Start] has started. It does not return.
 func Main(m *testing.M) {
 	if os.Getenv(childEnv) == "1" {
 		os.Exit(child())

@@ -23,7 +23,8 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-// A Sender sends OTLP once, without retrying: nil means that the collector has acknowledged it.
+// A Sender sends OTLP once, without retries. A nil error means that the collector has acknowledged
+// the data.
 type Sender interface {
 	Traces(ctx context.Context, td ptrace.Traces) error
 	Metrics(ctx context.Context, md pmetric.Metrics) error
@@ -36,12 +37,12 @@ type HTTPSender struct {
 	Token string // sent as a bearer token unless empty
 }
 
-// HTTP returns a sender that knows the token.
+// HTTP returns a sender with the collector's token.
 func (c *Collector) HTTP() HTTPSender {
 	return HTTPSender{URL: "http://" + c.Address + ":" + PortHTTP, Token: c.Token}
 }
 
-// An HTTPError is an answer that is no acknowledgement.
+// An HTTPError is an answer that is not an acknowledgement.
 type HTTPError struct {
 	Status     int
 	RetryAfter string
@@ -134,7 +135,7 @@ type GRPCSender struct {
 	token string
 }
 
-// GRPC returns a sender over gRPC that presents this token; without one it presents none.
+// GRPC returns a sender over gRPC with this token. An empty token sends none.
 func (c *Collector) GRPC(t testing.TB, token string) *GRPCSender {
 	t.Helper()
 	conn, err := grpc.NewClient(c.Address+":"+PortGRPC, grpc.WithTransportCredentials(insecure.NewCredentials()))

@@ -24,7 +24,7 @@ func (c *Collector) Series(t testing.TB) []Series {
 	return ScrapeURL(t, "http://"+c.Address+":"+PortMetrics+"/metrics")
 }
 
-// ScrapeURL returns what a Prometheus exposition holds.
+// ScrapeURL returns the series of a Prometheus exposition.
 func ScrapeURL(t testing.TB, url string) []Series {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)

@@ -42,14 +42,15 @@ const (
 	Hang               // record nothing, do not answer until the mode changes or the client goes
 )
 
-// A Sink is a backend that speaks OTLP over gRPC and over HTTP and records what arrives. It is
-// safe for concurrent use.
+// A Sink is a backend that receives OTLP over gRPC and over HTTP and records it. It is safe for
+// concurrent use.
 type Sink struct {
 	GRPC string // host:port
-	HTTP string // URL without a path; any path that ends in /v1/traces, /v1/metrics or /v1/logs is served
+	// URL without a path; any path that ends in /v1/traces, /v1/metrics or /v1/logs is served
+	HTTP string
 
 	mu       sync.Mutex
-	changed  chan struct{} // closed and replaced whenever something below changes
+	changed  chan struct{} // closed and replaced whenever a field below changes
 	mode     Mode
 	tried    int
 	requests []Request
@@ -61,15 +62,15 @@ type Sink struct {
 	web    *http.Server
 }
 
-// A Request is what a sink has accepted, beside the data.
+// A Request describes an accepted request, without its data.
 type Request struct {
 	Path     string              // as sent; of gRPC the method
 	Header   map[string][]string // of gRPC the metadata; keys in lower case
 	Encoding string              // Content-Encoding; HTTP only
-	Bytes    int                 // of the body as it came over the wire; HTTP only
+	Bytes    int                 // of the body on the wire; HTTP only
 }
 
-// NewSink starts a sink on 127.0.0.1 that lives until the test's end.
+// NewSink starts a sink on 127.0.0.1. It runs until the end of the test.
 func NewSink(t testing.TB) *Sink {
 	t.Helper()
 	s := &Sink{changed: make(chan struct{})}
@@ -79,7 +80,7 @@ func NewSink(t testing.TB) *Sink {
 	return s
 }
 
-// Start makes the sink listen, after [Sink.Stop] on the same ports as before.
+// Start makes the sink listen. After [Sink.Stop] it uses the same ports as before.
 func (s *Sink) Start(t testing.TB) {
 	t.Helper()
 	lg, lh := listen(t, s.GRPC), listen(t, strings.TrimPrefix(s.HTTP, "http://"))
@@ -106,7 +107,7 @@ func listen(t testing.TB, address string) net.Listener {
 	return l
 }
 
-// Stop closes the sink: connections are refused until [Sink.Start]. What it has recorded stays.
+// Stop closes the sink: connections are refused until [Sink.Start]. It keeps what it has recorded.
 func (s *Sink) Stop() {
 	s.server.Stop()
 	_ = s.web.Close()
@@ -197,7 +198,7 @@ func (g *grpcLogs) Export(ctx context.Context, r plogotlp.ExportRequest) (plogot
 	return plogotlp.NewExportResponse(), g.sink.grpcCall(ctx, "logs", func() { g.sink.logs = append(g.sink.logs, r.Logs()) })
 }
 
-// ServeHTTP is OTLP over HTTP.
+// ServeHTTP implements OTLP over HTTP.
 func (s *Sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	wire, err := io.ReadAll(r.Body)
 	if err != nil {
@@ -286,14 +287,14 @@ func decompress(encoding string, wire []byte) ([]byte, error) {
 	return wire, nil
 }
 
-// Tried returns how many requests have come, answered or not.
+// Tried returns how many requests have arrived, answered or not.
 func (s *Sink) Tried() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.tried
 }
 
-// Requests returns what came with the accepted requests.
+// Requests describes the accepted requests.
 func (s *Sink) Requests() []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -321,7 +322,7 @@ func (s *Sink) Logs() []plog.Logs {
 	return slices.Clone(s.logs)
 }
 
-// A LogRecord is one log record with what stands around it.
+// A LogRecord is one log record with its resource and scope.
 type LogRecord struct {
 	plog.LogRecord
 	Resource map[string]any
@@ -343,7 +344,7 @@ func (s *Sink) LogRecords() []LogRecord {
 	return all
 }
 
-// A Span is one span with what stands around it.
+// A Span is one span with its resource and scope.
 type Span struct {
 	ptrace.Span
 	Resource map[string]any
@@ -365,7 +366,7 @@ func (s *Sink) Spans() []Span {
 	return all
 }
 
-// A Metric is one metric with what stands around it.
+// A Metric is one metric with its resource and scope.
 type Metric struct {
 	pmetric.Metric
 	Resource map[string]any
@@ -387,8 +388,8 @@ func (s *Sink) AllMetrics() []Metric {
 	return all
 }
 
-// Bytes returns everything that was accepted, as uncompressed OTLP in protobuf: for scans for
-// secrets.
+// Bytes returns everything that was accepted, as uncompressed OTLP in protobuf. Tests search it
+// for secrets.
 func (s *Sink) Bytes(t testing.TB) []byte {
 	t.Helper()
 	var all []byte
@@ -410,7 +411,7 @@ func (s *Sink) Bytes(t testing.TB) []byte {
 	return all
 }
 
-// WaitLogs waits until so many log records have been accepted, and returns them all.
+// WaitLogs waits until at least n log records have been accepted, and returns all of them.
 func (s *Sink) WaitLogs(t testing.TB, n int) []LogRecord {
 	t.Helper()
 	var got []LogRecord
@@ -418,7 +419,7 @@ func (s *Sink) WaitLogs(t testing.TB, n int) []LogRecord {
 	return got
 }
 
-// WaitSpans waits until so many spans have been accepted, and returns them all.
+// WaitSpans waits until at least n spans have been accepted, and returns all of them.
 func (s *Sink) WaitSpans(t testing.TB, n int) []Span {
 	t.Helper()
 	var got []Span
@@ -426,7 +427,7 @@ func (s *Sink) WaitSpans(t testing.TB, n int) []Span {
 	return got
 }
 
-// WaitMetric waits until a metric of that name has been accepted, and returns the last.
+// WaitMetric waits until a metric of that name has been accepted, and returns the last one.
 func (s *Sink) WaitMetric(t testing.TB, name string) Metric {
 	t.Helper()
 	var found Metric
@@ -446,7 +447,7 @@ func (s *Sink) WaitMetric(t testing.TB, name string) Metric {
 	return found
 }
 
-// WaitTried waits until so many requests have come, answered or not.
+// WaitTried waits until at least n requests have arrived, answered or not.
 func (s *Sink) WaitTried(t testing.TB, n int) {
 	t.Helper()
 	s.wait(t, func() bool { return s.Tried() >= n }, func() string { return counted(s.Tried(), n, "requests") })

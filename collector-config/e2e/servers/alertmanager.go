@@ -8,15 +8,14 @@ import (
 	"time"
 )
 
-// AlertmanagerConfig is what an Alertmanager does. Its zero value keeps the alerts and tells
-// nobody.
+// AlertmanagerConfig configures an Alertmanager. Its zero value keeps the alerts and sends no
+// notifications.
 type AlertmanagerConfig struct {
 	ConfigFile string   // path of its configuration; "" means one receiver that does nothing
 	Args       []string // further command-line flags
 }
 
-// AlertmanagerServer is a running Alertmanager: that of [Find], so a built one where there is one,
-// else Debian's.
+// AlertmanagerServer is a running Alertmanager. [Find] prefers a built one to Debian's.
 type AlertmanagerServer struct {
 	*Process
 	Addr string // host:port
@@ -31,7 +30,7 @@ func StartAlertmanager(t Owner, cfg AlertmanagerConfig) *AlertmanagerServer {
 	addr := FreeAddrs(t, 1)[0]
 	if cfg.ConfigFile == "" {
 		cfg.ConfigFile = filepath.Join(dir, "alertmanager.yml")
-		writeFile(t, cfg.ConfigFile, []byte("route: {receiver: nobody, group_wait: 1s}\nreceivers: [{name: nobody}]\n"))
+		writeFile(t, cfg.ConfigFile, []byte("route: {receiver: none, group_wait: 1s}\nreceivers: [{name: none}]\n"))
 	}
 	a := &AlertmanagerServer{Addr: addr, URL: "http://" + addr}
 	a.Process = Start(t, Program{
@@ -44,7 +43,7 @@ func StartAlertmanager(t Owner, cfg AlertmanagerConfig) *AlertmanagerServer {
 	return a
 }
 
-// Alerts returns the alerts that have reached the Alertmanager and not ended.
+// Alerts returns the active alerts of the Alertmanager.
 func (a *AlertmanagerServer) Alerts() ([]Alert, error) {
 	var answer []struct {
 		Labels      map[string]string

@@ -20,11 +20,11 @@ const (
 	Loki         = "loki"
 )
 
-// debian maps programs to the names that Debian gives to command and package.
+// debian maps programs to Debian's names of command and package.
 var debian = map[string]string{Prometheus2: "prometheus", Alertmanager: "prometheus-alertmanager"}
 
-// Find returns the path of a program: in the directory $OTELAUTH_SERVERS, else on the PATH, else
-// in the cache of .ci/full. The error says how to install it.
+// Find returns the path of a program. It looks in the directory $OTELAUTH_SERVERS, then on the
+// PATH, then in the cache of .ci/full. The error says how to install it.
 func Find(name string) (string, error) {
 	var dirs []string
 	if dir := os.Getenv("OTELAUTH_SERVERS"); dir != "" {
@@ -48,9 +48,9 @@ func Find(name string) (string, error) {
 		return path, nil
 	}
 	if command := debian[name]; command != "" {
-		return "", fmt.Errorf("servers: no %s: apt-get install %s", name, command)
+		return "", fmt.Errorf("servers: %s is missing: apt-get install %s", name, command)
 	}
-	return "", fmt.Errorf("servers: no %s: run .ci/full build %s", name, name)
+	return "", fmt.Errorf("servers: %s is missing: run .ci/full build %s", name, name)
 }
 
 func executable(dirs []string, name string) (string, error) {

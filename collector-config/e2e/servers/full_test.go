@@ -25,7 +25,7 @@ func TestEveryServerStartsAndAnswers(t *testing.T) {
 		for _, badger := range []bool{false, true} {
 			j := servers.StartJaeger(t, servers.JaegerConfig{Badger: badger})
 			if _, err := j.Trace("0102030405060708090a0b0c0d0e0f10"); err == nil {
-				t.Error("Jaeger knows a trace that nobody sent")
+				t.Error("Jaeger knows a trace that was never sent")
 			}
 		}
 	})

@@ -11,12 +11,12 @@ import (
 	"time"
 )
 
-// JaegerConfig is what a Jaeger does. Its zero value keeps traces in memory.
+// JaegerConfig configures a Jaeger. Its zero value keeps traces in memory.
 type JaegerConfig struct {
 	Badger bool // traces on disk, below Dir/badger
 }
 
-// JaegerServer is a running Jaeger 2, everything in one process.
+// JaegerServer is a running Jaeger 2 in one process.
 type JaegerServer struct {
 	*Process
 	OTLPGRPC string // host:port
@@ -66,7 +66,8 @@ func StartJaeger(t Owner, cfg JaegerConfig) *JaegerServer {
 	writeFile(t, file, text)
 	j.Process = Start(t, Program{
 		Name: Jaeger, Path: path, Dir: dir, Args: []string{"--config", "file:" + file},
-		Env: []string{"OTEL_TRACES_SAMPLER=always_off"}, // it would trace itself into itself
+		// otherwise it would trace itself into itself
+		Env: []string{"OTEL_TRACES_SAMPLER=always_off"},
 		Ready: func() error {
 			_, err := j.Services()
 			return err
@@ -82,7 +83,7 @@ func (j *JaegerServer) Services() ([]string, error) {
 	return answer.Data, err
 }
 
-// JaegerSpan is a span as Jaeger gives it back.
+// JaegerSpan is a span as Jaeger returns it.
 type JaegerSpan struct {
 	TraceID   string
 	SpanID    string
@@ -127,7 +128,7 @@ func (tr jaegerTrace) spans() []JaegerSpan {
 	return spans
 }
 
-// Trace returns the spans of a trace; an error when Jaeger has none.
+// Trace returns the spans of a trace, or an error if Jaeger has none.
 func (j *JaegerServer) Trace(traceID string) ([]JaegerSpan, error) {
 	var answer struct{ Data []jaegerTrace }
 	if err := ask(j.URL+"/api/traces/"+url.PathEscape(traceID), nil, &answer); err != nil {
@@ -141,8 +142,8 @@ func (j *JaegerServer) Trace(traceID string) ([]JaegerSpan, error) {
 	return nil, errNothing
 }
 
-// Search returns the newest traces of a service, those of an operation when that is not "", with
-// all of tags.
+// Search returns the newest traces of a service with all of tags. operation "" matches all
+// operations.
 func (j *JaegerServer) Search(service, operation string, tags map[string]string, limit int) ([][]JaegerSpan, error) {
 	query := url.Values{"service": {service}, "limit": {fmt.Sprint(limit)}, "lookback": {"1h"}}
 	if operation != "" {

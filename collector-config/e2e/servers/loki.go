@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// LokiServer is a running Loki, everything in one process, over files.
+// LokiServer is a running Loki in one process, with files as storage.
 type LokiServer struct {
 	*Process
 	Addr string // host:port
@@ -19,7 +19,7 @@ type LokiServer struct {
 	OTLP string // http://host:port/otlp: /v1/logs is added by the exporter
 }
 
-// StartLoki starts a Loki with these further command-line flags.
+// StartLoki starts a Loki with additional command-line flags.
 func StartLoki(t Owner, args ...string) *LokiServer {
 	t.Helper()
 	path := found(t, Loki)
@@ -92,7 +92,7 @@ func (l *LokiServer) Query(query string, limit int) ([]LogLine, error) {
 	return found, err
 }
 
-// QueryMetric runs a LogQL query for numbers now.
+// QueryMetric runs a LogQL query that returns numbers, at the current time.
 func (l *LokiServer) QueryMetric(query string) ([]Sample, error) {
 	var answer struct {
 		Data struct {

@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-// Owner is what a server belongs to: a [testing.TB], or the command that measures.
+// Owner owns a server: a [testing.TB], or the command that measures.
 type Owner interface {
 	Helper()
 	TempDir() string
@@ -27,12 +27,12 @@ type Owner interface {
 	Skipf(format string, args ...any)
 }
 
-// patience is how long a server may take to answer on a loaded machine.
+// patience bounds the time until a server answers on a loaded machine.
 const patience = 2 * time.Minute
 
 // Process is a running program. Its methods are not safe for concurrent use.
 type Process struct {
-	Dir string // of its data and configuration
+	Dir string // with its data and configuration
 
 	name  string
 	path  string
@@ -45,7 +45,7 @@ type Process struct {
 	output tail
 }
 
-// Program is how to start a process.
+// Program describes how to start a process.
 type Program struct {
 	Name  string   // for messages
 	Path  string   // as [Find] returns it
@@ -73,7 +73,7 @@ func (p *Process) Restart(t Owner) {
 	if p.cmd != nil {
 		t.Fatalf("servers: %s is running", p.name)
 	}
-	// Not the context of the test: cleanups, which run after its end, may still ask the server.
+	// Not the context of the test: cleanups run after its end and may still query the server.
 	cmd := exec.CommandContext(context.Background(), p.path, p.args...) //nolint:gosec // G204: the test's own arguments
 	cmd.Env = append(os.Environ(), p.env...)
 	cmd.Stdout, cmd.Stderr = &p.output, &p.output
@@ -93,16 +93,16 @@ func (p *Process) Restart(t Owner) {
 		select {
 		case <-exited:
 			p.cmd = nil
-			t.Fatalf("servers: %s ended (%v) before it answered; it said:\n%s", p.name, cmd.ProcessState, p.Output())
+			t.Fatalf("servers: %s exited (%v) before it answered; its output:\n%s", p.name, cmd.ProcessState, p.Output())
 		case <-time.After(20 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("servers: %s does not answer: %v; it said:\n%s", p.name, err, p.Output())
+			t.Fatalf("servers: %s does not answer: %v; its output:\n%s", p.name, err, p.Output())
 		}
 	}
 }
 
-// PID returns the process id; 0 when the process does not run.
+// PID returns the process id, or 0 if the process does not run.
 func (p *Process) PID() int {
 	if p.cmd == nil {
 		return 0
@@ -110,7 +110,7 @@ func (p *Process) PID() int {
 	return p.cmd.Process.Pid
 }
 
-// Kill ends the process at once, as a power cut does.
+// Kill sends SIGKILL to the process, like a power cut.
 func (p *Process) Kill() {
 	if p.cmd != nil {
 		_ = p.cmd.Process.Kill()
@@ -119,7 +119,7 @@ func (p *Process) Kill() {
 	}
 }
 
-// Stop asks the process to end and waits for it.
+// Stop sends SIGTERM to the process and waits for its end.
 func (p *Process) Stop(t Owner) {
 	t.Helper()
 	if p.cmd == nil {
@@ -130,14 +130,14 @@ func (p *Process) Stop(t Owner) {
 	case <-p.exited:
 		p.cmd = nil
 	case <-time.After(patience):
-		t.Fatalf("servers: %s does not end on SIGTERM; it said:\n%s", p.name, p.Output())
+		t.Fatalf("servers: %s does not exit after SIGTERM; its output:\n%s", p.name, p.Output())
 	}
 }
 
-// Freeze stops the process where it is: connections stay open and nothing answers.
+// Freeze stops the process with SIGSTOP: connections stay open and get no answers.
 func (p *Process) Freeze(t Owner) { t.Helper(); p.signal(t, syscall.SIGSTOP) }
 
-// Thaw lets the process go on.
+// Thaw lets the process continue.
 func (p *Process) Thaw(t Owner) { t.Helper(); p.signal(t, syscall.SIGCONT) }
 
 func (p *Process) signal(t Owner, sig syscall.Signal) {
@@ -150,11 +150,11 @@ func (p *Process) signal(t Owner, sig syscall.Signal) {
 	}
 }
 
-// Output returns the end of what the process has printed.
+// Output returns the last part of the output of the process.
 func (p *Process) Output() string { return p.output.String() }
 
-// end ends a process that may be frozen or busy: first kindly, so that it may remove what it holds
-// outside of Dir.
+// end ends a process that may be frozen or busy. It tries SIGTERM first, so that the process can
+// remove its files outside of Dir.
 func (p *Process) end() {
 	if p.cmd == nil {
 		return
@@ -192,7 +192,7 @@ func (w *tail) String() string {
 	return string(w.buf[max(0, len(w.buf)-tailBytes):])
 }
 
-// FreeAddrs returns n addresses on loopback at which nothing listens.
+// FreeAddrs returns n free addresses on loopback.
 func FreeAddrs(t Owner, n int) []string {
 	t.Helper()
 	addrs := make([]string, 0, n)
@@ -201,7 +201,7 @@ func FreeAddrs(t Owner, n int) []string {
 		if err != nil {
 			t.Fatalf("servers: %v", err)
 		}
-		defer func() { _ = l.Close() }() // all are held until all are known, so that no two are the same
+		defer func() { _ = l.Close() }() // all are held until all are known, so that they differ
 		addrs = append(addrs, l.Addr().String())
 	}
 	return addrs
@@ -214,8 +214,8 @@ func Port(addr string) int {
 	return n
 }
 
-// Eventually calls check until it returns nil. After the deadline the test fails with what, and
-// with check's last error.
+// Eventually calls check until it returns nil. After the deadline the test fails with what and
+// check's last error.
 func Eventually(t Owner, deadline time.Duration, what string, check func() error) {
 	t.Helper()
 	end := time.Now().Add(deadline)
@@ -231,7 +231,7 @@ func Eventually(t Owner, deadline time.Duration, what string, check func() error
 	}
 }
 
-// answers returns a check that url is answered with 200.
+// answers returns a check that url answers with 200.
 func answers(url string) func() error {
 	return func() error {
 		_, err := get(url)
@@ -239,7 +239,7 @@ func answers(url string) func() error {
 	}
 }
 
-// found looks for a program and skips the test that needs it when there is none.
+// found looks for a program, and skips the test if it is missing.
 func found(t Owner, name string) string {
 	t.Helper()
 	path, err := Find(name)
@@ -258,7 +258,7 @@ func writeFile(t Owner, path string, content []byte) {
 
 var errNothing = errors.New("nothing yet")
 
-// client is of its own: otelhttp may have wrapped the default one.
+// client is separate, because otelhttp may have wrapped the default one.
 var client = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 
 func status(resp *http.Response, body []byte) error {

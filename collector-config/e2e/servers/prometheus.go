@@ -15,20 +15,21 @@ import (
 	"time"
 )
 
-// PrometheusConfig is what a Prometheus does. Its zero value scrapes nothing and receives what is
-// sent.
+// PrometheusConfig configures a Prometheus. Its zero value scrapes nothing and accepts pushed
+// data.
 type PrometheusConfig struct {
-	Program       string        // [Prometheus2], the zero value's, or [Prometheus3]
-	Addr          string        // host:port to listen on; default one that is free
-	Scrape        []string      // host:port of targets with /metrics
-	Interval      time.Duration // of scraping and of the evaluation of rules that do not say theirs; 0 means one second
-	Rules         []string      // paths or patterns of rule files
-	Alertmanagers []string      // host:port
-	Args          []string      // further command-line flags
+	Program string   // [Prometheus2] (the zero value) or [Prometheus3]
+	Addr    string   // host:port to listen on; default: a free one
+	Scrape  []string // host:port of targets with /metrics
+	// of scraping, and of rule groups without an interval of their own; 0 means one second
+	Interval      time.Duration
+	Rules         []string // paths or patterns of rule files
+	Alertmanagers []string // host:port
+	Args          []string // further command-line flags
 }
 
-// PrometheusServer is a running Prometheus. It receives remote write, Prometheus 3 also OTLP, and
-// it stores exemplars.
+// PrometheusServer is a running Prometheus. It accepts remote write, and Prometheus 3 also OTLP.
+// It stores exemplars.
 type PrometheusServer struct {
 	*Process
 	Addr string // host:port
@@ -51,12 +52,12 @@ func StartPrometheus(t Owner, cfg PrometheusConfig) *PrometheusServer {
 		addr = FreeAddrs(t, 1)[0]
 	}
 
-	// JSON is YAML.
+	// JSON is valid YAML.
 	interval := strconv.FormatInt(cfg.Interval.Milliseconds(), 10) + "ms"
 	config := map[string]any{
 		"global":     map[string]any{"scrape_interval": interval, "scrape_timeout": interval, "evaluation_interval": interval},
 		"rule_files": cfg.Rules,
-		// The collector's exporter says job and instance itself.
+		// The collector's exporter sets job and instance itself.
 		"scrape_configs": []any{map[string]any{
 			"job_name": "collector", "honor_labels": true,
 			"static_configs": []any{map[string]any{"targets": nonNil(cfg.Scrape)}},
@@ -75,13 +76,13 @@ func StartPrometheus(t Owner, cfg PrometheusConfig) *PrometheusServer {
 		"--enable-feature=exemplar-storage",
 		"--log.level=warn",
 		// An alert that fires before the Alertmanagers are discovered, seconds after the start,
-		// would be sent again after a minute.
+		// would be sent again only after a minute.
 		"--rules.alert.resend-delay=2s",
 	}
 	if cfg.Program == Prometheus3 {
 		args = append(args, "--web.enable-otlp-receiver")
 		config["otlp"] = map[string]any{"promote_resource_attributes": []string{}}
-		// Several senders, and retries of the queue, arrive out of order.
+		// Samples of several senders, and retries, arrive out of order.
 		config["storage"] = map[string]any{"tsdb": map[string]any{"out_of_order_time_window": "10m"}}
 	}
 	text, err := json.MarshalIndent(config, "", "  ")
@@ -103,14 +104,14 @@ func nonNil(s []string) []string {
 	return s
 }
 
-// Sample is one series of an answer, with its value at one time.
+// Sample is one series of a result, with its value at one time.
 type Sample struct {
 	Labels map[string]string
 	Value  float64
 	Time   time.Time
 }
 
-// Query evaluates a PromQL expression now.
+// Query evaluates a PromQL expression at the current time.
 func (p *PrometheusServer) Query(expr string) ([]Sample, error) {
 	var answer struct {
 		Data struct {
@@ -140,7 +141,7 @@ func (p *PrometheusServer) Query(expr string) ([]Sample, error) {
 	return samples, nil
 }
 
-// Series is one series of an answer over a range of time.
+// Series is one series of a result over a range of time.
 type Series struct {
 	Labels map[string]string
 	Points []Sample // without Labels
@@ -210,15 +211,15 @@ type Alert struct {
 	ActiveAt    time.Time
 }
 
-// Alerts returns what is pending or firing.
+// Alerts returns the pending and firing alerts.
 func (p *PrometheusServer) Alerts() ([]Alert, error) {
 	var answer struct{ Data struct{ Alerts []Alert } }
 	err := ask(p.URL+"/api/v1/alerts", nil, &answer)
 	return answer.Data.Alerts, err
 }
 
-// RuleHealth returns the errors of rules by name, and the number of rules; a rule that was not
-// evaluated yet is an error.
+// RuleHealth returns the errors of rules by name, and the number of rules. A rule that was not
+// evaluated yet counts as an error.
 func (p *PrometheusServer) RuleHealth() (errs map[string]string, rules int, err error) {
 	var answer struct {
 		Data struct {
@@ -249,7 +250,7 @@ func (p *PrometheusServer) MetricNames() ([]string, error) {
 	return answer.Data, err
 }
 
-// Snapshot writes what is in memory to a directory of blocks and returns its path.
+// Snapshot writes the data in memory to a directory of blocks and returns its path.
 func (p *PrometheusServer) Snapshot() (string, error) {
 	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, p.URL+"/api/v1/admin/tsdb/snapshot", http.NoBody)
 	if err != nil {

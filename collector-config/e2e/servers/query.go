@@ -32,7 +32,7 @@ func get(address string) ([]byte, error) {
 	return body, status(resp, body)
 }
 
-// ask decodes the JSON answer to base with query.
+// ask requests base with query and decodes the JSON answer.
 func ask(base string, query url.Values, into any) error {
 	body, err := get(base + "?" + query.Encode())
 	if err != nil {
@@ -44,7 +44,7 @@ func ask(base string, query url.Values, into any) error {
 	return nil
 }
 
-// lines decodes an answer of one JSON document a line.
+// lines decodes an answer that has one JSON document a line.
 func lines(base string, query url.Values) ([]map[string]string, error) {
 	body, err := get(base + "?" + query.Encode())
 	if err != nil {

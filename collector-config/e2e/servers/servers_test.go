@@ -63,7 +63,7 @@ func TestRestartKeepsPortAndData(t *testing.T) {
 	}
 	series, err := prometheus.QueryRange("up", before[0].Time.Add(-10*time.Second), before[0].Time, time.Second)
 	if err != nil || len(series) != 1 {
-		t.Errorf("what was before the restart: %v, %v", series, err)
+		t.Errorf("data from before the restart: %v, %v", series, err)
 	}
 	prometheus.Kill()
 	prometheus.Restart(t)
@@ -74,9 +74,9 @@ func TestFindSaysHowToInstall(t *testing.T) {
 	t.Setenv("OTELAUTH_SERVERS", t.TempDir())
 	t.Setenv("CI_CACHE", t.TempDir())
 	for name, want := range map[string]string{
-		servers.Prometheus2:  "servers: no prometheus: apt-get install prometheus",
-		servers.Alertmanager: "servers: no alertmanager: apt-get install prometheus-alertmanager",
-		servers.Jaeger:       "servers: no jaeger: run .ci/full build jaeger",
+		servers.Prometheus2:  "servers: prometheus is missing: apt-get install prometheus",
+		servers.Alertmanager: "servers: alertmanager is missing: apt-get install prometheus-alertmanager",
+		servers.Jaeger:       "servers: jaeger is missing: run .ci/full build jaeger",
 	} {
 		if _, err := servers.Find(name); err == nil || err.Error() != want {
 			t.Errorf("Find(%q) says %v, want %s", name, err, want)

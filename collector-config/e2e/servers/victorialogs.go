@@ -19,7 +19,7 @@ type VictoriaLogsServer struct {
 	OTLP string // http://host:port/insert/opentelemetry: /v1/logs is added by the exporter
 }
 
-// StartVictoriaLogs starts a VictoriaLogs with these further command-line flags.
+// StartVictoriaLogs starts a VictoriaLogs with additional command-line flags.
 func StartVictoriaLogs(t Owner, args ...string) *VictoriaLogsServer {
 	t.Helper()
 	path := found(t, VictoriaLogs)
@@ -30,15 +30,15 @@ func StartVictoriaLogs(t Owner, args ...string) *VictoriaLogsServer {
 		Name: VictoriaLogs, Path: path, Dir: dir, Ready: answers(v.URL + "/health"),
 		Args: append([]string{
 			"-httpListenAddr=" + addr, "-storageDataPath=" + filepath.Join(dir, "data"), "-loggerLevel=WARN",
-			"-retentionPeriod=100y", // tests send what is older than a week
+			"-retentionPeriod=100y", // tests send data that is older than a week
 			"-memory.allowedBytes=256MiB",
 		}, args...),
 	})
 	return v
 }
 
-// Query runs a LogsQL query over all time. A row holds the fields of an event as text; _msg and
-// _time among them. Events are visible about a second after they arrived.
+// Query runs a LogsQL query over all time. A row holds the fields of an event as text, with _msg
+// and _time. Events are visible about a second after their arrival.
 func (v *VictoriaLogsServer) Query(query string, limit int) ([]map[string]string, error) {
 	values := url.Values{"query": {query}}
 	if limit > 0 {

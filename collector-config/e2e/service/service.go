@@ -25,17 +25,17 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
 
-// Config is how a service runs. Collector and Token must be set.
+// Config configures a service. Collector and Token are required.
 type Config struct {
 	Name      string            // service.name; default "orders"
 	Collector string            // http://host:port of its OTLP over HTTP
-	Token     string            // that the collector wants
+	Token     string            // required by the collector
 	Accounts  map[string]string // passwords by name; default one account, alice
 	Events    audit.Events      // as in otelauth.Config
-	Interval  time.Duration     // of exporting metrics; default 500 ms
-	Delay     time.Duration     // that spans and events wait for company; default 200 ms
-	Queue     int               // how many events and how many spans may wait; default 65,536
-	GiveUp    time.Duration     // how long an export is tried again; default 2 s
+	Interval  time.Duration     // export interval of metrics; default 500 ms
+	Delay     time.Duration     // delay of the batch processors; default 200 ms
+	Queue     int               // capacity of the queues of events and of spans; default 65,536
+	GiveUp    time.Duration     // time limit of an export with its retries; default 2 s
 }
 
 // Service is a running service. Its methods are safe for concurrent use, except for Shutdown.
@@ -108,8 +108,8 @@ func Start(t servers.Owner, cfg Config) *Service {
 	return s
 }
 
-// Paths of the service; "/once" is for the one attempt whose exemplar must not be displaced by
-// another's.
+// Paths of the service. "/once" is for the one attempt whose exemplar no other attempt may
+// replace.
 func newMux() *http.ServeMux {
 	mux := http.NewServeMux()
 	ok := func(w http.ResponseWriter, r *http.Request) {
@@ -139,7 +139,7 @@ func (s *Service) Get(path, user, password, from string) (Answer, error) {
 	})
 }
 
-// Send makes a request from a client address, as shape makes it.
+// Send sends a request from a client address, after shape has changed it.
 func (s *Service) Send(path, from string, shape func(*http.Request)) (Answer, error) {
 	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, s.URL+path, http.NoBody)
 	if err != nil {
@@ -178,10 +178,10 @@ func (s *Service) MustGet(t servers.Owner, path, user, password, from string) An
 	return answer
 }
 
-// Made returns the trace ids of the attempts of which an event was made, each once.
+// Made returns the trace ids of the attempts that have an event, each once.
 func (s *Service) Made() []string { return s.books.list(s.books.made) }
 
-// Acknowledged returns the trace ids of the attempts whose event the collector has said to have.
+// Acknowledged returns the trace ids of the attempts whose event the collector has acknowledged.
 func (s *Service) Acknowledged() []string { return s.books.list(s.books.acknowledged) }
 
 // GivenUp returns the trace ids of the attempts whose event an export has failed to deliver.
@@ -190,8 +190,8 @@ func (s *Service) GivenUp() []string { return s.books.list(s.books.givenUp) }
 // Flush exports everything that waits, or gives it up.
 func (s *Service) Flush(ctx context.Context) error { return s.telemetry.flush(ctx) }
 
-// Shutdown ends the service: no more requests, then what is folded is told, then what waits is
-// exported.
+// Shutdown ends the service: it stops accepting requests, then emits folded events, then exports
+// what waits.
 func (s *Service) Shutdown() error {
 	s.once.Do(func() {
 		s.server.Close()
@@ -202,7 +202,7 @@ func (s *Service) Shutdown() error {
 	return s.ended
 }
 
-// books is who was told what.
+// books records what was made, acknowledged and given up.
 type books struct {
 	mu                          sync.Mutex
 	made, acknowledged, givenUp map[string]struct{}

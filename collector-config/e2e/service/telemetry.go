@@ -28,8 +28,8 @@ type telemetry struct {
 	logs   *sdklog.LoggerProvider
 }
 
-// observing serialises the set-up of services of one process: the SDK's metrics of itself go to
-// the provider that is the global one when processors and exporters are made.
+// observing serialises the set-up of services in one process: the SDK's own metrics go to the
+// provider that is global when processors and exporters are created.
 var observing sync.Mutex
 
 func startTelemetry(cfg Config, b *books) (*telemetry, error) {
@@ -44,7 +44,7 @@ func startTelemetry(cfg Config, b *books) (*telemetry, error) {
 	if err := os.Setenv("OTEL_GO_X_OBSERVABILITY", "true"); err != nil {
 		return nil, err
 	}
-	// What cannot be exported is what the tests are about; the SDK would print it.
+	// Failed exports are what the tests are about; the SDK would print them.
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(error) {}))
 
 	metrics, err := otlpmetrichttp.New(ctx, otlpmetrichttp.WithEndpointURL(cfg.Collector+"/v1/metrics"), otlpmetrichttp.WithHeaders(header),
@@ -64,7 +64,7 @@ func startTelemetry(cfg Config, b *books) (*telemetry, error) {
 		return nil, errors.Join(err, t.meters.Shutdown(ctx))
 	}
 	limits := sdktrace.NewSpanLimits()
-	limits.AttributeValueLengthLimit = 512 // as docs/telemetry-limits.md has it
+	limits.AttributeValueLengthLimit = 512 // as in docs/telemetry-limits.md
 	t.traces = sdktrace.NewTracerProvider(sdktrace.WithResource(res), sdktrace.WithSampler(sdktrace.AlwaysSample()),
 		sdktrace.WithRawSpanLimits(limits), sdktrace.WithBatcher(spans, sdktrace.WithMaxExportBatchSize(128),
 			sdktrace.WithMaxQueueSize(cfg.Queue), sdktrace.WithBatchTimeout(cfg.Delay)))
@@ -92,7 +92,7 @@ func (t *telemetry) shutdown(ctx context.Context) error {
 
 const attemptEvent = "auth.attempt"
 
-// bookkeeper is a processor that writes down which events were made.
+// bookkeeper is a processor that records which events were made.
 type bookkeeper struct{ *books }
 
 func (b bookkeeper) OnEmit(_ context.Context, record *sdklog.Record) error {
@@ -108,7 +108,7 @@ func (bookkeeper) Enabled(context.Context, sdklog.EnabledParameters) bool { retu
 func (bookkeeper) ForceFlush(context.Context) error                       { return nil }
 func (bookkeeper) Shutdown(context.Context) error                         { return nil }
 
-// acknowledging is an exporter that writes down which events the collector has taken.
+// acknowledging is an exporter that records which events the collector has accepted.
 type acknowledging struct {
 	sdklog.Exporter
 	*books

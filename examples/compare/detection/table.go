@@ -71,7 +71,7 @@ func writeTable(w io.Writer, speed float64, s simulate.Scenario, r *recording, r
 	for _, p := range peers {
 		fmt.Fprintf(&b, "| %d addresses blocked ", p.honest.addrs)
 	}
-	fmt.Fprintf(&b, "|\n| *honest: locked out though right* | | %s ", out(ourHonest))
+	fmt.Fprintf(&b, "|\n| *honest: locked out with the right password* | | %s ", out(ourHonest))
 	for _, p := range peers {
 		fmt.Fprintf(&b, "| %s ", out(p.honest))
 	}

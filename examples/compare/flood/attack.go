@@ -17,8 +17,8 @@ import (
 	"time"
 )
 
-// Attack is wrong passwords over many connections, no two the same. It does
-// not honour Retry-After.
+// Attack sends wrong passwords over many connections. No two guesses are the same. It ignores
+// Retry-After.
 type Attack struct {
 	// Target is a host:port.
 	Target string
@@ -26,23 +26,23 @@ type Attack struct {
 	Conns int
 	// Think is the pause of each connection after an answer; 0 is a closed loop.
 	Think time.Duration
-	// Sources are the local addresses, dealt to the connections in turn; none lets the system
-	// choose.
+	// Sources are the local addresses, which the connections use in turn. Empty: the system
+	// chooses.
 	Sources []netip.Addr
-	// Known are the names to guess at; Names says how they are mixed with unknown ones.
+	// Known are the names of accounts to guess. Names says how they are mixed with unknown ones.
 	Known []string
 	Names Names
 	// Attempts ends the attack after that many guesses; 0 has no limit.
 	Attempts int64
 }
 
-// AttackReport is what came of it.
+// AttackReport is the result of an attack.
 type AttackReport struct {
 	// Statuses counts the answers by HTTP status code.
 	Statuses map[int]int64
-	// Errors counts connections that broke or could not be made.
+	// Errors counts connections that broke or could not be opened.
 	Errors int64
-	// Elapsed is how long it took.
+	// Elapsed is the duration of the attack.
 	Elapsed time.Duration
 }
 
@@ -79,7 +79,7 @@ func (a Attack) Run(ctx context.Context) AttackReport {
 	return report
 }
 
-// connection guesses over one connection, which it makes anew whenever it breaks.
+// connection guesses over one connection, and reconnects whenever it breaks.
 func (a Attack) connection(ctx context.Context, i int, next *atomic.Int64) (statuses map[int]int64, errors int64) {
 	statuses = make(map[int]int64)
 	dialer := net.Dialer{Timeout: 5 * time.Second}
@@ -100,13 +100,14 @@ func (a Attack) connection(ctx context.Context, i int, next *atomic.Int64) (stat
 			c, err := dialer.DialContext(ctx, "tcp", a.Target)
 			if err != nil {
 				errors++
-				if !pause(ctx, 10*time.Millisecond) { // a refused connection must not become a busy loop
+				// a refused connection must not become a busy loop
+				if !pause(ctx, 10*time.Millisecond) {
 					break
 				}
 				continue
 			}
 			conn, answers = c, bufio.NewReader(c)
-			// The attacker waits as long as it takes, but not beyond the end of the attack.
+			// The attacker waits without a timeout, but not beyond the end of the attack.
 			defer context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })()
 		}
 		n := next.Add(1)

@@ -14,31 +14,31 @@ import (
 // Think is how long a paced attacker waits between two guesses on one connection.
 const Think = 100 * time.Millisecond
 
-// Cell is one situation that every peer is put into. The zero Cell is a server without attackers.
+// Cell is one situation in which every peer is measured. The zero Cell has no attackers.
 type Cell struct {
 	// Paced attackers wait [Think] after each answer; the others send at once.
 	Paced bool
-	// Sources is from how many addresses the attack comes; 0 is no attack.
+	// Sources is the number of addresses of the attack; 0 is no attack.
 	Sources int
-	// First adds first logins, right credentials that were never seen before.
+	// First adds first logins: right credentials that were not used before.
 	First bool
-	// Names is which names are guessed at; the zero value is known ones.
+	// Names says which names the attacker guesses. The zero value is known names.
 	Names Names
 }
 
-// Names says which names the attacker guesses at.
+// Names says which names the attacker guesses.
 type Names uint8
 
 const (
-	// Known names are accounts, the right client's among them.
+	// Known names are accounts, including that of the right client.
 	Known Names = iota
 	// Unknown names are new with every guess.
 	Unknown
-	// Mixed names are known and unknown in turn.
+	// Mixed names alternate between known and unknown.
 	Mixed
 )
 
-// ParseCell reads "idle", "paced/64", "closed/1+first", "closed/64+first+unknown".
+// ParseCell parses "idle", "paced/64", "closed/1+first", "closed/64+first+unknown".
 func ParseCell(s string) (Cell, error) {
 	parts := strings.Split(s, "+")
 	var c Cell
@@ -69,7 +69,7 @@ func ParseCell(s string) (Cell, error) {
 	return c, nil
 }
 
-// String is what [ParseCell] reads.
+// String returns the form that [ParseCell] parses.
 func (c Cell) String() string {
 	s := "idle"
 	switch {
@@ -90,11 +90,11 @@ func (c Cell) String() string {
 	return s
 }
 
-// sourceAddr is the i-th attacker's address. Each is in a /24 of its own, so that a peer which
+// sourceAddr returns the i-th attacker's address. Each is in a /24 of its own, so a peer that
 // counts by network sees as many networks as addresses.
 func sourceAddr(i int) netip.Addr { return netip.AddrFrom4([4]byte{127, 16, byte(i), 1}) }
 
-// The addresses of the honest.
+// Addresses of the honest clients.
 var (
 	rightAddr = netip.AddrFrom4([4]byte{127, 200, 0, 1})
 	firstAddr = netip.AddrFrom4([4]byte{127, 201, 0, 1})

@@ -27,20 +27,20 @@ type Client struct {
 	Source netip.Addr
 	// PerSecond is the rate, above 0.
 	PerSecond float64
-	// User is whose right credentials the i-th request carries.
+	// User returns the account whose right credentials the i-th request carries.
 	User func(i int) peers.User
 }
 
-// ClientReport is what the client saw.
+// ClientReport is what the client measured.
 type ClientReport struct {
-	// Latencies are in seconds from the time a request was due; a request that failed counts as
+	// Latencies are in seconds from the time a request was due. A request that failed counts as
 	// [Timeout], however fast it failed.
 	Latencies measure.Samples
-	// OK is how many were answered with 200.
+	// OK is the number of requests that were answered with 200.
 	OK int
 }
 
-// Success is the share of requests that were answered with 200, 0 to 1.
+// Success returns the share of requests that were answered with 200, 0 to 1.
 func (r ClientReport) Success() float64 { return float64(r.OK) / float64(max(len(r.Latencies), 1)) }
 
 // Run sends for d, or until ctx ends, and waits for the answers.
@@ -51,8 +51,9 @@ func (c Client) Run(ctx context.Context, d time.Duration) ClientReport {
 func (c Client) send(ctx context.Context, requests int) ClientReport {
 	dialer := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(c.Source, 0))}
 	transport := &http.Transport{
-		DialContext:         dialer.DialContext,
-		MaxIdleConnsPerHost: 1024, // a connection lost to a small pool would be a dial in the next latency
+		DialContext: dialer.DialContext,
+		// with a smaller pool a lost connection would add a dial to the next latency
+		MaxIdleConnsPerHost: 1024,
 		DisableCompression:  true,
 	}
 	defer transport.CloseIdleConnections()
@@ -70,7 +71,8 @@ func (c Client) send(ctx context.Context, requests int) ClientReport {
 			break
 		}
 		wg.Go(func() {
-			// Not ctx: a request that was sent is waited for, or it would fail by our own doing.
+			// Not ctx: the client waits for a request that it sent. Otherwise its own cancellation
+			// would count as a failure.
 			reqCtx, cancel := context.WithDeadline(context.WithoutCancel(ctx), due.Add(Timeout))
 			defer cancel()
 			ok := c.once(reqCtx, transport, c.User(i))
@@ -89,7 +91,7 @@ func (c Client) send(ctx context.Context, requests int) ClientReport {
 	return report
 }
 
-// once sends one request and reports whether the answer was 200 and whole.
+// once sends one request and reports whether the answer was 200 and complete.
 func (c Client) once(ctx context.Context, transport http.RoundTripper, u peers.User) bool {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.Target+"/", nil)
 	if err != nil {

@@ -44,7 +44,7 @@ func TestCellsAreReadAsTheyAreWritten(t *testing.T) {
 	}
 }
 
-// TestAttack holds the attack to what it promises: its addresses, its number, no guess twice.
+// TestAttack checks the addresses and the number of the guesses, and that no guess repeats.
 func TestAttack(t *testing.T) {
 	t.Parallel()
 	sources := []netip.Addr{netip.MustParseAddr("127.16.0.1"), netip.MustParseAddr("127.16.1.1")}
@@ -82,8 +82,8 @@ func TestAttack(t *testing.T) {
 	}
 }
 
-// TestClientDoesNotWaitForAnswers is what keeps a stalled server from looking fast: a closed loop
-// would not have sent the fifth request at all, and this server answers none before.
+// TestClientDoesNotWaitForAnswers checks that a stalled server cannot look fast. This server
+// answers nothing before the fifth request, which a closed loop would never send.
 func TestClientDoesNotWaitForAnswers(t *testing.T) {
 	t.Parallel()
 	var served atomic.Int64
@@ -128,7 +128,7 @@ func TestAFastFailureIsNoFastAnswer(t *testing.T) {
 	}
 }
 
-// TestOneSecondFlood runs the whole plan in miniature, child processes included.
+// TestOneSecondFlood runs the whole plan at a small scale, child processes included.
 func TestOneSecondFlood(t *testing.T) {
 	t.Parallel()
 	p := flood.DefaultPlan()
@@ -164,9 +164,9 @@ func TestOneSecondFlood(t *testing.T) {
 			t.Errorf("%s: attack %+v, CPU %v", o.Peer.Name, o.Attack, o.CPU)
 		}
 		if o.Peer.Hashed && o.Attack.Statuses[http.StatusOK] != 0 {
-			t.Errorf("%s: a wrong password got in", o.Peer.Name)
+			t.Errorf("%s: a wrong password was accepted", o.Peer.Name)
 		}
-		// Ours and Caddy's recognise the right client; the other hashes it 50 times.
+		// Otelauth and Caddy recognise the right client; the other peer hashes it 50 times.
 		if want := o.Peer.Name == "go-htpasswd"; o.Peer.Hashed && (o.Rehashed > 0) != want {
 			t.Errorf("%s: right client hashed again %d times", o.Peer.Name, o.Rehashed)
 		}

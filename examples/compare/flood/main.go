@@ -17,8 +17,8 @@ import (
 	"github.com/otelauth/otelauth-go/examples/compare/peers"
 )
 
-// Main is the command: without a subcommand it measures, and it starts itself again as "serve"
-// and "attack". It returns the exit status.
+// Main is the command. Without a subcommand it measures. It starts itself again as "serve" and
+// "attack". It returns the exit status.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	err := run(args, stdin, stdout, stderr)
 	switch {
@@ -61,7 +61,7 @@ func runAttack(args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	fs.IntVar(&a.Conns, "conns", 64, "connections")
 	fs.Int64Var(&a.Attempts, "attempts", 0, "end after `N` guesses")
 	known := fs.String("known", "", "`names` of accounts")
-	cell := fs.String("cell", "closed/1", "what the attack looks like")
+	cell := fs.String("cell", "closed/1", "kind of the attack")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
@@ -86,8 +86,8 @@ func runPlan(args []string, stdout, stderr io.Writer) error {
 	p := DefaultPlan()
 	fs := flag.NewFlagSet("flood", flag.ContinueOnError)
 	fs.SetOutput(stderr)
-	fs.DurationVar(&p.Duration, "duration", p.Duration, "how long each cell is measured")
-	fs.DurationVar(&p.Settle, "settle", p.Settle, "how long each attack goes on before")
+	fs.DurationVar(&p.Duration, "duration", p.Duration, "duration of each cell")
+	fs.DurationVar(&p.Settle, "settle", p.Settle, "duration of each attack before the measurement")
 	fs.IntVar(&p.Conns, "conns", p.Conns, "attacking connections")
 	fs.IntVar(&p.Cost, "cost", p.Cost, "bcrypt cost of the accounts")
 	fs.IntVar(&p.Rounds, "rounds", p.Rounds, "repetitions; the median is shown")
@@ -96,7 +96,7 @@ func runPlan(args []string, stdout, stderr io.Writer) error {
 	fs.Float64Var(&p.RightPerSecond, "right", p.RightPerSecond, "requests a second of the right client")
 	fs.Float64Var(&p.FirstPerSecond, "first", p.FirstPerSecond, "first logins a second")
 	peerNames := fs.String("peers", names(p.Peers), "comma-separated `servers`")
-	cellNames := fs.String("cells", cells(p.Cells), "comma-separated `cells`: idle, paced/N, closed/N from N addresses; +first, +unknown, +mixed")
+	cellNames := fs.String("cells", cells(p.Cells), "comma-separated `cells`: idle, or paced/N, closed/N from N addresses, with +first, +unknown, +mixed")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}

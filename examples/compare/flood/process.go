@@ -15,15 +15,14 @@ import (
 	"time"
 )
 
-// childVariable tells a re-executed binary that it is a child, so that a test binary can be one
-// too.
+// childVariable makes a re-executed binary run as a child, so that a test binary can be one too.
 const childVariable = "OTELAUTH_COMPARE_CHILD"
 
 // IsChild reports whether this process was started by [Main] as a server or an attacker. A
 // test binary asks it in TestMain and then calls Main.
 func IsChild() bool { return os.Getenv(childVariable) != "" }
 
-// process is a child that talks by lines and ends when its input does.
+// process is a child that communicates by lines and ends when its input ends.
 type process struct {
 	cmd   *exec.Cmd
 	stdin io.WriteCloser
@@ -82,7 +81,7 @@ func (p *process) decode(v any) error {
 	return nil
 }
 
-// stop ends the input, which ends the child; one that does not go within five seconds is killed.
+// stop closes the input, which ends the child. It kills the child after five seconds.
 func (p *process) stop() {
 	_ = p.stdin.Close()
 	t := time.AfterFunc(5*time.Second, func() { _ = p.cmd.Process.Kill() })

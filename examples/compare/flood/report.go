@@ -17,7 +17,7 @@ import (
 	"github.com/otelauth/otelauth-go/examples/compare/peers"
 )
 
-// Report writes a table for each cell, then the bounds that the project set itself.
+// Report writes a table for each cell, then the targets of the project.
 func Report(w io.Writer, p Plan, all []Observation, hash time.Duration) error {
 	fmt.Fprintf(w, "bcrypt cost %d: %.1f ms at rest. %d CPUs, %s %s/%s. %d attacking connections, right client %g/s for %s.\n",
 		p.Cost, ms(hash.Seconds()), runtime.NumCPU(), runtime.Version(), runtime.GOOS, runtime.GOARCH,
@@ -53,7 +53,7 @@ func Report(w io.Writer, p Plan, all []Observation, hash time.Duration) error {
 	return reach(w, p, sums, hash)
 }
 
-// reach compares our own rows with the bounds.
+// reach compares otelauth's rows with the targets.
 func reach(w io.Writer, p Plan, sums []summary, hash time.Duration) error {
 	t := measure.Table{Header: []string{"cell", "bound", "measured", "kept"}}
 	h := hash.Seconds()
@@ -78,7 +78,8 @@ func reach(w io.Writer, p Plan, sums []summary, hash time.Duration) error {
 		if cell.First {
 			bound, words := 8*h, "8 hash times"
 			if cell.Sources > 1 {
-				// One fair round: every network's turn comes once before ours comes again.
+				// One fair round: every other network has one turn before the same network has its
+				// next.
 				bound += float64(cell.Sources) * h / float64(max(1, runtime.GOMAXPROCS(0)-1))
 				words += " + a fair round"
 			}
@@ -96,7 +97,7 @@ func reach(w io.Writer, p Plan, sums []summary, hash time.Duration) error {
 	return nil
 }
 
-// latency is the median round of one client; the success is the worst round's.
+// latency is that of the median round of one client; the success is that of the worst round.
 type latency struct{ p50, p99, success float64 }
 
 func (l latency) P50() string     { return latencyCell(l.p50) }
@@ -122,7 +123,7 @@ type summary struct {
 	Cell             Cell
 	right, first     latency
 	guesses, cpu     float64 // per second
-	hashes, rehashed float64 // per second, in all; -1 when unknown
+	hashes, rehashed float64 // per second, in total; -1 when unknown
 	answers          string
 }
 
@@ -223,7 +224,7 @@ func find(sums []summary, cell Cell, peer string) *summary {
 
 func describe(c Cell, p Plan) string {
 	if c.Sources == 0 {
-		return fmt.Sprintf("**%s**: nobody attacks.", c)
+		return fmt.Sprintf("**%s**: no attack.", c)
 	}
 	s := fmt.Sprintf("**%s**: %d connections from %d addresses, ", c, p.Conns, c.Sources)
 	if c.Paced {
@@ -239,7 +240,8 @@ func describe(c Cell, p Plan) string {
 }
 
 func title(p peers.Peer) string {
-	if v := p.Version(); v != "" && v != "v0.0.0-00010101000000-000000000000" { // ours is the clone around us
+	// the repository that contains this module
+	if v := p.Version(); v != "" && v != "v0.0.0-00010101000000-000000000000" {
 		return p.Title + " " + v
 	}
 	return p.Title

@@ -26,20 +26,20 @@ type Plan struct {
 	Cells []Cell
 	// Duration is how long the honest clients send in each cell.
 	Duration time.Duration
-	// Settle is how long the attack goes on before.
+	// Settle is how long the attack runs before the measurement.
 	Settle time.Duration
 	// Conns is the number of the attacker's connections.
 	Conns int
-	// Attempts ends a cell when that many guesses were made; 0 has no limit.
+	// Attempts ends a cell after that many guesses; 0 has no limit.
 	Attempts int64
 	// Cost is the bcrypt cost of every account.
 	Cost int
 	// RightPerSecond and FirstPerSecond are the rates of the honest clients.
 	RightPerSecond, FirstPerSecond float64
-	// Rounds is how often the whole is repeated; the tables show the median round.
+	// Rounds is the number of repetitions. The tables show the median round.
 	Rounds int
-	// AttackerProcs is GOMAXPROCS of the attacker: on a small machine it takes the CPU of the
-	// server that it attacks, which a remote one does not.
+	// AttackerProcs is GOMAXPROCS of the attacker. On a small machine the attacker takes CPU from
+	// the server, which a remote attacker does not.
 	AttackerProcs int
 }
 
@@ -72,16 +72,17 @@ type Observation struct {
 	First ClientReport
 	// Attack is the zero value in an idle cell.
 	Attack AttackReport
-	// CPU is what the server used while the honest clients sent, Elapsed how long that was.
+	// CPU is the CPU time that the server used while the honest clients sent; Elapsed is how long
+	// they sent.
 	CPU, Elapsed time.Duration
-	// Hashes is the runs of the hash function in that time, Rehashed those for the right client,
-	// whose credential was verified before; -1 when it cannot be seen.
+	// Hashes is the number of runs of the hash function in that time. Rehashed counts those for
+	// the right client, whose credential was verified before. -1 when unknown.
 	Hashes, Rehashed int64
 }
 
-// Run measures and calls told after each observation. Peers take turns within a cell, so
-// that a slow drift of the machine meets them all.
-func (p Plan) Run(ctx context.Context, told func(Observation)) ([]Observation, error) {
+// Run measures, and calls observed after each observation. Peers alternate within a cell, so that
+// a slow drift of the machine affects all of them.
+func (p Plan) Run(ctx context.Context, observed func(Observation)) ([]Observation, error) {
 	dir, err := os.MkdirTemp("", "compare-flood-")
 	if err != nil {
 		return nil, fmt.Errorf("flood: %w", err)
@@ -100,15 +101,14 @@ func (p Plan) Run(ctx context.Context, told func(Observation)) ([]Observation, e
 					return all, fmt.Errorf("flood: %s, %s: %w", peer.Name, cell, err)
 				}
 				all = append(all, o)
-				told(o)
+				observed(o)
 			}
 		}
 	}
 	return all, nil
 }
 
-// HashTime is the median time that one verification at the plan's cost takes on this machine at
-// rest.
+// HashTime returns the median time of one verification at the plan's cost on the idle machine.
 func (p Plan) HashTime() (time.Duration, error) {
 	hash, err := bcrypt.GenerateFromPassword([]byte("password"), p.Cost)
 	if err != nil {
@@ -123,8 +123,8 @@ func (p Plan) HashTime() (time.Duration, error) {
 	return time.Duration(s.Median()), nil
 }
 
-// accounts is who there is. Cells without first logins get a file without their accounts: one of
-// the peers reads it on every request.
+// accounts are those of a measurement. Cells without first logins get a file without their
+// accounts, because one of the peers reads the file on every request.
 type accounts struct {
 	right             peers.User
 	first             []peers.User
@@ -191,26 +191,17 @@ func (p Plan) observe(ctx context.Context, peer peers.Peer, cell Cell, who accou
 		User: func(int) peers.User { return who.right },
 	}
 	if warm := right.send(ctx, 5); warm.OK != 5 {
-		return o, fmt.Errorf("the right client gets %d of 5 requests through before the attack", warm.OK)
+		return o, fmt.Errorf("the right client got %d of 5 requests through before the attack", warm.OK)
 	}
 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var attacker *process
-	attacked := make(chan error, 1)
-	if cell.Sources > 0 {
-		attacker, err = start(ctx, []string{"GOMAXPROCS=" + strconv.Itoa(p.AttackerProcs)},
-			"attack", "-target", target, "-cell", cell.String(), "-known", strings.Join(who.known, ","),
-			"-conns", strconv.Itoa(p.Conns), "-attempts", strconv.FormatInt(p.Attempts, 10))
-		if err != nil {
-			return o, err
-		}
+	attacker, attacked, err := p.attack(ctx, cancel, target, &o, who)
+	if err != nil {
+		return o, err
+	}
+	if attacker != nil {
 		defer attacker.stop()
-		go func() {
-			attacked <- attacker.decode(&o.Attack)
-			cancel() // the attempts are used up: the honest clients need not go on
-		}()
-		pause(ctx, p.Settle)
 	}
 
 	var before, after Stats
@@ -218,9 +209,62 @@ func (p Plan) observe(ctx context.Context, peer peers.Peer, cell Cell, who accou
 		return o, err
 	}
 	begin := time.Now()
+	p.send(ctx, target, &right, &o, who)
+	o.Elapsed = time.Since(begin)
+	if err := server.ask(&after); err != nil {
+		return o, err
+	}
+	if attacker != nil {
+		_ = attacker.stdin.Close()
+		if err := <-attacked; err != nil {
+			return o, err
+		}
+	}
+	o.count(before, after)
+	return o, nil
+}
+
+// count computes the server's figures from its statistics before and after the measurement.
+func (o *Observation) count(before, after Stats) {
+	o.CPU = after.CPU - before.CPU
+	o.Hashes, o.Rehashed = -1, -1
+	if after.Hashes >= 0 {
+		o.Hashes = after.Hashes - before.Hashes
+		// Each first login costs one hash with the right password. Further ones were of the right
+		// client. A client that gave up may have been hashed afterwards, so then the number is
+		// unknown.
+		if o.First.OK == len(o.First.Latencies) {
+			o.Rehashed = after.RightHashes - before.RightHashes - int64(o.First.OK)
+		}
+	}
+}
+
+// attack starts the attacker of o's cell and waits until it has settled. It returns nil if the cell
+// has none. The attacker's end writes o.Attack, sends on the channel and calls cancel.
+func (p Plan) attack(ctx context.Context, cancel func(), target string, o *Observation, who accounts) (*process, <-chan error, error) {
+	if o.Cell.Sources == 0 {
+		return nil, nil, nil
+	}
+	attacker, err := start(ctx, []string{"GOMAXPROCS=" + strconv.Itoa(p.AttackerProcs)},
+		"attack", "-target", target, "-cell", o.Cell.String(), "-known", strings.Join(who.known, ","),
+		"-conns", strconv.Itoa(p.Conns), "-attempts", strconv.FormatInt(p.Attempts, 10))
+	if err != nil {
+		return nil, nil, err
+	}
+	attacked := make(chan error, 1)
+	go func() {
+		attacked <- attacker.decode(&o.Attack)
+		cancel() // the attempts are used up, so the honest clients can stop
+	}()
+	pause(ctx, p.Settle)
+	return attacker, attacked, nil
+}
+
+// send runs the honest clients for the duration of the cell.
+func (p Plan) send(ctx context.Context, target string, right *Client, o *Observation, who accounts) {
 	firsts := make(chan ClientReport, 1)
 	go func() {
-		if !cell.First {
+		if !o.Cell.First {
 			firsts <- ClientReport{}
 			return
 		}
@@ -232,30 +276,9 @@ func (p Plan) observe(ctx context.Context, peer peers.Peer, cell Cell, who accou
 	}()
 	o.Right = right.Run(ctx, p.Duration)
 	o.First = <-firsts
-	o.Elapsed = time.Since(begin)
-	if err := server.ask(&after); err != nil {
-		return o, err
-	}
-	if attacker != nil {
-		_ = attacker.stdin.Close()
-		if err := <-attacked; err != nil {
-			return o, err
-		}
-	}
-	o.CPU = after.CPU - before.CPU
-	o.Hashes, o.Rehashed = -1, -1
-	if after.Hashes >= 0 {
-		o.Hashes = after.Hashes - before.Hashes
-		// First logins hash once each, rightly; whatever is beyond them was the right client. One
-		// that gave up may have been hashed after that, and nobody can tell.
-		if o.First.OK == len(o.First.Latencies) {
-			o.Rehashed = after.RightHashes - before.RightHashes - int64(o.First.OK)
-		}
-	}
-	return o, nil
 }
 
-// untilEOF is the attacker process: it attacks until its input ends and prints its report.
+// untilEOF is the attacker process. It attacks until its input ends, then prints its report.
 func (a Attack) untilEOF(stdin io.Reader) AttackReport {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()

@@ -18,18 +18,17 @@ import (
 	"github.com/otelauth/otelauth-go/examples/compare/peers"
 )
 
-// Stats is what a server says of itself, since its start.
+// Stats are a server's own figures since its start.
 type Stats struct {
 	// CPU is the time of the whole process, user and system.
 	CPU time.Duration
-	// Hashes and RightHashes are the runs of the hash function, all and with the right password;
+	// Hashes and RightHashes are the runs of the hash function, all and with the right password.
 	// -1 when unknown.
 	Hashes, RightHashes int64
 }
 
-// serve is the server process: it prints its address, then one line of [Stats] for every line that
-// it reads, and ends when its input ends, which it also does when the process that started it
-// dies.
+// serve is the server process. It prints its address, then one line of [Stats] for every line of
+// its input. It ends when its input ends, which also happens when its parent process dies.
 func serve(peerName, usersFile string, stdin io.Reader, stdout io.Writer) error {
 	p, err := peers.ByName(peerName)
 	if err != nil {
@@ -56,7 +55,7 @@ func serve(peerName, usersFile string, stdin io.Reader, stdout io.Writer) error 
 	server := &http.Server{
 		Handler:           s.Handler,
 		ReadHeaderTimeout: 30 * time.Second,
-		ErrorLog:          log.New(io.Discard, "", 0), // hung-up attackers are no news
+		ErrorLog:          log.New(io.Discard, "", 0), // attackers that hang up are expected
 	}
 	defer server.Close()
 	failed := make(chan error, 1)

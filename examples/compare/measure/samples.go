@@ -11,9 +11,9 @@ import (
 // Samples are measured values of one kind. The zero value holds none.
 type Samples []float64
 
-// Quantile returns the q-quantile by nearest rank, the smallest sample that at least a share q of
-// all samples does not exceed, so that it is always a value that was really seen. It is NaN
-// without samples; q is clamped to 0…1. It does not change s.
+// Quantile returns the q-quantile by nearest rank: the smallest sample that at least a share q of
+// all samples does not exceed. So it is always a measured value. It is NaN without samples; q is
+// clamped to 0…1. It does not change s.
 func (s Samples) Quantile(q float64) float64 {
 	if len(s) == 0 {
 		return math.NaN()
@@ -24,8 +24,8 @@ func (s Samples) Quantile(q float64) float64 {
 	return sorted[min(max(rank, 1), len(sorted))-1]
 }
 
-// Median is the middle sample, the mean of the two middle ones of an even number; NaN without
-// samples.
+// Median returns the middle sample, or the mean of the two middle ones of an even number. It is
+// NaN without samples.
 func (s Samples) Median() float64 {
 	if len(s) == 0 {
 		return math.NaN()
@@ -38,5 +38,5 @@ func (s Samples) Median() float64 {
 	return (sorted[mid-1] + sorted[mid]) / 2
 }
 
-// RelativeDifference is how far b lies from a as a share of a: 0.05 when b is 5 % above it.
+// RelativeDifference returns how far b is from a, as a share of a: 0.05 when b is 5 % above a.
 func RelativeDifference(a, b float64) float64 { return (b - a) / a }

@@ -15,10 +15,10 @@ type Table struct {
 	Rows   [][]string
 }
 
-// Add appends one row; a short one is filled up with empty cells when it is written.
+// Add appends one row. WriteTo adds empty cells to a short row.
 func (t *Table) Add(cells ...string) { t.Rows = append(t.Rows, cells) }
 
-// WriteTo writes the table; the first column is aligned to the left, the others to the right.
+// WriteTo writes the table. The first column is aligned to the left, the others to the right.
 func (t *Table) WriteTo(w io.Writer) (int64, error) {
 	var b strings.Builder
 	row := func(cells []string) {
@@ -47,7 +47,7 @@ func (t *Table) WriteTo(w io.Writer) (int64, error) {
 	return int64(n), err
 }
 
-// Ratio formats a ÷ b, "–" when either is unknown.
+// Ratio formats a ÷ b, or "–" when either is unknown.
 func Ratio(a, b float64) string {
 	if a != a || b != b || b == 0 {
 		return "–"

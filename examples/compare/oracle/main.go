@@ -22,7 +22,7 @@ import (
 	"github.com/otelauth/otelauth-go/examples/compare/peers"
 )
 
-// bound is how far the quantiles may lie apart.
+// bound is the largest accepted difference of the quantiles.
 const bound = 0.05
 
 // Main is the command. It returns the exit status.
@@ -36,51 +36,9 @@ func Main(args []string, stdout, stderr io.Writer) int {
 }
 
 func run(args []string, stdout, stderr io.Writer) error {
-	fs := flag.NewFlagSet("oracle", flag.ContinueOnError)
-	fs.SetOutput(stderr)
-	n := fs.Int("n", 1000, "known and unknown names each, against otelauth")
-	peerN := fs.Int("peer-n", 20, "the same against each other peer: one of them takes a second for an unknown name")
-	peerNames := fs.String("peers", "otelauth,caddy,exporter-toolkit", "comma-separated `servers`")
-	costList := fs.String("costs", "8,9,10,11,12", "bcrypt `costs`")
-	mixed := fs.Bool("mixed", true, "a store with all of the costs too; of an odd number of costs, so that no quantile falls between two")
-	seed := fs.Uint64("seed", 1, "seed of names and hashes")
-	if err := fs.Parse(args); err != nil {
+	scenarios, err := parseScenarios(args, stderr)
+	if err != nil {
 		return err
-	}
-	if fs.NArg() > 0 {
-		return fmt.Errorf("oracle: unexpected argument %q", fs.Arg(0))
-	}
-	if *n < 1 || *peerN < 1 {
-		return errors.New("oracle: -n and -peer-n must be above 0")
-	}
-	var stores [][]int
-	var costs []int
-	for s := range strings.SplitSeq(*costList, ",") {
-		cost, err := strconv.Atoi(s)
-		if err != nil || cost < bcrypt.MinCost || cost > 14 {
-			return fmt.Errorf("oracle: cost %q is not a bcrypt cost from %d to 14", s, bcrypt.MinCost)
-		}
-		costs = append(costs, cost)
-		stores = append(stores, []int{cost})
-	}
-	if *mixed && len(costs) > 1 && len(costs)%2 == 1 {
-		stores = append(stores, costs)
-	}
-	var scenarios []Scenario
-	for name := range strings.SplitSeq(*peerNames, ",") {
-		p, err := peers.ByName(name)
-		if err != nil {
-			return err
-		}
-		names := *peerN
-		if name == "otelauth" {
-			names = *n
-		}
-		for _, store := range stores {
-			for _, concurrent := range []bool{false, true} {
-				scenarios = append(scenarios, Scenario{Peer: p, Costs: store, Names: names, Concurrent: concurrent, Seed: *seed})
-			}
-		}
 	}
 	estimate, err := estimate(scenarios)
 	if err != nil {
@@ -104,8 +62,59 @@ func run(args []string, stdout, stderr io.Writer) error {
 	return Report(stdout, results)
 }
 
-// estimate is how long the scenarios will hash, taking every peer's unknown names for as dear as
-// its known ones.
+// parseScenarios reads the flags.
+func parseScenarios(args []string, stderr io.Writer) ([]Scenario, error) {
+	fs := flag.NewFlagSet("oracle", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	n := fs.Int("n", 1000, "number of known and of unknown names, for otelauth")
+	peerN := fs.Int("peer-n", 20, "number of known and of unknown names, for each other peer: one of them takes a second for an unknown name")
+	peerNames := fs.String("peers", "otelauth,caddy,exporter-toolkit", "comma-separated `servers`")
+	costList := fs.String("costs", "8,9,10,11,12", "bcrypt `costs`")
+	mixed := fs.Bool("mixed", true, "also measure a store with all of the costs, if their number is odd, so that no quantile is between two costs")
+	seed := fs.Uint64("seed", 1, "seed of names and hashes")
+	if err := fs.Parse(args); err != nil {
+		return nil, err
+	}
+	if fs.NArg() > 0 {
+		return nil, fmt.Errorf("oracle: unexpected argument %q", fs.Arg(0))
+	}
+	if *n < 1 || *peerN < 1 {
+		return nil, errors.New("oracle: -n and -peer-n must be above 0")
+	}
+	var stores [][]int
+	var costs []int
+	for s := range strings.SplitSeq(*costList, ",") {
+		cost, err := strconv.Atoi(s)
+		if err != nil || cost < bcrypt.MinCost || cost > 14 {
+			return nil, fmt.Errorf("oracle: cost %q is not a bcrypt cost from %d to 14", s, bcrypt.MinCost)
+		}
+		costs = append(costs, cost)
+		stores = append(stores, []int{cost})
+	}
+	if *mixed && len(costs) > 1 && len(costs)%2 == 1 {
+		stores = append(stores, costs)
+	}
+	var scenarios []Scenario
+	for name := range strings.SplitSeq(*peerNames, ",") {
+		p, err := peers.ByName(name)
+		if err != nil {
+			return nil, err
+		}
+		names := *peerN
+		if name == "otelauth" {
+			names = *n
+		}
+		for _, store := range stores {
+			for _, concurrent := range []bool{false, true} {
+				scenarios = append(scenarios, Scenario{Peer: p, Costs: store, Names: names, Concurrent: concurrent, Seed: *seed})
+			}
+		}
+	}
+	return scenarios, nil
+}
+
+// estimate returns how long the scenarios will hash, if unknown names cost every peer as much as
+// known ones.
 func estimate(scenarios []Scenario) (time.Duration, error) {
 	hash, err := bcrypt.GenerateFromPassword(nil, 8)
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 	"github.com/otelauth/otelauth-go/examples/compare/peers"
 )
 
-// leaky hashes for known names only, the oldest oracle of all.
+// leaky hashes for known names only, which is the oldest oracle.
 var leaky = peers.Peer{
 	Name: "leaky", Title: "leaky", Hashed: true,
 	New: func(users []peers.User, next http.Handler) (*peers.Service, error) {
@@ -48,7 +48,7 @@ func TestProbeSeesAnOracle(t *testing.T) {
 			t.Errorf("concurrent %t: unknown names differ by %v, want less than half the CPU", concurrent, got)
 		}
 		if r.Known[401] == 0 || r.Unknown[401] == 0 || len(r.Known) != 1 {
-			t.Errorf("answers %v / %v, want 401 alone", r.Known, r.Unknown)
+			t.Errorf("answers %v / %v, want only 401", r.Known, r.Unknown)
 		}
 		for _, c := range r.Comparisons {
 			if len(c.Known) == 0 || len(c.Known) != len(c.Unknown) {
@@ -70,7 +70,7 @@ func TestEveryVerifierCanBeProbed(t *testing.T) {
 			t.Fatal(err)
 		}
 		if r.Known[200] != 0 || r.Unknown[200] != 0 {
-			t.Errorf("%s: a guess got in: %v / %v", name, r.Known, r.Unknown)
+			t.Errorf("%s: a guess was accepted: %v / %v", name, r.Known, r.Unknown)
 		}
 	}
 }

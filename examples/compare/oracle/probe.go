@@ -21,31 +21,31 @@ import (
 	"github.com/otelauth/otelauth-go/examples/compare/peers"
 )
 
-// AtOnce is how many requests a block sends at the same time.
+// AtOnce is the number of requests that a block sends at the same time.
 const AtOnce = 64
 
-// A remembered failure takes a few microseconds, near the resolution of the clock: one sample is
-// the best of so many batches of so many repeats.
+// A remembered failure takes a few microseconds, which is near the resolution of the clock. So one
+// sample is the best of this many batches, of this many repeats each.
 const (
 	batches = 3
 	repeats = 64
 )
 
-// Scenario is one store of accounts in front of one verifier.
+// Scenario is one store of accounts behind one verifier.
 type Scenario struct {
 	Peer peers.Peer
-	// Costs are the bcrypt costs in the store, in equal shares; at least one. An even number puts
-	// the median on the step between two costs, where it means nothing.
+	// Costs are the bcrypt costs in the store, in equal shares. At least one is required. With an
+	// even number the median falls between two costs and means nothing.
 	Costs []int
-	// Names is how many known and how many unknown names are tried.
+	// Names is the number of known and the number of unknown names.
 	Names int
 	// Concurrent measures [AtOnce] requests at a time instead of one.
 	Concurrent bool
-	// Seed chooses names, hashes and passwords.
+	// Seed determines names, hashes and passwords.
 	Seed uint64
 }
 
-// String names the store: "10", or "8–12 mixed".
+// String returns the costs of the store: "10", or "8–12 mixed".
 func (s Scenario) String() string {
 	if len(s.Costs) == 1 {
 		return strconv.Itoa(s.Costs[0])
@@ -56,17 +56,17 @@ func (s Scenario) String() string {
 // Comparison is one kind of measurement of both classes, in seconds.
 type Comparison struct {
 	What string
-	// Wall marks wall time: at once it is the place in the queue that decides, and the quantiles
-	// of two samples of the same class differ by more than the bound.
+	// Wall marks wall time. For concurrent requests the place in the queue determines it, and the
+	// quantiles of two samples of the same class differ by more than the bound.
 	Wall           bool
 	Known, Unknown measure.Samples
 }
 
-// quantiles are those that are compared.
+// quantiles are compared.
 var quantiles = [...]float64{0.05, 0.25, 0.5, 0.75, 0.95}
 
-// Worst is the largest relative difference of the quantiles 5, 25, 50, 75 and 95 %, with the sign
-// of unknown against known.
+// Worst returns the largest relative difference of the quantiles 5, 25, 50, 75 and 95 %, with the
+// sign of unknown against known.
 func (c Comparison) Worst() float64 {
 	var worst float64
 	for _, q := range quantiles {
@@ -77,16 +77,16 @@ func (c Comparison) Worst() float64 {
 	return worst
 }
 
-// Result is what a scenario gave.
+// Result is the result of a scenario.
 type Result struct {
 	Scenario    Scenario
 	Comparisons []Comparison
-	// Known and Unknown count the answers by status: a class that is shed more often is told apart
+	// Known and Unknown count the answers by status. A class that is shed more often is revealed
 	// without a clock.
 	Known, Unknown map[int]int
 }
 
-// Probe measures one scenario. It switches the garbage collector off while a sample is taken, so
+// Probe measures one scenario. It switches the garbage collector off while it takes a sample, so
 // it should have the process for itself.
 func Probe(ctx context.Context, sc Scenario) (Result, error) {
 	if len(sc.Costs) == 0 || sc.Names < 1 {
@@ -136,10 +136,10 @@ type prober struct {
 	statuses [2]map[int]int
 }
 
-// name is 12 characters of which nobody can say whether they are an account.
+// name returns 12 characters that do not show whether they are an account.
 func (p *prober) name() string { return fmt.Sprintf("u%011x", p.rng.Uint64()>>20) }
 
-// request is a guess at a name from the i-th address. The password is never used again.
+// request returns a guess for a name from the i-th address. The password is never used again.
 func (p *prober) request(name string, i int) *http.Request {
 	r, _ := http.NewRequest(http.MethodGet, "http://127.0.0.1/", nil) // a constant URL parses
 	r.SetBasicAuth(name, fmt.Sprintf("guess-%016x", p.rng.Uint64()))
@@ -148,7 +148,7 @@ func (p *prober) request(name string, i int) *http.Request {
 	return p.service.Request(r)
 }
 
-// single tries one name after the other: the first try of a credential, and the same again.
+// single measures one name after the other: the first attempt with a credential, and the repeat.
 func (p *prober) single(ctx context.Context) ([]Comparison, error) {
 	first, again := Comparison{What: "first try, CPU"}, Comparison{What: "repeat, CPU"}
 	for i := -2; i < p.sc.Names; i++ {
@@ -159,8 +159,8 @@ func (p *prober) single(ctx context.Context) ([]Comparison, error) {
 			runtime.GC()
 		}
 		for turn := range 2 {
-			class := (i + turn) & 1 // who goes first alternates
-			// The first rounds warm code and caches up and are not counted.
+			class := (i + turn) & 1 // the classes take turns to be first
+			// The first rounds warm up code and caches, and do not count.
 			r := p.request(p.names[class][max(i, 0)], 0)
 			tried := p.cpu(class, r, 1)
 			repeated := p.cpu(class, r, 1).Seconds()
@@ -179,7 +179,7 @@ func (p *prober) single(ctx context.Context) ([]Comparison, error) {
 	return []Comparison{first, again}, nil
 }
 
-// cpu is what n requests cost the process.
+// cpu returns the CPU time of n requests.
 func (p *prober) cpu(class int, r *http.Request, n int) time.Duration {
 	var w status
 	before := measure.ProcessCPU()
@@ -192,8 +192,8 @@ func (p *prober) cpu(class int, r *http.Request, n int) time.Duration {
 	return spent
 }
 
-// concurrent sends blocks of one class, whose CPU is known, and blocks of both, which stand in one
-// queue.
+// concurrent sends blocks of one class, whose CPU time is known, and blocks of both classes, which
+// wait in one queue.
 func (p *prober) concurrent(ctx context.Context) ([]Comparison, error) {
 	what := fmt.Sprintf("%d at once", AtOnce)
 	var (
@@ -233,7 +233,7 @@ type answer struct {
 	wall time.Duration
 }
 
-// answered counts the guesses that were judged; a shed one costs nothing to speak of.
+// answered counts the guesses that were judged. A shed guess costs almost nothing.
 func (b block) answered() (n int) {
 	for _, a := range b.answers {
 		if a.code == http.StatusUnauthorized {
@@ -243,8 +243,8 @@ func (b block) answered() (n int) {
 	return n
 }
 
-// block tries the names of both lists at once, each list interleaved with the other, and returns
-// the answers in the order of the lists.
+// block sends the names of both lists at the same time, interleaved, and returns the answers in
+// the order of the lists.
 func (p *prober) block(these, those []string) block {
 	names := slices.Concat(these, those)
 	requests := make([]*http.Request, len(names))

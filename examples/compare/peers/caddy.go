@@ -16,8 +16,8 @@ import (
 )
 
 // caddyPeer is Caddy's basic_auth with the hash cache that its Caddyfile directive switches on.
-// Verify is the provider; Handler is Caddy's authentication handler around it, inside a net/http
-// server. What Caddy's own server does around that is not charged to it.
+// Verify is the provider. Handler is Caddy's authentication handler around it, inside a net/http
+// server; the rest of Caddy's own server is not included.
 var caddyPeer = Peer{
 	Name: "caddy", Title: "Caddy basic_auth, hash cache", Module: "github.com/caddyserver/caddy/v2", Hashed: true,
 	New: func(users []User, next http.Handler) (*Service, error) {
@@ -73,7 +73,7 @@ var caddyPeer = Peer{
 	},
 }
 
-// withReplacer gives a request the replacer that Caddy's server makes for each.
+// withReplacer gives a request the replacer that Caddy's server creates for each request.
 func withReplacer(r *http.Request) *http.Request {
 	return r.WithContext(context.WithValue(r.Context(), caddy.ReplacerCtxKey, caddy.NewReplacer()))
 }
@@ -91,7 +91,7 @@ func (c countingComparer) Compare(hashed, plaintext []byte) (bool, error) {
 	return same, err
 }
 
-// nowhere is a ResponseWriter for verifiers that want one to write their challenge to.
+// nowhere is a ResponseWriter for verifiers that write their challenge to one.
 type nowhere struct{}
 
 func (nowhere) Header() http.Header         { return http.Header{} }

@@ -16,8 +16,8 @@ import (
 	"github.com/prometheus/exporter-toolkit/web"
 )
 
-// exporterToolkit is what Prometheus and its exporters answer with. Its handler reads and
-// parses the file of accounts on every request, so the number of accounts is part of its cost.
+// exporterToolkit is the web package of Prometheus and its exporters. Its handler reads and parses
+// the file of accounts on every request, so the number of accounts is part of its cost.
 var exporterToolkit = Peer{
 	Name: "exporter-toolkit", Title: "prometheus/exporter-toolkit",
 	Module: "github.com/prometheus/exporter-toolkit", Hashed: true,
@@ -40,9 +40,8 @@ var exporterToolkit = Peer{
 		if err := os.WriteFile(file, []byte(b.String()), 0o600); err != nil {
 			return nil, fmt.Errorf("peers: exporter-toolkit: %w", err)
 		}
-		// The handler is not exported, but Serve leaves it in the server that it is given: a
-		// listener that is closed from the start makes Serve return at once with the handler in
-		// place.
+		// The handler is not exported, but Serve stores it in the server. A listener that is
+		// already closed makes Serve return at once, with the handler in place.
 		server := &http.Server{Handler: next} //nolint:gosec // never serves
 		flags := &web.FlagConfig{WebConfigFile: &file}
 		if err := web.Serve(closedListener{}, server, flags, slog.New(slog.DiscardHandler)); !errors.Is(err, errNoListener) {

@@ -9,14 +9,14 @@ import (
 	"net/http"
 )
 
-// noAuth is what the protected handler costs by itself.
+// noAuth is the cost of the protected handler alone.
 var noAuth = Peer{
 	Name: "noauth", Title: "no auth", Open: true,
 	New: func(_ []User, next http.Handler) (*Service, error) { return &Service{Handler: next}, nil },
 }
 
-// bare is the least that a Go service can do: parse with the standard library and compare digests
-// of the plaintext. Its Verify is the parse alone, the unit of the comparison.
+// bare is the minimum that a Go service can do: parse with the standard library and compare
+// digests of the plaintext. Its Verify only parses, and is the unit of the comparison.
 var bare = Peer{
 	Name: "basicauth", Title: "r.BasicAuth()",
 	New: func(users []User, next http.Handler) (*Service, error) {
@@ -38,7 +38,7 @@ var bare = Peer{
 	},
 }
 
-// parses is r.BasicAuth() and nothing else.
+// parses calls r.BasicAuth() and does nothing else.
 func parses(r *http.Request) bool {
 	_, _, ok := r.BasicAuth()
 	return ok

@@ -20,8 +20,8 @@ import (
 	"github.com/otelauth/otelauth-go/spans"
 )
 
-// ours is otelauth as it verifies, without telemetry, since the peers have none. Verify has no
-// observer at all; Handler has the one that counts hashes.
+// ours is otelauth without telemetry, because the peers have none. Verify has no observer. Handler
+// has the one that counts hashes.
 var ours = Peer{
 	Name: "otelauth", Title: "otelauth", Module: "github.com/otelauth/otelauth-go", Hashed: true,
 	New: func(users []User, next http.Handler) (*Service, error) {
@@ -48,8 +48,9 @@ var ours = Peer{
 	},
 }
 
-// oursTold is otelauth as it is meant: inside otelhttp, every attempt sampled, counted and told.
-var oursTold = Peer{
+// oursRecorded is otelauth as it is used: inside otelhttp, every attempt is sampled, counted and
+// recorded.
+var oursRecorded = Peer{
 	Name: "otelauth-otel", Title: "otelauth in otelhttp, SDK with traces, metrics and events",
 	Module: "github.com/otelauth/otelauth-go", Hashed: true,
 	New: func(users []User, next http.Handler) (*Service, error) {
@@ -75,7 +76,7 @@ var oursTold = Peer{
 	},
 }
 
-// OtelauthConfig is otelauth over the accounts, told to nobody.
+// OtelauthConfig returns the configuration of otelauth over the accounts, without telemetry.
 func OtelauthConfig(users []User) otelauth.Config {
 	hashes := make(map[string]string, len(users))
 	for _, u := range users {

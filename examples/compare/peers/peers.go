@@ -12,22 +12,23 @@ import (
 
 // Peer is one way to verify HTTP Basic Auth.
 type Peer struct {
-	// Name is what the command lines call it.
+	// Name is the name in the command lines.
 	Name string
-	// Title is what the tables call it.
+	// Title is the name in the tables.
 	Title string
-	// Module is the import path of the module that it comes from; "" for the standard library.
+	// Module is the import path of the peer's module; "" for the standard library.
 	Module string
-	// Hashed says that it verifies password hashes. The others compare plaintext, or nothing.
+	// Hashed reports whether it verifies password hashes. The others compare plaintext, or
+	// nothing.
 	Hashed bool
-	// Open says that it lets everybody in: the floor.
+	// Open reports whether it accepts all requests, as the lower bound.
 	Open bool
-	// New makes it ready for the accounts, of which there must be one at least. next is
-	// the protected handler.
+	// New prepares the peer for the accounts. At least one is required. next is the protected
+	// handler.
 	New func(users []User, next http.Handler) (*Service, error)
 }
 
-// Version is the module's version in this build, "" when it is not known, as in tests.
+// Version returns the module's version in this build, or "" when it is unknown, as in tests.
 func (p Peer) Version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok || p.Module == "" {
@@ -45,17 +46,17 @@ func (p Peer) Version() string {
 type Service struct {
 	// Handler verifies and calls the protected handler.
 	Handler http.Handler
-	// Verify only verifies; nil when the peer has no entry point for that alone.
+	// Verify only verifies. It is nil when the peer has no entry point for that.
 	Verify func(*http.Request) bool
-	// Counts is what the peer's hash function did; nil when it cannot be seen from outside.
+	// Counts are those of the peer's hash function; nil when they cannot be seen from outside.
 	Counts *Counts
-	// Prepare returns r as the peer's own server would hand it to Handler; nil when it needs
-	// nothing.
+	// Prepare returns r as the peer's own server would pass it to Handler. nil: no preparation is
+	// needed.
 	Prepare func(*http.Request) *http.Request
 	close   func() error
 }
 
-// Close ends what the service runs in the background and removes its files.
+// Close ends the background work of the service and removes its files.
 func (s *Service) Close() error {
 	if s.close == nil {
 		return nil
@@ -71,11 +72,11 @@ func (s *Service) Request(r *http.Request) *http.Request {
 	return s.Prepare(r)
 }
 
-// Counts is how often a hash function ran. The zero value is ready; it is safe for concurrent use.
+// Counts counts runs of a hash function. The zero value is ready; it is safe for concurrent use.
 type Counts struct {
-	// All is every run.
+	// All counts every run.
 	All atomic.Int64
-	// Right is the runs with the right password: a client that is cached adds none.
+	// Right counts the runs with the right password. A cached client adds none.
 	Right atomic.Int64
 }
 
@@ -87,15 +88,15 @@ func (c *Counts) Add(right bool) {
 	}
 }
 
-// All returns every peer, the floors first, ours next, then by name.
+// All returns every peer: the lower bounds first, then otelauth, then the others by name.
 func All() []Peer {
 	return []Peer{
-		noAuth, bare, ours, oursTold,
+		noAuth, bare, ours, oursRecorded,
 		caddyPeer, chiPeer, echoPeer, exporterToolkit, ginPeer, goHTPasswd, goHTTPAuth,
 	}
 }
 
-// ByName returns the peer of that name; the error of an unknown one lists those there are.
+// ByName returns the peer of that name. The error for an unknown name lists all names.
 func ByName(name string) (Peer, error) {
 	names := make([]string, 0, len(All()))
 	for _, p := range All() {
@@ -104,5 +105,5 @@ func ByName(name string) (Peer, error) {
 		}
 		names = append(names, p.Name)
 	}
-	return Peer{}, fmt.Errorf("peers: no peer %q; choose of %v", name, names)
+	return Peer{}, fmt.Errorf("peers: %q is not a peer; choose one of %v", name, names)
 }

@@ -20,8 +20,8 @@ import (
 
 func hello(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") }
 
-// TestEveryPeerJudgesAlike is the conformance of the comparison: whoever does not do the
-// work must not appear in a table.
+// TestEveryPeerJudgesAlike checks that every peer verifies. A peer that skips the work must not
+// appear in a table.
 func TestEveryPeerJudgesAlike(t *testing.T) {
 	t.Parallel()
 	users, err := peers.NewUsers(bcrypt.MinCost, "alice", "bob")

@@ -14,7 +14,7 @@ import (
 	echomiddleware "github.com/labstack/echo/v5/middleware"
 )
 
-// plaintext is the accounts as chi, gin and echo want them.
+// plaintext returns the accounts in the form that chi, gin and echo need.
 func plaintext(users []User) map[string]string {
 	m := make(map[string]string, len(users))
 	for _, u := range users {
@@ -49,7 +49,7 @@ var echoPeer = Peer{
 	New: func(users []User, next http.Handler) (*Service, error) {
 		passwords := plaintext(users)
 		e := echo.New()
-		// The comparison that echo's documentation asks its users to write.
+		// The comparison that echo's documentation recommends.
 		e.Use(echomiddleware.BasicAuth(func(_ *echo.Context, name, pw string) (bool, error) {
 			want, ok := passwords[name]
 			return subtle.ConstantTimeCompare([]byte(pw), []byte(want)) == 1 && ok, nil

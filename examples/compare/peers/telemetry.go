@@ -14,18 +14,18 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 )
 
-// Telemetry is the OpenTelemetry SDK as a service runs it, batch processors and all, with
-// exporters that count and throw away: what a network would cost belongs to neither side.
+// Telemetry is the OpenTelemetry SDK as a service runs it, with batch processors. Its exporters
+// count and discard, because the cost of a network belongs to neither side.
 type Telemetry struct {
 	Tracers *sdktrace.TracerProvider
 	Meters  *sdkmetric.MeterProvider
 	Loggers *sdklog.LoggerProvider
-	// Spans and Events are how many arrived at the exporters: a processor whose queue is full
-	// drops, and what is dropped costs less.
+	// Spans and Events count what arrived at the exporters. A processor with a full queue drops,
+	// and what is dropped costs less.
 	Spans, Events *atomic.Int64
 }
 
-// NewTelemetry starts the SDK; sampled is always, else never.
+// NewTelemetry starts the SDK. It samples every trace if sampled is true, and none otherwise.
 func NewTelemetry(sampled bool) *Telemetry {
 	t := &Telemetry{Spans: new(atomic.Int64), Events: new(atomic.Int64)}
 	sampler := sdktrace.NeverSample()
@@ -33,7 +33,7 @@ func NewTelemetry(sampled bool) *Telemetry {
 		sampler = sdktrace.AlwaysSample()
 	}
 	limits := sdktrace.NewSpanLimits()
-	limits.AttributeValueLengthLimit = 512 // as docs/telemetry-limits.md has it
+	limits.AttributeValueLengthLimit = 512 // as in docs/telemetry-limits.md
 	t.Tracers = sdktrace.NewTracerProvider(sdktrace.WithSampler(sampler), sdktrace.WithRawSpanLimits(limits),
 		sdktrace.WithBatcher(spanCounter{t.Spans}, sdktrace.WithMaxExportBatchSize(128)))
 	t.Meters = sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewManualReader()))
@@ -44,7 +44,7 @@ func NewTelemetry(sampled bool) *Telemetry {
 	return t
 }
 
-// OTelHTTP is otelhttp's options for this SDK.
+// OTelHTTP returns the options of otelhttp for this SDK.
 func (t *Telemetry) OTelHTTP() []otelhttp.Option {
 	return []otelhttp.Option{
 		otelhttp.WithTracerProvider(t.Tracers), otelhttp.WithMeterProvider(t.Meters), otelhttp.WithServerName("compare.example:443"),

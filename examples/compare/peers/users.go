@@ -19,18 +19,18 @@ import (
 // User is one account.
 type User struct {
 	Name string
-	// Password is the right one; "" when nobody knows it.
+	// Password is the right one; "" when it is unknown.
 	Password string
 	// Hash is bcrypt in modular crypt format.
 	Hash string
 }
 
-// Authorize puts the user's right credentials into r.
+// Authorize sets the user's right credentials on r.
 func (u User) Authorize(r *http.Request) { r.SetBasicAuth(u.Name, u.Password) }
 
-// NewUsers makes one account for each name, hashed at the bcrypt cost. Every account has a
-// password and a salt of its own: caches that are keyed by hash and password would else recognise
-// one account by another.
+// NewUsers returns one account for each name, hashed at the bcrypt cost. Every account has its own
+// password and salt. Otherwise a cache that is keyed by hash and password would recognise one
+// account by another.
 func NewUsers(cost int, names ...string) ([]User, error) {
 	users := make([]User, len(names))
 	errs := make([]error, len(names))
@@ -57,16 +57,16 @@ func NewUsers(cost int, names ...string) ([]User, error) {
 // bcryptAlphabet is the base64 alphabet of bcrypt.
 const bcryptAlphabet = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
-// LockedUser makes an account whose password nobody knows: a well-formed hash of random
-// salt and digest. Comparing with it costs what the cost says, making it costs nothing, so that a
-// thousand accounts of cost 12 do not take minutes.
+// LockedUser returns an account whose password is unknown: a well-formed hash of random salt and
+// digest. To compare with it costs what the cost says. To create it costs nothing, so a thousand
+// accounts of cost 12 do not take minutes.
 func LockedUser(name string, cost int, rng *rand.Rand) User {
 	var b strings.Builder
 	fmt.Fprintf(&b, "$2a$%02d$", cost)
 	for i := range 22 + 31 {
 		c := bcryptAlphabet[rng.IntN(len(bcryptAlphabet))]
-		// The last character of the salt carries 2 bits, of the digest 4: the others must be zero,
-		// or strict parsers refuse the hash.
+		// The last character of the salt carries 2 bits, that of the digest 4. The other bits must
+		// be zero, or strict parsers refuse the hash.
 		switch i {
 		case 21:
 			c = bcryptAlphabet[rng.IntN(4)<<4]
@@ -78,8 +78,8 @@ func LockedUser(name string, cost int, rng *rand.Rand) User {
 	return User{Name: name, Hash: b.String()}
 }
 
-// WriteUsers writes "name:password:hash" lines for [ReadUsers]. The passwords are made for the
-// measurement and open nothing.
+// WriteUsers writes "name:password:hash" lines for [ReadUsers]. The passwords exist for the
+// measurement only.
 func WriteUsers(w io.Writer, users []User) error {
 	for _, u := range users {
 		if _, err := fmt.Fprintf(w, "%s:%s:%s\n", u.Name, u.Password, u.Hash); err != nil {

@@ -2,7 +2,7 @@
 # Copyright The otelauth Authors
 # SPDX-License-Identifier: Apache-2.0
 #
-# The stand-in for what the image grafana/otel-lgtm starts, with the flags that the image gives Prometheus.
+# Starts the programs of the image grafana/otel-lgtm, with the image's flags for Prometheus.
 
 set -euo pipefail
 mkdir -p /data/prometheus /data/loki

@@ -16,14 +16,14 @@ import (
 // from the embedded writer.
 type writer struct {
 	gin.ResponseWriter
-	seen http.ResponseWriter
-	told bool
+	seen     http.ResponseWriter
+	recorded bool
 }
 
 // WriteHeaderNow writes the final status of gin, which may change until then.
 func (w *writer) WriteHeaderNow() {
-	if !w.told {
-		w.told = true
+	if !w.recorded {
+		w.recorded = true
 		w.seen.WriteHeader(w.Status())
 	}
 	w.ResponseWriter.WriteHeaderNow()

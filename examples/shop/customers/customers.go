@@ -1,8 +1,8 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package customers holds the invented customers of the shop, whom the traffic plays. Their
-// passwords stand here for everybody to read, so they refuse to be accounts of anything else.
+// Package customers holds the invented customers of the shop, whose visits the traffic generator
+// plays. Their passwords are public, so they must not be accounts of anything else.
 package customers
 
 import _ "embed"
@@ -21,7 +21,7 @@ type Customer struct {
 // Weak is the customer whose password is on every sprayer's list.
 const Weak = "victor"
 
-// All are the customers.
+// All lists the customers.
 var All = []Customer{
 	{"alice", "wonderland", "192.0.2.10"},
 	{"bob", "builder-of-1999", "192.0.2.11"},

@@ -2,13 +2,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package otlpview is an OTLP/HTTP receiver that keeps the latest spans, events and exemplars in
-// memory, and finds them again by trace id.
+// memory, and finds them by trace id.
 //
 //	view := otlpview.New()
 //	server := httptest.NewServer(view) // OTEL_EXPORTER_OTLP_ENDPOINT is its URL
 //	...
 //	story := view.Trace(id)
 //
-// It is what a demonstration has in place of backends: it takes protobuf only, authenticates
-// nobody, forgets the oldest, and refuses to be reached from another machine.
+// It replaces backends in a demonstration. It takes protobuf only, does not authenticate senders,
+// drops the oldest data, and refuses connections from other machines.
 package otlpview

@@ -28,7 +28,7 @@ const MaxRequestBytes = 16 << 20
 // ServeHTTP receives /v1/traces, /v1/metrics and /v1/logs, in protobuf, with or without gzip.
 func (v *View) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
-		http.Error(w, "OTLP is posted", http.StatusMethodNotAllowed)
+		http.Error(w, "OTLP requires POST", http.StatusMethodNotAllowed)
 		return
 	}
 	if t := r.Header.Get("Content-Type"); t != "application/x-protobuf" {
@@ -70,14 +70,14 @@ func read(r *http.Request) ([]byte, error) {
 		return nil, fmt.Errorf("otlpview: %w", err)
 	}
 	if len(body) > MaxRequestBytes {
-		return nil, fmt.Errorf("otlpview: a request of more than %d bytes", MaxRequestBytes)
+		return nil, fmt.Errorf("otlpview: the request has more than %d bytes", MaxRequestBytes)
 	}
 	return body, nil
 }
 
-var errNoSignal = errors.New("otlpview: no signal has that path")
+var errNoSignal = errors.New("otlpview: the path belongs to no signal")
 
-// take decodes one request, keeps what is in it, and returns the answer to it.
+// take decodes one request, keeps its items, and returns the response message.
 func (v *View) take(path string, body []byte) ([]byte, error) {
 	var (
 		in, out proto.Message
@@ -185,7 +185,7 @@ func nameOf(r *resource.Resource) string { return attributesOf(r.GetAttributes()
 
 func at(unixNano uint64) time.Time { return time.Unix(0, int64(unixNano)) }
 
-// idOf returns the trace id; the zero one when it is none.
+// idOf returns the trace id, or the zero id if the bytes are not one.
 func idOf(raw []byte) (id trace.TraceID) {
 	if len(raw) == len(id) {
 		copy(id[:], raw)

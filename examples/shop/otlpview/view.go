@@ -16,14 +16,14 @@ import (
 	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
 )
 
-// MaxItems is how many spans, events and exemplars are kept each; the oldest yield. One takes
-// about 1 KiB.
+// MaxItems bounds the spans, the events and the exemplars that are kept, each. Older ones are
+// dropped. One item takes about 1 KiB.
 const MaxItems = 20_000
 
-// Attributes are those of a span, an event or a point, values as text.
+// Attributes are those of a span, an event or a point, with values as text.
 type Attributes map[string]string
 
-// String returns them in the order of their keys.
+// String returns the attributes in the order of their keys.
 func (a Attributes) String() string {
 	var b strings.Builder
 	for _, key := range slices.Sorted(maps.Keys(a)) {
@@ -43,7 +43,7 @@ type Span struct {
 	Kind       trace.SpanKind
 	Name       string
 	Start, End time.Time
-	Failed     bool // its status is Error
+	Failed     bool // the status is Error
 	Links      []trace.TraceID
 	Attributes Attributes
 }
@@ -59,18 +59,18 @@ type Event struct {
 	Attributes Attributes
 }
 
-// Exemplar is a measurement of a trace, with the series that it is part of as it stood then.
+// Exemplar is a measurement of a trace, with its series as it was at that time.
 type Exemplar struct {
 	Service    string
 	Metric     string
 	Attributes Attributes
-	Total      float64 // of a counter; how many measurements, of a histogram
+	Total      float64 // value of a counter, or number of measurements of a histogram
 	Value      float64
 	TraceID    trace.TraceID
 	SpanID     trace.SpanID
 }
 
-// Trace is all that bears one trace id.
+// Trace is everything that carries one trace id.
 type Trace struct {
 	ID        trace.TraceID
 	Spans     []Span     // by Start
@@ -92,22 +92,22 @@ type View struct {
 // New returns an empty View.
 func New() *View { return &View{changed: make(chan struct{})} }
 
-// OnEvent has f told of each event as it comes. It must not block, nor call the View.
+// OnEvent calls f with each event when it arrives. f must not block or call the View.
 func (v *View) OnEvent(f func(Event)) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.onEvent = f
 }
 
-// OnRequest has f told of each request's path and body, uncompressed. It must not block, nor call
-// the View.
+// OnRequest calls f with the path and the uncompressed body of each request. f must not block or
+// call the View.
 func (v *View) OnRequest(f func(path string, body []byte)) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.onRequest = f
 }
 
-// Trace returns what bears the trace id.
+// Trace returns everything that carries the trace id.
 func (v *View) Trace(id trace.TraceID) Trace {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -128,7 +128,8 @@ func (v *View) Trace(id trace.TraceID) Trace {
 			continue
 		}
 		key := e.Service + " " + e.Metric + " " + e.Attributes.String()
-		if _, told := series[key]; !told { // a later export repeats an exemplar that nothing has replaced
+		// a later export repeats an exemplar that has not been replaced
+		if _, known := series[key]; !known {
 			series[key] = e
 		}
 	}
@@ -140,7 +141,7 @@ func (v *View) Trace(id trace.TraceID) Trace {
 	return t
 }
 
-// Events returns the events of that name, as they came.
+// Events returns the events of that name, in the order of arrival.
 func (v *View) Events(name string) []Event {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -153,8 +154,7 @@ func (v *View) Events(name string) []Event {
 	return all
 }
 
-// Wait returns nil as soon as there is what it is asked for, and the error of ctx when that ends
-// first.
+// Wait returns nil as soon as done reports true, or the error of ctx if ctx ends first.
 func (v *View) Wait(ctx context.Context, there func() bool) error {
 	for {
 		v.mu.Lock()
@@ -171,7 +171,7 @@ func (v *View) Wait(ctx context.Context, there func() bool) error {
 	}
 }
 
-// latest drops the older half when there are too many.
+// latest drops the older half of a list that has too many items.
 func latest[T any](all []T) []T {
 	if len(all) <= MaxItems {
 		return all

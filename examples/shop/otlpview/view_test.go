@@ -50,7 +50,8 @@ func Example() {
 
 func logRequest(n int, name string) []byte {
 	record := &logs.LogRecord{
-		EventName: name, SeverityNumber: 13, TraceId: bytes.Repeat([]byte{7}, 16), SpanId: []byte{1, 2}, // half a span id
+		// half a span id
+		EventName: name, SeverityNumber: 13, TraceId: bytes.Repeat([]byte{7}, 16), SpanId: []byte{1, 2},
 		Attributes: []*common.KeyValue{
 			{Key: "b", Value: &common.AnyValue{Value: &common.AnyValue_BoolValue{BoolValue: true}}},
 			{Key: "a", Value: &common.AnyValue{Value: &common.AnyValue_ArrayValue{ArrayValue: &common.ArrayValue{Values: []*common.AnyValue{
@@ -103,7 +104,7 @@ func TestRequests(t *testing.T) {
 		"nothing":             {"/v1/traces", protobuf, "", nil, 200},
 		"another compression": {"/v1/logs", protobuf, "zstd", logRequest(1, "zstd"), 400},
 		"no gzip":             {"/v1/logs", protobuf, "gzip", logRequest(1, "torn"), 400},
-		"a torn gzip":         {"/v1/logs", protobuf, "gzip", zip(logRequest(1, "torn"))[:20], 400},
+		"a truncated gzip":    {"/v1/logs", protobuf, "gzip", zip(logRequest(1, "torn"))[:20], 400},
 		"a bomb":              {"/v1/logs", protobuf, "gzip", zip(make([]byte, otlpview.MaxRequestBytes+1)), 400},
 		"JSON":                {"/v1/logs", "application/json", "", []byte("{}"), 415},
 		"no protobuf":         {"/v1/metrics", protobuf, "", []byte("\xff\xff\xff"), 400},
@@ -143,7 +144,7 @@ func TestMemoryIsBounded(t *testing.T) {
 		t.Errorf("%d events are kept", n)
 	}
 	if len(view.Events("latest")) != 1 {
-		t.Error("the latest is not among them")
+		t.Error("the latest event was dropped")
 	}
 }
 
@@ -155,8 +156,8 @@ func TestWait(t *testing.T) {
 	if err := view.Wait(ctx, func() bool { return len(view.Events("late")) > 0 }); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-	told := make(chan string, 1)
-	view.OnEvent(func(e otlpview.Event) { told <- e.Name })
+	received := make(chan string, 1)
+	view.OnEvent(func(e otlpview.Event) { received <- e.Name })
 	waited := make(chan error, 1)
 	go func() {
 		waited <- view.Wait(t.Context(), func() bool { return len(view.Events("late")) > 0 })
@@ -165,7 +166,7 @@ func TestWait(t *testing.T) {
 	if err := <-waited; err != nil {
 		t.Error(err)
 	}
-	if name := <-told; !strings.HasPrefix(name, "late") {
+	if name := <-received; !strings.HasPrefix(name, "late") {
 		t.Error(name)
 	}
 }

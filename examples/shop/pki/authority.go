@@ -1,16 +1,16 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package pki is a certificate authority for services that start together: made at start, its key
-// kept in memory and nowhere else.
+// Package pki is a certificate authority for services that start together. It is created at start,
+// and its key exists in memory only.
 //
 //	ca, err := pki.New(time.Now())
 //	pair, err := ca.Issue("orders", netip.MustParseAddr("127.0.0.3"))
 //	server := &http.Server{TLSConfig: pair.Server()}
 //
-// Who keeps the Authority can issue what the services believe, so it refuses to be written down:
-// what is lacking later is issued by another one, to everybody. It is for demonstrations and
-// tests; a fleet has an authority that revokes.
+// An Authority can issue certificates that all services trust, so it cannot be serialized. If a
+// certificate is missing later, create a new Authority and issue all certificates again. The
+// package is for demonstrations and tests; production needs an authority that can revoke.
 package pki
 
 import (
@@ -28,7 +28,7 @@ import (
 	"time"
 )
 
-// Lifetime is how long certificates are good.
+// Lifetime is how long certificates are valid.
 const Lifetime = 90 * 24 * time.Hour
 
 // Authority issues certificates. Use [New]. It is safe for concurrent use.
@@ -39,7 +39,7 @@ type Authority struct {
 	pem  []byte
 }
 
-// New returns an authority with a new key, good from now for [Lifetime].
+// New returns an authority with a new key. It is valid from now on for [Lifetime].
 func New(now time.Time) (*Authority, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -62,18 +62,17 @@ func New(now time.Time) (*Authority, error) {
 	return &Authority{key: key, cert: cert, from: now, pem: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})}, nil
 }
 
-// PEM returns the certificate of the authority, which is no secret.
+// PEM returns the certificate of the authority, which is not secret.
 func (a *Authority) PEM() []byte { return a.pem }
 
-// Pool returns a pool that holds the authority and nobody else.
+// Pool returns a pool that holds this authority only.
 func (a *Authority) Pool() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(a.cert)
 	return pool
 }
 
-// Issue returns a new certificate of a server that is called name, localhost, or one of the
-// addresses.
+// Issue returns a new server certificate for name, localhost and the addresses.
 func (a *Authority) Issue(name string, addresses ...netip.Addr) (Pair, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -102,12 +101,12 @@ func (a *Authority) Issue(name string, addresses ...netip.Addr) (Pair, error) {
 	}, nil
 }
 
-// Pair is a certificate and its key, both PEM. Key is a secret: it belongs into memory, or a file
-// of mode 0600.
+// Pair is a certificate and its key, both PEM. Key is a secret: keep it in memory, or in a file of
+// mode 0600.
 type Pair struct{ Cert, Key []byte }
 
-// Server returns the configuration of a TLS server that shows the certificate. An error says that
-// the two do not belong together.
+// Server returns the configuration of a TLS server that presents the certificate. It returns an
+// error if key and certificate do not belong together.
 func (p Pair) Server() (*tls.Config, error) {
 	cert, err := tls.X509KeyPair(p.Cert, p.Key)
 	if err != nil {
@@ -116,14 +115,14 @@ func (p Pair) Server() (*tls.Config, error) {
 	return &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS13}, nil
 }
 
-// Format shows no key, whatever the verb.
+// Format never prints the key, whatever the verb.
 func (Pair) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("Pair([redacted])")) }
 
-// ParsePool returns a pool of the certificates in PEM, at least one.
+// ParsePool returns a pool of the certificates in PEM. At least one is required.
 func ParsePool(certificates []byte) (*x509.CertPool, error) {
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(certificates) {
-		return nil, fmt.Errorf("pki: no certificate in PEM; give the file that ends in ca.pem")
+		return nil, fmt.Errorf("pki: the file holds no certificate in PEM; give the file that ends in ca.pem")
 	}
 	return pool, nil
 }

@@ -60,26 +60,26 @@ func TestCertificates(t *testing.T) {
 		}
 	}
 	if _, err := leaf.Verify(x509.VerifyOptions{Roots: other.Pool()}); err == nil {
-		t.Error("another authority vouches for it")
+		t.Error("a certificate of another authority was accepted")
 	}
 	for _, at := range []time.Time{now.Add(-2 * time.Hour), now.Add(pki.Lifetime + time.Second)} {
 		if _, err := leaf.Verify(x509.VerifyOptions{Roots: ca.Pool(), CurrentTime: at}); err == nil {
-			t.Errorf("it is good at %v", at)
+			t.Errorf("it is valid at %v", at)
 		}
 	}
-	// A server's certificate signs nobody else's.
+	// A server's certificate must not sign other certificates.
 	if leaf.IsCA || leaf.KeyUsage&x509.KeyUsageCertSign != 0 {
-		t.Error("it is an authority")
+		t.Error("the server's certificate is an authority")
 	}
 	parsed, err := pki.ParsePool(ca.PEM())
 	if err != nil || !parsed.Equal(ca.Pool()) {
-		t.Error("the pool is another", err)
+		t.Error("the pool holds another authority", err)
 	}
 	if _, err := pki.ParsePool([]byte("nothing")); err == nil {
-		t.Error("nothing is a pool")
+		t.Error("an empty pool was accepted")
 	}
 	if _, err := (pki.Pair{Cert: pair.Cert, Key: pair.Cert}).Server(); err == nil {
-		t.Error("a pair without a key serves")
+		t.Error("a pair without a key was accepted")
 	}
 	block, _ := pem.Decode(pair.Key)
 	for _, text := range []string{fmt.Sprint(pair), fmt.Sprintf("%+v", pair), fmt.Sprintf("%#v", pair), fmt.Sprintf("%x", pair)} {

@@ -12,22 +12,27 @@ import (
 	"github.com/otelauth/otelauth-go/examples/shop/customers"
 )
 
-// Attack is one way to guess.
+// Attack is a strategy of guessing.
 type Attack string
 
 // The attacks.
 const (
-	None        Attack = "none"
-	Spray       Attack = "spray"        // one password on every name, from one host, then the next password
-	Distributed Attack = "distributed"  // one name, each guess from another network
-	LowAndSlow  Attack = "low-and-slow" // one name, a guess each Config.Pace
-	Stuffing    Attack = "stuffing"     // pairs of name and password from a leak of elsewhere, a try each
+	// None makes no guesses.
+	None Attack = "none"
+	// Spray tries one password on every name, from one host, then the next password.
+	Spray Attack = "spray"
+	// Distributed tries one name, with each guess from another network.
+	Distributed Attack = "distributed"
+	// LowAndSlow tries one name, with one guess every Config.Pace.
+	LowAndSlow Attack = "low-and-slow"
+	// Stuffing tries pairs of name and password from a leak of another service, once each.
+	Stuffing Attack = "stuffing"
 )
 
-// Attacks are all of them.
+// Attacks lists all attacks.
 func Attacks() []Attack { return []Attack{None, Spray, Distributed, LowAndSlow, Stuffing} }
 
-// ParseAttack returns the attack of that name; the error lists them.
+// ParseAttack returns the attack of that name. Its error lists the names.
 func ParseAttack(name string) (Attack, error) {
 	var known []string
 	for _, a := range Attacks() {
@@ -36,7 +41,7 @@ func ParseAttack(name string) (Attack, error) {
 		}
 		known = append(known, string(a))
 	}
-	return "", fmt.Errorf("load: %q is no attack; choose one of %s", name, strings.Join(known, ", "))
+	return "", fmt.Errorf("load: %q is not an attack; choose one of %s", name, strings.Join(known, ", "))
 }
 
 // What the attackers know. The common passwords begin with the one that a customer has.
@@ -45,7 +50,7 @@ var (
 		"Winter2026!", "Password1!", "Summer2026!", "Welcome123", "Qwertz!234", "Letmein2026", "Football#1", "Monday2026!",
 		"Autumn2026!", "Admin@1234", "Iloveyou22", "Spring2026!",
 	}
-	// strangers are names that somebody guesses who knows what services call their accounts.
+	// strangers are typical names of service accounts, which an attacker guesses.
 	strangers = []string{"admin", "root", "test", "returns-desk", "backup", "support"}
 )
 
@@ -56,10 +61,10 @@ var (
 	leaker  = netip.MustParseAddr("203.0.113.199") // RFC 5737
 )
 
-// victim is whose account is tried when it is one.
+// victim is the account that attacks on one account guess.
 const victim = "alice"
 
-// Guess returns the i-th guess of the attack, from 0; false when it makes none.
+// Guess returns the i-th guess of the attack, from 0. It reports false if the attack makes none.
 func (a Attack) Guess(i int) (Visit, bool) {
 	v := Visit{Who: Attacker, Method: "GET", Path: "/orders", Name: victim}
 	switch a {
@@ -81,7 +86,7 @@ func (a Attack) Guess(i int) (Visit, bool) {
 	return v, true
 }
 
-// names are whom a sprayer tries: all customers, and strangers between them.
+// names are those that a sprayer tries: all customers, with strangers between them.
 func names() []string {
 	var all []string
 	for i, c := range customers.All {
@@ -93,7 +98,7 @@ func names() []string {
 	return all
 }
 
-// turn is the i-th word of a list that goes on for ever, so that no password comes twice.
+// turn returns the i-th word of an endless list, so that no password repeats.
 func turn(list []string, i int) string {
 	if i < len(list) {
 		return list[i]
@@ -101,12 +106,12 @@ func turn(list []string, i int) string {
 	return fmt.Sprintf("%s%d", list[i%len(list)], i/len(list))
 }
 
-// bot is the i-th host of 512, each in a /24 of its own in 198.18.0.0/15 (RFC 2544).
+// bot returns the i-th host of 512, each in a /24 of its own in 198.18.0.0/15 (RFC 2544).
 func bot(i int) netip.Addr {
 	return netip.AddrFrom4([4]byte{198, 18 + byte(i/256%2), byte(i % 256), 23})
 }
 
-// DefaultPace is the time between two guesses of [LowAndSlow]: just above the half minute that the
-// rule scheduled_guessing looks for, so that a demonstration of minutes shows what takes others
+// DefaultPace is the time between two guesses of [LowAndSlow]. It is just above the half minute
+// that the rule scheduled_guessing looks for, so that a demonstration takes minutes instead of
 // days.
 const DefaultPace = 31 * time.Second

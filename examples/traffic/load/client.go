@@ -15,14 +15,14 @@ import (
 	"time"
 )
 
-// ErrPublicTarget is what a visit fails with, by errors.Is, whose target is neither loopback nor
+// ErrPublicTarget is the error, for errors.Is, of a visit to a target that is neither loopback nor
 // private.
 var ErrPublicTarget = errors.New("load: the target is neither a loopback nor a private address; " +
-	"--dangerously-target-anything sends guesses to machines that are perhaps not yours")
+	"--dangerously-target-anything sends guesses to machines that you may not own")
 
-// ClientConfig says how targets are reached. Its zero value is a good one.
+// ClientConfig configures how targets are reached. Its zero value is usable.
 type ClientConfig struct {
-	// Roots is who may have signed the target's certificate. nil: the system's.
+	// Roots are the authorities of the target's certificate. nil: the system's.
 	Roots *x509.CertPool
 	// From is the local address of connections. Default: the system's choice.
 	From netip.Addr
@@ -30,12 +30,12 @@ type ClientConfig struct {
 	DangerouslyTargetAnything bool
 }
 
-// timeout bounds a visit: a throttled service that makes an attacker wait is no reason to pile up.
+// timeout bounds a visit, because a throttled service may make an attacker wait.
 const timeout = 10 * time.Second
 
-// NewClient returns a client that dials loopback and private addresses only. It is the address of
-// the connection that is judged, after the name was resolved. It follows no redirect and asks no
-// proxy: both would reach what was not named.
+// NewClient returns a client that dials loopback and private addresses only. It checks the address
+// of the connection, after the name was resolved. It follows no redirect and uses no proxy,
+// because both could lead to another target.
 func NewClient(cfg ClientConfig) *http.Client {
 	dialer := &net.Dialer{Timeout: timeout}
 	if cfg.From.IsValid() {

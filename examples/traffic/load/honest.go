@@ -11,22 +11,23 @@ import (
 	"github.com/otelauth/otelauth-go/examples/shop/customers"
 )
 
-// Goods are what the shop sells.
+// Goods are the items that the shop sells.
 var Goods = []string{"lamp", "kettle", "globe", "teapot", "atlas"}
 
-// Crowd plays the honest customers. It is for one goroutine at a time.
+// Crowd simulates the honest customers. It is not safe for concurrent use.
 type Crowd struct {
 	random *rand.Rand
-	next   []Visit // what somebody does about the visit before
+	next   []Visit // the follow-up of the previous visit
 }
 
-// NewCrowd returns a Crowd; the same seed plays the same customers.
+// NewCrowd returns a Crowd. The same seed simulates the same customers.
 func NewCrowd(seed uint64) *Crowd {
-	return &Crowd{random: rand.New(rand.NewPCG(seed, 1))} //nolint:gosec // G404: what customers buy is no secret
+	//nolint:gosec // G404: what customers buy is not secret
+	return &Crowd{random: rand.New(rand.NewPCG(seed, 1))}
 }
 
-// Visit is what some customer does next: looks, buys, reads his orders. One in 30 mistypes, and is
-// right the next time; one in 20 comes without credentials first, as browsers do.
+// Visit returns the next visit of a customer, who looks, buys or reads orders. One in 30 mistypes
+// and is right the next time. One in 20 first comes without credentials, as browsers do.
 func (c *Crowd) Visit() Visit {
 	if len(c.next) > 0 {
 		v := c.next[0]
@@ -46,7 +47,7 @@ func (c *Crowd) Visit() Visit {
 	case n < 97:
 		v.Path, v.Name, v.Password = "/", "", ""
 	default:
-		v.Path = fmt.Sprintf("/products/%s-%d", item, c.random.IntN(1000)) // there is no such thing
+		v.Path = fmt.Sprintf("/products/%s-%d", item, c.random.IntN(1000)) // does not exist
 	}
 	if v.Name == "" {
 		return v

@@ -71,7 +71,7 @@ func TestRateAndDurationAreBounds(t *testing.T) {
 		start := time.Now()
 		sum := run(t, load.Config{Rate: 50, Duration: 10 * time.Second, Attack: load.Spray}, func(r *http.Request) (int, error) {
 			if r.Header.Get("User-Agent") != load.UserAgent || r.Header.Get("X-Forwarded-For") == "" {
-				t.Error("a visit does not say who it is")
+				t.Error("a visit has no User-Agent of the generator")
 			}
 			return http.StatusOK, nil
 		})
@@ -82,7 +82,7 @@ func TestRateAndDurationAreBounds(t *testing.T) {
 			t.Errorf("%d requests in 10 s at 50 a second", n)
 		}
 		if h, a := sum.Count(load.Honest, 200), sum.Count(load.Attacker, 200); h-a > 1 || a-h > 1 {
-			t.Errorf("%d honest and %d hostile requests; they take turns", h, a)
+			t.Errorf("%d honest and %d hostile requests; they must alternate", h, a)
 		}
 	})
 }
@@ -144,12 +144,12 @@ func TestConfig(t *testing.T) {
 	t.Parallel()
 	client := &http.Client{Transport: answer(func(*http.Request) (int, error) { t.Error("something was sent"); return 200, nil })}
 	for name, cfg := range map[string]load.Config{
-		"a rate":     {Rate: load.MaxRate + 1},
-		"NaN":        {Rate: math.NaN()},
-		"a duration": {Duration: load.MaxDuration + 1},
-		"a pace":     {Pace: time.Millisecond},
-		"no attack":  {Attack: "flood"},
-		"no URL":     {Target: "127.0.0.1:8443"},
+		"the rate":      {Rate: load.MaxRate + 1},
+		"NaN":           {Rate: math.NaN()},
+		"the duration":  {Duration: load.MaxDuration + 1},
+		"the pace":      {Pace: time.Millisecond},
+		"not an attack": {Attack: "flood"},
+		"not the URL":   {Target: "127.0.0.1:8443"},
 	} {
 		cfg.Client = client
 		if cfg.Target == "" {
@@ -169,14 +169,14 @@ func TestConfig(t *testing.T) {
 
 func TestPublicTargets(t *testing.T) {
 	t.Parallel()
-	// No packet leaves: the refusal stands before the connection.
+	// The client refuses before it connects, so no packet leaves.
 	for _, target := range []string{"https://192.0.2.1", "https://203.0.113.5:8443", "http://169.254.169.254"} {
 		sum, err := load.Run(t.Context(), load.Config{Client: load.NewClient(load.ClientConfig{}), Target: target, Rate: 100, Duration: time.Minute})
 		if !errors.Is(err, load.ErrPublicTarget) {
 			t.Errorf("%s: %v, %v", target, sum, err)
 		}
 	}
-	// A redirect leads nowhere.
+	// A redirect is not followed.
 	home := httptest.NewServer(http.RedirectHandler("http://192.0.2.1/", http.StatusFound))
 	defer home.Close()
 	status, _, err := load.Do(t.Context(), load.NewClient(load.ClientConfig{}), home.URL, load.Visit{Method: "GET", Path: "/"})
@@ -251,7 +251,7 @@ func TestCrowd(t *testing.T) {
 	for range 2000 {
 		v := crowd.Visit()
 		if diff := cmp.Diff(v, again.Visit(), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
-			t.Fatal("the same seed plays others")
+			t.Fatal("the same seed simulates other visits")
 		}
 		switch {
 		case v.Name == "":

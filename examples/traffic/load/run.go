@@ -23,11 +23,11 @@ const (
 	DefaultDuration = time.Minute
 )
 
-// Config is one run. Client and Target are required.
+// Config configures one run. Client and Target are required.
 type Config struct {
 	Client *http.Client
 	Target string // "https://127.0.0.2:8443"
-	// Attack is played beside the honest customers, every other request; [LowAndSlow] in its own
+	// Attack runs beside the honest customers, with every other request; [LowAndSlow] at its own
 	// pace. Default: None.
 	Attack Attack
 	// Rate is requests a second, above 0 to MaxRate. Default: DefaultRate.
@@ -36,13 +36,13 @@ type Config struct {
 	Duration time.Duration
 	// Pace is the time between two guesses of LowAndSlow, at least a second. Default: DefaultPace.
 	Pace time.Duration
-	// Seed makes what the customers do repeatable.
+	// Seed makes the customers' visits repeatable.
 	Seed uint64
 }
 
 func (cfg *Config) complete() error {
-	var faults []error
-	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf("load: "+format, args...)) }
+	var errs []error
+	report := func(format string, args ...any) { errs = append(errs, fmt.Errorf("load: "+format, args...)) }
 	if cfg.Attack == "" {
 		cfg.Attack = None
 	}
@@ -56,31 +56,31 @@ func (cfg *Config) complete() error {
 		cfg.Pace = DefaultPace
 	}
 	if cfg.Client == nil {
-		fault("no Client; NewClient makes one")
+		report("Client is missing; use NewClient")
 	}
 	if u, err := url.Parse(cfg.Target); err != nil || u.Host == "" || u.User != nil || u.Scheme != "http" && u.Scheme != "https" {
-		// The target is not repeated: it may hold a password.
-		fault("the target is no URL of a server; write it as https://127.0.0.2:8443")
+		// The error does not repeat the target, which may hold a password.
+		report("the target is not the URL of a server; write it as https://127.0.0.2:8443")
 	}
 	if !(cfg.Rate >= 0.01 && cfg.Rate <= MaxRate) {
-		fault("a rate of %v requests a second; choose 0.01 to %d", cfg.Rate, MaxRate)
+		report("the rate is %v requests a second; choose 0.01 to %d", cfg.Rate, MaxRate)
 	}
 	if cfg.Duration < 0 || cfg.Duration > MaxDuration {
-		fault("a duration of %v; choose at most %v", cfg.Duration, MaxDuration)
+		report("the duration is %v; choose at most %v", cfg.Duration, MaxDuration)
 	}
 	if cfg.Pace < time.Second {
-		fault("a pace of %v; choose at least 1s", cfg.Pace)
+		report("the pace is %v; choose at least 1s", cfg.Pace)
 	}
 	if _, err := ParseAttack(string(cfg.Attack)); err != nil {
-		faults = append(faults, err)
+		errs = append(errs, err)
 	}
-	return errors.Join(faults...)
+	return errors.Join(errs...)
 }
 
 // Run sends visits until the duration is over or ctx ends, waits for the last answers, and returns
-// what came back. An error is about the Config, or [ErrPublicTarget], which ends the run; other
-// visits that fail are in the Summary. When MaxInFlight visits wait for an answer none is sent,
-// and counted as skipped.
+// the summary. Its error is about the Config, or is [ErrPublicTarget], which ends the run. Other
+// visits that fail are in the Summary. While MaxInFlight visits wait for an answer, Run sends none
+// and counts them as skipped.
 func Run(ctx context.Context, cfg Config) (*Summary, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
@@ -127,8 +127,8 @@ func Run(ctx context.Context, cfg Config) (*Summary, error) {
 			}
 			pending.Go(func() {
 				defer func() { <-flights }()
-				// An answer that is on its way when the time is over is waited for, by the
-				// client's own patience.
+				// A visit that is in flight at the end is not canceled; the client's own timeout
+				// bounds it.
 				status, _, err := Do(context.WithoutCancel(ctx), cfg.Client, cfg.Target, v)
 				sum.count(v.Who, status, err)
 				if errors.Is(err, ErrPublicTarget) {

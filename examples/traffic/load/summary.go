@@ -12,7 +12,7 @@ import (
 	"text/tabwriter"
 )
 
-// Summary is what came back. It is safe for concurrent use.
+// Summary counts the answers. It is safe for concurrent use.
 type Summary struct {
 	mu       sync.Mutex
 	statuses map[int]map[Visitor]int // 0: no answer
@@ -40,8 +40,8 @@ func (s *Summary) skip() {
 	s.skipped++
 }
 
-// Count returns how many visits of who were answered with status; 0 for those that were not
-// answered.
+// Count returns how many visits of who were answered with status. Status 0 counts visits without
+// an answer.
 func (s *Summary) Count(who Visitor, status int) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -67,7 +67,7 @@ func (s *Summary) Skipped() int {
 	return s.skipped
 }
 
-// Failure returns why the first visit without an answer had none; nil when all had one.
+// Failure returns the error of the first visit without an answer, or nil if all had one.
 func (s *Summary) Failure() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -12,10 +12,11 @@ import (
 	"strings"
 )
 
-// UserAgent is that of every visit, so that what is played is told from what people do.
+// UserAgent is that of every visit, so that simulated traffic can be distinguished from real
+// traffic.
 const UserAgent = "otelauth-traffic/1"
 
-// Visitor is who is played.
+// Visitor is the kind of client that is simulated.
 type Visitor string
 
 // The visitors.
@@ -37,10 +38,10 @@ func (v Visit) Format(f fmt.State, _ rune) {
 	fmt.Fprintf(f, "%s %s by %s", v.Method, v.Path, v.Who)
 }
 
-// maxAnswerBytes is how much of an answer is read.
+// maxAnswerBytes bounds how much of an answer is read.
 const maxAnswerBytes = 64 << 10
 
-// Do sends one visit to target, and returns the status and what was read of the answer.
+// Do sends one visit to target. It returns the status and the part of the body that was read.
 func Do(ctx context.Context, client *http.Client, target string, v Visit) (status int, answer []byte, err error) {
 	r, err := http.NewRequestWithContext(ctx, v.Method, strings.TrimSuffix(target, "/")+v.Path, nil)
 	if err != nil {
@@ -48,7 +49,7 @@ func Do(ctx context.Context, client *http.Client, target string, v Visit) (statu
 	}
 	r.Header.Set("User-Agent", UserAgent)
 	if v.From.IsValid() {
-		// What a proxy does that took the request over TLS: it names its peer and the scheme.
+		// These headers are what a proxy that received the request over TLS would add.
 		r.Header.Set("X-Forwarded-For", v.From.String())
 		r.Header.Set("X-Forwarded-Proto", "https")
 	}

@@ -53,4 +53,6 @@
 //	130  a prompt was interrupted
 //
 // Each error is one line on standard error.
+//
+//go:generate go test -count=1 -run ^TestSettingsPage$ -update
 package main

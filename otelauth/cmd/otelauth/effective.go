@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/alecthomas/kong"
 	"go.yaml.in/yaml/v4"
 
 	"github.com/otelauth/otelauth-go/otelauth/gateway"
@@ -18,10 +17,13 @@ import (
 
 // effective writes the settings in force as a file that --config can read, each with its place
 // as a comment. They hold no secrets, because secrets are in separate files.
-func effective(w io.Writer, flags []*kong.Flag, s *settings) error {
-	for _, flag := range flags {
+func effective(w io.Writer, s *settings) error {
+	for _, flag := range s.flags {
 		if isOnlyFlag(flag.Name) {
 			continue
+		}
+		if flag.Target.IsZero() && flag.Default == "" && flag.Name != "identity-header" {
+			continue // the package that owns the setting uses its own default
 		}
 		value := flag.Target.Interface()
 		if flag.Name == "identity-header" && flag.Target.Len() == 0 {

@@ -25,6 +25,12 @@ func (p placed) Unwrap() error { return p.err }
 
 // flatten returns the errors that were joined.
 func flatten(err error) []error {
+	if err == nil {
+		return nil
+	}
+	if usage, ok := err.(usageError); ok { //nolint:errorlint // only the outermost error groups others
+		err = usage.error
+	}
 	if joined, ok := err.(interface{ Unwrap() []error }); ok && !errors.Is(err, fs.ErrNotExist) {
 		var all []error
 		for _, e := range joined.Unwrap() {

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/alecthomas/kong"
+
 	"github.com/otelauth/otelauth-go/otelauth/audit/trail"
 	"github.com/otelauth/otelauth-go/otelauth/gateway"
 	"github.com/otelauth/otelauth-go/otelauth/verify/htpasswd"
@@ -21,28 +23,35 @@ import (
 
 // gatewayCommand serves authentication in front of a service.
 type gatewayCommand struct {
-	Config string `placeholder:"FILE" help:"A YAML file of settings. Its keys are the names of the flags."`
-	Check  bool   `help:"Check all settings and files, print the settings in force in the form of a configuration file, and exit."`
+	Config string    `placeholder:"FILE" help:"A YAML file of settings. Its keys are the names of the flags."`
+	Check  checkMode `placeholder:"online" help:"Check all settings and files, print the settings in force in the form of a configuration file, and exit. --check=online also connects to the service, the database, Redis and collectors, and warns of those that do not answer."`
 	gatewayFlags
+
+	Init gatewayInit `cmd:"" help:"Write a commented configuration file, from the flags and from answers to five questions."`
 }
 
 // Run serves until a signal ends it. It parses the arguments again together with the environment
 // and the file, as every SIGHUP does.
-func (c *gatewayCommand) Run(t *terminal) error {
+func (c *gatewayCommand) Run(t *terminal, k *kong.Context) error {
+	if k.Selected().Name != "gateway" {
+		return nil // kong runs the parents of a subcommand too
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	// Registered first, because an unhandled SIGHUP ends the process.
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
-	load := func() (*loaded, error) { return load(ctx, t.args) }
-	if c.Check {
-		return t.check(ctx, load)
+	load := func() (*loaded, error) { return load(ctx, t.args, environment) }
+	if c.Check != "" {
+		return t.check(ctx, c.Check, os.Environ())
 	}
 	l, err := load()
 	if err != nil {
 		return err
 	}
+	t.warn(unknownVariables(os.Environ(), l.settings))
+	t.warn(l.unknown)
 	defer l.close()
 	p, err := newProcess(ctx, t, l)
 	if err != nil {
@@ -58,14 +67,16 @@ type loaded struct {
 	config   gateway.Config
 	trail    trail.Config // its Dir is empty without a trail
 	accounts accounts
+	// unknown are the accounts and groups in the rules that do not exist, or nil.
+	unknown error
 	// certificate is the hash of the certificate files, or zero without them.
 	certificate [sha256.Size]byte
 }
 
 // load reads all settings. It changes nothing, so after an error the previous settings stay in
 // force.
-func load(ctx context.Context, args []string) (*loaded, error) {
-	c, s, err := loadGateway(args, environment)
+func load(ctx context.Context, args []string, getenv func(string) string) (*loaded, error) {
+	c, s, err := loadGateway(args, getenv)
 	if err != nil {
 		return nil, err
 	}
@@ -74,41 +85,16 @@ func load(ctx context.Context, args []string) (*loaded, error) {
 		return nil, usageError{err}
 	}
 	l.certificate = l.flags.certificate()
-	if l.accounts, err = l.flags.open(ctx); err != nil {
+	if l.accounts, err = l.flags.open(ctx, s); err != nil {
 		return nil, err
 	}
+	l.unknown = unknownNames(ctx, l.flags, s, l.accounts)
 	l.config.Auth.Accounts = l.accounts
 	if err := gateway.Check(l.config); err != nil {
 		_ = l.accounts.Close()
 		return nil, explain(err, &l.config, s)
 	}
 	return l, nil
-}
-
-// check prints the settings in force, or returns their errors.
-func (t *terminal) check(ctx context.Context, load func() (*loaded, error)) error {
-	l, err := load()
-	if err != nil {
-		return err
-	}
-	defer l.close()
-	signals, err := newSignals(ctx, func(name string) string {
-		if value := environment(name); name != "OTEL_METRICS_EXPORTER" || value != "prometheus" {
-			return value
-		}
-		return "none" // it would listen, possibly on the address of the running gateway
-	}, t.err)
-	if err != nil {
-		return err
-	}
-	signals.close()
-	var c commands
-	parser, err := newParser(&c)
-	if err != nil {
-		return err
-	}
-	c.Gateway.gatewayFlags = *l.flags
-	return effective(t.out, gatewayNode(parser).Flags, l.settings)
 }
 
 // certificate returns the hash of the certificate files. gateway.Check reports unreadable files.

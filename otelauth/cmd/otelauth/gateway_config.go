@@ -9,18 +9,21 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"regexp"
+	"reflect"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/audit"
 	"github.com/otelauth/otelauth-go/otelauth/audit/trail"
 	"github.com/otelauth/otelauth-go/otelauth/clientip"
+	"github.com/otelauth/otelauth-go/otelauth/cmd/otelauth/internal/nearest"
+	"github.com/otelauth/otelauth-go/otelauth/detect"
 	"github.com/otelauth/otelauth-go/otelauth/detect/geoip"
 	"github.com/otelauth/otelauth-go/otelauth/gateway"
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 	"github.com/otelauth/otelauth-go/otelauth/verify/htpasswd"
-	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
 // none empties a list that has a default.
@@ -48,10 +51,16 @@ func (f *gatewayFlags) build(s *settings) (gateway.Config, trail.Config, error) 
 	p := &problems{settings: s}
 	f.checkService(p)
 	f.checkAccounts(p)
-	cfg := f.config()
-	cfg.Auth = f.auth(p)
+	f.checkSigns(p)
+	var cfg gateway.Config
+	apply(s.flags, "gateway", &cfg)
+	f.auth(p, &cfg.Auth)
+	if len(f.IdentityHeader) > 0 {
+		cfg.IdentityHeaders = withoutNone(f.IdentityHeader)
+	}
+	p.all = append(p.all, f.checkLimits(s, cfg.Auth.IdentityKey)...)
 	p.report("forward-auth", cfg.ForwardAuth.UnmarshalText([]byte(f.ForwardAuth)))
-	p.all = append(p.all, f.redisFlags.validate(s, cfg.Auth.IdentityKey)...)
+	p.all = append(p.all, f.redisFlags.validate(s, &cfg.Auth)...)
 	cfg.Rules = f.rules(p)
 	record := f.trailFlags.config(p)
 	return cfg, record, errors.Join(p.all...)
@@ -82,6 +91,15 @@ func (f *gatewayFlags) checkService(p *problems) {
 	}
 }
 
+// checkSigns reports negative numbers of flags for which the library takes them as the default.
+func (f *gatewayFlags) checkSigns(p *problems) {
+	for _, flag := range p.settings.flags {
+		if flag.Target.CanInt() && flag.Target.Int() < 0 && flag.Target.Type() != reflect.TypeFor[time.Duration]() {
+			p.report(flag.Name, errors.New("is negative: remove it for the default"))
+		}
+	}
+}
+
 // checkAccounts reports problems of the account store.
 func (f *gatewayFlags) checkAccounts(p *problems) {
 	if f.Users == "" && !f.sqlFlags.isSet() {
@@ -93,45 +111,25 @@ func (f *gatewayFlags) checkAccounts(p *problems) {
 	if f.Groups != "" && f.Users == "" {
 		p.missing("--groups needs --users: a database provides groups itself; remove --groups")
 	}
+	if f.Users != "" && f.Groups == "" {
+		for _, group := range []struct {
+			flag  string
+			isSet bool
+		}{{"allow-groups", len(f.AllowGroups) > 0}, {"default-groups", len(f.DefaultGroups) > 0}, {"groups-header", f.GroupsHeader != ""}} {
+			if group.isSet {
+				p.report(group.flag, errors.New("needs --groups, the file of the groups: without it no account is in a group"))
+			}
+		}
+	}
 	if err := f.sqlFlags.validate(); err != nil {
 		p.all = append(p.all, fmt.Errorf("--%w", err))
 	}
 }
 
-// config returns the fields that flags set directly.
-func (f *gatewayFlags) config() gateway.Config {
-	cfg := gateway.Config{
-		Upstream:                    f.Upstream,
-		UpstreamCAFile:              f.UpstreamCAFile,
-		UpstreamHost:                f.UpstreamHost,
-		AllowRawPaths:               f.AllowRawPath,
-		GroupsHeader:                f.GroupsHeader,
-		StripHeaders:                f.StripHeader,
-		PassAuthorization:           f.PassAuthorization,
-		TrustedOrigins:              f.TrustedOrigin,
-		DangerouslyAllowCrossOrigin: f.DangerouslyAllowCrossOrigin,
-		CertFile:                    f.CertFile,
-		KeyFile:                     f.KeyFile,
-		DangerouslyAllowPlaintext:   f.DangerouslyAllowPlaintext,
-		MaxStreamAge:                f.MaxStreamAge,
-		ReadHeaderTimeout:           f.ReadHeaderTimeout,
-		IdleTimeout:                 f.IdleTimeout,
-		StallTimeout:                f.StallTimeout,
-		MaxHeaderBytes:              f.MaxHeaderBytes,
-		DialTimeout:                 f.DialTimeout,
-		ResponseHeaderTimeout:       f.ResponseHeaderTimeout,
-		DrainTimeout:                f.DrainTimeout,
-		ServerName:                  f.ServerName,
-	}
-	if len(f.IdentityHeader) > 0 {
-		cfg.IdentityHeaders = withoutNone(f.IdentityHeader)
-	}
-	return cfg
-}
-
-// auth returns the configuration of the middleware, without the accounts.
-func (f *gatewayFlags) auth(p *problems) otelauth.Config {
-	auth := otelauth.Config{Realm: f.Realm, TrustUnixSocket: f.TrustUnixSocket, CacheTTL: f.CacheTTL, CacheEntries: f.CacheEntries}
+// auth sets the fields of the middleware that need more than a copy of their flag, except the
+// accounts.
+func (f *gatewayFlags) auth(p *problems, auth *otelauth.Config) {
+	auth.DisableFallback = true // the command always sets the providers
 	var err error
 	auth.TrustedProxies, err = networks(f.TrustedProxy)
 	p.report("trusted-proxy", err)
@@ -139,6 +137,8 @@ func (f *gatewayFlags) auth(p *problems) otelauth.Config {
 		auth.TrustedCallers, err = networks(withoutNone(f.TrustedCaller))
 		p.report("trusted-caller", err)
 	}
+	auth.DangerouslyAllowPlaintextFrom, err = networks(f.DangerouslyAllowPlaintextFrom)
+	p.report("dangerously-allow-plaintext-from", err)
 	if f.ForwardedHeader == "forwarded" {
 		auth.ForwardedHeader = clientip.Forwarded
 	}
@@ -150,12 +150,32 @@ func (f *gatewayFlags) auth(p *problems) otelauth.Config {
 	}
 	auth.IdentityKey, err = readIdentityKeys(f.IdentityKeyFile)
 	p.report("identity-key-file", err)
+	auth.Detect.Off = f.DetectOff
+	p.report("detect-off", checkRuleNames(f.DetectOff))
 	if f.GeoIPDatabase != "" {
 		cities, err := geoip.Open(f.GeoIPDatabase)
 		p.report("geoip-database", err)
 		auth.Detect.Locator = cities
 	}
-	return auth
+}
+
+// checkRuleNames returns an error for the first name that is not a rule of detection.
+func checkRuleNames(names []string) error {
+	var rules []string
+	for _, r := range detect.Rules() {
+		rules = append(rules, r.Name)
+	}
+	for _, name := range names {
+		if !slices.Contains(rules, name) {
+			return fmt.Errorf("%s is not a rule%s; the rules are %s", quoted(shown(name)), nearest.Hint(name, rules), strings.Join(rules, ", "))
+		}
+	}
+	return nil
+}
+
+// spanBounds returns the bounds of exported spans.
+func (f *gatewayFlags) spanBounds() spanBounds {
+	return spanBounds{valueLength: f.SpanValueLength, batch: f.SpanBatch}
 }
 
 // isReachable reports whether other machines may reach an address: it is neither a unix socket nor
@@ -204,58 +224,15 @@ type accounts interface {
 }
 
 // open opens the account store.
-func (f *gatewayFlags) open(ctx context.Context) (accounts, error) {
-	policy := password.Policy{DangerouslyAllowLegacy: f.DangerouslyAllowLegacy}
+func (f *gatewayFlags) open(ctx context.Context, s *settings) (accounts, error) {
 	if f.sqlFlags.isSet() {
-		return f.sqlFlags.store(ctx, policy)
+		return f.sqlFlags.store(ctx, s)
 	}
-	file, err := htpasswd.Open(htpasswd.Config{Path: f.Users, Groups: f.Groups, Policy: policy})
+	var cfg htpasswd.Config
+	apply(s.flags, "htpasswd", &cfg)
+	file, err := htpasswd.Open(cfg)
 	if err != nil {
-		return nil, usageError{err}
+		return nil, explain(err, nil, s)
 	}
 	return file, nil
-}
-
-// fieldName matches the name of a field at the begin of ConfigError.Field.
-var fieldName = regexp.MustCompile(`^[A-Za-z]+`)
-
-// flagOf returns the flag that sets a field.
-func flagOf(field string) string {
-	name := fieldName.FindString(strings.TrimPrefix(field, "Auth."))
-	if flag, found := map[string]string{
-		"AllowRawPaths": "allow-raw-path", "TrustedOrigins": "trusted-origin", "StripHeaders": "strip-header",
-		"IdentityHeaders": "identity-header", "GroupsHeader": "groups-header", "UpstreamCAFile": "upstream-ca-file", "TrustedProxies": "trusted-proxy",
-	}[name]; found {
-		return flag
-	}
-	var b strings.Builder
-	for i, r := range name {
-		if r >= 'A' && r <= 'Z' {
-			if i > 0 {
-				b.WriteByte('-')
-			}
-			r += 'a' - 'A'
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
-}
-
-// explain replaces the fields in the gateway's errors by the flags or places that set them.
-func explain(err error, cfg *gateway.Config, s *settings) error {
-	var all []error
-	for _, err := range flatten(err) {
-		var problem *gateway.ConfigError
-		if !errors.As(err, &problem) {
-			all = append(all, err)
-			continue
-		}
-		place := s.place(flagOf(problem.Field))
-		var i int
-		if _, e := fmt.Sscanf(problem.Field, "Rules[%d]", &i); e == nil && i < len(cfg.Rules) {
-			place = "the rules of " + quoted(shown(cfg.Rules[i].Pattern))
-		}
-		all = append(all, placed{place, problem.Err})
-	}
-	return usageError{errors.Join(all...)}
 }

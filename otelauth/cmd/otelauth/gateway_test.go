@@ -389,3 +389,32 @@ func BenchmarkStart(b *testing.B) {
 		b.StartTimer()
 	}
 }
+
+// TestGatewayTuned checks that settings of limits, folding, hashing and detection have an effect,
+// and that --limit-file keeps the budgets over a restart.
+func TestGatewayTuned(t *testing.T) {
+	t.Parallel()
+	up, dir := newUpstream(t, nil), t.TempDir()
+	key := fileOf(t, "identity.key", "k1:"+strings.Repeat("5a", 32))
+	args := gatewayArgs(up.url, usersFile(t), "--identity-key-file", key, "--limit-file", filepath.Join(dir, "budgets"),
+		"--limit-new-pair", "3/1h", "--limit-account", "3/1h", "--event-burst", "1", "--event-every", "1h", "--detect-off", "brute_force")
+	statuses := func(p *running, secrets ...string) (all []int) {
+		for _, secret := range secrets {
+			all = append(all, ask(t, "http://"+p.address("gateway.listening"), "bob", secret).StatusCode)
+		}
+		return all
+	}
+	p := start(t, nil, args...)
+	if got := fmt.Sprint(statuses(p, canaryBad+"1", canaryBad+"2", canaryBad+"3", canaryBad+"4")); got != "[401 401 401 429]" {
+		t.Errorf("statuses %s", got)
+	}
+	p.signal(syscall.SIGTERM)
+	if code := p.ended(); code != exitDone {
+		t.Fatalf("exit code %d:\n%s", code, p.output())
+	}
+	p.event("auth.events.suppressed", nil)
+	again := start(t, nil, args...)
+	if got := fmt.Sprint(statuses(again, canaryBad+"5")); got != "[429]" {
+		t.Errorf("after a restart: %s", got)
+	}
+}

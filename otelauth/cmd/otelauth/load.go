@@ -25,7 +25,9 @@ func variable(flag string) string {
 
 // isOnlyFlag reports whether a flag cannot be set in a file: what to do now, and where the file
 // is.
-func isOnlyFlag(name string) bool { return name == "help" || name == "check" || name == "config" }
+func isOnlyFlag(name string) bool {
+	return slices.Contains([]string{"help", "check", "config"}, name)
+}
 
 // fileFlags returns the flags that can be set in a file.
 func fileFlags(node *kong.Node) []*kong.Flag {
@@ -48,6 +50,8 @@ type settings struct {
 	file   *flagfile.File // nil: none
 	// places maps a flag to the place of its value, for errors.
 	places map[string]string
+	// flags are those of the gateway, with their values.
+	flags []*kong.Flag
 }
 
 var _ kong.Resolver = (*settings)(nil)
@@ -127,6 +131,7 @@ func loadGateway(args []string, getenv func(string) string) (*gatewayCommand, *s
 	if _, err := parser.Parse(args); err != nil {
 		return nil, nil, usageError{sanitize(err, args)}
 	}
+	s.flags = gatewayNode(parser).Flags
 	return &c.Gateway, s, nil
 }
 

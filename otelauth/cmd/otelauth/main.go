@@ -27,11 +27,17 @@ const (
 
 // commands is the command line.
 type commands struct {
-	Gateway gatewayCommand `cmd:"" help:"Serve authentication in front of a service."`
-	Users   usersCommands  `cmd:"" help:"Edit the accounts of an htpasswd file."`
-	Whois   whoisCommand   `cmd:"" help:"Find the account name behind a user.hash."`
-	Trail   trailCommands  `cmd:"" help:"Verify and read the tamper-evident trail of a service."`
-	Version versionCommand `cmd:"" help:"Print the version."`
+	ShowVersion kong.VersionFlag `name:"version" help:"Print the version and exit."`
+
+	Gateway    gatewayCommand    `cmd:"" help:"Serve authentication in front of a service."`
+	Users      usersCommands     `cmd:"" help:"Edit the accounts of an htpasswd file."`
+	Whois      whoisCommand      `cmd:"" help:"Find the account name behind a user.hash."`
+	Trail      trailCommands     `cmd:"" help:"Verify and read the tamper-evident trail of a service."`
+	Help       helpCommand       `cmd:"" help:"Print the help of a command."`
+	Completion completionCommand `cmd:"" help:"Print the completion script of a shell."`
+	Man        manCommand        `cmd:"" help:"Print a manual page."`
+	Version    versionCommand    `cmd:"" help:"Print the version."`
+	Complete   completeCommand   `cmd:"" name:"__complete" hidden:"" help:"Answer a completion script."`
 }
 
 // terminal holds the inputs and outputs of a command.
@@ -82,6 +88,8 @@ func newParser(c *commands, options ...kong.Option) (*kong.Kong, error) {
 		kong.Description("HTTP Basic Auth in front of any service, with a record of every attempt."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true, NoExpandSubcommands: true}),
 		kong.PostBuild(nameVariables),
+		kong.Help(helpPrinter(false)),
+		kong.Vars{"version": versionLine()},
 	}, options...)...)
 }
 
@@ -90,6 +98,10 @@ func sanitize(err error, args []string) error {
 	text := err.Error()
 	if strings.HasPrefix(text, "unexpected argument") {
 		hint := ""
+		var parse *kong.ParseError
+		if node, word := mistyped(err, &parse); node != nil && len(node.Children) > 0 {
+			return unknownCommand(node, word)
+		}
 		if len(args) > 0 && args[0] == "users" {
 			hint = ": a password cannot be an argument; enter it at the prompt or on standard input"
 		}
@@ -98,9 +110,26 @@ func sanitize(err error, args []string) error {
 	return fmt.Errorf("%s; see --help", strings.TrimSuffix(text, ";"))
 }
 
-// complain writes each error of err on its own line.
+// mistyped returns the command at which parsing stopped, and the word that is not one of its
+// subcommands.
+func mistyped(err error, parse **kong.ParseError) (*kong.Node, string) {
+	if !errors.As(err, parse) || (*parse).Context == nil {
+		return nil, ""
+	}
+	ctx := (*parse).Context
+	node := ctx.Selected()
+	if node == nil {
+		node = ctx.Model.Node
+	}
+	_, word, _ := strings.Cut((*parse).Error(), "unexpected argument ")
+	word, _, _ = strings.Cut(word, ", did you mean")
+	return node, word
+}
+
+// complain writes each error of err on its own line, with flags for the names of fields.
 func (t *terminal) complain(err error) {
-	for line := range strings.Lines(redact(err.Error())) {
+	text, _ := withFlags(err.Error())
+	for line := range strings.Lines(redact(text)) {
 		if line = strings.TrimSpace(line); line != "" {
 			fmt.Fprintf(t.err, "otelauth: %s\n", line)
 		}

@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/alecthomas/kong"
+
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/audit"
 	"github.com/otelauth/otelauth-go/otelauth/gateway"
@@ -26,16 +28,16 @@ type process struct {
 	t       *terminal
 	signals *signals
 	gw      *gateway.Gateway
-	lines   *audit.SlogObserver // with OTEL_SDK_DISABLED
-	shared  *shared             // nil: not shared
-	trail   *recorder           // nil: no trail
+	lines   *audit.Observer // with OTEL_SDK_DISABLED
+	stores  *stores
+	trail   *recorder // nil: no trail
 	loaded  *loaded
 }
 
 func newProcess(ctx context.Context, t *terminal, l *loaded) (*process, error) {
 	p := &process{t: t, loaded: l}
 	var err error
-	if p.signals, err = newSignals(ctx, environment, t.err); err != nil {
+	if p.signals, err = newSignals(ctx, environment, l.flags.spanBounds(), t.err); err != nil {
 		return nil, err
 	}
 	if p.signals.disabled {
@@ -43,20 +45,20 @@ func newProcess(ctx context.Context, t *terminal, l *loaded) (*process, error) {
 	}
 	notices, err := p.notices()
 	if err == nil {
-		p.shared, err = l.flags.share(l.config.Auth.IdentityKey, notices)
+		p.stores, err = l.stores(notices)
 	}
 	if err == nil {
 		p.trail, err = p.record(notices)
 	}
 	if err != nil {
-		p.shared.close()
+		p.stores.close()
 		p.signals.close()
 		return nil, err
 	}
 	p.wire(&l.config)
 	if p.gw, err = gateway.New(l.config); err != nil {
 		_ = p.trail.close() // it has no line yet
-		p.shared.close()
+		p.stores.close()
 		p.signals.close()
 		return nil, explain(err, &l.config, l.settings)
 	}
@@ -66,7 +68,7 @@ func newProcess(ctx context.Context, t *terminal, l *loaded) (*process, error) {
 // wire sets the telemetry providers and the shared state in cfg.
 func (p *process) wire(cfg *gateway.Config) {
 	cfg.Propagators = p.signals.propagators
-	p.shared.wire(cfg)
+	p.stores.wire(cfg)
 	p.trail.wire(cfg)
 	if p.lines != nil {
 		// Without an SDK, events are still written as lines.
@@ -80,7 +82,7 @@ func (p *process) wire(cfg *gateway.Config) {
 // serve serves until ctx ends or a listener fails, and then shuts down.
 func (p *process) serve(ctx context.Context, stop func(), hangups <-chan os.Signal, load func() (*loaded, error)) error {
 	defer p.signals.close()
-	defer p.shared.close()
+	defer p.stores.close()
 	listeners, admin, err := p.listen()
 	if err != nil {
 		return errors.Join(err, p.gw.Shutdown(context.Background()), p.trail.close())
@@ -143,15 +145,10 @@ func (p *process) reload(load func() (*loaded, error)) {
 		p.log("gateway.reload_failed")
 		return
 	}
+	p.t.warn(next.unknown)
 	previous := p.loaded
-	if !reflect.DeepEqual(previous.flags.Listen, next.flags.Listen) || previous.flags.AdminListen != next.flags.AdminListen {
-		p.t.complain(errors.New("SIGHUP: changes of listen and admin-listen take effect at the next start"))
-	}
-	if previous.flags.redisFlags != next.flags.redisFlags || previous.flags.GeoIPDatabase != next.flags.GeoIPDatabase {
-		p.t.complain(errors.New("SIGHUP: changes of redis-url-file, redis-prefix, redis-timeout and geoip-database take effect at the next start"))
-	}
-	if previous.flags.trailFlags != next.flags.trailFlags {
-		p.t.complain(errors.New("SIGHUP: changes of trail and of the settings that begin with trail- take effect at the next start"))
+	if names := onlyAtStart(previous.settings.flags, next.settings.flags); len(names) > 0 {
+		p.t.complain(fmt.Errorf("SIGHUP: changes of %s take effect at the next start", strings.Join(names, ", ")))
 	}
 	if file := previous.unchanged(next); file != nil {
 		// Keeping the store keeps the verified credentials.
@@ -174,6 +171,17 @@ func (p *process) reload(load func() (*loaded, error)) {
 	p.loaded = next
 	previous.close()
 	p.log("gateway.reloaded", "accounts", next.accounts.Len())
+}
+
+// onlyAtStart returns the changed flags that a running gateway cannot change: those with the tag
+// start.
+func onlyAtStart(previous, next []*kong.Flag) (names []string) {
+	for i, flag := range next {
+		if flag.Tag.Has("start") && !reflect.DeepEqual(previous[i].Target.Interface(), flag.Target.Interface()) {
+			names = append(names, flag.Name)
+		}
+	}
+	return names
 }
 
 // log writes a line about the process itself.

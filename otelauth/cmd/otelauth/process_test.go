@@ -60,7 +60,7 @@ func usersFile(t testing.TB) string {
 	path := filepath.Join(t.TempDir(), "users.htpasswd")
 	err := htpasswd.Edit(t.Context(), path, func(c *htpasswd.Content) error {
 		return c.Add(htpasswd.Line{
-			Name: "alice", Hash: hashOf(t, canaryNew), Former: hashOf(t, canaryOld), FormerExpires: time.Now().Add(time.Hour),
+			Name: "alice", Hash: hashOf(t, canaryNew), Previous: hashOf(t, canaryOld), PreviousExpires: time.Now().Add(time.Hour),
 		})
 	})
 	if err != nil {

@@ -5,10 +5,9 @@ package main
 
 import (
 	"context"
-	"crypto/hkdf"
-	"crypto/sha256"
 	"errors"
 	"fmt"
+	"net"
 	"regexp"
 	"strings"
 	"time"
@@ -19,16 +18,15 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/audit"
 	"github.com/otelauth/otelauth-go/otelauth/detect/redisfeed"
-	"github.com/otelauth/otelauth-go/otelauth/gateway"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
 	"github.com/otelauth/otelauth-go/otelauth/throttle/redisstore"
 )
 
 // redisFlags name the Redis in which several gateways share guess budgets and detection.
 type redisFlags struct {
-	RedisURLFile string        `name:"redis-url-file" placeholder:"FILE" help:"File whose only line is the URL of a Redis or Valkey, redis://name:password@host:6379/0 or rediss://…, in which several gateways share guess budgets and detection. Requires the same --identity-key-file for all of them. Default: each gateway counts for itself."`
-	RedisPrefix  string        `default:"otelauth" placeholder:"NAME" help:"Prefix of every key in Redis. Use a different one for each service. Default: otelauth."`
-	RedisTimeout time.Duration `default:"500ms" help:"How long Redis may be silent, 50ms to 10s, before this gateway uses its own memory instead. Time in which the gateway itself gets no CPU is not counted. Default: 500ms."`
+	RedisURLFile string        `via:"redisstore:Client redisfeed:Client" start:"" name:"redis-url-file" placeholder:"FILE" help:"File whose only line is the URL of a Redis or Valkey, redis://name:password@host:6379/0 or rediss://…, in which several gateways share guess budgets and detection. Requires the same --identity-key-file for all of them. Default: each gateway counts for itself."`
+	RedisPrefix  string        `via:"redisstore:Prefix redisfeed:Prefix" start:"" default:"otelauth" placeholder:"NAME" help:"Prefix of every key in Redis. Use a different one for each service. Default: otelauth."`
+	RedisTimeout time.Duration `sets:"redisstore:Timeout" start:"" default:"500ms" help:"How long Redis may be silent, 50ms to 10s, before this gateway uses its own memory instead. Time in which the gateway itself gets no CPU is not counted. Default: 500ms."`
 }
 
 // detectSuffix separates the keys of detection from those of budgets.
@@ -55,35 +53,35 @@ func (f *redisFlags) options() (*redis.Options, error) {
 	return o, nil
 }
 
-// The range of --redis-timeout, which is that of redisstore.
-const (
-	minRedisTimeout = 50 * time.Millisecond
-	maxRedisTimeout = 10 * time.Second
-)
-
 // redisPrefix matches a --redis-prefix to which detectSuffix can be added.
 var redisPrefix = regexp.MustCompile(`^[A-Za-z0-9._:-]{0,57}$`)
 
 // validate checks the flags and the file. It does not call Redis, because a gateway must start
 // without it.
-func (f *redisFlags) validate(s *settings, key otelauth.IdentityKey) []error {
+func (f *redisFlags) validate(s *settings, auth *otelauth.Config) []error {
 	p := &problems{settings: s}
 	o, err := f.options()
 	p.report("redis-url-file", err)
 	if o == nil {
 		return p.all
 	}
-	if key.IsZero() {
+	if auth.IdentityKey.IsZero() {
 		p.report("redis-url-file", errors.New("needs an identity key that all gateways share: set the same --identity-key-file for all, "+
 			`created with: echo "k1:$(openssl rand -hex 32)" > identity.key`))
 	}
 	if !redisPrefix.MatchString(f.RedisPrefix) {
 		p.report("redis-prefix", fmt.Errorf("%s: use up to 57 letters, digits and \"._-:\"", quoted(shown(f.RedisPrefix))))
 	}
-	if f.RedisTimeout != 0 && (f.RedisTimeout < minRedisTimeout || f.RedisTimeout > maxRedisTimeout) {
-		p.report("redis-timeout", fmt.Errorf("is %v: use %v to %v", f.RedisTimeout, minRedisTimeout, maxRedisTimeout))
+	if len(p.all) > 0 {
+		return p.all
 	}
-	return p.all
+	o.Dialer = func(context.Context, string, string) (net.Conn, error) { return nil, net.ErrClosed }
+	sh, err := share(o, s, auth, nil, f.RedisPrefix, func(context.Context, attempt.Notice) {})
+	if err != nil {
+		return []error{explain(err, nil, s)}
+	}
+	sh.close()
+	return nil
 }
 
 // shared is the state that several gateways share in Redis. A nil shared shares nothing.
@@ -99,43 +97,46 @@ type noLines struct{}
 
 func (noLines) Printf(context.Context, string, ...any) {}
 
-// share opens the Redis that f names, or returns nil. The secrets that protect the content of
-// Redis are derived from the identity key in use at the start: gateways share only with the same
-// key.
-func (f *redisFlags) share(key otelauth.IdentityKey, observer attempt.NoticeObserver) (*shared, error) {
+// share opens the Redis that f names, or returns nil. memory, if not nil, has the budgets while
+// Redis does not answer. The secrets that protect the content of Redis are derived from the
+// identity key in use at the start: gateways share only with the same key.
+func (f *redisFlags) share(s *settings, auth *otelauth.Config, memory *throttle.Memory, observer attempt.NoticeObserver) (*shared, error) {
 	o, err := f.options()
 	if o == nil || err != nil {
 		return nil, err
 	}
-	derive := func(purpose string) []byte {
-		out, e := hkdf.Key(sha256.New, key.Secret, nil, "otelauth gateway "+purpose, sha256.Size)
-		err = errors.Join(err, e)
-		return out
-	}
-	budgets, evidence := derive("budgets"), derive("evidence")
-	if err != nil {
+	return share(o, s, auth, memory, f.RedisPrefix, observer.Notice)
+}
+
+func share(o *redis.Options, s *settings, auth *otelauth.Config, memory *throttle.Memory, prefix string,
+	notice func(context.Context, attempt.Notice),
+) (*shared, error) {
+	budgets, errBudgets := derive(auth.IdentityKey, "budgets")
+	evidence, errEvidence := derive(auth.IdentityKey, "evidence")
+	if err := errors.Join(errBudgets, errEvidence); err != nil {
 		return nil, err
 	}
 	redis.SetLogger(noLines{})
-	s := &shared{client: redis.NewClient(o)}
-	var errStore, errGuesses, errFeed error
-	s.store, errStore = redisstore.New(redisstore.Config{Client: s.client, Prefix: f.RedisPrefix, Timeout: f.RedisTimeout, Notice: observer.Notice})
-	if errStore == nil {
-		s.guesses, errGuesses = throttle.New(throttle.Config{Store: s.store, Key: budgets, Identify: key.Hash, Notice: observer.Notice})
+	sh := &shared{client: redis.NewClient(o)}
+	storeConfig := redisstore.Config{Client: sh.client, Prefix: prefix, Notice: notice}
+	if memory != nil {
+		storeConfig.Fallback = memory
 	}
-	s.feed, errFeed = redisfeed.New(redisfeed.Config{Client: s.client, Prefix: f.RedisPrefix + detectSuffix, Key: evidence, Notice: observer.Notice})
+	apply(s.flags, "redisstore", &storeConfig)
+	feedConfig := redisfeed.Config{Client: sh.client, Prefix: prefix + detectSuffix, Key: evidence, Notice: notice}
+	apply(s.flags, "redisfeed", &feedConfig)
+	var errStore, errGuesses, errFeed error
+	if sh.store, errStore = redisstore.New(storeConfig); errStore == nil {
+		guesses := auth.Budgets
+		guesses.Store, guesses.Key, guesses.Identify, guesses.Notice = sh.store, budgets, auth.IdentityKey.Hash, notice
+		sh.guesses, errGuesses = throttle.New(guesses)
+	}
+	sh.feed, errFeed = redisfeed.New(feedConfig)
 	if err := errors.Join(errStore, errGuesses, errFeed); err != nil {
-		s.close()
+		sh.close()
 		return nil, err
 	}
-	return s, nil
-}
-
-// wire sets the shared state in cfg.
-func (s *shared) wire(cfg *gateway.Config) {
-	if s != nil {
-		cfg.Auth.Throttle, cfg.Auth.Detect.Feed = s.guesses, s.feed
-	}
+	return sh, nil
 }
 
 // close settles pending charges and hands over the lead of detection. Call it after the last

@@ -132,22 +132,26 @@ func TestRedisErrors(t *testing.T) {
 	key := otelauth.IdentityKey{ID: "k1", Secret: make([]byte, 32)}
 	good := fileOf(t, "good", "redis://127.0.0.1:1/0")
 	for name, test := range map[string]struct {
-		flags redisFlags
-		key   otelauth.IdentityKey
-		want  string
+		url, prefix, timeout string
+		key                  otelauth.IdentityKey
+		want                 string
 	}{
-		"none":        {redisFlags{}, otelauth.IdentityKey{}, ""},
-		"good":        {redisFlags{good, "shop", 500 * time.Millisecond}, key, ""},
-		"no key":      {redisFlags{good, "shop", 500 * time.Millisecond}, otelauth.IdentityKey{}, "--redis-url-file: needs an identity key"},
-		"a URL":       {redisFlags{"redis://u:canary@h", "shop", 0}, key, "--redis-url-file: is a URL itself (not shown)"},
-		"no file":     {redisFlags{"missing", "shop", 0}, key, "--redis-url-file: stat missing"},
-		"no URL":      {redisFlags{fileOf(t, "bad", "u:canary@h"), "shop", 0}, key, "--redis-url-file: "},
-		"two lines":   {redisFlags{fileOf(t, "two", "redis://h\ncanary"), "shop", 0}, key, "--redis-url-file: "},
-		"a bad name":  {redisFlags{good, "{shop}", 0}, key, "--redis-prefix: "},
-		"too patient": {redisFlags{good, "shop", time.Minute}, key, "--redis-timeout: "},
+		"none":        {"", "shop", "500ms", otelauth.IdentityKey{}, ""},
+		"good":        {good, "shop", "500ms", key, ""},
+		"no key":      {good, "shop", "500ms", otelauth.IdentityKey{}, "--redis-url-file: needs an identity key"},
+		"a URL":       {"redis://u:canary@h", "shop", "500ms", key, "--redis-url-file: is a URL itself (not shown)"},
+		"no file":     {"missing", "shop", "500ms", key, "--redis-url-file: stat missing"},
+		"no URL":      {fileOf(t, "bad", "u:canary@h"), "shop", "500ms", key, "--redis-url-file: "},
+		"two lines":   {fileOf(t, "two", "redis://h\ncanary"), "shop", "500ms", key, "--redis-url-file: "},
+		"a bad name":  {good, "{shop}", "500ms", key, "--redis-prefix: "},
+		"too patient": {good, "shop", "1m", key, "--redis-timeout: "},
 	} {
 		text := ""
-		for _, err := range test.flags.validate(&settings{}, test.key) {
+		c, set, err := loadGateway([]string{"gateway", "--redis-url-file=" + test.url, "--redis-prefix", test.prefix, "--redis-timeout", test.timeout}, noEnvironment)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, err := range c.redisFlags.validate(set, &otelauth.Config{IdentityKey: test.key}) {
 			text += err.Error() + "\n"
 		}
 		if !strings.HasPrefix(text, test.want) || (test.want == "") != (text == "") || strings.Contains(text, "canary") {

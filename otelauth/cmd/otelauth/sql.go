@@ -17,7 +17,6 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
 	_ "modernc.org/sqlite"             // the driver "sqlite"
 
-	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 	"github.com/otelauth/otelauth-go/otelauth/verify/sqlstore"
 )
 
@@ -27,11 +26,11 @@ const dsnVariable = "OTELAUTH_SQL_DSN"
 
 // sqlFlags name the database of the accounts.
 type sqlFlags struct {
-	SQLDriver    string `name:"sql-driver" enum:"postgres,sqlite," default:"" placeholder:"postgres|sqlite" help:"The accounts: a database of this kind, instead of --users."`
+	SQLDriver    string `via:"sqlstore:DB sqlstore:Source" name:"sql-driver" enum:"postgres,sqlite," default:"" placeholder:"postgres|sqlite" help:"The accounts: a database of this kind, instead of --users."`
 	SQLDSNFile   string `name:"sql-dsn-file" placeholder:"FILE" help:"File whose only line is the data source, such as postgres://name@host/database. Default: the environment variable OTELAUTH_SQL_DSN."`
-	SQLQuery     string `name:"sql-query" placeholder:"QUERY" help:"SQL query that finds an account by its name, its only parameter. For the columns see the documentation of package sqlstore."`
-	SQLPasswords string `name:"sql-passwords" placeholder:"QUERY" help:"SQL query for the password hashes of all accounts, one column. The gateway uses them to spend the same time on unknown names as on known ones, so that attackers cannot find out which accounts exist."`
-	Django       bool   `help:"Use the accounts of a Django site: its table auth_user and its password hashes. Replaces --sql-query and --sql-passwords."`
+	SQLQuery     string `via:"sqlstore:Query" name:"sql-query" placeholder:"QUERY" help:"SQL query that finds an account by its name, its only parameter. For the columns see the documentation of package sqlstore."`
+	SQLPasswords string `via:"sqlstore:Passwords" name:"sql-passwords" placeholder:"QUERY" help:"SQL query that returns the password hash of every account, in one column, such as SELECT password FROM users. The gateway needs it to take as long for a name that is not an account as for one that is; otherwise attackers could find out by the time which names are accounts. It runs at the start and every 10 minutes."`
+	Django       bool   `via:"sqlstore:Policy.Django" help:"Use the accounts of a Django site: its table auth_user and its password hashes. Replaces --sql-query and --sql-passwords."`
 }
 
 func (f *sqlFlags) isSet() bool { return f.SQLDriver != "" }
@@ -150,7 +149,7 @@ type databaseAccounts struct {
 // Close closes the store and the pool.
 func (a *databaseAccounts) Close() error { return errors.Join(a.Store.Close(), a.db.Close()) }
 
-func (f *sqlFlags) store(ctx context.Context, policy password.Policy) (*databaseAccounts, error) {
+func (f *sqlFlags) store(ctx context.Context, s *settings) (*databaseAccounts, error) {
 	db, err := f.open()
 	if err != nil {
 		return nil, err
@@ -164,7 +163,7 @@ func (f *sqlFlags) store(ctx context.Context, policy password.Policy) (*database
 		cfg = sqlstore.Django(placeholder)
 	}
 	cfg.DB, cfg.Source = db, f.SQLDriver
-	cfg.Policy.DangerouslyAllowLegacy = policy.DangerouslyAllowLegacy
+	apply(s.flags, "sqlstore", &cfg)
 	ctx, cancel := context.WithTimeout(ctx, databaseWait)
 	defer cancel()
 	store, err := sqlstore.Open(ctx, cfg)

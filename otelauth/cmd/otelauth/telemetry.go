@@ -4,13 +4,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -32,33 +31,6 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 )
-
-// checkExporterVariables validates variables whose values the SDK would quote in its own errors:
-// headers hold keys of backends, and endpoints may hold a password.
-func checkExporterVariables(getenv func(string) string) error {
-	var problems []error
-	for _, signal := range []string{"", "TRACES_", "METRICS_", "LOGS_"} {
-		name := "OTEL_EXPORTER_OTLP_" + signal + "HEADERS"
-		if text := getenv(name); text != "" {
-			for i, item := range strings.Split(text, ",") {
-				key, value, found := strings.Cut(item, "=")
-				_, err := url.PathUnescape(value)
-				if !found || err != nil || !headerName.MatchString(strings.TrimSpace(key)) {
-					problems = append(problems, fmt.Errorf("%s: item %d (not shown) is not of the form name=value with a percent-encoded value", name, i+1))
-				}
-			}
-		}
-		name = "OTEL_EXPORTER_OTLP_" + signal + "ENDPOINT"
-		if text := getenv(name); text != "" {
-			if u, err := url.Parse(text); err != nil || u.User != nil {
-				problems = append(problems, fmt.Errorf("%s (not shown): not a URL such as http://127.0.0.1:4318, or a URL with a password: put the password into OTEL_EXPORTER_OTLP_HEADERS", name))
-			}
-		}
-	}
-	return errors.Join(problems...)
-}
-
-var headerName = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
 
 // withoutValues keeps the message of the SDK's own errors and drops all other attributes.
 func withoutValues(_ []string, a slog.Attr) slog.Attr {
@@ -83,6 +55,7 @@ type signals struct {
 	propagators propagation.TextMapPropagator
 	stops       []func(context.Context) error
 	getenv      func(string) string
+	bounds      spanBounds
 }
 
 // Without limits one User-Agent of 60 KB makes a span of that size, and a batch of such spans
@@ -94,39 +67,41 @@ const (
 	maxSpanBatch = 128
 )
 
-// spanLimits returns the SDK's limits, with a bound on the length of values if the environment
+// spanBounds are the flags that bound exported spans; 0 is the default.
+type spanBounds struct{ valueLength, batch int }
+
+// limits returns the SDK's limits, with a bound on the length of values if the environment
 // sets none.
-func spanLimits(getenv func(string) string) sdktrace.SpanLimits {
-	limits := sdktrace.NewSpanLimits() // reads the environment; 128 attributes, events and links by default
+func (b spanBounds) limits(getenv func(string) string) sdktrace.SpanLimits {
+	// reads the environment; 128 attributes, events and links by default
+	limits := sdktrace.NewSpanLimits()
 	if getenv("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT") == "" && getenv("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT") == "" {
-		limits.AttributeValueLengthLimit = maxSpanValue
+		limits.AttributeValueLengthLimit = cmp.Or(b.valueLength, maxSpanValue)
 	}
 	return limits
 }
 
-// spanBatch returns how many spans one export holds at most.
-func spanBatch(getenv func(string) string) int {
+// exported returns how many spans one export holds at most.
+func (b spanBounds) exported(getenv func(string) string) int {
 	if n, err := strconv.Atoi(getenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE")); err == nil && n > 0 {
 		return n
 	}
-	return maxSpanBatch
+	return cmp.Or(b.batch, maxSpanBatch)
 }
 
 // newSignals returns the providers that the OTEL_ variables configure. Without an exporter, spans
 // have ids but are not exported, so that an event and the upstream's log share a trace id; metrics
 // are off; and events are JSON lines on w.
-func newSignals(ctx context.Context, getenv func(string) string, w io.Writer) (*signals, error) {
-	s := &signals{disabled: strings.EqualFold(getenv("OTEL_SDK_DISABLED"), "true"), getenv: getenv}
-	var err error
-	if s.propagators, err = propagators(getenv("OTEL_PROPAGATORS")); err != nil {
+func newSignals(ctx context.Context, getenv func(string) string, bounds spanBounds, w io.Writer) (*signals, error) {
+	if err := checkTelemetryVariables(getenv); err != nil {
 		return nil, usageError{err}
+	}
+	s := &signals{
+		disabled: getenv("OTEL_SDK_DISABLED") == "true", propagators: propagators(getenv("OTEL_PROPAGATORS")), getenv: getenv, bounds: bounds,
 	}
 	if s.disabled {
 		s.tracer, s.meter, s.logger = tracenoop.NewTracerProvider(), metricnoop.NewMeterProvider(), lognoop.NewLoggerProvider()
 		return s, nil
-	}
-	if err := checkExporterVariables(getenv); err != nil {
-		return nil, usageError{err}
 	}
 	otel.SetLogger(logr.FromSlogHandler(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: slog.LevelWarn, ReplaceAttr: withoutValues})))
 	otel.SetErrorHandler(&sdkErrors{log: slog.New(slog.NewJSONHandler(w, nil))})
@@ -156,8 +131,8 @@ func (s *signals) traces(ctx context.Context, res *resource.Resource, configured
 	if err != nil {
 		return err
 	}
-	p := sdktrace.NewTracerProvider(sdktrace.WithResource(res), sdktrace.WithRawSpanLimits(spanLimits(s.getenv)),
-		sdktrace.WithBatcher(exporter, sdktrace.WithMaxExportBatchSize(spanBatch(s.getenv))))
+	p := sdktrace.NewTracerProvider(sdktrace.WithResource(res), sdktrace.WithRawSpanLimits(s.bounds.limits(s.getenv)),
+		sdktrace.WithBatcher(exporter, sdktrace.WithMaxExportBatchSize(s.bounds.exported(s.getenv))))
 	s.tracer, s.stops = p, append(s.stops, p.Shutdown)
 	return nil
 }
@@ -210,8 +185,8 @@ func (s *signals) close() {
 	wg.Wait()
 }
 
-// propagators parses OTEL_PROPAGATORS; "" is the default of the specification.
-func propagators(list string) (propagation.TextMapPropagator, error) {
+// propagators returns those that OTEL_PROPAGATORS lists; "" is the default of the specification.
+func propagators(list string) propagation.TextMapPropagator {
 	if list == "" {
 		list = "tracecontext,baggage"
 	}
@@ -222,12 +197,9 @@ func propagators(list string) (propagation.TextMapPropagator, error) {
 			all = append(all, propagation.TraceContext{})
 		case "baggage":
 			all = append(all, propagation.Baggage{})
-		case "none", "":
-		default:
-			return nil, errors.New("OTEL_PROPAGATORS: use tracecontext, baggage or none; others are not supported")
 		}
 	}
-	return propagation.NewCompositeTextMapPropagator(all...), nil
+	return propagation.NewCompositeTextMapPropagator(all...)
 }
 
 // sdkErrors writes errors of the SDK as lines, the same one at most once a minute, because every

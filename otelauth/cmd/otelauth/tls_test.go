@@ -185,7 +185,8 @@ func TestGatewayStreamEnds(t *testing.T) {
 		return bufio.NewScanner(resp.Body)
 	}
 	alice, bob := stream("alice"), stream("bob")
-	const some = 100 // lines, of half a second at least: longer than a stream may outlive its account
+	// lines, of half a second at least: longer than a stream may outlive its account
+	const some = 100
 	for _, s := range []*bufio.Scanner{alice, bob} {
 		for range some {
 			if !s.Scan() {

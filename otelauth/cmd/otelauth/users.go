@@ -33,8 +33,8 @@ type usersCommands struct {
 
 // account holds the file and the account name of a command.
 type account struct {
-	File string `arg:"" help:"The htpasswd file."`
-	Name string `arg:"" help:"The name of the account."`
+	File string `arg:"" complete:"file" help:"The htpasswd file."`
+	Name string `arg:"" complete:"account" help:"The name of the account."`
 }
 
 // hashing holds the flags for hashing a new password.
@@ -64,8 +64,8 @@ func (t *terminal) change(a account, change func(*htpasswd.Line) error) error {
 		if err != nil {
 			return err
 		}
-		if l.Former != "" && !t.now().Before(l.FormerExpires) {
-			l.Former, l.FormerExpires = "", time.Time{}
+		if l.Previous != "" && !t.now().Before(l.PreviousExpires) {
+			l.Previous, l.PreviousExpires = "", time.Time{}
 		}
 		if err := change(&l); err != nil {
 			return err
@@ -175,7 +175,8 @@ func checkName(name string) error {
 	if err := verify.ValidName(name); err != nil {
 		return usageError{err}
 	}
-	if strings.ContainsRune(name, utf8.RuneError) { // the argument parser replaces invalid bytes by it
+	// the argument parser replaces invalid bytes by it
+	if strings.ContainsRune(name, utf8.RuneError) {
 		return usageError{errors.New("the name is not valid UTF-8: choose another")}
 	}
 	if strings.HasPrefix(name, "#") {
@@ -234,14 +235,14 @@ func (c *usersPasswd) Run(t *terminal) error {
 	var until time.Time // of the previous password
 	var dropped bool
 	err = t.change(c.account, func(l *htpasswd.Line) error {
-		dropped = l.Former != ""
-		l.Former, l.FormerExpires = "", time.Time{}
+		dropped = l.Previous != ""
+		l.Previous, l.PreviousExpires = "", time.Time{}
 		if c.KeepOld > 0 {
 			if _, err := password.Parse(l.Hash); err != nil {
 				return fmt.Errorf("the previous password cannot be kept: %w", err)
 			}
 			until = t.now().Add(time.Duration(c.KeepOld))
-			l.Former, l.FormerExpires = l.Hash, until
+			l.Previous, l.PreviousExpires = l.Hash, until
 		}
 		l.Hash = encoded
 		if c.Expires.set {

@@ -18,7 +18,7 @@ import (
 
 // reading holds the arguments of list and check.
 type reading struct {
-	File                   string `arg:"" help:"The htpasswd file."`
+	File                   string `arg:"" complete:"file" help:"The htpasswd file."`
 	Groups                 string `placeholder:"FILE" help:"The groups of the accounts, in the format of Apache's AuthGroupFile."`
 	DangerouslyAllowLegacy bool   `help:"Accept apr1, {SSHA} and {SHA} hashes, as the gateway does with the same flag."`
 }
@@ -90,10 +90,10 @@ func (c *usersList) state(l htpasswd.Line, now time.Time) string {
 }
 
 func previousPassword(l htpasswd.Line, now time.Time) string {
-	if l.Former == "" || !now.Before(l.FormerExpires) {
+	if l.Previous == "" || !now.Before(l.PreviousExpires) {
 		return "-"
 	}
-	return "until " + stamp(l.FormerExpires)
+	return "until " + stamp(l.PreviousExpires)
 }
 
 func dash(t time.Time) string {
@@ -140,8 +140,8 @@ func (c *usersCheck) Run(t *terminal) error {
 		if !l.Expires.IsZero() && !now.Before(l.Expires) {
 			warn(n, "the account expired at %s: remove it, or set a later end with: otelauth users expire", stamp(l.Expires))
 		}
-		if l.Former != "" && !now.Before(l.FormerExpires) {
-			warn(n, "the previous password expired at %s, but each attempt still computes two hashes: remove it with any change of the account, such as otelauth users enable", stamp(l.FormerExpires))
+		if l.Previous != "" && !now.Before(l.PreviousExpires) {
+			warn(n, "the previous password expired at %s, but each attempt still computes two hashes: remove it with any change of the account, such as otelauth users enable", stamp(l.PreviousExpires))
 		}
 	}
 	if info, err := os.Stat(c.File); err == nil && info.Mode().Perm()&0o007 != 0 {

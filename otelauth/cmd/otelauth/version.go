@@ -14,23 +14,36 @@ type versionCommand struct{}
 
 // Run prints one line.
 func (versionCommand) Run(t *terminal) error {
-	_, err := fmt.Fprintf(t.out, "otelauth %s %s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	_, err := fmt.Fprintln(t.out, versionLine())
 	return err
 }
 
-// version returns the module's version, or its revision if it was built from a checkout.
+// versionLine returns version, commit, Go version and platform.
+func versionLine() string {
+	return fmt.Sprintf("otelauth %s commit %s %s %s/%s", version(), commit(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
+
+// version returns the module's version, or "devel" if it was built from a checkout without a tag.
 func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	if v := info.Main.Version; v != "" && v != "(devel)" {
-		return v
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			return "devel-" + s.Value[:min(len(s.Value), 12)]
-		}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return info.Main.Version
 	}
 	return "devel"
+}
+
+// commit returns the revision that was built, with "+changes" for a checkout with uncommitted
+// changes. A build from the module cache knows its version only.
+func commit() string {
+	revision, changes := "unknown", ""
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			switch {
+			case s.Key == "vcs.revision":
+				revision = s.Value[:min(len(s.Value), 12)]
+			case s.Key == "vcs.modified" && s.Value == "true":
+				changes = "+changes"
+			}
+		}
+	}
+	return revision + changes
 }

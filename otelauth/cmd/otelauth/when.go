@@ -39,6 +39,23 @@ func (s *span) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// String returns the shortest form that UnmarshalText reads, such as "7d", "90m" or "250ms".
+func (s span) String() string {
+	const day = 24 * time.Hour
+	d := time.Duration(s)
+	if d >= day && d%day == 0 {
+		return strconv.Itoa(int(d/day)) + "d"
+	}
+	text := d.String()
+	if d%time.Minute == 0 && d >= time.Minute {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if d%time.Hour == 0 && d >= time.Hour {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
+
 var errSpan = errors.New("not a valid duration: write 90m, 24h or 7d, for example")
 
 // when is a time that a user sets: a day, a time, a duration from now, or never.

@@ -43,6 +43,7 @@ import (
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/detect/internal/feed"
+	"github.com/otelauth/otelauth-go/otelauth/internal/redishealth"
 )
 
 // Config configures a [Feed]. Client and Key are required; every other field has a default.
@@ -101,7 +102,8 @@ type Feed struct {
 	stream, lead, reported string // Redis keys
 	keys                   keys
 	peers                  peers
-	health                 health
+	health                 *redishealth.Health
+	probed                 time.Time // of the last command
 
 	sealed    []sealed // the batches of the last Exchange
 	highest   uint64   // the highest number that was sealed
@@ -131,6 +133,11 @@ func New(cfg Config) (*Feed, error) {
 	}
 	f.cfg.Key = nil
 	f.peers.of = map[sender]*peer{}
+	f.health = redishealth.New(redishealth.Config{
+		Kind: attempt.DetectionFeed, Notice: cfg.Notice, Now: cfg.Now,
+		Down: "each process detects attacks in its own attempts only until Redis answers; check Redis and the network",
+		Up:   "attempts are shared with the other processes again",
+	})
 	return f, nil
 }
 
@@ -185,7 +192,7 @@ func (cfg *Config) complete() error {
 func (f *Feed) Key() [16]byte { return f.keys.tables }
 
 // Shared reports whether attempts are shared now, which means that Redis answers.
-func (f *Feed) Shared() bool { return !f.health.down.Load() }
+func (f *Feed) Shared() bool { return !f.health.IsDown() }
 
 // Rejected returns the number of values in Redis that were ignored, because no process with the
 // key has written them or because they were repeated.
@@ -195,11 +202,10 @@ func (f *Feed) Rejected() uint64 { return f.rejected.Load() }
 // the client. It returns an error if Redis does not answer, and nil if Redis was down before; the
 // lease then ends by itself.
 func (f *Feed) Close() error {
-	if f.health.down.Load() {
+	if f.health.IsDown() {
 		return nil
 	}
-	cmd := f.command(release, []string{f.lead}, f.keys.self.text())
-	if err := f.send(context.Background(), cmd); err != nil {
+	if _, err := f.run(context.Background(), &release, []string{f.lead}, f.keys.self.text()); err != nil {
 		return fmt.Errorf("redisfeed: the lease was not released and ends after Config.Lease; check Redis: %w", err)
 	}
 	return nil
@@ -207,7 +213,7 @@ func (f *Feed) Close() error {
 
 // Exchange publishes and receives batches in one round trip. Package detect calls it.
 func (f *Feed) Exchange(ctx context.Context, out []feed.Outgoing, reported feed.Position) (feed.Exchanged, error) {
-	if f.health.isWaiting(f.cfg.ProbeEvery) {
+	if f.isWaiting() {
 		return f.alone()
 	}
 	if err := f.seal(out); err != nil {
@@ -216,12 +222,13 @@ func (f *Feed) Exchange(ctx context.Context, out []feed.Outgoing, reported feed.
 	begin := time.Now()
 	r, err := f.exchange(ctx, reported)
 	if err != nil {
-		if f.failed(err) {
+		f.health.Failed(err, false)
+		if f.health.IsDown() {
 			return f.alone()
 		}
 		return feed.Exchanged{}, err
 	}
-	f.recovered()
+	f.health.Recovered()
 	f.sealed = nil
 	var x feed.Exchanged
 	if p := f.openPosition(r.reported); p.Compare(r.last) <= 0 {
@@ -244,6 +251,16 @@ func (f *Feed) Exchange(ctx context.Context, out []feed.Outgoing, reported feed.
 	// The rest of the lease must suffice for reporting.
 	x.Leads = r.leads && time.Since(begin) < f.cfg.Lease/2
 	return x, nil
+}
+
+// isWaiting reports whether it is too early to try a Redis that is down.
+func (f *Feed) isWaiting() bool {
+	now := time.Now()
+	if f.health.IsDown() && now.Sub(f.probed) < f.cfg.ProbeEvery {
+		return true
+	}
+	f.probed = now
+	return false
 }
 
 func (f *Feed) alone() (feed.Exchanged, error) {

@@ -5,17 +5,14 @@ package redisfeed
 
 import (
 	"context"
-	"crypto/sha1" //nolint:gosec // the name that EVALSHA gives a script
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/otelauth/otelauth-go/otelauth/detect/internal/feed"
+	"github.com/otelauth/otelauth-go/otelauth/internal/redishealth"
 )
 
 // exchange publishes, renews the lease and receives, in one step. It does not return entries that
@@ -24,7 +21,7 @@ import (
 // KEYS: stream, lead, reported. ARGV: id, lease in ms (0: do not lead), reported ("": unchanged),
 // first id, count, longest value, deadline in ms (0: none), entries to keep, keep in ms, values
 // to add…
-const exchange = `
+var exchange = redishealth.NewScript(`
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 if tonumber(ARGV[7]) > 0 and now > tonumber(ARGV[7]) then return {now, 'late'} end
@@ -48,12 +45,12 @@ for _, e in ipairs(redis.call('XRANGE', KEYS[1], ARGV[4], '+', 'COUNT', ARGV[5])
 	local f = e[2]
 	reply[#reply + 1] = (#f == 2 and f[1] == 'b' and #f[2] <= tonumber(ARGV[6])) and f[2] or ''
 end
-return reply`
+return reply`)
 
 // release ends a lease early. KEYS: lead. ARGV: id.
-const release = `
+var release = redishealth.NewScript(`
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
-return 0`
+return 0`)
 
 const (
 	// maxEntries is the number of entries that one exchange reads: at most 2 MiB.
@@ -70,55 +67,21 @@ var (
 	errReply   = errors.New("redisfeed: Redis returned a reply that the script cannot give; check for a proxy that changes replies")
 )
 
-// once is a command that go-redis does not retry.
-type once struct{ *redis.Cmd }
-
-// NoRetry returns true. go-redis calls it.
-func (once) NoRetry() bool { return true }
-
-type command struct {
-	script string
-	keys   []string
-	args   []any
-}
-
-func (f *Feed) command(script string, keys []string, args ...any) command {
-	return command{script, keys, args}
-}
-
-func (c command) cmd(full bool) once {
-	args := make([]any, 0, 3+len(c.keys)+len(c.args))
-	if full {
-		args = append(args, "eval", c.script)
-	} else {
-		sum := sha1.Sum([]byte(c.script)) //nolint:gosec // as above
-		args = append(args, "evalsha", hex.EncodeToString(sum[:]))
-	}
-	args = append(args, len(c.keys))
-	for _, k := range c.keys {
-		args = append(args, k)
-	}
-	return once{redis.NewCmd(context.Background(), append(args, c.args...)...)}
-}
-
-func (f *Feed) send(ctx context.Context, c command) error {
-	_, err := f.run(ctx, c)
-	return err
-}
-
 // run executes a script, by its digest if the server has it.
-func (f *Feed) run(ctx context.Context, c command) (any, error) {
-	v, err := f.within(ctx, c.cmd(false))
-	if redis.HasErrorPrefix(err, "NOSCRIPT") {
-		v, err = f.within(ctx, c.cmd(true))
-	}
+func (f *Feed) run(ctx context.Context, script *redishealth.Script, keys []string, args ...any) (any, error) {
+	call := redishealth.Call{Script: script, Keys: keys, Args: args}
+	var v any
+	_, err := call.Run(func(cmd redishealth.Command) (err error) {
+		v, err = f.within(ctx, cmd)
+		return err
+	})
 	return v, err
 }
 
 // within waits for a command at most Config.Timeout, even if the client does not obey contexts.
 // The command continues in the background for up to patience, so that a slow connection is
 // established in the end.
-func (f *Feed) within(ctx context.Context, cmd once) (any, error) {
+func (f *Feed) within(ctx context.Context, cmd redishealth.Command) (any, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	type result struct {
 		value any
@@ -157,7 +120,7 @@ type reply struct {
 
 // exchange sends the sealed batches and returns the parsed reply.
 func (f *Feed) exchange(ctx context.Context, reported feed.Position) (reply, error) {
-	v, err := f.run(ctx, f.command(exchange, []string{f.stream, f.lead, f.reported}, f.exchangeArgs(reported)...))
+	v, err := f.run(ctx, &exchange, []string{f.stream, f.lead, f.reported}, f.exchangeArgs(reported)...)
 	if err != nil {
 		return reply{}, err
 	}

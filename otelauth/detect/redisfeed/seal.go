@@ -11,6 +11,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -219,4 +220,12 @@ func (f *Feed) openPosition(s string) (p feed.Position) {
 	}
 	p.Major, p.Minor = binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:])
 	return p
+}
+
+var errForeign = errors.New("redisfeed: Redis has values of another writer; use the prefix for one key only")
+
+// reject counts a foreign value and sends a notice at most once an hour.
+func (f *Feed) reject(message string) {
+	f.rejected.Add(1)
+	f.health.Foreign(message+"; it is ignored: use the same key in all processes, and this prefix for them only", errForeign)
 }

@@ -76,7 +76,7 @@ func newProcess(t testing.TB, srv server, change ...func(*redisfeed.Config, *det
 	return p
 }
 
-func impatient(cfg *redisfeed.Config, _ *detect.Config) { cfg.Timeout = 100 * time.Millisecond }
+func impatient(cfg *redisfeed.Config, _ *detect.Config) { cfg.Timeout = 400 * time.Millisecond }
 
 func (p *process) drain() { p.d.Drain(time.Now()) }
 

@@ -18,25 +18,27 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
-// The names, equally long: alice comes from home, bobby has an account and never does, nemos has
-// none.
+// The names have the same length. alice logs in from home, bobby has an account and never logs
+// in, and nemos is unknown.
 const (
-	alice, bobby, nobody = "alice", "bobby", "nemos"
-	home, away           = "192.0.2.7", "198.51.100.9"
+	alice, bobby, unknown = "alice", "bobby", "nemos"
+	home, away            = "192.0.2.7", "198.51.100.9"
 )
 
-// scenario is a way to find out whether target is an account. It returns the answers that the
-// caller compares.
+// scenario is one way to find out whether target is an account. It returns the answers that the
+// attacker compares.
 type scenario struct {
 	name string
 	play func(w *world, target string) []answer
 }
 
+// elsewhere returns an address in a network of its own.
 func elsewhere(i int) string { return fmt.Sprintf("10.%d.%d.9", i/250, i%250) }
 
 func scenarios() []scenario { return append(guessers(), neighbours()...) }
 
-// guessers are scenarios in networks where nobody has an account, and of budgets that others have emptied.
+// guessers returns scenarios in networks without accounts, and of budgets that others have used
+// up.
 func guessers() []scenario {
 	budgets := throttle.DefaultLimits()
 	return []scenario{
@@ -95,7 +97,7 @@ func guessers() []scenario {
 	}
 }
 
-// neighbours are scenarios in the network from which alice comes.
+// neighbours returns scenarios in the network of alice.
 func neighbours() []scenario {
 	budgets := throttle.DefaultLimits()
 	return []scenario{
@@ -125,10 +127,11 @@ func neighbours() []scenario {
 	}
 }
 
+// sqlTTL is the default of sqlstore.Config.TTL.
 const sqlTTL = 5 * time.Second
 
-// told is how a scenario answered for one name.
-func told(t *testing.T, s scenario, open opener, target string) (seen []answer) {
+// answers returns the answers of a scenario for one name.
+func answers(t *testing.T, s scenario, open opener, target string) (seen []answer) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		seen = s.play(newWorld(t, open), target)
@@ -137,19 +140,19 @@ func told(t *testing.T, s scenario, open opener, target string) (seen []answer) 
 	return seen
 }
 
-// Finding 7 and 8: whoever has no right password sees the same answers, after the same work, for
-// every name, from every network.
+// TestEveryNameSeesTheSameSequence: without a right password, a client gets the same answers,
+// after the same work, for every name and from every network.
 func TestEveryNameSeesTheSameSequence(t *testing.T) {
 	t.Parallel()
 	for _, k := range kinds() {
-		t.Run(k.name, func(t *testing.T) {
+		t.Run(k.Name, func(t *testing.T) {
 			t.Parallel()
-			open := k.fill(t, []user{{alice, k.cheap(t)}, {bobby, k.cheap(t)}})
+			open := k.fill(t, []user{{alice, cheap(t)}, {bobby, cheap(t)}})
 			for _, s := range scenarios() {
-				want := told(t, s, open, nobody)
+				want := answers(t, s, open, unknown)
 				for _, target := range []string{alice, bobby} {
-					if d := cmp.Diff(want, told(t, s, open, target)); d != "" {
-						t.Errorf("%s: %s differs from a name that is no account:\n%s", s.name, target, d)
+					if d := cmp.Diff(want, answers(t, s, open, target)); d != "" {
+						t.Errorf("%s: %s differs from an unknown name:\n%s", s.name, target, d)
 					}
 				}
 			}
@@ -157,11 +160,11 @@ func TestEveryNameSeesTheSameSequence(t *testing.T) {
 	}
 }
 
-// A store of hashes of several schemes: each name has one cost, always the same, and whether it
-// hashes does not depend on the name.
+// TestMixedStores uses a store with hashes of several schemes. Each name always has the same
+// cost, and whether it hashes does not depend on the name.
 func TestMixedStores(t *testing.T) {
 	t.Parallel()
-	k := kinds()[1]
+	k := kindNamed(t, "htpasswd")
 	hashes := []string{
 		k.hash(t, 4), encode(t, password.Params{Scheme: "argon2id", MemoryKiB: 64, Passes: 1, Lanes: 1}),
 		k.hash(t, 5), encode(t, password.Params{Scheme: "argon2id", MemoryKiB: 128, Passes: 1, Lanes: 1}),
@@ -173,14 +176,14 @@ func TestMixedStores(t *testing.T) {
 	users = append(users, user{alice, hashes[0]}, user{bobby, hashes[1]})
 	open := k.fill(t, users)
 	for _, s := range scenarios() {
-		want := told(t, s, open, nobody)
+		want := answers(t, s, open, unknown)
 		for _, target := range []string{alice, bobby} {
-			if d := cmp.Diff(ofAnyScheme(want), ofAnyScheme(told(t, s, open, target))); d != "" {
+			if d := cmp.Diff(ofAnyScheme(want), ofAnyScheme(answers(t, s, open, target))); d != "" {
 				t.Errorf("%s: %s differs:\n%s", s.name, target, d)
 			}
 		}
 	}
-	// The schemes of unknown names are spread as those of accounts are.
+	// The schemes of unknown names have the same distribution as those of accounts.
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, open)
 		var spread [2]sample
@@ -194,12 +197,12 @@ func TestMixedStores(t *testing.T) {
 			}
 		}
 		if c := compare(spread[0], spread[1]); c.p < alpha {
-			t.Errorf("the schemes of names that are no accounts are spread otherwise: p = %.2g", c.p)
+			t.Errorf("the schemes of unknown names have another distribution: p = %.2g", c.p)
 		}
 	})
 }
 
-// ofAnyScheme reports only whether something was hashed.
+// ofAnyScheme keeps only whether something was hashed.
 func ofAnyScheme(seen []answer) (out []answer) {
 	for _, a := range seen {
 		if a.Hashed != "" {
@@ -210,11 +213,12 @@ func ofAnyScheme(seen []answer) (out []answer) {
 	return out
 }
 
-// Finding 15: what a network is answered does not depend on what another one has sent.
+// TestOtherNetworksDoNotShow: the answers to a network do not depend on what another one has
+// sent.
 func TestOtherNetworksDoNotShow(t *testing.T) {
 	t.Parallel()
 	for _, k := range kinds()[:3] {
-		open := k.fill(t, []user{{alice, k.cheap(t)}, {bobby, k.cheap(t)}})
+		open := k.fill(t, []user{{alice, cheap(t)}, {bobby, cheap(t)}})
 		sequence := func(others bool) (seen []answer) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, open)
@@ -232,22 +236,22 @@ func TestOtherNetworksDoNotShow(t *testing.T) {
 		alone, together := sequence(false), sequence(true)
 		for i := range alone {
 			a, b := alone[i], together[i]
-			// Time passes for the budgets and for what the store remembers, and so does the other
-			// network's query.
+			// The time that passes changes budgets and what the store remembers, and the other
+			// network's query counts too.
 			a.Header, a.Waited, a.Queries = "", 0, 0
 			b.Header, b.Waited, b.Queries = "", 0, 0
 			if d := cmp.Diff(a, b); d != "" {
-				t.Errorf("%s: answer %d depends on another network:\n%s", k.name, i, d)
+				t.Errorf("%s: answer %d depends on another network:\n%s", k.Name, i, d)
 			}
 		}
 	}
 }
 
-// A throttled guesser causes no query, whatever names and passwords it sends.
+// TestThrottledGuessesCauseNoQuery: a rate-limited client causes no query, whatever it sends.
 func TestThrottledGuessesCauseNoQuery(t *testing.T) {
 	t.Parallel()
-	k := kinds()[2]
-	open := k.fill(t, []user{{alice, k.cheap(t)}})
+	k := kindNamed(t, "SQLite")
+	open := k.fill(t, []user{{alice, cheap(t)}})
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, open)
 		for i := range throttle.DefaultLimits().Network.Burst {
@@ -267,8 +271,8 @@ func TestThrottledGuessesCauseNoQuery(t *testing.T) {
 	})
 }
 
-// leak is a store that asks one question more for an account, as one that reads its groups apart
-// does.
+// leak is a store that queries once more for an account, such as one that reads groups
+// separately.
 type leak struct{ verify.Accounts }
 
 func (l leak) Lookup(ctx context.Context, name string) (*verify.Account, error) {
@@ -279,24 +283,24 @@ func (l leak) Lookup(ctx context.Context, name string) (*verify.Account, error) 
 	return a, err
 }
 
-// The sequences see what they are made to see: a store that works longer for an account, in every
-// scenario in which it is asked.
+// TestTheSequencesSeeALeak: every scenario with a lookup detects a store that takes longer for
+// accounts.
 func TestTheSequencesSeeALeak(t *testing.T) {
 	t.Parallel()
-	k := kinds()[0]
-	honest := k.fill(t, []user{{alice, k.cheap(t)}, {bobby, k.cheap(t)}})
+	k := kindNamed(t, "static")
+	honest := k.fill(t, []user{{alice, cheap(t)}, {bobby, cheap(t)}})
 	open := func(t *testing.T, now func() time.Time, took time.Duration, queries *atomic.Int64) verify.Accounts {
 		t.Helper()
 		return leak{honest(t, now, took, queries)}
 	}
 	for _, s := range scenarios() {
-		want, got := told(t, s, open, nobody), told(t, s, open, bobby)
+		want, got := answers(t, s, open, unknown), answers(t, s, open, bobby)
 		hashed := false
 		for _, a := range want {
 			hashed = hashed || a.Hashed != ""
 		}
 		if hashed && cmp.Equal(want, got) {
-			t.Errorf("%s: a store that works longer for accounts was not noticed", s.name)
+			t.Errorf("%s: a store that takes longer for accounts was not found", s.name)
 		}
 	}
 }

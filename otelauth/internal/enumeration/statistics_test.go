@@ -12,14 +12,14 @@ import (
 	"testing"
 )
 
-// sample is measurements of one class.
+// sample is the measurements of one class.
 type sample []float64
 
-// alpha is the p-value below which two samples count as told apart: a false alarm is rarer than
-// one in a million for a hundred comparisons together.
+// alpha is the p-value below which two samples are different. For a hundred comparisons together,
+// a false alarm is rarer than one in a million.
 const alpha = 1e-8
 
-// comparison is what the test says of two samples.
+// comparison is the result of comparing two samples.
 type comparison struct {
 	p     float64 // of the Mann-Whitney test, two-sided
 	shift float64 // the median of the second against that of the first, minus 1
@@ -27,9 +27,9 @@ type comparison struct {
 
 func (c comparison) String() string { return fmt.Sprintf("%+.2f %%, p = %.2g", 100*c.shift, c.p) }
 
-// compare is the Mann-Whitney U test (Mann and Whitney 1947) by its normal approximation, with the
-// correction for ties; each sample has 20 values at least. It asks nothing of the distribution,
-// which for times is skewed.
+// compare is the Mann-Whitney U test (Mann and Whitney 1947) in its normal approximation,
+// corrected for ties. Each sample needs at least 20 values. The test assumes no distribution;
+// that of times is skewed.
 func compare(a, b sample) comparison {
 	type value struct {
 		v     float64
@@ -72,7 +72,8 @@ func median(s sample) float64 {
 	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
 }
 
-// drawn is a sample of n times like those of a hash: about 1, skewed by spread, scaled.
+// drawn returns a sample of n times with the distribution of a hash: about 1, skewed by spread,
+// scaled.
 func drawn(r *rand.Rand, n int, spread, scale float64) (s sample) {
 	for range n {
 		s = append(s, scale*math.Exp(spread*math.Abs(r.NormFloat64())))
@@ -80,8 +81,8 @@ func drawn(r *rand.Rand, n int, spread, scale float64) (s sample) {
 	return s
 }
 
-// The test finds 5 % in noise that is twice as wide, with as many samples as are taken, and cries
-// no wolf.
+// TestThePlantedDifferenceIsFound: with as many samples as the tests take, the test finds 5 % in
+// noise that is twice as wide, and raises no false alarm.
 func TestThePlantedDifferenceIsFound(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(200) {
@@ -91,16 +92,16 @@ func TestThePlantedDifferenceIsFound(t *testing.T) {
 			t.Errorf("seed %d: a difference of 5 %% was not found: %v", seed, c)
 		}
 		if c := compare(known, drawn(r, samples, 0.1, 1)); c.p < 1e-6 {
-			t.Errorf("seed %d: a difference was found that is none: %v", seed, c)
+			t.Errorf("seed %d: a difference was found where there is none: %v", seed, c)
 		}
 	}
 }
 
-// samples is how many measurements a class has.
+// samples is the number of measurements of a class.
 const samples = 300
 
-// The p-value is that of tables: for samples of 20 without ties and U = 0 the approximation is
-// 6.3e-8.
+// TestMannWhitney compares with the p-value of tables: for samples of 20 without ties and U = 0
+// the approximation is 6.3e-8.
 func TestMannWhitney(t *testing.T) {
 	t.Parallel()
 	var low, high, same sample

@@ -22,17 +22,17 @@ import (
 )
 
 const (
-	// cost is that of bcrypt: a hash takes some milliseconds, a tenth of what stores have, so that
-	// what lies beside it shows.
+	// cost is that of bcrypt. A hash takes some milliseconds, a tenth of a usual one, so that the
+	// rest of the work is visible.
 	cost = 7
-	// margin is the difference of the medians that counts, beside the p-value: less than half of
-	// what is planted.
+	// margin is the smallest difference of the medians that counts, besides the p-value. It is
+	// less than half of the planted one.
 	margin = 0.02
-	// batch is how many requests without a hash make one measurement.
+	// batch is the number of requests without a hash in one measurement.
 	batch = 256
 )
 
-// cpu is the CPU time of this process.
+// cpu returns the CPU time of this process in seconds.
 func cpu(t *testing.T) float64 {
 	t.Helper()
 	var u syscall.Rusage
@@ -47,7 +47,8 @@ type lab struct {
 	t *testing.T
 	w *world
 	r *rand.Rand
-	// names of accounts and of none, equally long and from one generator.
+	// names has the names of accounts and the unknown ones, of equal length and from one
+	// generator.
 	names [2][]string
 	turn  int
 }
@@ -75,7 +76,7 @@ func newLab(t *testing.T, k kind, costs []int, wrap func(verify.Accounts) verify
 
 func (l *lab) name() string { return fmt.Sprintf("u%011x", l.r.Uint64()>>20) }
 
-// measure takes a measurement of each name of both classes, in pairs whose order is drawn.
+// measure measures each name of both classes, in pairs with a random order.
 func (l *lab) measure(n int, prepare, request func(name string, i int)) comparison {
 	l.t.Helper()
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
@@ -101,7 +102,7 @@ func (l *lab) measure(n int, prepare, request func(name string, i int)) comparis
 
 func (l *lab) report(what string, c comparison) {
 	l.t.Helper()
-	l.t.Logf("%s: names that are no accounts against accounts: %v", what, c)
+	l.t.Logf("%s: unknown names compared with accounts: %v", what, c)
 	if c.p < alpha && math.Abs(c.shift) > margin {
 		l.t.Errorf("%s: the CPU time shows which names are accounts: %v", what, c)
 	}
@@ -116,11 +117,11 @@ func (l *lab) guess(name string, i int, from string, want int) {
 	}
 }
 
-// The time of a first try, of repeats, of refusals, and of refusals in the network of an owner.
-// Not parallel: it counts the CPU of the process.
+// TestTheTimeShowsNoAccount measures a first try, repeats, refusals, and refusals in the network
+// of an owner. It is not parallel, because it measures the CPU time of the process.
 func TestTheTimeShowsNoAccount(t *testing.T) {
 	for _, k := range kinds() {
-		t.Run(k.name, func(t *testing.T) {
+		t.Run(k.Name, func(t *testing.T) {
 			l := newLab(t, k, []int{cost}, func(a verify.Accounts) verify.Accounts { return a })
 			l.report("first try", l.measure(1, nothing, func(name string, i int) { l.guess(name, i, elsewhere(i), 401) }))
 			l.report("repeat", l.measure(batch,
@@ -155,21 +156,21 @@ func reserve(l *lab) {
 	l.report("refused in the network of an owner", l.measure(1, nothing, func(name string, i int) {
 		l.guess(name, i, owner(i-first), 429)
 		if l.w.last.res.Hash.Scheme == "" {
-			l.t.Error("not hashed: the premise of this measurement")
+			l.t.Error("not hashed, so this measurement is wrong")
 		}
 	}))
 }
 
-// The same over a store of three costs.
+// TestTheTimeShowsNoAccountInAMixedStore measures a store with three costs.
 func TestTheTimeShowsNoAccountInAMixedStore(t *testing.T) {
-	l := newLab(t, kinds()[1], []int{cost - 1, cost, cost + 1}, func(a verify.Accounts) verify.Accounts { return a })
+	l := newLab(t, kindNamed(t, "htpasswd"), []int{cost - 1, cost, cost + 1}, func(a verify.Accounts) verify.Accounts { return a })
 	l.report("first try", l.measure(1, nothing, func(name string, i int) { l.guess(name, i, elsewhere(i), 401) }))
 	l.report("repeat", l.measure(batch,
 		func(name string, i int) { l.w.send(name, "wrong", elsewhere(i)) },
 		func(name string, i int) { l.w.send(name, "wrong", elsewhere(i)) }))
 }
 
-// busy is a store that works for an account for a while longer than for another name.
+// busy is a store that takes longer for an account than for another name.
 type busy struct {
 	verify.Accounts
 	t     *testing.T
@@ -183,14 +184,14 @@ func (b busy) Lookup(ctx context.Context, name string) (*verify.Account, error) 
 	return a, err
 }
 
-// What is planted is found: 5 % of the time of a first try, with as many measurements as are taken
-// of every store.
+// TestThePlantedTimeIsFound: 5 % of the time of a first try is found, with as many measurements
+// as for every store.
 func TestThePlantedTimeIsFound(t *testing.T) {
 	h, err := verifyTime(t)
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := newLab(t, kinds()[0], []int{cost}, func(a verify.Accounts) verify.Accounts { return busy{a, t, h * 0.05} })
+	l := newLab(t, kindNamed(t, "static"), []int{cost}, func(a verify.Accounts) verify.Accounts { return busy{a, t, h * 0.05} })
 	c := l.measure(1, nothing, func(name string, i int) { l.guess(name, i, elsewhere(i), 401) })
 	t.Logf("planted 5 %%: %v", c)
 	if c.p >= alpha || math.Abs(c.shift) <= margin {
@@ -198,10 +199,10 @@ func TestThePlantedTimeIsFound(t *testing.T) {
 	}
 }
 
-// verifyTime is the median CPU time of a hash.
+// verifyTime returns the median CPU time of a hash in seconds.
 func verifyTime(t *testing.T) (float64, error) {
 	t.Helper()
-	open := kinds()[0].fill(t, []user{{alice, kinds()[0].hash(t, cost)}})
+	open := kindNamed(t, "static").fill(t, []user{{alice, kindNamed(t, "static").hash(t, cost)}})
 	account, err := open(t, time.Now, 0, new(atomic.Int64)).Lookup(t.Context(), alice)
 	if err != nil {
 		return 0, err

@@ -21,8 +21,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
 
-// answer is what one request shows: the answer itself, and the work that its time and the load of
-// the server are made of.
+// answer is what one request shows: the answer, and the work that determines its time and the
+// load of the server.
 type answer struct {
 	Status         int
 	Header, Body   string
@@ -32,7 +32,7 @@ type answer struct {
 	CachedByServer attempt.CacheResult
 }
 
-// last keeps the result of the last attempt.
+// last is an observer that keeps the result of the last attempt.
 type last struct{ res attempt.Result }
 
 func (*last) Begin(ctx context.Context, _ *attempt.Request) context.Context { return ctx }
@@ -55,7 +55,7 @@ type world struct {
 
 var identityKey = otelauth.IdentityKey{ID: "k1", Secret: []byte(strings.Repeat("K", 32))}
 
-// newWorld opens the world of a bubble.
+// newWorld returns the world of a synctest bubble.
 func newWorld(t *testing.T, open opener) *world {
 	t.Helper()
 	w := &world{t: t, bubble: true}
@@ -82,8 +82,7 @@ func request(name, pass, from string) *http.Request {
 	return r
 }
 
-// send sends one request and waits until all that it has begun is done, but for queries that take
-// their time.
+// send sends a request and waits until all work is done, except for queries that take longer.
 func (w *world) send(name, pass, from string) answer {
 	w.last.res = attempt.Result{}
 	before, start, rec := w.queries.Load(), time.Now(), httptest.NewRecorder()

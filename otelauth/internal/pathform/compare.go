@@ -88,7 +88,8 @@ func (p *Pattern) Covers(route string) bool {
 	return true
 }
 
-// isWild reports whether a segment of a route names nothing. "admin-{id}" and "{id}.json" name something.
+// isWild reports whether a segment of a route names nothing. "admin-{id}" and "{id}.json" name
+// something.
 func isWild(part string) bool {
 	if part == "" || part[0] == ':' || part[0] == '*' {
 		return true

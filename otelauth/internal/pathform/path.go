@@ -17,7 +17,8 @@ const (
 	MaxBytes    = 8 << 10 // length of the path as it was sent
 	maxSegments = 256     // empty ones included
 	maxRepeated = 256     // characters that are percent-encoded more than once
-	maxScripts  = 3       // segments such as "index.php"; patterns may begin again after each of them
+	// segments such as "index.php"; patterns may begin again after each of them
+	maxScripts = 3
 )
 
 // Path is the path of one request in the forms that patterns are compared with. The zero Path is

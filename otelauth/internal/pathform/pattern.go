@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -125,8 +126,9 @@ func CanonicalHost(host string) string {
 	return strings.ToLower(strings.TrimSuffix(host, "."))
 }
 
-// SentHost returns a Host field without its port. What opens is compared with it: many servers compare hosts byte by byte, and
-// take "SHOP.example" or "shop.example." for a host that they do not know.
+// SentHost returns a Host field without its port. What opens is compared with it: many servers
+// compare hosts byte by byte, and take "SHOP.example" or "shop.example." for a host that they do
+// not know.
 func SentHost(host string) string {
 	i := strings.LastIndexByte(host, ':')
 	if i < 0 || i == len(host)-1 || strings.Trim(host[i+1:], "0123456789") != "" {
@@ -192,10 +194,13 @@ func (p *Path) Names(names [][]byte) (_ [][]byte, all bool) {
 func (p *Pattern) isEverything() bool { return p.rest && len(p.segments) == 0 }
 
 // CheckPublic returns why p must not be public, or nil. A pattern of every path may be public
-// only for OPTIONS (CORS preflight).
+// only for OPTIONS (CORS preflight). "/{a}/" and the like are patterns of every path too: only the
+// pages at the root are not beneath it.
 func (p *Pattern) CheckPublic() error {
-	if p.isEverything() && p.method != http.MethodOptions {
-		return fmt.Errorf("opens every path; write %q for the root page", strings.TrimSuffix(p.text, p.Route())+"/{$}")
+	isLiteral := func(l literal) bool { return !l.any }
+	if p.rest && !slices.ContainsFunc(p.segments, isLiteral) && p.method != http.MethodOptions {
+		return fmt.Errorf("opens every path; name the first segment, or write %q for the root page",
+			strings.TrimSuffix(p.text, p.Route())+"/{$}")
 	}
 	return nil
 }
@@ -235,7 +240,8 @@ func (p *Pattern) MatchesSent(path *Path) bool {
 		var segment []byte
 		segment, rest, more = bytes.Cut(rest, slash)
 		if l := &p.segments[i]; l.any {
-			if len(bytes.TrimLeft(segment, "+")) == 0 { // spaces for some servers, which remove them
+			// spaces for some servers, which remove them
+			if len(bytes.TrimLeft(segment, "+")) == 0 {
 				return false
 			}
 		} else if string(segment) != l.sent {
@@ -269,7 +275,8 @@ func (p *Pattern) restricts(path *Path, segments []segment) bool {
 // a wildcard matches any number of segments, and p matches everything beneath it.
 func (p *Pattern) matches(segments []segment, loose bool) bool {
 	at, ended := 0, len(segments) == 0
-	wild, until := -1, 0 // the last wildcard that may take any number of segments, and where those end
+	// the last wildcard that may take any number of segments, and where those end
+	wild, until := -1, 0
 	for i := 0; i < len(p.segments); i++ {
 		l := &p.segments[i]
 		switch {

@@ -52,7 +52,8 @@ func isScriptSuffix(s []byte) bool {
 		"asp", "aspx", "ashx", "asmx", "axd", "svc", "jsp", "jspx", "do", "action", "cfm", "cfc", "nsf":
 		return true
 	}
-	return bytes.HasPrefix(s, php) && len(bytes.TrimRight(s[len(php):], "0123456789")) == 0 // php5, php81
+	// php5, php81
+	return bytes.HasPrefix(s, php) && len(bytes.TrimRight(s[len(php):], "0123456789")) == 0
 }
 
 var php = []byte("php")
@@ -334,7 +335,8 @@ func (p *Path) split(all []segment) []segment {
 		if more {
 			rest = rest[1:]
 		}
-		if s.text[0] == '#' { // "#room:example.org" of Matrix; others take the path to end before it
+		// "#room:example.org" of Matrix; others take the path to end before it
+		if s.text[0] == '#' {
 			if len(all) == 0 {
 				p.refuse(refuseNameless)
 				return all
@@ -415,8 +417,8 @@ func newSegment(skeleton []byte) (s segment, refusal string) {
 	return s, ""
 }
 
-// isSuffix reports whether a server may drop the sign at the end of a name, such as that of a backup
-// or a variant. At the start of a segment it is a name: "/~alice/".
+// isSuffix reports whether a server may drop the sign at the end of a name, such as that of a
+// backup or a variant. At the start of a segment it is a name: "/~alice/".
 func isSuffix(c byte) bool { return c == '~' || c == '*' || c == ',' }
 
 // isScript reports whether text begins with a script suffix that no letter or digit follows.
@@ -428,7 +430,8 @@ func isScript(text []byte) bool {
 	return n > 1 && n <= maxSuffixBytes && isScriptSuffix(text[:n])
 }
 
-// isSession reports whether ASP.NET takes a segment out of the path, as a session without a cookie: "(S(…))", "(A(…)F(…))".
+// isSession reports whether ASP.NET takes a segment out of the path, as a session without a
+// cookie: "(S(…))", "(A(…)F(…))".
 func isSession(text []byte) bool {
 	return len(text) > 4 && text[0] == '(' && (text[1] == 's' || text[1] == 'a' || text[1] == 'f') && text[2] == '(' && bytes.HasSuffix(text, []byte("))"))
 }

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// isUnder reports whether a pattern holds for the segments of a path, or for the first of them, where a wildcard stands for any
-// number of segments. It tries all of them.
+// isUnder reports whether a pattern holds for the segments of a path, or for the first of them,
+// where a wildcard stands for any number of segments. It tries all of them.
 func isUnder(pattern, segments []string) bool {
 	switch {
 	case len(pattern) == 0:
@@ -38,7 +38,8 @@ func TestWildcardTakesWhatTheRestNeeds(t *testing.T) {
 		for i := strings.Count(text, "{x}"); i > 0; i-- { // ServeMux wants names to differ
 			text = strings.Replace(text, "{x}", "{x"+strings.Repeat("x", i)+"}", 1)
 		}
-		path := "/" + strings.Join(segments, "/") + "%2F" // the slash at the end makes each a slash that may be data
+		// the slash at the end makes each a slash that may be data
+		path := "/" + strings.Join(segments, "/") + "%2F"
 		want := isUnder(parts, segments)
 		if got := pattern(t, text).Restricts(read(t, path)); got != want {
 			t.Fatalf("%s restricts %s: %v, want %v", text, path, got, want)

@@ -1,8 +1,11 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package postgrestest starts PostgreSQL servers for the tests of what talks to PostgreSQL: real ones, on a unix socket in a
-// directory of their own, which can be stopped dead, frozen and started again, and end with the test.
+// Package postgrestest starts real PostgreSQL servers for tests. A server listens on a unix socket in
+// a directory of its own.
+//
+// Most tests need a database only and take it from the [Shared] server of the test binary. A test
+// that stops or freezes its server takes one of its own from [Start].
 package postgrestest
 
 import (
@@ -24,58 +27,94 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
 )
 
-// Server is a PostgreSQL server of the test's own. It trusts everybody who can reach its socket.
+// Server is a PostgreSQL server. It accepts every client that can reach its socket.
 type Server struct {
 	bin, dir string
-	as       *syscall.Credential // nil: the test's own user
+	as       *syscall.Credential // nil for the user of the test
 	cmd      *exec.Cmd
 	log      bytes.Buffer
 	created  atomic.Int64
 }
 
-// Start makes a cluster and starts its server. Without PostgreSQL the test is skipped.
+// Start starts a server that ends with the test. It skips the test if PostgreSQL is not installed.
 func Start(t testing.TB) *Server {
+	t.Helper()
+	s := newServer(t)
+	t.Cleanup(s.remove)
+	if from := template(t); from != "" {
+		s.copyCluster(t, from)
+	} else {
+		s.initCluster(t)
+	}
+	s.Restart(t)
+	return s
+}
+
+// newServer returns a server without data. The caller calls remove.
+func newServer(t testing.TB) *Server {
 	t.Helper()
 	bin := binaries()
 	if bin == "" {
 		t.Skip("no PostgreSQL: apt-get install postgresql")
 	}
-	dir, err := os.MkdirTemp("/tmp", "otelauth-pg") //nolint:usetesting // the path of a unix socket has 107 bytes at most
+	// The path of a unix socket has 107 bytes at most, which t.TempDir may exceed.
+	dir, err := os.MkdirTemp("/tmp", "otelauth-pg") //nolint:usetesting // see above
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	s := &Server{bin: bin, dir: dir}
-	if os.Getuid() == 0 { // for whom PostgreSQL refuses to start
-		s.as = nobody(t)
+	if os.Getuid() == 0 { // PostgreSQL refuses to run as root
+		s.as = unprivileged(t)
 		if err := os.Chown(dir, int(s.as.Uid), int(s.as.Gid)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	initdb := s.command(t, "initdb", "--pgdata", s.data(), "--username", "postgres", "--auth", "trust", "--no-sync",
-		"--encoding", "UTF8", "--locale", "C")
-	if out, err := initdb.CombinedOutput(); err != nil {
-		t.Fatalf("initdb: %v\n%s", err, out)
-	}
-	s.Restart(t)
-	t.Cleanup(s.Kill)
 	return s
 }
 
+// remove stops the server and deletes its directory.
+func (s *Server) remove() {
+	s.Kill()
+	_ = os.RemoveAll(s.dir)
+}
+
+// initCluster creates the data directory with initdb.
+func (s *Server) initCluster(t testing.TB) {
+	t.Helper()
+	s.run(t, filepath.Join(s.bin, "initdb"), "--pgdata", s.data(), "--username", "postgres", "--auth", "trust", "--no-sync",
+		"--encoding", "UTF8", "--locale", "C")
+}
+
+// copyCluster creates the data directory from another one, which is faster than initdb.
+func (s *Server) copyCluster(t testing.TB, from string) {
+	t.Helper()
+	s.run(t, "cp", "-a", from, s.data())
+}
+
+// run runs a command to its end.
+func (s *Server) run(t testing.TB, name string, args ...string) {
+	t.Helper()
+	if out, err := s.command(t, name, args...).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", name, err, out)
+	}
+}
+
+// binaries returns the directory of PostgreSQL's programs, or "".
 func binaries() string {
 	if path, err := exec.LookPath("initdb"); err == nil {
 		if path, err = filepath.EvalSymlinks(path); err == nil {
 			return filepath.Dir(path)
 		}
 	}
-	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb") // Debian, where they are in no PATH
+	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb") // Debian, which does not add them to PATH
 	if len(found) == 0 {
 		return ""
 	}
 	return filepath.Dir(found[len(found)-1])
 }
 
-func nobody(t testing.TB) *syscall.Credential {
+// unprivileged returns the user nobody.
+func unprivileged(t testing.TB) *syscall.Credential {
 	t.Helper()
 	u, err := user.Lookup("nobody")
 	if err != nil {
@@ -89,27 +128,30 @@ func nobody(t testing.TB) *syscall.Credential {
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
 }
 
+// data returns the data directory.
 func (s *Server) data() string { return filepath.Join(s.dir, "data") }
 
-// command does not end with the test's context: the server must outlive it for the cleanups of whoever still asks.
+// command returns a command that does not end with the test's context, because cleanups of the test
+// may still use the server.
 func (s *Server) command(t testing.TB, name string, args ...string) *exec.Cmd {
 	t.Helper()
-	c := exec.CommandContext(context.WithoutCancel(t.Context()), filepath.Join(s.bin, name), args...) //nolint:gosec // G204: the test's own arguments
+	c := exec.CommandContext(context.WithoutCancel(t.Context()), name, args...) //nolint:gosec // G204: the test's own arguments
 	c.Dir = s.dir
 	c.SysProcAttr = &syscall.SysProcAttr{Credential: s.as}
 	return c
 }
 
-// Restart starts the server again, after Kill, and waits until it answers.
+// Restart starts the server after Kill and waits until it answers.
 func (s *Server) Restart(t testing.TB) {
 	t.Helper()
-	s.cmd = s.command(t, "postgres", "-D", s.data(), "-c", "listen_addresses=", "-c", "unix_socket_directories="+s.dir,
-		"-c", "fsync=off", "-c", "shared_buffers=16MB", "-c", "max_connections=64")
+	s.cmd = s.command(t, filepath.Join(s.bin, "postgres"), "-D", s.data(), "-c", "listen_addresses=", "-c", "unix_socket_directories="+s.dir,
+		"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "autovacuum=off",
+		"-c", "shared_buffers=16MB", "-c", "max_connections=300")
 	s.cmd.Stdout, s.cmd.Stderr = &s.log, &s.log
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	db := s.open(t, "postgres")
+	db := open(t, s.DSN("postgres"))
 	deadline := time.Now().Add(60 * time.Second)
 	for {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
@@ -127,7 +169,7 @@ func (s *Server) Restart(t testing.TB) {
 	_ = db.Close()
 }
 
-// Kill ends the server at once, its connections dropped and nothing written back.
+// Kill ends the server at once. It drops all connections and writes nothing back.
 func (s *Server) Kill() {
 	if s.cmd == nil {
 		return
@@ -138,30 +180,32 @@ func (s *Server) Kill() {
 	s.cmd = nil
 }
 
-// Freeze stops the server and every process that serves a connection, as a hung disk does: it accepts, and answers nothing.
+// Freeze suspends the server and every process that serves a connection, like a hung disk. The server
+// accepts connections and does not answer.
 func (s *Server) Freeze(t testing.TB) {
 	t.Helper()
-	s.all(syscall.SIGSTOP)
+	s.signal(syscall.SIGSTOP)
 	deadline := time.Now().Add(time.Minute)
-	for !s.stopped() {
+	for !s.isFrozen() {
 		if time.Now().After(deadline) {
-			t.Fatal("PostgreSQL does not stop within a minute")
+			t.Fatal("PostgreSQL is not suspended within a minute")
 		}
-		s.all(syscall.SIGSTOP) // the server may have begun another process
+		s.signal(syscall.SIGSTOP) // the server may have started another process
 		<-time.After(time.Millisecond)
 	}
 }
 
 // Thaw ends Freeze.
-func (s *Server) Thaw() { s.all(syscall.SIGCONT) }
+func (s *Server) Thaw() { s.signal(syscall.SIGCONT) }
 
-// process is the server or a child of it.
+// process is the server or one of its children.
 type process struct {
 	pid   int
 	state string
 }
 
-// processes returns the server and its children, which are in sessions of their own.
+// processes returns the server and its children. They are in different sessions, so a signal to the
+// process group would not reach them.
 func (s *Server) processes() (all []process) {
 	if s.cmd == nil {
 		return nil
@@ -173,7 +217,7 @@ func (s *Server) processes() (all []process) {
 		if err != nil {
 			continue // it ended
 		}
-		// pid (comm) state ppid …: the name may hold anything but ends at the last parenthesis.
+		// The line is: pid (comm) state ppid … comm may contain anything, but ends at the last parenthesis.
 		fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 		pid := filepath.Base(filepath.Dir(path))
 		if len(fields) < 2 || fields[1] != parent && pid != parent {
@@ -186,13 +230,15 @@ func (s *Server) processes() (all []process) {
 	return all
 }
 
-func (s *Server) all(sig syscall.Signal) {
+// signal sends a signal to all processes.
+func (s *Server) signal(sig syscall.Signal) {
 	for _, p := range s.processes() {
 		_ = syscall.Kill(p.pid, sig)
 	}
 }
 
-func (s *Server) stopped() bool {
+// isFrozen reports whether all processes are suspended.
+func (s *Server) isFrozen() bool {
 	all := s.processes()
 	for _, p := range all {
 		if p.state != "T" && p.state != "Z" {
@@ -202,28 +248,48 @@ func (s *Server) stopped() bool {
 	return len(all) > 0
 }
 
-// DSN is the data source name of a database, for pgx.
+// DSN returns the data source name of a database, for pgx.
 func (s *Server) DSN(database string) string {
 	return fmt.Sprintf("host=%s user=postgres dbname=%s sslmode=disable", s.dir, database)
 }
 
-// Database makes an empty database and returns its name and a pool for it that is closed with the test.
+// Database creates an empty database. It returns its name and a pool, which is closed with the test.
+// It takes half a second on a busy machine; most tests need a [Server.Schema] only.
 func (s *Server) Database(t testing.TB) (name string, db *sql.DB) {
 	t.Helper()
-	admin := s.open(t, "postgres")
+	return s.create(t, "DATABASE", s.DSN)
+}
+
+// Schema creates an empty schema, which is the search path of the pool and of [Server.SchemaDSN]. Its
+// name is also the application_name of their connections. The pool is closed with the test.
+func (s *Server) Schema(t testing.TB) (name string, db *sql.DB) {
+	t.Helper()
+	return s.create(t, "SCHEMA", s.SchemaDSN)
+}
+
+// SchemaDSN returns the data source name of a schema, for pgx.
+func (s *Server) SchemaDSN(schema string) string {
+	return s.DSN("postgres") + " search_path=" + schema + " application_name=" + schema
+}
+
+// create creates a database or schema and opens a pool for it.
+func (s *Server) create(t testing.TB, kind string, dsn func(name string) string) (name string, db *sql.DB) {
+	t.Helper()
+	admin := open(t, s.DSN("postgres"))
 	defer func() { _ = admin.Close() }()
 	name = "test" + strconv.FormatInt(s.created.Add(1), 10)
-	if _, err := admin.ExecContext(t.Context(), "CREATE DATABASE "+name); err != nil {
+	if _, err := admin.ExecContext(t.Context(), "CREATE "+kind+" "+name); err != nil {
 		t.Fatal(err)
 	}
-	db = s.open(t, name)
+	db = open(t, dsn(name))
 	t.Cleanup(func() { _ = db.Close() })
 	return name, db
 }
 
-func (s *Server) open(t testing.TB, database string) *sql.DB {
+// open returns a pool for a data source.
+func open(t testing.TB, dsn string) *sql.DB {
 	t.Helper()
-	db, err := sql.Open("pgx", s.DSN(database))
+	db, err := sql.Open("pgx", dsn)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,8 +1,8 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package redistest starts redis-servers for the tests of what talks to Redis: real ones, on loopback, which can be killed,
-// frozen and started again, and end with the test.
+// Package redistest starts redis-servers for the tests of what talks to Redis: real ones, on
+// loopback, which can be killed, frozen and started again, and end with the test.
 package redistest
 
 import (
@@ -27,7 +27,8 @@ type Server struct {
 	process *testkit.Process
 }
 
-// Start starts a server with these further arguments. Without redis-server or valkey-server the test is skipped.
+// Start starts a server with these further arguments. Without redis-server or valkey-server the
+// test is skipped.
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
 	path := ""

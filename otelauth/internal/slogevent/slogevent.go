@@ -1,8 +1,8 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package slogevent writes OpenTelemetry events to a [slog.Handler], in one form for the library and the
-// command.
+// Package slogevent writes OpenTelemetry events to a [slog.Handler], in one form for the library
+// and the command.
 package slogevent
 
 import (
@@ -20,8 +20,8 @@ const (
 	keySpanID  = "span_id"
 )
 
-// Write writes one event to h: the name as the message, the ids of a valid span, then attrs under their
-// own keys. It returns the error of h and does not call h.Enabled.
+// Write writes one event to h: the name as the message, the ids of a valid span, then attrs under
+// their own keys. It returns the error of h and does not call h.Enabled.
 func Write(
 	ctx context.Context, h slog.Handler, at time.Time, level slog.Level, name string, span trace.SpanContext, attrs []attribute.KeyValue,
 ) error {

@@ -11,8 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
+	"github.com/otelauth/otelauth-go/otelauth/internal/redishealth"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
 	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
 )
@@ -109,19 +108,19 @@ func (s *Store) work() {
 	for {
 		select {
 		case <-s.quit:
-			if !s.health.down.Load() {
+			if !s.health.IsDown() {
 				s.flush()
 			}
 			return
-		case <-s.health.lost:
+		case <-s.lost:
 			probe.Reset(s.cfg.ProbeEvery)
 		case <-probe.C:
-			if s.health.down.Load() {
+			if s.health.IsDown() {
 				s.probe()
 				probe.Reset(s.cfg.ProbeEvery)
 			}
 		case <-s.queue.wake:
-			if !s.health.down.Load() && s.flush() && s.queue.len() > 0 {
+			if !s.health.IsDown() && s.flush() && s.queue.len() > 0 {
 				s.queue.ring()
 			}
 		}
@@ -136,7 +135,7 @@ func (s *Store) probe() {
 	if !s.probing.CompareAndSwap(false, true) {
 		return
 	}
-	first := s.command(s.probeCall(), true)
+	first := s.probeCall().InFull()
 	err := s.within(context.Background(), func(ctx context.Context) error {
 		defer s.probing.Store(false)
 		return s.client.Process(ctx, first)
@@ -153,7 +152,7 @@ func (s *Store) probe() {
 	s.away.Lock()
 	defer s.away.Unlock()
 	if s.flush() { // grants of the fallback in the meantime
-		s.recovered()
+		s.health.Recovered()
 	}
 }
 
@@ -184,7 +183,7 @@ func (s *Store) sendBatch(batch []pending) bool {
 	var missed []pending
 	var at []int
 	for i, err := range results {
-		if redis.HasErrorPrefix(err, "NOSCRIPT") {
+		if redishealth.IsUnknownScript(err) {
 			missed, at = append(missed, batch[i]), append(at, i)
 		}
 	}
@@ -214,7 +213,7 @@ func (s *Store) sendBatch(batch []pending) bool {
 	return all
 }
 
-func (s *Store) pendingCall(p *pending) *call {
+func (s *Store) pendingCall(p *pending) *redishealth.Call {
 	if p.take {
 		return s.spendCall(&p.bill, s.deadline())
 	}
@@ -224,11 +223,14 @@ func (s *Store) pendingCall(p *pending) *call {
 // pipeline sends a batch in one round trip. It returns one result for each item; nil means that
 // Redis has executed it.
 func (s *Store) pipeline(batch []pending, full bool) []error {
-	cmds := make([]once, len(batch))
+	cmds := make([]redishealth.Command, len(batch))
 	results := make([]error, len(batch))
 	pipe := s.client.Pipeline()
 	for i := range batch {
-		cmds[i] = s.command(s.pendingCall(&batch[i]), full)
+		call := s.pendingCall(&batch[i])
+		if cmds[i] = call.ByDigest(); full {
+			cmds[i] = call.InFull()
+		}
 		_ = pipe.Process(context.Background(), cmds[i]) // queues only
 	}
 	err := s.within(context.Background(), func(ctx context.Context) error {

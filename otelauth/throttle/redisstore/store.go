@@ -28,8 +28,8 @@
 //   - Each loss of data in Redis (a restart without persistence) adds at most b.
 //   - If a connection breaks during a command while Redis is not lost, the memory of the process
 //     decides about that guess. The bounds above include it.
-//   - A queue of 8192 charges waits for Redis. A charge that does not fit stays in the memory of one
-//     process.
+//   - A queue of 8192 charges waits for Redis. A charge that does not fit stays in the memory of
+//     one process.
 //
 // Redis learns nothing about accounts or clients: keys are keyed hashes, values are times and
 // counts. The store neither overwrites nor deletes a value that it did not write.
@@ -65,6 +65,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/internal/redishealth"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
 	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
 )
@@ -107,9 +108,6 @@ const (
 )
 
 const (
-	// maxFailures is the number of failures in a row after which Redis is lost. A single failure
-	// may be a fork of the server or a lost packet.
-	maxFailures = 3
 	// late is how much later than its deadline the script may run. It exceeds the drift of two
 	// clocks between two guesses.
 	late = 50 * time.Millisecond
@@ -127,11 +125,13 @@ type Store struct {
 	local    budget.Store
 	tag      string
 	clockKey string
-	sha      string
 	start    time.Time
 
-	health health
-	ahead  atomic.Int64 // the server's clock minus ours, µs; 0: unknown
+	health  *redishealth.Health
+	lost    chan struct{} // wakes the worker to probe
+	closed  atomic.Bool
+	replies replies
+	ahead   atomic.Int64 // the server's clock minus ours, µs; 0: unknown
 
 	queue    queue
 	flushing sync.Mutex
@@ -166,10 +166,14 @@ func New(cfg Config) (*Store, error) {
 	}
 	s := &Store{cfg: cfg, client: cfg.Client, local: cfg.Fallback, tag: "{" + cfg.Prefix + "}", start: time.Now()}
 	s.clockKey = s.tag + ":clock"
-	s.sha = s.digest()
+	s.health = redishealth.New(redishealth.Config{
+		Kind: attempt.ThrottleStore, Notice: cfg.Notice, Now: cfg.Now,
+		Down: "guess budgets are not shared until Redis answers again; check Redis and the network",
+		Up:   "guess budgets are shared through Redis again",
+	})
 	s.warm, s.quit = make(chan struct{}), make(chan struct{})
 	s.queue.wake = make(chan struct{}, 1)
-	s.health.lost = make(chan struct{}, 1)
+	s.lost = make(chan struct{}, 1)
 	s.worker.Go(s.work)
 	return s, nil
 }
@@ -208,7 +212,7 @@ func (cfg Config) withDefaults() (Config, error) {
 }
 
 // Shared reports whether Redis answers, so that budgets are shared at the moment.
-func (s *Store) Shared() bool { return !s.health.down.Load() }
+func (s *Store) Shared() bool { return !s.health.IsDown() }
 
 // Len returns the number of budgets in the memory of this process, which holds those that it has
 // met.
@@ -218,7 +222,7 @@ func (s *Store) Len() int { return s.local.Len() }
 // New. The client and the fallback stay open. Later guesses are decided by the fallback alone. The
 // error is always nil.
 func (s *Store) Close() error {
-	s.health.closed.Store(true)
+	s.closed.Store(true)
 	s.closer.Do(func() { close(s.quit) })
 	s.worker.Wait()
 	return nil
@@ -229,7 +233,7 @@ func (s *Store) Close() error {
 // The fallback decides only if Redis is lost or has failed this guess. While this process is too
 // busy to ask Redis, the guess is Held.
 func (s *Store) Spend(ctx context.Context, b budget.Bill) (budget.Answer, error) {
-	for s.health.usable() {
+	for s.isUsable() {
 		a, err := s.shared(ctx, &b)
 		switch {
 		case err == nil:
@@ -352,7 +356,7 @@ func (s *Store) Settle(ctx context.Context, b budget.Bill, r budget.Receipt, how
 
 // Look implements [throttle.Store]. While Redis is lost it reports the fallback.
 func (s *Store) Look(ctx context.Context, b budget.Bill) (budget.View, error) {
-	if s.health.usable() {
+	if s.isUsable() {
 		if reply, err := s.ask(ctx, s.lookCall(&b), nil); err == nil && len(reply) >= 3 {
 			v := budget.View{Known: reply[2] == 1}
 			for rest := reply[3:]; len(rest) >= 4; rest = rest[4:] {
@@ -380,8 +384,8 @@ func (s *Store) Forget(ctx context.Context, pair budget.Key) error {
 	return errors.Join(s.local.Forget(ctx, pair), s.everywhere(ctx, s.clearCall(opForget, &pair, budget.Pair)))
 }
 
-func (s *Store) everywhere(ctx context.Context, c *call) error {
-	if !s.health.usable() {
+func (s *Store) everywhere(ctx context.Context, c *redishealth.Call) error {
+	if !s.isUsable() {
 		return errors.New("redisstore: done in this process only, because Redis does not answer; repeat it when it does")
 	}
 	s.flush() // otherwise earlier settlements would undo it

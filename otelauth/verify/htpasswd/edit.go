@@ -10,278 +10,81 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"iter"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
-	"time"
 
-	"github.com/otelauth/otelauth-go/otelauth/verify"
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
-// Errors of an [Edit]; test for them with errors.Is.
+// Errors of an [Edit], for errors.Is.
 var (
-	// ErrExists: the name stands in the file already.
-	ErrExists = errors.New("the account exists already")
-	// ErrUnknown: the name does not stand in the file.
-	ErrUnknown = errors.New("there is no such account")
-	// ErrLastAccount: nobody would be left, and a file of nobody is not served; see [ErrNoAccounts].
+	// ErrExists: the name is in the file already.
+	ErrExists = errors.New("the account exists already: change it, or choose another name")
+	// ErrUnknown: the name is not in the file.
+	ErrUnknown = errors.New("there is no such account: check the name, or add it")
+	// ErrLastAccount: the file would have no accounts, and such a file is not served; see
+	// [ErrNoAccounts].
 	ErrLastAccount = errors.New("it is the last account of the file, and a file without accounts is not served: disable it instead")
-	// ErrForeign: the file is not an htpasswd file, or has a line that is none of its lines; see [Edit].
-	ErrForeign = errors.New("not an htpasswd file, and it is not changed: correct or remove this line with an editor if it is one")
-	// ErrLocked: somebody else was editing the file until the context ended.
-	ErrLocked = errors.New("another process is editing it")
+	// ErrForeign: the file is not an htpasswd file, or has a line that does not belong into one;
+	// see [Edit].
+	ErrForeign = errors.New("not an htpasswd file, so it is not changed: if it is one, correct or remove this line with an editor")
+	// ErrLocked: another process held the lock until the context ended.
+	ErrLocked = errors.New("another process is editing it: try again")
 )
 
-// Line is one account as its line tells it. Its zero value is no account.
-type Line struct {
-	// Name is the account's name.
-	Name string
-	// Hash is the encoded password hash, as [password.Params.Hash] makes it.
-	Hash string
-	// Disabled accounts are refused.
-	Disabled bool
-	// Expires is when the account ends; the zero Time never. Seconds are kept, fractions are cut.
-	Expires time.Time
-	// Former is the encoded hash of the password before this one, right until FormerExpires; "" for none.
-	Former        string
-	FormerExpires time.Time
-}
-
-// String is the line's name: a Line that is printed shows no hash.
-func (l Line) String() string { return "Line(" + l.Name + ")" }
-
-// GoString is String.
-func (l Line) GoString() string { return l.String() }
-
-// encode returns the line as it stands in the file, without its end.
-func (l *Line) encode() (string, error) {
-	if err := verify.ValidName(l.Name); err != nil {
-		return "", err
-	}
-	if strings.HasPrefix(l.Name, "#") {
-		return "", errors.New("the name begins with #: its line would be a comment")
-	}
-	for _, hash := range []string{l.Hash, l.Former} {
-		if strings.ContainsAny(hash, ": \t\r\n") {
-			return "", errors.New("a hash holds a colon, white space or a line end")
-		}
-	}
-	if l.Hash == "" {
-		return "", errors.New("the hash is empty")
-	}
-	if (l.Former == "") != l.FormerExpires.IsZero() {
-		return "", errors.New("a former hash and its end belong together: set both or none")
-	}
-	var words []string
-	if l.Disabled {
-		words = append(words, wordDisabled)
-	}
-	if !l.Expires.IsZero() {
-		words = append(words, wordExpires+"="+l.Expires.UTC().Format(time.RFC3339))
-	}
-	if l.Former != "" {
-		words = append(words, wordFormer+"="+l.Former, wordFormerExpires+"="+l.FormerExpires.UTC().Format(time.RFC3339))
-	}
-	text := l.Name + ":" + l.Hash
-	if len(words) > 0 {
-		text += ":" + strings.Join(words, " ")
-	}
-	if len(text) > MaxLineBytes {
-		return "", fmt.Errorf("longer than %d bytes", MaxLineBytes)
-	}
-	return text, nil
-}
-
-// Content is the text of a file while it is edited: lines that are not changed keep every byte, comments and blank
-// lines included. It is not safe for concurrent use.
-type Content struct {
-	path    string
-	lines   []string // with their ends
-	changed bool
-}
-
-// nameOf returns the name of an account's line, "" for other lines.
-func nameOf(line string) string {
-	text := strings.TrimLeft(strings.TrimPrefix(line, "\xef\xbb\xbf"), " \t")
-	if text == "" || text[0] == '#' {
-		return ""
-	}
-	name, _, found := strings.Cut(text, ":")
-	if !found {
-		return ""
-	}
-	return name
-}
-
-func (c *Content) find(name string) (int, error) {
-	at := -1
-	for i, line := range c.lines {
-		if name == "" || nameOf(line) != name {
-			continue
-		}
-		if at >= 0 {
-			return -1, &ParseError{c.path, i + 1, fmt.Errorf("the same name as line %d: remove one of the two", at+1)}
-		}
-		at = i
-	}
-	return at, nil
-}
-
-// Get returns the account of that name; [ErrUnknown] when there is none, a [*ParseError] when its line is bad. What stands in the
-// place of the hash is not judged.
-func (c *Content) Get(name string) (Line, error) {
-	i, err := c.find(name)
-	if err != nil {
-		return Line{}, err
-	}
-	if i < 0 {
-		return Line{}, fmt.Errorf("htpasswd: %s: %w", c.path, ErrUnknown)
-	}
-	l, err := decodeLine(c.lines[i])
-	if err != nil {
-		return Line{}, &ParseError{c.path, i + 1, err}
-	}
-	return l, nil
-}
-
-// decodeLine takes a line apart without looking into the hashes.
-func decodeLine(text string) (l Line, err error) {
-	text = strings.TrimRight(strings.TrimPrefix(text, "\xef\xbb\xbf"), " \t\r\n")
-	var rest, settings string
-	l.Name, rest, _ = strings.Cut(text, ":")
-	l.Hash, settings, _ = strings.Cut(rest, ":")
-	for word := range strings.FieldsSeq(settings) {
-		key, value, _ := strings.Cut(word, "=")
-		switch {
-		case word == wordDisabled:
-			l.Disabled = true
-		case key == wordExpires:
-			l.Expires, err = parseTime(key, value)
-		case key == wordFormer:
-			l.Former = value
-		case key == wordFormerExpires:
-			l.FormerExpires, err = parseTime(key, value)
-		default:
-			err = errUnknownSetting
-		}
-		if err != nil {
-			return Line{}, err
-		}
-	}
-	return l, nil
-}
-
-// Names returns the names in the order of their lines.
-func (c *Content) Names() []string {
-	var names []string
-	for _, line := range c.lines {
-		if name := nameOf(line); name != "" {
-			names = append(names, name)
-		}
-	}
-	return names
-}
-
-// All yields the accounts with the numbers of their lines, from 1; lines that cannot be taken apart are left out.
-func (c *Content) All() iter.Seq2[int, Line] {
-	return func(yield func(int, Line) bool) {
-		for i, text := range c.lines {
-			if nameOf(text) == "" {
-				continue
-			}
-			if l, err := decodeLine(text); err == nil && !yield(i+1, l) {
-				return
-			}
-		}
-	}
-}
-
-// Add appends an account. [ErrExists] when the name stands in the file.
-func (c *Content) Add(l Line) error {
-	i, err := c.find(l.Name)
-	if err != nil {
-		return err
-	}
-	if i >= 0 {
-		return fmt.Errorf("htpasswd: %s:%d: %w", c.path, i+1, ErrExists)
-	}
-	text, err := l.encode()
+// Edit changes a file in one step. It calls change with the content of the file, and replaces the
+// file by the changed content. If change returns an error, Edit returns it and does not change
+// the file.
+//
+// A lock excludes other Edits, in this process and in others. The lock is on a file beside the
+// accounts file, with the same name and ".lock" at its end, which is empty and stays. Edit waits
+// for the lock until ctx ends; the error is then [ErrLocked]. Writers that do not take the lock,
+// such as Apache's htpasswd, are not excluded.
+//
+// A missing file is created with mode 0600. Otherwise Edit keeps mode, owner and group, and
+// returns an error if this process may not set them. It does not keep access control lists and
+// extended attributes. The new file and its directory are synced to disk before Edit returns. On
+// a system without flock(2) the error is [errors.ErrUnsupported].
+//
+// A file with a line that is neither empty, a comment nor an account with a password hash is
+// refused with [ErrForeign] before anything is written, even the lock. The path may be wrong, or
+// a symbolic link to another program's file such as /etc/passwd. A symbolic link to an htpasswd
+// file stays a link, and its target is edited.
+func Edit(ctx context.Context, path string, change func(*Content) error) error {
+	target, linked, err := resolve(path)
 	if err != nil {
 		return fmt.Errorf("htpasswd: %w", err)
 	}
-	if n := len(c.lines); n > 0 && !strings.HasSuffix(c.lines[n-1], "\n") {
-		c.lines[n-1] += c.lineEnd()
-	}
-	c.lines = append(c.lines, text+c.lineEnd())
-	c.changed = true
-	return nil
-}
-
-// Replace writes the account's line anew where it stands. [ErrUnknown] when there is none.
-func (c *Content) Replace(l Line) error {
-	i, err := c.find(l.Name)
-	if err != nil {
+	// Before the lock, because a lock file beside another program's file may have a meaning
+	// there, as /etc/passwd.lock does.
+	if _, err := readEditable(target, linked); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if i < 0 {
-		return fmt.Errorf("htpasswd: %s: %w", c.path, ErrUnknown)
-	}
-	text, err := l.encode()
+	unlock, err := lock(ctx, target+".lock")
 	if err != nil {
-		return fmt.Errorf("htpasswd: %w", err)
+		return fmt.Errorf("htpasswd: %s: %w", path, err)
 	}
-	if text += c.lineEnd(); text != c.lines[i] {
-		c.lines[i] = text
-		c.changed = true
-	}
-	return nil
-}
-
-// Remove takes the account's line out. [ErrUnknown] when there is none, [ErrLastAccount] when it is the only one.
-func (c *Content) Remove(name string) error {
-	i, err := c.find(name)
-	if err != nil {
+	defer unlock()
+	c, err := readEditable(target, linked)
+	missing := errors.Is(err, fs.ErrNotExist)
+	switch {
+	case missing:
+		c = &Content{}
+	case err != nil:
 		return err
 	}
-	if i < 0 {
-		return fmt.Errorf("htpasswd: %s: %w", c.path, ErrUnknown)
+	c.path = path
+	if err := change(c); err != nil || !c.changed {
+		return err
 	}
-	if len(c.Names()) == 1 {
-		return fmt.Errorf("htpasswd: %s:%d: %w", c.path, i+1, ErrLastAccount)
+	if err := overwrite(target, strings.Join(c.lines, ""), missing); err != nil {
+		return fmt.Errorf("htpasswd: %s is not changed: %w", path, err)
 	}
-	c.lines = slices.Delete(c.lines, i, i+1)
-	c.changed = true
 	return nil
 }
 
-// lineEnd is that of the first line.
-func (c *Content) lineEnd() string {
-	if len(c.lines) > 0 && strings.HasSuffix(c.lines[0], "\r\n") {
-		return "\r\n"
-	}
-	return "\n"
-}
-
-// ReadContent reads a file for looking at its lines, also those that [Parse] refuses. [fs.ErrNotExist] when it is missing.
-func ReadContent(path string) (*Content, error) {
-	content, err := read(path)
-	if err != nil {
-		return nil, err
-	}
-	return newContent(path, content), nil
-}
-
-func newContent(path string, content []byte) *Content {
-	c := &Content{path: path}
-	for line := range strings.Lines(string(content)) {
-		c.lines = append(c.lines, line)
-	}
-	return c
-}
-
+// read returns the content of a regular file.
 func read(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -295,11 +98,11 @@ func read(path string) ([]byte, error) {
 		return nil, fmt.Errorf("htpasswd: %w", err)
 	}
 	defer func() { _ = file.Close() }() // read only
-	content, err := io.ReadAll(io.LimitReader(file, MaxFileBytes+1))
+	content, err := io.ReadAll(io.LimitReader(file, maxFileBytes+1))
 	if err != nil {
 		return nil, fmt.Errorf("htpasswd: %w", err)
 	}
-	if len(content) > MaxFileBytes {
+	if len(content) > maxFileBytes {
 		return nil, fmt.Errorf("htpasswd: %w", tooLarge(path))
 	}
 	if bytes.HasPrefix(content, []byte("\xff\xfe")) || bytes.HasPrefix(content, []byte("\xfe\xff")) {
@@ -308,15 +111,16 @@ func read(path string) ([]byte, error) {
 	return content, nil
 }
 
-// readOurs reads a file that may be edited: every line is blank, a comment, or an account with a password hash. Hashes that are too
-// weak or too expensive to be served count as well, because an edit is how they are replaced. Through a symbolic
-// link, the file must hold an account already: a link may point to any file, and an empty one gives no sign of what it is for.
-func readOurs(path string, linked bool) (*Content, error) {
+// readEditable reads a file that may be edited: every line is empty, a comment, or an account
+// with a password hash. It accepts hashes that are too weak or too expensive to be served,
+// because an edit replaces them. Through a symbolic link, the file must have an account: a link
+// may point to any file, and an empty one gives no sign of its purpose.
+func readEditable(path string, linked bool) (*Content, error) {
 	content, err := read(path)
 	if err != nil {
 		return nil, err
 	}
-	accounts, bad := 0, faults{file: path}
+	accounts, bad := 0, badLines{file: path}
 	err = eachLine(content, path, &bad, func(_ int, line []byte) error {
 		accounts++
 		_, err := parseAccount(line, password.Policy{DangerouslyAllowLegacy: true})
@@ -336,53 +140,7 @@ func readOurs(path string, linked bool) (*Content, error) {
 	return newContent(path, content), nil
 }
 
-// Edit changes a file as one step: change gets its content, and what it makes of it replaces the file at once, or
-// nothing is changed when it returns an error, which Edit returns.
-//
-// Edits exclude each other, in this process and in others, by a lock on a file beside it, its name with ".lock" at the end,
-// which stays there empty. Edit waits for the lock until ctx ends: [ErrLocked]. Writers that do not take the lock, Apache's
-// htpasswd for instance, are not excluded.
-//
-// The file is made with mode 0600 when it is missing. Otherwise it keeps mode, owner and group, and an error says so when
-// this process may not give them; access control lists and extended attributes are not kept. The new file and its directory
-// are synced to disk before Edit returns. Where the system has no flock(2), the error is [errors.ErrUnsupported].
-//
-// A file with a line that is neither blank, a comment nor an account with a password hash is refused with
-// [ErrForeign] before anything is written, the lock included: the path may be wrong, or a symbolic link to another
-// program's file such as /etc/passwd. A symbolic link to an htpasswd file stays one, and the file that it points to is edited.
-func Edit(ctx context.Context, path string, change func(*Content) error) error {
-	target, linked, err := resolve(path)
-	if err != nil {
-		return fmt.Errorf("htpasswd: %w", err)
-	}
-	// Before the lock: a lock file beside another program's file may have a meaning there (/etc/passwd.lock has).
-	if _, err := readOurs(target, linked); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	unlock, err := lock(ctx, target+".lock")
-	if err != nil {
-		return fmt.Errorf("htpasswd: %s: %w", path, err)
-	}
-	defer unlock()
-	c, err := readOurs(target, linked)
-	missing := errors.Is(err, fs.ErrNotExist)
-	switch {
-	case missing:
-		c = &Content{}
-	case err != nil:
-		return err
-	}
-	c.path = path
-	if err := change(c); err != nil || !c.changed {
-		return err
-	}
-	if err := overwrite(target, strings.Join(c.lines, ""), missing); err != nil {
-		return fmt.Errorf("htpasswd: %s is not changed: %w", path, err)
-	}
-	return nil
-}
-
-// resolve follows symbolic links, also to a file that does not exist yet in a directory that does. linked reports
+// resolve follows symbolic links, also to a missing file in an existing directory. linked reports
 // whether path itself is a link.
 func resolve(path string) (target string, linked bool, err error) {
 	if info, err := os.Lstat(path); err == nil {
@@ -402,9 +160,9 @@ func resolve(path string) (target string, linked bool, err error) {
 	return filepath.Join(dir, filepath.Base(path)), false, nil
 }
 
-// overwrite writes content beside target and renames it over it.
+// overwrite writes content to a file beside target and renames it to target.
 func overwrite(target, content string, isNew bool) (err error) {
-	if len(content) > MaxFileBytes {
+	if len(content) > maxFileBytes {
 		return tooLarge(target)
 	}
 	dir := filepath.Dir(target)
@@ -423,7 +181,7 @@ func overwrite(target, content string, isNew bool) (err error) {
 		if err != nil {
 			return err
 		}
-		// The owner first: giving a file away clears bits of its mode.
+		// The owner first, because chown clears bits of the mode.
 		if err := keepOwner(file, info); err != nil {
 			return err
 		}

@@ -14,7 +14,7 @@ import (
 )
 
 func lock(context.Context, string) (unlock func(), err error) {
-	return nil, fmt.Errorf("this system has no flock(2), so edits could lose each other's changes: edit the file elsewhere: %w", errors.ErrUnsupported)
+	return nil, fmt.Errorf("this system has no flock(2), so two edits could overwrite each other: edit the file on another system: %w", errors.ErrUnsupported)
 }
 
 func keepOwner(*os.File, fs.FileInfo) error { return nil }

@@ -40,29 +40,29 @@ func content(t *testing.T, path string) string {
 	return string(b)
 }
 
-func TestParseFormer(t *testing.T) {
+func TestParsePrevious(t *testing.T) {
 	t.Parallel()
-	a, err := parseAccount([]byte("alice:"+argon2Hash+":former="+bcryptHash+" expires=2027-01-01T00:00:00Z former-expires=2026-12-31T01:00:00+01:00"), password.Policy{})
+	a, err := parseAccount([]byte("alice:"+argon2Hash+":previous="+bcryptHash+" expires=2027-01-01T00:00:00Z previous-expires=2026-12-31T01:00:00+01:00"), password.Policy{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !a.Password.HasFormer() || a.Password.Scheme() != "argon2id" || !a.Password.Verify([]byte("wonderland")).Former ||
-		!a.FormerExpires.Equal(time.Date(2026, 12, 31, 0, 0, 0, 0, time.UTC)) || a.Expires.Year() != 2027 {
-		t.Errorf("former %v, until %v", a.Password.HasFormer(), a.FormerExpires)
+	if a.Password.Scheme() != "argon2id" || !a.Password.Verify([]byte("wonderland")).Previous ||
+		!a.PreviousExpires.Equal(time.Date(2026, 12, 31, 0, 0, 0, 0, time.UTC)) || a.Expires.Year() != 2027 {
+		t.Errorf("the scheme is %s and the previous password is right until %v", a.Password.Scheme(), a.PreviousExpires)
 	}
-	const settings, together = "what follows the hash is not one each", "belong together"
-	const until = " former-expires=2026-12-31T00:00:00Z"
+	const settings, together = "the text after the hash must be at most one each", "belong together"
+	const until = " previous-expires=2026-12-31T00:00:00Z"
 	for in, want := range map[string]string{
-		"former=" + bcryptHash: together,
-		until[1:]:              together,
-		"former=" + bcryptHash + " former=" + bcryptNew + until: settings,
-		"former=" + bcryptHash + until + until:                  settings,
-		"former=secret" + until:                                 "former: password: not a hash of a known scheme",
-		"former=" + until:                                       "former: password: not a hash of a known scheme",
-		"former={SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=" + until:      "too weak",
-		"former=" + bcryptHash + " former-expires=tomorrow":     "former-expires is not an RFC 3339 time",
-		"Former=" + bcryptHash + until:                          settings,
-		"disabled=" + until:                                     settings,
+		"previous=" + bcryptHash: together,
+		until[1:]:                together,
+		"previous=" + bcryptHash + " previous=" + bcryptNew + until: settings,
+		"previous=" + bcryptHash + until + until:                    settings,
+		"previous=secret" + until:                                   "previous: password: not a hash of a known scheme",
+		"previous=" + until:                                         "previous: password: not a hash of a known scheme",
+		"previous={SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=" + until:        "too weak",
+		"previous=" + bcryptHash + " previous-expires=tomorrow":     "previous-expires is not an RFC 3339 time",
+		"Previous=" + bcryptHash + until:                            settings,
+		"disabled=" + until:                                         settings,
 	} {
 		_, err := parseAccount([]byte("alice:"+argon2Hash+":"+in), password.Policy{})
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), bcryptHash) {
@@ -71,17 +71,18 @@ func TestParseFormer(t *testing.T) {
 	}
 }
 
-// TestFormerReload: the end of a former password is a change of the account, so that a reload serves it.
-func TestFormerReload(t *testing.T) {
+// TestPreviousReload: a new expiry of a previous password is a change of the account, so a reload
+// serves it.
+func TestPreviousReload(t *testing.T) {
 	t.Parallel()
-	path := holding(t, "alice:"+bcryptNew+":former="+bcryptHash+" former-expires=2027-01-01T00:00:00Z\n")
+	path := holding(t, "alice:"+bcryptNew+":previous="+bcryptHash+" previous-expires=2027-01-01T00:00:00Z\n")
 	f, err := Open(Config{Path: path, Unwatched: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	before := lookup(t, f, "alice")
 	for _, next := range []string{
-		"alice:" + bcryptNew + ":former=" + bcryptHash + " former-expires=2026-01-01T00:00:00Z\n",
+		"alice:" + bcryptNew + ":previous=" + bcryptHash + " previous-expires=2026-01-01T00:00:00Z\n",
 		"alice:" + bcryptNew + "\n",
 	} {
 		if err := os.WriteFile(path, []byte(next), 0o600); err != nil {
@@ -91,14 +92,15 @@ func TestFormerReload(t *testing.T) {
 			t.Fatal(err)
 		}
 		after := lookup(t, f, "alice")
-		if after == before || after.FormerExpires.Equal(before.FormerExpires) {
-			t.Errorf("%v is still served", before.FormerExpires)
+		if after == before || after.PreviousExpires.Equal(before.PreviousExpires) {
+			t.Errorf("%v is still served", before.PreviousExpires)
 		}
 		before = after
 	}
 }
 
-// TestEditKeeps: what is not edited keeps every octet, and a line that is edited keeps what it was not told to change.
+// TestEditKeeps: other lines keep every byte, and a changed line keeps the settings that the edit
+// does not change.
 func TestEditKeeps(t *testing.T) {
 	t.Parallel()
 	const comments = "\xef\xbb\xbf# staff\r\n\r\n  # indented\t\r\n"
@@ -124,10 +126,10 @@ func TestEditKeeps(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		l.Former, l.FormerExpires, l.Hash = l.Hash, time.Date(2026, 12, 31, 1, 0, 0, 5, time.FixedZone("", 3600)), bcryptNew
+		l.Previous, l.PreviousExpires, l.Hash = l.Hash, time.Date(2026, 12, 31, 1, 0, 0, 5, time.FixedZone("", 3600)), bcryptNew
 		return c.Replace(l)
 	})
-	alice := "alice:" + bcryptNew + ":former=" + bcryptHash + " former-expires=2026-12-31T00:00:00Z\r\n"
+	alice := "alice:" + bcryptNew + ":previous=" + bcryptHash + " previous-expires=2026-12-31T00:00:00Z\r\n"
 	expect(comments + alice + bob + rest)
 	edit(func(c *Content) error {
 		l, err := c.Get("bob")
@@ -147,7 +149,7 @@ func TestEditKeeps(t *testing.T) {
 		t.Errorf("mode %v, %v", info.Mode(), err)
 	}
 	if left, err := filepath.Glob(filepath.Join(filepath.Dir(path), "*")); err != nil || len(left) != 2 {
-		t.Errorf("%v stand beside it, want the lock", left)
+		t.Errorf("%v is beside it, want the lock only", left)
 	}
 }
 
@@ -160,18 +162,18 @@ func TestEditRefuses(t *testing.T) {
 		want   error
 		text   string
 	}{
-		"add what exists":   {func(c *Content) error { return c.Add(Line{Name: "alice", Hash: bcryptNew}) }, ErrExists, path + ":1: "},
-		"replace nobody":    {func(c *Content) error { return c.Replace(Line{Name: "dave", Hash: bcryptNew}) }, ErrUnknown, path + ": "},
-		"remove nobody":     {func(c *Content) error { return c.Remove("dave") }, ErrUnknown, path + ": "},
-		"get nobody":        {func(c *Content) error { _, err := c.Get(""); return err }, ErrUnknown, path + ": "},
+		"add existing name": {func(c *Content) error { return c.Add(Line{Name: "alice", Hash: bcryptNew}) }, ErrExists, path + ":1: "},
+		"replace unknown":   {func(c *Content) error { return c.Replace(Line{Name: "dave", Hash: bcryptNew}) }, ErrUnknown, path + ": "},
+		"remove unknown":    {func(c *Content) error { return c.Remove("dave") }, ErrUnknown, path + ": "},
+		"get unknown":       {func(c *Content) error { _, err := c.Get(""); return err }, ErrUnknown, path + ": "},
 		"a twin":            {func(c *Content) error { return c.Remove("twin") }, nil, path + ":3: the same name as line 2"},
 		"a name to forge":   {func(c *Content) error { return c.Add(Line{Name: "x\nroot", Hash: bcryptNew}) }, nil, "control character"},
 		"a comment's name":  {func(c *Content) error { return c.Add(Line{Name: "#x", Hash: bcryptNew}) }, nil, "begins with #"},
-		"a hash to forge":   {func(c *Content) error { return c.Add(Line{Name: "x", Hash: bcryptNew + "\nroot:y"}) }, nil, "a hash holds"},
-		"settings in it":    {func(c *Content) error { return c.Add(Line{Name: "x", Hash: bcryptNew + ":disabled"}) }, nil, "a hash holds"},
+		"a hash to forge":   {func(c *Content) error { return c.Add(Line{Name: "x", Hash: bcryptNew + "\nroot:y"}) }, nil, "a hash contains"},
+		"settings in it":    {func(c *Content) error { return c.Add(Line{Name: "x", Hash: bcryptNew + ":disabled"}) }, nil, "a hash contains"},
 		"no hash":           {func(c *Content) error { return c.Add(Line{Name: "x"}) }, nil, "the hash is empty"},
-		"half a former":     {func(c *Content) error { return c.Add(Line{Name: "x", Hash: bcryptNew, Former: bcryptHash}) }, nil, "belong together"},
-		"an over-long line": {func(c *Content) error { return c.Add(Line{Name: strings.Repeat("x", MaxLineBytes), Hash: bcryptNew}) }, nil, "longer than"},
+		"half a previous":   {func(c *Content) error { return c.Add(Line{Name: "x", Hash: bcryptNew, Previous: bcryptHash}) }, nil, "belong together"},
+		"an over-long line": {func(c *Content) error { return c.Add(Line{Name: strings.Repeat("x", maxLineBytes), Hash: bcryptNew}) }, nil, "longer than"},
 	} {
 		err := Edit(t.Context(), path, test.change)
 		if err == nil || test.want != nil && !errors.Is(err, test.want) || !strings.Contains(err.Error(), test.text) || !strings.HasPrefix(err.Error(), "htpasswd: ") {
@@ -192,7 +194,7 @@ func TestEditRefuses(t *testing.T) {
 		"UTF-16":            holding(t, "\xff\xfea\x00"),
 		"a dangling link":   link(t, filepath.Join(t.TempDir(), "gone")),
 		"a link as a lock":  lockLink(t),
-		"an over-long file": holding(t, strings.Repeat("#", MaxFileBytes+1)),
+		"an over-long file": holding(t, strings.Repeat("#", maxFileBytes+1)),
 	} {
 		if err := Edit(t.Context(), path, func(c *Content) error { return c.Add(Line{Name: "x", Hash: bcryptNew}) }); err == nil || !strings.HasPrefix(err.Error(), "htpasswd: ") {
 			t.Errorf("%s: %v", name, err)
@@ -200,7 +202,8 @@ func TestEditRefuses(t *testing.T) {
 	}
 }
 
-// A file of another program is not changed, whatever leads to it, and no lock is left beside it.
+// TestEditRefusesForeignFiles: a file of another program is not changed, whatever path leads to
+// it, and no lock file is left beside it.
 func TestEditRefusesForeignFiles(t *testing.T) {
 	t.Parallel()
 	add := func(c *Content) error { return c.Add(Line{Name: "mallory", Hash: bcryptHash}) }
@@ -234,7 +237,7 @@ func TestEditRefusesForeignFiles(t *testing.T) {
 			t.Errorf("%s is changed to %q", name, got)
 		}
 		if left, err := filepath.Glob(filepath.Join(filepath.Dir(path), "*")); err != nil || len(left) != 1 {
-			t.Errorf("%s: %v stand there, want the file alone", name, left)
+			t.Errorf("%s: %v is there, want the file only", name, left)
 		}
 	}
 	for name, text := range map[string]string{"empty": "", "comments": "# nothing yet\n"} {
@@ -248,7 +251,8 @@ func TestEditRefusesForeignFiles(t *testing.T) {
 	}
 }
 
-// Accounts whose hash is not accepted any more are edited: that is how they get a better one.
+// TestEditReplacesLegacyHashes: accounts whose hash is no longer accepted can be edited, to get a
+// better hash.
 func TestEditReplacesLegacyHashes(t *testing.T) {
 	t.Parallel()
 	path := holding(t, "alice:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\nbob:$2y$04$"+bcryptHash[7:]+"\n")
@@ -271,7 +275,8 @@ func link(t *testing.T, target string) string {
 	return path
 }
 
-// lockLink is a file whose lock would be made elsewhere, by whoever may write in its directory.
+// lockLink is a file whose lock path is a symbolic link. Another user who may write in the
+// directory could make one.
 func lockLink(t *testing.T) string {
 	t.Helper()
 	path := holding(t, one)
@@ -333,8 +338,8 @@ func TestEditLocked(t *testing.T) {
 
 const editorVariable = "OTELAUTH_TEST_EDITOR"
 
-// TestEditByProcesses: eight processes add and change accounts of one file at once, and it holds all of them, while
-// every reader sees a whole file.
+// TestEditByProcesses: eight processes add and change accounts of one file at once. No edit is
+// lost, and every reader sees a whole file.
 func TestEditByProcesses(t *testing.T) {
 	const processes, edits = 8, 12
 	if spec := os.Getenv(editorVariable); spec != "" {
@@ -396,7 +401,7 @@ func TestEditByProcesses(t *testing.T) {
 
 func TestLineHidesHashes(t *testing.T) {
 	t.Parallel()
-	l := Line{Name: "alice", Hash: bcryptHash, Former: bcryptNew}
+	l := Line{Name: "alice", Hash: bcryptHash, Previous: bcryptNew}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
 		if text := fmt.Sprintf(verb, l); strings.Contains(text, "$2y$") {
 			t.Errorf("%s prints %s", verb, text)

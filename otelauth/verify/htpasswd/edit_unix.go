@@ -15,11 +15,12 @@ import (
 	"time"
 )
 
-// lockPoll is how long a refused lock is left alone: flock(2) cannot wait and be called off.
+// lockPoll is the interval between attempts at the lock, because waiting in flock(2) cannot be
+// canceled.
 const lockPoll = 20 * time.Millisecond
 
-// lock takes the lock of path, which it makes when it is missing. The file is never removed: who waits for a
-// removed one would exclude nobody.
+// lock takes the lock of path, which it creates if it is missing. The file is never removed: a
+// process that waits for a removed file would exclude no other.
 func lock(ctx context.Context, path string) (unlock func(), err error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
@@ -45,13 +46,13 @@ func lock(ctx context.Context, path string) (unlock func(), err error) {
 	}
 }
 
-// keepOwner gives file the owner and group of the one that it replaces.
-func keepOwner(file *os.File, former fs.FileInfo) error {
+// keepOwner gives file the owner and group of the file that it replaces.
+func keepOwner(file *os.File, previous fs.FileInfo) error {
 	info, err := file.Stat()
 	if err != nil {
 		return err
 	}
-	was, ok := former.Sys().(*syscall.Stat_t)
+	was, ok := previous.Sys().(*syscall.Stat_t)
 	is, ok2 := info.Sys().(*syscall.Stat_t)
 	if !ok || !ok2 || was.Uid == is.Uid && was.Gid == is.Gid {
 		return nil
@@ -62,6 +63,7 @@ func keepOwner(file *os.File, former fs.FileInfo) error {
 	return nil
 }
 
+// syncDirectory writes the entries of a directory to disk.
 func syncDirectory(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing/fstest"
 	"time"
 
@@ -60,7 +59,7 @@ func ExampleOpen_embedded() {
 	// Output: alice [ops]
 }
 
-// What a process does at SIGHUP, and what a bad file does: nothing but be told.
+// A process reloads at SIGHUP. A bad file changes nothing and is reported.
 func ExampleFile_Reload() {
 	files := fstest.MapFS{"users.htpasswd": {Data: []byte(line)}}
 	users, err := htpasswd.Open(htpasswd.Config{FS: files, Path: "users.htpasswd"})
@@ -71,10 +70,10 @@ func ExampleFile_Reload() {
 	files["users.htpasswd"] = &fstest.MapFile{Data: []byte(line + "bob\n")}
 	fmt.Println(users.Reload())
 	alice, _ := users.Lookup(context.Background(), "alice")
-	fmt.Println(alice.Name, "is served on")
+	fmt.Println(alice.Name, "is still served")
 	// Output:
-	// htpasswd: users.htpasswd:2: no colon: a line is name:hash (the former 1 accounts are still served)
-	// alice is served on
+	// htpasswd: users.htpasswd:2: no colon: a line is name:hash (the previous 1 accounts are still served)
+	// alice is still served
 }
 
 func ExampleFile_OnReload() {
@@ -90,14 +89,9 @@ func ExampleFile_OnReload() {
 	// Output: users.htpasswd 1 <nil>
 }
 
-func ExampleParse() {
-	accounts, err := htpasswd.Parse(strings.NewReader("# staff\n"+line), "users.htpasswd", password.Policy{})
-	fmt.Println(accounts[0].Name, err)
-	// Output: alice <nil>
-}
-
 func ExampleParseError() {
-	_, err := htpasswd.Parse(strings.NewReader(line+line), "users.htpasswd", password.Policy{})
+	files := fstest.MapFS{"users.htpasswd": {Data: []byte(line + line)}}
+	_, err := htpasswd.Open(htpasswd.Config{FS: files, Path: "users.htpasswd"})
 	var bad *htpasswd.ParseError
 	if errors.As(err, &bad) {
 		fmt.Printf("%s, line %d: %v\n", bad.File, bad.Line, bad.Err)
@@ -105,7 +99,8 @@ func ExampleParseError() {
 	// Output: users.htpasswd, line 2: the same name as line 1: remove one of the two
 }
 
-// A password is changed without an outage: for a day the former one is right too, and each use of it is told.
+// Change a password without an outage. For a day the previous password is right too, and each
+// attempt records which one was used.
 func ExampleEdit() {
 	dir, err := os.MkdirTemp("", "accounts")
 	if err != nil {
@@ -131,7 +126,7 @@ func ExampleEdit() {
 		if err != nil {
 			return err
 		}
-		line.Former, line.FormerExpires = line.Hash, time.Now().Add(24*time.Hour)
+		line.Previous, line.PreviousExpires = line.Hash, time.Now().Add(24*time.Hour)
 		line.Hash = second
 		return c.Replace(line)
 	})
@@ -149,6 +144,6 @@ func ExampleEdit() {
 	fmt.Printf("%+v\n", alice.Password.Verify([]byte("looking-glass")))
 	fmt.Printf("%+v\n", alice.Password.Verify([]byte("wonderland")))
 	// Output:
-	// {Match:true Former:false TooLong:false}
-	// {Match:false Former:true TooLong:false}
+	// {Match:true Previous:false TooLong:false}
+	// {Match:false Previous:true TooLong:false}
 }

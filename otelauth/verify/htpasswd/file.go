@@ -9,8 +9,6 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io/fs"
-	"maps"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,53 +17,9 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
-// The defaults of [Config].
-const (
-	DefaultPoll   = 5 * time.Second
-	DefaultSettle = 200 * time.Millisecond
-)
-
-// Config says where accounts are and how they are kept up to date. Only Path is required.
-type Config struct {
-	// Path is the file of accounts.
-	Path string
-	// Groups is a group file in the form of Apache's AuthGroupFile; "" for no groups.
-	Groups string
-	// FS is where the files are; nil is the operating system. Files of an FS, embedded ones for
-	// instance, are not watched: [File.Reload] reads them again.
-	FS fs.FS
-	// Policy bounds the hashes; its zero value is the safe one.
-	Policy password.Policy
-
-	// Poll is how often the content is read and compared, whether or not the operating system tells of
-	// changes: some file systems (NFS, FUSE) do not. 0 is [DefaultPoll]; at least 10 ms.
-	Poll time.Duration
-	// Settle is how long a changed file must stand still before it is served, five times that when it is
-	// empty or its last line has no end. 0 is [DefaultSettle]; at most a minute. A removed account is refused about Settle after the change
-	// where the operating system tells of it, else at most Poll later; [File.Reload] waits for neither.
-	Settle time.Duration
-	// Unwatched files are read at [Open] and [File.Reload] only.
-	Unwatched bool
-	// Now stamps reloads; nil is [time.Now].
-	Now func() time.Time
-}
-
-func (c Config) validate() error {
-	var faults []error
-	if c.Path == "" {
-		faults = append(faults, errors.New("htpasswd: Config.Path is empty: name the file of accounts"))
-	}
-	if c.Poll < 0 || c.Poll > 0 && c.Poll < 10*time.Millisecond {
-		faults = append(faults, fmt.Errorf("htpasswd: Config.Poll is %v: at least 10ms, or 0 for %v", c.Poll, DefaultPoll))
-	}
-	if c.Settle < 0 || c.Settle > time.Minute {
-		faults = append(faults, fmt.Errorf("htpasswd: Config.Settle is %v: at most 1m, or 0 for %v", c.Settle, DefaultSettle))
-	}
-	return errors.Join(faults...)
-}
-
-// File serves the accounts of a file and, while it is watched, of its later versions. Its zero value holds
-// nobody and cannot be reloaded; [Open] makes one. It is safe for concurrent use.
+// File serves the accounts of a file and, while it is watched, of its later versions. [Open]
+// returns one. The zero File has no accounts and cannot be reloaded. A File is safe for
+// concurrent use.
 type File struct {
 	cfg     Config
 	seed    maphash.Seed
@@ -88,8 +42,8 @@ var (
 	_ verify.Reloader = (*File)(nil)
 )
 
-// Open reads the files and watches them until [File.Close]. It returns every fault of cfg, or the
-// error of the file: [fs.ErrNotExist], [*ParseError], [ErrNoAccounts] and others.
+// Open reads the files and watches them until [File.Close]. It returns all errors of cfg, or the
+// error of the file, such as [fs.ErrNotExist], [*ParseError] or [ErrNoAccounts].
 func Open(cfg Config) (*File, error) {
 	if cfg.FS != nil || cfg.Unwatched {
 		return open(cfg, nil)
@@ -97,16 +51,16 @@ func Open(cfg Config) (*File, error) {
 	return open(cfg, watchDirectories)
 }
 
-// open takes what tells of changes as an argument, so that tests bring their own; nil watches nothing.
+// open is Open with another source of notifications, for tests; nil watches nothing.
 func open(cfg Config, notify func() notifier) (*File, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
 	if cfg.Poll == 0 {
-		cfg.Poll = DefaultPoll
+		cfg.Poll = defaultPoll
 	}
 	if cfg.Settle == 0 {
-		cfg.Settle = DefaultSettle
+		cfg.Settle = defaultSettle
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -114,7 +68,7 @@ func open(cfg Config, notify func() notifier) (*File, error) {
 	f := &File{cfg: cfg, seed: maphash.MakeSeed(), settler: settler{settle: cfg.Settle}}
 	var n notifier
 	if notify != nil {
-		// Watched before it is read, so that no change falls between the two.
+		// The watch starts before the file is read, so that no change is missed.
 		n = notify()
 		n.watch(f.paths())
 	}
@@ -137,8 +91,9 @@ func open(cfg Config, notify func() notifier) (*File, error) {
 	return f, nil
 }
 
-// Close ends the watch and waits for its end; the accounts are served on. It may be called again, and
-// not from a function that [File.OnReload] registered. The error is always nil.
+// Close stops the watch and waits until it has stopped. The accounts are still served. A second
+// call does nothing. A function registered with [File.OnReload] must not call it. The error is
+// always nil.
 func (f *File) Close() error {
 	if f.quit != nil {
 		f.once.Do(func() { close(f.quit) })
@@ -147,9 +102,9 @@ func (f *File) Close() error {
 	return nil
 }
 
-// Lookup returns the account of exactly that name, as Apache and nginx compare it: case, white space and
-// Unicode normalisation count. nil when there is none; the error is always nil. It takes no lock and does no I/O.
-// An account that a reload did not change stays the same pointer.
+// Lookup returns the account with exactly that name, or nil. Case, white space and Unicode
+// normalisation matter, as for Apache and nginx. An account that a reload does not change stays
+// the same pointer. Lookup takes no lock, does no I/O and never returns an error.
 func (f *File) Lookup(_ context.Context, name string) (*verify.Account, error) {
 	s := f.current.Load()
 	if s == nil {
@@ -158,24 +113,24 @@ func (f *File) Lookup(_ context.Context, name string) (*verify.Account, error) {
 	return s.accounts[name], nil
 }
 
-// Peek is Lookup without the error.
+// Peek returns the account of Lookup.
 func (f *File) Peek(name string) *verify.Account {
 	account, _ := f.Lookup(context.Background(), name)
 	return account
 }
 
-// Canonical returns name: no two spellings are one account.
+// Canonical returns name: every spelling is a different account.
 func (f *File) Canonical(name string) string { return name }
 
-// Decoy returns a hash that no password matches, of a scheme and cost that the file holds.
+// Decoy returns a hash that no password matches, of a scheme and cost in the file.
 func (f *File) Decoy(key uint64) *password.Hash {
 	if s := f.current.Load(); s != nil {
 		return s.mix.Decoy(key)
 	}
-	return password.NewMix(nil).Decoy(key)
+	return new(password.Mix).Decoy(key)
 }
 
-// Len is the number of accounts that are served.
+// Len returns the number of accounts that are served.
 func (f *File) Len() int {
 	if s := f.current.Load(); s != nil {
 		return len(s.accounts)
@@ -183,75 +138,10 @@ func (f *File) Len() int {
 	return 0
 }
 
+// paths returns the paths of the files to read.
 func (f *File) paths() []string {
 	if f.cfg.Groups == "" {
 		return []string{f.cfg.Path}
 	}
 	return []string{f.cfg.Path, f.cfg.Groups}
-}
-
-// snapshot is one version of the accounts, immutable once it is served.
-type snapshot struct {
-	accounts map[string]*verify.Account
-	mix      *password.Mix
-}
-
-// newSnapshot keeps the pointers of accounts that did not change since old: the cache of verified
-// credentials compares them first.
-func newSnapshot(old *snapshot, accounts []*verify.Account) *snapshot {
-	s := &snapshot{accounts: make(map[string]*verify.Account, len(accounts))}
-	changed := old == nil || len(old.accounts) != len(accounts)
-	for _, a := range accounts {
-		if old != nil {
-			if former := old.accounts[a.Name]; former != nil && same(former, a) {
-				a = former
-			} else {
-				changed = true
-			}
-		}
-		s.accounts[a.Name] = a
-	}
-	if !changed {
-		return old
-	}
-	s.mix = password.MixOf(func(yield func(*password.Hash) bool) {
-		for _, a := range accounts {
-			if !yield(a.Password) {
-				return
-			}
-		}
-	}, nil)
-	return s
-}
-
-func same(a, b *verify.Account) bool {
-	return a.Password.Equal(b.Password) && slices.Equal(a.Groups, b.Groups) &&
-		a.Disabled == b.Disabled && a.Expires.Equal(b.Expires) && a.FormerExpires.Equal(b.FormerExpires)
-}
-
-// OnReload registers fn, which is told of every reload and of every new reason why the former accounts are still
-// served, once each. fn must not block nor call Reload or Close. After stop no new call begins.
-func (f *File) OnReload(fn func(verify.Reload)) (stop func()) {
-	key := &fn
-	f.listenersMu.Lock()
-	defer f.listenersMu.Unlock()
-	if f.listeners == nil {
-		f.listeners = make(map[*func(verify.Reload)]struct{})
-	}
-	f.listeners[key] = struct{}{}
-	return func() {
-		f.listenersMu.Lock()
-		defer f.listenersMu.Unlock()
-		delete(f.listeners, key)
-	}
-}
-
-func (f *File) report(err error) {
-	f.listenersMu.Lock()
-	listeners := slices.Collect(maps.Keys(f.listeners))
-	f.listenersMu.Unlock()
-	r := verify.Reload{Source: f.cfg.Path, Time: f.cfg.Now(), Accounts: f.Len(), Err: err}
-	for _, fn := range listeners {
-		(*fn)(r)
-	}
 }

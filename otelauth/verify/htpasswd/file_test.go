@@ -20,12 +20,12 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
 
-func TestOpenReportsEveryFaultOfItsConfig(t *testing.T) {
+func TestOpenReportsEveryConfigError(t *testing.T) {
 	t.Parallel()
 	_, err := Open(Config{Poll: time.Millisecond, Settle: -1})
 	want := "htpasswd: Config.Path is empty: name the file of accounts\n" +
-		"htpasswd: Config.Poll is 1ms: at least 10ms, or 0 for 5s\n" +
-		"htpasswd: Config.Settle is -1ns: at most 1m, or 0 for 200ms"
+		"htpasswd: Config.Poll is 1ms: set at least 10ms, or 0 for 5s\n" +
+		"htpasswd: Config.Settle is -1ns: set at most 1m, or 0 for 200ms"
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v", err)
 	}
@@ -73,13 +73,13 @@ func TestBadFileAtStart(t *testing.T) {
 	}
 }
 
-func TestTooLargeAFile(t *testing.T) {
+func TestFileTooLarge(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "users")
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Truncate(path, MaxFileBytes+1); err != nil {
+	if err := os.Truncate(path, maxFileBytes+1); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Open(Config{Path: path}); err == nil || err.Error() != "htpasswd: "+path+": larger than 67108864 bytes" {
@@ -146,7 +146,8 @@ func TestGroups(t *testing.T) {
 	}
 }
 
-// The cache of verified credentials compares pointers first.
+// TestUnchangedAccountsKeepTheirPointer: the cache of verified credentials compares pointers
+// first.
 func TestUnchangedAccountsKeepTheirPointer(t *testing.T) {
 	t.Parallel()
 	m := newMemory(three)
@@ -160,20 +161,21 @@ func TestUnchangedAccountsKeepTheirPointer(t *testing.T) {
 		t.Fatal(err)
 	}
 	if lookup(t, f, "bob") != bob {
-		t.Error("bob did not change and is another")
+		t.Error("bob did not change and has another pointer")
 	}
 	if a := lookup(t, f, "alice"); a == alice || a.Password.Equal(alice.Password) {
-		t.Error("alice changed and is the same")
+		t.Error("alice changed and has the same pointer")
 	}
 	if a := lookup(t, f, "carol"); a == carol || !a.Disabled || carol.Disabled {
-		t.Error("carol changed and is the same")
+		t.Error("carol changed and has the same pointer")
 	}
 	if lookup(t, f, "dave") == nil || f.Len() != 4 {
-		t.Error("no dave")
+		t.Error("dave is not served")
 	}
 }
 
-// What breaks the file keeps the last good one, is told once by each Reload, and ends with the next good file.
+// TestBrokenFileKeepsTheLastGoodOne: a broken file keeps the last valid one. Each Reload reports
+// it once, until the file is valid again.
 func TestBrokenFileKeepsTheLastGoodOne(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -196,29 +198,29 @@ func TestBrokenFileKeepsTheLastGoodOne(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			told := reports(t, f)
+			reloads := reports(t, f)
 			alice := lookup(t, f, "alice")
 			test.harm(m)
 			err = f.Reload()
 			if err == nil || test.want != nil && !errors.Is(err, test.want) {
 				t.Errorf("got %v", err)
 			}
-			if !strings.HasSuffix(err.Error(), " (the former 2 accounts are still served)") {
+			if !strings.HasSuffix(err.Error(), " (the previous 2 accounts are still served)") {
 				t.Errorf("got %v", err)
 			}
 			if lookup(t, f, "alice") != alice || lookup(t, f, "bob") == nil || f.Len() != 2 {
 				t.Error("the last good accounts are gone")
 			}
 			want := verify.Reload{Source: "users", Time: now, Accounts: 2, Err: err}
-			if r := <-told; r != want {
-				t.Errorf("told %+v", r)
+			if r := <-reloads; r != want {
+				t.Errorf("reloads %+v", r)
 			}
 			m.write(three)
 			if err := f.Reload(); err != nil {
 				t.Fatal(err)
 			}
-			if r := <-told; r != (verify.Reload{Source: "users", Time: now, Accounts: 3}) {
-				t.Errorf("told %+v", r)
+			if r := <-reloads; r != (verify.Reload{Source: "users", Time: now, Accounts: 3}) {
+				t.Errorf("reloads %+v", r)
 			}
 			if lookup(t, f, "alice") != alice || f.Len() != 3 {
 				t.Error("the good file is not served")
@@ -242,11 +244,11 @@ func TestOnReloadStops(t *testing.T) {
 	stop()
 	_ = f.Reload()
 	if first != 1 || second != 2 {
-		t.Errorf("told %d and %d times", first, second)
+		t.Errorf("reloads %d and %d times", first, second)
 	}
 }
 
-func TestZeroFileHoldsNobody(t *testing.T) {
+func TestZeroFileHasNoAccounts(t *testing.T) {
 	t.Parallel()
 	var f File
 	if lookup(t, &f, "alice") != nil || f.Len() != 0 || f.Reload() == nil || f.Close() != nil {
@@ -258,7 +260,7 @@ func TestZeroFileHoldsNobody(t *testing.T) {
 	f.OnReload(func(verify.Reload) {})()
 }
 
-func TestClosedFileServesOn(t *testing.T) {
+func TestClosedFileStillServes(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "users")
 	if err := os.WriteFile(path, []byte(one), 0o600); err != nil {
@@ -288,7 +290,7 @@ func TestLookupDoesNotAllocate(t *testing.T) {
 	ctx := t.Context()
 	allocs := testing.AllocsPerRun(1000, func() {
 		_, _ = store.Lookup(ctx, "carol")
-		_, _ = store.Lookup(ctx, "nobody")
+		_, _ = store.Lookup(ctx, "no account")
 		_ = store.Canonical("carol")
 	})
 	if !testkit.Race && allocs != 0 {

@@ -11,7 +11,8 @@ import (
 	"testing"
 )
 
-// Neither may hang: opening a FIFO blocks until somebody writes, a device never ends.
+// TestOnlyRegularFilesAreRead: opening a FIFO blocks until a writer opens it, and a device never
+// ends.
 func TestOnlyRegularFilesAreRead(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -13,7 +13,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
 
-// Hashes made by Apache's htpasswd -nbB -C 10, argon2 -id -t 2 -k 19456 -p 1 -l 32 and openssl passwd -6.
+// Hashes made by Apache's htpasswd -nbB -C 10, argon2 -id -t 2 -k 19456 -p 1 -l 32 and
+// openssl passwd -6.
 const (
 	bcryptHash = "$2y$10$WJkiL6lQ418rEeuyYC3hL.vj9hspEwCQFz/4yehy/VZwmGIMEzoLW" // wonderland
 	bcryptNew  = "$2y$10$gty8mUZsC/s0BjE/kPFFLuyXvVvYiHbY0nhVSXiD8hQZ9/47lQwju" // newpass
@@ -36,8 +37,8 @@ type memory struct {
 	files map[string]string
 	errs  map[string]error
 	opens int
-	// after holds what the file becomes when it has been opened so many times: twice, for its kind and for its content,
-	// in each look and each reading.
+	// after has the content of the file after this many opens. Each look and each reading opens
+	// it twice: for its mode and for its content.
 	after map[int]string
 }
 
@@ -92,7 +93,7 @@ func lookup(t *testing.T, f *File, name string) *verify.Account {
 	return a
 }
 
-// reports collects what OnReload tells.
+// reports collects the reports of OnReload.
 func reports(t *testing.T, f *File) <-chan verify.Reload {
 	t.Helper()
 	c := make(chan verify.Reload, 10_000)

@@ -15,9 +15,9 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
 
-// These tests use real files and the operating system's own watch. They wait for what OnReload tells, with Poll so
-// long that only the watch can be the cause, or, where they say so, so short that polling alone will do.
-
+// The tests in this file use real files and the notifications of the operating system. They wait
+// for reports of OnReload. With Poll set to never, only a notification can be the cause. Other
+// tests poll at short intervals.
 const never = time.Hour
 
 func openLive(t *testing.T, cfg Config) (*File, <-chan verify.Reload) {
@@ -56,20 +56,20 @@ func symlink(t *testing.T, target, path string) {
 	}
 }
 
-// until waits for a reload with so many accounts, with an error or without. Reports of states on the way are
-// passed over: the operating system may show them.
-func until(t *testing.T, told <-chan verify.Reload, accounts int, failed bool) {
+// until waits for a reload with so many accounts, with or without an error. It skips reports of
+// intermediate states, which the operating system may show.
+func until(t *testing.T, reloads <-chan verify.Reload, accounts int, failed bool) {
 	t.Helper()
 	deadline := time.After(30 * time.Second)
 	for {
 		select {
-		case r := <-told:
+		case r := <-reloads:
 			if r.Accounts == accounts && (r.Err != nil) == failed {
 				return
 			}
 			t.Logf("on the way: %d accounts, %v", r.Accounts, r.Err)
 		case <-deadline:
-			t.Fatalf("not told of %d accounts, failed %v", accounts, failed)
+			t.Fatalf("not reloads of %d accounts, failed %v", accounts, failed)
 		}
 	}
 }
@@ -78,15 +78,15 @@ func TestLiveReplacementByRename(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "users")
 	write(t, path, one)
-	f, told := openLive(t, Config{Path: path, Poll: never})
-	for range 3 { // a watch on the file itself would see the first only
+	f, reloads := openLive(t, Config{Path: path, Poll: never})
+	for range 3 { // a watch on the file itself would report only the first
 		replace(t, path, two)
-		until(t, told, 2, false)
+		until(t, reloads, 2, false)
 		if lookup(t, f, "bob") == nil {
-			t.Error("no bob")
+			t.Error("bob is not served")
 		}
 		replace(t, path, one)
-		until(t, told, 1, false)
+		until(t, reloads, 1, false)
 		if lookup(t, f, "bob") != nil {
 			t.Error("bob is still served")
 		}
@@ -97,7 +97,7 @@ func TestLiveInPlaceTruncationEmptyingDeletion(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "users")
 	write(t, path, two)
-	f, told := openLive(t, Config{Path: path, Poll: never})
+	f, reloads := openLive(t, Config{Path: path, Poll: never})
 	alice := lookup(t, f, "alice")
 	for name, harm := range map[string]func() error{
 		"truncation": func() error { return os.Truncate(path, int64(len(one)+2)) },
@@ -107,19 +107,20 @@ func TestLiveInPlaceTruncationEmptyingDeletion(t *testing.T) {
 		if err := harm(); err != nil {
 			t.Fatal(err)
 		}
-		until(t, told, 2, true)
+		until(t, reloads, 2, true)
 		if lookup(t, f, "alice") != alice || lookup(t, f, "bob") == nil {
 			t.Errorf("%s: the last good accounts are gone", name)
 		}
 		write(t, path, two)
-		until(t, told, 2, false)
+		until(t, reloads, 2, false)
 	}
 	if lookup(t, f, "alice") != alice {
-		t.Error("alice did not change and is another")
+		t.Error("alice did not change and has another pointer")
 	}
 }
 
-// Kubernetes mounts a secret as users -> ..data/users, ..data -> ..2026_01, and flips ..data by rename.
+// TestLiveKubernetesSymlinkFlip: Kubernetes mounts a secret as users -> ..data/users and ..data
+// -> ..2026_01, and replaces ..data by rename.
 func TestLiveKubernetesSymlinkFlip(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -132,37 +133,38 @@ func TestLiveKubernetesSymlinkFlip(t *testing.T) {
 	}
 	version("..2026_01", two)
 	symlink(t, "..data/users", filepath.Join(dir, "users"))
-	f, told := openLive(t, Config{Path: filepath.Join(dir, "users"), Poll: never})
+	f, reloads := openLive(t, Config{Path: filepath.Join(dir, "users"), Poll: never})
 	alice := lookup(t, f, "alice")
 
 	version("..2026_02", one)
-	until(t, told, 1, false)
+	until(t, reloads, 1, false)
 	if err := os.RemoveAll(filepath.Join(dir, "..2026_01")); err != nil { // as the kubelet does
 		t.Fatal(err)
 	}
 	version("..2026_03", three)
-	until(t, told, 3, false)
+	until(t, reloads, 3, false)
 	if lookup(t, f, "alice") != alice {
-		t.Error("alice did not change and is another")
+		t.Error("alice did not change and has another pointer")
 	}
 }
 
-// The target of a symlink may be written where no event of the symlink's directory tells.
+// TestLiveSymlinkTargetWrittenInPlace: a write to the target of a symbolic link causes no event
+// in the directory of the link.
 func TestLiveSymlinkTargetWrittenInPlace(t *testing.T) {
 	t.Parallel()
 	target, path := filepath.Join(t.TempDir(), "real"), filepath.Join(t.TempDir(), "users")
 	write(t, target, one)
 	symlink(t, target, path)
-	_, told := openLive(t, Config{Path: path, Poll: never})
+	_, reloads := openLive(t, Config{Path: path, Poll: never})
 	write(t, target, two)
-	until(t, told, 2, false)
+	until(t, reloads, 2, false)
 
 	another := filepath.Join(t.TempDir(), "another")
 	write(t, another, three)
 	symlink(t, another, path)
-	until(t, told, 3, false)
+	until(t, reloads, 3, false)
 	write(t, another, one)
-	until(t, told, 1, false)
+	until(t, reloads, 1, false)
 }
 
 func TestLiveGroupFile(t *testing.T) {
@@ -170,16 +172,16 @@ func TestLiveGroupFile(t *testing.T) {
 	users, groups := filepath.Join(t.TempDir(), "users"), filepath.Join(t.TempDir(), "groups")
 	write(t, users, two)
 	write(t, groups, "ops: alice\n")
-	f, told := openLive(t, Config{Path: users, Groups: groups, Poll: never})
+	f, reloads := openLive(t, Config{Path: users, Groups: groups, Poll: never})
 	replace(t, groups, "ops: bob\n")
-	until(t, told, 2, false)
+	until(t, reloads, 2, false)
 	if lookup(t, f, "alice").Groups != nil || len(lookup(t, f, "bob").Groups) != 1 {
-		t.Error("the groups are the former ones")
+		t.Error("the groups are the previous ones")
 	}
 }
 
-// A directory that is made anew, and a file system that tells of nothing, are the polling's.
-func TestLivePollingFindsADirectoryMadeAnew(t *testing.T) {
+// TestLivePollingFindsANewDirectory: polling finds a new directory at the old path.
+func TestLivePollingFindsANewDirectory(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "etc")
 	path := filepath.Join(dir, "users")
@@ -187,16 +189,16 @@ func TestLivePollingFindsADirectoryMadeAnew(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, path, one)
-	_, told := openLive(t, Config{Path: path, Poll: 10 * time.Millisecond})
+	_, reloads := openLive(t, Config{Path: path, Poll: 10 * time.Millisecond})
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
-	until(t, told, 1, true)
+	until(t, reloads, 1, true)
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	write(t, path, two)
-	until(t, told, 2, false)
+	until(t, reloads, 2, false)
 }
 
 func TestLiveUnwatchedFileIsReadAtReloadOnly(t *testing.T) {
@@ -216,16 +218,18 @@ func TestLiveUnwatchedFileIsReadAtReloadOnly(t *testing.T) {
 	}
 }
 
-// Invariant 6: no window in which a removed user passes or a present one fails.
+// TestLiveThousandReloadsUnderLoad is invariant 6: a removed account never passes and a present
+// one never fails.
 func TestLiveThousandReloadsUnderLoad(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "users")
-	// stays is in every version unchanged, turns in every version with one of two hashes, and "n" exists in version n only.
+	// Every version has "stays" unchanged and "turns" with one of two hashes. "n" is in version n only.
 	version := func(n int) string {
 		return fmt.Sprintf("stays:%s\nturns:%s\n%d:%s\n", bcryptHash, [2]string{bcryptHash, bcryptNew}[n%2], n, hashNumber(n))
 	}
 	write(t, path, version(0))
-	f, told := openLive(t, Config{Path: path, Poll: 10 * time.Millisecond}) // the watch reloads in between
+	// The watch reloads in between.
+	f, reloads := openLive(t, Config{Path: path, Poll: 10 * time.Millisecond})
 	stays := lookup(t, f, "stays")
 	hashes := [2]*verify.Account{lookup(t, f, "turns")}
 	replace(t, path, version(1))
@@ -282,7 +286,7 @@ func TestLiveThousandReloadsUnderLoad(t *testing.T) {
 	}
 	stop.Store(true)
 	readers.Wait()
-	if lookups.Load() == 0 || len(told) < 1000 {
-		t.Errorf("%d lookups, %d reports", lookups.Load(), len(told))
+	if lookups.Load() == 0 || len(reloads) < 1000 {
+		t.Errorf("%d lookups, %d reports", lookups.Load(), len(reloads))
 	}
 }

@@ -11,17 +11,18 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// notifier says that something may have changed. It may miss changes, since the files are polled too.
+// notifier reports that files may have changed. It may miss changes, because the files are polled
+// too.
 type notifier interface {
 	watch(paths []string)
 	events() <-chan struct{}
 	close()
 }
 
-// directories tells of changes to the directories that files are in: a watch on a file itself dies with the file when it
+// directories watches the directories of the files. A watch on a file itself ends when the file
 // is replaced by rename.
 type directories struct {
-	w      *fsnotify.Watcher // nil when the operating system grants none
+	w      *fsnotify.Watcher // nil if the operating system has none
 	wake   chan struct{}
 	ended  sync.WaitGroup
 	mu     sync.Mutex
@@ -29,7 +30,8 @@ type directories struct {
 	folder map[string]bool // watched
 }
 
-// watchDirectories falls back to silence, and so to polling, where there are no watches left (inotify's limits) or none at all.
+// watchDirectories returns a notifier. If the operating system has no watches left (inotify's
+// limits) or none at all, it reports nothing, and polling finds the changes.
 func watchDirectories() notifier {
 	d := &directories{wake: make(chan struct{}, 1)}
 	w, err := fsnotify.NewWatcher()
@@ -43,7 +45,8 @@ func watchDirectories() notifier {
 
 func (d *directories) events() <-chan struct{} { return d.wake }
 
-// watch sets the files of interest. A symlink is followed, because its target may be written in place.
+// watch sets the files of interest. It follows a symbolic link, because the target may be written
+// in place.
 func (d *directories) watch(paths []string) {
 	if d.w == nil {
 		return
@@ -58,19 +61,20 @@ func (d *directories) watch(paths []string) {
 		}
 	}
 	d.mu.Lock()
-	former := d.folder
+	previous := d.folder
 	d.names, d.folder = names, folders
 	d.mu.Unlock()
-	for folder := range former {
+	for folder := range previous {
 		if !folders[folder] {
-			_ = d.w.Remove(folder) // gone already is as good
+			_ = d.w.Remove(folder) // it may be gone already
 		}
 	}
 	for folder := range folders {
-		_ = d.w.Add(folder) // again on each poll: the directory may have been made anew
+		_ = d.w.Add(folder) // again at each poll, because the directory may be a new one
 	}
 }
 
+// listen forwards events until the watcher is closed.
 func (d *directories) listen() {
 	for {
 		select {
@@ -78,24 +82,25 @@ func (d *directories) listen() {
 			if !ok {
 				return
 			}
-			if !d.concerns(event.Name) {
+			if !d.isRelevant(event.Name) {
 				continue
 			}
 		case _, ok := <-d.w.Errors:
 			if !ok {
 				return
 			}
-			// Events were lost: look.
+			// Events were lost, so look.
 		}
 		select {
 		case d.wake <- struct{}{}:
-		default: // one is waiting already
+		default: // a notification is pending already
 		}
 	}
 }
 
-// concerns keeps a busy directory from waking us. Names that begin with ".." are how Kubernetes flips a mounted secret.
-func (d *directories) concerns(path string) bool {
+// isRelevant filters the events of other files in a busy directory. Kubernetes replaces a mounted
+// secret by renaming an entry that begins with "..".
+func (d *directories) isRelevant(path string) bool {
 	name := filepath.Base(path)
 	d.mu.Lock()
 	defer d.mu.Unlock()

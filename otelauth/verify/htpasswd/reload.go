@@ -7,16 +7,12 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"hash/maphash"
-	"io"
-	"io/fs"
-	"os"
 
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
 
-// Reload reads the files now, without waiting for them to settle: what a process does at SIGHUP. On an error the former
-// accounts are served on. Both ends are told to [File.OnReload].
+// Reload reads the files now, even if they are still changing. A process calls it at SIGHUP. On
+// an error the previous accounts are still served. [File.OnReload] reports the result.
 func (f *File) Reload() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -27,11 +23,12 @@ func (f *File) Reload() error {
 	return f.serve(v, err)
 }
 
-// serve swaps the accounts in, or keeps the former ones, and tells of it. f.mu is held.
+// serve replaces the accounts, or keeps the previous ones, and reports the result. The caller
+// holds f.mu.
 func (f *File) serve(v version, err error) error {
 	f.settler.judge(v.fingerprints)
 	if err != nil {
-		err = fmt.Errorf("%w (the former %d accounts are still served)", err, f.Len())
+		err = fmt.Errorf("%w (the previous %d accounts are still served)", err, f.Len())
 	} else {
 		f.current.Store(newSnapshot(f.current.Load(), v.accounts))
 	}
@@ -39,13 +36,13 @@ func (f *File) serve(v version, err error) error {
 	return err
 }
 
-// version is one reading of the files.
+// version is the content of the files at one reading.
 type version struct {
 	fingerprints fingerprints
 	accounts     []*verify.Account
 }
 
-// read returns what the files hold; its fingerprints are set on an error too.
+// read returns the content of the files. It returns their fingerprints with an error too.
 func (f *File) read() (v version, err error) {
 	content, groups := new(bytes.Buffer), new(bytes.Buffer)
 	var groupsErr error
@@ -66,98 +63,4 @@ func (f *File) read() (v version, err error) {
 	}
 	v.accounts = accounts
 	return v, nil
-}
-
-// look fingerprints the files without keeping their content.
-func (f *File) look() (p fingerprints) {
-	p.accounts, _ = f.fingerprint(f.cfg.Path, nil)
-	if f.cfg.Groups != "" {
-		p.groups, _ = f.fingerprint(f.cfg.Groups, nil)
-	}
-	return p
-}
-
-// fingerprint is what tells one content of a file from another. It rests on the content alone: time stamps are too coarse for two
-// writes in a row, and cp -p and some network file systems keep or invent them.
-type fingerprint struct {
-	sum  uint64
-	size int64
-	err  string // why there is no content
-	// unsure: it looks like something that is being written: missing, empty, or without an end of its last line.
-	unsure bool
-}
-
-// fingerprints are those of one moment, near enough.
-type fingerprints struct{ accounts, groups fingerprint }
-
-func (p fingerprints) unsure() bool { return p.accounts.unsure || p.groups.unsure }
-
-// fingerprint reads a file, keeping its content in keep unless that is nil.
-func (f *File) fingerprint(path string, keep *bytes.Buffer) (p fingerprint, err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("htpasswd: %w", err)
-			p = fingerprint{err: err.Error(), unsure: true}
-		}
-	}()
-	file, err := f.openRegular(path)
-	if err != nil {
-		return p, err
-	}
-	defer func() { _ = file.Close() }() // read only
-	info, err := file.Stat()
-	if err != nil {
-		return p, err
-	}
-	if info.Size() > MaxFileBytes {
-		return p, tooLarge(path)
-	}
-	if keep != nil {
-		keep.Grow(int(info.Size()) + bytes.MinRead)
-	}
-	var sum maphash.Hash
-	sum.SetSeed(f.seed)
-	var last byte
-	buf := make([]byte, 32<<10)
-	for {
-		n, err := file.Read(buf)
-		if n > 0 {
-			_, _ = sum.Write(buf[:n]) // never fails
-			if keep != nil {
-				keep.Write(buf[:n])
-			}
-			p.size += int64(n)
-			last = buf[n-1]
-		}
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return p, err
-		}
-		if p.size > MaxFileBytes {
-			return p, tooLarge(path) // it grew
-		}
-	}
-	p.sum, p.unsure = sum.Sum64(), last != '\n'
-	return p, nil
-}
-
-func tooLarge(path string) error { return fmt.Errorf("%s: larger than %d bytes", path, MaxFileBytes) }
-
-// openRegular refuses what is no regular file before it opens it: a FIFO would block, a device never ends.
-func (f *File) openRegular(path string) (fs.File, error) {
-	stat, open := os.Stat, func(path string) (fs.File, error) { return os.Open(path) }
-	if f.cfg.FS != nil {
-		stat = func(path string) (fs.FileInfo, error) { return fs.Stat(f.cfg.FS, path) }
-		open = f.cfg.FS.Open
-	}
-	info, err := stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s: not a regular file", path)
-	}
-	return open(path)
 }

@@ -15,14 +15,14 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
 
-// silent is an operating system that tells of nothing unless asked to.
+// silent is a notifier that reports only what the test sends.
 type silent chan struct{}
 
 func (silent) watch([]string)            {}
 func (s silent) events() <-chan struct{} { return s }
 func (silent) close()                    {}
 
-// watched opens m inside a synctest bubble, past the first look.
+// watched opens m in a synctest bubble and waits for the first look.
 func watched(t *testing.T, m *memory) (*File, silent, <-chan verify.Reload) {
 	t.Helper()
 	events := make(silent, 1)
@@ -35,45 +35,45 @@ func watched(t *testing.T, m *memory) (*File, silent, <-chan verify.Reload) {
 	return f, events, reports(t, f)
 }
 
-func wantNothing(t *testing.T, told <-chan verify.Reload) {
+func wantNothing(t *testing.T, reloads <-chan verify.Reload) {
 	t.Helper()
 	synctest.Wait()
 	select {
-	case r := <-told:
-		t.Fatalf("told %+v", r)
+	case r := <-reloads:
+		t.Fatalf("reloads %+v", r)
 	default:
 	}
 }
 
-func wantReload(t *testing.T, told <-chan verify.Reload, accounts int) error {
+func wantReload(t *testing.T, reloads <-chan verify.Reload, accounts int) error {
 	t.Helper()
 	synctest.Wait()
 	select {
-	case r := <-told:
+	case r := <-reloads:
 		if r.Accounts != accounts {
 			t.Fatalf("%d accounts, want %d: %v", r.Accounts, accounts, r.Err)
 		}
 		return r.Err
 	default:
-		t.Fatal("not told")
+		t.Fatal("no report")
 		return nil
 	}
 }
 
-func TestPollingFindsAChangeThatNobodyTold(t *testing.T) {
+func TestPollingFindsAChangeWithoutNotification(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory(one)
-		f, _, told := watched(t, m)
+		f, _, reloads := watched(t, m)
 		m.write(two)
-		time.Sleep(DefaultPoll)
-		wantNothing(t, told) // seen, and not still for long enough
-		time.Sleep(DefaultSettle)
-		if err := wantReload(t, told, 2); err != nil || lookup(t, f, "bob") == nil {
+		time.Sleep(defaultPoll)
+		wantNothing(t, reloads) // seen, but it may still be changing
+		time.Sleep(defaultSettle)
+		if err := wantReload(t, reloads, 2); err != nil || lookup(t, f, "bob") == nil {
 			t.Errorf("bob is not served: %v", err)
 		}
 		time.Sleep(time.Hour)
-		wantNothing(t, told)
+		wantNothing(t, reloads)
 	})
 }
 
@@ -81,117 +81,119 @@ func TestEventIsFasterThanPolling(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory(two)
-		f, events, told := watched(t, m)
+		f, events, reloads := watched(t, m)
 		m.write(one)
 		events <- struct{}{}
-		time.Sleep(DefaultSettle)
-		if err := wantReload(t, told, 1); err != nil || lookup(t, f, "bob") != nil {
+		time.Sleep(defaultSettle)
+		if err := wantReload(t, reloads, 1); err != nil || lookup(t, f, "bob") != nil {
 			t.Errorf("bob, removed, is still served: %v", err)
 		}
 	})
 }
 
-// The event of a truncation may be read before the content is written.
+// TestEventBeforeTheContent: the event of a truncation may come before the content is written.
 func TestEventBeforeTheContent(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory(one)
-		_, events, told := watched(t, m)
+		_, events, reloads := watched(t, m)
 		events <- struct{}{}
 		synctest.Wait()
 		m.write(two)
-		time.Sleep(2 * DefaultSettle)
-		_ = wantReload(t, told, 2)
+		time.Sleep(2 * defaultSettle)
+		_ = wantReload(t, reloads, 2)
 	})
 }
 
-// A change between the reading and the first look is not lost.
+// TestChangeDuringOpen: a change between the reading and the first look is not lost.
 func TestChangeDuringOpen(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory(one)
 		m.after = map[int]string{2: two}
-		_, _, told := watched(t, m)
-		time.Sleep(DefaultSettle)
-		_ = wantReload(t, told, 2)
+		_, _, reloads := watched(t, m)
+		time.Sleep(defaultSettle)
+		_ = wantReload(t, reloads, 2)
 	})
 }
 
-// What stood still may move again while it is read.
+// TestChangeDuringTheReading: a file that seemed complete may change while it is read.
 func TestChangeDuringTheReading(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory(one)
-		_, events, told := watched(t, m) // opened 2 + 2 times
+		_, events, reloads := watched(t, m) // opened 2 + 2 times
 		m.write(two)
 		m.after = map[int]string{8: three} // after two looks, before the reading
 		events <- struct{}{}
-		time.Sleep(DefaultSettle)
-		wantNothing(t, told)
-		time.Sleep(DefaultSettle)
-		_ = wantReload(t, told, 3)
+		time.Sleep(defaultSettle)
+		wantNothing(t, reloads)
+		time.Sleep(defaultSettle)
+		_ = wantReload(t, reloads, 3)
 	})
 }
 
-// prometheus/exporter-toolkit answers 200 without credentials while its file is half-written. Here a writer
-// that takes its time is waited for, at every byte where it may be.
+// TestHalfWrittenFileIsNotServed: prometheus/exporter-toolkit answers 200 without credentials
+// while its file is half-written. Here a slow writer is waited for, at every byte where it may
+// pause.
 func TestHalfWrittenFileIsNotServed(t *testing.T) {
 	t.Parallel()
 	for cut := 0; cut <= len(three); cut += 7 {
 		synctest.Test(t, func(t *testing.T) {
 			m := newMemory("# old\n" + three)
-			f, events, told := watched(t, m)
+			f, events, reloads := watched(t, m)
 			before := [3]*verify.Account{lookup(t, f, "alice"), lookup(t, f, "bob"), lookup(t, f, "carol")}
 			for _, content := range []string{"", three[:cut], three + "# dave is to come\n", three + "dave:" + bcryptHash + "\n"} {
 				m.write(content)
 				events <- struct{}{}
-				time.Sleep(DefaultSettle - time.Millisecond)
-				wantNothing(t, told)
+				time.Sleep(defaultSettle - time.Millisecond)
+				wantNothing(t, reloads)
 				if [3]*verify.Account{lookup(t, f, "alice"), lookup(t, f, "bob"), lookup(t, f, "carol")} != before {
-					t.Fatalf("cut at %d: somebody is gone", cut)
+					t.Fatalf("cut at %d: an account is gone", cut)
 				}
 			}
-			time.Sleep(2 * DefaultSettle)
-			if err := wantReload(t, told, 4); err != nil {
+			time.Sleep(2 * defaultSettle)
+			if err := wantReload(t, reloads, 4); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 }
 
-// "alice:hash" may be what is written so far of "alice:hash:disabled".
+// TestFileWithoutALastNewlineIsWaitedForLonger: "alice:hash" may be the first part of
+// "alice:hash:disabled".
 func TestFileWithoutALastNewlineIsWaitedForLonger(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory("bob:" + argon2Hash + "\n")
-		f, events, told := watched(t, m)
+		f, events, reloads := watched(t, m)
 		m.write(two[:len(one)-1])
 		events <- struct{}{}
-		time.Sleep(unsureFactor*DefaultSettle - time.Millisecond)
-		wantNothing(t, told)
+		time.Sleep(unsureFactor*defaultSettle - time.Millisecond)
+		wantNothing(t, reloads)
 		if lookup(t, f, "alice") != nil {
 			t.Fatal("alice is served")
 		}
 		time.Sleep(2 * time.Millisecond)
-		_ = wantReload(t, told, 1)
+		_ = wantReload(t, reloads, 1)
 		if lookup(t, f, "alice") == nil {
 			t.Fatal("alice is not served")
 		}
 	})
 }
 
-func TestEachStateIsToldOnce(t *testing.T) {
+func TestEachStateIsReportedOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory(two)
-		f, _, told := watched(t, m)
+		f, _, reloads := watched(t, m)
 		alice := lookup(t, f, "alice")
-		const soon = DefaultPoll + unsureFactor*DefaultSettle
+		const soon = defaultPoll + unsureFactor*defaultSettle
 
 		for _, state := range []struct {
 			name string
 			to   func()
-			is   error // nil: any
+			is   error // nil means any
 		}{
 			{"deleted", m.remove, fs.ErrNotExist},
 			{"emptied", func() { m.write("") }, ErrNoAccounts},
@@ -200,44 +202,45 @@ func TestEachStateIsToldOnce(t *testing.T) {
 		} {
 			state.to()
 			time.Sleep(soon)
-			err := wantReload(t, told, 2)
+			err := wantReload(t, reloads, 2)
 			if err == nil || state.is != nil && !errors.Is(err, state.is) {
 				t.Errorf("%s: %v", state.name, err)
 			}
 			time.Sleep(time.Hour) // 720 polls
-			wantNothing(t, told)
+			wantNothing(t, reloads)
 			if lookup(t, f, "alice") != alice || f.Len() != 2 {
 				t.Errorf("%s: the last good accounts are gone", state.name)
 			}
 		}
 
-		m.write(two) // what was served all the time: the operator is told that it is well again
+		m.write(two) // what was served all the time: the operator is reloads that it is well again
 		time.Sleep(soon)
-		if err := wantReload(t, told, 2); err != nil {
+		if err := wantReload(t, reloads, 2); err != nil {
 			t.Error(err)
 		}
 		if lookup(t, f, "alice") != alice {
-			t.Error("alice did not change and is another")
+			t.Error("alice did not change and has another pointer")
 		}
 	})
 }
 
-// A rename that goes by way of a deletion is no state of its own.
-func TestShortAbsenceIsNotTold(t *testing.T) {
+// TestShortAbsenceIsNotReported: a file that is deleted and written again is not reported as
+// missing.
+func TestShortAbsenceIsNotReported(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory(one)
-		_, events, told := watched(t, m)
+		_, events, reloads := watched(t, m)
 		m.remove()
 		events <- struct{}{}
-		time.Sleep(DefaultSettle / 2)
+		time.Sleep(defaultSettle / 2)
 		m.write(two)
 		events <- struct{}{}
-		time.Sleep(2 * DefaultSettle)
-		if err := wantReload(t, told, 2); err != nil {
+		time.Sleep(2 * defaultSettle)
+		if err := wantReload(t, reloads, 2); err != nil {
 			t.Error(err)
 		}
-		wantNothing(t, told)
+		wantNothing(t, reloads)
 	})
 }
 
@@ -245,44 +248,44 @@ func TestTouchedFileIsNotReloaded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory(one)
-		_, events, told := watched(t, m)
+		_, events, reloads := watched(t, m)
 		m.write(one)
 		for range 10 {
 			events <- struct{}{}
 			time.Sleep(time.Minute)
 		}
-		wantNothing(t, told)
+		wantNothing(t, reloads)
 	})
 }
 
-func TestRestlessFileIsToldOnce(t *testing.T) {
+func TestRestlessFileIsReportedOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory(one)
-		f, events, told := watched(t, m)
+		f, events, reloads := watched(t, m)
 		for i := range 300 {
 			m.write(fmt.Sprintf("%s# %d\n", two, i))
 			select {
 			case events <- struct{}{}:
 			default:
 			}
-			time.Sleep(DefaultSettle / 2)
+			time.Sleep(defaultSettle / 2)
 		}
-		err := wantReload(t, told, 1)
-		want := "htpasswd: users: keeps changing and never stands still: replace it by rename, or see who writes it " +
-			"(the former 1 accounts are still served)"
+		err := wantReload(t, reloads, 1)
+		want := "htpasswd: users: never stops changing: replace it by rename, or find the program that writes it " +
+			"(the previous 1 accounts are still served)"
 		if err == nil || err.Error() != want {
 			t.Errorf("got %v", err)
 		}
-		wantNothing(t, told)
-		time.Sleep(2 * DefaultSettle)
-		if err := wantReload(t, told, 2); err != nil || lookup(t, f, "bob") == nil {
-			t.Errorf("not read once it stood still: %v", err)
+		wantNothing(t, reloads)
+		time.Sleep(2 * defaultSettle)
+		if err := wantReload(t, reloads, 2); err != nil || lookup(t, f, "bob") == nil {
+			t.Errorf("not read after it stopped changing: %v", err)
 		}
 	})
 }
 
-// A storm of events costs one look a Settle, whatever its rate.
+// TestEventsAreDebounced: a flood of events causes one look per Settle, whatever its rate.
 func TestEventsAreDebounced(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -300,7 +303,7 @@ func TestEventsAreDebounced(t *testing.T) {
 		}
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		// Each look opens twice: to see what it is and to read it.
+		// Each look opens the file twice: for its mode and for its content.
 		if looks := (m.opens - before) / 2; looks > 12 {
 			t.Errorf("%d looks in a second", looks)
 		}
@@ -311,17 +314,17 @@ func TestReloadDoesNotWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory(two)
-		f, events, told := watched(t, m)
+		f, events, reloads := watched(t, m)
 		m.write(one)
 		events <- struct{}{}
 		if err := f.Reload(); err != nil || lookup(t, f, "bob") != nil {
 			t.Fatalf("bob is still served: %v", err)
 		}
-		if err := wantReload(t, told, 1); err != nil {
+		if err := wantReload(t, reloads, 1); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Hour)
-		wantNothing(t, told) // the watch does not read it again
+		wantNothing(t, reloads) // the watch does not read it again
 	})
 }
 
@@ -354,8 +357,9 @@ func TestSettler(t *testing.T) {
 	}
 }
 
-// Content decides, not time stamps, and each part of a print tells.
-func TestPrints(t *testing.T) {
+// TestFingerprints: the content decides and not the time stamps, and every part of a fingerprint
+// matters.
+func TestFingerprints(t *testing.T) {
 	t.Parallel()
 	m := newMemory(one)
 	f, err := Open(Config{Path: "users", FS: m})

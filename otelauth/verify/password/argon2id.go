@@ -18,13 +18,13 @@ var argon2idScheme = &scheme{
 	},
 	weak: argon2idWeak,
 	memory: func(c class) int64 {
-		// RFC 9106 section 3.2: m is rounded down to a multiple of 4 p.
+		// RFC 9106 section 3.2 rounds m down to a multiple of 4 p.
 		return int64(c.memory/(4*c.lanes)*(4*c.lanes)) << 10
 	},
-	lanes: func(c class) int { return int(c.lanes) },
 }
 
-// argon2idWeak: OWASP Password Storage Cheat Sheet, Argon2id: any of these five, all with p = 1 or more, is strong enough.
+// argon2idWeak reports whether c has less memory or passes than each of the five settings for
+// argon2id in the OWASP Password Storage Cheat Sheet. They have p = 1.
 func argon2idWeak(c class) bool {
 	for _, minimum := range [...]struct{ kib, passes uint32 }{
 		{47104, 1}, {19456, 2}, {12288, 3}, {9216, 4}, {7168, 5},
@@ -36,14 +36,15 @@ func argon2idWeak(c class) bool {
 	return true
 }
 
-// parseArgon2id reads what follows "$argon2id$". The fields "keyid" and "data" of the PHC string are not supported.
+// parseArgon2id reads the text after "$argon2id$". It does not support the fields "keyid" and
+// "data" of the PHC string.
 func parseArgon2id(s *scheme, limits Bounds, rest string) (*stored, error) {
 	f := strings.Split(rest, "$")
 	if len(f) != 4 {
 		return nil, malformed(s, "it must read $argon2id$v=19$m=,t=,p=$salt$digest")
 	}
 	if f[0] != "v=19" {
-		return nil, malformed(s, "only version 1.3 (v=19) is verified")
+		return nil, malformed(s, "only version 1.3 (v=19) is supported; set the password again")
 	}
 	n, ok := parameters(f[1], "m", "t", "p")
 	if !ok {

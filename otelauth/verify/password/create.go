@@ -13,7 +13,8 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// The sizes of new argon2id hashes, RFC 9106 section 4, and the parameters of the OWASP Password Storage Cheat Sheet.
+// Sizes of new argon2id hashes (RFC 9106 section 4) and default parameters (OWASP Password
+// Storage Cheat Sheet).
 const (
 	newSaltBytes, newDigestBytes = 16, 32
 
@@ -23,24 +24,25 @@ const (
 	defaultBcryptCost = 12
 )
 
-// Params are how a new hash is made.
+// Params are the scheme and the parameters of new hashes.
 //
-// The zero Params are argon2id with 19 MiB, 2 passes and 1 lane, the OWASP Password Storage Cheat Sheet's first choice. Each
-// zero field means its default by itself. They must be within the default [Bounds]. Params are a value and safe for concurrent use.
+// The zero Params are argon2id with 19 MiB, 2 passes and 1 lane, the first choice of the OWASP
+// Password Storage Cheat Sheet. Each zero field has its own default. All values must be within
+// the default [Bounds]. Params are a value and safe for concurrent use.
 type Params struct {
-	// Scheme is "argon2id" or "bcrypt". Default "argon2id".
+	// Scheme is "argon2id" or "bcrypt". Default: "argon2id".
 	Scheme string
-	// MemoryKiB is argon2id's memory. Default 19456 KiB (19 MiB).
+	// MemoryKiB is the memory of argon2id in KiB. Default: 19456 (19 MiB).
 	MemoryKiB uint32
-	// Passes is argon2id's number of passes. Default 2.
+	// Passes is the number of passes of argon2id. Default: 2.
 	Passes uint32
-	// Lanes is argon2id's parallelism. Default 1.
+	// Lanes is the parallelism of argon2id. Default: 1.
 	Lanes uint8
-	// BcryptCost is bcrypt's cost, 4 to 16. Default 12; the cheat sheet's minimum is 10.
+	// BcryptCost is the cost of bcrypt, 4 to 16. Default: 12. The cheat sheet's minimum is 10.
 	BcryptCost int
 }
 
-// class returns the defaults filled in, without the lengths of salt and digest.
+// class returns p with its defaults, without the lengths of salt and digest.
 func (p Params) class() (class, error) {
 	or := func(v, byDefault uint32) uint32 {
 		if v == 0 {
@@ -65,21 +67,22 @@ func (p Params) class() (class, error) {
 		c := class{scheme: bcryptScheme, cost: or(uint32(min(p.BcryptCost, 100)), defaultBcryptCost)}
 		return c, bcryptWithin(c.cost, limits)
 	}
-	return class{}, &ParseError{kind: ErrUnknownScheme, Reason: "new hashes are made with argon2id or bcrypt; set Params.Scheme to one of them"}
+	return class{}, &ParseError{kind: ErrUnknownScheme, Reason: "new hashes use argon2id or bcrypt; set Params.Scheme to one of them"}
 }
 
-// Hash makes a new hash of password, which [Parse] accepts. random gives the salt; nil is crypto/rand. bcrypt takes
-// its salt from crypto/rand in any case, since golang.org/x/crypto/bcrypt lets no one choose it.
+// Hash returns a new hash of password, which [Parse] accepts. The salt is read from random; nil
+// means crypto/rand. bcrypt always reads its salt from crypto/rand, because
+// golang.org/x/crypto/bcrypt accepts no other source. An empty password is hashed like any other.
 //
-// The errors: [ErrTooLong] for more than [MaxPasswordBytes] (bcrypt: 72 bytes, or a NUL), [ErrOutOfBounds] and
-// [ErrUnknownScheme] for the Params, or what random returned. An empty password is hashed like any other.
+// Errors: [ErrTooLong] for more than [MaxPasswordBytes] (bcrypt: more than 72 bytes, or a NUL),
+// [ErrOutOfBounds] and [ErrUnknownScheme] for bad Params, and the error of random.
 func (p Params) Hash(password []byte, random io.Reader) (encoded string, err error) {
 	c, err := p.class()
 	if err != nil {
 		return "", err
 	}
 	if len(password) > c.scheme.maxPassword || c.scheme == bcryptScheme && bytes.IndexByte(password, 0) >= 0 {
-		return "", fmt.Errorf("%w: %s takes at most %d bytes", ErrTooLong, c.scheme.name, c.scheme.maxPassword)
+		return "", fmt.Errorf("%w: %s accepts at most %d bytes; choose a shorter password", ErrTooLong, c.scheme.name, c.scheme.maxPassword)
 	}
 	if c.scheme == bcryptScheme {
 		b, err := bcrypt.GenerateFromPassword(password, int(c.cost))
@@ -93,7 +96,7 @@ func (p Params) Hash(password []byte, random io.Reader) (encoded string, err err
 	}
 	salt := make([]byte, newSaltBytes)
 	if _, err := io.ReadFull(random, salt); err != nil {
-		return "", fmt.Errorf("password: no salt could be read: %w", err)
+		return "", fmt.Errorf("password: cannot read a random salt: %w", err)
 	}
 	digest := argon2.IDKey(password, salt, c.cost, c.memory, uint8(c.lanes), newDigestBytes)
 	enc := phcBase64()

@@ -12,7 +12,8 @@ import (
 	"strings"
 )
 
-// bcryptSHA256 is Django's bcrypt over the hexadecimal SHA-256 of the password, which lifts the limit of 72 bytes.
+// bcryptSHA256 is Django's bcrypt over the hexadecimal SHA-256 of the password, which removes the
+// limit of 72 bytes.
 var bcryptSHA256 = &scheme{
 	name:        "bcrypt",
 	text:        true,
@@ -26,7 +27,8 @@ var bcryptSHA256 = &scheme{
 	weak: bcryptWeak,
 }
 
-// What Django's hashers write before their first "$" (django.contrib.auth.hashers), and the "!" before what is no password.
+// The text before the first "$" in Django's hashes (django.contrib.auth.hashers), and the "!"
+// that marks an unusable password.
 const (
 	djangoUnusable     = "!"
 	djangoPBKDF2SHA256 = "pbkdf2_sha256"
@@ -63,7 +65,7 @@ func parseDjango(limits Bounds, encoded string) (*stored, error) {
 		after, ok := strings.CutPrefix(rest, "argon2id$")
 		if !ok {
 			return nil, &ParseError{kind: ErrUnknownScheme,
-				Reason: "of Django's argon2 only argon2id (Django 3.2 and later) is verified; have the password set again"}
+				Reason: "of Django's argon2 only argon2id (Django 3.2 and later) is supported; set the password again"}
 		}
 		return parseArgon2id(argon2idScheme, limits, after)
 	case djangoBcrypt, djangoBcryptSHA256:
@@ -80,10 +82,10 @@ func parseDjango(limits Bounds, encoded string) (*stored, error) {
 	case djangoScrypt:
 		return parseDjangoScrypt(scryptScheme, limits, rest)
 	}
-	return nil, &ParseError{Reason: "Django's mark of an account without a password", kind: ErrUnusable}
+	return nil, &ParseError{Reason: "Django marks this account as one without a usable password; set a password in Django", kind: ErrUnusable}
 }
 
-// parseDjangoPBKDF2 reads "iterations$salt$digest", in which the salt is text and taken as it is.
+// parseDjangoPBKDF2 reads "iterations$salt$digest". The salt is text and is not decoded.
 func parseDjangoPBKDF2(s *scheme, limits Bounds, rest string) (*stored, error) {
 	f := strings.Split(rest, "$")
 	if len(f) != 3 {
@@ -100,7 +102,7 @@ func parseDjangoPBKDF2(s *scheme, limits Bounds, rest string) (*stored, error) {
 	return newPBKDF2(s, limits, iterations, []byte(f[1]), digest)
 }
 
-// parseDjangoScrypt reads "N$salt$r$p$digest", in which the salt is text and taken as it is.
+// parseDjangoScrypt reads "N$salt$r$p$digest". The salt is text and is not decoded.
 func parseDjangoScrypt(s *scheme, limits Bounds, rest string) (*stored, error) {
 	f := strings.Split(rest, "$")
 	if len(f) != 5 {

@@ -6,6 +6,7 @@ package password_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
@@ -34,7 +35,7 @@ func ExampleParse_refused() {
 	}
 	// Output:
 	// password: not a hash of a known scheme; plaintext and DES crypt are never accepted: make the hash with htpasswd -B
-	// password: apr1: too weak to be accepted; make the hash with htpasswd -B, or set DangerouslyAllowLegacy while you migrate
+	// password: apr1: too weak; make the hash with htpasswd -B, or set DangerouslyAllowLegacy while you migrate
 	// password: sha512-crypt: rounds is outside 1000 to 1000000; hash the password again or raise Policy.Max.SHACryptRounds
 }
 
@@ -67,8 +68,8 @@ func ExampleHash_Verify() {
 	fmt.Printf("%+v\n", h.Verify([]byte("wonderland")))
 	fmt.Printf("%+v\n", h.Verify(make([]byte, 73)))
 	// Output:
-	// {Match:true Former:false TooLong:false}
-	// {Match:false Former:false TooLong:true}
+	// {Match:true Previous:false TooLong:false}
+	// {Match:false Previous:false TooLong:true}
 }
 
 func ExampleParams_Hash() {
@@ -83,15 +84,10 @@ func ExampleMix_Decoy() {
 		fmt.Println(err)
 		return
 	}
-	mix := password.NewMix([]*password.Hash{stored})
+	mix := password.NewMix(slices.Values([]*password.Hash{stored}))
 
-	// No account of the name "mallory": do the work all the same.
+	// "mallory" is not an account, but gets the same work.
 	var key uint64 = 0x5ca1ab1e // from a keyed hash of the name
 	fmt.Println(mix.Decoy(key), mix.Decoy(key).Verify([]byte("wonderland")).Match)
 	// Output: [redacted bcrypt] false
-}
-
-func ExampleSchemes() {
-	fmt.Println(password.Schemes())
-	// Output: [bcrypt argon2id scrypt pbkdf2-sha256 pbkdf2-sha512 pbkdf2-sha1 sha256-crypt sha512-crypt apr1 ssha sha]
 }

@@ -8,11 +8,11 @@ import (
 	"crypto/subtle"
 )
 
-// MaxPasswordBytes is the longest password that any scheme takes; bcrypt and the
-// crypt schemes take less, see the package's table.
+// MaxPasswordBytes is the longest password that any scheme accepts. bcrypt and the crypt schemes
+// accept less; see the package's table.
 const MaxPasswordBytes = 4096
 
-// A scheme is one way to hash. The values are never changed.
+// A scheme is one hash algorithm. Its values never change.
 type scheme struct {
 	name        string
 	legacy      bool
@@ -22,18 +22,18 @@ type scheme struct {
 
 	// match does the work of one verification and compares in constant time.
 	match func(s *stored, password []byte) bool
-	// weak reports whether a class is below the OWASP minimum; nil for schemes that always are.
+	// weak reports whether a class is below the OWASP minimum; nil for schemes that are always
+	// weak.
 	weak func(c class) bool
-	// memory is what one verification takes, in bytes; nil for smallWork.
+	// memory returns the memory of one verification in bytes; nil for smallWork.
 	memory func(c class) int64
-	// lanes is how many goroutines one verification runs on; nil for one.
-	lanes func(c class) int
 }
 
-// smallWork is the memory of schemes that are not memory-hard: bcrypt's 4 KiB state is the largest of them.
+// smallWork is the memory of schemes that are not memory-hard, in bytes. bcrypt has the largest
+// state of them, 4 KiB.
 const smallWork = 8 << 10
 
-// A class is what decides the cost of a verification: decoys are chosen by it.
+// A class is everything that the cost of a verification depends on. Decoys are chosen by class.
 type class struct {
 	scheme *scheme
 	cost   uint32 // rounds, iterations or passes; the logarithm for bcrypt and scrypt
@@ -43,25 +43,27 @@ type class struct {
 	digest uint16 // length in bytes, as compared
 }
 
-// stored is a hash taken apart.
+// stored is a parsed hash.
 type stored struct {
 	class class
 	decoy bool
 	weak  bool
-	// former is the hash of the password before this one, while both are accepted; nil for none. Its own former is nil.
-	former *stored
-	// Two pointers away from Hash, because fmt follows one when a verb does not fit, as in Printf("%s", *h).
+	// previous is the hash of the account's previous password while that is accepted; nil for
+	// none. Its own previous is nil.
+	previous *stored
+	// Two pointers away from Hash, because fmt follows one when a verb does not fit, as in
+	// Printf("%s", *h).
 	*material
 }
 
-// material is what must not be shown. bcrypt and the crypt schemes are compared in their encoded
-// form, so there both are text.
+// material is the secret part. bcrypt and the crypt schemes are compared in their encoded form,
+// so their salt and digest are text.
 type material struct {
 	salt   []byte
 	digest []byte
 }
 
-// newStored copies salt and digest into one allocation and completes the class with their lengths.
+// newStored copies salt and digest into one allocation and sets their lengths in the class.
 func newStored[B string | []byte](c class, salt, digest B) *stored {
 	both := make([]byte, 0, len(salt)+len(digest))
 	both = append(both, salt...)
@@ -79,59 +81,60 @@ func (s *stored) equal(derived []byte) bool {
 	return subtle.ConstantTimeCompare(derived, s.digest) == 1
 }
 
-// Hash is one stored password hash, parsed and bounded. [Policy.Parse] makes it.
+// Hash is one stored password hash, parsed and bounded. [Policy.Parse] returns it.
 //
-// The zero Hash and a nil *Hash match no password, and do no work: use the decoy of a [Mix] where
-// there is no account. A Hash never changes and is safe for concurrent use. It prints as
-// "[redacted bcrypt]" in every verb, in JSON and in slog. With its salt and digest it takes about 160 bytes.
+// The zero Hash and a nil *Hash match no password and do no work; use the decoy of a [Mix] for a
+// name that is not an account. A Hash never changes and is safe for concurrent use. It prints as
+// "[redacted bcrypt]" for every verb, in JSON and in slog. It takes about 160 bytes, salt and
+// digest included.
 type Hash struct {
-	// Behind a pointer, so that printing a struct that holds a Hash by value shows no salt and digest.
+	// A pointer, so that printing a struct that holds a Hash by value shows neither salt nor
+	// digest.
 	s *stored
 }
 
-// Verdict is the answer of one [Hash.Verify]. The zero Verdict denies.
+// Verdict is the result of one [Hash.Verify]. The zero Verdict denies.
 type Verdict struct {
 	// Match: the password is right.
 	Match bool
-	// Former: it is not the password, but the former one; see [Hash.WithFormer]. Whoever looks at Match alone denies it.
-	Former bool
-	// TooLong: the password is longer than the scheme can hash whole. Match and Former are then false.
+	// Previous: the password is the account's previous one; see [Hash.WithPrevious]. Match is
+	// then false, so a caller that checks Match only denies it.
+	Previous bool
+	// TooLong: the scheme cannot hash the whole password. Match and Previous are then false.
 	TooLong bool
 }
 
-// WithFormer returns a Hash that also knows the former password of the account, for the time in which both are
-// accepted. h and former stay as they are; a former of former is left out. With a nil or zero former, or on a nil or
-// zero Hash, it returns h.
+// WithPrevious returns a Hash that also matches the previous password of the account, while both
+// are accepted. h and previous do not change, and the previous password of previous is dropped.
+// It returns h if h or previous is nil or zero.
 //
-// Such a Hash always does the work of both, one after the other, whatever the answer, and a [Mix] counts it as a class of
-// its own: names that are no account cost twice as often as names that are.
-func (h *Hash) WithFormer(former *Hash) *Hash {
-	if h == nil || h.s == nil || former == nil || former.s == nil {
+// Such a Hash always does the work of both hashes, for every password. A [Mix] counts it as a
+// class of its own, so the same share of unknown names costs two hashes.
+func (h *Hash) WithPrevious(previous *Hash) *Hash {
+	if h == nil || h.s == nil || previous == nil || previous.s == nil {
 		return h
 	}
-	both, last := *h.s, *former.s
-	last.former = nil
-	both.former = &last
+	both, last := *h.s, *previous.s
+	last.previous = nil
+	both.previous = &last
 	return &Hash{&both}
 }
 
-// HasFormer reports whether h knows a former password too.
-func (h *Hash) HasFormer() bool { return h != nil && h.s != nil && h.s.former != nil }
-
-// Verify reports whether the stored hash was made of password.
+// Verify reports whether password is the one that the hash was made from.
 //
-// It always does the whole work: for a wrong password, for a decoy, and for a password that is too long, in whose stead
-// its beginning is hashed and the answer dropped. The comparison takes constant time. The password is neither kept nor changed.
+// It always does the whole work: for a wrong password, for a decoy, and for a password that is
+// too long, of which it hashes the beginning and denies. The comparison takes constant time. The
+// password is neither kept nor changed.
 func (h *Hash) Verify(password []byte) Verdict {
 	if h == nil || h.s == nil {
 		return Verdict{}
 	}
 	var v Verdict
 	v.Match, v.TooLong = h.s.verify(password)
-	if h.s.former != nil {
-		match, _ := h.s.former.verify(password)
-		v.Former = match && !v.Match
-		v.TooLong = v.TooLong && !v.Former
+	if h.s.previous != nil {
+		match, _ := h.s.previous.verify(password)
+		v.Previous = match && !v.Match
+		v.TooLong = v.TooLong && !v.Previous
 	}
 	return v
 }
@@ -146,8 +149,9 @@ func (s *stored) verify(password []byte) (match, tooLong bool) {
 	return match && !tooLong && !s.decoy, tooLong
 }
 
-// Scheme is the value of the attribute auth.password.scheme, one of [Schemes]; "" for the zero Hash. With a
-// former password it is that of the current one.
+// Scheme returns the name of the scheme, such as "bcrypt", or "" for the zero Hash. It is the
+// value of the attribute auth.password.scheme. The set is closed, so it may be a metric
+// attribute. For a Hash with a previous password it is the scheme of the current one.
 func (h *Hash) Scheme() string {
 	if h == nil || h.s == nil {
 		return ""
@@ -155,24 +159,16 @@ func (h *Hash) Scheme() string {
 	return h.s.class.scheme.name
 }
 
-// Schemes returns every value that [Hash.Scheme] can take but "". The set is closed, so it may stand on metrics.
-func Schemes() []string {
-	return []string{
-		bcryptScheme.name, argon2idScheme.name, scryptScheme.name,
-		pbkdf2SHA256.name, pbkdf2SHA512.name, pbkdf2SHA1.name,
-		sha256Crypt.name, sha512Crypt.name, apr1Scheme.name, sshaScheme.name, shaScheme.name,
-	}
-}
-
-// MemoryBytes is the memory that one Verify takes: what argon2id and scrypt ask for, 8 KiB for the others; 0
-// for the zero Hash. With a former password it is the larger of the two.
+// MemoryBytes returns the memory that one Verify takes: the parameter of argon2id and scrypt, 8
+// KiB for other schemes, 0 for the zero Hash. For a Hash with a previous password it is the
+// larger of the two.
 func (h *Hash) MemoryBytes() int64 {
 	if h == nil || h.s == nil {
 		return 0
 	}
 	n := h.s.class.memoryBytes()
-	if h.s.former != nil {
-		n = max(n, h.s.former.class.memoryBytes())
+	if h.s.previous != nil {
+		n = max(n, h.s.previous.class.memoryBytes())
 	}
 	return n
 }
@@ -184,46 +180,27 @@ func (c class) memoryBytes() int64 {
 	return c.scheme.memory(c)
 }
 
-// Lanes is how many goroutines one Verify runs on: the parallelism of argon2id, 1 for the others. With a former
-// password it is the larger of the two.
-func (h *Hash) Lanes() int {
-	if h == nil || h.s == nil {
-		return 1
-	}
-	n := h.s.class.goroutines()
-	if h.s.former != nil {
-		n = max(n, h.s.former.class.goroutines())
-	}
-	return n
-}
-
-func (c class) goroutines() int {
-	if c.scheme.lanes == nil {
-		return 1
-	}
-	return c.scheme.lanes(c)
-}
-
-// RehashNeeded reports whether the hash is weaker than the policy it was parsed with asks for today, the
-// event attribute auth.password.rehash_needed.
+// RehashNeeded reports whether the hash is weaker than its policy requires today. It is the event
+// attribute auth.password.rehash_needed.
 //
-// With the zero [Policy.Today] that is: below the minimum of the OWASP Password Storage Cheat Sheet for its
-// scheme, or of a scheme that the sheet does not recommend (SHA-crypt and the legacy ones). A decoy is never weak.
+// With the zero [Policy.Today], a hash is weak if it is below the minimum of the OWASP Password
+// Storage Cheat Sheet for its scheme, or if the sheet does not recommend the scheme (SHA-crypt
+// and the legacy schemes). A decoy is never weak.
 func (h *Hash) RehashNeeded() bool { return h != nil && h.s != nil && h.s.weak }
 
-// Equal reports whether h and o are the same stored hash: scheme, parameters, salt and digest. Spellings that verify
-// alike, such as $2a$ and $2y$, are the same. Digests are compared in constant time. Two nil or zero Hashes are equal.
-// Former passwords count too.
+// Equal reports whether h and o are the same stored hash: scheme, parameters, salt, digest and
+// previous password. Spellings that verify alike, such as $2a$ and $2y$, are the same. Digests
+// are compared in constant time. Two nil or zero Hashes are equal.
 func (h *Hash) Equal(o *Hash) bool {
 	hNone, oNone := h == nil || h.s == nil, o == nil || o.s == nil
 	if hNone || oNone {
 		return hNone && oNone
 	}
-	hFormer, oFormer := h.s.former, o.s.former
-	if (hFormer == nil) != (oFormer == nil) {
+	hPrevious, oPrevious := h.s.previous, o.s.previous
+	if (hPrevious == nil) != (oPrevious == nil) {
 		return false
 	}
-	return h.s.same(o.s) && (hFormer == nil || hFormer.same(oFormer))
+	return h.s.same(o.s) && (hPrevious == nil || hPrevious.same(oPrevious))
 }
 
 func (s *stored) same(o *stored) bool {

@@ -24,14 +24,14 @@ const (
 	sshaMinSaltBytes, sshaMaxSaltBytes = 4, maxSaltBytes
 )
 
-// matchAPR1 is Apache's variant of md5-crypt, with 1,000 rounds always.
+// matchAPR1 verifies Apache's variant of md5-crypt, which always has 1,000 rounds.
 func matchAPR1(s *stored, password []byte) bool {
 	setting := make([]byte, 0, 16)
 	setting = append(setting, apr1_crypt.MagicPrefix...)
 	setting = append(setting, s.salt...)
 	encoded, err := apr1_crypt.New().Generate(password, append(setting, '$'))
 	if err != nil || len(encoded) < apr1DigestChars {
-		return false // only of a setting without a salt, which parseAPR1 has refused
+		return false // only for a setting without a salt, which parseAPR1 refuses
 	}
 	return s.equal([]byte(encoded[len(encoded)-apr1DigestChars:]))
 }
@@ -45,7 +45,7 @@ func parseAPR1(s *scheme, _ Bounds, rest string) (*stored, error) {
 	return newStored(class{scheme: s}, salt, digest), nil
 }
 
-// matchSHA is SHA-1 over the password and the salt; {SHA} has none.
+// matchSHA verifies SHA-1 over the password and the salt. {SHA} has no salt.
 func matchSHA(s *stored, password []byte) bool {
 	h := sha1.New()
 	h.Write(password)
@@ -79,7 +79,7 @@ func parseSSHA(s *scheme, _ Bounds, rest string) (*stored, error) {
 func decodeSHA(s *scheme, rest string) ([]byte, error) {
 	b, err := base64.StdEncoding.Strict().DecodeString(rest)
 	if err != nil || strings.ContainsAny(rest, "\r\n") {
-		return nil, malformed(s, "what follows the braces is not base64")
+		return nil, malformed(s, "the text after the braces is not base64; set the password again")
 	}
 	return b, nil
 }

@@ -11,7 +11,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
-// go-htpasswd takes what it does not know for plaintext: the stored text of an $argon2id$ line is then the password.
+// TestUnknownSchemeIsNotPlaintext: go-htpasswd takes an unknown scheme for plaintext, so the
+// stored text of an $argon2id$ line is the password.
 func TestUnknownSchemeIsNotPlaintext(t *testing.T) {
 	t.Parallel()
 	for _, stored := range []string{
@@ -35,8 +36,8 @@ func TestUnknownSchemeIsNotPlaintext(t *testing.T) {
 	}
 }
 
-// go-htpasswd lets "alice:" in with an empty password.
-func TestEmptyHashIsNoEmptyPassword(t *testing.T) {
+// TestEmptyHashIsRefused: go-htpasswd accepts the empty password for the line "alice:".
+func TestEmptyHashIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, stored := range []string{"", "$2y$", "$6$", "$5$$", "$apr1$$", "{SHA}", "{SSHA}", "$argon2id$", "bcrypt$", "argon2$"} {
 		h, err := everything.Parse(stored)
@@ -51,7 +52,8 @@ func TestEmptyHashIsNoEmptyPassword(t *testing.T) {
 	}
 }
 
-// $6$ with a password of 32 kB takes 1.9 s elsewhere. No scheme hashes more than its bound.
+// TestLongPasswordsAreRefused: $6$ with a password of 32 kB takes 1.9 s elsewhere. No scheme
+// hashes more than its bound.
 func TestLongPasswordsAreRefused(t *testing.T) {
 	t.Parallel()
 	bounds := map[string]int{"bcrypt": 72, "sha256-crypt": 256, "sha512-crypt": 256, "apr1": 256}
@@ -69,7 +71,8 @@ func TestLongPasswordsAreRefused(t *testing.T) {
 	}
 }
 
-// A password whose beginning is right and which is too long is denied, whatever the scheme.
+// TestTooLongIsNeverTruncated: every scheme denies a password that is too long, even if its
+// beginning is right.
 func TestTooLongIsNeverTruncated(t *testing.T) {
 	t.Parallel()
 	params := password.Params{MemoryKiB: 64, Passes: 1}
@@ -87,7 +90,8 @@ func TestTooLongIsNeverTruncated(t *testing.T) {
 	}
 }
 
-// bcrypt ignores what follows byte 72: such a password is refused instead.
+// TestBcryptDoesNotTruncateAt72: bcrypt ignores the bytes after the 72nd, so a longer password is
+// refused.
 func TestBcryptDoesNotTruncateAt72(t *testing.T) {
 	t.Parallel()
 	n := 0
@@ -109,7 +113,8 @@ func TestBcryptDoesNotTruncateAt72(t *testing.T) {
 	}
 }
 
-// bcrypt repeats the password and a NUL until 72 bytes are full, so without a rule of ours "a\x00a" opens what "a" opens.
+// TestBcryptRefusesNUL: bcrypt repeats the password and a NUL until 72 bytes are full. Without
+// this rule "a\x00a" has the hash of "a".
 func TestBcryptRefusesNUL(t *testing.T) {
 	t.Parallel()
 	for _, pw := range []string{"", "a", "wonderland"} {
@@ -120,13 +125,14 @@ func TestBcryptRefusesNUL(t *testing.T) {
 		h := parse(t, password.Policy{}, encoded)
 		for _, twin := range []string{pw + "\x00" + pw, pw + "\x00", "\x00" + pw, pw + "\x00x"} {
 			if h.Verify([]byte(twin)).Match {
-				t.Errorf("%q opens what %q opens", twin, pw)
+				t.Errorf("%q has the hash of %q", twin, pw)
 			}
 		}
 	}
 }
 
-// The stored text of a line that is refused must not be in a log.
+// TestParseErrorNeverHoldsTheHash: the error for a refused line may be logged, so it must not
+// hold the stored text.
 func TestParseErrorNeverHoldsTheHash(t *testing.T) {
 	t.Parallel()
 	for _, v := range vectors(t) {
@@ -134,7 +140,7 @@ func TestParseErrorNeverHoldsTheHash(t *testing.T) {
 			_, err := everything.Parse(broken)
 			var pe *password.ParseError
 			if errors.As(err, &pe) {
-				holdsNothing(t, err, broken)
+				checkHoldsNothing(t, err, broken)
 			} else if err != nil {
 				t.Errorf("%T", err)
 			}

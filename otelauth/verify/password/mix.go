@@ -15,17 +15,19 @@ import (
 	"strings"
 )
 
-// maxMixClasses bounds the work of one [Mix.Decoy] to about a microsecond. Stores have a handful of classes.
+// maxMixClasses bounds the work of one [Mix.Decoy] to about a microsecond. Stores have a handful
+// of classes.
 const maxMixClasses = 64
 
-// Mix is the distribution of schemes and costs in a store of accounts, out of which a name that is no account gets a
-// hash to be verified against. A dummy of fixed cost tells unknown names from known ones and lets an attacker choose the
-// dearer of the two (CVE-2026-41263 and the measurements with it).
+// Mix is the distribution of schemes and costs in a store of accounts. [Mix.Decoy] takes from it
+// the hash that an unknown name is verified against. A decoy of fixed cost would reveal which
+// names are unknown, and would let an attacker choose the more expensive kind (CVE-2026-41263).
 //
-// A class is everything that the cost of a verification depends on: scheme, parameters, and the lengths of salt and digest, and
-// the same of the former password of an account that has one ([Hash.WithFormer]). The
-// zero Mix and an empty one answer with the default [Params]. A Mix never changes and is safe for concurrent use. It holds
-// the 64 most frequent classes, about 400 bytes each.
+// A class is everything that the cost of a verification depends on: scheme, parameters, the
+// lengths of salt and digest, and the same of the previous password of an account that has one
+// ([Hash.WithPrevious]). A Mix holds the 64 most frequent classes, about 400 bytes each. The zero
+// Mix and an empty one use the default [Params]. A Mix never changes and is safe for concurrent
+// use.
 type Mix struct {
 	entries []mixEntry
 }
@@ -33,22 +35,22 @@ type Mix struct {
 type mixEntry struct {
 	work   work
 	decoy  *Hash
-	id     uint64 // of the class: the same in every process
+	id     uint64 // of the class; the same in every process
 	weight int
 }
 
-// NewMix counts hashes. nil elements and decoys are left out.
-func NewMix(hashes []*Hash) *Mix { return MixOf(slices.Values(hashes), nil) }
+// NewMix counts hashes in one pass and keeps only their classes, so that a store needs no slice of
+// all hashes. It skips nil elements and decoys. The salts and digests of the decoys are random.
+func NewMix(hashes iter.Seq[*Hash]) *Mix { return newMix(hashes, rand.Reader) }
 
-// MixOf counts hashes in one pass that keeps nothing of them but their classes, so that a store needs no slice of them. nil elements and decoys
-// are left out. The decoys' salts and digests come from random; nil is crypto/rand.
-func MixOf(hashes iter.Seq[*Hash], random io.Reader) *Mix {
+// newMix is [NewMix] with another source of randomness, for tests.
+func newMix(hashes iter.Seq[*Hash], random io.Reader) *Mix {
 	weights := make(map[work]int)
 	for h := range hashes {
 		if h != nil && h.s != nil && !h.s.decoy {
 			w := work{current: h.s.class}
-			if h.s.former != nil {
-				w.former = h.s.former.class
+			if h.s.previous != nil {
+				w.previous = h.s.previous.class
 			}
 			weights[w]++
 		}
@@ -67,30 +69,34 @@ func MixOf(hashes iter.Seq[*Hash], random io.Reader) *Mix {
 	return m
 }
 
-// work is what one verification of an account costs. The scheme of former is nil where there is one password.
-type work struct{ current, former class }
+// work is what one verification of an account computes. The scheme of previous is nil if there is
+// one password.
+type work struct{ current, previous class }
 
 func (w work) decoy(random io.Reader) *Hash {
 	d := newDecoy(w.current, random)
-	if w.former.scheme == nil {
+	if w.previous.scheme == nil {
 		return d
 	}
-	return d.WithFormer(newDecoy(w.former, random))
+	return d.WithPrevious(newDecoy(w.previous, random))
 }
 
 func (w work) id() uint64 {
-	if w.former.scheme == nil {
+	if w.previous.scheme == nil {
 		return w.current.id()
 	}
-	return mix64(w.current.id()) ^ w.former.id()
+	return mix64(w.current.id()) ^ w.previous.id()
 }
 
-// Decoy returns a hash that no password matches and whose Verify costs what it costs for the real hashes of its class.
+// Decoy returns a hash that no password matches. Its Verify costs the same as a real hash of its
+// class.
 //
-// The class is chosen by key in the proportions of the store: the same key gets the same class in every process and whatever the order of
-// the accounts. key must come from a keyed hash of the name, or a client could compute the class. When accounts come and go, a
-// key changes its class only as far as the proportions have changed (weighted rendezvous hashing, Schindelhauer and Schomaker 2005): a name
-// whose cost changes though nobody set its password would be known as no account.
+// key selects the class in the proportions of the store. The same key selects the same class in
+// every process and for every order of the accounts. key must come from a keyed hash of the name,
+// or a client could compute the class. When accounts are added or removed, only as many keys
+// change their class as the proportions change (weighted rendezvous hashing, Schindelhauer and
+// Schomaker 2005). Otherwise a name whose cost changes without a new password would be known as
+// unknown.
 func (m *Mix) Decoy(key uint64) *Hash {
 	if m == nil || len(m.entries) == 0 {
 		return defaultDecoy()
@@ -98,7 +104,8 @@ func (m *Mix) Decoy(key uint64) *Hash {
 	best, decoy := math.Inf(1), (*Hash)(nil)
 	for i := range m.entries {
 		e := &m.entries[i]
-		// An exponential variate of rate weight: the smallest is entry i with probability weight / sum of weights.
+		// An exponential variate of rate weight: the smallest is entry i with probability weight
+		// / sum of weights.
 		u := (float64(mix64(key^mix64(e.id))>>11) + 0.5) / (1 << 53)
 		if score := -math.Log(u) / float64(e.weight); decoy == nil || score < best {
 			best, decoy = score, e.decoy
@@ -115,13 +122,15 @@ func defaultDecoy() *Hash {
 	}, nil)
 }
 
-// newDecoy makes a hash of the class with a random salt and digest. Verify denies it by its mark, after the work.
+// newDecoy returns a hash of the class with a random salt and digest. Verify denies it by its
+// mark, after the work.
 func newDecoy(c class, random io.Reader) *Hash {
 	if random == nil {
 		random = rand.Reader
 	}
 	salt, digest := make([]byte, c.salt), make([]byte, c.digest)
-	// A random source that fails leaves zeros. They are as good: the mark denies, not the digest.
+	// A random source that fails leaves zeros, which are as good: the mark denies, not the
+	// digest.
 	_, _ = io.ReadFull(random, salt)
 	_, _ = io.ReadFull(random, digest)
 	if c.scheme.text {
@@ -136,7 +145,7 @@ func newDecoy(c class, random io.Reader) *Hash {
 	return &Hash{s}
 }
 
-// id is a hash of the class that does not change from process to process.
+// id returns a hash of the class that is the same in every process.
 func (c class) id() uint64 {
 	h := fnv.New64a()
 	_, _ = io.Copy(h, strings.NewReader(c.scheme.name))
@@ -153,7 +162,8 @@ func (c class) id() uint64 {
 	return h.Sum64()
 }
 
-// mix64 is the finalizer of SplitMix64 (Steele, Lea and Flood 2014): every bit of x reaches every bit of the result.
+// mix64 is the finalizer of SplitMix64 (Steele, Lea and Flood 2014): every bit of x affects every
+// bit of the result.
 func mix64(x uint64) uint64 {
 	x += 0x9e3779b97f4a7c15
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9

@@ -17,9 +17,9 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
-// what names the class of a hash as far as it can be seen.
+// what returns the visible properties of a hash's class.
 func what(h *password.Hash) string {
-	return fmt.Sprint(h.Scheme(), h.MemoryBytes(), h.Lanes())
+	return fmt.Sprint(h.Scheme(), h.MemoryBytes())
 }
 
 func mixed(t testing.TB, bcrypts, argons, shas int) []*password.Hash {
@@ -44,9 +44,9 @@ func mixed(t testing.TB, bcrypts, argons, shas int) []*password.Hash {
 func TestEmptyMixIsTodaysDefault(t *testing.T) {
 	t.Parallel()
 	var nothing *password.Mix
-	for _, m := range []*password.Mix{nothing, {}, password.NewMix(nil), password.NewMix([]*password.Hash{nil, {}})} {
+	for _, m := range []*password.Mix{nothing, {}, new(password.Mix), password.NewMix(slices.Values([]*password.Hash{nil, {}}))} {
 		d := m.Decoy(7)
-		if d.Scheme() != "argon2id" || d.MemoryBytes() != 19<<20 || d.Lanes() != 1 {
+		if d.Scheme() != "argon2id" || d.MemoryBytes() != 19<<20 {
 			t.Errorf("%s", what(d))
 		}
 	}
@@ -62,7 +62,7 @@ func TestDecoysMatchNothing(t *testing.T) {
 			"zeros": bytes.NewReader(make([]byte, 1000)),
 			"ones":  bytes.NewReader(bytes.Repeat([]byte{0xff}, 1000)),
 		} {
-			m := password.MixOf(slices.Values([]*password.Hash{h}), random)
+			m := password.NewMixFrom(slices.Values([]*password.Hash{h}), random)
 			d := m.Decoy(1)
 			if !password.SameClass(d, h) || d.RehashNeeded() {
 				t.Errorf("%s: the decoy is %s", what(h), what(d))
@@ -79,7 +79,8 @@ func TestDecoysMatchNothing(t *testing.T) {
 	}
 }
 
-// Even when the random source yields the right salt and digest, a decoy denies.
+// TestDecoyDeniesByItsMark: a decoy denies even if the random source yields the right salt and
+// digest.
 func TestDecoyDeniesByItsMark(t *testing.T) {
 	t.Parallel()
 	salt := bytes.Repeat([]byte{'s'}, 16)
@@ -90,29 +91,29 @@ func TestDecoyDeniesByItsMark(t *testing.T) {
 	}
 	h := parse(t, password.Policy{}, encoded)
 	digest := decode(t, encoded[strings.LastIndexByte(encoded, '$')+1:])
-	m := password.MixOf(slices.Values([]*password.Hash{h}), bytes.NewReader(append(salt, digest...)))
+	m := password.NewMixFrom(slices.Values([]*password.Hash{h}), bytes.NewReader(append(salt, digest...)))
 	d := m.Decoy(1)
 	if !h.Verify([]byte("wonderland")).Match {
 		t.Fatal("the original does not match")
 	}
 	if d.Verify([]byte("wonderland")).Match || d.Equal(h) {
-		t.Error("the decoy is taken for the real hash")
+		t.Error("the decoy equals the real hash")
 	}
 }
 
 func TestDecoysComeFromTheRandomSource(t *testing.T) {
 	t.Parallel()
 	hashes := mixed(t, 1, 1, 1)
-	decoy := func(r *rand.ChaCha8) *password.Hash { return password.MixOf(slices.Values(hashes), r).Decoy(3) }
+	decoy := func(r *rand.ChaCha8) *password.Hash { return password.NewMixFrom(slices.Values(hashes), r).Decoy(3) }
 	a, b, c := decoy(rand.NewChaCha8([32]byte{1})), decoy(rand.NewChaCha8([32]byte{1})), decoy(rand.NewChaCha8([32]byte{2}))
 	if !a.Equal(b) || a.Equal(c) {
 		t.Error("the decoy does not follow the source")
 	}
-	if password.NewMix(hashes).Decoy(3).Equal(password.NewMix(hashes).Decoy(3)) {
-		t.Error("two mixes share a decoy: crypto/rand was not asked")
+	if password.NewMix(slices.Values(hashes)).Decoy(3).Equal(password.NewMix(slices.Values(hashes)).Decoy(3)) {
+		t.Error("two mixes share a decoy: it is not from crypto/rand")
 	}
-	// A source that fails is no way in.
-	broken := password.MixOf(slices.Values(hashes), iotest.ErrReader(errors.New("no entropy")))
+	// A source that fails does not open an account.
+	broken := password.NewMixFrom(slices.Values(hashes), iotest.ErrReader(errors.New("no entropy")))
 	for key := range uint64(20) {
 		if broken.Decoy(key).Verify(nil).Match {
 			t.Error("a decoy of zeros matches")
@@ -122,14 +123,14 @@ func TestDecoysComeFromTheRandomSource(t *testing.T) {
 
 func TestDecoysInProportion(t *testing.T) {
 	t.Parallel()
-	m := password.NewMix(mixed(t, 600, 300, 100))
+	m := password.NewMix(slices.Values(mixed(t, 600, 300, 100)))
 	const n = 100_000
 	got := map[string]int{}
 	for key := range uint64(n) {
 		got[m.Decoy(key).Scheme()]++
 	}
 	for scheme, share := range map[string]float64{"bcrypt": .6, "argon2id": .3, "sha512-crypt": .1} {
-		// Six standard deviations: it fails by chance once in 10⁹ keys, and the keys are always the same.
+		// Six standard deviations. The keys are always the same.
 		if d := math.Abs(float64(got[scheme]) - n*share); d > 6*math.Sqrt(n*share*(1-share)) {
 			t.Errorf("%s: %d of %d, want %.0f", scheme, got[scheme], n, n*share)
 		}
@@ -139,11 +140,11 @@ func TestDecoysInProportion(t *testing.T) {
 func TestDecoyIsStable(t *testing.T) {
 	t.Parallel()
 	hashes := mixed(t, 600, 300, 100)
-	m := password.NewMix(hashes)
+	m := password.NewMix(slices.Values(hashes))
 	shuffled := slices.Clone(hashes)
 	rand.New(rand.NewPCG(1, 2)).Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
-	other := password.NewMix(shuffled)
-	grown := password.NewMix(append(shuffled, mixed(t, 10, 0, 0)...))
+	other := password.NewMix(slices.Values(shuffled))
+	grown := password.NewMix(slices.Values(append(shuffled, mixed(t, 10, 0, 0)...)))
 	moved := 0
 	for key := range uint64(10_000) {
 		d := m.Decoy(key)
@@ -162,14 +163,15 @@ func TestDecoyIsStable(t *testing.T) {
 	}
 	// bcrypt's share goes from 60 to 60.4 %.
 	if moved == 0 || moved > 100 {
-		t.Errorf("%d of 10,000 keys changed their class by 10 accounts more", moved)
+		t.Errorf("%d of 10,000 keys changed their class after 10 more accounts", moved)
 	}
 }
 
-// The class of a key must not change between releases, or unknown names show at an upgrade.
+// TestDecoyClassesAreFixed: the class of a key must not change between releases, or an upgrade
+// reveals which names are unknown.
 func TestDecoyClassesAreFixed(t *testing.T) {
 	t.Parallel()
-	m := password.NewMix(mixed(t, 5, 3, 2))
+	m := password.NewMix(slices.Values(mixed(t, 5, 3, 2)))
 	var got strings.Builder
 	for key := range uint64(24) {
 		got.WriteByte(m.Decoy(key).Scheme()[0])
@@ -186,28 +188,28 @@ func TestMixKeepsTheMostFrequentClasses(t *testing.T) {
 		h := parse(t, password.Policy{}, fmt.Sprintf("$pbkdf2-sha256$%d%s", 1000+i, argon2idTail))
 		hashes = append(hashes, h)
 	}
-	one, other := password.NewMix(hashes), password.NewMix(hashes)
+	one, other := password.NewMix(slices.Values(hashes)), password.NewMix(slices.Values(hashes))
 	for key := range uint64(1000) {
 		if !password.SameClass(one.Decoy(key), other.Decoy(key)) {
-			t.Fatalf("key %d: of equally frequent classes not always the same are kept", key)
+			t.Fatalf("key %d: equally frequent classes are not always the same ones", key)
 		}
 	}
 	frequent := mixed(t, 50, 0, 0)
-	m := password.NewMix(append(hashes, frequent...))
+	m := password.NewMix(slices.Values(append(hashes, frequent...)))
 	bcrypts := 0
 	for key := range uint64(1000) {
 		if m.Decoy(key).Scheme() == "bcrypt" {
 			bcrypts++
 		}
 	}
-	// 50 of 50 + 63 remain in sight.
+	// 50 of 50 + 63 remain.
 	if bcrypts < 380 || bcrypts > 500 {
 		t.Errorf("%d of 1,000 decoys are of the class of a third of the accounts", bcrypts)
 	}
 }
 
 func TestDecoyAllocatesNothing(t *testing.T) {
-	m := password.NewMix(mixed(t, 5, 3, 2))
+	m := password.NewMix(slices.Values(mixed(t, 5, 3, 2)))
 	key := uint64(0)
 	if n := testing.AllocsPerRun(100, func() { key++; m.Decoy(key) }); n != 0 {
 		t.Errorf("%v allocations", n)

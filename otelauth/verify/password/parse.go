@@ -9,17 +9,18 @@ import (
 	"strings"
 )
 
-// maxEncodedBytes bounds what is looked at: the longest text that Parse accepts is below 300 bytes.
+// maxEncodedBytes bounds the text that Parse looks at. The longest accepted text is below 300
+// bytes.
 const maxEncodedBytes = 1024
 
-// The sizes of salts and digests. RFC 9106 section 3.1 asks for a salt of 8 bytes at least; a digest below
-// 16 bytes could be met by chance, and a longer one only adds work.
+// Sizes of salts and digests. RFC 9106 section 3.1 requires a salt of at least 8 bytes. A digest
+// below 16 bytes could match by chance; a longer one only costs time.
 const (
 	minSaltBytes, maxSaltBytes     = 8, 64
 	minDigestBytes, maxDigestBytes = 16, 64
 )
 
-// A format is one encoding: what it begins with and who reads the rest.
+// A format is one encoding: its prefix and the parser of the rest.
 type format struct {
 	prefix string
 	scheme *scheme
@@ -44,21 +45,21 @@ func formats() []format {
 	}
 }
 
-// refused are well-known prefixes that no policy accepts, with what to tell the operator.
+// refused returns well-known prefixes that no policy accepts, each with advice for the operator.
 func refused() [][2]string {
 	return [][2]string{
-		{"$argon2i$", "argon2i is not verified, only argon2id is; have the password set again"},
-		{"$argon2d$", "argon2d is not verified, only argon2id is; have the password set again"},
-		{"$2x$", "$2x$ marks bcrypt hashes made with a sign-extension bug (CVE-2011-2483) that makes different " +
-			"passwords alike; have the password set again"},
-		{"$2$", "$2$ is bcrypt before its treatment of non-ASCII octets was settled; have the password set again"},
-		{"$1$", "md5-crypt is not verified; have the password set again"},
-		{"$y$", "yescrypt is not verified; make the hash with htpasswd -B"},
-		{"$gy$", "gost-yescrypt is not verified; make the hash with htpasswd -B"},
-		{"$7$", "this encoding of scrypt is not read, only $scrypt$ln=,r=,p=$ is"},
-		{"$sha1$", "sha1-crypt is not verified; have the password set again"},
-		{"$", "no scheme of this prefix is known; make the hash with htpasswd -B"},
-		{"{", "no LDAP scheme of this name is verified; make the hash with htpasswd -B"},
+		{"$argon2i$", "argon2i is not supported, only argon2id is; set the password again"},
+		{"$argon2d$", "argon2d is not supported, only argon2id is; set the password again"},
+		{"$2x$", "$2x$ marks bcrypt hashes of a buggy version (CVE-2011-2483) in which different passwords have " +
+			"one hash; set the password again"},
+		{"$2$", "$2$ is bcrypt before its treatment of non-ASCII bytes was settled; set the password set again"},
+		{"$1$", "md5-crypt is not supported; set the password again"},
+		{"$y$", "yescrypt is not supported; make the hash with htpasswd -B"},
+		{"$gy$", "gost-yescrypt is not supported; make the hash with htpasswd -B"},
+		{"$7$", "this encoding of scrypt is not supported, only $scrypt$ln=,r=,p=$ is; set the password again"},
+		{"$sha1$", "sha1-crypt is not supported; set the password again"},
+		{"$", "no scheme has this prefix; make the hash with htpasswd -B"},
+		{"{", "no LDAP scheme of this name is supported; make the hash with htpasswd -B"},
 	}
 }
 
@@ -67,10 +68,11 @@ const notAHash = "not a hash of a known scheme; plaintext and DES crypt are neve
 // Parse reads a stored hash with the zero [Policy].
 func Parse(encoded string) (*Hash, error) { return Policy{}.Parse(encoded) }
 
-// Parse reads a stored hash. The whole text must be the hash: white space around it is an error.
+// Parse reads a stored hash. The whole text must be the hash; surrounding white space is an
+// error.
 //
-// Every error is a [*ParseError] that wraps one of [ErrUnknownScheme], [ErrLegacy], [ErrOutOfBounds], [ErrMalformed] and
-// [ErrUnusable], and none of them holds any of the text.
+// Every error is a [*ParseError] that wraps one of [ErrUnknownScheme], [ErrLegacy],
+// [ErrOutOfBounds], [ErrMalformed] and [ErrUnusable]. No error holds any of the text.
 func (p Policy) Parse(encoded string) (*Hash, error) {
 	s, err := p.parse(encoded)
 	if err != nil {
@@ -93,13 +95,13 @@ func (p Policy) parse(encoded string) (*stored, error) {
 		}
 		if f.scheme.legacy && !p.DangerouslyAllowLegacy {
 			return nil, &ParseError{Scheme: f.scheme.name, kind: ErrLegacy,
-				Reason: "too weak to be accepted; make the hash with htpasswd -B, or set DangerouslyAllowLegacy while you migrate"}
+				Reason: "too weak; make the hash with htpasswd -B, or set DangerouslyAllowLegacy while you migrate"}
 		}
 		return f.parse(f.scheme, p.Max.orDefaults(), rest)
 	}
 	if isDjango(encoded) {
 		if !p.Django {
-			return nil, &ParseError{Reason: "Django's encoding is read only with Policy.Django", kind: ErrUnknownScheme}
+			return nil, &ParseError{Reason: "Django's encoding needs Policy.Django; set it, or make the hash with htpasswd -B", kind: ErrUnknownScheme}
 		}
 		return parseDjango(p.Max.orDefaults(), encoded)
 	}
@@ -111,7 +113,8 @@ func (p Policy) parse(encoded string) (*stored, error) {
 	return nil, &ParseError{Reason: notAHash, kind: ErrUnknownScheme}
 }
 
-// number reads decimal digits without sign or leading zero. What does not fit becomes the largest value, which no bound admits.
+// number reads decimal digits without a sign or leading zeros. A number that does not fit becomes
+// the largest value, which every bound refuses.
 func number(s string) (uint32, bool) {
 	if s == "" || len(s) > 1 && s[0] == '0' {
 		return 0, false
@@ -126,7 +129,8 @@ func number(s string) (uint32, bool) {
 	return uint32(n), true
 }
 
-// parameters reads "m=65536,t=3,p=4" for the keys m, t, p, in this order: the PHC string format fixes it.
+// parameters reads numbers such as "m=65536,t=3,p=4" for the keys m, t and p. The PHC string
+// format fixes their order.
 func parameters(s string, keys ...string) ([]uint32, bool) {
 	fields := strings.Split(s, ",")
 	if len(fields) != len(keys) {
@@ -145,11 +149,12 @@ func parameters(s string, keys ...string) ([]uint32, bool) {
 	return values, true
 }
 
-// saltAndDigest decodes both and checks their sizes. enc must be strict: one stored text for one hash.
+// saltAndDigest decodes both and checks their sizes. enc must be strict, so that one hash has one
+// spelling.
 func saltAndDigest(s *scheme, enc *base64.Encoding, salt, digest string) (saltBytes, digestBytes []byte, err error) {
 	saltBytes, err = enc.DecodeString(salt)
 	if err != nil || strings.ContainsAny(salt, "\r\n") {
-		return nil, nil, malformed(s, "the salt is not base64 as this encoding writes it")
+		return nil, nil, malformed(s, "the salt is not valid base64 of this encoding; set the password again")
 	}
 	if digestBytes, err = decodeDigest(s, enc, digest); err != nil {
 		return nil, nil, err
@@ -161,7 +166,7 @@ func decodeDigest(s *scheme, enc *base64.Encoding, digest string) ([]byte, error
 	// encoding/base64 skips line ends even when strict.
 	b, err := enc.DecodeString(digest)
 	if err != nil || strings.ContainsAny(digest, "\r\n") {
-		return nil, malformed(s, "the digest is not base64 as this encoding writes it")
+		return nil, malformed(s, "the digest is not valid base64 of this encoding; set the password again")
 	}
 	if len(b) < minDigestBytes || len(b) > maxDigestBytes {
 		return nil, outOfBounds(s, "the length of the digest in bytes", minDigestBytes, maxDigestBytes, "")
@@ -176,14 +181,14 @@ func checkSalt(s *scheme, n int) error {
 	return nil
 }
 
-// phcBase64 is the B64 of the PHC string format: standard alphabet, no padding.
+// phcBase64 returns the B64 of the PHC string format: the standard alphabet without padding.
 func phcBase64() *base64.Encoding { return base64.RawStdEncoding.Strict() }
 
 // crypt64 is the alphabet of crypt(3), in the order of its values.
 const crypt64 = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
-// isCrypt64 reports whether s is n characters of crypt64 of which the last is below 1<<lastBits: any other was
-// not written by crypt(3) and could never match.
+// isCrypt64 reports whether s is n characters of crypt64 and the value of the last one is below
+// 1<<lastBits. crypt(3) never writes another text, so it could never match.
 func isCrypt64(s string, n, lastBits int) bool {
 	if len(s) != n || n == 0 {
 		return false

@@ -32,7 +32,7 @@ func TestParseRefuses(t *testing.T) {
 		name    string
 		encoded string
 		want    error
-		says    string
+		text    string
 	}{
 		{"empty", "", password.ErrUnknownScheme, "never accepted"},
 		{"plaintext", "correct-horse-battery", password.ErrUnknownScheme, "plaintext"},
@@ -43,8 +43,8 @@ func TestParseRefuses(t *testing.T) {
 		{"lower-case sha", "{sha}VBPuJHI7uixaa6LQGWx4s+5GKNE=", password.ErrUnknownScheme, "LDAP"},
 		{"md5-crypt", "$1$saltsalt$qjXMvbEw8oaL.CzflDtaK/", password.ErrUnknownScheme, "md5-crypt"},
 		{"yescrypt", "$y$j9T$saltsalt$digestdigest", password.ErrUnknownScheme, "yescrypt"},
-		{"argon2i", "$argon2i$v=19$m=19456,t=2,p=1" + argon2idTail, password.ErrUnknownScheme, "argon2i is not verified"},
-		{"argon2d", "$argon2d$v=19$m=19456,t=2,p=1" + argon2idTail, password.ErrUnknownScheme, "argon2d is not verified"},
+		{"argon2i", "$argon2i$v=19$m=19456,t=2,p=1" + argon2idTail, password.ErrUnknownScheme, "argon2i is not supported"},
+		{"argon2d", "$argon2d$v=19$m=19456,t=2,p=1" + argon2idTail, password.ErrUnknownScheme, "argon2d is not supported"},
 		{"unknown dollar", "$future$v=1$x$y", password.ErrUnknownScheme, "no scheme"},
 		{"bcrypt 2x", "$2x$10$" + bcryptSalt + bcryptDigest, password.ErrUnknownScheme, "CVE-2011-2483"},
 		{"bcrypt 2", "$2$10$" + bcryptSalt + bcryptDigest, password.ErrUnknownScheme, "bcrypt"},
@@ -120,7 +120,7 @@ func TestParseRefuses(t *testing.T) {
 		{"sha line end", "{SHA}VBPuJHI7uixaa6LQGWx4s+5GKNE=\n", password.ErrMalformed, "base64"},
 		{"ssha without salt", "{SSHA}VBPuJHI7uixaa6LQGWx4s+5GKNE=", password.ErrOutOfBounds, "salt"},
 
-		{"django unusable", "!Tf9aMOcYc8a1UxLE2A7RkwYd4G6bFQ", password.ErrUnusable, "without a password"},
+		{"django unusable", "!Tf9aMOcYc8a1UxLE2A7RkwYd4G6bFQ", password.ErrUnusable, "without a usable password"},
 		{"django argon2i", "argon2$argon2i$v=19$m=64,t=1,p=1" + argon2idTail, password.ErrUnknownScheme, "argon2id"},
 		{"django short salt", "pbkdf2_sha256$1000$salt$" + digest32 + "=", password.ErrOutOfBounds, "salt"},
 		{"django no padding", "pbkdf2_sha256$1000$saltsalt$" + digest32, password.ErrMalformed, "base64"},
@@ -134,19 +134,19 @@ func TestParseRefuses(t *testing.T) {
 			t.Errorf("%s: %v, %v, want %v", c.name, h, err, c.want)
 			continue
 		}
-		if !strings.Contains(err.Error(), c.says) {
-			t.Errorf("%s: %q does not say %q", c.name, err, c.says)
+		if !strings.Contains(err.Error(), c.text) {
+			t.Errorf("%s: %q does not contain %q", c.name, err, c.text)
 		}
-		holdsNothing(t, err, c.encoded)
+		checkHoldsNothing(t, err, c.encoded)
 	}
 }
 
-// holdsNothing fails when a field of the stored text stands in the error, in any verb.
-func holdsNothing(t *testing.T, err error, encoded string) {
+// checkHoldsNothing fails if the error shows a field of the stored text in any verb.
+func checkHoldsNothing(t *testing.T, err error, encoded string) {
 	t.Helper()
 	var pe *password.ParseError
 	if !errors.As(err, &pe) {
-		t.Fatalf("%T is no *ParseError", err)
+		t.Fatalf("%T is not a *ParseError", err)
 	}
 	if !strings.HasPrefix(err.Error(), "password: ") {
 		t.Errorf("%q does not begin with the package", err)

@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// The minima are those of the OWASP Password Storage Cheat Sheet, PBKDF2.
+// The minima are those of the OWASP Password Storage Cheat Sheet for PBKDF2.
 var (
 	pbkdf2SHA1   = newPBKDF2Scheme("pbkdf2-sha1", sha1.New, sha1.Size, 1_300_000)
 	pbkdf2SHA256 = newPBKDF2Scheme("pbkdf2-sha256", sha256.New, sha256.Size, 600_000)
@@ -23,10 +23,12 @@ func newPBKDF2Scheme(name string, h func() hash.Hash, block int, minimum uint32)
 	return &scheme{
 		name:  name,
 		block: block,
-		// HMAC hashes a long password once (RFC 2104 section 2), so its length costs next to nothing.
+		// HMAC hashes a long password once (RFC 2104 section 2), so its length costs almost
+		// nothing.
 		maxPassword: MaxPasswordBytes,
 		match: func(s *stored, password []byte) bool {
-			// The only errors are those of FIPS 140-3 mode about short salts; they match nothing.
+			// Only FIPS 140-3 mode returns an error, for a short salt. The password is then
+			// wrong.
 			key, err := pbkdf2.Key(h, string(password), s.salt, int(s.class.cost), int(s.class.digest))
 			return err == nil && s.equal(key)
 		},
@@ -34,8 +36,8 @@ func newPBKDF2Scheme(name string, h func() hash.Hash, block int, minimum uint32)
 	}
 }
 
-// parsePBKDF2 reads what follows "$pbkdf2-sha256$": passlib's "29000$salt$digest" and the PHC string's
-// "i=29000$salt$digest", which may name the digest's length as "i=29000,l=32".
+// parsePBKDF2 reads the text after "$pbkdf2-sha256$": passlib's "29000$salt$digest" and the PHC
+// string's "i=29000$salt$digest", which may have the length of the digest as "i=29000,l=32".
 func parsePBKDF2(s *scheme, limits Bounds, rest string) (*stored, error) {
 	f := strings.Split(rest, "$")
 	if len(f) != 3 {
@@ -61,13 +63,14 @@ func parsePBKDF2(s *scheme, limits Bounds, rest string) (*stored, error) {
 		return nil, err
 	}
 	if len(n) == 2 && int(n[1]) != len(digest) {
-		return nil, malformed(s, "the digest has not the length that l= names")
+		return nil, malformed(s, "the digest does not have the length in l=")
 	}
 	return newPBKDF2(s, limits, n[0], salt, digest)
 }
 
 func newPBKDF2(s *scheme, limits Bounds, iterations uint32, salt, digest []byte) (*stored, error) {
-	// RFC 8018 section 4.2 wants 1,000 at least. Each further block of key costs all iterations again (section 5.2).
+	// RFC 8018 section 4.2 requires at least 1,000. Each further block of the key costs all
+	// iterations again (section 5.2).
 	const least = 1000
 	blocks := (len(digest) + s.block - 1) / s.block
 	if most := int64(limits.PBKDF2Iterations / blocks); int64(iterations) < least || int64(iterations) > most {

@@ -8,40 +8,47 @@ import (
 	"math"
 )
 
-// Policy is which stored hashes are accepted and which of them are called weak.
+// Policy selects which stored hashes are accepted and which of them are weak.
 //
-// The zero Policy accepts every scheme of the package's table that is not legacy, within the
-// default [Bounds], and compares with the OWASP Password Storage Cheat Sheet. A Policy is
-// a value: copies are independent, and all methods are safe for concurrent use.
+// The zero Policy accepts every scheme in the package's table that is not legacy, within the
+// default [Bounds]. It compares hashes with the OWASP Password Storage Cheat Sheet. A Policy is a
+// value: copies are independent, and all methods are safe for concurrent use.
 type Policy struct {
-	// DangerouslyAllowLegacy accepts apr1, ssha and sha as well, for the time of a migration. Whoever steals such a
-	// file has the passwords: a graphics card tries 10⁷ (apr1) to 10¹⁰ (sha) of them a second. Default false.
+	// DangerouslyAllowLegacy also accepts apr1, ssha and sha, for the time of a migration. An
+	// attacker who steals such a file recovers the passwords: one graphics card tries 10⁷ (apr1)
+	// to 10¹⁰ (sha) passwords a second. Default: false.
 	DangerouslyAllowLegacy bool
-	// Django accepts the encodings of Django's auth_user.password as well. Default false, so that a
-	// htpasswd file does not take them by accident.
+	// Django also accepts the encodings of Django's auth_user.password. Default: false, so that a
+	// htpasswd file does not accept them by accident.
 	Django bool
 	// Max bounds the cost of one verification. The zero Bounds are the defaults.
 	Max Bounds
-	// Today is what new hashes are made with: [Hash.RehashNeeded] then means another scheme than this,
-	// or a cheaper one. The zero Params compare each scheme with the minimum of the cheat sheet instead.
-	// Parse refuses every hash while these cannot be had.
+	// Today is how new hashes are made. [Hash.RehashNeeded] then reports a hash of another
+	// scheme, or a cheaper one. The zero Params compare each scheme with the minimum of the cheat
+	// sheet instead. Parse refuses every hash if Today is not valid.
 	Today Params
 }
 
-// Bounds are the largest costs that a stored hash may ask for. A field that is zero or negative means its
-// default, which admits the defaults of every current framework (Django: PBKDF2 with over two
-// million iterations, argon2id of 100 MiB with 8 lanes) and keeps one verification below a second, bcrypt at its bound apart.
+// Bounds are the largest costs that a stored hash may have. A zero or negative field has its
+// default. The defaults admit the default hashes of every current framework (Django: PBKDF2 with
+// over two million iterations, argon2id with 100 MiB and 8 lanes). They keep one verification
+// below a second, except for bcrypt at its bound.
 type Bounds struct {
-	// BcryptCost is the largest log₂ of the rounds. Default 16 (about 4 s), at most 31.
+	// BcryptCost is the largest cost, the logarithm of the rounds. Default: 16 (about 4 s); at
+	// most 31.
 	BcryptCost int
-	// MemoryBytes is the memory of one argon2id or scrypt verification. Default 256 MiB. The memory walked
-	// over in all (argon2id: memory × passes; scrypt: memory × p) may be four times as much.
+	// MemoryBytes is the memory of one argon2id or scrypt verification, in bytes. Default: 256
+	// MiB. The memory over all passes (argon2id: memory × passes; scrypt: memory × p) may be four
+	// times as much.
 	MemoryBytes int64
-	// Argon2Lanes is the largest parallelism of argon2id, a goroutine each. Default 32, at most 255.
+	// Argon2Lanes is the largest parallelism of argon2id; each lane is a goroutine. Default: 32;
+	// at most 255.
 	Argon2Lanes int
-	// PBKDF2Iterations is the largest count, divided by the blocks that the key is long. Default 5,000,000 (about 0.8 s).
+	// PBKDF2Iterations is the largest count, divided by the number of key blocks. Default:
+	// 5,000,000 (about 0.8 s).
 	PBKDF2Iterations int
-	// SHACryptRounds is the largest "rounds=" of $5$ and $6$. Default 1,000,000 (0.25 s, and 0.9 s for a password of 256 bytes).
+	// SHACryptRounds is the largest "rounds=" of $5$ and $6$. Default: 1,000,000 (0.25 s; 0.9 s
+	// for a password of 256 bytes).
 	SHACryptRounds int
 }
 
@@ -63,7 +70,7 @@ func (b Bounds) orDefaults() Bounds {
 	return b
 }
 
-// weak reports whether a class of hashes is below today's policy.
+// weak reports whether hashes of class c are weaker than today's policy.
 func (p Policy) weak(c class) (bool, error) {
 	if p.Today == (Params{}) {
 		return c.scheme.weak == nil || c.scheme.weak(c), nil

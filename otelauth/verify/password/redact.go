@@ -9,7 +9,8 @@ import (
 	"log/slog"
 )
 
-// String returns "[redacted bcrypt]", with the scheme of the hash; "[redacted]" for the zero Hash.
+// String returns "[redacted bcrypt]" with the scheme of the hash, or "[redacted]" for the zero
+// Hash.
 func (h *Hash) String() string {
 	if s := h.Scheme(); s != "" {
 		return "[redacted " + s + "]"
@@ -26,7 +27,7 @@ func (h *Hash) GoString() string { return h.String() }
 // LogValue returns [Hash.String] for slog.
 func (h *Hash) LogValue() slog.Value { return slog.StringValue(h.String()) }
 
-// MarshalJSON returns [Hash.String] as a JSON string. There is no way back.
+// MarshalJSON returns [Hash.String] as a JSON string. The hash cannot be read back from it.
 func (h *Hash) MarshalJSON() ([]byte, error) { return []byte(`"` + h.String() + `"`), nil }
 
 // MarshalText returns [Hash.String], for XML, YAML and the like.

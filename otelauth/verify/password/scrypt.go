@@ -14,7 +14,7 @@ var scryptScheme = &scheme{
 	maxPassword: MaxPasswordBytes,
 	match: func(s *stored, password []byte) bool {
 		c := s.class
-		// The only errors are of parameters that newScrypt has refused; they would match nothing.
+		// An error means parameters that newScrypt refuses, so the password is wrong.
 		key, err := scrypt.Key(password, s.salt, 1<<c.cost, int(c.memory), int(c.lanes), int(c.digest))
 		return err == nil && s.equal(key)
 	},
@@ -22,7 +22,8 @@ var scryptScheme = &scheme{
 	memory: func(c class) int64 { return scryptMemory(c.cost, c.memory, c.lanes) },
 }
 
-// scryptWeak: OWASP Password Storage Cheat Sheet, scrypt: any of these five is strong enough.
+// scryptWeak reports whether c is weaker than each of the five settings for scrypt in the OWASP
+// Password Storage Cheat Sheet.
 func scryptWeak(c class) bool {
 	for _, minimum := range [...]struct{ ln, p uint32 }{{17, 1}, {16, 2}, {15, 3}, {14, 5}, {13, 10}} {
 		if c.cost >= minimum.ln && c.memory >= 8 && c.lanes >= minimum.p {
@@ -32,12 +33,13 @@ func scryptWeak(c class) bool {
 	return true
 }
 
-// scryptMemory is V, B and XY of RFC 7914 section 6 in bytes.
+// scryptMemory returns the size of V, B and XY of RFC 7914 section 6 in bytes.
 func scryptMemory(ln, r, p uint32) int64 {
 	return 128*int64(r)<<ln + 128*int64(r)*int64(p) + 256*int64(r)
 }
 
-// parseScrypt reads what follows "$scrypt$": the PHC string of passlib and of node's @phc/scrypt.
+// parseScrypt reads the text after "$scrypt$": the PHC string of passlib and of node's
+// @phc/scrypt.
 func parseScrypt(s *scheme, limits Bounds, rest string) (*stored, error) {
 	f := strings.Split(rest, "$")
 	if len(f) != 3 {
@@ -55,7 +57,7 @@ func parseScrypt(s *scheme, limits Bounds, rest string) (*stored, error) {
 }
 
 func newScrypt(s *scheme, limits Bounds, ln, r, p uint32, salt, digest []byte) (*stored, error) {
-	// These keep the arithmetic within 64 bits; the memory below is the bound that counts.
+	// These keep the arithmetic within 64 bits. The effective bound is the memory below.
 	const maxLn, maxRP = 30, 1 << 15
 	switch {
 	case ln < 1 || ln > maxLn:

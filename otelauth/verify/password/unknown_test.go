@@ -12,6 +12,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -38,9 +39,10 @@ func (c *counted) add(hash *password.Hash, r *rand.Rand) {
 	c.accounts[fmt.Sprint("known", r.Uint64())] = &verify.Account{Password: hash}
 }
 
-// TestUnknownNamesCostWhatAccountsCost counts the runs of every scheme, through the whole of package verify: what is run for names
-// that are no account is what is run for accounts, in the same shares, and for one name always the same, in this process and
-// in the next. No clock has a part in it.
+// TestUnknownNamesCostWhatAccountsCost counts the runs of every scheme through the whole of
+// package verify. Unknown names must run the same hashes as accounts, in the same shares. One
+// name must always run the same hashes, in this process and in the next. The test does not use
+// the clock.
 func TestUnknownNamesCostWhatAccountsCost(t *testing.T) {
 	t.Parallel()
 	var runs strings.Builder // the schemes that one attempt has run
@@ -49,28 +51,29 @@ func TestUnknownNamesCostWhatAccountsCost(t *testing.T) {
 	}
 	a, b, c := scheme("a"), scheme("b"), scheme("c")
 	for name, kinds := range map[string][]kind{
-		"half with a former one": {{a(1), .5}, {a(1).WithFormer(a(1)), .5}},
-		"a tenth":                {{a(1), .9}, {a(1).WithFormer(a(1)), .1}},
-		"nine tenths":            {{a(1), .1}, {a(1).WithFormer(a(1)), .9}},
-		"another cost":           {{a(1), .5}, {a(2).WithFormer(a(1)), .5}},
-		"another scheme":         {{a(1), .5}, {b(1).WithFormer(a(1)), .5}},
-		"on its way from a to b": {{a(1), .4}, {b(1).WithFormer(a(1)), .3}, {b(1), .3}},
-		"crosswise":              {{a(1).WithFormer(b(1)), .5}, {b(1).WithFormer(a(1)), .5}},
-		"all kinds":              {{a(1), .2}, {b(1), .1}, {c(1), .1}, {a(1).WithFormer(a(2)), .2}, {b(1).WithFormer(c(1)), .3}, {c(1).WithFormer(a(1)), .1}},
-		"nobody":                 {{a(1), .5}, {b(1), .5}},
-		"everybody":              {{a(1).WithFormer(a(1)), 1}},
+		"half with a previous one": {{a(1), .5}, {a(1).WithPrevious(a(1)), .5}},
+		"a tenth":                  {{a(1), .9}, {a(1).WithPrevious(a(1)), .1}},
+		"nine tenths":              {{a(1), .1}, {a(1).WithPrevious(a(1)), .9}},
+		"another cost":             {{a(1), .5}, {a(2).WithPrevious(a(1)), .5}},
+		"another scheme":           {{a(1), .5}, {b(1).WithPrevious(a(1)), .5}},
+		"on its way from a to b":   {{a(1), .4}, {b(1).WithPrevious(a(1)), .3}, {b(1), .3}},
+		"crosswise":                {{a(1).WithPrevious(b(1)), .5}, {b(1).WithPrevious(a(1)), .5}},
+		"all kinds":                {{a(1), .2}, {b(1), .1}, {c(1), .1}, {a(1).WithPrevious(a(2)), .2}, {b(1).WithPrevious(c(1)), .3}, {c(1).WithPrevious(a(1)), .1}},
+		"nobody":                   {{a(1), .5}, {b(1), .5}},
+		"two passwords":            {{a(1).WithPrevious(a(1)), 1}},
 	} {
 		sameShares(t, name, kinds, &runs)
 	}
 }
 
-// kind is a part of a store's accounts.
+// kind is one part of a store's accounts.
 type kind struct {
 	hash  *password.Hash
 	share float64
 }
 
-// sameShares compares what runs for accounts and for other names. The hashes of kinds write to runs.
+// sameShares compares the hashes that run for accounts and for other names. The hashes of kinds
+// write to runs.
 func sameShares(t *testing.T, store string, kinds []kind, runs *strings.Builder) {
 	t.Helper()
 	const names = 2000
@@ -84,7 +87,7 @@ func sameShares(t *testing.T, store string, kinds []kind, runs *strings.Builder)
 			hashes = append(hashes, k.hash)
 		}
 	}
-	s.mix = password.NewMix(hashes)
+	s.mix = password.NewMix(slices.Values(hashes))
 	start := func() *verify.Engine {
 		e, err := verify.New(verify.Config{Accounts: s, DecoyKey: bytes.Repeat([]byte{7}, 32)})
 		if err != nil {
@@ -95,9 +98,9 @@ func sameShares(t *testing.T, store string, kinds []kind, runs *strings.Builder)
 	engine, later := start(), start()
 	work := func(e *verify.Engine, name, pass string) string {
 		t.Helper()
-		field, fault := credential.Split(http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte(name+":"+pass))}}, 0)
-		if fault != credential.NoDefect {
-			t.Fatal(fault)
+		field, defect := credential.Split(http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte(name+":"+pass))}}, 0)
+		if defect != credential.NoDefect {
+			t.Fatal(defect)
 		}
 		runs.Reset()
 		var res attempt.Result
@@ -124,7 +127,7 @@ func sameShares(t *testing.T, store string, kinds []kind, runs *strings.Builder)
 	of := shares(func(i int) string { return known[i%len(known)] })
 	unknown := shares(func(i int) string { return fmt.Sprint("unknown", i) })
 	for kind, share := range of {
-		// Six standard deviations of as many draws; the names and the key are always the same.
+		// Six standard deviations; the names and the key are always the same.
 		if d := math.Abs(unknown[kind] - share); d > 6*math.Sqrt(share*(1-share)/names) {
 			t.Errorf("%s: accounts run %q in %.1f %%, unknown names in %.1f %%", store, kind, 100*share, 100*unknown[kind])
 		}

@@ -5,6 +5,7 @@ package sqlstore
 
 import (
 	"database/sql"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -23,18 +24,20 @@ const bcryptHash = "$2y$04$1EJPMiRouHqvMVejOxszTu9nKdGPq4KsaVAt/9QoEcFxJqA7o03Gy
 // backend is one kind of database.
 type backend struct {
 	placeholder string
-	fresh       func(t testing.TB) *sql.DB // an empty database
+	fresh       func(t testing.TB) *sql.DB // an empty database or schema
 }
+
+func TestMain(m *testing.M) { os.Exit(postgrestest.Main(m)) }
 
 const schema = `CREATE TABLE users (login VARCHAR(300) PRIMARY KEY, hash TEXT, locked BOOLEAN, until TIMESTAMP);
 CREATE TABLE membership (login VARCHAR(300), team TEXT)`
 
 func postgres(t testing.TB) backend {
 	t.Helper()
-	server := postgrestest.Start(t)
+	server := postgrestest.Shared(t)
 	return backend{placeholder: "$1", fresh: func(t testing.TB) *sql.DB {
 		t.Helper()
-		_, db := server.Database(t)
+		_, db := server.Schema(t)
 		return db
 	}}
 }
@@ -46,7 +49,7 @@ func sqlite(testing.TB) backend {
 		if err != nil {
 			t.Fatal(err)
 		}
-		db.SetMaxOpenConns(1) // a writer and readers of one file would wait for each other's locks
+		db.SetMaxOpenConns(1) // a writer and readers of one file would wait for each other
 		t.Cleanup(func() { _ = db.Close() })
 		return db
 	}}
@@ -73,7 +76,7 @@ func (b backend) insert(t testing.TB, db *sql.DB, login string, hash any) {
 	exec(t, db, q, login, hash)
 }
 
-// config reads the tables of schema.
+// config returns a configuration for the tables of schema.
 func (b backend) config(db *sql.DB) Config {
 	return Config{
 		DB: db,
@@ -121,13 +124,13 @@ func recall(t testing.TB, s *Store, name string) *verify.Account {
 	return a
 }
 
-// ticker is a clock that tests move.
+// ticker is a clock that tests advance.
 type ticker struct{ ns atomic.Int64 }
 
 func (c *ticker) Now() time.Time          { return time.Unix(1_700_000_000, c.ns.Load()) }
 func (c *ticker) Advance(d time.Duration) { c.ns.Add(int64(d)) }
 
-// reports collects what OnReload tells.
+// reports collects the reports of OnReload.
 func reports(t testing.TB, s *Store) <-chan verify.Reload {
 	t.Helper()
 	c := make(chan verify.Reload, 1000)
@@ -142,7 +145,7 @@ func next(t testing.TB, c <-chan verify.Reload) verify.Reload {
 	case r := <-c:
 		return r
 	case <-time.After(time.Minute):
-		t.Fatal("nothing was told for a minute")
+		t.Fatal("no report within a minute")
 		return verify.Reload{}
 	}
 }

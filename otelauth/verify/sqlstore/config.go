@@ -13,82 +13,88 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
-// The defaults of [Config].
+// Defaults of [Config].
 const (
-	DefaultTTL         = 5 * time.Second
-	DefaultStaleIfDown = 5 * time.Minute
-	DefaultTimeout     = time.Second
-	DefaultSampleEvery = 10 * time.Minute
-	DefaultMaxAccounts = 1 << 16
-	DefaultMaxGuessed  = 1 << 14
-	DefaultMaxQueries  = 4
+	defaultTTL         = 5 * time.Second
+	defaultStaleIfDown = 5 * time.Minute
+	defaultTimeout     = time.Second
+	defaultSampleEvery = 10 * time.Minute
+	defaultMaxAccounts = 1 << 16
+	defaultMaxGuessed  = 1 << 14
+	// DefaultMaxQueries is exported, so that a program can size its connection pool.
+	DefaultMaxQueries = 4
 )
 
-// FailClosed is a [Config.StaleIfDown] that lets nobody in whose account is older than TTL while the database is down.
+// FailClosed is a [Config.StaleIfDown] that accepts no account older than TTL while the database
+// is down.
 const FailClosed time.Duration = -1
 
-// MaxNameBytes is the longest name that is looked up. A longer one is no account.
-const MaxNameBytes = 256
+// maxNameBytes is the longest name that is looked up. A longer one is unknown.
+const maxNameBytes = 256
 
-// Config says where accounts are and how they are read. DB, Query and Passwords are required; the zero value of every
-// other field is its default.
+// Config is where the accounts are and how they are read. DB, Query and Passwords are required.
+// Every other field has a default.
 type Config struct {
-	// DB is the database. It belongs to the caller, who closes it after the Store.
+	// DB is the database. The caller closes it, after the Store.
 	DB *sql.DB
-	// Source names the store in events and errors. Default: "database". Not the data source: that may hold a password.
+	// Source names the store in events and errors. Default: "database". Do not use the data
+	// source, which may contain a password.
 	Source string
-	// Query finds the account of a name, its one parameter; see the package's comment for its columns.
+	// Query finds the account with a name, its one parameter. See the package's comment for its
+	// columns.
 	Query string
-	// Passwords returns the stored hashes of all accounts, or of a fair share, in one column. It is read to the end, at most
-	// [MaxSample] rows.
+	// Passwords returns the stored hashes of all accounts, or of a representative part, in one
+	// column. At most 1,000,000 rows are read.
 	Passwords string
-	// Policy bounds the hashes; its zero value is the safe one.
+	// Policy bounds the hashes. Its zero value is safe.
 	Policy password.Policy
-	// Canonical returns the spelling of a name that the query is given: what the database treats as one name must become
-	// one. strings.ToLower fits a case-insensitive column. It must be pure. nil: every spelling is a name of its own.
+	// Canonical returns the spelling of a name that Query gets. Names that the database treats as
+	// equal must have the same. Use strings.ToLower for a case-insensitive column. It must be
+	// pure. Default: every spelling is a different name.
 	Canonical func(name string) string
 
-	// TTL is how long an account is served as it was read; a removed, disabled or changed one is seen within it. An account in use is
-	// read again from half of it on, beside the requests. Default: 5 s; at least 10 ms.
+	// TTL is how long an account is served as it was read. A removed, disabled or changed account
+	// is noticed within it. An account in use is read again after half of it, in the background.
+	// Default: 5 s; at least 10 ms.
 	TTL time.Duration
-	// StaleIfDown is how old the account of a credential that was verified before may be while the database is down.
-	// Default: 5 min. [FailClosed], or any negative: TTL.
+	// StaleIfDown is the maximum age of the account of a verified credential while the database
+	// is down. Default: 5 min. [FailClosed], or any negative value, means TTL.
 	StaleIfDown time.Duration
-	// Timeout is how long one query may take, and how long a caller waits for his turn to ask. Default: 1 s; at most TTL.
+	// Timeout bounds one query, and the wait for it to start. Default: 1 s; at most TTL.
 	Timeout time.Duration
-	// SampleEvery is how often Passwords is asked. Default: 10 min; at least 1 s.
+	// SampleEvery is the interval of Passwords. Default: 10 min; at least 1 s.
 	SampleEvery time.Duration
 
-	// MaxAccounts bounds the accounts that are remembered for credentials that were verified
-	// before, MaxGuessed the names, of accounts or not, of which the last reading for another
-	// attempt is kept in case the credential proves right: about 700 bytes each for an account,
-	// 300 for another name, and the name. The one that was not asked for longest, nearly, makes
-	// room. Defaults: 65,536 and 16,384.
+	// MaxAccounts bounds the remembered accounts of verified credentials. MaxGuessed bounds the
+	// names, known or unknown, of other attempts whose account is remembered in case the
+	// credential is right. An account takes about 700 bytes and another name 300, plus the name.
+	// Approximately the least recently used one is evicted. Defaults: 65,536 and 16,384.
 	MaxAccounts int
 	MaxGuessed  int
-	// MaxQueries bounds the queries that run at once for strangers, and again for credentials that were verified before.
-	// One more may ask whether the database is up, and one for Passwords. Default: 4.
+	// MaxQueries bounds the concurrent queries for strangers, and separately those for verified
+	// credentials. One more may probe the database, and one may read Passwords. Default:
+	// [DefaultMaxQueries].
 	MaxQueries int
 
-	// Now is the clock, with a monotonic reading. Default: time.Now. Timeouts and the pace of questions while the database
-	// is down are those of the operating system.
+	// Now is the clock, with a monotonic reading. Timeouts and the intervals of probes use the
+	// operating system's clock instead. Default: time.Now.
 	Now func() time.Time
 }
 
-// withDefaults returns c completed, or every fault of it.
+// withDefaults returns c with its defaults, or all errors, joined.
 func (c Config) withDefaults() (Config, error) {
-	var faults []error
-	fault := func(format string, args ...any) {
-		faults = append(faults, fmt.Errorf("sqlstore: Config."+format, args...))
+	var problems []error
+	problem := func(format string, args ...any) {
+		problems = append(problems, fmt.Errorf("sqlstore: Config."+format, args...))
 	}
 	if c.DB == nil {
-		fault("DB is nil: open the database with sql.Open")
+		problem("DB is nil: open the database with sql.Open")
 	}
 	if strings.TrimSpace(c.Query) == "" {
-		fault("Query is empty: SELECT login AS name, hash AS password FROM users WHERE login = $1")
+		problem("Query is empty: set it, such as SELECT login AS name, hash AS password FROM users WHERE login = $1")
 	}
 	if strings.TrimSpace(c.Passwords) == "" {
-		fault("Passwords is empty: SELECT hash FROM users")
+		problem("Passwords is empty: set it, such as SELECT hash FROM users")
 	}
 	if c.Source == "" {
 		c.Source = "database"
@@ -104,28 +110,28 @@ func (c Config) withDefaults() (Config, error) {
 			*d = byDefault
 		}
 		if *d < least {
-			fault("%s is %v: at least %v, or 0 for %v", name, *d, least, byDefault)
+			problem("%s is %v: set at least %v, or 0 for %v", name, *d, least, byDefault)
 		}
 	}
-	span("TTL", &c.TTL, DefaultTTL, 10*time.Millisecond)
-	span("SampleEvery", &c.SampleEvery, DefaultSampleEvery, time.Second)
-	span("Timeout", &c.Timeout, min(DefaultTimeout, max(c.TTL, 0)), time.Millisecond)
+	span("TTL", &c.TTL, defaultTTL, 10*time.Millisecond)
+	span("SampleEvery", &c.SampleEvery, defaultSampleEvery, time.Second)
+	span("Timeout", &c.Timeout, min(defaultTimeout, max(c.TTL, 0)), time.Millisecond)
 	if c.Timeout > c.TTL {
-		fault("Timeout is %v, longer than TTL, %v: what is read must not be old when it arrives", c.Timeout, c.TTL)
+		problem("Timeout is %v, longer than TTL, %v: set at most TTL", c.Timeout, c.TTL)
 	}
 	if c.StaleIfDown == 0 {
-		c.StaleIfDown = DefaultStaleIfDown
+		c.StaleIfDown = defaultStaleIfDown
 	}
 	size := func(name string, n *int, byDefault int) {
 		if *n < 0 {
-			fault("%s is negative; leave it 0 for %d", name, byDefault)
+			problem("%s is negative; leave it 0 for %d", name, byDefault)
 		}
 		if *n == 0 {
 			*n = byDefault
 		}
 	}
-	size("MaxAccounts", &c.MaxAccounts, DefaultMaxAccounts)
-	size("MaxGuessed", &c.MaxGuessed, DefaultMaxGuessed)
+	size("MaxAccounts", &c.MaxAccounts, defaultMaxAccounts)
+	size("MaxGuessed", &c.MaxGuessed, defaultMaxGuessed)
 	size("MaxQueries", &c.MaxQueries, DefaultMaxQueries)
-	return c, errors.Join(faults...)
+	return c, errors.Join(problems...)
 }

@@ -26,7 +26,7 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-func TestFaultsOfTheConfigAreToldAtOnce(t *testing.T) {
+func TestConfigErrorsAreReportedTogether(t *testing.T) {
 	t.Parallel()
 	_, err := Open(t.Context(), Config{
 		TTL: time.Millisecond, SampleEvery: time.Millisecond, Timeout: time.Hour, MaxAccounts: -1, MaxGuessed: -1, MaxQueries: -1,

@@ -27,24 +27,24 @@ func TestPostgreSQL(t *testing.T) {
 	conformance(t, postgres(t))
 }
 
-// conformance is the suite that a store over every kind of database passes.
+// conformance tests what is special to a database. Package verifytest tests the rest.
 func conformance(t *testing.T, b backend) {
 	t.Helper()
 	for _, c := range []struct {
 		name string
 		test func(*testing.T, backend)
 	}{
-		{"an account is what its row says", rowsAndColumns},
-		{"a change is seen within TTL", changes},
+		{"an account has the values of its row", rowsAndColumns},
+		{"a change is noticed within TTL", changes},
 		{"an account that did not change stays the same pointer", samePointer},
-		{"Reload sees a change at once", reload},
-		{"hostile names are no accounts", hostileNames},
-		{"a flood of names forgets no account", flood},
-		{"what cannot be verified lets nobody in", refusedRows},
-		{"decoys cost what accounts cost", decoys},
-		{"a spelling that the database confuses gets nobody in", spellings},
+		{"Reload notices a change at once", reload},
+		{"hostile names are unknown", hostileNames},
+		{"a flood of names evicts no account in use", flood},
+		{"an account that cannot be verified is disabled", refusedRows},
+		{"decoys cost the same as accounts", decoys},
+		{"another spelling is refused, even if the database accepts it", spellings},
 		{"a configuration that cannot work is refused at Open", badConfig},
-		{"a changed schema is named, and mended without a restart", changedSchema},
+		{"a changed schema is reported, and repaired without a restart", changedSchema},
 		{"Django's accounts", django},
 		{"concurrent lookups and changes", concurrent},
 	} {
@@ -80,7 +80,7 @@ func rowsAndColumns(t *testing.T, b backend) {
 	} {
 		a := lookup(t, s, want.Name)
 		if a == nil {
-			t.Errorf("%q is no account", want.Name)
+			t.Errorf("%q is not an account", want.Name)
 			continue
 		}
 		got := account{Name: a.Name, Groups: a.Groups, Disabled: a.Disabled}
@@ -114,17 +114,17 @@ func changes(t *testing.T, b backend) {
 	s.cfg.Timeout = 30 * time.Second // for a busy machine
 	alice, bob := recall(t, s, "alice"), recall(t, s, "bob")
 	if alice == nil || bob == nil || recall(t, s, "dave") != nil {
-		t.Fatal("the accounts are not what they are")
+		t.Fatal("the accounts are wrong")
 	}
 	exec(t, db, "UPDATE users SET locked = TRUE WHERE login = 'alice'")
 	exec(t, db, "DELETE FROM users WHERE login = 'bob'")
 	b.insert(t, db, "dave", bcryptHash)
 
-	clock.Advance(DefaultTTL/2 - time.Nanosecond)
+	clock.Advance(defaultTTL/2 - time.Nanosecond)
 	if recall(t, s, "alice") != alice || recall(t, s, "bob") != bob || recall(t, s, "dave") != nil {
 		t.Error("what was read is not kept for half of TTL")
 	}
-	clock.Advance(DefaultTTL / 2)
+	clock.Advance(defaultTTL / 2)
 	clock.Advance(time.Nanosecond)
 	if a := recall(t, s, "alice"); a == nil || !a.Disabled {
 		t.Error("alice is not disabled after TTL")
@@ -139,9 +139,9 @@ func changes(t *testing.T, b backend) {
 	// An account in use is read again beside the requests, before TTL is over.
 	dave := recall(t, s, "dave")
 	exec(t, db, "UPDATE users SET locked = TRUE WHERE login = 'dave'")
-	clock.Advance(DefaultTTL / 2)
+	clock.Advance(defaultTTL / 2)
 	if recall(t, s, "dave") != dave {
-		t.Error("a request waited for a refresh that was not due")
+		t.Error("a request waited for a refresh")
 	}
 	eventually(t, "a refresh beside the requests", func() bool { return recall(t, s, "dave").Disabled })
 }
@@ -172,7 +172,7 @@ func reload(t *testing.T, b backend) {
 	db := b.tables(t)
 	b.insert(t, db, "alice", bcryptHash)
 	s := open(t, b.config(db))
-	told := reports(t, s)
+	got := reports(t, s)
 	if lookup(t, s, "alice").Disabled || lookup(t, s, "bob") != nil {
 		t.Fatal("alice is disabled, or bob is there")
 	}
@@ -182,14 +182,14 @@ func reload(t *testing.T, b backend) {
 		t.Fatal(err)
 	}
 	if !lookup(t, s, "alice").Disabled || lookup(t, s, "bob") == nil {
-		t.Error("Reload saw no change")
+		t.Error("Reload noticed no change")
 	}
-	if r := next(t, told); r.Err != nil || r.Accounts != 2 || r.Source != "database" {
-		t.Errorf("told: %+v", r)
+	if r := next(t, got); r.Err != nil || r.Accounts != 2 || r.Source != "database" {
+		t.Errorf("report: %+v", r)
 	}
 }
 
-// hostile are names that ask for trouble.
+// hostile are names that could confuse a query.
 var hostile = []string{
 	"", " ", " alice", "alice ", "alice'--", "' OR '1'='1", "alice' OR 'a'='a", `alice" OR "a"="a`, "alice\x00", "\x00", "alice\n", "\xff\xfe",
 	"alice;DROP TABLE users", "'; DROP TABLE users; --", "%", "_lice", "ali%", "\\", "\\'", "$1", "?", ":name", "@p1", "{{7*7}}", "\u202ealice",
@@ -202,7 +202,7 @@ func hostileNames(t *testing.T, b backend) {
 	db := b.tables(t)
 	b.insert(t, db, "alice", bcryptHash)
 	s := open(t, b.config(db))
-	told := reports(t, s)
+	got := reports(t, s)
 	for _, name := range hostile {
 		a, err := s.Lookup(t.Context(), name)
 		if a != nil || err != nil {
@@ -213,11 +213,11 @@ func hostileNames(t *testing.T, b backend) {
 		}
 	}
 	if lookup(t, s, "alice") == nil {
-		t.Error("alice is gone")
+		t.Error("alice is no longer an account")
 	}
 	select {
-	case r := <-told:
-		t.Errorf("a name made the store tell %v", r.Err)
+	case r := <-got:
+		t.Errorf("a name caused the report %v", r.Err)
 	default:
 	}
 }
@@ -237,16 +237,16 @@ func flood(t *testing.T, b backend) {
 	}
 	for i := range 2000 {
 		if lookup(t, s, fmt.Sprint("nobody", i)) != nil {
-			t.Fatal("nobody is somebody")
+			t.Fatal("an unknown name is an account")
 		}
 	}
 	if n := s.read[strangers].len(); n > 64 {
 		t.Errorf("%d names that were guessed are remembered, above 64", n)
 	}
-	exec(t, db, "DELETE FROM users") // whoever is asked for again is gone
+	exec(t, db, "DELETE FROM users") // an account that is queried again is gone
 	for i, want := range accounts {
 		if want == nil || recall(t, s, fmt.Sprint("user", i)) != want {
-			t.Errorf("user%d was forgotten", i)
+			t.Errorf("user%d was evicted", i)
 		}
 	}
 }
@@ -263,9 +263,9 @@ func refusedRows(t *testing.T, b backend) {
 	b.insert(t, db, "empty team", bcryptHash)
 	exec(t, db, "INSERT INTO membership VALUES ('empty team', '')")
 	s := open(t, b.config(db))
-	told := reports(t, s)
-	if r := next(t, told); r.Err == nil || !strings.Contains(r.Err.Error(), "2 of 6 stored passwords are refused") || strings.Contains(r.Err.Error(), "canary") {
-		t.Errorf("told at once: %v", r.Err)
+	got := reports(t, s)
+	if r := next(t, got); r.Err == nil || !strings.Contains(r.Err.Error(), "2 of 6 stored passwords are refused") || strings.Contains(r.Err.Error(), "canary") {
+		t.Errorf("first report: %v", r.Err)
 	}
 	for _, name := range []string{"plain", "nothing", "django", "unlocked?", "empty team"} {
 		a := lookup(t, s, name)
@@ -277,15 +277,15 @@ func refusedRows(t *testing.T, b backend) {
 		}
 	}
 	if a := lookup(t, s, "alice"); a.Disabled {
-		t.Error("alice is disabled by the faults of others")
+		t.Error("alice is disabled by errors of other accounts")
 	}
 	for range 3 { // plain, django, empty team
-		if r := next(t, told); r.Err == nil || strings.Contains(r.Err.Error(), "canary") {
-			t.Errorf("told: %v", r.Err)
+		if r := next(t, got); r.Err == nil || strings.Contains(r.Err.Error(), "canary") {
+			t.Errorf("report: %v", r.Err)
 		}
 	}
 
-	// Two accounts for one name: nobody knows whose password it is.
+	// Two accounts for one name: both are disabled.
 	cfg := b.config(db)
 	cfg.Query = "SELECT 'twin' AS name, '" + bcryptHash + "' AS password, locked AS disabled FROM users WHERE " + b.placeholder + " = 'twin'"
 	exec(t, db, "UPDATE users SET locked = TRUE WHERE login = 'plain'")
@@ -332,7 +332,7 @@ func decoys(t *testing.T, b backend) {
 	only := s.Decoy(1)
 	for key := range uint64(100) {
 		if s.Decoy(key) != only {
-			t.Fatal("a class of which no account is left is still a decoy's")
+			t.Fatal("a class without accounts still has decoys")
 		}
 	}
 }
@@ -344,15 +344,15 @@ func spellings(t *testing.T, b backend) {
 	cfg := b.config(db)
 	cfg.Query = "SELECT login AS name, hash AS password FROM users WHERE lower(login) = lower(" + b.placeholder + ")"
 	s := open(t, cfg)
-	told := reports(t, s)
+	got := reports(t, s)
 	if lookup(t, s, "Alice") == nil {
-		t.Error("the spelling that is stored is no account")
+		t.Error("the stored spelling is not an account")
 	}
 	if lookup(t, s, "aLICE") != nil {
 		t.Error("another spelling is an account, with a guess budget of its own")
 	}
-	if r := next(t, told); r.Err == nil || !strings.Contains(r.Err.Error(), "Config.Canonical") {
-		t.Errorf("told: %v", r.Err)
+	if r := next(t, got); r.Err == nil || !strings.Contains(r.Err.Error(), "Config.Canonical") {
+		t.Errorf("report: %v", r.Err)
 	}
 	cfg.Canonical = strings.ToLower
 	s = open(t, cfg)
@@ -371,11 +371,11 @@ func badConfig(t *testing.T, b backend) {
 	for _, c := range []struct{ query, passwords, want string }{
 		{"SELECT login AS name FROM users WHERE login = ?", "", `no column "password"; it returns name`},
 		{"SELECT hash AS password FROM users WHERE login = ?", "", `no column "name"`},
-		{"SELECT login AS name, hash AS password, locked FROM users WHERE login = ?", "", `a column "locked" that means nothing here`},
+		{"SELECT login AS name, hash AS password, locked FROM users WHERE login = ?", "", `a column "locked" that is not known`},
 		{"SELECT login AS name, login AS name, hash AS password FROM users WHERE login = ?", "", `two columns "name"`},
 		{"SELECT login AS name, pw AS password FROM users WHERE login = ?", "", "pw"},
 		{"SELECT login AS name, hash AS password FROM people WHERE login = ?", "", "people"},
-		{"SELECT login AS name, hash AS password FROM users WHERE login <> ?", "", "finds an account for a name that nobody has"},
+		{"SELECT login AS name, hash AS password FROM users WHERE login <> ?", "", "finds an account for a random name"},
 		{"SELEC", "", "SELEC"},
 		{"", "SELECT pw FROM users", "pw"},
 		{"", "SELECT login, hash FROM users", "Config.Passwords returns 2 columns"},
@@ -408,7 +408,7 @@ func changedSchema(t *testing.T, b backend) {
 	cfg := b.config(db)
 	cfg.Now = clock.Now
 	s := open(t, cfg)
-	told := reports(t, s)
+	got := reports(t, s)
 	alice := lookup(t, s, "alice")
 	exec(t, db, "ALTER TABLE users RENAME COLUMN hash TO pw")
 	clock.Advance(cfg.TTL)
@@ -416,19 +416,19 @@ func changedSchema(t *testing.T, b backend) {
 		!strings.Contains(err.Error(), "hash") || strings.Contains(err.Error(), "alice") {
 		t.Errorf("Lookup = %v, %v; want an error that names the query and the column", a, err)
 	}
-	r := next(t, told)
+	r := next(t, got)
 	if r.Err == nil || !strings.Contains(r.Err.Error(), "hash") {
-		t.Errorf("told: %v", r.Err)
+		t.Errorf("report: %v", r.Err)
 	}
 	if a, err := s.Recall(t.Context(), "alice"); a != alice || err != nil {
-		t.Errorf("Recall = %v, %v; want what was read last", a, err)
+		t.Errorf("Recall = %v, %v; want the last reading", a, err)
 	}
 	exec(t, db, "ALTER TABLE users RENAME COLUMN pw TO hash")
-	if r := next(t, told); r.Err != nil {
-		t.Errorf("told: %v, want that it is mended", r.Err)
+	if r := next(t, got); r.Err != nil {
+		t.Errorf("report: %v, want the end of the outage", r.Err)
 	}
 	if lookup(t, s, "alice") != alice {
-		t.Error("alice is another")
+		t.Error("alice has another pointer")
 	}
 }
 

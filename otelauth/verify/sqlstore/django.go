@@ -9,16 +9,17 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
-// Django returns the configuration for the accounts of a Django site, whose DB is to be set: django.contrib.auth's auth_user with
-// is_active, unusable passwords and Django's encodings, and the groups of auth_group. placeholder is how the driver writes
-// a query's parameter: "$1" for pgx, "?" for SQLite and MySQL.
+// Django returns the configuration for the accounts of a Django site; the caller sets DB. It
+// reads the table auth_user of django.contrib.auth with is_active, unusable passwords and
+// Django's encodings, and the groups of auth_group. placeholder is the parameter of a query in
+// the form of the driver: "$1" for pgx, "?" for SQLite and MySQL.
 //
 //	cfg := sqlstore.Django("$1")
 //	cfg.DB = db
 //	users, err := sqlstore.Open(ctx, cfg)
 //
-// Names are compared as the database compares them: exactly, in PostgreSQL and SQLite. A site with a user model of its own
-// changes Query and Passwords.
+// The database compares the names: exactly, in PostgreSQL and SQLite. A site with its own user
+// model changes Query and Passwords.
 func Django(placeholder string) Config {
 	return Config{
 		Source: "auth_user",

@@ -9,7 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// djangoSchema has the columns that Django 3.2's migrations of django.contrib.auth make, in types that every database knows.
+// djangoSchema has the columns that the migrations of django.contrib.auth in Django 3.2 make, in
+// types of every database.
 const djangoSchema = `
 CREATE TABLE auth_user (id integer NOT NULL PRIMARY KEY, password varchar(128) NOT NULL, last_login timestamp NULL,
  is_superuser boolean NOT NULL, username varchar(150) NOT NULL UNIQUE, last_name varchar(150) NOT NULL, email varchar(254) NOT NULL,
@@ -19,8 +20,8 @@ CREATE TABLE auth_user_groups (id integer NOT NULL PRIMARY KEY, user_id integer 
 INSERT INTO auth_group VALUES (1, 'ops'), (2, 'site editors');
 `
 
-// djangoAccounts are as Django 3.2's hashers write them, at their least cost; scrypt, which came with 4.0, as Python's hashlib does. The
-// password of each is wonderland.
+// djangoAccounts have hashes of Django 3.2's hashers at their least cost. The scrypt hash, which
+// Django has since 4.0, is made with Python's hashlib. Every password is wonderland.
 var djangoAccounts = []struct {
 	name, password string
 	active, usable bool
@@ -61,7 +62,7 @@ func django(t *testing.T, b backend) {
 	for _, want := range djangoAccounts {
 		a := lookup(t, s, want.name)
 		if a == nil {
-			t.Errorf("%s is no account", want.name)
+			t.Errorf("%s is not an account", want.name)
 			continue
 		}
 		if a.Disabled != (!want.active || !want.usable) || !cmp.Equal(a.Groups, want.groups) {
@@ -77,8 +78,8 @@ func django(t *testing.T, b backend) {
 	if s.Len() != len(djangoAccounts) {
 		t.Errorf("Len() = %d, want %d", s.Len(), len(djangoAccounts))
 	}
-	// md5 alone: Django's mark of an account without a password is no fault.
+	// Only md5: Django's mark of an account without a password is not an error.
 	if r := next(t, reports(t, s)); r.Err == nil || r.Source != "auth_user" {
-		t.Errorf("told at once: %+v", r)
+		t.Errorf("first report: %+v", r)
 	}
 }

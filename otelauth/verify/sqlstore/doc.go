@@ -1,9 +1,10 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package sqlstore is a store of accounts in any database that database/sql speaks to: one query
-// finds an account by its name. Accounts of verified credentials are kept in memory for a stated
-// time, so that recognised credentials cost no query and a revoked one ends within that time.
+// Package sqlstore is a store of accounts in any database with a database/sql driver. One query
+// finds an account by its name. The accounts of verified credentials are kept in memory for a
+// limited time. So a recognised credential costs no query, and a revoked one ends within that
+// time.
 //
 //	db, err := sql.Open("pgx", "postgres://otelauth@/orders")
 //	users, err := sqlstore.Open(ctx, sqlstore.Config{
@@ -16,55 +17,61 @@
 //	}
 //	defer users.Close()
 //
-// [Django] is the configuration for the auth_user of a Django site. The package imports no driver.
+// [Django] returns the configuration for the table auth_user of a Django site. The package
+// imports no driver.
 //
-// # The query
+// # The queries
 //
-// [Config.Query] has one parameter, the name, written as the driver wants it: $1 for pgx, ? for SQLite and MySQL. What its
-// columns mean is said by their names, in any order and any case:
+// [Config.Query] has one parameter, the name, in the form of the driver: $1 for pgx, ? for SQLite
+// and MySQL. The names of its columns give their meaning, in any order and case:
 //
 //	name        the account's name; never NULL
-//	password    the stored hash, as package password reads it; NULL: nobody gets in
+//	password    the stored hash, in a form that package password reads; NULL: every password is wrong
 //	active      false or NULL: the account is disabled
 //	disabled    true or NULL: the account is disabled
-//	expires     when the credential ends: a timestamp, seconds since 1970, or text in RFC 3339; NULL: never
+//	expires     when the account expires: a timestamp, seconds since 1970, or text in RFC 3339; NULL: never
 //	group_name  a group of the account; NULL: none
 //
-// name and password must be there. A column of another name is an error, for a mistyped one must not leave an account open: give
-// it one of these by AS. An account in several groups is several rows that differ in group_name alone, as a LEFT JOIN
-// makes them, so account and groups are of one instant.
+// name and password are required. A column with another name is an error, because a mistyped one
+// must not leave an account open; rename it with AS. An account in several groups has several
+// rows that differ only in group_name, as a LEFT JOIN returns them. So the account and its groups
+// are of one instant.
 //
-// [Config.Passwords] returns stored hashes, one column, of all accounts or of a fair share. It is asked at [Open] and from
-// time to time. A name that is no account is verified against a decoy whose scheme and cost are chosen in the
-// proportions of these, and costs what a real one costs; without them it could be told from one by the clock.
+// [Config.Passwords] returns the stored hashes of all accounts, or of a representative part, in
+// one column. It runs at [Open] and then at intervals. An unknown name is verified against a
+// decoy whose scheme and cost are chosen in the proportions of these hashes. Without them, the
+// time of an answer would show which names are accounts.
 //
-// The role needs SELECT on these columns and nothing else; a pool of its own, beside the application's, keeps
-// the application's long transactions from holding up logins.
+// The database role needs SELECT on these columns only. Use a connection pool of its own, so that
+// long transactions of the application do not delay logins.
 //
 // # What it refuses
 //
-// A stored hash that package password does not accept, plaintext above all, lets nobody in, nor does an account
-// of which a column cannot be read; [Store.OnReload] tells. Two accounts for one name let nobody in either. A name that cannot be an account's
-// ([verify.ValidName], [MaxNameBytes]) is never sent to the database. When the database treats as one name what [Config.Canonical]
-// keeps apart, such as Alice and alice, only the spelling that is stored gets in: two names for one
-// account would double its guess budget. Errors hold neither names nor hashes nor the data source, which may hold a password.
+// An account is disabled if package password does not accept its stored hash, such as plaintext,
+// if one of its columns cannot be read, or if two accounts have its name. [Store.OnReload]
+// reports it. A name that [verify.ValidName] refuses, or that is longer than 256 bytes, is never
+// sent to the database. If the database treats names as equal that [Config.Canonical] does not,
+// such as Alice and alice, only the stored spelling is accepted. Two names for one account would
+// double its guess budget. Errors contain neither names nor hashes nor the data source, which may
+// contain a password.
 //
 // # When the database is down
 //
-// Every answer is at most [Config.TTL] old. When a question fails and the next one does too, the database is down: nobody asks it
-// but one prober, and everything but [Store.Recall] fails at once. Credentials that were verified before go on for
-// [Config.StaleIfDown]; everything else is answered 503. Down and up are told once each.
+// Every answer is at most [Config.TTL] old. If a query fails and the next one fails too, the
+// database is down. Then only one prober queries it, and everything except [Store.Recall] fails
+// at once. Credentials that were verified before are accepted for [Config.StaleIfDown];
+// everything else is answered 503. The start and the end of an outage are reported once each.
 //
 // # Under attack
 //
-// A guess is one query, in its request, for every name alike, whether it is an account or not and
-// whether its owner is at work: only credentials that were verified before are answered from
-// memory, and a wrong one that a network sends again is asked about once in [Config.TTL]. An
-// attempt that the guess budgets refuse asks nothing. What is remembered is bounded, for verified
-// credentials apart from all others, so no flood of invented names makes the store forget an
-// account in use. Concurrent questions for one name are one query. At most [Config.MaxQueries]
-// queries run at once for strangers, and as many for credentials that were verified before, so a
-// flood of names neither takes the database down nor stands before those who are known. Finding a
-// row takes the database some tens of microseconds longer than finding none; that is the whole
-// difference between an account and no account.
+// A guess is one query in its request, whether its name is an account or not. Only credentials
+// that were verified before are answered from memory. A wrong credential that a network repeats
+// causes one query in [Config.TTL]. A guess that the budgets refuse causes none.
+//
+// The memory is bounded, separately for verified credentials and for all others, so a flood of
+// names does not evict an account in use. Concurrent lookups of one name share a query. At most
+// [Config.MaxQueries] queries run at once for strangers, and as many for verified credentials, so
+// a flood of names neither overloads the database nor delays known users. The database takes some
+// tens of microseconds longer to find a row than to find none; no other difference between an
+// account and an unknown name remains.
 package sqlstore

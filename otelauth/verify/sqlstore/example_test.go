@@ -14,7 +14,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify/sqlstore"
 )
 
-// orders makes a database with one account, whose password is wonderland.
+// orders returns a database with one account, whose password is wonderland.
 func orders() (*sql.DB, error) {
 	db, err := sql.Open("sqlite", ":memory:")
 	if err != nil {
@@ -48,14 +48,15 @@ func ExampleOpen() {
 	defer users.Close()
 	alice, err := users.Lookup(ctx, "alice")
 	fmt.Println(alice.Name, alice.Groups, alice.Password, err)
-	nobody, err := users.Lookup(ctx, "' OR '1'='1")
-	fmt.Println(nobody, err)
+	unknown, err := users.Lookup(ctx, "' OR '1'='1")
+	fmt.Println(unknown, err)
 	// Output:
 	// alice [ops] [redacted bcrypt] <nil>
 	// <nil> <nil>
 }
 
-// A column that is not named as one of the six is refused, or a mistyped one would leave an account open.
+// A column with another name than the six is refused, because a mistyped one would leave an
+// account open.
 func ExampleOpen_mistyped() {
 	db, err := orders()
 	if err != nil {
@@ -69,10 +70,10 @@ func ExampleOpen_mistyped() {
 		Passwords: "SELECT hash FROM users",
 	})
 	fmt.Println(err)
-	// Output: sqlstore: database: the accounts cannot be read: Config.Query returns a column "locked" that means nothing here: name it by AS as one of name, password, active, disabled, expires, group_name, or leave it out
+	// Output: sqlstore: database: the accounts cannot be read: Config.Query returns a column "locked" that is not known: rename it with AS to one of name, password, active, disabled, expires, group_name, or remove it
 }
 
-// Reload is what a process does at SIGHUP.
+// A process calls Reload at SIGHUP.
 func ExampleStore_OnReload() {
 	ctx := context.Background()
 	db, err := orders()
@@ -99,7 +100,7 @@ func ExampleStore_OnReload() {
 	// Output: users 1 <nil>
 }
 
-// The accounts that a Django site already has.
+// Use the accounts of a Django site.
 func ExampleDjango() {
 	cfg := sqlstore.Django("$1")
 	fmt.Println(cfg.Query)

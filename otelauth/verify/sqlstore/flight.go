@@ -9,28 +9,29 @@ import (
 	"time"
 )
 
-// lane is who asks.
+// lane is a class of callers with turns and memory of its own.
 type lane uint8
 
 const (
 	strangers lane = iota
-	verified       // with a credential that was right before: only those, or a flood of guesses would show which names are known
+	verified       // with a credential that was right before; a lane for known names would reveal them
 	lanes
 )
 
-// maxFlights bounds the names of one lane that are being asked for. One more is answered [ErrBusy] at once.
+// maxFlights bounds the names that are queried at once in a lane. A further one gets [ErrBusy] at
+// once.
 const maxFlights = 1024
 
-// flight is one question for one name, for everybody who wants to know.
+// flight is one query for one name, shared by all callers that need it.
 type flight struct {
 	done chan struct{}
 	r    *reading
 	err  error
 }
 
-// ask asks the database for the name, or joins those who do. It ends with ctx; the query goes on.
+// ask queries the name, or joins a running query. It ends with ctx; the query continues.
 func (s *Store) ask(ctx context.Context, name string, l lane) (*reading, error) {
-	f, err := s.depart(name, l)
+	f, err := s.startFlight(name, l)
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +43,8 @@ func (s *Store) ask(ctx context.Context, name string, l lane) (*reading, error) 
 	}
 }
 
-func (s *Store) depart(name string, l lane) (*flight, error) {
+// startFlight returns the running query for a name, or starts one.
+func (s *Store) startFlight(name string, l lane) (*flight, error) {
 	s.flightsMu.Lock()
 	defer s.flightsMu.Unlock()
 	if f := s.flights[l][name]; f != nil {
@@ -53,20 +55,21 @@ func (s *Store) depart(name string, l lane) (*flight, error) {
 	}
 	f := &flight{done: make(chan struct{})}
 	s.flights[l][name] = f
-	go s.fly(f, name, l)
+	go s.runFlight(f, name, l)
 	return f, nil
 }
 
-func (s *Store) fly(f *flight, name string, l lane) {
-	f.r, f.err = s.turn(name, l)
+// runFlight runs the query and publishes its result.
+func (s *Store) runFlight(f *flight, name string, l lane) {
+	f.r, f.err = s.queryInTurn(name, l)
 	s.flightsMu.Lock()
 	delete(s.flights[l], name)
 	s.flightsMu.Unlock()
 	close(f.done)
 }
 
-// turn waits for a turn, asks, and remembers the answer.
-func (s *Store) turn(name string, l lane) (*reading, error) {
+// queryInTurn waits for its turn, queries, and stores the reading.
+func (s *Store) queryInTurn(name string, l lane) (*reading, error) {
 	wait := time.NewTimer(s.cfg.Timeout)
 	defer wait.Stop()
 	select {
@@ -75,15 +78,15 @@ func (s *Store) turn(name string, l lane) (*reading, error) {
 		return nil, s.busy()
 	}
 	r := &reading{at: s.now()}
-	err := s.within(s.cfg.Timeout, func(ctx context.Context) error {
-		defer func() { <-s.turns[l] }() // not before the driver lets go
+	err := s.runWithin(s.cfg.Timeout, func(ctx context.Context) error {
+		defer func() { <-s.turns[l] }() // not before the driver has returned
 		var err error
 		r.account, err = s.find(ctx, name)
 		return err
 	})
 	if err != nil {
-		s.doubt()
-		return nil, s.unreadable(err, name)
+		s.suspectOutage()
+		return nil, s.downError(err, name)
 	}
 	s.read[l].put(name, r)
 	return r, nil

@@ -10,8 +10,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
 
-// FuzzLookup asks a real database for whatever a client may send: only alice is alice, and no name is an error or
-// changes anything.
+// FuzzLookup looks up any name in a real database. Only a stored name is an account, and no name
+// is an error or changes anything.
 func FuzzLookup(f *testing.F) {
 	for _, name := range hostile {
 		f.Add(name)
@@ -53,16 +53,16 @@ func FuzzRow(f *testing.F) {
 	cfg := b.config(db)
 	s := open(f, cfg)
 	where := layout{columnName: 0, columnPassword: 1, columnActive: 2, columnDisabled: 5, columnExpires: 3, columnGroup: 4}
-	f.Fuzz(func(t *testing.T, name, hash, active, expires, group string, disabled int64, octets bool) {
+	f.Fuzz(func(t *testing.T, name, hash, active, expires, group string, disabled int64, asBytes bool) {
 		values := []any{name, hash, active, expires, group, disabled}
-		if octets {
+		if asBytes {
 			values = []any{[]byte(name), []byte(hash), []byte(active), []byte(expires), []byte(group), disabled}
 		}
 		a, err := s.account(where, values)
 		if err != nil || a == nil {
 			return
 		}
-		is, known := truth(active)
+		is, known := parseBool(active)
 		if !a.Disabled && (a.Password == nil || !is || !known || disabled != 0) {
 			t.Fatalf("%+v is open: password %v, active %q, disabled %d", a, a.Password, active, disabled)
 		}

@@ -8,28 +8,28 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
-	"github.com/otelauth/otelauth-go/otelauth/credential"
+	"github.com/otelauth/otelauth-go/otelauth/internal/scrub"
 )
 
-// ErrDown is in the error of every question that a database left unanswered, or answered with an error.
+// ErrDown is the error if the database fails or does not answer in time.
 var ErrDown = errors.New("the accounts cannot be read")
 
-// ErrBusy is in the error of a question that did not get its turn; see [Config.MaxQueries].
-var ErrBusy = errors.New("too many queries are waiting: raise Config.MaxQueries or see what slows the database")
+// ErrBusy is the error if a query cannot start within [Config.Timeout]; see [Config.MaxQueries].
+var ErrBusy = errors.New("too many queries are waiting: raise Config.MaxQueries, or find what slows the database")
 
 var errTimeout = errors.New("no answer within the timeout")
 
-// The pace at which a database that is down is asked whether it is up again.
+// The intervals at which a database that is down is probed.
 const (
 	firstPause = 100 * time.Millisecond
 	lastPause  = 5 * time.Second
 )
 
-// within runs do for no longer than limit, whether or not the driver heeds its context. do may then still be running.
-func (s *Store) within(limit time.Duration, do func(context.Context) error) error {
+// runWithin calls do and returns within limit, even if the driver ignores its context. do may
+// then still be running.
+func (s *Store) runWithin(limit time.Duration, do func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(s.life, limit)
 	done := make(chan error, 1)
 	go func() {
@@ -48,7 +48,7 @@ func (s *Store) within(limit time.Duration, do func(context.Context) error) erro
 		return ErrClosed
 	}
 	select {
-	case err := <-done: // it came with the deadline, or it was its end that ended ctx
+	case err := <-done: // do returned at the deadline, or its return has canceled ctx
 		if err == nil || !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			return err
 		}
@@ -57,48 +57,42 @@ func (s *Store) within(limit time.Duration, do func(context.Context) error) erro
 	return fmt.Errorf("%w of %v", errTimeout, limit)
 }
 
-// unreadable says that a question failed. Drivers quote what they were sent, and people type passwords into the name field.
-func (s *Store) unreadable(err error, name string) error {
-	const least = 3 // a shorter name is no secret and stands in any text
-	if t := err.Error(); len(name) >= least && strings.Contains(t, name) {
-		err = redacted{strings.ReplaceAll(t, name, credential.Redacted), err}
+// downError wraps the error of a query. It removes the name, because drivers quote their input
+// and people type passwords into the name field.
+func (s *Store) downError(err error, name string) error {
+	const least = 3 // a shorter name is in many texts and not a secret
+	if len(name) >= least {
+		err = scrub.Error(err, name)
 	}
 	return fmt.Errorf("sqlstore: %s: %w: %w", s.cfg.Source, ErrDown, err)
 }
 
-// redacted keeps the kind of an error and not its text.
-type redacted struct {
-	text string
-	err  error
-}
-
-func (r redacted) Error() string        { return r.text }
-func (r redacted) Is(target error) bool { return errors.Is(r.err, target) }
-
-// down returns why nobody need ask, nil when the database is up.
+// down returns why the database is down, or nil if it is up.
 func (s *Store) down() error {
-	if err := s.lost.Load(); err != nil {
+	if err := s.outage.Load(); err != nil {
 		return *err
 	}
 	return nil
 }
 
-// doubt has the database asked again: one failure may be a glitch or one name's, two are an outage.
-func (s *Store) doubt() {
+// suspectOutage makes the prober query now. One failure may be accidental or caused by one name;
+// two are an outage.
+func (s *Store) suspectOutage() {
 	select {
-	case s.doubts <- struct{}{}:
+	case s.suspicions <- struct{}{}:
 	default:
 	}
 }
 
-// watch is the one who asks while the database is down.
-func (s *Store) watch() {
+// probeWhileDown waits for a suspicion, then probes until the database answers. While the
+// database is down, nothing else queries it.
+func (s *Store) probeWhileDown() {
 	defer s.ended.Done()
 	for {
 		select {
 		case <-s.life.Done():
 			return
-		case <-s.doubts:
+		case <-s.suspicions:
 		}
 		pause := firstPause
 		for {
@@ -107,19 +101,19 @@ func (s *Store) watch() {
 				return
 			}
 			if err == nil {
-				if s.lost.Swap(nil) != nil {
-					s.trouble(&s.troubles.down, nil)
-					s.resample()
+				if s.outage.Swap(nil) != nil {
+					s.setProblem(&s.problems.down, nil)
+					s.requestSample()
 				}
 				break
 			}
-			if s.lost.Swap(&err) == nil {
-				s.trouble(&s.troubles.down, err)
+			if s.outage.Swap(&err) == nil {
+				s.setProblem(&s.problems.down, err)
 			}
 			select {
 			case <-s.life.Done():
 				return
-			case <-s.doubts: // Reload wants to know now
+			case <-s.suspicions: // Reload requests a probe
 			case <-time.After(pause):
 			}
 			pause = min(2*pause, lastPause)
@@ -127,18 +121,18 @@ func (s *Store) watch() {
 	}
 }
 
-// probe asks for a name that nobody has, and so checks the columns too.
+// probe queries a random name, and so checks the columns too.
 func (s *Store) probe(limit time.Duration) error {
-	nobody := s.cfg.Canonical("otelauth-probe-" + rand.Text())
-	err := s.within(limit, func(ctx context.Context) error {
-		a, fault, err := s.query(ctx, nobody)
-		if a != nil || fault != nil {
-			return errors.New("Config.Query finds an account for a name that nobody has: it must select by its one parameter")
+	probeName := s.cfg.Canonical("otelauth-probe-" + rand.Text())
+	err := s.runWithin(limit, func(ctx context.Context) error {
+		a, problem, err := s.query(ctx, probeName)
+		if a != nil || problem != nil {
+			return errors.New("Config.Query finds an account for a random name: it must select by its one parameter")
 		}
 		return err
 	})
 	if err != nil {
-		return s.unreadable(err, nobody)
+		return s.downError(err, probeName)
 	}
 	return nil
 }

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// TestOutageFrozen is TestOutage with a database that keeps its connections and answers nothing. It
-// waits for two timeouts.
+// TestOutageFrozen is TestOutage with a database that keeps its connections and does not answer.
+// It waits for two timeouts.
 func TestOutageFrozen(t *testing.T) {
 	t.Parallel()
 	outage{

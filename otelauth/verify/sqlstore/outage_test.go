@@ -27,34 +27,35 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
 
-// ttl is that of the stores here. Timeout, which it bounds, is generous: the machine may be busy.
+// ttl is Config.TTL in these tests. It bounds Config.Timeout, which is generous because the
+// machine may be busy.
 const ttl = time.Minute
 
-// site is PostgreSQL with alice and bob, a store over it and the engine that verifies.
+// site is a PostgreSQL database with alice and bob, a store over it and an Engine.
 type site struct {
-	server *postgrestest.Server
-	clock  *ticker
-	store  *Store
-	engine *verify.Engine
-	told   <-chan verify.Reload
+	server     *postgrestest.Server
+	schemaName string
+	clock      *ticker
+	store      *Store
+	engine     *verify.Engine
+	reports    <-chan verify.Reload
 }
 
-func newSite(t testing.TB, change func(*Config)) *site {
+func newSite(t testing.TB, server *postgrestest.Server, change func(*Config)) *site {
 	t.Helper()
-	server := postgrestest.Start(t)
-	_, db := server.Database(t)
+	schemaName, db := server.Schema(t)
 	b := backend{placeholder: "$1"}
 	exec(t, db, schema)
 	b.insert(t, db, "alice", bcryptHash)
 	b.insert(t, db, "bob", bcryptHash)
-	x := &site{server: server, clock: new(ticker)}
+	x := &site{server: server, schemaName: schemaName, clock: new(ticker)}
 	cfg := b.config(db)
 	cfg.Now = x.clock.Now
 	if change != nil {
 		change(&cfg)
 	}
 	x.store = open(t, cfg)
-	x.told = reports(t, x.store)
+	x.reports = reports(t, x.store)
 	var err error
 	if x.engine, err = verify.New(verify.Config{Accounts: x.store, Now: x.clock.Now, TTL: time.Hour}); err != nil {
 		t.Fatal(err)
@@ -70,9 +71,9 @@ func (x *site) try(t *testing.T, name, pass string) (attempt.Outcome, attempt.Er
 
 func (x *site) verify(t testing.TB, name, pass string) attempt.Result {
 	t.Helper()
-	field, fault := credential.Split(http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte(name+":"+pass))}}, 0)
-	if fault != credential.NoDefect {
-		t.Fatal(fault)
+	field, defect := credential.Split(http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte(name+":"+pass))}}, 0)
+	if defect != credential.NoDefect {
+		t.Fatal(defect)
 	}
 	var res attempt.Result
 	a := x.engine.Verify(t.Context(), x.clock.Now(), field, netip.MustParsePrefix("192.0.2.1/32"), &res)
@@ -106,7 +107,8 @@ type outage struct {
 	timeout     time.Duration // Config.Timeout; 0: the default of these tests
 }
 
-// The whole of an outage: what was verified goes on for StaleIfDown and nothing else does; down and up are told once.
+// TestOutage is a whole outage. Verified credentials are accepted for StaleIfDown and nothing
+// else is. Its start and end are reported once.
 func TestOutage(t *testing.T) {
 	t.Parallel()
 	kill := func(_ testing.TB, x *site) { x.server.Kill() }
@@ -115,7 +117,7 @@ func TestOutage(t *testing.T) {
 		x.server.Restart(t)
 	}
 	for _, c := range []outage{
-		{"killed", kill, restart, 0, DefaultStaleIfDown, 0},
+		{"killed", kill, restart, 0, defaultStaleIfDown, 0},
 		{"killed, failing closed", kill, restart, FailClosed, ttl, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -127,7 +129,7 @@ func TestOutage(t *testing.T) {
 
 func (c outage) test(t *testing.T) {
 	t.Helper()
-	x := newSite(t, func(cfg *Config) {
+	x := newSite(t, postgrestest.Start(t), func(cfg *Config) {
 		cfg.StaleIfDown = c.staleFor
 		if c.timeout != 0 {
 			cfg.Timeout = c.timeout
@@ -146,11 +148,11 @@ func (c outage) test(t *testing.T) {
 	} else {
 		x.want(t, "after TTL", "alice", "wonderland", attempt.Success, attempt.NoError)
 	}
-	x.unavailable(t, "after TTL", "bob", "wonderland") // right, and never verified
-	if r := next(t, x.told); r.Err == nil || !errors.Is(r.Err, ErrDown) || r.Accounts != 2 {
-		t.Errorf("told: %+v", r)
+	x.unavailable(t, "after TTL", "bob", "wonderland") // right, but not verified before
+	if r := next(t, x.reports); r.Err == nil || !errors.Is(r.Err, ErrDown) || r.Accounts != 2 {
+		t.Errorf("report: %+v", r)
 	}
-	// Nothing tells accounts from other names now.
+	// Now accounts and unknown names get the same answer.
 	x.unavailable(t, "down", "alice", "wrong-one")
 	x.unavailable(t, "down", "alice", "another")
 	x.unavailable(t, "down", "nobody", "wonderland")
@@ -163,45 +165,47 @@ func (c outage) test(t *testing.T) {
 	x.unavailable(t, "after StaleIfDown", "alice", "wonderland")
 
 	c.mend(t, x)
-	if r := next(t, x.told); r.Err != nil {
-		t.Errorf("told: %v, want that it is up", r.Err)
+	if r := next(t, x.reports); r.Err != nil {
+		t.Errorf("report: %v, want the end of the outage", r.Err)
 	}
-	x.want(t, "mended", "alice", "wonderland", attempt.Success, attempt.NoError)
-	x.want(t, "mended", "bob", "wonderland", attempt.Success, attempt.NoError)
-	x.want(t, "mended", "alice", "wrong-one", attempt.Failure, attempt.InvalidCredentials)
+	x.want(t, "repaired", "alice", "wonderland", attempt.Success, attempt.NoError)
+	x.want(t, "repaired", "bob", "wonderland", attempt.Success, attempt.NoError)
+	x.want(t, "repaired", "alice", "wrong-one", attempt.Failure, attempt.InvalidCredentials)
 	select {
-	case r := <-x.told:
-		t.Errorf("told once more: %+v", r)
+	case r := <-x.reports:
+		t.Errorf("another report: %+v", r)
 	default:
 	}
 }
 
-// A credential that was verified before the outage and revoked during it ends with the outage.
+// TestRevokedDuringAnOutage: a verified credential that is revoked during the outage is refused
+// after it.
 func TestRevokedDuringAnOutage(t *testing.T) {
 	t.Parallel()
-	x := newSite(t, nil)
+	x := newSite(t, postgrestest.Start(t), nil)
 	x.want(t, "before", "alice", "wonderland", attempt.Success, attempt.NoError)
 	exec(t, x.store.cfg.DB, "UPDATE users SET locked = TRUE WHERE login = 'alice'")
 	x.server.Kill()
 	x.clock.Advance(ttl)
 	x.want(t, "down", "alice", "wonderland", attempt.Success, attempt.NoError)
-	next(t, x.told)
+	next(t, x.reports)
 	x.server.Restart(t)
-	next(t, x.told)
+	next(t, x.reports)
 	x.want(t, "up again", "alice", "wonderland", attempt.Failure, attempt.InvalidCredentials)
 }
 
-// A connection that the server drops, as an administrator or a failover does, is made again without a word.
+// TestDroppedConnections: a connection that the server terminates, as an administrator or a
+// failover does, is replaced without a report.
 func TestDroppedConnections(t *testing.T) {
 	t.Parallel()
-	x := newSite(t, nil)
+	x := newSite(t, postgrestest.Shared(t), nil)
+	// Not the store's own pool, or this connection would be terminated too.
+	_, admin := x.server.Schema(t)
 	for i := range 5 {
 		x.want(t, "between", "alice", "wonderland", attempt.Success, attempt.NoError)
 		x.clock.Advance(ttl)
 		var dropped int
-		// Not from the store's own pool: it would drop itself.
-		_, admin := x.server.Database(t)
-		if err := admin.QueryRowContext(t.Context(), "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = 'test1'").Scan(&dropped); err != nil {
+		if err := admin.QueryRowContext(t.Context(), "SELECT count(pg_terminate_backend(pid, 60000)) FROM pg_stat_activity WHERE application_name = $1", x.schemaName).Scan(&dropped); err != nil {
 			t.Fatal(err)
 		}
 		if i == 0 && dropped == 0 {
@@ -210,16 +214,16 @@ func TestDroppedConnections(t *testing.T) {
 	}
 	x.want(t, "in the end", "alice", "wonderland", attempt.Success, attempt.NoError)
 	select {
-	case r := <-x.told:
-		t.Errorf("told: %+v", r)
+	case r := <-x.reports:
+		t.Errorf("report: %+v", r)
 	default:
 	}
 }
 
-// The HTTP answers of an outage, its event and its metric.
+// TestOutageOverHTTP checks the HTTP answers of an outage, its event and its metric.
 func TestOutageOverHTTP(t *testing.T) {
 	t.Parallel()
-	x := newSite(t, nil)
+	x := newSite(t, postgrestest.Start(t), nil)
 	rec := otelauthtest.NewRecorder(t)
 	mw, err := otelauth.New(otelauth.Config{
 		Accounts: x.store, Now: x.clock.Now,
@@ -250,9 +254,9 @@ func TestOutageOverHTTP(t *testing.T) {
 			t.Errorf("down, not verified before: %d", got)
 		}
 	}
-	next(t, x.told)
+	next(t, x.reports)
 	x.server.Restart(t)
-	next(t, x.told)
+	next(t, x.reports)
 	if got := status("bob", "wonderland"); got != http.StatusOK {
 		t.Errorf("up again: %d", got)
 	}
@@ -283,20 +287,20 @@ func TestOutageOverHTTP(t *testing.T) {
 		}
 	}
 	if unavailable != 3 {
-		t.Errorf("%d attempts are told as accounts_unavailable with 503, want 3", unavailable)
+		t.Errorf("%d attempts are recorded as accounts_unavailable with 503, want 3", unavailable)
 	}
 }
 
-// slow makes names that begin with "slow" wait in the database until the test lets them go: they read a table
-// that it holds locked.
+// slow makes names that begin with "slow" wait in the database until the test releases them: they
+// read a table that the test has locked.
 const slow = `CREATE TABLE gate (open integer); INSERT INTO gate VALUES (1);
 CREATE FUNCTION passes(name text) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN IF name LIKE ''slow%'' THEN PERFORM open FROM gate@ END IF@ RETURN true@ END'`
 
 func slowStore(t *testing.T) (s *Store, waiting func() int, letGo func()) {
 	t.Helper()
-	server := postgrestest.Start(t)
+	server := postgrestest.Shared(t)
 	b := backend{placeholder: "$1"}
-	name, db := server.Database(t)
+	name, db := server.Schema(t)
 	exec(t, db, schema)
 	for statement := range strings.SplitSeq(slow, ";") {
 		if _, err := db.ExecContext(t.Context(), strings.ReplaceAll(statement, "@", ";")); err != nil {
@@ -306,7 +310,7 @@ func slowStore(t *testing.T) (s *Store, waiting func() int, letGo func()) {
 	b.insert(t, db, "alice", bcryptHash)
 	b.insert(t, db, "slow alice", bcryptHash)
 	cfg := b.config(db)
-	cfg.Query = strings.Replace(cfg.Query, "= $1", "= CASE WHEN passes($1) THEN $1 END", 1) // asked of every row
+	cfg.Query = strings.Replace(cfg.Query, "= $1", "= CASE WHEN passes($1) THEN $1 END", 1) // evaluated for every row
 	s = open(t, cfg)
 	tx, err := db.BeginTx(t.Context(), nil)
 	if err != nil {
@@ -316,10 +320,10 @@ func slowStore(t *testing.T) (s *Store, waiting func() int, letGo func()) {
 	if _, err := tx.ExecContext(t.Context(), "LOCK TABLE gate IN ACCESS EXCLUSIVE MODE"); err != nil {
 		t.Fatal(err)
 	}
-	_, watcher := server.Database(t)
+	_, watcher := server.Schema(t)
 	waiting = func() (n int) {
 		err := watcher.QueryRowContext(t.Context(),
-			"SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND wait_event_type = 'Lock'", name).Scan(&n)
+			"SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND wait_event_type = 'Lock'", name).Scan(&n)
 		if err != nil {
 			t.Error(err)
 		}
@@ -328,7 +332,7 @@ func slowStore(t *testing.T) (s *Store, waiting func() int, letGo func()) {
 	return s, waiting, func() { _ = tx.Rollback() }
 }
 
-// The database itself says how many queries wait in it.
+// TestOneQueryForOneName asks the database how many queries wait in it.
 func TestOneQueryForOneName(t *testing.T) {
 	t.Parallel()
 	s, waiting, letGo := slowStore(t)
@@ -353,11 +357,11 @@ func TestOneQueryForOneName(t *testing.T) {
 	if n := waiting(); n != 1 {
 		t.Errorf("%d queries wait for one name", n)
 	}
-	// One caller's leaving ends nobody else's question.
+	// A caller that leaves does not end the query of the others.
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if a, err := s.Lookup(ctx, "slow alice"); a != nil || !errors.Is(err, context.Canceled) {
-		t.Errorf("a caller who left got %v, %v", a, err)
+		t.Errorf("a caller that left got %v, %v", a, err)
 	}
 	letGo()
 	all.Wait()
@@ -370,8 +374,8 @@ func TestOneQueryForOneName(t *testing.T) {
 	}
 }
 
-// Strangers' names fill the strangers' lane and no more; whoever was verified before does not stand behind them.
-func TestStrangersDoNotStandBeforeTheVerified(t *testing.T) {
+// TestStrangersDoNotDelayVerifiedCredentials: names of strangers fill the strangers' lane only.
+func TestStrangersDoNotDelayVerifiedCredentials(t *testing.T) {
 	t.Parallel()
 	s, waiting, letGo := slowStore(t)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -380,7 +384,7 @@ func TestStrangersDoNotStandBeforeTheVerified(t *testing.T) {
 	for i := range 200 {
 		all.Go(func() {
 			if a, _ := s.Lookup(ctx, fmt.Sprint("slow nobody ", i)); a != nil {
-				t.Error("nobody is somebody")
+				t.Error("an unknown name is an account")
 			}
 		})
 	}
@@ -396,7 +400,7 @@ func TestStrangersDoNotStandBeforeTheVerified(t *testing.T) {
 	all.Wait()
 }
 
-// More names than may wait are refused at once, and what waits is bounded.
+// TestTooManyNames: names beyond the limit are refused at once, and the waiting ones are bounded.
 func TestTooManyNames(t *testing.T) {
 	t.Parallel()
 	s, waiting, letGo := slowStore(t)
@@ -412,7 +416,7 @@ func TestTooManyNames(t *testing.T) {
 		return len(s.flights[strangers]) == maxFlights
 	})
 	gone, leave := context.WithCancel(t.Context())
-	leave() // who would have to wait has left
+	leave() // a caller that would wait leaves at once
 	if _, err := s.Lookup(gone, "one more"); !errors.Is(err, ErrBusy) {
 		t.Errorf("one more: %v, want ErrBusy", err)
 	}
@@ -424,34 +428,35 @@ func TestTooManyNames(t *testing.T) {
 	all.Wait()
 }
 
-// A name that the database chokes on is that name's trouble: no outage for the others, and not in the error, for people
-// type passwords into the name field and databases quote them.
-func TestOneNamesTrouble(t *testing.T) {
+// TestAnErrorOfOneName: a name that the database refuses is not an outage for other names. It is
+// not in the error, because people type passwords into the name field and databases quote them.
+func TestAnErrorOfOneName(t *testing.T) {
 	t.Parallel()
-	x := newSite(t, func(cfg *Config) {
+	x := newSite(t, postgrestest.Shared(t), func(cfg *Config) {
 		cfg.Query = strings.Replace(cfg.Query, "= $1", "= CASE WHEN $1 LIKE 'canary%' THEN CAST(CAST($1 AS integer) AS text) ELSE $1 END", 1)
 	})
 	_, err := x.store.Lookup(t.Context(), "canary-of-a-name")
 	if !errors.Is(err, ErrDown) || !strings.Contains(err.Error(), "integer") || !strings.Contains(err.Error(), credential.Redacted) {
 		t.Errorf("Lookup = %v; want an error of the database with the name redacted", err)
 	}
-	x.unavailable(t, "a name that the database chokes on", "canary-of-a-name", "canary-of-a-password")
+	x.unavailable(t, "a name that the database refuses", "canary-of-a-name", "canary-of-a-password")
 	x.want(t, "another", "alice", "wonderland", attempt.Success, attempt.NoError)
-	eventually(t, "the doubt is cleared", func() bool { return len(x.store.doubts) == 0 })
+	eventually(t, "the suspicion is cleared", func() bool { return len(x.store.suspicions) == 0 })
 	if err := x.store.probe(time.Minute); err != nil {
 		t.Error(err)
 	}
 	select {
-	case r := <-x.told:
-		t.Errorf("told: %v", r.Err)
+	case r := <-x.reports:
+		t.Errorf("report: %v", r.Err)
 	default:
 	}
 }
 
-// An account without a password costs a guess what every other name costs, and is refused like one.
+// TestNoPasswordCostsTheSame: a guess at an account without a password costs the same as at any
+// other name, and is refused alike.
 func TestNoPasswordCostsTheSame(t *testing.T) {
 	t.Parallel()
-	x := newSite(t, nil)
+	x := newSite(t, postgrestest.Shared(t), nil)
 	exec(t, x.store.cfg.DB, "UPDATE users SET hash = NULL WHERE login = 'bob'")
 	want := attempt.HashRun{Scheme: "bcrypt", Outcome: attempt.Failure}
 	for _, name := range []string{"alice", "bob", "nobody"} {
@@ -470,7 +475,7 @@ func TestClosed(t *testing.T) {
 	s := open(t, b.config(db))
 	alice := lookup(t, s, "alice")
 	if alice == nil {
-		t.Fatal("no alice")
+		t.Fatal("alice is not an account")
 	}
 	for range 2 {
 		if err := s.Close(); err != nil {

@@ -11,18 +11,20 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/internal/postgrestest"
 )
 
-// The role that the documentation names can do what the store does, and nothing else.
+// TestLeastPrivilege: the role in the documentation has the privileges that the store needs, and
+// no others.
 func TestLeastPrivilege(t *testing.T) {
 	t.Parallel()
-	server := postgrestest.Start(t)
+	server := postgrestest.Shared(t)
 	name, db := server.Database(t)
+	role := "otelauth_" + name // roles belong to the server, which other tests share
 	exec(t, db, djangoSchema)
 	exec(t, db, "INSERT INTO auth_user VALUES (1, '"+djangoAccounts[0].password+"', NULL, TRUE, 'alice', '', 'alice@example.com', TRUE, TRUE, '2026-01-01', '')")
 	exec(t, db, "INSERT INTO auth_user_groups VALUES (1, 1, 1)")
-	exec(t, db, `CREATE ROLE otelauth LOGIN;
+	exec(t, db, strings.ReplaceAll(`CREATE ROLE otelauth LOGIN;
 GRANT SELECT (id, username, password, is_active) ON auth_user TO otelauth;
-GRANT SELECT ON auth_group, auth_user_groups TO otelauth`)
-	as, err := sql.Open("pgx", strings.Replace(server.DSN(name), "user=postgres", "user=otelauth", 1))
+GRANT SELECT ON auth_group, auth_user_groups TO otelauth`, "otelauth", role))
+	as, err := sql.Open("pgx", strings.Replace(server.DSN(name), "user=postgres", "user="+role, 1))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,27 +12,27 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
-// MaxSample bounds the rows of [Config.Passwords] that are read.
-const MaxSample = 1_000_000
+// maxSample bounds the rows of [Config.Passwords].
+const maxSample = 1_000_000
 
-// sampleTimeout is how long [Config.Passwords] may take: it reads a whole table.
+// sampleTimeout bounds [Config.Passwords], which reads a whole table.
 const sampleTimeout = 30 * time.Second
 
-// sample is what the store knows of its accounts as a whole.
+// sample is the result of [Config.Passwords].
 type sample struct {
 	mix      *password.Mix
 	accounts int
-	refused  int   // hashes that Policy does not accept
-	why      error // the first of them
+	refused  int   // hashes that Policy refuses
+	why      error // the reason of the first
 }
 
-// take reads the stored hashes and keeps their classes alone.
-func (s *Store) take(ctx context.Context) (*sample, error) {
+// readHashes reads the stored hashes and keeps only their classes.
+func (s *Store) readHashes(ctx context.Context) (*sample, error) {
 	rows, err := s.cfg.DB.QueryContext(ctx, s.cfg.Passwords)
 	if err != nil {
 		return nil, s.sampleError(err)
 	}
-	defer func() { _ = rows.Close() }() // Err tells
+	defer func() { _ = rows.Close() }() // rows.Err reports it
 	names, err := rows.Columns()
 	if err != nil {
 		return nil, s.sampleError(err)
@@ -42,8 +42,8 @@ func (s *Store) take(ctx context.Context) (*sample, error) {
 	}
 	out := &sample{}
 	var scan error
-	out.mix = password.MixOf(func(yield func(*password.Hash) bool) {
-		for out.accounts < MaxSample && rows.Next() {
+	out.mix = password.NewMix(func(yield func(*password.Hash) bool) {
+		for out.accounts < maxSample && rows.Next() {
 			var v any
 			if scan = rows.Scan(&v); scan != nil {
 				return
@@ -52,7 +52,7 @@ func (s *Store) take(ctx context.Context) (*sample, error) {
 			if v == nil {
 				continue
 			}
-			encoded, _ := text(v)
+			encoded, _ := parseText(v)
 			h, err := s.cfg.Policy.Parse(encoded)
 			switch {
 			case err == nil:
@@ -65,7 +65,7 @@ func (s *Store) take(ctx context.Context) (*sample, error) {
 				}
 			}
 		}
-	}, nil)
+	})
 	if err := errors.Join(scan, rows.Err()); err != nil {
 		return nil, s.sampleError(err)
 	}
@@ -76,26 +76,26 @@ func (s *Store) sampleError(err error) error {
 	return fmt.Errorf("Config.Passwords: %w (the query is %s)", err, oneLine(s.cfg.Passwords))
 }
 
-// refresh takes a sample. On an error the former one serves on.
+// refresh takes a new sample. On an error the previous one is still used.
 func (s *Store) refresh() error {
 	var taken *sample
-	err := s.within(sampleTimeout, func(ctx context.Context) error {
-		got, err := s.take(ctx)
+	err := s.runWithin(sampleTimeout, func(ctx context.Context) error {
+		got, err := s.readHashes(ctx)
 		if err == nil {
 			taken = got
 		}
 		return err
 	})
 	if err != nil {
-		s.doubt()
-		return s.unreadable(err, "")
+		s.suspectOutage()
+		return s.downError(err, "")
 	}
 	s.sampled.Store(taken)
 	return nil
 }
 
-// follow refreshes the sample from time to time.
-func (s *Store) follow() {
+// sampleRegularly refreshes the sample at intervals and on request.
+func (s *Store) sampleRegularly() {
 	defer s.ended.Done()
 	tick := time.NewTicker(s.cfg.SampleEvery)
 	defer tick.Stop()
@@ -107,39 +107,41 @@ func (s *Store) follow() {
 		case <-s.wanted:
 		}
 		if s.down() != nil {
-			continue // its return asks for a sample
+			continue // the end of the outage requests a sample
 		}
-		_ = s.resampled(s.refresh())
+		_ = s.reportSample(s.refresh())
 	}
 }
 
-func (s *Store) resample() {
+// requestSample makes sampleRegularly take a sample now.
+func (s *Store) requestSample() {
 	select {
 	case s.wanted <- struct{}{}:
 	default:
 	}
 }
 
-// resampled tells what changed with the sample. While the database is down, that is told alone.
-func (s *Store) resampled(err error) error {
+// reportSample reports changes of the sample. While the database is down, only the outage is
+// reported.
+func (s *Store) reportSample(err error) error {
 	if s.life.Err() != nil {
 		return err
 	}
 	if err == nil || s.down() == nil {
-		s.trouble(&s.troubles.sample, err)
+		s.setProblem(&s.problems.sample, err)
 	}
 	if err == nil {
-		s.trouble(&s.troubles.refused, s.refusal())
+		s.setProblem(&s.problems.refused, s.refusedHashes())
 	}
 	return err
 }
 
-// refusal says how many stored hashes let nobody in, nil when there are none.
-func (s *Store) refusal() error {
+// refusedHashes returns an error with the number of refused hashes, or nil if there are none.
+func (s *Store) refusedHashes() error {
 	now := s.sampled.Load()
 	if now.refused == 0 {
 		return nil
 	}
-	return fmt.Errorf("sqlstore: %s: %d of %d stored passwords are refused and let nobody in; the first: %w",
+	return fmt.Errorf("sqlstore: %s: %d of %d stored passwords are refused, so their accounts are disabled: set these passwords again; the first: %w",
 		s.cfg.Source, now.refused, now.accounts, now.why)
 }

@@ -12,22 +12,24 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
 
-// reading is what the database said of one name at one time.
+// reading is the result of the query for one name at one time.
 type reading struct {
-	account *verify.Account // nil: no such account
-	at      time.Duration   // on the Store's clock, before the question: what was changed later is not in it
-	renewed atomic.Bool     // a later one is on its way
+	account *verify.Account // nil if there is none
+	at      time.Duration   // on the Store's clock, before the query, so later changes may be missing
+	renewed atomic.Bool     // a later reading has been requested
 }
 
-// shards keep readers of different names from each other's locks. A space for less than shardsFrom names has one: its share
-// of the names may crowd a small shard.
+// Names are spread over shards, so that readers of different names do not wait for each other's
+// locks. A space for fewer than shardsFrom names has one shard, because a small shard might get
+// too many of the names.
 const (
 	shards     = 32
 	shardsFrom = 1024
 )
 
-// space is a bounded set of readings by name. When a shard is full, the one that was not asked for since the hand
-// came by last makes room (the clock algorithm, Corbató 1968): a stream of new names passes through the places of each other.
+// space is a bounded set of readings by name. A full shard evicts a name that has not been used
+// since the hand last passed it (the clock algorithm, Corbató 1968). So a stream of new names
+// evicts other new names first.
 type space struct {
 	seed  maphash.Seed
 	parts []shard
@@ -47,7 +49,7 @@ type place struct {
 	now  atomic.Pointer[reading]
 }
 
-// newSpace holds limit names, rounded up to a multiple of shards.
+// newSpace returns a space for limit names, rounded up to a multiple of shards.
 func newSpace(limit int) *space {
 	n := shards
 	if limit < shardsFrom {
@@ -78,19 +80,19 @@ func (s *space) get(name string) *reading {
 	return at.now.Load()
 }
 
-// put stores r unless a later reading is there. An account that is what it was stays the same pointer, which the
-// cache of verified credentials compares first.
+// put stores r unless a later reading is stored. An unchanged account keeps its pointer, because
+// the cache of verified credentials compares pointers first.
 func (s *space) put(name string, r *reading) {
 	p := s.shard(name)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if at := p.of[name]; at != nil {
-		former := at.now.Load()
-		if former.at > r.at {
+		previous := at.now.Load()
+		if previous.at > r.at {
 			return
 		}
-		if same(former.account, r.account) {
-			r.account = former.account
+		if isUnchanged(previous.account, r.account) {
+			r.account = previous.account
 		}
 		at.now.Store(r)
 		return

@@ -12,9 +12,10 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
 
-// Two questions for one name may be on their way at once, a stranger's and a verified one's, and the older may be answered last. It
-// must not bring a revoked account back, or take a new one away.
-func TestOlderReadingReplacesNone(t *testing.T) {
+// TestOlderReadingIsIgnored: two queries for one name may run at once, one of a stranger and one
+// of a verified credential, and the older may be answered last. It must neither restore a revoked
+// account nor remove a new one.
+func TestOlderReadingIsIgnored(t *testing.T) {
 	t.Parallel()
 	alice := &verify.Account{Name: "alice"}
 	for name, s := range map[string]*space{"one shard": newSpace(4), "many": newSpace(shardsFrom)} {
@@ -30,7 +31,7 @@ func TestOlderReadingReplacesNone(t *testing.T) {
 	}
 }
 
-// The same with many at once, whose order nobody knows: the newest stays.
+// TestNewestReadingStays: of many concurrent readings in an unknown order, the newest stays.
 func TestNewestReadingStays(t *testing.T) {
 	t.Parallel()
 	s := newSpace(shardsFrom)
@@ -54,9 +55,9 @@ func TestNewestReadingStays(t *testing.T) {
 	}
 }
 
-// The whole way: an answer to a question from before a removal or a revocation, which comes after that to a later one, gives nobody his
-// account back, not even for the rest of TTL.
-func TestLateAnswerGivesNothingBack(t *testing.T) {
+// TestALateAnswerIsIgnored: the answer to a query from before a removal or revocation may come
+// after that to a later query. It must not restore the account, not even for the rest of TTL.
+func TestALateAnswerIsIgnored(t *testing.T) {
 	t.Parallel()
 	b := sqlite(t)
 	db := b.tables(t)
@@ -67,7 +68,7 @@ func TestLateAnswerGivesNothingBack(t *testing.T) {
 	s := open(t, cfg)
 	alice := recall(t, s, "alice")
 	if alice == nil {
-		t.Fatal("no alice")
+		t.Fatal("alice is not an account")
 	}
 	disabled := *alice
 	disabled.Disabled = true
@@ -78,21 +79,21 @@ func TestLateAnswerGivesNothingBack(t *testing.T) {
 		s.read[verified].put("alice", newer)
 		s.read[verified].put("alice", older)
 		if a := recall(t, s, "alice"); a != nil && !a.Disabled {
-			t.Errorf("%s: an answer from before has brought her back", name)
+			t.Errorf("%s: an earlier answer has restored the account", name)
 		}
 		clock.Advance(1)
 		s.read[verified].put("alice", &reading{account: alice, at: s.now()})
 		s.read[verified].put("alice", newer)
 		if a := recall(t, s, "alice"); a == nil || a.Disabled {
-			t.Errorf("%s: given back, and an answer from before has taken her away", name)
+			t.Errorf("%s: an earlier answer has removed the restored account", name)
 		}
 	}
 }
 
-// Accounts and names that are none take the same way: a guess at either is one query, in its
-// request, also while the owner is at work and whatever was read before. Only a verified
-// credential is answered from memory.
-func TestAccountsAndOtherNamesTakeTheSameWay(t *testing.T) {
+// TestAccountsAndUnknownNamesTakeTheSamePath: a guess at either is one query in its request, also
+// while the owner is logged in and whatever was read before. Only a verified credential is
+// answered from memory.
+func TestAccountsAndUnknownNamesTakeTheSamePath(t *testing.T) {
 	t.Parallel()
 	b := sqlite(t)
 	db := b.tables(t)

@@ -9,7 +9,7 @@ import (
 	"net/http/httptest"
 )
 
-// forget starts a backend that takes everything and keeps nothing. It returns its URL.
+// forget starts a backend that accepts everything and discards it. It returns its URL.
 func forget(r *run) string {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		_, _ = io.Copy(io.Discard, req.Body)

@@ -16,26 +16,26 @@ import (
 
 const wrong = "looking-glass-41bb92ae03"
 
-// latency measures, for n attempts spread over time, from the 401 until each backend shows the
-// attempt, and for as many attacks on services of their own, from the first guess until the alert
-// is in Alertmanager.
+// latency measures two delays. For n attempts that are spread over time, it measures from the 401
+// until each backend returns the attempt. For n attacks, each on a service of its own, it measures
+// from the first guess until the alert is in Alertmanager.
 func latency(r *run, args []string) {
 	flags := flag.NewFlagSet("latency", flag.ExitOnError)
 	n := flags.Int("n", 20, "attempts, and attacks")
-	delay := flags.Duration("delay", time.Second, "that the SDK's batch processors wait (OTEL_BSP_SCHEDULE_DELAY, OTEL_BLRP_SCHEDULE_DELAY)")
-	interval := flags.Duration("interval", time.Minute, "at which the SDK exports metrics (OTEL_METRIC_EXPORT_INTERVAL)")
+	delay := flags.Duration("delay", time.Second, "delay of the SDK's batch processors (OTEL_BSP_SCHEDULE_DELAY, OTEL_BLRP_SCHEDULE_DELAY)")
+	interval := flags.Duration("interval", time.Minute, "interval at which the SDK exports metrics (OTEL_METRIC_EXPORT_INTERVAL)")
 	_ = flags.Parse(args)
 
 	s := startStack(r, true, nil)
 	m := &measurement{took: map[string][]time.Duration{}}
 	var all sync.WaitGroup
 	victim := s.service(r, service.Config{Name: "orders", Delay: *delay, Interval: *interval})
-	// 3.7 s apart, so that they fall on every part of the intervals that they wait for.
+	// 3.7 s apart, so that they fall on different parts of the intervals.
 	const apart = 3700 * time.Millisecond
 	for i := range *n {
 		answer, err := victim.Get("/orders", "alice", wrong, fmt.Sprintf("203.0.%d.7", i))
 		if err != nil || answer.Status != 401 {
-			r.Fatalf("attempt %d is answered %d, %v", i, answer.Status, err)
+			r.Fatalf("attempt %d is answered with %d, %v", i, answer.Status, err)
 		}
 		answered := time.Now()
 		until := func(name string, check func() (bool, error)) {
@@ -62,7 +62,7 @@ func latency(r *run, args []string) {
 	}
 	all.Wait()
 
-	fmt.Printf("SDK: batches after %s, metrics each %s. Collector: base.yaml with jaeger, prometheus, victoria and lgtm.\n\n", *delay, *interval)
+	fmt.Printf("SDK: batches after %s, metrics every %s. Collector: base.yaml with jaeger, prometheus, victoria and lgtm.\n\n", *delay, *interval)
 	fmt.Println("| from | to | n | median s | p95 s | longest s |")
 	fmt.Println("| --- | --- | --- | --- | --- | --- |")
 	for _, name := range m.names() {
@@ -81,19 +81,19 @@ func latency(r *run, args []string) {
 
 const alertName = "Alertmanager, the alert AuthDetectionHigh"
 
-// sprayed is how many accounts an attack tries: detection counts them approximately, and speaks at
-// ten.
+// sprayed is the number of accounts that an attack tries. Detection counts them approximately, and
+// fires at ten.
 const sprayed = 40
 
-// attack tries one password on the accounts of a service of its own, one guess after the other.
+// attack tries one password on each account of a service of its own.
 func attack(r *run, s *stack, m *measurement, i int, delay, interval time.Duration) {
 	accounts := map[string]string{}
 	for a := range sprayed {
 		accounts[fmt.Sprintf("user%02d", a)] = fmt.Sprintf("unguessed-%d-%d", i, a)
 	}
 	target := s.service(r, service.Config{Name: fmt.Sprintf("target-%02d", i), Accounts: accounts, Delay: delay, Interval: interval})
-	// Attacks fall on every part of the interval at which metrics are exported; it begins with the
-	// service.
+	// Attacks fall on different parts of the interval at which metrics are exported, which begins
+	// with the service.
 	<-time.After(interval * time.Duration(i%20) / 20)
 	began := time.Now()
 	for a := range sprayed {
@@ -131,7 +131,7 @@ func (m *measurement) names() []string {
 	return names
 }
 
-// wait asks ten times a second.
+// wait checks ten times a second.
 func (m *measurement) wait(name string, since time.Time, check func() (bool, error)) {
 	for {
 		ok, err := check()

@@ -1,12 +1,14 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Measure measures the collector configuration on real programs and prints tables for its README.
+// Measure measures the collector configuration with real programs, and prints tables for its
+// README.
 //
 //	go run ./cmd/measure latency    from a 401 to queryable in each backend, from an attack to its alert
-//	go run ./cmd/measure storage    what ten million attempts a day cost
+//	go run ./cmd/measure storage    the storage for ten million attempts a day
 //
-// It needs the servers that .ci/full builds. Everything runs on loopback and ends with it.
+// It needs the servers that .ci/full builds. Everything runs on loopback and ends with the
+// command.
 package main
 
 import (
@@ -18,7 +20,7 @@ import (
 	"github.com/otelauth/otelauth-go/collector-config/e2e/collectortest"
 )
 
-// commands are what can be measured.
+// commands are the measurements.
 var commands = map[string]func(*run, []string){
 	"latency": latency,
 	"storage": storage,

@@ -13,10 +13,10 @@ import (
 	"testing"
 )
 
-// run stands for the test that servers and collectors belong to: it holds what must be ended, and
-// ends it also when something fails.
+// run replaces the test that servers and collectors belong to. It holds what must be ended, and
+// ends it also after a failure.
 type run struct {
-	testing.TB // for its unexported method alone; what is used is below
+	testing.TB // for its unexported method only; the methods that are used are below
 
 	mu       sync.Mutex
 	cleanups []func()
@@ -25,7 +25,7 @@ type run struct {
 
 func newRun() *run { return &run{} }
 
-// failure is what a failed run panics with.
+// failure is the value with which a failed run panics.
 type failure struct{ text string }
 
 func (r *run) do(command func(*run, []string), args []string) (status int) {
@@ -43,14 +43,14 @@ func (r *run) do(command func(*run, []string), args []string) (status int) {
 	signal.Notify(interrupted, os.Interrupt, syscall.SIGTERM)
 	go func() {
 		<-interrupted
-		r.end() // or the servers would go on without us
+		r.end() // otherwise the servers would outlive this process
 		os.Exit(1)
 	}()
 	command(r, args)
 	return 0
 }
 
-// stage runs f with a run of its own, so that what it starts ends before the next begins.
+// stage calls f with a run of its own, so that what it starts ends before the next stage.
 func (r *run) stage(f func(*run)) {
 	inner := newRun()
 	r.Cleanup(inner.end)

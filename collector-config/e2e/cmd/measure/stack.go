@@ -12,8 +12,8 @@ import (
 	"github.com/otelauth/otelauth-go/collector-config/e2e/service"
 )
 
-// stack is the collector with the shipped overlays, and the backends behind it. What overlays send
-// beside the signal that is measured goes to a sink that forgets it.
+// stack is the collector with the shipped overlays, and the backends behind it. Signals that are
+// not measured go to a sink that discards them.
 type stack struct {
 	collector    *collectortest.Collector
 	prometheus   *servers.PrometheusServer

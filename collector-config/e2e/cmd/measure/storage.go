@@ -22,13 +22,13 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/audit"
 )
 
-// perDay is how many attempts the day has that is extrapolated to.
+// perDay is the number of attempts a day for which the results are extrapolated.
 const perDay = 10_000_000
 
 // honestPerSecond is ten million attempts spread evenly over a day.
 const honestPerSecond = perDay / (24 * 60 * 60.0)
 
-// scenario is a kind of traffic and a way of folding.
+// scenario is a kind of traffic with a setting for folding.
 type scenario struct {
 	name   string
 	events audit.Events
@@ -36,16 +36,16 @@ type scenario struct {
 	factor float64 // attempts of the day for one attempt of the run
 }
 
-// storage runs each scenario for as many attempts, through the library and the collector with
-// shipped files, and prints what the backends have on disk, for one attempt and for the day.
+// storage runs each scenario with n attempts, through the library and the collector with shipped
+// files. It prints the disk usage of the backends, for one attempt and for the day.
 func storage(r *run, args []string) {
 	flags := flag.NewFlagSet("storage", flag.ExitOnError)
 	n := flags.Int("n", 100_000, "attempts of each run")
 	rate := flags.Int("rate", 2500, "attempts a second")
 	_ = flags.Parse(args)
 
-	// The honest day is played faster than it is, so the periods of folding are shortened as much:
-	// what is folded stays in proportion.
+	// The honest day is played faster than real time, so the periods of folding are shortened by
+	// the same factor.
 	speed := float64(*rate) / honestPerSecond
 	shorter := func(d time.Duration) time.Duration { return max(time.Duration(float64(d)/speed), 10*time.Millisecond) }
 	honest := func(s audit.Successes) audit.Events {
@@ -53,9 +53,9 @@ func storage(r *run, args []string) {
 			Success: s, SuccessPeriod: shorter(audit.DefaultSuccessPeriod), Every: shorter(audit.DefaultEvery), Period: shorter(audit.DefaultPeriod),
 		}
 	}
-	// The flood of the day comes in one hour, which at 2500 attempts a second is the real speed.
+	// The flood of the day happens in one hour, which at 2500 attempts a second is the real speed.
 	scenarios := []scenario{
-		{name: "honest, every success told (default)", events: honest(audit.EverySuccess), factor: float64(perDay) / float64(*n)},
+		{name: "honest, an event for every success (default)", events: honest(audit.EverySuccess), factor: float64(perDay) / float64(*n)},
 		{name: "honest, audit.FirstSuccess", events: honest(audit.FirstSuccess), factor: float64(perDay) / float64(*n)},
 		{name: "flood, DangerouslyUnfolded", events: audit.Events{DangerouslyUnfolded: true}, flood: true, factor: float64(perDay) / float64(*n)},
 		{name: "flood, folded (default)", flood: true, factor: float64(perDay) / float64(*n)},
@@ -77,45 +77,12 @@ func (sc scenario) play(r *run, n, rate int) {
 	}
 	orders := s.service(r, service.Config{Accounts: accounts, Events: sc.events, Delay: time.Second, Interval: time.Second, Queue: 1 << 20, GiveUp: time.Minute})
 
-	var next atomic.Int64
-	var workers sync.WaitGroup
-	began := time.Now()
-	for range 16 {
-		workers.Go(func() {
-			for {
-				i := int(next.Add(1)) - 1
-				if i >= n {
-					return
-				}
-				if ahead := time.Duration(float64(i)/float64(rate)*float64(time.Second)) - time.Since(began); ahead > 0 {
-					<-time.After(ahead)
-				}
-				sc.attempt(r, orders, i)
-			}
-		})
-	}
-	workers.Wait()
-	took := time.Since(began)
-	// The SDK exports more slowly than attempts are made here; nothing may be dropped at the end.
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-	defer cancel()
-	if err := errors.Join(orders.Flush(ctx), orders.Shutdown()); err != nil {
-		r.Logf("%s: %v", sc.name, err)
-	}
-	// Tail sampling decides, the queues drain.
-	<-time.After(15 * time.Second)
-	servers.Eventually(r, 5*time.Minute, "the queues", func() error {
-		for _, series := range s.collector.Series(r) {
-			if series.Name == "otelcol_exporter_queue_size" && series.Value > 0 {
-				return fmt.Errorf("%v in the queue of %s", series.Value, series.Labels["exporter"])
-			}
-		}
-		return nil
-	})
+	took := sc.send(r, orders, n, rate)
+	sc.drain(r, s, orders)
 	own := s.collector.Scrape(r)
 	if lost := own["otelcol_exporter_enqueue_failed_log_records_total"] + own["otelcol_receiver_refused_log_records_total"] +
 		own["otelcol_processor_tail_sampling_sampling_trace_dropped_too_early_total"]; lost > 0 || len(orders.GivenUp()) > 0 {
-		r.Logf("%s: lost on the way: %v in the collector, %d in the service", sc.name, lost, len(orders.GivenUp()))
+		r.Logf("%s: lost: %v in the collector, %d in the service", sc.name, lost, len(orders.GivenUp()))
 	}
 
 	events := count(r, s, "*")
@@ -146,9 +113,52 @@ func (sc scenario) play(r *run, n, rate int) {
 	r.Logf("%s: on disk VictoriaLogs %.1f MB, Jaeger %.1f MB", sc.name, logBytes/1e6, traceBytes/1e6)
 }
 
-// attempt makes the i-th attempt. Honest: 200 users at one address each and 2 routes, 1 %
-// mistyped, 1 % without credentials. Flood: 1 in 10 attempts is honest, the others are wrong
-// passwords for the same accounts from 200 addresses of their own.
+// send makes n attempts at the rate, and returns how long it took.
+func (sc scenario) send(r *run, orders *service.Service, n, rate int) time.Duration {
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	began := time.Now()
+	for range 16 {
+		workers.Go(func() {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					return
+				}
+				if ahead := time.Duration(float64(i)/float64(rate)*float64(time.Second)) - time.Since(began); ahead > 0 {
+					<-time.After(ahead)
+				}
+				sc.attempt(r, orders, i)
+			}
+		})
+	}
+	workers.Wait()
+	return time.Since(began)
+}
+
+// drain ends the service and waits until the collector has nothing left to send.
+func (sc scenario) drain(r *run, s *stack, orders *service.Service) {
+	// The SDK exports more slowly than attempts are made here. Nothing may be dropped at the end.
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	if err := errors.Join(orders.Flush(ctx), orders.Shutdown()); err != nil {
+		r.Logf("%s: %v", sc.name, err)
+	}
+	// Wait until tail sampling has decided and the queues are empty.
+	<-time.After(15 * time.Second)
+	servers.Eventually(r, 5*time.Minute, "the queues", func() error {
+		for _, series := range s.collector.Series(r) {
+			if series.Name == "otelcol_exporter_queue_size" && series.Value > 0 {
+				return fmt.Errorf("%v in the queue of %s", series.Value, series.Labels["exporter"])
+			}
+		}
+		return nil
+	})
+}
+
+// attempt makes the i-th attempt. Honest traffic has 200 users at one address each and 2 routes; 1
+// % mistype, and 1 % send no credentials. In a flood 1 in 10 attempts is honest. The others are
+// wrong passwords for the same accounts, from 200 other addresses.
 func (sc scenario) attempt(r *run, s *service.Service, i int) {
 	user := i / 10 % 200
 	name, password, from := fmt.Sprintf("user%03d", user), fmt.Sprintf("right-password-%03d", user), fmt.Sprintf("192.0.%d.10", user)
@@ -179,7 +189,7 @@ func count(r *run, s *stack, query string) float64 {
 	return n
 }
 
-// sampleCount is how many samples Prometheus holds.
+// sampleCount returns the number of samples that Prometheus holds.
 func sampleCount(r *run, s *stack) float64 {
 	names, err := s.prometheus.MetricNames()
 	if err != nil {
@@ -198,7 +208,7 @@ func sampleCount(r *run, s *stack) float64 {
 	return n
 }
 
-// spanCount is what the collector has sent to Jaeger.
+// spanCount returns the number of spans that the collector has sent to Jaeger.
 func spanCount(s *stack, r *run) float64 {
 	var n float64
 	for _, series := range s.collector.Series(r) {
@@ -209,14 +219,14 @@ func spanCount(s *stack, r *run) float64 {
 	return n
 }
 
-// kept is the share of spans that tail sampling has let through.
+// kept returns the share of spans that tail sampling has kept.
 func kept(own map[string]float64) float64 {
-	// Two exporters are sent the same spans.
+	// Two exporters receive the same spans.
 	return own["otelcol_exporter_sent_spans_total"] / 2 / max(own["otelcol_receiver_accepted_spans_total"], 1)
 }
 
-// below returns the bytes that the files below dir have on disk: files that are written in advance
-// count for what is in them.
+// below returns the disk usage of the files below dir in bytes. A preallocated file counts with
+// its content.
 func below(r *run, dir string, include func(path string) bool) int64 {
 	var n int64
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {

@@ -1,6 +1,6 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package profcheck stands where a module is named that only tests of a dependency's dependency
-// import. Nothing here builds it; go mod tidy wants to see it, and not every module proxy has it.
+// Package profcheck replaces a module that only tests of an indirect dependency import. It is
+// never built. go mod tidy needs it, and not every module proxy has it.
 package profcheck

@@ -26,7 +26,7 @@ PASS
 	if _, err := parse("BenchmarkVerify/exporter", out); err == nil {
 		t.Error("a name that is only a prefix has a result")
 	}
-	// Without the suffix, as with GOMAXPROCS=1, a name with a dash stays whole.
+	// Without the suffix, as with GOMAXPROCS=1, a name that contains a dash is unchanged.
 	if _, err := parse("BenchmarkVerify/exporter-toolkit", strings.ReplaceAll(out, "toolkit-2", "toolkit")); err != nil {
 		t.Error(err)
 	}
@@ -61,8 +61,8 @@ func TestReportShowsMediansRatiosAndBounds(t *testing.T) {
 	}
 }
 
-// TestEveryBenchmarkOfEveryTableRuns holds the tables and the benchmarks together: once each, one
-// iteration.
+// TestEveryBenchmarkOfEveryTableRuns runs each benchmark of each table for one iteration. It fails
+// if a table and the benchmarks disagree.
 func TestEveryBenchmarkOfEveryTableRuns(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer

@@ -14,23 +14,23 @@ import (
 type group struct {
 	title      string
 	benchmarks []string
-	// references are the benchmarks that a ratio to is shown.
+	// references are the benchmarks that the ratios refer to.
 	references []string
-	// extra are units of the benchmarks' own.
+	// extra are additional units that the benchmarks report.
 	extra  []string
 	bounds []bound
 }
 
-// bound is one line of what the project set itself: (of − less) ÷ by stays at or below limit.
+// bound is one target of the project: (of − less) ÷ by stays at or below limit.
 type bound struct {
 	words        string
 	of, less, by string
-	// unit is what is counted; "" compares CPU, and wall time beside it.
+	// unit is the unit that is compared; "" compares CPU time, with wall time beside it.
 	unit  string
 	limit float64
 }
 
-// value is the bound's left side. less and by may be "".
+// value is the left side of the bound. less and by may be "".
 func (b bound) value(median func(name, unit string) float64, unit string) float64 {
 	v := median(b.of, unit)
 	if b.less != "" {
@@ -73,7 +73,7 @@ func groups() []group {
 		}
 	}
 	overhead := group{
-		title:      "cache miss, what is added to the hash",
+		title:      "cache miss, cost in addition to the hash",
 		benchmarks: []string{"BenchmarkMissOverhead/raw", "BenchmarkMissOverhead/otelauth"},
 		bounds: []bound{
 			{
@@ -114,5 +114,5 @@ func otelGroup(sampled, routed string) group {
 	return g
 }
 
-// short is the last part of a benchmark's name, as the tables show it.
+// short is the last part of a benchmark's name, as in the tables.
 func short(name string) string { return name[strings.LastIndex(name, "/")+1:] }

@@ -1,10 +1,10 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command bench runs the benchmarks of this module for a comparison: each in a fresh process,
-// because benchmarks that share one disturb each other through the garbage collector by up to 1.7
-// ×, and in turns (A B A B), because a machine drifts. It prints the medians and their ratios as
-// Markdown.
+// Command bench runs the benchmarks of this module for a comparison. Each runs in a fresh process,
+// because benchmarks that share a process disturb each other through the garbage collector by up
+// to 1.7 ×. They alternate (A B A B), because the speed of a machine drifts. It prints medians and
+// their ratios as Markdown.
 //
 // The benchmarks themselves are ordinary: go test -bench . runs them too.
 package main
@@ -40,9 +40,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.SetOutput(stderr)
 	count := fs.Int("count", 7, "fresh processes for each benchmark; the median is shown")
-	benchtime := fs.String("benchtime", "1s", "`time` or iterations (100x) of each, as go test -benchtime takes it")
+	benchtime := fs.String("benchtime", "1s", "`time` or number of iterations (100x) of each, as for go test -benchtime")
 	pick := fs.String("groups", "", "`regexp` of the tables to run; all by default")
-	procs := fs.String("cpu", "", "GOMAXPROCS of each process; the machine's by default")
+	procs := fs.String("cpu", "", "GOMAXPROCS of each process; default: the machine's")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
@@ -111,7 +111,7 @@ func once(ctx context.Context, binary, name string, flags []string) (sample, err
 	return s, nil
 }
 
-// pattern matches the benchmark of that name alone.
+// pattern matches only the benchmark with that name.
 func pattern(name string) string {
 	parts := strings.Split(name, "/")
 	for i, p := range parts {

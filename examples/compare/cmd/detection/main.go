@@ -1,8 +1,9 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command detection plays the same attacks to otelauth, django-axes, fail2ban and CrowdSec, and
-// prints what each of them noticed and whom it locked out. Package detection says how.
+// Command detection plays the same attacks to otelauth, django-axes, fail2ban and CrowdSec. It
+// prints what each of them noticed and which users it locked out. Package detection describes the
+// method.
 package main
 
 import (

@@ -1,8 +1,9 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command flood measures what a right client feels while wrong passwords pour in, against otelauth
-// and its peers. Everything stays on the loopback. Package flood says how it counts.
+// Command flood measures the service that a client with the right password gets during a flood of
+// wrong passwords, for otelauth and its peers. Everything stays on loopback. Package flood
+// describes the method.
 package main
 
 import (

@@ -26,30 +26,31 @@ func authorization() string {
 
 type account struct{ name, hash string }
 
-// writeAccounts writes a file of n accounts. One hash is that of the password, made by htpasswd;
-// the others are well-formed and random: reading them costs the same, and nobody knows their
-// passwords.
+// writeAccounts writes a file of n accounts. One hash is that of the password and comes from
+// htpasswd. The others are well-formed and random: they cost the same to read, and match no known
+// password.
 func writeAccounts(ctx context.Context, file string, n, cost int) error {
 	cmd := exec.CommandContext(ctx, "htpasswd", "-niB", "-C", fmt.Sprint(cost), userName)
 	cmd.Stdin = strings.NewReader(passText + "\n")
 	out, err := cmd.Output()
 	if err != nil {
-		return fmt.Errorf("gateway: htpasswd (apt-get install apache2-utils): %w", err)
+		return fmt.Errorf("gateway: %w; install htpasswd: apt-get install apache2-utils", err)
 	}
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s\n", bytes.TrimSpace(out))
 	for i := 1; i < n; i++ {
-		// 22 characters of salt and 31 of hash; the last of each holds fewer bits, for which "."
-		// is always right.
+		// 22 characters of salt and 31 of hash. The last character of each holds fewer bits, and
+		// "." is always valid there.
 		fmt.Fprintf(&b, "user%d:$2y$%02d$%s.%s.\n", i, cost, letters(21), letters(30))
 	}
-	if err := os.WriteFile(file, b.Bytes(), 0o644); err != nil { //nolint:gosec // G306: nginx gives its workers another user
+	//nolint:gosec // G306: nginx runs its workers as another user
+	if err := os.WriteFile(file, b.Bytes(), 0o644); err != nil {
 		return fmt.Errorf("gateway: %w", err)
 	}
 	return nil
 }
 
-// letters are n of bcrypt's alphabet.
+// letters returns n characters of bcrypt's alphabet.
 func letters(n int) string {
 	const alphabet = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 	b := make([]byte, n)

@@ -23,8 +23,8 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// children are what this command is, started by itself: each prints its address or what it has to
-// say, and ends when its input does, which it also does when the process that started it dies.
+// children are the modes in which this command starts itself. Each mode prints its address or its
+// result and ends when its input ends. That also happens when its parent process dies.
 var children = map[string]func(args []string, stdin io.Reader, stdout io.Writer) error{
 	"upstream": upstream,
 	"bare":     bare,
@@ -44,7 +44,7 @@ func upstream(_ []string, stdin io.Reader, stdout io.Writer) error {
 	}), stdin, stdout, nil)
 }
 
-// bare is net/http's own proxy: what every proxy in Go pays.
+// bare is net/http's own proxy, the lower bound for every proxy in Go.
 func bare(args []string, stdin io.Reader, stdout io.Writer) error {
 	if len(args) != 2 {
 		return errors.New("gateway: bare LISTEN UPSTREAM")
@@ -60,13 +60,13 @@ func bare(args []string, stdin io.Reader, stdout io.Writer) error {
 	}, stdin, stdout, nil)
 }
 
-// received is what a sink counts.
+// received is what a sink has counted.
 type received struct{ Spans, Events, Exports, Bytes int64 }
 
-// sink is an OTLP collector that throws away what it gets, and says how much that was at each line
-// of its input.
+// sink is an OTLP collector that discards its input. It prints its counts for each line on its
+// standard input.
 func sink(_ []string, stdin io.Reader, stdout io.Writer) error {
-	var spans, events, exports, octets atomic.Int64
+	var spans, events, exports, size atomic.Int64
 	mux := http.NewServeMux()
 	receive := func(count *atomic.Int64) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
@@ -76,7 +76,7 @@ func sink(_ []string, stdin io.Reader, stdout io.Writer) error {
 				return
 			}
 			exports.Add(1)
-			octets.Add(int64(len(message)))
+			size.Add(int64(len(message)))
 			if count != nil {
 				count.Add(leaves(message))
 			}
@@ -87,12 +87,12 @@ func sink(_ []string, stdin io.Reader, stdout io.Writer) error {
 	mux.Handle("POST /v1/logs", receive(&events))
 	mux.Handle("POST /v1/metrics", receive(nil))
 	return serve("127.0.0.1:0", mux, stdin, stdout, func() any {
-		return received{Spans: spans.Load(), Events: events.Load(), Exports: exports.Load(), Bytes: octets.Load()}
+		return received{Spans: spans.Load(), Events: events.Load(), Exports: exports.Load(), Bytes: size.Load()}
 	})
 }
 
-// leaves counts the spans or log records of an export request: both are resource (field 1), scope
-// (2), record (2).
+// leaves counts the spans or log records of an export request. For both the path is resource
+// (field 1), scope (2), record (2).
 func leaves(message []byte) (n int64) {
 	each(message, 1, func(resource []byte) {
 		each(resource, 2, func(scope []byte) {
@@ -102,7 +102,7 @@ func leaves(message []byte) (n int64) {
 	return n
 }
 
-// each calls f with every message that stands in the field of that number.
+// each calls f with every message in the field of that number.
 func each(message []byte, field protowire.Number, f func([]byte)) {
 	for len(message) > 0 {
 		number, kind, n := protowire.ConsumeTag(message)
@@ -126,7 +126,7 @@ func each(message []byte, field protowire.Number, f func([]byte)) {
 	}
 }
 
-// serve serves h until the input ends; say, where there is one, answers each line of it.
+// serve serves h until the input ends. If say is not nil, it answers each line of the input.
 func serve(address string, h http.Handler, stdin io.Reader, stdout io.Writer, say func() any) error {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
@@ -155,11 +155,11 @@ func serve(address string, h http.Handler, stdin io.Reader, stdout io.Writer, sa
 	}
 }
 
-// holders open connections at the same time.
+// number of goroutines that open connections at the same time
 const holders = 16
 
-// hold opens connections, makes one request on each, says "held" and keeps them until its input
-// ends.
+// hold opens connections, makes one request on each, prints "held" and keeps them open until its
+// input ends.
 func hold(args []string, stdin io.Reader, stdout io.Writer) error {
 	if len(args) != 3 {
 		return errors.New("gateway: hold ADDRESS CONNECTIONS AUTHORIZATION")
@@ -171,11 +171,11 @@ func hold(args []string, stdin io.Reader, stdout io.Writer) error {
 	}
 	request := []byte("GET / HTTP/1.1\r\nHost: " + address + "\r\nAuthorization: " + authorization + "\r\n\r\n")
 	var (
-		group sync.WaitGroup
-		left  atomic.Int64
-		mu    sync.Mutex
-		kept  []net.Conn
-		fault error
+		group   sync.WaitGroup
+		left    atomic.Int64
+		mu      sync.Mutex
+		kept    []net.Conn
+		failure error
 	)
 	left.Store(int64(n))
 	for range holders {
@@ -185,7 +185,7 @@ func hold(args []string, stdin io.Reader, stdout io.Writer) error {
 				conn, err := exchange(address, request, answer)
 				mu.Lock()
 				if err != nil {
-					fault = err
+					failure = err
 					mu.Unlock()
 					return
 				}
@@ -195,8 +195,8 @@ func hold(args []string, stdin io.Reader, stdout io.Writer) error {
 		})
 	}
 	group.Wait()
-	if fault != nil {
-		return fmt.Errorf("gateway: hold: after %d connections: %w", len(kept), fault)
+	if failure != nil {
+		return fmt.Errorf("gateway: hold: after %d connections: %w", len(kept), failure)
 	}
 	if _, err := fmt.Fprintln(stdout, "held"); err != nil {
 		return fmt.Errorf("gateway: %w", err)
@@ -208,7 +208,7 @@ func hold(args []string, stdin io.Reader, stdout io.Writer) error {
 	return nil
 }
 
-// exchange makes one request on a new connection, and returns it when the upstream has answered.
+// exchange makes one request on a new connection, and returns the connection after the answer.
 func exchange(address string, request, answer []byte) (net.Conn, error) {
 	conn, err := net.DialTimeout("tcp", address, 10*time.Second)
 	if err != nil {

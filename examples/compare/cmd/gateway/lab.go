@@ -17,7 +17,7 @@ import (
 	"github.com/otelauth/otelauth-go/internal/testkit"
 )
 
-// lab is what all measurements share.
+// lab is the state that all measurements share.
 type lab struct {
 	plan   *plan
 	dir    string
@@ -28,7 +28,7 @@ type lab struct {
 	upstreamAddress, sinkAddress string
 
 	proxies []proxy
-	left    []string // out, and why
+	left    []string // proxies that are left out, with the reason
 }
 
 func newLab(ctx context.Context, p *plan, dir string, stderr io.Writer) (*lab, error) {
@@ -114,7 +114,7 @@ func (r *running) memory() (total int64, err error) {
 	return total, nil
 }
 
-// launch starts x in a directory of its own. It does not wait until it answers.
+// launch starts x in a directory of its own. It does not wait for the first answer.
 func (l *lab) launch(ctx context.Context, x *proxy, users string) (*running, error) {
 	dir, err := os.MkdirTemp(l.dir, "proxy-")
 	if err != nil {
@@ -131,8 +131,8 @@ func (l *lab) launch(ctx context.Context, x *proxy, users string) (*running, err
 	return &running{proxy: x, dir: dir, address: address, processes: all}, nil
 }
 
-// ready starts x and waits until it lets the right password through, and holds it to refusing a
-// request without one.
+// ready starts x and waits until it accepts the right password. It fails if x also accepts a
+// request without credentials.
 func (l *lab) ready(ctx context.Context, x *proxy, users string) (*running, error) {
 	r, err := l.launch(ctx, x, users)
 	if err != nil {
@@ -170,10 +170,10 @@ func (l *lab) check(ctx context.Context, r *running) error {
 	return nil
 }
 
-// startsWithin is how long a proxy may take until it answers.
+// startsWithin bounds the time until the first answer.
 const startsWithin = 30 * time.Second
 
-// answers waits for any answer, with credentials for one that is 200.
+// answers waits for any answer, or, with credentials, for one with status 200.
 func answers(ctx context.Context, address, credentials string) error {
 	ctx, cancel := context.WithTimeout(ctx, startsWithin)
 	defer cancel()
@@ -202,7 +202,7 @@ func answers(ctx context.Context, address, credentials string) error {
 	}
 }
 
-// samples are what was measured of one proxy.
+// samples are the measurements of one proxy.
 type samples map[string]measure.Samples
 
 func (s samples) add(key string, v float64) { s[key] = append(s[key], v) }

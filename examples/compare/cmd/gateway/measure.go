@@ -27,7 +27,7 @@ const (
 	keyRight   = "right ms"
 )
 
-// measure runs the parts, and writes each table when it is known.
+// measure runs the parts, and writes each table as soon as it is complete.
 func (l *lab) measure(ctx context.Context, w io.Writer) error {
 	for _, part := range []struct {
 		name string
@@ -49,14 +49,14 @@ func (l *lab) measure(ctx context.Context, w io.Writer) error {
 			return fmt.Errorf("gateway: %w", err)
 		}
 	}
-	return l.tellWhat(w)
+	return l.writeLegend(w)
 }
 
-// warmth is how long each proxy is driven before anything counts.
+// warmth is how long each proxy is loaded before the measurement.
 const warmth = time.Second
 
-// loads measures throughput and CPU with many connections, and latency with one, where nobody
-// queues.
+// loads measures throughput and CPU with many connections, and latency with one, where no request
+// waits.
 func (l *lab) loads(ctx context.Context) (map[string]samples, error) {
 	all := map[string]samples{direct: {}}
 	var fleet []*running
@@ -73,7 +73,7 @@ func (l *lab) loads(ctx context.Context) (map[string]samples, error) {
 		fleet = append(fleet, r)
 		all[r.name] = samples{}
 		if r.hashes {
-			continue // nothing gets warm
+			continue // nothing to warm up
 		}
 		if _, err := l.drive(ctx, r.address, l.plan.connections, warmth, r.verifies); err != nil {
 			return nil, fmt.Errorf("%w (%s)", err, r.name)
@@ -95,8 +95,8 @@ func (l *lab) loads(ctx context.Context) (map[string]samples, error) {
 	return all, nil
 }
 
-// fewConnections are enough for a proxy that hashes: with more of them nginx hashes for all before
-// it answers one.
+// fewConnections is enough for a proxy that hashes. With more connections nginx hashes for all of
+// them before it answers one.
 const fewConnections = 4
 
 func (l *lab) loadDirect(ctx context.Context, s samples) error {
@@ -158,18 +158,18 @@ func (l *lab) loadProxy(ctx context.Context, r *running, s samples) error {
 	return l.latency(ctx, r.address, r.verifies, s)
 }
 
-// quiet is how long a proxy is left alone before its memory is read.
+// quiet is the pause before the memory of a proxy is read.
 const quiet = 5 * time.Second
 
-// idles measures memory without a connection and with many that have asked once. Each proxy is a
-// fresh one.
+// idles measures memory without connections, and with many connections after one request each.
+// Each proxy is freshly started.
 func (l *lab) idles(ctx context.Context) (map[string]samples, error) {
 	all := map[string]samples{}
 	for round := range l.plan.rounds {
 		for i := range l.proxies {
 			x := &l.proxies[i]
 			if x.hashes {
-				continue // each of its connections would take a hash
+				continue // each of its connections would cost a hash
 			}
 			if all[x.name] == nil {
 				all[x.name] = samples{}
@@ -214,8 +214,8 @@ func (l *lab) idle(ctx context.Context, x *proxy, s samples) error {
 	return nil
 }
 
-// starts measures the time from the start of the process to its first answer of any kind, and to
-// the first right login, which is hashed.
+// starts measures the time from the start of the process to its first answer, and to the first
+// successful login, which costs a hash.
 func (l *lab) starts(ctx context.Context) (map[string]samples, error) {
 	all := map[string]samples{}
 	for range l.plan.rounds {
@@ -329,7 +329,7 @@ type bound struct {
 	value, limit float64
 }
 
-// bounds writes what the project set itself. What was not measured has no verdict.
+// bounds writes the targets of the project. What was not measured has no verdict.
 func bounds(w io.Writer, title string, all []bound) error {
 	t := measure.Table{Header: []string{"bound: " + title, "measured", "kept"}}
 	for _, b := range all {
@@ -349,8 +349,8 @@ func bounds(w io.Writer, title string, all []bound) error {
 	return err
 }
 
-// tellWhat says what stands behind the names.
-func (l *lab) tellWhat(w io.Writer) error {
+// writeLegend explains the names in the tables.
+func (l *lab) writeLegend(w io.Writer) error {
 	t := measure.Table{Header: []string{"proxy", "what it is"}}
 	for i := range l.proxies {
 		t.Add(l.proxies[i].name, l.proxies[i].words)

@@ -26,16 +26,17 @@ type process struct {
 	out   *bufio.Reader
 	began time.Time
 	ended chan struct{}
-	err   error // after ended
+	err   error // set when the process has ended
 }
 
-// start runs a program with what it says on its error output in a file beside.
+// start runs a program. Its standard error goes to a file.
 func start(ctx context.Context, logFile string, env []string, name string, args ...string) (*process, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 5 * time.Second
-	w, err := os.OpenFile(logFile, os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND, 0o644) //nolint:gosec // G302: see the directory
+	//nolint:gosec // G302: see the directory
+	w, err := os.OpenFile(logFile, os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
@@ -55,7 +56,7 @@ func start(ctx context.Context, logFile string, env []string, name string, args 
 	return p, nil
 }
 
-// self runs this program as one of its children.
+// self runs this program in one of its modes.
 func self(ctx context.Context, logFile string, args ...string) (*process, error) {
 	own, err := os.Executable()
 	if err != nil {
@@ -64,7 +65,7 @@ func self(ctx context.Context, logFile string, args ...string) (*process, error)
 	return start(ctx, logFile, []string{childVariable + "=1"}, own, args...)
 }
 
-// childVariable tells a test binary that it is to be a child.
+// childVariable makes a test binary run as a child.
 const childVariable = "OTELAUTH_COMPARE_CHILD"
 
 func (p *process) line() (string, error) {
@@ -90,7 +91,7 @@ func (p *process) ask(v any) error {
 	return nil
 }
 
-// stop ends the process, by force when it does not go within five seconds.
+// stop ends the process, and kills it if it does not exit within five seconds.
 func (p *process) stop() {
 	_ = p.stdin.Close()
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
@@ -99,7 +100,7 @@ func (p *process) stop() {
 	<-p.ended
 }
 
-// family returns the process and its children: nginx works in those.
+// family returns the process and its children, because nginx works in children.
 func (p *process) family() []int {
 	pids := []int{p.cmd.Process.Pid}
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
@@ -116,14 +117,14 @@ func (p *process) family() []int {
 	return pids
 }
 
-// Fields of /proc/PID/stat (proc(5)), counted from the one behind the name.
+// Fields of /proc/PID/stat (proc(5)), counted from the field after the name.
 const (
 	statParent = 1
 	statUser   = 11
 	statSystem = 12
 )
 
-// tick is the unit of CPU times there: USER_HZ, which Linux has fixed at 100.
+// tick is the unit of CPU times in that file: USER_HZ, which is always 100 on Linux.
 const tick = 10 * time.Millisecond
 
 func statFields(name string) ([]string, error) {
@@ -131,7 +132,7 @@ func statFields(name string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The name of the program stands in parentheses and may hold anything.
+	// The name of the program is in parentheses and may hold any character.
 	fields := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))
 	if len(fields) <= statSystem {
 		return nil, fmt.Errorf("gateway: %s has %d fields", name, len(fields))
@@ -139,7 +140,7 @@ func statFields(name string) ([]string, error) {
 	return fields, nil
 }
 
-// cpu is the time that the process and its children have used, user and system.
+// cpu returns the CPU time that the process and its children have used, user and system.
 func (p *process) cpu() (total time.Duration, err error) {
 	for _, pid := range p.family() {
 		fields, err := statFields(fmt.Sprintf("/proc/%d/stat", pid))
@@ -157,8 +158,8 @@ func (p *process) cpu() (total time.Duration, err error) {
 	return total, nil
 }
 
-// memory is the proportional set size of the process and its children, in bytes: pages that they
-// share count once.
+// memory returns the proportional set size of the process and its children, in bytes. It counts
+// shared pages once.
 func (p *process) memory() (total int64, err error) {
 	for _, pid := range p.family() {
 		name := fmt.Sprintf("/proc/%d/smaps_rollup", pid)

@@ -15,15 +15,15 @@ import (
 	"github.com/otelauth/otelauth-go/internal/testkit"
 )
 
-// proxy is one of those that stand before the upstream.
+// proxy is one of the proxies in front of the upstream.
 type proxy struct {
 	name string
-	// what it is, for the report
+	// description for the report
 	words string
-	needs string // a program; "" needs none
-	// verifies says that a request without credentials is refused.
+	needs string // a required program; "" needs none
+	// verifies reports whether a request without credentials is refused.
 	verifies bool
-	// hashes says that it hashes the password of each request: seconds of it are enough.
+	// hashes reports whether each request costs a password hash. Then a run of seconds is enough.
 	hashes  bool
 	signals bool // exports to the sink
 	start   func(ctx context.Context, l *lab, dir, address, users string) ([]*process, error)
@@ -46,7 +46,7 @@ const (
 func proxies() []proxy {
 	return []proxy{
 		{name: bareName, words: "`httputil.ReverseProxy` in `net/http`, nothing else", start: startBare},
-		{name: "nginx, no auth", words: "`proxy_pass` with kept connections", needs: "nginx", start: nginx("")},
+		{name: "`proxy_pass` with kept connections", words: "`proxy_pass` with kept connections", needs: "nginx", start: nginx("")},
 		{name: nginxBasic, words: "the same with `auth_basic`: it hashes on every request", needs: "nginx", verifies: true, hashes: true, start: nginx("auth_basic restricted; auth_basic_user_file %s;")},
 		{name: caddyNone, words: "`reverse_proxy`", needs: "caddy", start: caddy("")},
 		{name: caddyBasic, words: "the same with `basicauth`, its hash cache on", needs: "caddy", verifies: true, start: caddy("users")},
@@ -58,7 +58,7 @@ func proxies() []proxy {
 	}
 }
 
-// missing says why p cannot run here, or "".
+// missing returns why p cannot run here, or "".
 func (p *proxy) missing(ctx context.Context, l *lab) string {
 	if p.needs != "" {
 		if _, err := exec.LookPath(p.needs); err != nil {
@@ -82,7 +82,7 @@ func one(p *process, err error) ([]*process, error) {
 }
 
 func startBare(ctx context.Context, l *lab, dir, address, _ string) ([]*process, error) {
-	// A copy, so that it shares no memory with the others that this program is.
+	// A copy, so that it shares no memory pages with the other processes of this program.
 	own, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
@@ -92,13 +92,14 @@ func startBare(ctx context.Context, l *lab, dir, address, _ string) ([]*process,
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	bare := filepath.Join(dir, "bare")
-	if err := os.WriteFile(bare, program, 0o700); err != nil { //nolint:gosec // G306: it is to be run
+	//nolint:gosec // G306: the file is a program
+	if err := os.WriteFile(bare, program, 0o700); err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	return one(start(ctx, filepath.Join(dir, "log"), []string{childVariable + "=1"}, bare, "bare", address, l.upstreamURL()))
 }
 
-// connectionsOfNginx leave room for those to the upstream.
+// connectionsOfNginx leaves room for the connections to the upstream.
 const connectionsOfNginx = 16384
 
 func nginx(auth string) func(context.Context, *lab, string, string, string) ([]*process, error) {
@@ -142,7 +143,7 @@ http {
 	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
-	// The prefix is where it looks for everything that the file does not name.
+	// nginx resolves all paths that the file does not name against the prefix.
 	return start(ctx, filepath.Join(dir, "log"), nil, "nginx", "-p", dir, "-e", "stderr", "-c", file)
 }
 
@@ -189,8 +190,8 @@ http://%s {
 	return start(ctx, filepath.Join(dir, "log"), env, "caddy", "run", "--adapter", "caddyfile", "--config", file)
 }
 
-// environment is of every otelauth: what a row adds, or where signals go. Everything else is the
-// SDK's default.
+// environment is that of every otelauth process, plus what a row adds, or the address of the sink.
+// Everything else is the SDK's default.
 func (l *lab) environment(more string) []string {
 	if more != "" {
 		return []string{more}
@@ -205,7 +206,7 @@ func gateway(env string, flags ...string) func(context.Context, *lab, string, st
 	}
 }
 
-// forwardAuth starts the process that a proxy asks.
+// forwardAuth starts the otelauth process that a proxy asks.
 func forwardAuth(ctx context.Context, l *lab, dir, users, kind string) (*process, string, error) {
 	address, err := testkit.FindAddress(ctx)
 	if err != nil {

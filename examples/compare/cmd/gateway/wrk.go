@@ -14,10 +14,10 @@ import (
 	"time"
 )
 
-// script has wrk say what it has seen as one line that can be read; its own report rounds.
+// script makes wrk print its result as one line of JSON, because its own report rounds.
 const script = `
 done = function(summary, latency, requests)
-  io.write(string.format("\nresult {\"requests\":%d,\"micros\":%d,\"p50\":%f,\"p99\":%f,\"status\":%d,\"faults\":%d}\n",
+  io.write(string.format("\nresult {\"requests\":%d,\"micros\":%d,\"p50\":%f,\"p99\":%f,\"status\":%d,\"failures\":%d}\n",
     summary.requests, summary.duration, latency:percentile(50), latency:percentile(99),
     summary.errors.status, summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout))
 end
@@ -27,12 +27,12 @@ end
 type load struct {
 	Requests, Micros int64
 	P50, P99         float64
-	Status, Faults   int64
+	Status, Failures int64
 }
 
 func (r load) rate() float64 { return float64(r.Requests) / (float64(r.Micros) / 1e6) }
 
-// drive has wrk ask for / again and again.
+// drive makes wrk request / repeatedly.
 func (l *lab) drive(ctx context.Context, address string, connections int, d time.Duration, auth bool) (load, error) {
 	args := []string{"-t1", fmt.Sprintf("-c%d", connections), fmt.Sprintf("-d%ds", int(d.Round(time.Second)/time.Second)), "--timeout", "30s", "-s", l.script}
 	if auth {
@@ -44,18 +44,18 @@ func (l *lab) drive(ctx context.Context, address string, connections int, d time
 		if errors.As(err, &exit) {
 			out = append(out, exit.Stderr...)
 		}
-		return load{}, fmt.Errorf("gateway: wrk (apt-get install wrk): %w\n%s", err, out)
+		return load{}, fmt.Errorf("gateway: wrk: %w (install it with apt-get install wrk)\n%s", err, out)
 	}
 	_, result, found := strings.Cut(string(out), "\nresult ")
 	if !found {
-		return load{}, fmt.Errorf("gateway: wrk says no result\n%s", out)
+		return load{}, fmt.Errorf("gateway: wrk printed no result\n%s", out)
 	}
 	var r load
 	if err := json.Unmarshal([]byte(result), &r); err != nil {
 		return load{}, fmt.Errorf("gateway: wrk: %w", err)
 	}
-	if r.Status > 0 || r.Faults > 0 || r.Requests == 0 {
-		return load{}, fmt.Errorf("gateway: of %d requests to %s %d were refused and %d failed", r.Requests, address, r.Status, r.Faults)
+	if r.Status > 0 || r.Failures > 0 || r.Requests == 0 {
+		return load{}, fmt.Errorf("gateway: of %d requests to %s %d were refused and %d failed", r.Requests, address, r.Status, r.Failures)
 	}
 	return r, nil
 }

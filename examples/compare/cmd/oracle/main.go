@@ -1,8 +1,8 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command oracle measures whether a verifier tells known names from unknown ones by the CPU time
-// that it takes to refuse them. Package oracle says how.
+// Command oracle measures whether the CPU time of a refusal reveals which names are accounts.
+// Package oracle describes the method.
 package main
 
 import (

@@ -1,8 +1,8 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Victoria-traces stands in for VictoriaTraces where run.sh --stand-ins tests the demo: it takes
-// traces where VictoriaTraces does, and counts the requests.
+// Victoria-traces replaces VictoriaTraces where run.sh --stand-ins tests the demo. It accepts
+// traces on the same path, and counts the requests.
 package main
 
 import (

@@ -141,7 +141,10 @@ func (a *Attributes) Attempt(req *attempt.Request, res *attempt.Result, resp *at
 	a.flag(semconv.KeyPasswordRehashNeeded, res.RehashNeeded)
 	a.flag(semconv.KeyCredentialsExposed, req.Exposed)
 	a.flag(semconv.KeyCredentialsPrevious, res.PreviousCredential)
-	if res.Outcome != attempt.Success {
+	if res.Outcome == attempt.Success {
+		a.Str(semconv.KeyReason, string(resp.Reason), MaxNameBytes)
+		a.Str(semconv.KeyRule, resp.Rule, maxRouteBytes)
+	} else {
 		a.Str(semconv.KeyErrorType, res.ErrorType.String(), MaxNameBytes)
 		a.Str(semconv.KeyReason, string(res.Reason), MaxNameBytes)
 	}

@@ -62,10 +62,11 @@ type Exchanged struct {
 	Reported Position
 	// Leads reports whether this process is the leader, for longer than reporting takes.
 	Leads bool
-	// Alone reports whether the feed is down. Then the caller evaluates its own attempts and reports
-	// their detections, until a call returns without Alone. Exchange returns it instead of an error
-	// and without Batches. The caller does not pass out again.
+	// Alone reports whether the feed is down. Then the caller evaluates its own attempts and
+	// reports their detections, until a call returns without Alone. Exchange returns it instead of
+	// an error and without Batches. The caller does not pass out again.
 	Alone bool
-	// Restarted reports whether a new order begins with Batches. Earlier positions are then invalid.
+	// Restarted reports whether a new order begins with Batches. Earlier positions are then
+	// invalid.
 	Restarted bool
 }

@@ -77,8 +77,8 @@ func TestWildcardOfSeveralSegmentsIsNotGreedy(t *testing.T) {
 	}
 }
 
-// A host counts as one of the rules in one spelling only. http.ServeMux and others compare hosts byte by byte, and show
-// "SHOP.example" and "shop.example." the site without a host.
+// A host counts as one of the rules in one spelling only. http.ServeMux and others compare hosts
+// byte by byte, and show "SHOP.example" and "shop.example." the site without a host.
 func TestHostIsComparedExactlyWhereItOpens(t *testing.T) {
 	t.Parallel()
 	p := newPolicy(t, nil, ops("/"), policy.Rule{Pattern: "shop.example/"}, policy.Rule{Pattern: "shop.example/docs/", Public: true}, ops("admin.example/"))
@@ -139,7 +139,8 @@ func TestTreeOfProgramNeedsEveryRule(t *testing.T) {
 	}
 }
 
-// Methods that work on a whole tree need every rule beneath it. Servers disagree about which of two Depth fields counts.
+// Methods that work on a whole tree need every rule beneath it. Servers disagree about which of
+// two Depth fields counts.
 func TestTreeMethods(t *testing.T) {
 	t.Parallel()
 	p := newPolicy(t, nil, ops("/files/private/"))
@@ -179,7 +180,8 @@ func TestSpellingsOfMoreUpstreams(t *testing.T) {
 	t.Parallel()
 	p := newPolicy(t, nil, ops("/admin/"), ops("/app/admin/"), policy.Rule{Pattern: "/static/", Public: true}, policy.Rule{Pattern: "/u/{id}", Public: true})
 	for target, want := range map[string]string{
-		// urldecode of PHP and unquote_plus of Python make a space of "+", which is trimmed at the end.
+		// urldecode of PHP and unquote_plus of Python make a space of "+", which is trimmed at the
+		// end.
 		"/admin+/x":           isDenied,
 		"/admin+":             isDenied,
 		"/static/..+/admin/x": isRefused,
@@ -220,7 +222,8 @@ func TestSpellingsOfMoreUpstreams(t *testing.T) {
 	}
 }
 
-// Where unusual paths are admitted, a session of ASP.NET leads to the same rules as the path without it.
+// Where unusual paths are admitted, a session of ASP.NET leads to the same rules as the path
+// without it.
 func TestSessionInPath(t *testing.T) {
 	t.Parallel()
 	p := newPolicy(t, []string{"/"}, ops("/admin/"), ops("/app/admin/"), policy.Rule{Pattern: "/static/", Public: true})
@@ -239,7 +242,8 @@ func TestSessionInPath(t *testing.T) {
 	}
 }
 
-// A proxy that asks may hide the Destination field, as ext_authz of Envoy does by default. COPY and MOVE need one.
+// A proxy that asks may hide the Destination field, as ext_authz of Envoy does by default. COPY
+// and MOVE need one.
 func TestCopyWithoutDestinationIsRefused(t *testing.T) {
 	t.Parallel()
 	p := newPolicy(t, nil, ops("/files/private/"))

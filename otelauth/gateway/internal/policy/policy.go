@@ -34,11 +34,13 @@ import (
 // Rule is who may call paths that match a pattern. Without Accounts and Groups it requires the
 // credentials of any account.
 type Rule struct {
-	Pattern   string // in the syntax of http.ServeMux
-	Public    bool   // requires no credentials
-	Sensitive bool
-	Accounts  []string // accounts that may call
-	Groups    []string // groups whose members may call
+	Pattern string // in the syntax of http.ServeMux
+	Public  bool   // requires no credentials
+	// Everything admits a Public rule for every path.
+	Everything bool
+	Sensitive  bool
+	Accounts   []string // accounts that may call
+	Groups     []string // groups whose members may call
 }
 
 // Problem is a problem of one field of the configuration.
@@ -50,7 +52,8 @@ type Problem struct {
 // Policy is a set of rules. It is immutable and safe for concurrent use. [New] makes one.
 type Policy struct {
 	rules []*rule
-	named map[string][]*rule  // by pathform.Pattern.Name, so that a long list costs no more than a short one
+	// by pathform.Pattern.Name, so that a long list costs no more than a short one
+	named map[string][]*rule
 	wild  []*rule             // rules whose pattern has no Name
 	hosts []string            // hosts that rules name
 	raw   []*pathform.Pattern // patterns beneath which unusual paths are admitted
@@ -127,7 +130,7 @@ func (r *rule) check() error {
 		return errors.New("a public rule admits every caller; remove Accounts and Groups, or Access")
 	case slices.Contains(r.Accounts, ""), slices.Contains(r.Groups, ""):
 		return errors.New("a name in Accounts or Groups is empty; remove it")
-	case r.Public:
+	case r.Public && !r.Everything:
 		return r.CheckPublic()
 	}
 	return nil
@@ -154,12 +157,24 @@ func (d *Decision) Allows(u otelauth.User) bool {
 	if u.Name == "" {
 		return d.Public
 	}
+	return d.refusing(u) == nil
+}
+
+// RefusedBy returns the pattern of the rule that refuses u, or "" if Allows(u).
+func (d *Decision) RefusedBy(u otelauth.User) string {
+	if r := d.refusing(u); r != nil {
+		return r.String()
+	}
+	return ""
+}
+
+func (d *Decision) refusing(u otelauth.User) *rule {
 	for _, r := range d.needs {
 		if !r.allows(u) {
-			return false
+			return r
 		}
 	}
-	return true
+	return nil
 }
 
 func (d *Decision) refuse(status int, reason attempt.Reason, detail string) {

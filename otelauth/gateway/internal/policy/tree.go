@@ -26,8 +26,10 @@ var trees = []tree{
 	{method: "MOVE", source: []string{"MOVE", http.MethodGet, http.MethodDelete}, destination: []string{"MOVE", http.MethodPut, http.MethodDelete}},
 	{method: http.MethodDelete, source: []string{http.MethodDelete}},
 	{method: "PROPFIND", shallow: []string{"0", "1"}, source: []string{"PROPFIND", http.MethodGet}},
-	{method: "REPORT", shallow: []string{"", "0"}, source: []string{"REPORT", http.MethodGet}}, // RFC 3253
-	{method: "SEARCH", source: []string{"SEARCH", http.MethodGet}},                             // RFC 5323
+	// RFC 3253
+	{method: "REPORT", shallow: []string{"", "0"}, source: []string{"REPORT", http.MethodGet}},
+	// RFC 5323
+	{method: "SEARCH", source: []string{"SEARCH", http.MethodGet}},
 	{method: "LOCK", shallow: []string{"0"}, source: []string{"LOCK", http.MethodPut}},
 }
 

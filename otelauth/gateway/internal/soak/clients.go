@@ -27,7 +27,8 @@ const patience = 60 * time.Second
 // counts are the observations of all clients. A client that has read a status knows that the
 // attempt was recorded.
 type counts struct {
-	attempts, public atomic.Int64 // requests that are attempts, and anonymous requests to public endpoints
+	// requests that are attempts, and anonymous requests to public endpoints
+	attempts, public atomic.Int64
 	unparsed         atomic.Int64 // connections that sent no valid request
 	streams, cut     atomic.Int64 // of temp: opened, and ended by the other side
 	active           atomic.Int64 // of temp: open at this moment
@@ -305,10 +306,12 @@ func (s *soak) slow(ctx context.Context, n int) {
 					s.violations.add("slow reader: not answered: %v", err)
 					return
 				}
-				defer func() { _ = w.Close(); _ = res.Body.Close() }() // in this order: the body would be read to its end
+				// in this order: the body would be read to its end
+				defer func() { _ = w.Close(); _ = res.Body.Close() }()
 				s.counts.attempts.Add(1)
 				s.want("slow reader", res.StatusCode, http.StatusOK, http.StatusBadGateway, http.StatusServiceUnavailable)
-				wait(ctx, patienceWith*2) // the gateway gives up within this time, or the client does now
+				// the gateway gives up within this time, or the client does now
+				wait(ctx, patienceWith*2)
 			})
 		}
 	}
@@ -430,7 +433,8 @@ func (s *soak) streaming(ctx context.Context, n int) {
 				s.violations.add("%s: not answered: %v", what, err)
 				return
 			}
-			defer func() { _ = w.Close(); _ = res.Body.Close() }() // in this order: a stream has no end
+			// in this order: a stream has no end
+			defer func() { _ = w.Close(); _ = res.Body.Close() }()
 			s.counts.attempts.Add(1)
 			s.want(what, res.StatusCode, http.StatusOK, http.StatusSwitchingProtocols, http.StatusUnauthorized, http.StatusTooManyRequests,
 				http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusForbidden)

@@ -164,7 +164,8 @@ func (s *service) config(users *htpasswd.File) gateway.Config {
 		{Pattern: "GET /public/", Access: gateway.Public},
 		{Pattern: "/admin/", Groups: []string{"ops"}, Sensitive: true},
 		{Pattern: "/private/"},
-		{Pattern: fmt.Sprintf("/generation/%d/", s.reloads%2), Groups: []string{"ops"}}, // so that every change compiles new rules
+		// so that every change compiles new rules
+		{Pattern: fmt.Sprintf("/generation/%d/", s.reloads%2), Groups: []string{"ops"}},
 	}
 	return gateway.Config{
 		Upstream: s.upstream, Rules: rules,

@@ -54,14 +54,15 @@ func (h *Holds) Left(l Limit, now time.Duration) int { return l.Left(h.TAT, now)
 // Free returns the number of guesses that can be held now.
 func (h *Holds) Free(l Limit, now time.Duration) int { return max(0, h.Left(l, now)-h.Open()) }
 
-// Hold holds one guess and returns the epoch to pass to [Holds.Settle]. The caller checks Free first.
+// Hold holds one guess and returns the epoch to pass to [Holds.Settle]. The caller checks Free
+// first.
 func (h *Holds) Hold() (epoch int64) {
 	h.Current++
 	return h.Epoch
 }
 
-// Settle ends a hold made in epoch. If wrong, it charges the hold; otherwise it gives the guess back,
-// even if its lease ended and it was charged in the meantime.
+// Settle ends a hold made in epoch. If wrong, it charges the hold; otherwise it gives the guess
+// back, even if its lease ended and it was charged in the meantime.
 func (h *Holds) Settle(l Limit, now time.Duration, epoch int64, wrong bool) {
 	held := true
 	switch {

@@ -5,12 +5,13 @@ package budget
 
 import "time"
 
-// Limit is a budget of guesses: Burst at once, then one more each Every. The zero Limit is no budget.
+// Limit is a budget of guesses: Burst at once, then one more each Every. The zero Limit is no
+// budget.
 //
 // It is the generic cell rate algorithm (GCRA, ITU-T I.371 annex A) in its form with a theoretical
-// arrival time (TAT). One moment is the whole state, and it decays as time passes. A TAT that is not
-// after now is a full budget; one that is Burst × Every ahead is an empty one. Moments are durations
-// since any fixed moment; nothing here reads a clock.
+// arrival time (TAT). One moment is the whole state, and it decays as time passes. A TAT that is
+// not after now is a full budget; one that is Burst × Every ahead is an empty one. Moments are
+// durations since any fixed moment; nothing here reads a clock.
 type Limit struct {
 	// Burst is the number of guesses that a full budget holds, 1 to [MaxBurst].
 	Burst int

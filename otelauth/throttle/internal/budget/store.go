@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// Key identifies one budget: a keyed hash of its subject. A store never learns a name or an address.
+// Key identifies one budget: a keyed hash of its subject. A store never learns a name or an
+// address.
 type Key [16]byte
 
 // Kind is the kind of subject that a budget belongs to. [Kind.String] returns its name.
@@ -107,12 +108,14 @@ type Answer struct {
 	// Budget is the budget that refused the guess, or that other guesses hold.
 	Budget Kind
 	// RetryAfter is, when Refused, the longest time until a refusing budget holds a guess again.
-	// When Held, it is the time after which to ask again; 0 if only this process can release a hold.
+	// When Held, it is the time after which to ask again; 0 if only this process can release a
+	// hold.
 	RetryAfter time.Duration
 	// Known reports whether the pair is known.
 	Known bool
-	// PairLeft is the number of guesses that the budget of the pair has left after this one, if all
-	// unsettled guesses prove wrong. PairWait is the time until it holds one more when PairLeft is 0.
+	// PairLeft is the number of guesses that the budget of the pair has left after this one, if
+	// all unsettled guesses prove wrong. PairWait is the time until it holds one more when
+	// PairLeft is 0.
 	PairLeft int
 	PairWait time.Duration
 	Receipt  Receipt
@@ -126,8 +129,8 @@ type View struct {
 
 // State is the state of one budget.
 type State struct {
-	// Left is the number of guesses that the settled ones leave. Held is how many of those unsettled
-	// guesses hold.
+	// Left is the number of guesses that the settled ones leave. Held is how many of those
+	// unsettled guesses hold.
 	Left, Held int
 	// Wait is the time until the budget holds one guess again; 0 when it does.
 	Wait time.Duration
@@ -139,14 +142,14 @@ type State struct {
 // [Limit] and [Holds] define the arithmetic of each budget. The store applies it to a whole Bill in
 // one atomic step, on a clock that does not follow changes of the wall clock.
 type Store interface {
-	// Spend answers a Bill in one atomic step. It refuses if settled guesses have emptied a budget.
-	// Otherwise, in mode Hold, it answers Held if unsettled guesses hold the rest of a budget. In all
-	// other cases it grants. Only a grant holds or charges anything. An error means that the store
-	// failed and has no answer.
+	// Spend answers a Bill in one atomic step. It refuses if settled guesses have emptied a
+	// budget. Otherwise, in mode Hold, it answers Held if unsettled guesses hold the rest of a
+	// budget. In all other cases it grants. Only a grant holds or charges anything. An error means
+	// that the store failed and has no answer.
 	Spend(ctx context.Context, b Bill) (Answer, error)
-	// Settle ends a granted Bill. Wrong charges what is held; Right and Unjudged give it back. Right
-	// also makes the pair known, with a full budget if it was not known; the Receipt may then be
-	// zero. Settle does not wait for a remote store.
+	// Settle ends a granted Bill. Wrong charges what is held; Right and Unjudged give it back.
+	// Right also makes the pair known, with a full budget if it was not known; the Receipt may
+	// then be zero. Settle does not wait for a remote store.
 	Settle(ctx context.Context, b Bill, r Receipt, s Settlement)
 	// Look returns the state of the budgets and changes nothing. It ignores Mode.
 	Look(ctx context.Context, b Bill) (View, error)

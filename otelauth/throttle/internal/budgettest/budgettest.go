@@ -44,7 +44,7 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		{"a pair that becomes known with guesses on their way", knownMeanwhile},
 		{"a check holds nothing and sees the settled only", checks},
 		{"a taken guess is charged at once", takes},
-		{"a hold that nobody settles is charged in the end", leases},
+		{"a hold that is never settled is charged in the end", leases},
 		{"a right guess after its lease gets its price back", lateRefund},
 		{"an operator clears and forgets", clears},
 		{"looking changes nothing", looks},

@@ -17,8 +17,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -26,6 +28,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/cmd/otelauth/internal/nearest"
 )
 
 // MaxBytes is the size limit of a file.
@@ -91,26 +94,12 @@ func Check(flag *kong.Flag, value any) error {
 
 func parse(path string, text []byte, all []*kong.Flag) (*File, error) {
 	f := &File{path: path, entries: make(map[string]entry)}
-	var root yaml.Node
-	d := yaml.NewDecoder(bytes.NewReader(text))
-	if err := d.Decode(&root); err != nil {
-		if errors.Is(err, io.EOF) {
-			return f, nil
-		}
-		return nil, f.syntax(err)
+	top, err := f.mapping(text)
+	if err != nil {
+		return nil, err
 	}
-	if err := d.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%s: more than one document: remove everything after ---", path)
-	}
-	if root.Kind != yaml.DocumentNode || len(root.Content) != 1 {
+	if top == nil {
 		return f, nil
-	}
-	top := root.Content[0]
-	if top.Kind == yaml.ScalarNode && top.Tag == "!!null" {
-		return f, nil
-	}
-	if top.Kind != yaml.MappingNode {
-		return nil, fmt.Errorf("%s: not a mapping: write settings such as upstream: http://127.0.0.1:8000", f.place(top.Line))
 	}
 	flags := make(map[string]*kong.Flag)
 	for _, flag := range all {
@@ -128,7 +117,7 @@ func parse(path string, text []byte, all []*kong.Flag) (*File, error) {
 		}
 		flag, known := flags[key.Value]
 		if !known {
-			problem(key.Line, "unknown key %s%s", strconv.QuoteToGraphic(attempt.Text(key.Value, maxShownBytes)), nearest(key.Value, flags))
+			problem(key.Line, "unknown key %s%s", strconv.QuoteToGraphic(attempt.Text(key.Value, maxShownBytes)), hint(key.Value, flags))
 			continue
 		}
 		if first, twice := f.entries[key.Value]; twice {
@@ -150,6 +139,32 @@ func parse(path string, text []byte, all []*kong.Flag) (*File, error) {
 		}
 	}
 	return f, errors.Join(problems...)
+}
+
+// mapping returns the only document of a file, or nil if it is empty.
+func (f *File) mapping(text []byte) (*yaml.Node, error) {
+	var root yaml.Node
+	d := yaml.NewDecoder(bytes.NewReader(text))
+	if err := d.Decode(&root); err != nil {
+		if errors.Is(err, io.EOF) {
+			return nil, nil
+		}
+		return nil, f.syntax(err)
+	}
+	if err := d.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("%s: more than one document: remove everything after ---", f.path)
+	}
+	if root.Kind != yaml.DocumentNode || len(root.Content) != 1 {
+		return nil, nil
+	}
+	top := root.Content[0]
+	if top.Kind == yaml.ScalarNode && top.Tag == "!!null" {
+		return nil, nil
+	}
+	if top.Kind != yaml.MappingNode {
+		return nil, fmt.Errorf("%s: not a mapping: write settings such as upstream: http://127.0.0.1:8000", f.place(top.Line))
+	}
+	return top, nil
 }
 
 // maxShownBytes is the length limit of a key in an error.
@@ -249,7 +264,7 @@ func scalarOf(flag *kong.Flag, n *yaml.Node) (any, *valueError) {
 			return nil, wrong(n, "write true or false")
 		}
 		return strings.ToLower(n.Value), nil
-	case flag.Target.CanInt() && flag.Target.Type().String() == "int":
+	case flag.Target.CanInt() && flag.Target.Type().PkgPath() == "": // int, int64
 		if n.Tag != "!!int" {
 			return nil, wrong(n, "write a number")
 		}
@@ -279,42 +294,10 @@ func textOf(n *yaml.Node) (string, *valueError) {
 
 func wrong(n *yaml.Node, text string) *valueError { return &valueError{n.Line, text} }
 
-// nearest returns a hint at the known key that is most similar to an unknown one.
-func nearest(key string, flags map[string]*kong.Flag) string {
-	key = strings.ToLower(strings.ReplaceAll(key, "_", "-"))
-	const far = 3
-	best, distance := "", far
-	for name := range flags {
-		if d := edits(key, name, far); d < distance || d == distance && name < best {
-			best, distance = name, d
-		}
+// hint returns the known key that is most similar to an unknown one, or where all keys are listed.
+func hint(key string, flags map[string]*kong.Flag) string {
+	if h := nearest.Hint(strings.ReplaceAll(key, "_", "-"), slices.Collect(maps.Keys(flags))); h != "" {
+		return h
 	}
-	if best == "" {
-		return ": see otelauth gateway --help for all keys"
-	}
-	return ": did you mean " + best + "?"
-}
-
-// edits returns the Levenshtein distance of a and b, limited to most.
-func edits(a, b string, most int) int {
-	if len(a)-len(b) >= most || len(b)-len(a) >= most {
-		return most
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, diagonal+1, row[j]+1)
-		}
-	}
-	return min(row[len(b)], most)
+	return ": see otelauth help --all gateway for all keys"
 }

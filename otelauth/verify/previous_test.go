@@ -18,8 +18,8 @@ import (
 func rotating(t testing.TB, ends time.Time) *verify.Account {
 	t.Helper()
 	return &verify.Account{
-		Name: "alice", FormerExpires: ends,
-		Password: hashed(t, cheap, "new").WithFormer(hashed(t, cheap, "old")),
+		Name: "alice", PreviousExpires: ends,
+		Password: hashed(t, cheap, "new").WithPrevious(hashed(t, cheap, "old")),
 	}
 }
 
@@ -44,7 +44,7 @@ func (l *ledger) take() map[throttle.Settlement]int {
 	return taken
 }
 
-// manual is a clock that tests turn.
+// manual is a clock that tests set.
 type manual struct {
 	mu sync.Mutex
 	t  time.Time
@@ -72,20 +72,20 @@ func tryAt(t testing.TB, e *verify.Engine, c *manual, pass string) attempt.Resul
 	return res
 }
 
-// TestFormerPassword: both are right until the former ends, then that one is wrong at once, cached or not. The
-// attempt says which of them was used.
-func TestFormerPassword(t *testing.T) {
+// TestPreviousPassword: both passwords are right until the previous one expires. Then that one is
+// wrong at once, cached or not. The result reports which one was used.
+func TestPreviousPassword(t *testing.T) {
 	t.Parallel()
 	clock := &manual{t: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)}
 	ends := clock.t.Add(2 * time.Minute)
 	budget := &ledger{settled: map[throttle.Settlement]int{}}
 	e := newEngine(t, verify.Config{Accounts: newStore(rotating(t, ends)), Throttle: budget, Now: clock.now})
 
-	expect := func(when, pass string, out attempt.Outcome, reason attempt.Reason, cache attempt.CacheResult, former bool, s throttle.Settlement) {
+	expect := func(when, pass string, out attempt.Outcome, reason attempt.Reason, cache attempt.CacheResult, previous bool, s throttle.Settlement) {
 		t.Helper()
 		res := tryAt(t, e, clock, pass)
-		if res.Outcome != out || res.Reason != reason || res.Cache != cache || res.PreviousCredential != former {
-			t.Errorf("%s, %s: %v %q %v former %v", when, pass, res.Outcome, res.Reason, res.Cache, res.PreviousCredential)
+		if res.Outcome != out || res.Reason != reason || res.Cache != cache || res.PreviousCredential != previous {
+			t.Errorf("%s, %s: %v %q %v previous %v", when, pass, res.Outcome, res.Reason, res.Cache, res.PreviousCredential)
 		}
 		settled := budget.take()
 		if s == (throttle.Settlement(255)) {
@@ -103,16 +103,16 @@ func TestFormerPassword(t *testing.T) {
 	expect("during", "new", attempt.Success, "", attempt.Hit, false, free)
 	expect("during", "bad", attempt.Failure, attempt.ReasonWrongPassword, attempt.Miss, false, throttle.Wrong)
 	expect("during", "bad", attempt.Failure, attempt.ReasonWrongPassword, attempt.Hit, false, free)
-	clock.add(2 * time.Minute) // the entries live on: their TTL is five minutes
+	clock.add(2 * time.Minute) // the entries are still live: their TTL is five minutes
 	expect("at its end", "old", attempt.Failure, attempt.ReasonCredentialsExpired, attempt.Miss, true, throttle.Wrong)
 	expect("after", "old", attempt.Failure, attempt.ReasonCredentialsExpired, attempt.Hit, true, free)
 	expect("after", "new", attempt.Success, "", attempt.Hit, false, free)
 	expect("after", "bad", attempt.Failure, attempt.ReasonWrongPassword, attempt.Hit, false, free)
 }
 
-// TestFormerPasswordRevoked: whatever an operator does to the account ends or brings back what is remembered of its
-// former password.
-func TestFormerPasswordRevoked(t *testing.T) {
+// TestPreviousPasswordRevoked: every change of the account ends or restores a remembered previous
+// password.
+func TestPreviousPasswordRevoked(t *testing.T) {
 	t.Parallel()
 	clock := &manual{t: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)}
 	begin := rotating(t, clock.t.Add(time.Hour))
@@ -125,14 +125,14 @@ func TestFormerPasswordRevoked(t *testing.T) {
 		account *verify.Account
 		reason  attempt.Reason
 	}{
-		"former taken away": {&verify.Account{Name: "alice", Password: hashed(t, cheap, "new")}, attempt.ReasonWrongPassword},
-		"ends now":          {change(func(a *verify.Account) { a.FormerExpires = clock.t }), attempt.ReasonCredentialsExpired},
-		"no end":            {change(func(a *verify.Account) { a.FormerExpires = time.Time{} }), attempt.ReasonCredentialsExpired},
-		"disabled":          {change(func(a *verify.Account) { a.Disabled = true }), attempt.ReasonAccountDisabled},
-		"expired":           {change(func(a *verify.Account) { a.Expires = clock.t }), attempt.ReasonCredentialsExpired},
+		"previous taken away": {&verify.Account{Name: "alice", Password: hashed(t, cheap, "new")}, attempt.ReasonWrongPassword},
+		"ends now":            {change(func(a *verify.Account) { a.PreviousExpires = clock.t }), attempt.ReasonCredentialsExpired},
+		"no end":              {change(func(a *verify.Account) { a.PreviousExpires = time.Time{} }), attempt.ReasonCredentialsExpired},
+		"disabled":            {change(func(a *verify.Account) { a.Disabled = true }), attempt.ReasonAccountDisabled},
+		"expired":             {change(func(a *verify.Account) { a.Expires = clock.t }), attempt.ReasonCredentialsExpired},
 		"another rotation": {&verify.Account{
-			Name: "alice", FormerExpires: begin.FormerExpires,
-			Password: hashed(t, cheap, "newest").WithFormer(hashed(t, cheap, "new")),
+			Name: "alice", PreviousExpires: begin.PreviousExpires,
+			Password: hashed(t, cheap, "newest").WithPrevious(hashed(t, cheap, "new")),
 		}, attempt.ReasonWrongPassword},
 		"removed": {nil, attempt.ReasonUnknownUser},
 	} {
@@ -151,20 +151,20 @@ func TestFormerPasswordRevoked(t *testing.T) {
 		}
 		s.alice(begin)
 		if res := tryAt(t, e, clock, "old"); res.Outcome != attempt.Success || !res.PreviousCredential {
-			t.Errorf("%s: given back: %v %q", name, res.Outcome, res.Reason)
+			t.Errorf("%s: restored: %v %q", name, res.Outcome, res.Reason)
 		}
 	}
 }
 
-// TestFormerPasswordEndsWhileHashing: the end is looked at after the hash too.
-func TestFormerPasswordEndsWhileHashing(t *testing.T) {
+// TestPreviousPasswordEndsWhileHashing: the expiry is checked after the hash too.
+func TestPreviousPasswordEndsWhileHashing(t *testing.T) {
 	t.Parallel()
 	clock := &manual{t: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)}
 	s := newStore(rotating(t, clock.t.Add(time.Hour)))
 	ended := rotating(t, clock.t)
 	ended.Password = s.accounts["alice"].Password
 	s.onLookup = func(n int) {
-		if n == 2 { // the look after the hash
+		if n == 2 { // the lookup after the hash
 			s.accounts["alice"] = ended
 		}
 	}

@@ -1,6 +1,8 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build full
+
 package main
 
 import (

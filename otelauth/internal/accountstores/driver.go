@@ -1,7 +1,7 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package enumeration
+package accountstores
 
 import (
 	"context"
@@ -12,11 +12,7 @@ import (
 	"time"
 )
 
-// queryTime is what a query takes on the clock of a bubble, so that one in the request shows in
-// the time of its answer.
-const queryTime = time.Millisecond
-
-// counted is a database whose queries are counted, and take queryTime.
+// counted is a database whose queries are counted and take additional time.
 type counted struct {
 	of   driver.Driver
 	dsn  string
@@ -24,11 +20,13 @@ type counted struct {
 	n    *atomic.Int64
 }
 
-// open opens the database behind db a second time.
+// open returns a pool for the database.
 func (c counted) open() *sql.DB { return sql.OpenDB(c) }
 
+// Driver returns the driver of the database.
 func (c counted) Driver() driver.Driver { return c.of }
 
+// Connect opens a connection.
 func (c counted) Connect(context.Context) (driver.Conn, error) {
 	conn, err := c.of.Open(c.dsn)
 	if err != nil {
@@ -37,13 +35,15 @@ func (c counted) Connect(context.Context) (driver.Conn, error) {
 	return countedConn{conn, c}, nil
 }
 
+// countedConn is a connection of counted.
 type countedConn struct {
 	driver.Conn
 	c counted
 }
 
-var errNoQueries = errors.New("enumeration: the driver's connections answer no queries")
+var errNoQueries = errors.New("accountstores: the connections of this driver do not implement driver.QueryerContext")
 
+// QueryContext counts the query.
 func (c countedConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
 	q, ok := c.Conn.(driver.QueryerContext)
 	if !ok {
@@ -51,11 +51,12 @@ func (c countedConn) QueryContext(ctx context.Context, query string, args []driv
 	}
 	c.c.n.Add(1)
 	if c.c.took > 0 {
-		time.Sleep(c.c.took)
+		time.Sleep(c.c.took) //nolint:forbidigo // it passes on the clock of a synctest bubble
 	}
 	return q.QueryContext(ctx, query, args)
 }
 
+// CheckNamedValue asks the driver, if it checks values.
 func (c countedConn) CheckNamedValue(v *driver.NamedValue) error {
 	if checker, ok := c.Conn.(driver.NamedValueChecker); ok {
 		return checker.CheckNamedValue(v)

@@ -7,31 +7,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/internal/redishealth"
 )
 
-// health is the state of Redis, as this process sees it.
-type health struct {
-	down     atomic.Bool
-	closed   atomic.Bool
-	failures atomic.Int32  // in a row
+// replies counts the replies of Redis.
+type replies struct {
 	answered atomic.Uint64 // replies of any kind since the start
 	// unfinished is the count of the last command that the client gave up before Redis answered or
 	// was lost.
 	unfinished atomic.Pointer[silence]
-	lost       chan struct{} // wakes the worker to probe
-
-	mu      sync.Mutex // keeps the notices in the order of the changes
-	foreign time.Time  // when a foreign value was last reported
 }
 
-func (h *health) usable() bool { return !h.down.Load() && !h.closed.Load() }
+// isUsable reports whether guesses are decided by Redis.
+func (s *Store) isUsable() bool { return !s.health.IsDown() && !s.closed.Load() }
 
 // Codes at the start of a reply.
 const (
@@ -53,13 +46,8 @@ var (
 // If tooLate is set, it receives a reply that arrives after ask has returned.
 //
 // The error is errBusy if this process could not ask, which is not evidence against Redis.
-func (s *Store) ask(ctx context.Context, c *call, tooLate func([]int64)) ([]int64, error) {
-	cmd := s.command(c, false)
-	err := s.send(ctx, cmd, tooLate)
-	if redis.HasErrorPrefix(err, "NOSCRIPT") {
-		cmd = s.command(c, true)
-		err = s.send(ctx, cmd, tooLate)
-	}
+func (s *Store) ask(ctx context.Context, c *redishealth.Call, tooLate func([]int64)) ([]int64, error) {
+	cmd, err := c.Run(func(cmd redishealth.Command) error { return s.send(ctx, cmd, tooLate) })
 	switch {
 	case err == nil:
 		return s.reply(c, cmd)
@@ -72,7 +60,7 @@ func (s *Store) ask(ctx context.Context, c *call, tooLate func([]int64)) ([]int6
 	return nil, err
 }
 
-func (s *Store) send(ctx context.Context, cmd once, tooLate func([]int64)) error {
+func (s *Store) send(ctx context.Context, cmd redishealth.Command, tooLate func([]int64)) error {
 	return s.within(ctx, func(ctx context.Context) error { return s.client.Process(ctx, cmd) }, func() {
 		if values, err := cmd.Int64Slice(); err == nil && tooLate != nil {
 			tooLate(values)
@@ -91,7 +79,7 @@ func (s *Store) within(ctx context.Context, do func(context.Context) error, tooL
 		defer cancel()
 		err := do(ctx)
 		if isReply(err) {
-			s.health.answered.Add(1)
+			s.replies.answered.Add(1)
 		}
 		if over.CompareAndSwap(false, true) {
 			done <- err
@@ -99,7 +87,7 @@ func (s *Store) within(ctx context.Context, do func(context.Context) error, tooL
 			tooLate()
 		}
 	}()
-	quiet := s.health.silence()
+	quiet := s.replies.silence()
 	step := time.NewTimer(s.cfg.Timeout / silenceSteps)
 	defer step.Stop()
 	for {
@@ -107,13 +95,13 @@ func (s *Store) within(ctx context.Context, do func(context.Context) error, tooL
 		case err := <-done:
 			if isOwnDelay(err) {
 				unfinished := quiet
-				s.health.unfinished.Store(&unfinished)
+				s.replies.unfinished.Store(&unfinished)
 				return fmt.Errorf("%w: %w", errBusy, err)
 			}
 			return err
 		case <-step.C:
 		}
-		err := quiet.step(s.health.answered.Load())
+		err := quiet.step(s.replies.answered.Load())
 		if err != nil && over.CompareAndSwap(false, true) {
 			return err
 		}
@@ -137,9 +125,9 @@ type silence struct {
 // silence returns a new count. If Redis has answered nothing since the client gave up a command,
 // it continues the count of that command: the client reads a clock, so on a busy CPU it gives up
 // earlier.
-func (h *health) silence() silence {
-	q := silence{answered: h.answered.Load()}
-	if last := h.unfinished.Load(); last != nil && last.answered == q.answered {
+func (r *replies) silence() silence {
+	q := silence{answered: r.answered.Load()}
+	if last := r.unfinished.Load(); last != nil && last.answered == q.answered {
 		q.quiet = last.quiet
 	}
 	return q
@@ -186,20 +174,22 @@ func isOwnDelay(err error) bool {
 }
 
 // reply decodes the reply of the script.
-func (s *Store) reply(c *call, cmd once) ([]int64, error) {
+func (s *Store) reply(c *redishealth.Call, cmd redishealth.Command) ([]int64, error) {
 	values, err := cmd.Int64Slice()
 	switch {
 	case err != nil || len(values) < 2:
 		s.failed(errReply)
 		return nil, errReply
 	case values[0] == replyForeign:
-		s.health.failures.Store(0)
-		i := min(max(int(values[1]), 1), len(c.keys)) - 1
-		err := fmt.Errorf("%w: key %s", errForeign, c.keys[i])
-		s.foreign(err)
+		s.health.Answered()
+		i := min(max(int(values[1]), 1), len(c.Keys)) - 1
+		err := fmt.Errorf("%w: key %s", errForeign, c.Keys[i])
+		// Its budget is kept in memory: the value must not be destroyed, and its writer must not
+		// decide who is refused.
+		s.health.Foreign("budgets under foreign keys are not shared; set Config.Prefix to an unused one, or delete the keys", err)
 		return nil, err
 	}
-	s.health.failures.Store(0)
+	s.health.Answered()
 	s.learn(values[1])
 	return values, nil
 }
@@ -217,48 +207,14 @@ func (s *Store) deadline() int64 {
 	return ahead + (time.Since(s.start) + s.cfg.Timeout + late).Microseconds()
 }
 
-// failed counts a failure. Redis is lost if it is silent, or after maxFailures in a row.
+// failed counts a failure. Redis is lost if it is silent, or after three failures in a row. The
+// worker probes it then.
 func (s *Store) failed(err error) {
-	if s.health.failures.Add(1) < maxFailures && !errors.Is(err, errSilent) {
+	if !s.health.Failed(err, errors.Is(err, errSilent)) {
 		return
 	}
-	s.health.mu.Lock()
-	defer s.health.mu.Unlock()
-	if s.health.down.Swap(true) {
-		return
-	}
-	s.notice("guess budgets are not shared until Redis answers again; check Redis and the network", err)
 	select {
-	case s.health.lost <- struct{}{}:
+	case s.lost <- struct{}{}:
 	default:
 	}
-}
-
-// recovered marks Redis as found, so that it is asked again.
-func (s *Store) recovered() {
-	s.health.mu.Lock()
-	defer s.health.mu.Unlock()
-	s.health.failures.Store(0)
-	if s.health.down.Swap(false) {
-		s.notice("guess budgets are shared through Redis again", nil)
-	}
-}
-
-// foreign reports a foreign value. Its budget is kept in memory: the value must not be destroyed,
-// and its writer must not decide who is refused.
-func (s *Store) foreign(err error) {
-	s.health.mu.Lock()
-	defer s.health.mu.Unlock()
-	now := s.cfg.Now()
-	if t := s.health.foreign; !t.IsZero() && now.Sub(t) < time.Hour {
-		return
-	}
-	s.health.foreign = now
-	s.notice("budgets under foreign keys are not shared; set Config.Prefix to an unused one, or delete the keys", err)
-}
-
-func (s *Store) notice(message string, err error) {
-	s.cfg.Notice(context.Background(), attempt.Notice{
-		Kind: attempt.ThrottleStore, Time: s.cfg.Now(), Source: "redis", Message: message, Err: err,
-	})
 }

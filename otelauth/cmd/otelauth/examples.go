@@ -1,0 +1,73 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+// example is a command line, for the help and the manual pages. Tests parse it.
+type example struct{ about, command string }
+
+// examples are those of each command, by its path.
+var examples = map[string][]example{
+	"": {
+		{"Protect a service on port 8000; listen on port 8080.", "otelauth gateway --upstream http://127.0.0.1:8000 --users users.htpasswd"},
+		{"Create the file of accounts, with one account.", "otelauth users add users.htpasswd alice"},
+		{"Write a configuration file by answering five questions.", "otelauth gateway init"},
+		{"The help of a command.", "otelauth help users add"},
+	},
+	"gateway": {
+		{"Protect a service, except for its static files.", "otelauth gateway --upstream http://127.0.0.1:8000 --users users.htpasswd --public 'GET /static/'"},
+		{"With TLS, on all addresses.", "otelauth gateway --upstream http://127.0.0.1:8000 --users users.htpasswd --listen :8443 --cert-file cert.pem --key-file key.pem"},
+		{"Behind a proxy that terminates TLS; /admin/ is for one group.", "otelauth gateway --upstream http://127.0.0.1:8000 --users users.htpasswd --groups groups --trusted-proxy 10.0.0.0/8 --allow-groups '/admin/=ops'"},
+		{"Answer nginx, which forwards the requests itself.", "otelauth gateway --forward-auth nginx --listen unix:/run/otelauth/gw.sock --trust-unix-socket --users users.htpasswd"},
+		{"With the accounts of a Django site, and metrics for Prometheus.", "OTEL_METRICS_EXPORTER=prometheus otelauth gateway --upstream http://127.0.0.1:8000 --sql-driver postgres --sql-dsn-file dsn --django"},
+		{"Check a file before a reload, and whether the service answers.", "otelauth gateway --check=online --config gateway.yaml"},
+	},
+	"gateway init": {
+		{"Answer five questions.", "otelauth gateway init"},
+		{"Without questions; every flag of otelauth gateway is written to the file.", "otelauth gateway init /etc/otelauth/gateway.yaml --upstream http://127.0.0.1:8000 --users users.htpasswd --public 'GET /static/'"},
+	},
+	"users add": {
+		{"Ask for the password.", "otelauth users add users.htpasswd alice"},
+		{"Read the password from a file; the account expires in 90 days.", "otelauth users add users.htpasswd deploy --expires 90d < password.txt"},
+		{"A hash that Apache and nginx can read.", "otelauth users add users.htpasswd bob --scheme bcrypt"},
+	},
+	"users passwd": {
+		{"Accept the previous password for one more day, while clients change.", "otelauth users passwd users.htpasswd deploy --keep-old 24h"},
+	},
+	"users disable": {{"Reject the logins of an account from now on.", "otelauth users disable users.htpasswd alice"}},
+	"users enable":  {{"Accept them again.", "otelauth users enable users.htpasswd alice"}},
+	"users expire": {
+		{"The last day of an account.", "otelauth users expire users.htpasswd alice 2026-12-31"},
+		{"No expiry.", "otelauth users expire users.htpasswd alice never"},
+	},
+	"users remove": {{"Remove an account.", "otelauth users remove users.htpasswd alice"}},
+	"users list":   {{"List accounts with their groups.", "otelauth users list users.htpasswd --groups groups"}},
+	"users check":  {{"Check a file before a server reads it.", "otelauth users check users.htpasswd"}},
+	"whois": {
+		{"Which account is behind a user.hash in the telemetry?", "otelauth whois --identity-key-file identity.key --users users.htpasswd k1:00112233445566778899aabbccddeeff"},
+		{"Try names from a list.", "otelauth whois --identity-key-file identity.key --names - k1:00112233445566778899aabbccddeeff < names.txt"},
+	},
+	"trail keygen": {{"Make a key, before the first start with a trail.", "otelauth trail keygen /etc/otelauth/trail.key --origin host.example/orders"}},
+	"trail verify": {
+		{"A trail that is being written, against the checkpoints that the backend kept.", "otelauth trail verify /var/lib/otelauth/trail --public-key trail.key.pub --checkpoints checkpoints.json --unsealed 1m"},
+		{"A trail at rest: every line must be covered by a checkpoint.", "otelauth trail verify backup/trail --public-key trail.key.pub --checkpoints checkpoints.json"},
+	},
+	"trail show": {
+		{"Follow the denials of one account.", "otelauth trail show /var/lib/otelauth/trail --follow --user alice --outcome failure,throttled"},
+		{"The last day as OCSF, one event a line.", "otelauth trail show /var/lib/otelauth/trail --since 24h --format ocsf"},
+	},
+	"trail prove":  {{"Prove to somebody else that line 4711 is in the trail.", "otelauth trail prove /var/lib/otelauth/trail --public-key trail.key.pub --line 4711"}},
+	"trail prune":  {{"Remove what is older than 90 days.", "otelauth trail prune /var/lib/otelauth/trail --key-file trail.key --before 90d --actor carol --reason retention"}},
+	"trail export": {{"Write a file for an auditor, who checks it with trail verify.", "otelauth trail export /var/lib/otelauth/trail audit.tar --public-key trail.key.pub"}},
+	"version":      {{"Version, commit and Go version.", "otelauth version"}},
+	"help":         {{"All settings of the gateway.", "otelauth help --all gateway"}},
+	"completion": {
+		{"bash: for this user.", "otelauth completion bash > ~/.local/share/bash-completion/completions/otelauth"},
+		{"zsh: for all users.", "otelauth completion zsh > /usr/local/share/zsh/site-functions/_otelauth"},
+		{"fish: for this user.", "otelauth completion fish > ~/.config/fish/completions/otelauth.fish"},
+	},
+	"man": {
+		{"Read a page.", "otelauth man gateway | man -l -"},
+		{"Write all pages to a folder.", "otelauth man --output share/man/man1"},
+	},
+}
