@@ -179,7 +179,7 @@ func TestTrailVerify(t *testing.T) {
 			editLines(t, segments(t, dir)[1], func(l []string) []string { l[1], l[2] = l[2], l[1]; return l })
 			return ""
 		}, "BAD line_reordered in segments/00000000000000000007.jsonl at line "},
-		"a segment removed": {func(dir string) string { _ = os.Remove(segments(t, dir)[1]); return "" }, " at line 7: the segment ends here, and the next one begins with line 14"},
+		"a segment removed": {func(dir string) string { _ = os.Remove(segments(t, dir)[1]); return "" }, " at line 7: the lines up to 13 are missing: "},
 		"the end cut off": {func(dir string) string {
 			editLines(t, segments(t, dir)[2], func(l []string) []string { return l[:3] })
 			return ""
