@@ -10,7 +10,6 @@ import (
 	"sync"
 
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/log"
 	sdklog "go.opentelemetry.io/otel/sdk/log"
 	"go.opentelemetry.io/otel/trace"
 
@@ -47,7 +46,7 @@ func (e *lineExporter) Export(ctx context.Context, records []sdklog.Record) erro
 			return true
 		})
 		span := trace.NewSpanContext(trace.SpanContextConfig{TraceID: r.TraceID(), SpanID: r.SpanID()})
-		if err := slogevent.Write(ctx, e.h, at, levelOf(r.Severity()), r.EventName(), span, attrs); err != nil {
+		if err := slogevent.Write(ctx, e.h, at, slogevent.Level(r.Severity()), r.EventName(), span, attrs); err != nil {
 			return err
 		}
 	}
@@ -59,13 +58,3 @@ func (e *lineExporter) Shutdown(context.Context) error { return nil }
 
 // ForceFlush does nothing, because Export writes at once.
 func (e *lineExporter) ForceFlush(context.Context) error { return nil }
-
-func levelOf(s log.Severity) slog.Level {
-	switch {
-	case s >= log.SeverityError:
-		return slog.LevelError
-	case s >= log.SeverityWarn:
-		return slog.LevelWarn
-	}
-	return slog.LevelInfo
-}
