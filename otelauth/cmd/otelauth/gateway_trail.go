@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/log"
@@ -54,10 +55,33 @@ func (f *trailFlags) config(p *problems) trail.Config {
 		cfg.PreviousKey, err = readTrailKey(f.TrailPreviousKeyFile)
 		p.report("trail-previous-key-file", err)
 	}
-	if cfg.Witness, err = f.witness(); err != nil {
-		p.report("trail-witness", err)
+	cfg.Witness, err = f.witness()
+	p.report("trail-witness", err)
+	if len(p.all) == 0 {
+		for _, err := range flatten(trail.Check(cfg)) {
+			p.report(trailFlag(err))
+		}
 	}
 	return cfg
+}
+
+// trailFields has the flags of fields of trail.Config.
+var trailFields = map[string]string{
+	"Timeout": "trail-timeout", "CheckpointInterval": "trail-checkpoint-interval", "Retention": "trail-retention",
+	"PreviousKey": "trail-previous-key-file",
+}
+
+// trailFlag returns the flag that sets the field of an error, and the error without the field.
+func trailFlag(err error) (flag string, problem error) {
+	if err == nil {
+		return "", nil
+	}
+	rest, _ := strings.CutPrefix(err.Error(), "trail: Config.")
+	field, text, _ := strings.Cut(rest, " ")
+	if flag := trailFields[field]; flag != "" {
+		return flag, errors.New(text)
+	}
+	return "trail", err
 }
 
 // witness returns the client of the witness, or nil.
@@ -95,7 +119,10 @@ func (p *process) record(notices attempt.NoticeObserver) (*recorder, error) {
 		cfg.LoggerProvider = log.LoggerProvider(r.lines)
 	}
 	var err error
-	if r.Trail, err = trail.Open(cfg); err != nil {
+	if r.Trail, err = trail.Open(cfg); errors.Is(err, trail.ErrKey) {
+		err = fmt.Errorf("%w; for the first start with a new key set --trail-previous-key-file", err)
+	}
+	if err != nil {
 		return nil, placed{p.loaded.settings.place("trail"), err}
 	}
 	return r, nil
