@@ -157,3 +157,18 @@ func TestCheckInUse(t *testing.T) {
 		t.Errorf("got %s\nwant %s", got, want)
 	}
 }
+
+// TestCheckVariables checks that a mistyped variable is an error, and that variables of the
+// collector configuration and of Kubernetes are not.
+func TestCheckVariables(t *testing.T) {
+	t.Parallel()
+	environ := []string{
+		"OTELAUTH_USER=x", "OTELAUTH_SQL_DSN=x", "OTELAUTH_CONFIG=x", "OTELAUTH_COLLECTOR_BIND=x",
+		"OTELAUTH_SERVICE_HOST=x", "OTELAUTH_SERVICE_PORT_HTTP=x", "OTELAUTH_PORT=x", "OTELAUTH_PORT_80_TCP_ADDR=x", "PATH=x",
+	}
+	got := checkOutput(t, environ, "--users", usersFile(t), "--upstream", "http://127.0.0.1:1", "--listen", "127.0.0.1:0")
+	const want = "otelauth: OTELAUTH_USER is not a variable of the gateway: did you mean OTELAUTH_USERS?; unset it, or see otelauth help --all gateway for all names\n"
+	if got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}

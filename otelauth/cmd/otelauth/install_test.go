@@ -14,8 +14,8 @@ import (
 	"testing"
 )
 
-// TestGoInstall checks that the root module has nothing that "go install …@version" refuses: a replaced or
-// an excluded module.
+// TestGoInstall checks that the root module has nothing that "go install …@version" refuses: no
+// replaced and no excluded module.
 func TestGoInstall(t *testing.T) {
 	t.Parallel()
 	out, err := exec.CommandContext(t.Context(), "go", "mod", "edit", "-json", "../../../go.mod").Output()
