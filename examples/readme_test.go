@@ -206,11 +206,9 @@ func TestReadmeTuned(t *testing.T) {
 	users := &verify.Static{Hashes: map[string]string{"alice": wonderland}}
 
 	half, whole := throttle.Limit{Burst: 5, Every: time.Hour}, throttle.Limit{Burst: 10, Every: 30 * time.Minute}
-	guesses, err := throttle.New(throttle.Config{Limits: throttle.Limits{NewPair: half, KnownPair: half, Account: whole}})
-	check(err) // not in the README
 	mw, err := otelauth.New(otelauth.Config{
 		Accounts: users,
-		Throttle: guesses,
+		Budgets:  throttle.Config{Limits: throttle.Limits{NewPair: half, KnownPair: half, Account: whole}},
 		Detect:   detect.Config{Off: []string{detect.UnusualHour}, Thresholds: detect.Thresholds{SprayAccounts: 20}},
 		Events:   audit.Events{Success: audit.FirstSuccess},
 	})
@@ -219,7 +217,7 @@ func TestReadmeTuned(t *testing.T) {
 	t.Cleanup(func() {
 		check(mw.Close())
 	})
-	if code := guess(t, mw, 11); code != http.StatusTooManyRequests || mw.Budgets() != nil {
+	if code := guess(t, mw, 11); code != http.StatusTooManyRequests || mw.Budgets() == nil {
 		t.Errorf("the eleventh guess got %d", code)
 	}
 }
