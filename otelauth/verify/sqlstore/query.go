@@ -5,6 +5,7 @@ package sqlstore
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -37,13 +38,39 @@ func (s *Store) find(ctx context.Context, name string) (*verify.Account, error) 
 	return found, nil
 }
 
-// query returns the account that Config.Query finds. problem is an error of its rows.
+// query runs Config.Query, and again if the connection was lost that it ran on: an administrator
+// or a failover terminates idle connections, and database/sql notices only some of that itself.
+// All idle connections may be lost, so it tries one more time than the store can have left.
 func (s *Store) query(ctx context.Context, name string) (found *verify.Account, problem, err error) {
-	rows, err := s.cfg.DB.QueryContext(ctx, s.cfg.Query, name)
+	for range 1 + 2*s.cfg.MaxQueries {
+		var isLost bool
+		if found, problem, isLost, err = s.queryOnce(ctx, name); !isLost {
+			break
+		}
+	}
+	return found, problem, err
+}
+
+// queryOnce returns the account that Config.Query finds. problem is an error of its rows. isLost
+// reports that the query failed because its connection no longer exists.
+func (s *Store) queryOnce(ctx context.Context, name string) (found *verify.Account, problem error, isLost bool, err error) {
+	conn, err := s.cfg.DB.Conn(ctx)
 	if err != nil {
-		return nil, nil, s.queryError(err)
+		return nil, nil, false, s.queryError(err)
+	}
+	defer func() { _ = conn.Close() }() // it goes back to the pool
+	rows, err := conn.QueryContext(ctx, s.cfg.Query, name)
+	if err != nil {
+		// On a connection that exists, the error is that of the query.
+		return nil, nil, ctx.Err() == nil && conn.PingContext(ctx) != nil, s.queryError(err)
 	}
 	defer func() { _ = rows.Close() }() // rows.Err reports it
+	found, problem, err = s.scan(rows)
+	return found, problem, false, err
+}
+
+// scan returns the account of rows. problem is an error of the rows.
+func (s *Store) scan(rows *sql.Rows) (found *verify.Account, problem, err error) {
 	names, err := rows.Columns()
 	if err != nil {
 		return nil, nil, s.queryError(err)
