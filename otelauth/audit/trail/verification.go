@@ -253,7 +253,8 @@ func (v *verification) segment(first, end, size int64) error {
 		return nil
 	}
 	if v.edge.size < end {
-		v.problem(LineMissing, name, v.edge.size, "the segment ends here, and the next one begins with line %d", end)
+		v.problem(LineMissing, name, v.edge.size, "the lines up to %d are missing: the end of this segment, or the segment %s",
+			end-1, segmentName(v.edge.size))
 		v.skipTo(end, true)
 	} else if rest := size - v.lines.position(); rest > 0 {
 		v.problem(Surplus, name, -1, "%d bytes follow its last line", rest)
@@ -522,12 +523,14 @@ func (v *verification) keyChange(name string, s *statement) {
 // finish checks what is known only at the end.
 func (v *verification) finish() {
 	v.report.Size = v.edge.size
+	isShort := false
 	for _, c := range v.claims {
 		if v.isSigned(c) {
+			isShort = true
 			v.problem(TooShort, "", v.edge.size, "%s covers %d lines, and the folder has %d", c.source, c.Size, v.edge.size)
 		}
 	}
-	if v.report.Sealed < v.edge.size {
+	if v.report.Sealed < v.edge.size && !isShort {
 		v.notSealed()
 	}
 	for _, g := range v.gaps {

@@ -72,7 +72,8 @@ type ProblemKind string
 const (
 	// LineChanged means that a line is not the one that was written.
 	LineChanged ProblemKind = "line_changed"
-	// LineMissing means that a segment ends before its last line.
+	// LineMissing means that lines are missing: inside of a segment, at its end, or the segments
+	// after it.
 	LineMissing ProblemKind = "line_missing"
 	// LineReordered means that a line has another number than its place.
 	LineReordered ProblemKind = "line_reordered"
@@ -80,7 +81,8 @@ const (
 	LineInvalid ProblemKind = "line_invalid"
 	// Surplus means that bytes follow the last line of a segment.
 	Surplus ProblemKind = "surplus"
-	// SegmentMissing means that a segment is missing and no line says that it was pruned.
+	// SegmentMissing means that the first segments are missing and no line says that they were
+	// pruned.
 	SegmentMissing ProblemKind = "segment_missing"
 	// TileChanged means that a hash tile is not that of the lines.
 	TileChanged ProblemKind = "tile_changed"
