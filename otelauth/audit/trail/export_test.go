@@ -33,3 +33,14 @@ func (t *Trail) SetElapsed(ctx context.Context, elapsed func() time.Duration) er
 		return nil
 	})
 }
+
+// AnomalyKinds returns every kind of anomaly.
+func AnomalyKinds() (all []string) {
+	for k := range anomalyText {
+		all = append(all, string(k))
+	}
+	return all
+}
+
+// AnomalyText returns the sentence about a kind.
+func AnomalyText(kind string) string { return anomalyText[anomalyKind(kind)] }
