@@ -1,7 +1,7 @@
-//go:build !linux && !darwin
-
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
+
+//go:build !linux && !darwin
 
 package disk
 

@@ -1,7 +1,7 @@
-//go:build unix
-
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
+
+//go:build unix
 
 package disk
 
