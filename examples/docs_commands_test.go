@@ -6,6 +6,7 @@ package examples_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"fmt"
 	"os"
 	"os/exec"
@@ -17,6 +18,8 @@ import (
 	"testing"
 
 	"github.com/otelauth/otelauth-go/internal/testkit"
+	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/audit/trail"
 )
 
 // TestReadmeCommands: .ci/run takes the first command that begins with "go run" and the first that
@@ -126,10 +129,44 @@ func sandbox(t *testing.T, block string) string {
 	write(t, dir, "identity.key", "k1:"+strings.Repeat("0f", 32)+"\n")
 	write(t, dir, "redis.url", "redis://127.0.0.1:6379/0\n")
 
+	if strings.Contains(block, "otelauth trail") && !strings.Contains(block, "trail keygen") {
+		sandboxTrail(t, dir)
+	}
 	certificate := testkit.NewCertificate(t, "orders.example")
 	write(t, dir, "tls.crt", string(certificate.CertPEM))
 	write(t, dir, "tls.key", string(certificate.KeyPEM))
 	return dir
+}
+
+// sandboxTrail makes a trail of some lines, its key, and a file with its checkpoint.
+func sandboxTrail(t *testing.T, dir string) {
+	t.Helper()
+	key, err := trail.GenerateKey(rand.Reader, "orders.example/gateway")
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, dir, "trail.key", key.Private()+"\n")
+	write(t, dir, "trail.key.pub", key.Public()+"\n")
+	for range 2 {
+		w, err := trail.Open(trail.Config{Dir: filepath.Join(dir, "trail"), Key: key, Durability: trail.Ordered})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 8 {
+			w.Notice(t.Context(), attempt.Notice{Kind: attempt.AccountReload, Accounts: 1})
+		}
+		if err := w.Close(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		checkpoint, err := os.ReadFile(filepath.Join(dir, "trail", "checkpoint"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, dir, "checkpoints.json", fmt.Sprintf(`{"event_name":"auth.trail.checkpoint","auth.trail.note":%q}`, checkpoint))
+		if _, err := os.Stat(filepath.Join(dir, "older.checkpoint")); err != nil {
+			write(t, dir, "older.checkpoint", string(checkpoint))
+		}
+	}
 }
 
 // runOtelauth runs a command line of otelauth: the gateway with --check, everything else as it is.
@@ -176,6 +213,7 @@ func TestDocsCommands(t *testing.T) {
 				case args[0] == "cd":
 					here = args[1]
 				case strings.HasPrefix(line, "go mod edit "): // TestReadmeClone
+				case line == "go build ./otelauth/cmd/otelauth": // otelauthCommand builds it
 				case strings.HasPrefix(line, `echo "k1:`): // sandbox makes this file
 				case args[0] == "go" || args[0] == ".ci/run" || args[0] == ".ci/full" || args[0] == "otelcol-contrib":
 					if err := checkCommand(t, here, args); err != nil {
@@ -286,6 +324,9 @@ func TestDocsFlags(t *testing.T) {
 	commands := [][]string{{"gateway"}, {"gateway", "init"}, {"whois"}, {"help"}, {"man"}}
 	for _, c := range []string{"add", "passwd", "disable", "enable", "expire", "remove", "list", "check"} {
 		commands = append(commands, []string{"users", c})
+	}
+	for _, c := range []string{"keygen", "verify", "show", "prove", "prune", "export"} {
+		commands = append(commands, []string{"trail", c})
 	}
 	for _, args := range commands {
 		cmd := exec.CommandContext(t.Context(), otelauthCommand(t), append([]string{"help", "--all"}, args...)...)

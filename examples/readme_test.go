@@ -6,6 +6,7 @@ package examples_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
@@ -27,6 +28,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/audit"
+	"github.com/otelauth/otelauth-go/otelauth/audit/trail"
 	"github.com/otelauth/otelauth-go/otelauth/detect"
 	"github.com/otelauth/otelauth-go/otelauth/detect/redisfeed"
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
@@ -161,6 +163,38 @@ func TestReadmeEnd(t *testing.T) {
 	}
 }
 
+func TestReadmeTrail(t *testing.T) {
+	t.Parallel()
+	users, err := htpasswd.Open(htpasswd.Config{Path: "quickstart/accounts.htpasswd", Unwatched: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := trail.GenerateKey(rand.Reader, "orders.example/gateway")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(t.TempDir(), "trail")
+	record, err := trail.Open(trail.Config{Dir: dir, Key: key})
+	if err != nil { // not in the README
+		t.Fatal(err) // not in the README
+	} // not in the README
+	mw, err := otelauth.New(otelauth.Config{Accounts: users, Trail: record})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code := guess(t, mw, 1); code != http.StatusUnauthorized {
+		t.Errorf("status %d", code)
+	}
+	ctx, server, logs := t.Context(), new(http.Server), sdklog.NewLoggerProvider()
+	err = errors.Join(server.Shutdown(ctx), mw.Close(), record.Close(ctx), users.Close(), logs.Shutdown(ctx))
+	if err != nil {
+		t.Error(err)
+	}
+	if _, err := trail.Verify(ctx, dir, trail.VerifyOptions{Keys: []string{key.Public()}}); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestReadmeTuned(t *testing.T) {
 	t.Parallel()
 	check := func(err error) { // not in the README
@@ -172,11 +206,9 @@ func TestReadmeTuned(t *testing.T) {
 	users := &verify.Static{Hashes: map[string]string{"alice": wonderland}}
 
 	half, whole := throttle.Limit{Burst: 5, Every: time.Hour}, throttle.Limit{Burst: 10, Every: 30 * time.Minute}
-	guesses, err := throttle.New(throttle.Config{Limits: throttle.Limits{NewPair: half, KnownPair: half, Account: whole}})
-	check(err) // not in the README
 	mw, err := otelauth.New(otelauth.Config{
 		Accounts: users,
-		Throttle: guesses,
+		Budgets:  throttle.Config{Limits: throttle.Limits{NewPair: half, KnownPair: half, Account: whole}},
 		Detect:   detect.Config{Off: []string{detect.UnusualHour}, Thresholds: detect.Thresholds{SprayAccounts: 20}},
 		Events:   audit.Events{Success: audit.FirstSuccess},
 	})
@@ -185,7 +217,7 @@ func TestReadmeTuned(t *testing.T) {
 	t.Cleanup(func() {
 		check(mw.Close())
 	})
-	if code := guess(t, mw, 11); code != http.StatusTooManyRequests || mw.Budgets() != nil {
+	if code := guess(t, mw, 11); code != http.StatusTooManyRequests || mw.Budgets() == nil {
 		t.Errorf("the eleventh guess got %d", code)
 	}
 }

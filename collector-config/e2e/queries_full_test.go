@@ -6,7 +6,13 @@
 package e2e
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -31,6 +37,8 @@ var found = map[string]string{
 	"verifier_errors":           "no route to the directory",
 	"account_reloads":           "no colon",
 	"throttle_state":            "redisstore: no answer",
+	"trail_checkpoints":         storyTrail,
+	"trail_anomalies":           "appended",
 }
 
 // ofMetrics distinguishes LogQL that returns numbers from LogQL that returns lines.
@@ -88,6 +96,62 @@ func TestQueriesFindRealEvents(t *testing.T) {
 				rows = append(rows, fmt.Sprint(r))
 			}
 			return holds(rows, want)
+		})
+	}
+}
+
+// TestBackendsKeepCheckpoints: otelauth trail verify finds the checkpoints in what Loki and
+// VictoriaLogs answer. The story's trail has a line of another program, so it does not verify; the
+// checkpoints do.
+func TestBackendsKeepCheckpoints(t *testing.T) {
+	t.Parallel()
+	rest := collectortest.NewSink(t)
+	loki, victoria := servers.StartLoki(t), servers.StartVictoriaLogs(t)
+	c := collectortest.Start(t, collectortest.Options{
+		Configs: []string{"base.yaml", "backends/lgtm.yaml", "backends/victoria.yaml"},
+		Env: map[string]string{
+			"LOKI_ENDPOINT": loki.OTLP, "TEMPO_ENDPOINT": rest.HTTP, "MIMIR_ENDPOINT": rest.HTTP,
+			"VICTORIA_LOGS_ENDPOINT": victoria.OTLP, "VICTORIA_METRICS_ENDPOINT": rest.HTTP, "VICTORIA_TRACES_ENDPOINT": rest.HTTP,
+		},
+	})
+	s := newStory(t, c.HTTP().URL, c.Token)
+	s.play(t)
+	public := filepath.Join(t.TempDir(), "public")
+	if err := os.WriteFile(public, []byte(s.Key.Public()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	queries := map[string]logQuery{}
+	for _, q := range logQueries(t) {
+		queries[q.Name] = q
+	}
+	for name, address := range map[string]string{
+		"Loki":         loki.URL + "/loki/api/v1/query_range?limit=100&query=" + url.QueryEscape(queries["trail_checkpoints"].LogQL),
+		"VictoriaLogs": victoria.URL + "/select/logsql/query?limit=100&query=" + url.QueryEscape(queries["trail_checkpoints"].LogsQL),
+	} {
+		servers.Eventually(t, collectortest.Deadline, name+" to have checkpoints", func() error {
+			cmd := exec.CommandContext(t.Context(), "go", "run", "./otelauth/cmd/otelauth", "trail", "verify", "--json", //nolint:gosec // no input
+				"--public-key", public, "--checkpoints", "-", s.Trail)
+			cmd.Dir = filepath.Join(collectortest.ConfigDir(), "..")
+			cmd.Stdin = strings.NewReader(get(t, address, "application/json"))
+			var stderr bytes.Buffer
+			cmd.Stderr = &stderr
+			out, _ := cmd.Output() // the exit code is that of a trail that does not verify
+			var report struct {
+				Checkpoints int
+				Problems    []struct{ Kind string }
+			}
+			if err := json.Unmarshal(out, &report); err != nil {
+				return fmt.Errorf("%w: %s", err, stderr.String())
+			}
+			for _, p := range report.Problems {
+				if p.Kind == "checkpoint_invalid" || p.Kind == "fork" || p.Kind == "too_short" {
+					return fmt.Errorf("a checkpoint does not verify: %s", out)
+				}
+			}
+			if report.Checkpoints < 2 {
+				return fmt.Errorf("%d checkpoints", report.Checkpoints)
+			}
+			return nil
 		})
 	}
 }

@@ -85,7 +85,7 @@ func TestQueriesNameFieldsOfRealEvents(t *testing.T) {
 			exported[k] = true
 		}
 	}
-	for _, name := range []string{"auth.attempt", "auth.detection", "auth.events.suppressed", "auth.account.reload", "auth.throttle.store"} {
+	for _, name := range []string{"auth.attempt", "auth.detection", "auth.events.suppressed", "auth.account.reload", "auth.throttle.store", "auth.trail.checkpoint", "auth.trail.anomaly"} {
 		if !slices.Contains(events, name) {
 			t.Errorf("the library has not emitted %s", name)
 		}

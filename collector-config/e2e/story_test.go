@@ -5,6 +5,7 @@ package e2e
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -28,9 +29,11 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/otelauth/otelauth-go/collector-config/e2e/collectortest"
+	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/audit"
+	"github.com/otelauth/otelauth-go/otelauth/audit/trail"
 	"github.com/otelauth/otelauth-go/otelauth/credential"
 	"github.com/otelauth/otelauth-go/otelauth/detect"
 	"github.com/otelauth/otelauth-go/otelauth/verify"
@@ -54,7 +57,9 @@ type story struct {
 	meters *sdkmetric.MeterProvider
 	logs   *sdklog.LoggerProvider
 
-	TraceID string // of one of alice's failures
+	TraceID string     // of one of alice's failures
+	Trail   string     // the folder of its trail
+	Key     *trail.Key // of its trail
 }
 
 // newStory creates the providers of a service. url is that of a receiver, without /v1/….
@@ -143,6 +148,44 @@ func (s *slow) Verify(context.Context, string, credential.Secret) (*verify.Accou
 
 var hexTraceID = regexp.MustCompile(`[0-9a-f]{32}`)
 
+// storyTrail is the name of the trail.
+const storyTrail = "orders.example/story"
+
+// record opens a trail to whose first segment another program then writes.
+func (s *story) record(t *testing.T) *trail.Trail {
+	t.Helper()
+	var err error
+	if s.Key, err = trail.GenerateKey(rand.Reader, storyTrail); err != nil {
+		t.Fatal(err)
+	}
+	s.Trail = filepath.Join(t.TempDir(), "trail")
+	noticed := make(chan attempt.Notice, 8)
+	record, err := trail.Open(trail.Config{
+		Dir: s.Trail, Key: s.Key, Durability: trail.Ordered, LoggerProvider: s.logs, MeterProvider: s.meters,
+		Notify: func(_ context.Context, n attempt.Notice) {
+			select {
+			case noticed <- n:
+			default:
+			}
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(filepath.Join(s.Trail, "segments", strings.Repeat("0", 20)+".jsonl"), os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteString("not a line\n"); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Receive(t, "the anomaly", noticed)
+	return record
+}
+
 // play causes everything that a rule or a query looks for, and exports it.
 func (s *story) play(t *testing.T) {
 	t.Helper()
@@ -164,7 +207,8 @@ func (s *story) play(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = users.Close() })
 
-	send, end := s.service(t, otelauth.Config{Accounts: users, Events: audit.Events{Burst: 5, Every: time.Hour}})
+	record := s.record(t)
+	send, end := s.service(t, otelauth.Config{Accounts: users, Events: audit.Events{Burst: 5, Every: time.Hour}, Trail: record})
 	send(storyOwner, "/orders/7", "", "")
 	send(storyOwner, "/orders/7", "bob", "wonderland")
 	send(storyOwner, "/admin", "bob", "wonderland")
@@ -194,8 +238,11 @@ func (s *story) play(t *testing.T) {
 	if err := users.Reload(); err == nil {
 		t.Fatal("a broken file was taken")
 	}
-	s.flush(t) // while the middleware reports its state
+	s.flush(t) // while the middleware and the trail report their state
 	end()
+	if err := record.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 
 	send, end = s.service(t, otelauth.Config{Verifier: directory{}})
 	send(storyOwner, "/orders/7", "bob", "wonderland")

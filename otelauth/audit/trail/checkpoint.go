@@ -57,9 +57,19 @@ func parseVerifiers(keys []string) ([]note.Verifier, error) {
 		if err != nil {
 			return nil, fmt.Errorf("trail: public key %.200q: %w; use what Key.Public returns", k, err)
 		}
-		all = append(all, v)
+		all = withVerifier(all, v)
 	}
 	return all, nil
+}
+
+// withVerifier returns list with v. A list with the same key twice would be ambiguous.
+func withVerifier(list []note.Verifier, v note.Verifier) []note.Verifier {
+	for _, known := range list {
+		if known.Name() == v.Name() && known.KeyHash() == v.KeyHash() {
+			return list
+		}
+	}
+	return append(list, v)
 }
 
 func openCheckpoint(signed []byte, verifiers []note.Verifier) (Checkpoint, error) {

@@ -115,7 +115,8 @@ const (
 // longer.
 const MaxLineBytes = 65_535
 
-func (c *Config) validate() error {
+// Validate returns every error of c joined, or nil. It does not look at the disk. [Open] calls it.
+func (c *Config) Validate() error {
 	var errs []error
 	invalid := func(format string, args ...any) {
 		errs = append(errs, fmt.Errorf("trail: Config."+format, args...))

@@ -31,7 +31,7 @@ const (
 func Open(cfg Config) (*Trail, error) { return open(cfg, disk.OS{}) }
 
 func open(cfg Config, d disk.FS) (*Trail, error) {
-	if err := cfg.validate(); err != nil {
+	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
 	isClockOwn := cfg.Now == nil

@@ -513,7 +513,7 @@ func (v *verification) keyChange(name string, s *statement) {
 		return
 	}
 	v.hasRoot(claim{c, "the change of key", false})
-	v.trusted = append(v.trusted, next)
+	v.trusted = withVerifier(v.trusted, next)
 }
 
 // finish checks what is known only at the end.

@@ -247,7 +247,7 @@ func checkSocket(path string) error {
 		return fmt.Errorf("the path of the socket has %d bytes: use 1 to %d", len(path), maxSocketPath)
 	}
 	dir := filepath.Dir(path)
-	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+	if !isDirectory(dir) {
 		return fmt.Errorf("%s is not a directory: create it, writable for the gateway", quoted(shown(dir)))
 	}
 	if info, err := os.Lstat(path); err == nil && info.Mode()&fs.ModeSocket == 0 {

@@ -5,8 +5,10 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -40,6 +42,10 @@ func TestCheckSpeaksOfFlags(t *testing.T) {
 	groups := fileOf(t, "groups", "ops: alice\n")
 	weak := fileOf(t, "weak", "bob:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\n")
 	plain := fileOf(t, "plain", "bob:canary\n")
+	trailKey := filepath.Join(t.TempDir(), "trail.key")
+	if err := (&terminal{in: os.Stdin, out: io.Discard, err: io.Discard}).run([]string{"trail", "keygen", trailKey, "--origin", "host/site"}); err != nil {
+		t.Fatal(err)
+	}
 	redis := fileOf(t, "redis", "redis://127.0.0.1:1/0")
 	for name, test := range map[string]struct {
 		args []string
@@ -67,6 +73,9 @@ func TestCheckSpeaksOfFlags(t *testing.T) {
 		"table of detection":      {[]string{"--detect-entries", "99999999"}, "--detect-entries: is 99999999; "},
 		"queue of detection":      {[]string{"--detect-queue", "99999999"}, "--detect-queue: is 99999999; "},
 		"two years of hours":      {[]string{"--detect-learn-hours", "800d"}, "--detect-learn-hours: is "},
+		"trail without a folder":  {[]string{"--trail", "/nowhere/trail", "--trail-key-file", trailKey}, `--trail: "/nowhere" is not a directory`},
+		"trail too patient":       {[]string{"--trail", "/tmp/trail", "--trail-key-file", trailKey, "--trail-timeout", "5h"}, "--trail-timeout: is 5h0m0s; "},
+		"trail without a key":     {[]string{"--trail", "/tmp/trail"}, "--trail-key-file is missing"},
 		"poll":                    {[]string{"--users-poll", "1ms"}, "--users-poll: is 1ms: "},
 		"settle":                  {[]string{"--users-settle", "2m"}, "--users-settle: is 2m0s: "},
 		"redis timeout":           {[]string{"--redis-url-file", redis, "--identity-key-file", key, "--redis-timeout", "1m"}, "--redis-timeout: is 1m0s; "},
@@ -146,5 +155,20 @@ func TestCheckInUse(t *testing.T) {
 	got := checkOutput(t, nil, "--users", usersFile(t), "--upstream", "http://127.0.0.1:1", "--listen", l.Addr().String())
 	if want := "otelauth: warning: --listen: " + l.Addr().String() + " is in use: "; !strings.HasPrefix(got, want) || strings.Count(got, "\n") != 1 {
 		t.Errorf("got %s\nwant %s", got, want)
+	}
+}
+
+// TestCheckVariables checks that a mistyped variable is an error, and that variables of the
+// collector configuration and of Kubernetes are not.
+func TestCheckVariables(t *testing.T) {
+	t.Parallel()
+	environ := []string{
+		"OTELAUTH_USER=x", "OTELAUTH_SQL_DSN=x", "OTELAUTH_CONFIG=x", "OTELAUTH_COLLECTOR_BIND=x",
+		"OTELAUTH_SERVICE_HOST=x", "OTELAUTH_SERVICE_PORT_HTTP=x", "OTELAUTH_PORT=x", "OTELAUTH_PORT_80_TCP_ADDR=x", "PATH=x",
+	}
+	got := checkOutput(t, environ, "--users", usersFile(t), "--upstream", "http://127.0.0.1:1", "--listen", "127.0.0.1:0")
+	const want = "otelauth: OTELAUTH_USER is not a variable of the gateway: did you mean OTELAUTH_USERS?; unset it, or see otelauth help --all gateway for all names\n"
+	if got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }

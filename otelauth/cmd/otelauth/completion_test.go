@@ -130,7 +130,7 @@ func startShell(t *testing.T, dir string, env []string, args ...string) *shell {
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
 		_ = tty.Close()
-		for range s.out { //nolint:revive // until the reader has ended
+		for range s.out { // until the reader has ended
 		}
 		_ = cmd.Wait()
 	})

@@ -7,6 +7,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"time"
 
 	"go.opentelemetry.io/otel/log"
@@ -20,22 +22,27 @@ import (
 
 // trailFlags configure the tamper-evident trail.
 type trailFlags struct {
-	Trail                string        `via:"gateway:Auth.Trail" start:"" placeholder:"DIR" help:"Folder for a tamper-evident record of every attempt. It must be on a local disk. Requires --trail-key-file. Default: no trail."`
-	TrailKeyFile         string        `start:"" placeholder:"FILE" help:"File with the private key that signs the trail's checkpoints. Make it with: otelauth trail keygen."`
-	TrailPreviousKeyFile string        `start:"" placeholder:"FILE" help:"File with the previous private key. Set it for the first start with a new --trail-key-file: the trail announces the new key, and both sign the next checkpoint."`
-	TrailDurability      string        `start:"" enum:"required,ordered" default:"required" placeholder:"required|ordered" help:"required: each attempt is on disk before the service sees the request, and the answer is 503 while the trail cannot write. ordered: requests never wait, and lines that cannot be written are dropped and counted. Default: required."`
-	TrailTimeout         time.Duration `start:"" default:"2s" help:"How long required waits for the disk before the answer is 503, 1ms to 1m. Default: 2s."`
-	TrailCheckpoint      time.Duration `start:"" name:"trail-checkpoint-interval" default:"10s" help:"How often a checkpoint is signed and emitted while attempts arrive, 100ms to 1h. Lines after the last checkpoint can be changed unseen. Default: 10s."`
-	TrailResponses       bool          `start:"" help:"Add a line with the status of each response. It is never waited for."`
-	TrailRetention       time.Duration `start:"" placeholder:"DURATION" help:"Remove segments whose lines are all older than this, such as 2160h (90 days). The trail records each removal. Default: nothing is removed."`
-	TrailWitness         string        `start:"" placeholder:"URL" help:"Witness that cosigns the checkpoints (c2sp.org/tlog-witness). Requires --trail-witness-key-file. Default: none."`
+	Trail                string        `sets:"trail:Dir" via:"gateway:Auth.Trail" start:"" placeholder:"DIR" help:"Folder for a tamper-evident record of every attempt. It must be on a local disk. Requires --trail-key-file. Default: no trail."`
+	TrailKeyFile         string        `via:"trail:Key" start:"" placeholder:"FILE" help:"File with the private key that signs the trail's checkpoints. Make it with: otelauth trail keygen."`
+	TrailPreviousKeyFile string        `via:"trail:PreviousKey" start:"" placeholder:"FILE" help:"File with the previous private key. Set it for the first start with a new --trail-key-file: the trail announces the new key, and both sign the next checkpoint."`
+	TrailDurability      string        `via:"trail:Durability" start:"" enum:"required,ordered" default:"required" placeholder:"required|ordered" help:"required: each attempt is on disk before the service sees the request, and the answer is 503 while the trail cannot write. ordered: requests never wait, and lines that cannot be written are dropped and counted. Default: required."`
+	TrailTimeout         time.Duration `sets:"trail:Timeout" start:"" default:"2s" help:"How long required waits for the disk before the answer is 503, 1ms to 1m. Default: 2s."`
+	TrailCheckpoint      time.Duration `sets:"trail:CheckpointInterval" start:"" name:"trail-checkpoint-interval" default:"10s" help:"How often a checkpoint is signed and emitted while attempts arrive, 100ms to 1h. Lines after the last checkpoint can be changed unseen. Default: 10s."`
+	TrailResponses       bool          `sets:"trail:Responses" start:"" help:"Add a line with the status of each response. It is never waited for."`
+	TrailRetention       span          `sets:"trail:Retention" start:"" placeholder:"TIME" help:"Remove segments whose lines are all older than this, such as 90d. The trail records each removal. Default: nothing is removed."`
+	TrailWitness         string        `via:"trail:Witness" start:"" placeholder:"URL" help:"Witness that cosigns the checkpoints (c2sp.org/tlog-witness). Requires --trail-witness-key-file. Default: none."`
 	TrailWitnessKeyFile  string        `start:"" placeholder:"FILE" help:"File with the public key of --trail-witness."`
+	TrailQueueEntries    int           `rare:"" sets:"trail:QueueEntries" start:"" placeholder:"NUMBER" help:"How many lines may wait for the disk. Default: 16384, about 8 MiB."`
+	TrailSegmentBytes    int64         `rare:"" sets:"trail:SegmentBytes" start:"" placeholder:"BYTES" help:"The size at which a new segment begins. Default: 67108864 (64 MiB)."`
+	TrailSegmentAge      span          `rare:"" sets:"trail:SegmentAge" start:"" placeholder:"TIME" help:"The age at which a new segment begins. Default: 24h."`
+	TrailDailyBytes      int64         `rare:"" sets:"trail:DailyBytes" start:"" placeholder:"BYTES" help:"Lines of denials and of public responses beyond this size in a day (UTC) are only counted. Default: 8589934592 (8 GiB)."`
 }
 
 // config returns the configuration of the trail without its providers; its Dir is empty without a
 // trail.
 func (f *trailFlags) config(p *problems) trail.Config {
-	cfg := trail.Config{Dir: f.Trail, Timeout: f.TrailTimeout, CheckpointInterval: f.TrailCheckpoint, Responses: f.TrailResponses, Retention: f.TrailRetention}
+	var cfg trail.Config
+	apply(p.settings.flags, "trail", &cfg)
 	if f.Trail == "" {
 		if f.TrailKeyFile != "" || f.TrailWitness != "" || f.TrailRetention != 0 {
 			p.missing("--trail is missing: name a folder for the trail, or remove the other settings that begin with --trail-")
@@ -54,10 +61,20 @@ func (f *trailFlags) config(p *problems) trail.Config {
 		cfg.PreviousKey, err = readTrailKey(f.TrailPreviousKeyFile)
 		p.report("trail-previous-key-file", err)
 	}
-	if cfg.Witness, err = f.witness(); err != nil {
-		p.report("trail-witness", err)
+	cfg.Witness, err = f.witness()
+	p.report("trail-witness", err)
+	if cfg.Key != nil {
+		p.all = append(p.all, flatten(explain(cfg.Validate(), nil, p.settings))...)
+	}
+	if parent := filepath.Dir(filepath.Clean(f.Trail)); !isDirectory(parent) {
+		p.report("trail", fmt.Errorf("%s is not a directory: create it, writable for the gateway", quoted(shown(parent))))
 	}
 	return cfg
+}
+
+func isDirectory(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 // witness returns the client of the witness, or nil.
@@ -95,7 +112,10 @@ func (p *process) record(notices attempt.NoticeObserver) (*recorder, error) {
 		cfg.LoggerProvider = log.LoggerProvider(r.lines)
 	}
 	var err error
-	if r.Trail, err = trail.Open(cfg); err != nil {
+	if r.Trail, err = trail.Open(cfg); errors.Is(err, trail.ErrKey) {
+		err = fmt.Errorf("%w; for the first start with a new key set --trail-previous-key-file", err)
+	}
+	if err != nil {
 		return nil, placed{p.loaded.settings.place("trail"), err}
 	}
 	return r, nil

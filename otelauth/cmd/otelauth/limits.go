@@ -8,7 +8,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"github.com/otelauth/otelauth-go/otelauth"
@@ -36,8 +35,7 @@ func (f *gatewayFlags) checkLimits(s *settings, key otelauth.IdentityKey) []erro
 		p.report("limit-file", errors.New("needs an identity key that stays the same after a restart: set --identity-key-file, "+
 			`created with: echo "k1:$(openssl rand -hex 32)" > identity.key`))
 	default:
-		dir := filepath.Dir(f.LimitFile)
-		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		if dir := filepath.Dir(f.LimitFile); !isDirectory(dir) {
 			p.report("limit-file", fmt.Errorf("%s is not a directory: create it, writable for the gateway only", quoted(shown(dir))))
 		}
 	}

@@ -26,6 +26,7 @@ import (
 //	sqlstore    sqlstore.Config
 //	redisstore  redisstore.Config
 //	redisfeed   redisfeed.Config
+//	trail       trail.Config
 
 // apply sets the fields of target, a pointer to the struct of root, to the flags that are set.
 func apply(flags []*kong.Flag, root string, target any) {
@@ -63,7 +64,7 @@ var flagsByField = sync.OnceValue(func() map[string]string {
 var fieldOf = map[string]string{
 	"otelauth/gateway": "gateway:", "otelauth": "gateway:Auth.", "audit": "gateway:Auth.", "throttle": "gateway:Auth.Budgets.",
 	"detect": "gateway:Auth.Detect.", "clientip": "gateway:Auth.", "htpasswd": "htpasswd:", "sqlstore": "sqlstore:",
-	"redisstore": "redisstore:", "redisfeed": "redisfeed:",
+	"redisstore": "redisstore:", "redisfeed": "redisfeed:", "trail": "trail:",
 }
 
 // goName returns an expression that matches the name of a field in an error: behind the name of

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/otelauth/otelauth-go/otelauth/audit"
+	"github.com/otelauth/otelauth-go/otelauth/audit/trail"
 	"github.com/otelauth/otelauth-go/otelauth/detect/redisfeed"
 	"github.com/otelauth/otelauth-go/otelauth/gateway"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
@@ -34,6 +35,7 @@ var roots = map[string]reflect.Type{
 	"sqlstore":   reflect.TypeFor[sqlstore.Config](),
 	"redisstore": reflect.TypeFor[redisstore.Config](),
 	"redisfeed":  reflect.TypeFor[redisfeed.Config](),
+	"trail":      reflect.TypeFor[trail.Config](),
 }
 
 // notSettings are the fields that no flag sets, with the reason.
@@ -68,6 +70,9 @@ var notSettings = map[string]string{
 	"gateway:Auth.Detect.Feed":           "--redis-url-file opens it",
 	"memory:SnapshotKey":                 "derived from the identity key",
 	"memory:Notice":                      "set by the command",
+	"trail:Notify":                       "set by the command",
+	"trail:MeterProvider":                "the OTEL_ variables set it",
+	"trail:LoggerProvider":               "the OTEL_ variables set it",
 	"htpasswd:FS":                        "files are those of the operating system",
 	"htpasswd:Unwatched":                 "a gateway watches its files",
 	"htpasswd:Policy.Django":             "encodings of a database",

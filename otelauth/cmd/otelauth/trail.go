@@ -34,7 +34,7 @@ type trailFolder struct {
 
 // publicKeys name the keys that verify checkpoints.
 type publicKeys struct {
-	PublicKey []string `required:"" placeholder:"FILE" help:"File with the public keys of the trail, one a line, from a place that the host cannot change. May be repeated."`
+	PublicKey []string `sep:"none" required:"" placeholder:"FILE" help:"File with the public keys of the trail, one a line, from a place that the host cannot change. May be repeated."`
 }
 
 // read returns the keys.

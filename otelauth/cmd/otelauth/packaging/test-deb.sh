@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# Copyright The otelauth Authors
+# SPDX-License-Identifier: Apache-2.0
+#
+# Installs, upgrades, removes and purges a package with the real dpkg, in a copy of this machine's file system that
+# vanishes at the end: an overlay whose upper layer is in memory. It needs root.
+#
+#	test-deb.sh otelauth_0.0.1_amd64.deb
+
+set -euo pipefail
+deb=$(realpath "$1")
+
+# Inside: a mount namespace, then the overlay as root.
+if [[ ${OTELAUTH_DEB_STAGE:-} == '' ]]; then
+	OTELAUTH_DEB_STAGE=namespace exec unshare --mount --propagation private "$0" "$deb"
+fi
+if [[ $OTELAUTH_DEB_STAGE == namespace ]]; then
+	top=$(mktemp -d)
+	mount -t tmpfs tmpfs "$top"
+	mkdir "$top/upper" "$top/work" "$top/root"
+	mount -t overlay overlay -o "lowerdir=/,upperdir=$top/upper,workdir=$top/work" "$top/root"
+	mount -t proc proc "$top/root/proc"
+	mount --bind /dev "$top/root/dev"
+	mount -t tmpfs tmpfs "$top/root/run"
+	install -D "$deb" "$top/root/run/package/old.deb"
+	install "$0" "$top/root/run/package/test"
+	OTELAUTH_DEB_STAGE=root exec chroot "$top/root" /run/package/test /run/package/old.deb
+fi
+
+cd /run/package
+fail() {
+	echo "FAILED: $*"
+	exit 1
+}
+expect() { "$@" >/dev/null || fail "$*"; }
+absent() { [[ ! -e $1 ]] || fail "$1 is left"; }
+
+echo "install"
+dpkg -i old.deb
+expect otelauth version
+expect getent passwd otelauth
+[[ $(stat -c '%U:%G %a' /etc/otelauth) == 'root:otelauth 750' ]] || fail "mode of /etc/otelauth: $(stat -c '%U:%G %a' /etc/otelauth)"
+for file in /usr/lib/systemd/system/otelauth-gateway.service /etc/otelauth/gateway.yaml /etc/otelauth/environment \
+	/usr/share/man/man1/otelauth-gateway.1.gz /usr/share/bash-completion/completions/otelauth \
+	/usr/share/zsh/vendor-completions/_otelauth /usr/share/fish/vendor_completions.d/otelauth.fish \
+	/usr/share/doc/otelauth/copyright; do
+	expect test -s "$file"
+done
+expect gzip -t /usr/share/man/man1/otelauth-gateway.1.gz
+if command -v systemd-analyze >/dev/null; then
+	expect systemd-analyze verify /usr/lib/systemd/system/otelauth-gateway.service
+fi
+echo correct-horse-battery | otelauth users add /etc/otelauth/users.htpasswd alice
+otelauth gateway --check --config /etc/otelauth/gateway.yaml >/dev/null || fail "the configuration of the package is not valid"
+
+echo "upgrade"
+echo 'realm: mine' >>/etc/otelauth/gateway.yaml
+dpkg-deb -R old.deb new
+sed -i 's/^Version: .*/&+1/' new/DEBIAN/control
+dpkg-deb --root-owner-group -b new new.deb >/dev/null
+dpkg -i new.deb </dev/null
+dpkg-query -W -f '${Version} ${Status}' otelauth | grep -q '+1 install ok installed' || fail "the upgrade is not installed"
+expect grep -q '^realm: mine$' /etc/otelauth/gateway.yaml
+expect test -s /etc/otelauth/users.htpasswd
+expect otelauth version
+
+echo "remove"
+dpkg -r otelauth
+absent /usr/bin/otelauth
+absent /usr/lib/systemd/system/otelauth-gateway.service
+expect grep -q '^realm: mine$' /etc/otelauth/gateway.yaml
+
+echo "purge"
+mkdir -p /var/lib/otelauth
+dpkg -P otelauth
+absent /etc/otelauth/gateway.yaml
+absent /etc/otelauth/environment
+absent /var/lib/otelauth
+expect test -s /etc/otelauth/users.htpasswd
+! getent passwd otelauth || fail "the user is left"
+[[ -z $(dpkg-query -W -f '${Status}' otelauth 2>/dev/null) ]] || fail "dpkg still knows the package"
+echo "install, upgrade, remove and purge work"
