@@ -7,8 +7,10 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"flag"
 	"fmt"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -204,5 +206,54 @@ func BenchmarkSHA256(b *testing.B) {
 	b.SetBytes(int64(len(data)))
 	for range b.N {
 		_ = sha256.Sum256(data)
+	}
+}
+
+// openLines is the size of the trail that BenchmarkOpen opens.
+var openLines = flag.Int("open-lines", 300_000, "lines of the trail that BenchmarkOpen opens")
+
+// BenchmarkOpen opens a trail after a crash: the last segment is nearly full, and no checkpoint
+// covers it.
+func BenchmarkOpen(b *testing.B) {
+	cfg := trail.Config{Dir: filepath.Join(b.TempDir(), "trail"), Key: newKey(b), Durability: trail.Ordered, QueueEntries: 1 << 20}
+	tr, err := trail.Open(cfg)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for i := range *openLines {
+		req, res := attempt.Request{Context: b.Context(), Time: time.Now()}, attempt.Result{Outcome: attempt.Success, UserName: "alice"}
+		_ = tr.Decide(req.Context, &req, &res)
+		if i%(1<<19) == 0 {
+			_, _ = tr.Checkpoint(b.Context())
+		}
+	}
+	if err := tr.Close(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	segments, err := os.ReadDir(filepath.Join(cfg.Dir, "segments"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	crashed := filepath.Join(cfg.Dir, "checkpoint")
+	b.ResetTimer()
+	for range b.N {
+		b.StopTimer()
+		if err := os.Remove(crashed); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+		if tr, err = trail.Open(cfg); err != nil {
+			b.Fatal(err)
+		}
+		b.StopTimer()
+		if err := tr.Close(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		// The segments of this run are not of interest.
+		now, _ := os.ReadDir(filepath.Join(cfg.Dir, "segments"))
+		for _, s := range now[len(segments):] {
+			_ = os.Remove(filepath.Join(cfg.Dir, "segments", s.Name()))
+		}
+		b.StartTimer()
 	}
 }

@@ -12,7 +12,6 @@ import (
 
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/log"
-	"go.opentelemetry.io/otel/log/global"
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
@@ -179,7 +178,7 @@ func (c Config) withDefaults() Config {
 		c.MeterProvider = otel.GetMeterProvider()
 	}
 	if c.LoggerProvider == nil {
-		c.LoggerProvider = global.GetLoggerProvider()
+		c.LoggerProvider = otel.GetLoggerProvider()
 	}
 	return c
 }

@@ -28,7 +28,7 @@ func TestCrashes(t *testing.T) {
 	t.Parallel()
 	key := newKey(t)
 	for seed := range *faults {
-		if err := crash(t, key, uint64(seed)); err != nil { //nolint:gosec // not negative
+		if err := crash(t, key, uint64(seed)); err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
 	}
@@ -37,7 +37,7 @@ func TestCrashes(t *testing.T) {
 // crash runs a trail that crashes some times.
 func crash(t *testing.T, key *trail.Key, seed uint64) error {
 	t.Helper()
-	chance := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // a test
+	chance := rand.New(rand.NewPCG(seed, 1))
 	d := disktest.New(seed)
 	cfg := trail.Config{Dir: "/trail", Key: key, SegmentBytes: 1 << 20, Responses: chance.IntN(2) == 0}
 	var acknowledged []string

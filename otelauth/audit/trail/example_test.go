@@ -6,40 +6,65 @@ package trail_test
 import (
 	"context"
 	"crypto/rand"
-	"log"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 
 	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/audit/trail"
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
 
-// A service whose handlers run only when the attempt is on disk.
+// A service records an attempt; an auditor verifies the folder.
 func Example() {
+	dir, err := os.MkdirTemp("", "trail")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	dir = filepath.Join(dir, "trail")
 	key, err := trail.GenerateKey(rand.Reader, "host.example/shop")
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
-	record, err := trail.Open(trail.Config{Dir: "/var/lib/shop/trail", Key: key})
-	if err != nil {
-		log.Fatal(err)
+	if err := serve(dir, key); err != nil {
+		fmt.Println(err)
+		return
 	}
-	defer func() { _ = record.Close(context.Background()) }()
-	mw, err := otelauth.New(otelauth.Config{Accounts: &verify.Static{}, Trail: record})
-	if err != nil {
-		log.Fatal(err)
+	report, err := trail.Verify(context.Background(), dir, trail.VerifyOptions{Keys: []string{key.Public()}})
+	fmt.Println(report.Lines, "lines:", err)
+	for line, err := range trail.Lines(context.Background(), dir, 0) {
+		fmt.Println(line.Seq, line.Event, err)
 	}
-	defer func() { _ = mw.Close() }()
+	// Output:
+	// 3 lines: <nil>
+	// 0 auth.trail.segment <nil>
+	// 1 auth.identity_key.random <nil>
+	// 2 auth.attempt <nil>
 }
 
-// An auditor checks a copy of the folder against checkpoints that were kept elsewhere.
-func ExampleVerify() {
-	var seen [][]byte // for example from the events "auth.trail.checkpoint" in a log store
-	report, err := trail.Verify(context.Background(), "/mnt/evidence/trail", trail.VerifyOptions{
-		Keys:        []string{"host.example/shop+e2b2e7f2+AbcDefGhi"},
-		Checkpoints: seen,
+// serve runs a service for one request.
+func serve(dir string, key *trail.Key) (err error) {
+	record, err := trail.Open(trail.Config{
+		Dir: dir, Key: key,
+		Durability: trail.Ordered, // for this example; the default is Required
 	})
 	if err != nil {
-		log.Fatal(err)
+		return err
 	}
-	log.Println(report.Size, report.Root)
+	defer func() { err = errors.Join(err, record.Close(context.Background())) }()
+	accounts := &verify.Static{Hashes: map[string]string{"alice": "$2a$04$zVHmKQtGGQob.b/Nc7l9NO8UlrYcW05FiuCj/SxsFO/ZtiN9.mNzy"}}
+	mw, err := otelauth.New(otelauth.Config{Accounts: accounts, Trail: record})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = mw.Close() }()
+	orders := mw.Wrap(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	orders.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/orders/7", nil))
+	return nil
 }

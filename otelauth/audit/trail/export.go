@@ -133,7 +133,7 @@ func (x *export) bundle(ctx context.Context, number int64) error {
 			changed = fmt.Errorf("%w (line %d is not the one that was written)", ErrTampered, n)
 			return false
 		}
-		bundle = binary.BigEndian.AppendUint16(bundle, uint16(len(l.JSON))) //nolint:gosec // at most MaxLineBytes
+		bundle = binary.BigEndian.AppendUint16(bundle, uint16(len(l.JSON)))
 		bundle = append(bundle, l.JSON...)
 		n++
 		return true

@@ -18,13 +18,13 @@ import (
 
 // Every line is valid JSON with the values that were given, and comes back from the parser.
 func FuzzLine(f *testing.F) {
-	f.Add("auth.attempt", "user.name", "alice", int64(7))
-	f.Add("a\"b\\c", "k\n", "\x00\u2028\xff\U0001F600<>&", int64(0))
-	f.Fuzz(func(t *testing.T, event, key, value string, seq int64) {
+	f.Add("auth.attempt", "alice", int64(7))
+	f.Add("a\"b\\c", "\x00\u2028\xff\U0001F600<>&", int64(0))
+	f.Fuzz(func(t *testing.T, event, value string, seq int64) {
 		seq &= 1<<62 - 1
 		at := time.Unix(seq%(1<<33), 6).UTC()
 		body := appendBody(nil, at, event, trace.SpanContext{}, []attribute.KeyValue{
-			attribute.String(key, value), attribute.Int64("n", seq), attribute.StringSlice("list", []string{value}),
+			attribute.String("user.name", value), attribute.Int64("n", seq), attribute.StringSlice("list", []string{value}),
 		})
 		line, _ := appendLine(nil, seq, body)
 		line = line[:len(line)-1]
@@ -38,7 +38,7 @@ func FuzzLine(f *testing.F) {
 		if err := json.Unmarshal(line, &got); err != nil {
 			t.Fatal(err)
 		}
-		if s, ok := got[key].(string); ok && utf8.ValidString(value) && utf8.ValidString(key) && s != value && key != "time" && key != "event" {
+		if s := got["user.name"]; utf8.ValidString(value) && s != value {
 			t.Fatalf("%q became %q", value, s)
 		}
 		l, err := parseLine(line)

@@ -39,7 +39,7 @@ func TestKill(t *testing.T) {
 	}
 	t.Parallel()
 	dir, key := filepath.Join(t.TempDir(), "trail"), newKey(t)
-	chance := rand.New(rand.NewPCG(1, 3)) //nolint:gosec // a test
+	chance := rand.New(rand.NewPCG(1, 3))
 	var acknowledged []string
 	for range max(3, *faults/25) {
 		acknowledged = append(acknowledged, kill(t, dir, key, chance.IntN(40))...)
@@ -78,7 +78,7 @@ func TestKill(t *testing.T) {
 // kill starts a process, kills it after n acknowledged lines, and returns their paths.
 func kill(t *testing.T, dir string, key *trail.Key, n int) (paths []string) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKill$", "-test.count=1") //nolint:gosec // itself
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKill$", "-test.count=1")
 	cmd.Env = append(os.Environ(), childDir+"="+dir, childKey+"="+key.Private())
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()

@@ -88,13 +88,11 @@ func (t *Trail) openFolder() error {
 func (t *Trail) start() error {
 	cfg := &t.cfg
 	t.store = tileStore{disk: t.disk, dir: cfg.Dir}
-	t.signs = []*Key{cfg.Key}
-	t.writer = writer{disk: t.disk, dir: cfg.Dir, now: cfg.Now}
-	t.writer.sign = func(size int64, root tlog.Hash) (Checkpoint, error) { return sign(size, root, t.signs...) }
+	t.writer = writer{disk: t.disk, dir: cfg.Dir, now: cfg.Now, keys: []*Key{cfg.Key}}
 	t.daily = daily{limit: cfg.DailyBytes, now: cfg.Now}
 	t.queue = newQueue(cfg.QueueEntries, cfg.Timeout, t.expire)
 	t.keeper = newKeeper(t.store, t.published, func(err error) {
-		t.report(anomaly{kind: classify(err, writeFailed), time: cfg.Now(), err: err}, true)
+		t.report(anomaly{kind: classify(err, writeFailed), time: cfg.Now(), err: err})
 	})
 	t.writer.edge.full = t.keeper.add
 	r := recovery{disk: t.disk, dir: cfg.Dir, store: &t.store, writer: &t.writer, now: cfg.Now, key: cfg.Key, previous: cfg.PreviousKey}
@@ -132,7 +130,7 @@ func (t *Trail) start() error {
 func (t *Trail) first(signer *Key) error {
 	isNewKey := signer != nil && signer != t.cfg.Key
 	if isNewKey {
-		t.signs = []*Key{signer}
+		t.writer.keys = []*Key{signer}
 	}
 	if err := t.begin(nil); err != nil {
 		return fmt.Errorf("trail: the first segment: %w", err)
@@ -156,8 +154,8 @@ func (t *Trail) announce(previous *Key) error {
 	if _, err := w.flush(); err != nil {
 		return err
 	}
-	t.signs = []*Key{t.cfg.Key, previous}
-	c, err := sign(w.edge.size, w.edge.root(), t.signs...)
+	t.writer.keys = []*Key{t.cfg.Key, previous}
+	c, err := w.seal()
 	if err != nil {
 		return err
 	}
@@ -168,7 +166,7 @@ func (t *Trail) announce(previous *Key) error {
 	}
 	t.size.Store(w.edge.size)
 	t.publish(c, sealed, false)
-	t.signs = []*Key{t.cfg.Key}
+	t.writer.keys = []*Key{t.cfg.Key}
 	return nil
 }
 
@@ -213,7 +211,7 @@ func (t *Trail) cosign(ctx context.Context, c Checkpoint) {
 	}
 	if err != nil {
 		if ctx.Err() == nil {
-			t.report(anomaly{kind: witnessFailed, time: t.cfg.Now(), err: err}, true)
+			t.report(anomaly{kind: witnessFailed, time: t.cfg.Now(), err: err})
 		}
 		return
 	}

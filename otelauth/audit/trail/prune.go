@@ -111,7 +111,7 @@ func (t *Trail) retain(now time.Time) {
 	go func() {
 		opts := PruneOptions{Before: now.Add(-t.cfg.Retention), Actor: "retention", Reason: "older than " + t.cfg.Retention.String()}
 		if _, err := t.Prune(context.Background(), opts); err != nil && !errors.Is(err, ErrClosed) {
-			t.report(anomaly{kind: classify(err, writeFailed), time: now, err: err}, true)
+			t.report(anomaly{kind: classify(err, writeFailed), time: now, err: err})
 		}
 	}()
 }

@@ -217,22 +217,20 @@ func (q *queue) expire(b *batch) {
 }
 
 // drop wakes the callers that wait for b with err, and removes their lines if b is not in flight.
-func (q *queue) drop(b *batch, err error) (dropped int) {
+func (q *queue) drop(b *batch, err error) {
 	b.finish(err)
 	if b != q.pending {
-		return 0
+		return
 	}
 	kept := new(batch)
 	b.bodies(func(body []byte, waits bool) {
 		if waits {
 			q.bytes -= len(body)
-			dropped++
 			return
 		}
 		kept.add(body, false)
 	})
 	q.pending = kept
-	return dropped
 }
 
 // isExpired reports whether the callers that waited for b were answered with an error.
@@ -244,14 +242,13 @@ func (q *queue) isExpired(b *batch) bool {
 
 // setDown makes further waiting lines fail with err at once, and those that wait now. nil: the
 // trail can write.
-func (q *queue) setDown(err error) (dropped int) {
+func (q *queue) setDown(err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.down = err
 	if err != nil && q.pending != nil && q.pending.waits > 0 {
-		dropped = q.drop(q.pending, err)
+		q.drop(q.pending, err)
 	}
-	return dropped
 }
 
 // whyDown returns why no line may wait now.

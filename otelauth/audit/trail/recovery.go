@@ -216,7 +216,7 @@ func (r *recovery) findEdge() (int, error) {
 			continue
 		}
 		_, c, err := r.header(first)
-		if err != nil || c.Size != first || c.Root != e.root() {
+		if err != nil || c.Size != first || !e.hasRoot(c.Root) {
 			continue
 		}
 		r.setEdge(e)
@@ -293,7 +293,7 @@ func (r *recovery) check(e *edge) error {
 	if r.checkpoint.Note == nil || e.size != r.checkpoint.Size {
 		return nil
 	}
-	if e.root() != r.checkpoint.Root {
+	if !e.hasRoot(r.checkpoint.Root) {
 		return fmt.Errorf("%w (the lines before %d are not those of the checkpoint)", ErrTampered, e.size)
 	}
 	r.isMet = true

@@ -66,7 +66,8 @@ type writer struct {
 	disk disk.FS
 	dir  string
 	now  func() time.Time
-	sign func(size int64, root tlog.Hash) (Checkpoint, error)
+	// keys sign the next checkpoint. The first one names it.
+	keys []*Key
 
 	// edge is that of the lines on disk.
 	edge edge
@@ -130,11 +131,20 @@ func (w *writer) flushed() {
 	w.unstage()
 }
 
+// seal signs a checkpoint of the lines on disk.
+func (w *writer) seal() (Checkpoint, error) {
+	root, err := w.edge.root()
+	if err != nil {
+		return Checkpoint{}, err
+	}
+	return sign(w.edge.size, root, w.keys...)
+}
+
 // begin starts a new segment with its header, then the given bodies. The Checkpoint is that of the
 // header. After an error there is no open segment.
 func (w *writer) begin(bodies ...[]byte) (Checkpoint, error) {
 	w.unstage()
-	c, err := w.sign(w.edge.size, w.edge.root())
+	c, err := w.seal()
 	if err != nil {
 		return Checkpoint{}, err
 	}

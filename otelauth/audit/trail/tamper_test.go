@@ -169,7 +169,7 @@ func TestTamperings(t *testing.T) {
 		t.Fatal(err)
 	}
 	for seed := range *faults {
-		chance := rand.New(rand.NewPCG(uint64(seed), 2)) //nolint:gosec // a test
+		chance := rand.New(rand.NewPCG(uint64(seed), 2))
 		how := tamperings[seed%len(tamperings)]
 		files := maps.Clone(e.files)
 		how.tamper(t, chance, e, files)

@@ -215,7 +215,7 @@ func (t *Trail) write(
 		return err
 	}
 	if fromOutside && t.daily.spend(at, int64(size)) {
-		t.report(anomaly{kind: dailyBound, time: t.cfg.Now()}, true)
+		t.report(anomaly{kind: dailyBound, time: t.cfg.Now()})
 	}
 	if !waits {
 		return nil
@@ -229,13 +229,11 @@ func (t *Trail) drop(n int) {
 	t.tel.dropped(int64(n))
 }
 
-// report emits the event of a, counts it and notifies. With line it adds a line too.
-func (t *Trail) report(a anomaly, line bool) {
+// report emits the event of a, counts it, notifies, and adds a line.
+func (t *Trail) report(a anomaly) {
 	t.tel.anomaly(a)
-	if line {
-		if _, err := t.queue.add(a.body(), false); err != nil {
-			t.drop(1)
-		}
+	if _, err := t.queue.add(a.body(), false); err != nil {
+		t.drop(1)
 	}
 }
 

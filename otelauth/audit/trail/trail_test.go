@@ -143,10 +143,7 @@ func TestTmpFS(t *testing.T) {
 	if info, err := os.Stat(shm); err != nil || !info.IsDir() {
 		t.Skip("there is no " + shm)
 	}
-	dir, err := os.MkdirTemp(shm, "otelauth")
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir := filepath.Join(shm, fmt.Sprintf("otelauth-%d", os.Getpid()))
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	if _, err := trail.Open(trail.Config{Dir: filepath.Join(dir, "trail"), Key: newKey(t)}); !errors.Is(err, trail.ErrFileSystem) {
 		t.Errorf("Open returns %v", err)
@@ -323,7 +320,10 @@ func TestNewKey(t *testing.T) {
 		t.Error("it verifies with a key that it never had")
 	}
 	announced := 0
-	for l := range trail.Lines(t.Context(), f.dir, 0) {
+	for l, err := range trail.Lines(t.Context(), f.dir, 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
 		if l.Event == semconv.EventTrailKey {
 			announced++
 		}

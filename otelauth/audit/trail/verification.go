@@ -201,7 +201,8 @@ func (v *verification) skipTo(first int64, isKnown bool) {
 		return
 	}
 	if !isKnown {
-		v.gaps = append(v.gaps, gap{at, first, e.root()})
+		root, _ := e.root() // the zero root is that of no removal
+		v.gaps = append(v.gaps, gap{at, first, root})
 	}
 	v.passClaims(first)
 	v.edge = *e
@@ -216,7 +217,7 @@ func (v *verification) passClaims(to int64) {
 		if !v.isSigned(c) {
 			continue
 		}
-		if e, err := v.store.edge(c.Size); err != nil || e.root() != c.Root {
+		if e, err := v.store.edge(c.Size); err != nil || !e.hasRoot(c.Root) {
 			v.problem(Fork, "", -1, "%s: the hash tiles do not have its root at %d lines", c.source, c.Size)
 		}
 	}
@@ -391,21 +392,16 @@ func (v *verification) isSigned(c claim) bool {
 
 // hasRoot compares the tree with a checkpoint of its size, whose signature is good.
 func (v *verification) hasRoot(c claim) {
-	var root tlog.Hash
-	switch {
-	case c.Size == v.edge.size:
-		root = v.edge.root()
-	case c.Size == 0:
-		root, _ = tlog.TreeHash(0, nil)
-	default:
-		return // of lines that were pruned before the first one
+	tree := &v.edge
+	if c.Size == 0 {
+		tree = new(edge)
 	}
-	if root == c.Root {
+	if tree.hasRoot(c.Root) {
 		v.decide(false)
 		v.report.Sealed = max(v.report.Sealed, c.Size)
 		return
 	}
-	if v.other != nil && v.other.root() == c.Root {
+	if v.other != nil && v.other.hasRoot(c.Root) {
 		v.decide(true)
 		v.report.Sealed = max(v.report.Sealed, c.Size)
 		return
@@ -538,7 +534,7 @@ func (v *verification) finish() {
 			v.problem(SegmentMissing, "", g.from, "the lines %d to %d are missing, and no line says that they were pruned", g.from, g.to-1)
 		}
 	}
-	v.report.Root = v.edge.root()
+	v.report.Root, _ = v.edge.root() // the edge has every hash of it
 	slices.SortStableFunc(v.report.Problems, func(a, b *Problem) int { return cmp.Compare(a.Line, b.Line) })
 }
 

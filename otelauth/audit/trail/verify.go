@@ -103,7 +103,7 @@ const (
 )
 
 // Problem is one finding of a verification. It is an error.
-type Problem struct {
+type Problem struct { //nolint:errname // it is a finding, and an error by the way
 	Kind    ProblemKind
 	Segment string // file name; "" if it is not about one
 	Line    int64  // number of the line; -1 if unknown

@@ -12,10 +12,7 @@ import (
 
 // writing is the state of the goroutine that writes.
 type writing struct {
-	writer writer
-	// signs are the keys that sign the next checkpoint, the first one names it.
-	signs []*Key
-
+	writer     writer
 	isFinished bool // Close is done
 	woken      int  // callers that the last commit has woken
 
@@ -167,7 +164,7 @@ func (t *Trail) changed(b *batch, kind anomalyKind, err error) {
 	if kind == truncated || kind == appended {
 		t.writer.cut = "" // evidence
 	}
-	t.begin(nil)
+	_ = t.begin(nil) // after an error, the next tick tries again
 }
 
 // fail handles a failed write: the segment is abandoned, and the lines are written to a new one.
@@ -214,7 +211,7 @@ func (t *Trail) begin(b *batch) error {
 	if t.isFailed {
 		t.isFailed, t.failure = false, nil
 		a := anomaly{kind: recovered, time: t.cfg.Now(), segment: segmentName(w.first)}
-		t.report(a, true)
+		t.report(a)
 	}
 	t.queue.setDown(nil)
 	t.queue.poke() // lines that were kept
@@ -267,7 +264,7 @@ func (t *Trail) tick() {
 	}
 	t.retain(now)
 	if err := t.sealDue(now); err != nil {
-		t.report(anomaly{kind: writeFailed, time: now, err: err}, true)
+		t.report(anomaly{kind: writeFailed, time: now, err: err})
 	}
 }
 
@@ -284,7 +281,7 @@ func (t *Trail) lost(now time.Time) {
 		t.owe(a)
 		return
 	}
-	t.report(a, true)
+	t.report(a)
 }
 
 // maxClockStep is how much the clock may be ahead of or behind the monotonic clock after a tick.
@@ -300,7 +297,7 @@ func (t *Trail) checkClock(now time.Time) {
 	}
 	t.queue.setDown(unavailable(anomaly{kind: clockStepped}))
 	t.owe(anomaly{kind: clockStepped, time: now, segment: segmentName(t.writer.first), err: fmt.Errorf("the clock was set by %v", step)})
-	t.begin(nil)
+	_ = t.begin(nil) // after an error, the next tick tries again
 }
 
 // sealDue signs a checkpoint if the interval is over and it would cover new lines.
@@ -318,7 +315,7 @@ func (t *Trail) sealDue(now time.Time) error {
 
 // seal signs a checkpoint of the lines on disk.
 func (t *Trail) seal() (Checkpoint, error) {
-	c, err := sign(t.writer.edge.size, t.writer.edge.root(), t.signs...)
+	c, err := t.writer.seal()
 	if err != nil {
 		return Checkpoint{}, err
 	}

@@ -32,6 +32,7 @@ const (
 	Fail
 )
 
+// Severity returns the level of the event of an attempt.
 func Severity(o attempt.Outcome) Level {
 	switch o {
 	case attempt.Success:
@@ -54,6 +55,7 @@ type Attributes struct {
 	more []attribute.KeyValue
 }
 
+// Add adds an attribute.
 func (a *Attributes) Add(kv attribute.KeyValue) {
 	if a.n == len(a.list) {
 		a.more = append(a.more, kv)
@@ -63,6 +65,7 @@ func (a *Attributes) Add(kv attribute.KeyValue) {
 	a.n++
 }
 
+// All returns the attributes in the order in which they were added.
 func (a *Attributes) All() []attribute.KeyValue {
 	if len(a.more) > 0 {
 		return slices.Concat(a.list[:], a.more)
@@ -70,6 +73,7 @@ func (a *Attributes) All() []attribute.KeyValue {
 	return a.list[:a.n]
 }
 
+// Str adds a text, cut to maxBytes, unless it is empty.
 func (a *Attributes) Str(key attribute.Key, value string, maxBytes int) {
 	if value != "" {
 		a.Add(key.String(attempt.Text(value, maxBytes)))
@@ -128,6 +132,7 @@ func (a *Attributes) status(resp *attempt.Response) {
 	}
 }
 
+// Attempt adds the attributes of an attempt and its response.
 func (a *Attributes) Attempt(req *attempt.Request, res *attempt.Result, resp *attempt.Response) {
 	a.Str(semconv.KeyScheme, req.Scheme.String(), MaxNameBytes)
 	a.Str(semconv.KeyOutcome, res.Outcome.String(), MaxNameBytes)
@@ -174,11 +179,13 @@ func VerdictTime(req *attempt.Request, res *attempt.Result) time.Time {
 // IsDenial reports whether a public endpoint refused the caller, which is an event.
 func IsDenial(resp *attempt.Response) bool { return resp.Status == 401 || resp.Status == 403 }
 
+// Public adds the attributes of the response of a public endpoint.
 func (a *Attributes) Public(req *attempt.Request, resp *attempt.Response) {
 	a.request(req)
 	a.status(resp)
 }
 
+// NoticeLevel returns the level of the event of a notice.
 func NoticeLevel(n *attempt.Notice) Level {
 	switch {
 	case n.Err != nil:
@@ -189,6 +196,7 @@ func NoticeLevel(n *attempt.Notice) Level {
 	return Warn
 }
 
+// Notice adds the attributes of a notice.
 func (a *Attributes) Notice(n *attempt.Notice) {
 	if n.Kind == attempt.AccountReload {
 		a.Str(semconv.KeyAccountSource, n.Source, maxRouteBytes)
@@ -217,7 +225,7 @@ func Spanned(ctx context.Context, req *attempt.Request) context.Context {
 	return ctx
 }
 
-// SpanOf returns the ids of the span that spanned selects; invalid if there is only the span of
+// SpanOf returns the ids of the span that Spanned selects; invalid if there is only the span of
 // the caller.
 func SpanOf(ctx context.Context, req *attempt.Request) trace.SpanContext {
 	if sc := trace.SpanContextFromContext(ctx); isLocal(sc) {

@@ -132,7 +132,7 @@ func NewFolder(l Limits, emit func(*Fold, time.Time)) *Folder {
 		successOnce:      newLimit(1, l.SuccessPeriod, l.SuccessPeriod, 1),
 	}
 	for i := range f.allNetworks {
-		f.allNetworks[i].key = key{scope: allNetworks, outcome: attempt.Outcome(i)} //nolint:gosec // below OutcomeCount+1
+		f.allNetworks[i].key = key{scope: allNetworks, outcome: attempt.Outcome(i)}
 	}
 	f.allNetworks[attempt.OutcomeCount].key = key{scope: allNetworks, kind: ofPublicResponse}
 	f.successOnce.once = true

@@ -28,6 +28,7 @@ func (k kind) event() string {
 	return semconv.EventAttempt
 }
 
+// Level returns the level of the event of f.
 func (f *Fold) Level() Level {
 	if f.key.kind == ofPublicResponse {
 		return Warn
@@ -35,7 +36,7 @@ func (f *Fold) Level() Level {
 	return Severity(f.key.outcome)
 }
 
-// Suppressed adds the Attributes of a folded event. An event of all networks has only the event
+// Suppressed adds the attributes of a folded event. An event of all networks has only the event
 // and the outcome.
 func (a *Attributes) Suppressed(f *Fold) {
 	k := &f.key

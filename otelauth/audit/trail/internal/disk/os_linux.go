@@ -14,7 +14,7 @@ import (
 func syncFile(f *os.File) error {
 	for {
 		err := unix.Fdatasync(int(f.Fd()))
-		if err == unix.EINTR { //nolint:errorlint // a system call returns it as it is
+		if err == unix.EINTR {
 			continue
 		}
 		if err != nil {

@@ -32,7 +32,7 @@ func statFile(f *os.File) (Info, error) {
 
 //nolint:unconvert // the types of the fields differ between systems
 func infoOf(st *unix.Stat_t) Info {
-	return Info{Size: st.Size, ID: ID{Device: uint64(st.Dev), File: uint64(st.Ino)}, Links: uint64(st.Nlink)} //nolint:gosec // not negative
+	return Info{Size: st.Size, ID: ID{Device: uint64(st.Dev), File: uint64(st.Ino)}, Links: uint64(st.Nlink)}
 }
 
 func syncDir(dir string) error {
