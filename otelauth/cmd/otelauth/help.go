@@ -96,6 +96,10 @@ func helpPrinter(all bool) kong.HelpPrinter {
 				flag.Hidden = !slices.Contains(askedFlags, flag.Name)
 			}
 		}
+		if node.Name == "gateway" {
+			options.NoAppSummary = true // kong's own says that the subcommand is required
+			fmt.Fprint(ctx.Stdout, "Usage: otelauth gateway [flags]\n       otelauth gateway init [file] [flags]\n")
+		}
 		if err := kong.DefaultHelpPrinter(options, ctx); err != nil {
 			return err
 		}
