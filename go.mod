@@ -8,7 +8,7 @@ require (
 	github.com/fsnotify/fsnotify v1.10.1 // hot reload of account files
 	github.com/go-crypt/x v0.4.17 // SHA-crypt, which golang.org/x/crypto lacks
 	github.com/google/go-cmp v0.7.0 // tests: readable differences
-	go.opentelemetry.io/contrib/exporters/autoexport v0.72.0 // the quickstart: exporters by the standard OTEL_* variables
+	go.opentelemetry.io/contrib/exporters/autoexport v0.72.0 // telemetry: exporters by the standard OTEL_ variables
 	go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp v0.72.0 // the stack that otelauth drops into: labeler, client spans
 	go.opentelemetry.io/otel v1.47.0 // the OpenTelemetry API and its semantic conventions
 	go.opentelemetry.io/otel/exporters/otlp/otlplog/otlploghttp v0.23.0 // otelauthtest: the scan for secrets reads what OTLP would send
@@ -20,9 +20,9 @@ require (
 	go.opentelemetry.io/otel/exporters/stdout/stdouttrace v1.47.0 // the quickstart: shows what is exported
 	go.opentelemetry.io/otel/log v1.47.0 // the Logs API: events
 	go.opentelemetry.io/otel/metric v1.47.0 // the Metrics API
-	go.opentelemetry.io/otel/sdk v1.47.0 // otelauthtest, examples and tests; no library package imports an SDK
-	go.opentelemetry.io/otel/sdk/log v1.47.0 // otelauthtest, examples and tests
-	go.opentelemetry.io/otel/sdk/metric v1.47.0 // otelauthtest, examples and tests
+	go.opentelemetry.io/otel/sdk v1.47.0 // telemetry, otelauthtest, examples and tests; no other package imports an SDK
+	go.opentelemetry.io/otel/sdk/log v1.47.0 // telemetry, otelauthtest, examples and tests
+	go.opentelemetry.io/otel/sdk/metric v1.47.0 // telemetry, otelauthtest, examples and tests
 	go.opentelemetry.io/otel/trace v1.47.0 // the Traces API
 	golang.org/x/crypto v0.58.0 // bcrypt, argon2id, scrypt
 	golang.org/x/mod v0.43.0 // the trail: Merkle tree (sumdb/tlog) and signed notes (sumdb/note)
@@ -36,7 +36,7 @@ require (
 require (
 	github.com/alecthomas/kong v1.17.0 // the command: flags
 	github.com/creack/pty v1.1.24 // tests: the prompt of the command on a pseudo-terminal
-	github.com/go-logr/logr v1.4.4 // the command: the SDK's own complaints, without what they quote
+	github.com/go-logr/logr v1.4.4 // telemetry: the SDK's own errors, without what they quote
 	github.com/jackc/pgx/v5 v5.12.0 // the command: accounts in PostgreSQL; tests of sqlstore
 	github.com/rogpeppe/go-internal v1.16.0 // tests: the command as a shell runs it
 	go.opentelemetry.io/proto/otlp v1.11.1 // examples/shop: reads what was exported over OTLP

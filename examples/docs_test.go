@@ -99,6 +99,13 @@ func quoted(cell string) []string {
 	return all
 }
 
+// compiled are the files that hold the Go blocks of the pages.
+var compiled = []string{
+	"examples/readme_test.go", "examples/complete/main.go", "examples/routers/documented/documented.go",
+	"examples/testing_test.go", "otelauth/otelauthtest/example_test.go",
+}
+
+// TestDocsGoBlocks: each Go block of a page is a sequence of lines of a file that is compiled.
 func TestDocsGoBlocks(t *testing.T) {
 	t.Parallel()
 	plain := func(text string) string {
@@ -110,11 +117,14 @@ func TestDocsGoBlocks(t *testing.T) {
 		}
 		return strings.Join(lines, "\n") + "\n"
 	}
-	source := plain(fromRoot(t, "examples/readme_test.go"))
+	var source string
+	for _, name := range compiled {
+		source += plain(fromRoot(t, name))
+	}
 	for name, text := range pages(t) {
 		for _, b := range blocks(text, "go") {
 			if !strings.Contains(source, "\n"+plain(b)) {
-				t.Errorf("%s: add this block to examples/readme_test.go, so that it is compiled:\n%s", name, b)
+				t.Errorf("%s: add this block to one of %q, so that it is compiled:\n%s", name, compiled, b)
 			}
 		}
 	}
@@ -208,11 +218,11 @@ func TestDocsRules(t *testing.T) {
 	}
 }
 
-// TestReadmePackages: the package map is complete.
-func TestReadmePackages(t *testing.T) {
+// TestDocsPackages: the package map is complete.
+func TestDocsPackages(t *testing.T) {
 	t.Parallel()
 	var listed []string
-	for _, m := range regexp.MustCompile(`(?m)^\| \[([a-z/]+)\]\(([a-z/]+)\) \|`).FindAllStringSubmatch(fromRoot(t, "README.md"), -1) {
+	for _, m := range regexp.MustCompile(`(?m)^\| \[([a-z/]+)\]\(\.\./([a-z/]+)\) \|`).FindAllStringSubmatch(fromRoot(t, "docs/packages.md"), -1) {
 		if m[1] != m[2] {
 			t.Errorf("[%s] leads to %s", m[1], m[2])
 		}
@@ -240,7 +250,7 @@ func TestReadmePackages(t *testing.T) {
 	}
 	slices.Sort(exist)
 	if diff := cmp.Diff(exist, listed); diff != "" {
-		t.Errorf("packages (-tree +README):\n%s", diff)
+		t.Errorf("packages (-tree +page):\n%s", diff)
 	}
 }
 

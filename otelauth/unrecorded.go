@@ -22,12 +22,12 @@ import (
 // The lines about signals that no provider records.
 const (
 	noLogs = "otelauth: no LoggerProvider is set so far, so events go to slog.Default(). " +
-		"Call otel.SetLoggerProvider or set Config.LoggerProvider; docs/telemetry.md has a program. " +
+		"Call telemetry.Start (package otelauth/telemetry), or set Config.LoggerProvider; docs/telemetry.md has a program. " +
 		"Config.DisableFallback ends these lines"
 	noSpans = "no TracerProvider is set, so no span is recorded and events have no trace id: " +
-		"call otel.SetTracerProvider or set Config.TracerProvider"
-	noMetrics = "no MeterProvider is set, so no attempt is counted: " +
-		"call otel.SetMeterProvider or set Config.MeterProvider"
+		"call telemetry.Start (package otelauth/telemetry), or set Config.TracerProvider"
+	noMetrics = "no MeterProvider is set that exports, so no attempt is counted: " +
+		"set OTEL_METRICS_EXPORTER for telemetry.Start (package otelauth/telemetry), or set Config.MeterProvider"
 )
 
 // loggers returns where the events of cfg go: the LoggerProvider with Config.Slog beside it, or

@@ -85,7 +85,7 @@ func serve(ctx context.Context, addr, dir string, once bool, stdout io.Writer) (
 	}
 	// After the last request and before the providers end. end flushes folded events and
 	// unregisters the gauges, so their last values are exported first.
-	defer func() { err = errors.Join(err, within(ctx, telemetry.meters.ForceFlush), end()) }()
+	defer func() { err = errors.Join(err, within(ctx, telemetry.flush), end()) }()
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: patience}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()

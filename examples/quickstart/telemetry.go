@@ -16,80 +16,54 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
-	"github.com/otelauth/otelauth-go/examples/internal/otelenv"
+	"github.com/otelauth/otelauth-go/otelauth/telemetry"
 )
 
 // startTelemetry sets the global providers and calls report for every attempt. The OTEL_ variables
 // select the exporters; without them telemetry goes to the console.
-func startTelemetry(ctx context.Context, report func(story)) (providers, error) {
-	start := toConsole
-	if otelenv.IsConfigured(os.Environ()) {
-		start = toEnvironment
+func startTelemetry(ctx context.Context, report func(story)) (*providers, error) {
+	if !telemetry.HasExporter() {
+		return toConsole(report)
 	}
-	p, err := start(ctx, report)
+	telemetry.HandleErrors(os.Stderr)
+	p, err := telemetry.New(ctx, telemetry.Config{
+		Service: "quickstart", LogProcessors: []sdklog.Processor{sdklog.NewSimpleProcessor(rows(report))},
+	})
 	if err != nil {
-		return providers{}, err
+		return nil, err
 	}
-	otel.SetTracerProvider(p.traces)
-	otel.SetMeterProvider(p.meters)
-	otel.SetLoggerProvider(p.logs)
-	otel.SetTextMapPropagator(propagation.TraceContext{})
-	return p, nil
+	p.SetGlobal()
+	return &providers{flush: p.ForceFlush, shutdown: p.Shutdown}, nil
 }
 
+// providers are the running providers. flush exports what is pending; shutdown also ends them.
 type providers struct {
-	traces *sdktrace.TracerProvider
-	meters *sdkmetric.MeterProvider
-	logs   *sdklog.LoggerProvider
+	flush, shutdown func(context.Context) error
 }
 
-// shutdown exports pending telemetry and shuts down the providers.
-func (p providers) shutdown(ctx context.Context) error {
-	return errors.Join(p.traces.Shutdown(ctx), p.meters.Shutdown(ctx), p.logs.Shutdown(ctx))
-}
-
-func toConsole(_ context.Context, report func(story)) (providers, error) {
+// toConsole reports each attempt as soon as its trace ends.
+func toConsole(report func(story)) (*providers, error) {
 	reader := sdkmetric.NewManualReader()
 	console, err := newConsole(reader, report)
 	if err != nil {
-		return providers{}, err
+		return nil, err
 	}
 	res := resource.NewSchemaless(semconv.ServiceName("quickstart"))
-	limits, _ := otelenv.BoundedSpans()
-	return providers{
-		traces: sdktrace.NewTracerProvider(sdktrace.WithResource(res), sdktrace.WithRawSpanLimits(limits),
-			sdktrace.WithSampler(sdktrace.AlwaysSample()), sdktrace.WithSyncer(console)),
-		meters: sdkmetric.NewMeterProvider(sdkmetric.WithResource(res), sdkmetric.WithReader(reader)),
-		logs:   newLogs(res, sdklog.NewSimpleProcessor(console)),
+	limits, _ := telemetry.SpanLimits()
+	traces := sdktrace.NewTracerProvider(sdktrace.WithResource(res), sdktrace.WithRawSpanLimits(limits),
+		sdktrace.WithSampler(sdktrace.AlwaysSample()), sdktrace.WithSyncer(console))
+	meters := sdkmetric.NewMeterProvider(sdkmetric.WithResource(res), sdkmetric.WithReader(reader))
+	logs := sdklog.NewLoggerProvider(sdklog.WithResource(res), sdklog.WithProcessor(sdklog.NewSimpleProcessor(console)), sdklog.WithAllowKeyDuplication())
+	otel.SetTracerProvider(traces)
+	otel.SetMeterProvider(meters)
+	otel.SetLoggerProvider(logs)
+	otel.SetTextMapPropagator(propagation.TraceContext{})
+	return &providers{
+		flush: meters.ForceFlush,
+		shutdown: func(ctx context.Context) error {
+			return errors.Join(traces.Shutdown(ctx), meters.Shutdown(ctx), logs.Shutdown(ctx))
+		},
 	}, nil
-}
-
-func toEnvironment(ctx context.Context, report func(story)) (providers, error) {
-	res, err := resource.New(ctx, resource.WithAttributes(semconv.ServiceName("quickstart")), resource.WithTelemetrySDK(), resource.WithFromEnv())
-	if err != nil {
-		return providers{}, err
-	}
-	exporters, err := otelenv.NewExporters(ctx)
-	if err != nil {
-		return providers{}, err
-	}
-	limits, batch := otelenv.BoundedSpans()
-	return providers{
-		traces: sdktrace.NewTracerProvider(sdktrace.WithResource(res), sdktrace.WithRawSpanLimits(limits),
-			sdktrace.WithBatcher(exporters.Spans, sdktrace.WithMaxExportBatchSize(batch))),
-		meters: sdkmetric.NewMeterProvider(sdkmetric.WithResource(res), sdkmetric.WithReader(exporters.Metrics)),
-		logs:   newLogs(res, sdklog.NewBatchProcessor(exporters.Logs), sdklog.NewSimpleProcessor(rows(report))),
-	}, nil
-}
-
-// newLogs returns a LoggerProvider without a check for duplicate keys. The check takes a quarter
-// of the time of the log pipeline, and the keys of otelauth's events are unique.
-func newLogs(res *resource.Resource, processors ...sdklog.Processor) *sdklog.LoggerProvider {
-	opts := []sdklog.LoggerProviderOption{sdklog.WithResource(res), sdklog.WithAllowKeyDuplication()}
-	for _, p := range processors {
-		opts = append(opts, sdklog.WithProcessor(p))
-	}
-	return sdklog.NewLoggerProvider(opts...)
 }
 
 // rows is a log exporter that reports attempts and exports nothing.

@@ -31,8 +31,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/otelauth/otelauth-go/examples/internal/otelenv"
 	"github.com/otelauth/otelauth-go/examples/traffic/load"
+	sdk "github.com/otelauth/otelauth-go/otelauth/telemetry"
 )
 
 func main() {
@@ -153,7 +153,7 @@ func demonstrate(ctx context.Context, port int, once bool, d demands, stdout io.
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	elsewhere := otelenv.IsConfigured(os.Environ())
+	elsewhere := sdk.HasExporter()
 	s, err := startShop(ctx, dir, port, d, elsewhere)
 	if err != nil {
 		return explain(err)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"time"
 
+	"go.opentelemetry.io/contrib/exporters/autoexport"
 	"go.opentelemetry.io/otel/exporters/otlp/otlplog/otlploghttp"
 	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
@@ -21,7 +22,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
-	"github.com/otelauth/otelauth-go/examples/internal/otelenv"
+	sdk "github.com/otelauth/otelauth-go/otelauth/telemetry"
 )
 
 // propagator carries the trace from service to service.
@@ -56,14 +57,15 @@ func (d destination) flush(ctx context.Context) error {
 // toEnvironment exports to the destination that the standard variables name. By default that is an
 // OTLP collector on this host.
 func toEnvironment(ctx context.Context) (d destination, err error) {
-	exporters, err := otelenv.NewExporters(ctx)
-	if err != nil {
+	spans, errTraces := autoexport.NewSpanExporter(ctx)
+	metrics, errMetrics := autoexport.NewMetricReader(ctx)
+	events, errLogs := autoexport.NewLogExporter(ctx)
+	if err := errors.Join(errTraces, errMetrics, errLogs); err != nil {
 		return d, err
 	}
-	_, batch := otelenv.BoundedSpans()
+	_, batch := sdk.SpanLimits()
 	return destination{
-		sdktrace.NewBatchSpanProcessor(exporters.Spans, sdktrace.WithMaxExportBatchSize(batch)),
-		exporters.Metrics, sdklog.NewBatchProcessor(exporters.Logs),
+		sdktrace.NewBatchSpanProcessor(spans, sdktrace.WithMaxExportBatchSize(batch)), metrics, sdklog.NewBatchProcessor(events),
 	}, nil
 }
 
@@ -76,7 +78,7 @@ func toView(ctx context.Context, endpoint string) (d destination, err error) {
 		return d, err
 	}
 	const soon = 200 * time.Millisecond // a person is watching
-	_, batch := otelenv.BoundedSpans()
+	_, batch := sdk.SpanLimits()
 	return destination{
 		sdktrace.NewBatchSpanProcessor(traces, sdktrace.WithBatchTimeout(soon), sdktrace.WithMaxExportBatchSize(batch)),
 		sdkmetric.NewPeriodicReader(metrics, sdkmetric.WithInterval(5*time.Second)),
@@ -98,7 +100,7 @@ func newTelemetry(ctx context.Context, name string, alone bool, to ...destinatio
 	if err != nil {
 		return nil, err
 	}
-	limits, _ := otelenv.BoundedSpans()
+	limits, _ := sdk.SpanLimits()
 	traces := []sdktrace.TracerProviderOption{sdktrace.WithResource(res), sdktrace.WithRawSpanLimits(limits)}
 	meters := []sdkmetric.Option{sdkmetric.WithResource(res)}
 	// the keys of the events are unique

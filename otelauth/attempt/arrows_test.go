@@ -63,6 +63,7 @@ var arrows = []struct {
 	{"otelauth/detect/redisfeed", []string{"otelauth/attempt", "otelauth/detect/internal/feed", "otelauth/internal/redishealth"}, redis},
 	{"otelauth/internal/redishealth", []string{"otelauth/attempt"}, redis},
 	{"otelauth/client", []string{"otelauth/attempt", "otelauth/semconv", "otelauth/credential"}, otelhttp},
+	{"otelauth/telemetry", []string{"otelauth/attempt", "otelauth/credential", "otelauth/internal/scrub", "otelauth/internal/slogevent"}, autoexport},
 }
 
 // backwards lists imports that no package below pkg may have, packages without a rule included.
@@ -76,6 +77,7 @@ var backwards = []struct {
 	{pkg: "otelauth/audit", never: []string{"otelauth", "spans", "metrics", "otelauth/detect", "otelauth/verify", "otelauth/throttle"}},
 	{pkg: "otelauth/detect", never: []string{"otelauth", "spans", "metrics", "otelauth/audit", "otelauth/verify"}},
 	{pkg: "otelauth", never: []string{"otelauth/cmd/otelauth"}},
+	{pkg: "otelauth", never: []string{"otelauth/telemetry"}, but: []string{"otelauth/cmd/otelauth"}}, // only programs start an SDK
 	{
 		pkg:   "otelauth",
 		never: []string{"otelauth/otelauthtest", "otelauth/gateway", "otelauth/probe", "otelauth/console"},
@@ -93,7 +95,14 @@ var (
 		"go.opentelemetry.io/otel", "go.opentelemetry.io/auto/sdk",
 		"github.com/go-logr/logr", "github.com/go-logr/stdr", "github.com/cespare/xxhash/v2",
 	}
-	siphash  = append([]string{"github.com/dchest/siphash"}, api...)
+	siphash = append([]string{"github.com/dchest/siphash"}, api...)
+	// autoexport is the SDK with every exporter that an OTEL_ variable may name.
+	autoexport = append([]string{
+		"go.opentelemetry.io/contrib/exporters/autoexport", "go.opentelemetry.io/contrib/bridges/prometheus", "go.opentelemetry.io/proto/otlp",
+		"google.golang.org/grpc", "google.golang.org/protobuf", "google.golang.org/genproto", "golang.org/x/net", "golang.org/x/text", "golang.org/x/sys",
+		"github.com/prometheus", "github.com/beorn7/perks", "github.com/munnerz/goautoneg", "github.com/google/uuid",
+		"github.com/cenkalti/backoff/v5", "github.com/grpc-ecosystem/grpc-gateway/v2",
+	}, api...)
 	otelhttp = append([]string{
 		"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp", "github.com/felixge/httpsnoop",
 	}, api...)
@@ -102,7 +111,7 @@ var (
 // mayHaveSDK reports whether pkg is a program, an example or a test helper. Only these choose an
 // SDK.
 func mayHaveSDK(pkg string) bool {
-	for _, p := range []string{"otelauth/otelauthtest", "otelauth/gateway", "otelauth/cmd", "examples", "collector-config", "internal/semconvgen"} {
+	for _, p := range []string{"otelauth/otelauthtest", "otelauth/gateway", "otelauth/cmd", "otelauth/telemetry", "examples", "collector-config", "internal/semconvgen"} {
 		if pkg == p || strings.HasPrefix(pkg, p+"/") {
 			return true
 		}

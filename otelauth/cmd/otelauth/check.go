@@ -105,7 +105,7 @@ func checkSignals(ctx context.Context, t *terminal, f *gatewayFlags) error {
 			return value
 		}
 		return "none" // it would listen, possibly on the address of the running gateway
-	}, f.spanBounds(), t.err)
+	}, f, t.err)
 	if err == nil {
 		signals.close()
 	}

@@ -13,6 +13,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/otelauth/otelauth-go/otelauth/gateway"
+	"github.com/otelauth/otelauth-go/otelauth/internal/scrub"
 )
 
 // effective writes the settings in force as a file that --config can read, each with its place
@@ -46,7 +47,7 @@ func effective(w io.Writer, s *settings) error {
 				text += " # " + place
 			}
 		}
-		fmt.Fprintf(w, "%s:%s\n", flag.Name, redact(text))
+		fmt.Fprintf(w, "%s:%s\n", flag.Name, scrub.Text(text))
 	}
 	return nil
 }

@@ -173,11 +173,6 @@ func checkRuleNames(names []string) error {
 	return nil
 }
 
-// spanBounds returns the bounds of exported spans.
-func (f *gatewayFlags) spanBounds() spanBounds {
-	return spanBounds{valueLength: f.SpanValueLength, batch: f.SpanBatch}
-}
-
 // isReachable reports whether other machines may reach an address: it is neither a unix socket nor
 // on loopback. The gateway checks the actual listener again.
 func isReachable(address string) bool {

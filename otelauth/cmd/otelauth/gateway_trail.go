@@ -18,6 +18,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/audit/trail"
 	"github.com/otelauth/otelauth-go/otelauth/audit/trail/witness"
 	"github.com/otelauth/otelauth-go/otelauth/gateway"
+	"github.com/otelauth/otelauth-go/otelauth/telemetry"
 )
 
 // trailFlags configure the tamper-evident trail.
@@ -105,10 +106,10 @@ func (p *process) record(notices attempt.NoticeObserver) (*recorder, error) {
 		return nil, nil
 	}
 	r := &recorder{}
-	cfg.MeterProvider, cfg.LoggerProvider, cfg.Notify, cfg.Now = p.signals.meter, p.signals.logger, notices.Notice, p.t.now
+	cfg.MeterProvider, cfg.LoggerProvider, cfg.Notify, cfg.Now = p.signals.MeterProvider, p.signals.LoggerProvider, notices.Notice, p.t.now
 	if p.lines != nil {
 		// Checkpoints must leave the process without an SDK too.
-		r.lines = sdklog.NewLoggerProvider(sdklog.WithProcessor(sdklog.NewSimpleProcessor(newLineExporter(p.t.err))))
+		r.lines = sdklog.NewLoggerProvider(sdklog.WithProcessor(sdklog.NewSimpleProcessor(telemetry.NewLineExporter(p.t.err))))
 		cfg.LoggerProvider = log.LoggerProvider(r.lines)
 	}
 	var err error

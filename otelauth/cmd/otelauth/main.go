@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/otelauth/otelauth-go/otelauth/internal/scrub"
 )
 
 func main() { os.Exit(run(os.Args[1:])) }
@@ -129,7 +131,7 @@ func mistyped(err error, parse **kong.ParseError) (*kong.Node, string) {
 // complain writes each error of err on its own line, with flags for the names of fields.
 func (t *terminal) complain(err error) {
 	text, _ := withFlags(err.Error())
-	for line := range strings.Lines(redact(text)) {
+	for line := range strings.Lines(scrub.Text(text)) {
 		if line = strings.TrimSpace(line); line != "" {
 			fmt.Fprintf(t.err, "otelauth: %s\n", line)
 		}

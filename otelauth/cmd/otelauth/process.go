@@ -37,10 +37,10 @@ type process struct {
 func newProcess(ctx context.Context, t *terminal, l *loaded) (*process, error) {
 	p := &process{t: t, loaded: l}
 	var err error
-	if p.signals, err = newSignals(ctx, environment, l.flags.spanBounds(), t.err); err != nil {
+	if p.signals, err = newSignals(ctx, environment, l.flags, t.err); err != nil {
 		return nil, err
 	}
-	if p.signals.disabled {
+	if p.signals.Disabled {
 		p.lines = audit.NewSlog(slog.NewJSONHandler(t.err, nil))
 	}
 	notices, err := p.notices()
@@ -67,7 +67,7 @@ func newProcess(ctx context.Context, t *terminal, l *loaded) (*process, error) {
 
 // wire sets the telemetry providers and the shared state in cfg.
 func (p *process) wire(cfg *gateway.Config) {
-	cfg.Propagators = p.signals.propagators
+	cfg.Propagators = p.signals.Propagator
 	p.stores.wire(cfg)
 	p.trail.wire(cfg)
 	if p.lines != nil {
@@ -76,7 +76,7 @@ func (p *process) wire(cfg *gateway.Config) {
 		cfg.Auth.Observers = []attempt.Observer{p.lines}
 		return
 	}
-	cfg.Auth.TracerProvider, cfg.Auth.MeterProvider, cfg.Auth.LoggerProvider = p.signals.tracer, p.signals.meter, p.signals.logger
+	cfg.Auth.TracerProvider, cfg.Auth.MeterProvider, cfg.Auth.LoggerProvider = p.signals.TracerProvider, p.signals.MeterProvider, p.signals.LoggerProvider
 }
 
 // serve serves until ctx ends or a listener fails, and then shuts down.

@@ -159,5 +159,5 @@ func (p *process) notices() (attempt.NoticeObserver, error) {
 	if p.lines != nil {
 		return p.lines, nil
 	}
-	return audit.New(audit.Config{LoggerProvider: p.signals.logger})
+	return audit.New(audit.Config{LoggerProvider: p.signals.LoggerProvider})
 }

@@ -17,6 +17,8 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
 	_ "modernc.org/sqlite"             // the driver "sqlite"
 
+	"github.com/otelauth/otelauth-go/otelauth/credential"
+	"github.com/otelauth/otelauth-go/otelauth/internal/scrub"
 	"github.com/otelauth/otelauth-go/otelauth/verify/sqlstore"
 )
 
@@ -172,4 +174,17 @@ func (f *sqlFlags) store(ctx context.Context, s *settings) (*databaseAccounts, e
 		return nil, f.redact(err)
 	}
 	return &databaseAccounts{store, db}, nil
+}
+
+// redactError returns err on one line, without secret and without other passwords. The result
+// wraps nothing, because a wrapped error would still hold the text.
+func redactError(err error, secret string) error {
+	if err == nil {
+		return nil
+	}
+	text := err.Error()
+	if secret != "" {
+		text = strings.ReplaceAll(text, secret, credential.Redacted)
+	}
+	return errors.New(scrub.Text(strings.Join(strings.Fields(text), " "))) // pgx writes several lines
 }

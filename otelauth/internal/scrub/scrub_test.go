@@ -33,3 +33,18 @@ func TestError(t *testing.T) {
 		}
 	}
 }
+
+func TestText(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"cannot parse `postgres://u:canary@h/d`":          "cannot parse `postgres://u:[redacted]@h/d`",
+		"postgres://u:can/a@ry@h/d?x=1 failed":            "postgres://u:[redacted]@h/d?x=1 failed",
+		"host=h password=canary dbname=d":                 "host=h password=[redacted] dbname=d",
+		"host=h PASSWORD = 'can ary' dbname=d":            "host=h PASSWORD = [redacted] dbname=d",
+		"postgres://u@h/d, http://127.0.0.1:8000 and --x": "postgres://u@h/d, http://127.0.0.1:8000 and --x",
+	} {
+		if got := scrub.Text(in); got != want {
+			t.Errorf("%q:\ngot  %q\nwant %q", in, got, want)
+		}
+	}
+}

@@ -1,7 +1,7 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package telemetry
 
 import (
 	"context"
@@ -16,16 +16,16 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/internal/slogevent"
 )
 
-// lineExporter writes each event as a line of JSON: time, level, the event name as msg, the ids of
-// its span, and its attributes.
 type lineExporter struct {
 	mu sync.Mutex
 	h  slog.Handler
 }
 
-func newLineExporter(w io.Writer) *lineExporter { return &lineExporter{h: slog.NewJSONHandler(w, nil)} }
-
-var _ sdklog.Exporter = (*lineExporter)(nil)
+// NewLineExporter returns an exporter that writes each event as a line of JSON on w: time, level, the
+// event name as msg, the ids of its span, and its attributes.
+func NewLineExporter(w io.Writer) sdklog.Exporter {
+	return &lineExporter{h: slog.NewJSONHandler(w, nil)}
+}
 
 // Export writes the records.
 func (e *lineExporter) Export(ctx context.Context, records []sdklog.Record) error {
@@ -58,3 +58,10 @@ func (e *lineExporter) Shutdown(context.Context) error { return nil }
 
 // ForceFlush does nothing, because Export writes at once.
 func (e *lineExporter) ForceFlush(context.Context) error { return nil }
+
+// discard is an exporter that drops every event, for OTEL_LOGS_EXPORTER=none.
+type discard struct{}
+
+func (discard) Export(context.Context, []sdklog.Record) error { return nil }
+func (discard) ForceFlush(context.Context) error              { return nil }
+func (discard) Shutdown(context.Context) error                { return nil }
