@@ -11,11 +11,11 @@ set -euo pipefail
 deb=$(realpath "$1")
 
 # Inside: a mount namespace, then the overlay as root.
-if [[ ${OTELAUTH_DEB_STAGE:-} == '' ]]; then
-	OTELAUTH_DEB_STAGE=namespace exec unshare --mount --propagation private "$0" "$deb"
+if [[ ${DEB_TEST_STAGE:-} == '' ]]; then
+	DEB_TEST_STAGE=namespace exec unshare --mount --propagation private "$0" "$deb"
 fi
-if [[ $OTELAUTH_DEB_STAGE == namespace ]]; then
-	top=$(mktemp -d)
+if [[ $DEB_TEST_STAGE == namespace ]]; then
+	top=/mnt # in this namespace only
 	mount -t tmpfs tmpfs "$top"
 	mkdir "$top/upper" "$top/work" "$top/root"
 	mount -t overlay overlay -o "lowerdir=/,upperdir=$top/upper,workdir=$top/work" "$top/root"
@@ -24,7 +24,7 @@ if [[ $OTELAUTH_DEB_STAGE == namespace ]]; then
 	mount -t tmpfs tmpfs "$top/root/run"
 	install -D "$deb" "$top/root/run/package/old.deb"
 	install "$0" "$top/root/run/package/test"
-	OTELAUTH_DEB_STAGE=root exec chroot "$top/root" /run/package/test /run/package/old.deb
+	DEB_TEST_STAGE=root exec chroot "$top/root" /run/package/test /run/package/old.deb
 fi
 
 cd /run/package
