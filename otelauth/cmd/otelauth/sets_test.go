@@ -134,15 +134,19 @@ func TestEverySettingHasAFlag(t *testing.T) {
 // TestApply checks that each flag with the tag sets reaches its field.
 func TestApply(t *testing.T) {
 	t.Parallel()
+	args := []string{"gateway"}
+	for _, f := range fileFlags(gatewayNodeOf(t)) {
+		flagArgs, _, _ := sample(t, f)
+		args = append(args, flagArgs...)
+	}
+	_, s, err := loadGateway(args, noEnvironment)
+	if err != nil {
+		t.Fatal(err)
+	}
 	n := 0
-	for _, f := range gatewayNodeOf(t).Flags {
+	for _, f := range s.flags {
 		for _, field := range strings.Fields(f.Tag.Get("sets")) {
 			n++
-			args, _, _ := sample(t, f)
-			_, s, err := loadGateway(append([]string{"gateway"}, args...), noEnvironment)
-			if err != nil {
-				t.Fatal(err)
-			}
 			root, path, _ := strings.Cut(field, ":")
 			target := reflect.New(roots[root])
 			apply(s.flags, root, target.Interface())
@@ -226,7 +230,8 @@ func quantity(text string) (n float64, ok bool) {
 func TestTuningDefaults(t *testing.T) {
 	t.Parallel()
 	compared := 0
-	for _, f := range gatewayNodeOf(t).Flags {
+	flags := gatewayNodeOf(t).Flags
+	for _, f := range flags {
 		if !f.Tag.Has("sets") || f.Default != "" {
 			continue
 		}
@@ -256,7 +261,7 @@ func TestTuningDefaults(t *testing.T) {
 		t.Errorf("only %d defaults were compared", compared)
 	}
 	limits := reflect.ValueOf(throttle.DefaultLimits())
-	for _, f := range gatewayNodeOf(t).Flags {
+	for _, f := range flags {
 		_, name, found := strings.Cut(f.Tag.Get("sets"), "Auth.Budgets.Limits.")
 		if !found || name == "Requests" {
 			continue
@@ -272,7 +277,7 @@ func TestTuningDefaults(t *testing.T) {
 		"hash-max-wait": span(10 * time.Second), "hash-memory-bytes": verify.DefaultMemoryBytes, "users-poll": span(5 * time.Second),
 		"users-settle": span(200 * time.Millisecond), "sql-max-queries": sqlstore.DefaultMaxQueries,
 	} {
-		for _, f := range gatewayNodeOf(t).Flags {
+		for _, f := range flags {
 			text := regexp.MustCompile(`Default: (\S+?)[. ]`).FindStringSubmatch(f.Help)
 			if f.Name == name && (text == nil || text[1] != fmt.Sprint(want)) {
 				t.Errorf("the help of --%s must state the default %v: %s", name, want, f.Help)
