@@ -38,6 +38,7 @@ require (
 	github.com/creack/pty v1.1.24 // tests: the prompt of the command on a pseudo-terminal
 	github.com/go-logr/logr v1.4.4 // telemetry: the SDK's own errors, without what they quote
 	github.com/jackc/pgx/v5 v5.12.0 // the command: accounts in PostgreSQL; tests of sqlstore
+	github.com/prometheus/client_golang v1.24.1 // examples/nethttp: /metrics behind otelauth
 	github.com/rogpeppe/go-internal v1.16.0 // tests: the command as a shell runs it
 	go.opentelemetry.io/proto/otlp v1.11.1 // examples/shop: reads what was exported over OTLP
 	go.yaml.in/yaml/v4 v4.0.0 // the command: the configuration file; the YAML organisation's own, its nodes know their lines
@@ -63,7 +64,6 @@ require (
 	github.com/mattn/go-isatty v0.0.24 // indirect
 	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
 	github.com/ncruces/go-strftime v1.1.0 // indirect
-	github.com/prometheus/client_golang v1.24.1 // indirect
 	github.com/prometheus/client_model v0.6.3 // indirect
 	github.com/prometheus/common v0.72.0 // indirect
 	github.com/prometheus/otlptranslator v1.0.0 // indirect

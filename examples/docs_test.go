@@ -101,8 +101,9 @@ func quoted(cell string) []string {
 
 // compiled are the files that hold the Go blocks of the pages.
 var compiled = []string{
-	"examples/readme_test.go", "examples/complete/main.go", "examples/routers/documented/documented.go",
-	"examples/testing_test.go", "otelauth/otelauthtest/example_test.go",
+	"examples/readme_test.go", "examples/testing_test.go", "examples/complete/main.go", "examples/nethttp/mixed.go",
+	"examples/routers/chi/chi.go", "examples/routers/gorilla/gorilla.go", "examples/routers/gin/gin.go",
+	"examples/routers/echov4/echov4.go", "examples/routers/echov5/echov5.go",
 }
 
 // TestDocsGoBlocks: each Go block of a page is a sequence of lines of a file that is compiled.
@@ -130,6 +131,22 @@ func TestDocsGoBlocks(t *testing.T) {
 	}
 	if len(blocks(fromRoot(t, "README.md"), "go")) == 0 {
 		t.Error("README.md has no Go block")
+	}
+}
+
+// TestPackageDocProgram: the package comment of otelauth shows the program of the README.
+func TestPackageDocProgram(t *testing.T) {
+	t.Parallel()
+	var comment strings.Builder
+	for line := range strings.Lines(fromRoot(t, "otelauth/doc.go")) {
+		comment.WriteString(strings.TrimPrefix(strings.TrimPrefix(line, "//"), "\t"))
+	}
+	program := blocks(fromRoot(t, "README.md"), "go")[0]
+	if n := strings.Count(program, "\n"); n > 45 || !strings.HasPrefix(program, "package main\n") {
+		t.Errorf("the first Go block of README.md has %d lines; it is a whole program of at most 45", n)
+	}
+	if !strings.Contains(comment.String(), program) {
+		t.Error("otelauth/doc.go has another program: copy the one of README.md")
 	}
 }
 

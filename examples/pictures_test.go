@@ -70,7 +70,7 @@ func (e exported) attributes() attributes {
 // runQuickstart returns what the first command of the README prints of one attempt.
 func runQuickstart(t *testing.T) traceData {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", "run", "./examples/quickstart", "--once", "--addr", "127.0.0.1:0")
+	cmd := exec.CommandContext(t.Context(), "go", "run", "./examples/quickstart", "--once", "--json", "--addr", "127.0.0.1:0")
 	cmd.Dir = root
 	for _, v := range os.Environ() {
 		if !strings.HasPrefix(v, "OTEL_") {

@@ -6,12 +6,53 @@
 // one trace id and record the user, the client and the outcome. Of identical denials in a flood a
 // few leave an event each, and one event has the exact count of the others (Config.Events).
 //
-//	users, err := htpasswd.Open(htpasswd.Config{Path: "users.htpasswd"})
-//	mw, err := otelauth.New(otelauth.Config{Realm: "orders", Accounts: users, Routes: mux})
-//	handler := otelhttp.NewHandler(mw.Wrap(mux), "orders",
-//		otelhttp.WithPublicEndpointFn(mw.Untrusted), otelhttp.WithServerName("orders.example:443"))
-//	...
-//	err = mw.Close() // after the last request, before telemetry is shut down
+// A complete program:
+//
+//	package main
+//
+//	import (
+//		"context"
+//		"errors"
+//		"fmt"
+//		"log"
+//		"net"
+//		"net/http"
+//		"os/signal"
+//		"syscall"
+//		"time"
+//
+//		"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+//		"github.com/otelauth/otelauth-go/otelauth"
+//		"github.com/otelauth/otelauth-go/otelauth/telemetry"
+//		"github.com/otelauth/otelauth-go/otelauth/verify/htpasswd"
+//	)
+//
+//	func main() {
+//		ctx, _ := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+//		providers := must(telemetry.Start(ctx, "orders"))
+//		users := must(htpasswd.Open(htpasswd.Config{Path: "users.htpasswd"}))
+//		mux := http.NewServeMux()
+//		mux.HandleFunc("GET /orders/{id}", func(w http.ResponseWriter, r *http.Request) {
+//			user, _ := otelauth.UserFromContext(r.Context())
+//			fmt.Fprintf(w, "Order %q, shown to %s.\n", r.PathValue("id"), user.Name)
+//		})
+//		mw := must(otelauth.New(otelauth.Config{Realm: "orders", Accounts: users, Routes: mux}))
+//		listener := must(new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:8080"))
+//		server := &http.Server{ReadHeaderTimeout: 5 * time.Second, Handler: otelhttp.NewHandler(mw.Wrap(mux), "orders",
+//			otelhttp.WithPublicEndpointFn(mw.Untrusted), otelhttp.WithServerName(listener.Addr().String()))}
+//		go func() { _ = server.Serve(listener) }()
+//		<-ctx.Done() // Ctrl-C
+//		end, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+//		defer cancel()
+//		must(0, errors.Join(server.Shutdown(end), mw.Close(), users.Close(), providers.Shutdown(end)))
+//	}
+//
+//	func must[T any](value T, err error) T {
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//		return value
+//	}
 //
 // [Middleware.Wrap] protects every endpoint that Config.Public does not list. A handler finds the
 // caller with [UserFromContext].

@@ -1,11 +1,12 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package nethttp shows two ways to combine otelauth with an http.ServeMux.
+// Package nethttp shows three ways to combine otelauth with an http.ServeMux.
 //
 // [Inside] wraps the mux in the Middleware: every endpoint is protected unless it is listed as
 // public. [Outside] wraps single handlers inside of the mux: every other endpoint is open. Prefer
-// Inside, where a forgotten endpoint is protected.
+// Inside, where a forgotten endpoint is protected. [Mixed] protects some routes beside those of
+// another login.
 package nethttp
 
 import (

@@ -166,3 +166,66 @@ func request(t *testing.T, method, target string) *http.Request {
 	r.RemoteAddr = "127.0.0.1:40000"
 	return r
 }
+
+// TestMixed: some routes need Basic Auth, others a session, and others nothing.
+func TestMixed(t *testing.T) {
+	t.Parallel()
+	rec := otelauthtest.NewRecorder(t)
+	handler := must(t, func(cfg otelauth.Config) (http.Handler, *otelauth.Middleware, error) {
+		return nethttp.Mixed(cfg, func(r *http.Request) bool {
+			_, err := r.Cookie("session")
+			return err == nil
+		})
+	}, rec)
+	var attempts int
+	for _, tc := range []struct {
+		path, password string
+		session        bool
+		status         int
+		attempt        bool
+	}{
+		{"/orders", "", false, 200, false},
+		{"/admin/users", "", false, 401, true},
+		{"/admin/users", "looking-glass", false, 401, true},
+		{"/admin/users", "wonderland", false, 200, true},
+		{"/account", "", false, 401, false},
+		{"/account", "wonderland", false, 401, false},
+		{"/account", "", true, 200, false},
+		{"/reports/7", "", true, 200, false},
+		{"/reports/7", "wonderland", false, 200, true},
+		{"/reports/7", "", false, 401, true},
+		{"/metrics", "", false, 401, true},
+		{"/metrics", "wonderland", false, 200, true},
+	} {
+		r := request(t, "GET", tc.path)
+		if tc.password != "" {
+			r.SetBasicAuth("alice", tc.password)
+		}
+		if tc.session {
+			r.AddCookie(&http.Cookie{Name: "session", Value: "s"})
+		}
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		if w.Code != tc.status {
+			t.Errorf("%s with the password %q, session %t: %d, want %d", tc.path, tc.password, tc.session, w.Code, tc.status)
+		}
+		if tc.attempt {
+			attempts++
+		}
+		if tc.path == "/metrics" && w.Code == 200 && !strings.Contains(w.Body.String(), "go_goroutines") {
+			t.Error("/metrics holds no metrics")
+		}
+	}
+	r := request(t, "GET", "/reports/7")
+	r.Header.Set("Authorization", "Bearer jabberwocky")
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, r)
+	if attempts++; w.Code != http.StatusUnauthorized {
+		t.Errorf("a token got %d", w.Code)
+	}
+	if got := rec.Attempts(); len(got) != attempts {
+		t.Errorf("%d attempts are recorded, want %d", len(got), attempts)
+	} else if got[0].Route != "/admin/{id}" {
+		t.Errorf("the endpoint is %q", got[0].Route)
+	}
+}

@@ -4,15 +4,10 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"slices"
 	"sync"
 
-	"go.opentelemetry.io/otel/exporters/stdout/stdoutlog"
-	"go.opentelemetry.io/otel/exporters/stdout/stdoutmetric"
-	"go.opentelemetry.io/otel/exporters/stdout/stdouttrace"
 	sdklog "go.opentelemetry.io/otel/sdk/log"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
@@ -20,42 +15,27 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// console exports spans and events like the stdout exporters, but groups them by trace. When a
-// trace ends, it reports them with the metric points that have an exemplar of the trace.
+// console is an exporter of spans and events that groups them by trace. When a trace ends, it
+// reports them with the metric points that have an exemplar of the trace.
 type console struct {
 	reader *sdkmetric.ManualReader
 	report func(story)
 
 	mu   sync.Mutex
-	open map[trace.TraceID]*unfinished // one for each open request
-
-	out     bytes.Buffer
-	spans   *stdouttrace.Exporter
-	metrics sdkmetric.Exporter
-	logs    *stdoutlog.Exporter
+	open map[trace.TraceID]*exported // one for each open request
 }
 
-type unfinished struct {
-	spans []sdktrace.ReadOnlySpan
-	event *sdklog.Record // nil: not an attempt
+func newConsole(reader *sdkmetric.ManualReader, report func(story)) *console {
+	return &console{reader: reader, report: report, open: make(map[trace.TraceID]*exported)}
 }
 
-func newConsole(reader *sdkmetric.ManualReader, report func(story)) (*console, error) {
-	c := &console{reader: reader, report: report, open: make(map[trace.TraceID]*unfinished)}
-	var errSpans, errMetrics, errLogs error
-	c.spans, errSpans = stdouttrace.New(stdouttrace.WithWriter(&c.out))
-	c.metrics, errMetrics = stdoutmetric.New(stdoutmetric.WithWriter(&c.out))
-	c.logs, errLogs = stdoutlog.New(stdoutlog.WithWriter(&c.out))
-	return c, errors.Join(errSpans, errMetrics, errLogs)
-}
-
-func (c *console) trace(id trace.TraceID) *unfinished {
-	u := c.open[id]
-	if u == nil {
-		u = new(unfinished)
-		c.open[id] = u
+func (c *console) trace(id trace.TraceID) *exported {
+	x := c.open[id]
+	if x == nil {
+		x = new(exported)
+		c.open[id] = x
 	}
-	return u
+	return x
 }
 
 // Export implements a log exporter.
@@ -90,34 +70,26 @@ func (c *console) add(ctx context.Context, s sdktrace.ReadOnlySpan) (*story, err
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	id := s.SpanContext().TraceID()
-	u := c.trace(id)
-	u.spans = append(u.spans, s)
+	x := c.trace(id)
+	x.spans = append(x.spans, s)
 	if parent := s.Parent(); parent.IsValid() && !parent.IsRemote() {
 		return nil, nil
 	}
 	delete(c.open, id)
-	if u.event == nil {
+	if x.event == nil {
 		return nil, nil // a public endpoint without credentials: not an attempt
 	}
-	story := storyOf(u.event)
-	var errSpans, errPoints, errEvent error
-	story.exported.spans, errSpans = c.written(func() error { return c.spans.ExportSpans(ctx, u.spans) })
-	story.exported.points, errPoints = c.written(func() error { return c.exportPoints(ctx, id) })
-	story.exported.event, errEvent = c.written(func() error { return c.logs.Export(ctx, []sdklog.Record{*u.event}) })
-	return &story, errors.Join(errSpans, errPoints, errEvent)
+	story := storyOf(x.event)
+	story.exported = *x
+	var err error
+	story.exported.points, err = c.points(ctx, id)
+	return &story, err
 }
 
-func (c *console) written(export func() error) ([]byte, error) {
-	c.out.Reset()
-	err := export()
-	return bytes.Clone(c.out.Bytes()), err
-}
-
-// exportPoints exports the points of all metrics that have an exemplar of the trace.
-func (c *console) exportPoints(ctx context.Context, id trace.TraceID) error {
-	var all metricdata.ResourceMetrics
+// points returns the points of all metrics that have an exemplar of the trace.
+func (c *console) points(ctx context.Context, id trace.TraceID) (all metricdata.ResourceMetrics, err error) {
 	if err := c.reader.Collect(ctx, &all); err != nil {
-		return err
+		return all, err
 	}
 	for i := range all.ScopeMetrics {
 		scope := &all.ScopeMetrics[i]
@@ -127,7 +99,7 @@ func (c *console) exportPoints(ctx context.Context, id trace.TraceID) error {
 		}
 	}
 	all.ScopeMetrics = slices.DeleteFunc(all.ScopeMetrics, func(s metricdata.ScopeMetrics) bool { return len(s.Metrics) == 0 })
-	return c.metrics.Export(ctx, &all)
+	return all, nil
 }
 
 func (c *console) ForceFlush(context.Context) error { return nil }

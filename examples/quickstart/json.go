@@ -5,10 +5,43 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+
+	"go.opentelemetry.io/otel/exporters/stdout/stdoutlog"
+	"go.opentelemetry.io/otel/exporters/stdout/stdoutmetric"
+	"go.opentelemetry.io/otel/exporters/stdout/stdouttrace"
+	sdklog "go.opentelemetry.io/otel/sdk/log"
 )
+
+// writeJSON prints the telemetry of one attempt as the stdout exporters of OpenTelemetry write it.
+func writeJSON(w io.Writer, s *story) {
+	var spans, points, event bytes.Buffer
+	traceExporter, errTraces := stdouttrace.New(stdouttrace.WithWriter(&spans))
+	metricExporter, errMetrics := stdoutmetric.New(stdoutmetric.WithWriter(&points))
+	logExporter, errLogs := stdoutlog.New(stdoutlog.WithWriter(&event))
+	err := errors.Join(errTraces, errMetrics, errLogs)
+	if err == nil {
+		ctx := context.Background()
+		err = errors.Join(traceExporter.ExportSpans(ctx, s.exported.spans),
+			metricExporter.Export(ctx, &s.exported.points), logExporter.Export(ctx, []sdklog.Record{*s.exported.event}))
+	}
+	if err != nil {
+		fmt.Fprintln(w, "quickstart:", err)
+		return
+	}
+	fmt.Fprintln(w, "\nTrace:")
+	layOut(w, spans.Bytes())
+	fmt.Fprintf(w, "\nMetric points; their exemplars hold the trace id in base64, %s:\n", base64.StdEncoding.EncodeToString(s.trace[:]))
+	layOut(w, points.Bytes())
+	fmt.Fprintln(w, "\nEvent:")
+	layOut(w, event.Bytes())
+	fmt.Fprintln(w)
+}
 
 // width is the longest line of JSON that is not broken.
 const width = 110

@@ -38,6 +38,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.SetOutput(stderr)
 	addr := flags.String("addr", "127.0.0.1:8080", "`address` to listen on; clients on other hosts get 403, because the service has no TLS")
 	once := flags.Bool("once", false, "exit after the tour")
+	json := flags.Bool("json", false, "print the spans, metric points and events as JSON, as exporters get them")
 	dir := flags.String("trail", "", "`folder` on a local disk for a tamper-evident record of every attempt; default: none")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
@@ -48,7 +49,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "quickstart: unexpected argument %q; see --help\n", flags.Arg(0))
 		return 2
 	}
-	if err := serve(ctx, *addr, *dir, *once, stdout); err != nil {
+	if err := serve(ctx, *addr, *dir, *once, newBoard(stdout, *json)); err != nil {
 		fmt.Fprintln(stderr, "quickstart:", err)
 		return 1
 	}
@@ -58,14 +59,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 // patience bounds the shutdown: open requests and exports.
 const patience = 5 * time.Second
 
-func serve(ctx context.Context, addr, dir string, once bool, stdout io.Writer) (err error) {
+func serve(ctx context.Context, addr, dir string, once bool, board *board) (err error) {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if err != nil {
 		return fmt.Errorf("%w; choose another address with --addr", err)
 	}
 	defer func() { _ = listener.Close() }()
 
-	board := newBoard(stdout)
 	telemetry, err := startTelemetry(ctx, board.report)
 	if err != nil {
 		return err
@@ -77,7 +77,7 @@ func serve(ctx context.Context, addr, dir string, once bool, stdout io.Writer) (
 		return err
 	}
 	defer func() {
-		err = errors.Join(err, within(ctx, func(ctx context.Context) error { return record.close(ctx, stdout) }))
+		err = errors.Join(err, within(ctx, func(ctx context.Context) error { return record.close(ctx, board.out) }))
 	}()
 	handler, end, err := newService(listener.Addr().String(), record.observer())
 	if err != nil {

@@ -17,7 +17,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"unicode/utf8"
 
+	"github.com/creack/pty"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/otelauth/otelauth-go/otelauth/audit/trail"
@@ -40,10 +42,10 @@ func TestMain(m *testing.M) {
 var passwords = []string{"wonderland", "builder", "toor", "looking-glass"}
 
 // once runs the tour and returns what it printed.
-func once(t *testing.T) string {
+func once(t *testing.T, flags ...string) string {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
-	if status := run(t.Context(), []string{"--addr", "127.0.0.1:0", "--once"}, &stdout, &stderr); status != 0 || stderr.Len() > 0 {
+	if status := run(t.Context(), append(flags, "--addr", "127.0.0.1:0", "--once"), &stdout, &stderr); status != 0 || stderr.Len() > 0 {
 		t.Fatalf("exit status %d, stderr %q", status, stderr.String())
 	}
 	otelauthtest.NoSecretsIn(t, "standard output", stdout.Bytes(), passwords...)
@@ -94,8 +96,57 @@ func fields(line string) []string {
 	return append(cells, string(rest))
 }
 
-func TestTour(t *testing.T) {
+// TestPage: without a flag, the quickstart prints one page of text.
+func TestPage(t *testing.T) {
 	out := once(t)
+	_, traceIDs := table(t, out)
+	if n := strings.Count(out, "\n"); n > 50 {
+		t.Errorf("%d lines are more than a page", n)
+	}
+	if strings.Contains(out, "\x1b") {
+		t.Error("there are colours, but no terminal")
+	}
+	for line := range strings.Lines(out) {
+		if n := utf8.RuneCountInString(line); n > 150 {
+			t.Errorf("%d characters: %s", n, line)
+		}
+	}
+	for _, text := range []string{
+		"\nTrace " + traceIDs["wrong password"] + "\n  GET /orders/{id} ",
+		"\n  └─ authenticate basic ", "\n     └─ verify password ",
+		"\n  auth.attempts ", "\n  auth.attempt.duration ", "\n  http.server.request.duration ",
+		"\nEvent auth.attempt WARN\n", "\n  user.name                  bob\n", "\n  error.type                 invalid_credentials\n",
+	} {
+		if !strings.Contains(out, text) {
+			t.Errorf("%q is missing:\n%s", text, out)
+		}
+	}
+}
+
+// TestColors: colours are for terminals whose user has not set NO_COLOR.
+func TestColors(t *testing.T) {
+	terminal, tty, err := pty.Open()
+	if err != nil {
+		t.Skip("there is no pseudo-terminal: mount devpts at /dev/pts: ", err)
+	}
+	defer func() { _, _ = terminal.Close(), tty.Close() }()
+	t.Setenv("NO_COLOR", "")
+	t.Setenv("TERM", "xterm")
+	if !hasColors(tty) || hasColors(new(bytes.Buffer)) {
+		t.Error("colours are for terminals")
+	}
+	b := newBoard(tty, false)
+	if got := b.bold("Trace"); got != "\x1b[1mTrace\x1b[0m" {
+		t.Errorf("%q is not bold", got)
+	}
+	t.Setenv("NO_COLOR", "1")
+	if hasColors(tty) {
+		t.Error("NO_COLOR is ignored")
+	}
+}
+
+func TestTour(t *testing.T) {
+	out := once(t, "--json")
 	got, traceIDs := table(t, out)
 	want := [][]string{
 		{"attempt", "status", "outcome", "user", "cache", "trace id"},
@@ -250,27 +301,63 @@ func (o *output) next() (line string, ok bool) {
 	return strings.TrimSuffix(line, "\n"), true
 }
 
-func TestServesOn(t *testing.T) {
+// serving runs the quickstart. until returns the next line that begins with a prefix, and every
+// line before it.
+func serving(t *testing.T, flags ...string) (url string, until func(prefix string) (line string, before []string)) {
+	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
 	ended := make(chan int, 1)
 	stdout, stderr := newOutput(), new(bytes.Buffer)
 	go func() {
-		ended <- run(ctx, []string{"--addr", "127.0.0.1:0"}, stdout, stderr)
+		ended <- run(ctx, append(flags, "--addr", "127.0.0.1:0"), stdout, stderr)
 		stdout.close()
 	}()
-	until := func(prefix string) (line string) {
+	t.Cleanup(func() {
+		stop()
+		if status := <-ended; status != 0 || stderr.Len() > 0 {
+			t.Errorf("exit status %d, stderr %q", status, stderr.String())
+		}
+	})
+	until = func(prefix string) (line string, before []string) {
 		t.Helper()
 		for line, ok := stdout.next(); ok; line, ok = stdout.next() {
 			if strings.HasPrefix(line, prefix) {
-				return line
+				return line, before
 			}
+			before = append(before, line)
 		}
 		t.Fatalf("no line begins with %q; stderr %q", prefix, stderr.String())
-		return ""
+		return "", nil
 	}
-	url := strings.Fields(until("Serving on "))[2]
+	line, _ := until("Serving on ")
+	until("    curl -i -u root")
+	until("") // the line after the commands
+	return strings.Fields(line)[2], until
+}
 
+// call sends a request and checks the status.
+func call(t *testing.T, method, url, name, password string, want int) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if name != "" {
+		r.SetBasicAuth(name, password)
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != want {
+		t.Errorf("%s %s: status %d, want %d", method, url, resp.StatusCode, want)
+	}
+}
+
+// TestServesOn: each attempt adds one line.
+func TestServesOn(t *testing.T) {
+	url, until := serving(t)
 	for _, c := range []struct {
 		method, path, name, password string
 		status                       int
@@ -281,36 +368,27 @@ func TestServesOn(t *testing.T) {
 		{"GET", "/orders/8", "alice", "toor", 401, []string{"GET /orders/8", "401", "failure", "alice", "miss"}},
 		{"GET", "/admin", "root", "toor", 200, []string{"GET /admin", "200", "success", "root", "miss"}},
 	} {
-		r, err := http.NewRequestWithContext(ctx, c.method, url+c.path, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if c.name != "" {
-			r.SetBasicAuth(c.name, c.password)
-		}
-		resp, err := http.DefaultClient.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = resp.Body.Close()
-		if resp.StatusCode != c.status {
-			t.Errorf("%s %s: status %d, want %d", c.method, c.path, resp.StatusCode, c.status)
-		}
+		call(t, c.method, url+c.path, c.name, c.password, c.status)
 		if c.row == nil {
 			continue
 		}
-		row := fields(until(c.row[0]))
-		if diff := cmp.Diff(c.row, row[:5]); diff != "" {
-			t.Errorf("row (-want +got):\n%s", diff)
-		}
-		if span, event := until(`    "TraceID"`), until(`  "TraceID"`); !strings.Contains(span, row[5]) || !strings.Contains(event, row[5]) {
-			t.Errorf("the trace %s and the event %s do not have the trace id of the row, %s", span, event, row[5])
+		line, before := until(c.row[0])
+		if diff := cmp.Diff(c.row, fields(line)[:5]); diff != "" || len(before) > 0 {
+			t.Errorf("%q before the row (-want +got):\n%s", before, diff)
 		}
 	}
+}
 
-	stop()
-	if status := <-ended; status != 0 || stderr.Len() > 0 {
-		t.Errorf("exit status %d, stderr %q", status, stderr.String())
+// TestServesJSON: with --json, each attempt is followed by all of its telemetry.
+func TestServesJSON(t *testing.T) {
+	url, until := serving(t, "--json")
+	call(t, "GET", url+"/orders/8", "alice", "toor", 401)
+	line, _ := until("GET /orders/8")
+	id := fields(line)[5]
+	span, _ := until(`    "TraceID"`)
+	event, _ := until(`  "TraceID"`)
+	if !strings.Contains(span, id) || !strings.Contains(event, id) {
+		t.Errorf("the trace %s and the event %s do not have the trace id of the row, %s", span, event, id)
 	}
 }
 

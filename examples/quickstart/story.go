@@ -6,6 +6,8 @@ package main
 import (
 	"go.opentelemetry.io/otel/attribute"
 	sdklog "go.opentelemetry.io/otel/sdk/log"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 
@@ -25,9 +27,11 @@ type story struct {
 	exported exported // empty when telemetry goes elsewhere
 }
 
-// exported is the output of the stdout exporters for one attempt: concatenated JSON documents.
+// exported is the telemetry of one attempt.
 type exported struct {
-	spans, points, event []byte
+	spans  []sdktrace.ReadOnlySpan // in the order in which they ended
+	points metricdata.ResourceMetrics
+	event  *sdklog.Record
 }
 
 func isAttempt(r *sdklog.Record) bool { return r.EventName() == authconv.EventAttempt }

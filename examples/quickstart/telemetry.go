@@ -23,7 +23,7 @@ import (
 // select the exporters; without them telemetry goes to the console.
 func startTelemetry(ctx context.Context, report func(story)) (*providers, error) {
 	if !telemetry.HasExporter() {
-		return toConsole(report)
+		return toConsole(report), nil
 	}
 	telemetry.HandleErrors(os.Stderr)
 	p, err := telemetry.New(ctx, telemetry.Config{
@@ -42,12 +42,9 @@ type providers struct {
 }
 
 // toConsole reports each attempt as soon as its trace ends.
-func toConsole(report func(story)) (*providers, error) {
+func toConsole(report func(story)) *providers {
 	reader := sdkmetric.NewManualReader()
-	console, err := newConsole(reader, report)
-	if err != nil {
-		return nil, err
-	}
+	console := newConsole(reader, report)
 	res := resource.NewSchemaless(semconv.ServiceName("quickstart"))
 	limits, _ := telemetry.SpanLimits()
 	traces := sdktrace.NewTracerProvider(sdktrace.WithResource(res), sdktrace.WithRawSpanLimits(limits),
@@ -63,7 +60,7 @@ func toConsole(report func(story)) (*providers, error) {
 		shutdown: func(ctx context.Context) error {
 			return errors.Join(traces.Shutdown(ctx), meters.Shutdown(ctx), logs.Shutdown(ctx))
 		},
-	}, nil
+	}
 }
 
 // rows is a log exporter that reports attempts and exports nothing.
