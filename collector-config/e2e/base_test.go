@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -76,6 +77,24 @@ func readBase(t *testing.T) baseFile {
 	return f
 }
 
+// Statements that several kinds of records share stand once, as an anchor. Short ones may repeat.
+func TestStatementsStandOnce(t *testing.T) {
+	t.Parallel()
+	context := regexp.MustCompile(`\b(?:resource|scope|span|spanevent|metric|datapoint|log)\.`)
+	seen := map[string]int{}
+	for i, line := range strings.Split(readText(t, "base.yaml"), "\n") {
+		statement, found := strings.CutPrefix(strings.TrimSpace(line), "- ")
+		statement = context.ReplaceAllString(statement, "")
+		if !found || len(statement) < 80 {
+			continue
+		}
+		if at, again := seen[statement]; again {
+			t.Errorf("base.yaml:%d repeats the statement of line %d: give it an anchor, without the context prefix", i+1, at)
+		}
+		seen[statement] = i + 1
+	}
+}
+
 func TestEveryPortIsOnLoopbackByDefault(t *testing.T) {
 	t.Parallel()
 	b, err := os.ReadFile(filepath.Join(collectortest.ConfigDir(), "base.yaml"))
@@ -118,7 +137,11 @@ func TestOrderOfProcessors(t *testing.T) {
 			}
 			last = at
 		}
-		for _, kind := range []string{"transform/hygiene", "redaction/", "transform/secrets"} {
+		kinds := []string{"transform/hygiene", "redaction/"}
+		if name == "traces/in" {
+			kinds = append(kinds, "transform/secrets")
+		}
+		for _, kind := range kinds {
 			if !slices.ContainsFunc(p.Processors, func(s string) bool { return strings.HasPrefix(s, kind) }) {
 				t.Errorf("%s: no %s", name, kind)
 			}
