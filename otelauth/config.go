@@ -141,8 +141,8 @@ type Config struct {
 	// *trail.Trail that is required refuses credentials with 503 while it cannot write. Close it
 	// after the Middleware. nil: no trail.
 	Trail attempt.Observer
-	// Observers replace the spans, metrics, events and detection of the providers. nil: all four; empty but not
-	// nil: no observer.
+	// Observers replace the spans, metrics, events and detection of the providers. nil: all
+	// four; empty but not nil: no observer.
 	Observers []attempt.Observer
 
 	// Injection for tests.

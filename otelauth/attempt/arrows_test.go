@@ -77,7 +77,8 @@ var backwards = []struct {
 	{pkg: "otelauth/audit", never: []string{"otelauth", "spans", "metrics", "otelauth/detect", "otelauth/verify", "otelauth/throttle"}},
 	{pkg: "otelauth/detect", never: []string{"otelauth", "spans", "metrics", "otelauth/audit", "otelauth/verify"}},
 	{pkg: "otelauth", never: []string{"otelauth/cmd/otelauth"}},
-	{pkg: "otelauth", never: []string{"otelauth/telemetry"}, but: []string{"otelauth/cmd/otelauth"}}, // only programs start an SDK
+	// Only programs start an SDK.
+	{pkg: "otelauth", never: []string{"otelauth/telemetry"}, but: []string{"otelauth/cmd/otelauth"}},
 	{
 		pkg:   "otelauth",
 		never: []string{"otelauth/otelauthtest", "otelauth/gateway", "otelauth/probe", "otelauth/console"},

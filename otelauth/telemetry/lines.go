@@ -21,8 +21,8 @@ type lineExporter struct {
 	h  slog.Handler
 }
 
-// NewLineExporter returns an exporter that writes each event as a line of JSON on w: time, level, the
-// event name as msg, the ids of its span, and its attributes.
+// NewLineExporter returns an exporter that writes each event as a line of JSON on w: time,
+// level, the event name as msg, the ids of its span, and its attributes.
 func NewLineExporter(w io.Writer) sdklog.Exporter {
 	return &lineExporter{h: slog.NewJSONHandler(w, nil)}
 }

@@ -20,7 +20,6 @@ import (
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/log"
-	"go.opentelemetry.io/otel/log/global"
 	sdklog "go.opentelemetry.io/otel/sdk/log"
 
 	"github.com/otelauth/otelauth-go/otelauth/telemetry"
@@ -66,7 +65,7 @@ func (c *collector) paths() []string {
 // ones.
 func emit(t *testing.T, p *telemetry.Providers) {
 	t.Helper()
-	traces, meters, logs := otel.GetTracerProvider(), otel.GetMeterProvider(), global.GetLoggerProvider()
+	traces, meters, logs := otel.GetTracerProvider(), otel.GetMeterProvider(), otel.GetLoggerProvider()
 	if p != nil {
 		traces, meters, logs = p.TracerProvider, p.MeterProvider, p.LoggerProvider
 	}

@@ -25,9 +25,10 @@ type entry struct {
 	name, canonical string
 	userHash        string
 	account         *Account // nil: no such account
-	previous        bool     // the password is the account's previous one; set before other goroutines see the entry
-	reason          attempt.Reason
-	fingerprint     uint64 // attempt.Result.PasswordFingerprint of a wrong credential
+	// The password is the account's previous one; set before other goroutines see the entry.
+	previous    bool
+	reason      attempt.Reason
+	fingerprint uint64 // attempt.Result.PasswordFingerprint of a wrong credential
 	// asked is when the store last looked up a wrong credential, on the Engine's monotonic clock.
 	asked atomic.Int64
 

@@ -18,7 +18,8 @@
 //
 //	engine, err := verify.New(verify.Config{Accounts: users, Gate: verify.NewGate(verify.Limits{})})
 //	...
-//	account := engine.Verify(ctx, time.Now(), field, network, &result) // nil unless result.Outcome is Success
+//	account := engine.Verify(ctx, time.Now(), field, network, &result)
+//	// nil unless result.Outcome is Success
 //
 // The package never stores a password or anything that a password could be computed from: a cache
 // entry holds a MAC under a key that exists only in the memory of the Engine. An unknown name

@@ -328,7 +328,8 @@ func TestALongWaitIsRefusedAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := newCrowd(t, verify.Limits{MaxWait: 3500 * time.Millisecond})
-		c.send(t.Context(), "measure", "wrong", network(1)) // the gate measures that an answer takes a second
+		// The gate measures that an answer takes a second.
+		c.send(t.Context(), "measure", "wrong", network(1))
 		c.done()
 		for i := range 8 {
 			c.send(t.Context(), fmt.Sprint("flood", i), "wrong", network(1))

@@ -14,7 +14,8 @@ import (
 func TestMACIsSipHash(t *testing.T) {
 	t.Parallel()
 	e := &Engine{key: [2]uint64{0x0706050403020100, 0x0f0e0d0c0b0a0908}}
-	// The first of vectors_sip128 in the authors' reference implementation: key 00 01 … 0f, input 00 01 ….
+	// The first of vectors_sip128 in the authors' reference implementation: key 00 01 … 0f,
+	// input 00 01 ….
 	for input, want := range map[string]string{
 		"":         "a3817f04ba25a8e66df67214c7550293",
 		"\x00":     "da87c1d86b99af44347659119b22fc45",

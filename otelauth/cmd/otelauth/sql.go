@@ -186,5 +186,6 @@ func redactError(err error, secret string) error {
 	if secret != "" {
 		text = strings.ReplaceAll(text, secret, credential.Redacted)
 	}
-	return errors.New(scrub.Text(strings.Join(strings.Fields(text), " "))) // pgx writes several lines
+	// Pgx writes several lines.
+	return errors.New(scrub.Text(strings.Join(strings.Fields(text), " ")))
 }

@@ -67,10 +67,10 @@ func (c *trailShow) Run(t *terminal) error {
 
 // followed returns nil if an interrupt ended --follow, which is how it ends.
 func followed(ctx context.Context, follow bool, err error) error {
-	if follow && ctx.Err() != nil {
-		return nil
+	if !follow || ctx.Err() == nil {
+		return interrupted(ctx, err)
 	}
-	return interrupted(ctx, err)
+	return nil
 }
 
 // line prints a line if it is selected.

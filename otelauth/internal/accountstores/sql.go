@@ -59,7 +59,8 @@ CREATE TABLE membership (login VARCHAR(300), team TEXT)`,
 	},
 }
 
-// django has the columns of Django's migrations that sqlstore.Django reads. The id of a group is its name.
+// django has the columns of Django's migrations that sqlstore.Django reads. The id of a group is
+// its name.
 var django = schema{
 	create: `CREATE TABLE auth_user (id integer NOT NULL PRIMARY KEY, password varchar(128) NOT NULL, username varchar(150) NOT NULL UNIQUE, is_active boolean NOT NULL);
 CREATE TABLE auth_group (id varchar(150) NOT NULL PRIMARY KEY, name varchar(150) NOT NULL UNIQUE);

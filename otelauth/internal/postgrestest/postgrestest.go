@@ -1,8 +1,8 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package postgrestest starts real PostgreSQL servers for tests. A server listens on a unix socket in
-// a directory of its own.
+// Package postgrestest starts real PostgreSQL servers for tests. A server listens on a unix
+// socket in a directory of its own.
 //
 // Most tests need a database only and take it from the [Shared] server of the test binary. A test
 // that stops or freezes its server takes one of its own from [Start].
@@ -106,7 +106,8 @@ func binaries() string {
 			return filepath.Dir(path)
 		}
 	}
-	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb") // Debian, which does not add them to PATH
+	// Debian, which does not add them to PATH.
+	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
 	if len(found) == 0 {
 		return ""
 	}
@@ -180,8 +181,8 @@ func (s *Server) Kill() {
 	s.cmd = nil
 }
 
-// Freeze suspends the server and every process that serves a connection, like a hung disk. The server
-// accepts connections and does not answer.
+// Freeze suspends the server and every process that serves a connection, like a hung disk. The
+// server accepts connections and does not answer.
 func (s *Server) Freeze(t testing.TB) {
 	t.Helper()
 	s.signal(syscall.SIGSTOP)
@@ -217,7 +218,8 @@ func (s *Server) processes() (all []process) {
 		if err != nil {
 			continue // it ended
 		}
-		// The line is: pid (comm) state ppid … comm may contain anything, but ends at the last parenthesis.
+		// The line is: pid (comm) state ppid … comm may contain anything, but ends at the last
+		// parenthesis.
 		fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 		pid := filepath.Base(filepath.Dir(path))
 		if len(fields) < 2 || fields[1] != parent && pid != parent {
@@ -253,15 +255,16 @@ func (s *Server) DSN(database string) string {
 	return fmt.Sprintf("host=%s user=postgres dbname=%s sslmode=disable", s.dir, database)
 }
 
-// Database creates an empty database. It returns its name and a pool, which is closed with the test.
-// It takes half a second on a busy machine; most tests need a [Server.Schema] only.
+// Database creates an empty database. It returns its name and a pool, which is closed with the
+// test. It takes half a second on a busy machine; most tests need a [Server.Schema] only.
 func (s *Server) Database(t testing.TB) (name string, db *sql.DB) {
 	t.Helper()
 	return s.create(t, "DATABASE", s.DSN)
 }
 
-// Schema creates an empty schema, which is the search path of the pool and of [Server.SchemaDSN]. Its
-// name is also the application_name of their connections. The pool is closed with the test.
+// Schema creates an empty schema, which is the search path of the pool and of
+// [Server.SchemaDSN]. Its name is also the application_name of their connections. The pool is
+// closed with the test.
 func (s *Server) Schema(t testing.TB) (name string, db *sql.DB) {
 	t.Helper()
 	return s.create(t, "SCHEMA", s.SchemaDSN)

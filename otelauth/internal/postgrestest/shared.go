@@ -33,8 +33,8 @@ func Main(m *testing.M) int {
 }
 
 // Shared returns the server that all tests of the test binary share. Each test creates schemas or
-// databases of its own in it, and must neither kill nor freeze it. Shared skips the test if PostgreSQL is not
-// installed.
+// databases of its own in it, and must neither kill nor freeze it. Shared skips the test if
+// PostgreSQL is not installed.
 func Shared(t testing.TB) *Server {
 	t.Helper()
 	if !binary.hasMain {

@@ -223,7 +223,8 @@ func TestLiveUnwatchedFileIsReadAtReloadOnly(t *testing.T) {
 func TestLiveThousandReloadsUnderLoad(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "users")
-	// Every version has "stays" unchanged and "turns" with one of two hashes. "n" is in version n only.
+	// Every version has "stays" unchanged and "turns" with one of two hashes. "n" is in version
+	// n only.
 	version := func(n int) string {
 		return fmt.Sprintf("stays:%s\nturns:%s\n%d:%s\n", bcryptHash, [2]string{bcryptHash, bcryptNew}[n%2], n, hashNumber(n))
 	}

@@ -68,7 +68,8 @@ func newStored[B string | []byte](c class, salt, digest B) *stored {
 	both := make([]byte, 0, len(salt)+len(digest))
 	both = append(both, salt...)
 	both = append(both, digest...)
-	c.salt, c.digest = uint16(len(salt)), uint16(len(digest)) // both are bounded far below 65,536 by the parsers
+	// Both are bounded far below 65,536 by the parsers.
+	c.salt, c.digest = uint16(len(salt)), uint16(len(digest))
 	one := &struct {
 		stored
 		material

@@ -22,7 +22,9 @@ type vector struct {
 }
 
 func (v vector) legacy() bool { return v.scheme == "apr1" || v.scheme == "sha" || v.scheme == "ssha" }
-func (v vector) costly() bool { return strings.Contains(v.madeBy, "Argon2PasswordHasher") } // 100 MiB
+
+// 100 MiB.
+func (v vector) costly() bool { return strings.Contains(v.madeBy, "Argon2PasswordHasher") }
 func (v vector) django() bool { return strings.HasPrefix(v.madeBy, "Django") }
 
 // vectors reads testdata/vectors.txt, made by testdata/make-vectors.py.
@@ -76,7 +78,9 @@ func TestVectorsOfOtherImplementations(t *testing.T) {
 			t.Errorf("%s, password %q: %+v, want %+v", v.madeBy, v.password, got, want)
 		}
 		if string(v.password) != "wonderland" || v.costly() {
-			continue // one wrong password for each way of making a hash is enough, under the race detector
+			// One wrong password for each way of making a hash is enough, under the race
+			// detector.
+			continue
 		}
 		wrong := append(slices.Clone(v.password), 'x')
 		if h.Verify(wrong).Match {

@@ -14,7 +14,8 @@ type lane uint8
 
 const (
 	strangers lane = iota
-	verified       // with a credential that was right before; a lane for known names would reveal them
+	// With a credential that was right before; a lane for known names would reveal them.
+	verified
 	lanes
 )
 

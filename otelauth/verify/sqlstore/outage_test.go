@@ -310,7 +310,8 @@ func slowStore(t *testing.T) (s *Store, waiting func() int, letGo func()) {
 	b.insert(t, db, "alice", bcryptHash)
 	b.insert(t, db, "slow alice", bcryptHash)
 	cfg := b.config(db)
-	cfg.Query = strings.Replace(cfg.Query, "= $1", "= CASE WHEN passes($1) THEN $1 END", 1) // evaluated for every row
+	// Evaluated for every row.
+	cfg.Query = strings.Replace(cfg.Query, "= $1", "= CASE WHEN passes($1) THEN $1 END", 1)
 	s = open(t, cfg)
 	tx, err := db.BeginTx(t.Context(), nil)
 	if err != nil {

@@ -15,8 +15,9 @@ import (
 // reading is the result of the query for one name at one time.
 type reading struct {
 	account *verify.Account // nil if there is none
-	at      time.Duration   // on the Store's clock, before the query, so later changes may be missing
-	renewed atomic.Bool     // a later reading has been requested
+	// On the Store's clock, before the query, so later changes may be missing.
+	at      time.Duration
+	renewed atomic.Bool // a later reading has been requested
 }
 
 // Names are spread over shards, so that readers of different names do not wait for each other's

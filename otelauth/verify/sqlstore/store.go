@@ -39,9 +39,10 @@ type Store struct {
 	outage     atomic.Pointer[error] // why the database is down; nil if it is up
 	suspicions chan struct{}
 
-	mu            sync.Mutex // keeps reports in order
-	problems      struct{ down, sample, refused error }
-	accountErrors map[string]time.Time // when each error of an account was last reported; at most maxAccountErrors
+	mu       sync.Mutex // keeps reports in order
+	problems struct{ down, sample, refused error }
+	// When each error of an account was last reported; at most maxAccountErrors.
+	accountErrors map[string]time.Time
 	listeners     map[*func(verify.Reload)]struct{}
 
 	life  context.Context //nolint:containedctx // the life of the Store, which bounds its background work

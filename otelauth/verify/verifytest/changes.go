@@ -124,8 +124,8 @@ func concurrentLookups(t testing.TB, s Store) {
 	all.Wait()
 }
 
-// concurrentChanges looks up an unchanged account and a changing one during changes. Neither must be
-// missing at any instant.
+// concurrentChanges looks up an unchanged account and a changing one during changes. Neither
+// must be missing at any instant.
 func concurrentChanges(t testing.TB, s Store) {
 	t.Helper()
 	versions := [2][]Account{accounts(t, "alice", "bob"), accounts(t, "alice", "bob", "carol")}

@@ -91,7 +91,8 @@ func newEngine(t testing.TB, store verify.Accounts) *engine {
 	t.Helper()
 	e := &engine{t: t, store: store, now: start}
 	var err error
-	// The entries outlive the test, so that it sees what the store says and not that an entry expired.
+	// The entries outlive the test, so that it sees what the store says and not that an entry
+	// expired.
 	e.of, err = verify.New(verify.Config{Accounts: store, TTL: time.Hour, Now: func() time.Time { return e.now }})
 	if err != nil {
 		t.Fatal(err)

@@ -106,8 +106,8 @@ var mutants = map[string]mutant{
 	}},
 }
 
-// TestMutants breaks the registry in one way after the other. The suite must find each defect in the
-// part that is made for it.
+// TestMutants breaks the registry in one way after the other. The suite must find each defect in
+// the part that is made for it.
 func TestMutants(t *testing.T) {
 	t.Parallel()
 	for part, m := range mutants {

@@ -10,7 +10,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
 
-// hostileNames are names that are not accounts. They could confuse a parser, a query or a comparison.
+// hostileNames are names that are not accounts. They could confuse a parser, a query or a
+// comparison.
 var hostileNames = []string{
 	"", " ", " alice", "alice ", "alice\t", "alice\x00", "\x00", "alice\n", "alice\r\n", "\xff\xfe", "alice:x", "#alice",
 	"ALICE", "Alice", "ａlice", "al\u0131ce", "alice\u200b", "\u202ealice", "a\u006cice\u0301", "zoe\u0308",

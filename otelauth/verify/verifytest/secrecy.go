@@ -43,8 +43,8 @@ func decoys(t testing.TB, s Store) {
 	}
 }
 
-// samePath compares what the attempts at known and at unknown names do. Their numbers of hashes must
-// be equal, at the first try, at a repeat, and for another password.
+// samePath compares what the attempts at known and at unknown names do. Their numbers of hashes
+// must be equal, at the first try, at a repeat, and for another password.
 func samePath(t testing.TB, s Store) {
 	t.Helper()
 	type step struct {

@@ -47,8 +47,8 @@ type Account struct {
 // Store is the store under test. Only Open is required.
 type Store struct {
 	// Open returns a new store that serves exactly these accounts. It registers with t what must be
-	// closed or deleted after the test. Its error is that of the store; a problem of the test itself
-	// calls t.Fatal.
+	// closed or deleted after the test. Its error is that of the store; a problem of the test
+	// itself calls t.Fatal.
 	Open func(t testing.TB, accounts []Account) (verify.Accounts, error)
 	// Change replaces all accounts of a store that Open has returned. When it returns, the store
 	// serves the new ones. nil: the accounts of such a store never change.
@@ -65,8 +65,8 @@ type Features struct {
 	Previous bool // Previous and PreviousExpires
 }
 
-// Run tests a store. Each part of the contract is a parallel subtest that opens its own stores. A part
-// that such a store cannot hold, by [Store].Lacks or without Change, has no subtest.
+// Run tests a store. Each part of the contract is a parallel subtest that opens its own stores.
+// A part that such a store cannot hold, by [Store].Lacks or without Change, has no subtest.
 func Run(t *testing.T, s Store) {
 	t.Helper()
 	for _, c := range contract() {
