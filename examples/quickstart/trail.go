@@ -40,7 +40,7 @@ func openRecord(dir string) (r record, err error) {
 }
 
 func readKey(file string) (*trail.Key, error) {
-	text, err := os.ReadFile(file) //nolint:gosec // the flag names it
+	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}

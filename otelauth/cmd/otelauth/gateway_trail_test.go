@@ -208,7 +208,7 @@ func smallDisk(t *testing.T) string {
 		}
 	}
 	t.Cleanup(func() {
-		if out, err := exec.Command("umount", dir).CombinedOutput(); err != nil { //nolint:gosec // the test's own folder
+		if out, err := exec.Command("umount", dir).CombinedOutput(); err != nil {
 			t.Errorf("umount: %v %s", err, out)
 		}
 	})
@@ -258,7 +258,7 @@ func brokenFolder(t *testing.T, e *evidence) (fill, free func()) {
 		e.dir = filepath.Join(disk, "trail")
 		ballast := filepath.Join(disk, "ballast")
 		return func() {
-				f, err := os.Create(ballast) //nolint:gosec // the test's own folder
+				f, err := os.Create(ballast)
 				if err != nil {
 					t.Fatal(err)
 				}

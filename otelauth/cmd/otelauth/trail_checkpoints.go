@@ -69,7 +69,7 @@ func (s *checkpointSet) otherNames() []string {
 func (s *checkpointSet) readFile(t *terminal, file string) error {
 	r := io.Reader(t.in)
 	if file != "-" {
-		f, err := os.Open(file) //nolint:gosec // the operator names it; a pipe is allowed
+		f, err := os.Open(file)
 		if err != nil {
 			return err
 		}

@@ -67,8 +67,12 @@ func (c *trailShow) Run(t *terminal) error {
 
 // followed returns nil if an interrupt ended --follow, which is how it ends.
 func followed(ctx context.Context, follow bool, err error) error {
-	if follow && ctx.Err() != nil {
-		return nil
+	select {
+	case <-ctx.Done():
+		if follow {
+			return nil
+		}
+	default:
 	}
 	return interrupted(ctx, err)
 }
