@@ -35,7 +35,8 @@ func run(t *testing.T, env []string, name string, args ...string) *testkit.Proce
 // site is the Django site behind the gateway.
 type site struct {
 	dir       string
-	url       string
+	url       string // of the gateway
+	direct    string // of the site itself, which a deployment would not have
 	metrics   string
 	django    *testkit.Process
 	gateway   *testkit.Process
@@ -52,7 +53,17 @@ func command(t *testing.T, name string) string {
 	return path
 }
 
+// start starts the site and the gateway in front of it.
 func start(t *testing.T) *site {
+	t.Helper()
+	s := startDjango(t, "shop.wsgi", nil)
+	s.startGateway(t)
+	return s
+}
+
+// startDjango starts the site with its own tables and accounts on a unix socket, without the
+// gateway. Its address on loopback, which the gateway does not use, is s.direct.
+func startDjango(t *testing.T, application string, variables []string) *site {
 	t.Helper()
 	gunicorn := command(t, "gunicorn")
 	if out, err := exec.CommandContext(t.Context(), command(t, python), "-c", "import django, rest_framework").CombinedOutput(); err != nil {
@@ -69,10 +80,7 @@ func start(t *testing.T) *site {
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	s := &site{dir: dir, transport: &http.Transport{}}
 	t.Cleanup(s.transport.CloseIdleConnections)
-	database := filepath.Join(dir, "shop.sqlite3")
-	env := append(os.Environ(), "SHOP_DATABASE="+database, "PYTHONDONTWRITEBYTECODE=1")
-
-	// The site with its own tables and accounts.
+	env := append(append(os.Environ(), "SHOP_DATABASE="+filepath.Join(dir, "shop.sqlite3"), "PYTHONDONTWRITEBYTECODE=1"), variables...)
 	for _, args := range [][]string{{"manage.py", "migrate", "--verbosity", "0"}, {"accounts.py"}} {
 		cmd := exec.CommandContext(t.Context(), python, args...)
 		cmd.Env = env
@@ -80,23 +88,30 @@ func start(t *testing.T) *site {
 			t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
 		}
 	}
-	socket := filepath.Join(dir, "shop.sock")
-	s.django = run(t, env, gunicorn, "--bind", "unix:"+socket, "--umask", "0077", "--chdir", here,
-		"--worker-class", "gthread", "--threads", "4", "--worker-tmp-dir", dir, "shop.wsgi")
+	address := net.JoinHostPort("127.0.0.1", testkit.FreePort(t))
+	s.direct = "http://" + address
+	s.django = run(t, env, gunicorn, "--bind", "unix:"+s.socket(), "--bind", address, "--umask", "0077", "--chdir", here,
+		"--worker-class", "gthread", "--threads", "4", "--worker-tmp-dir", dir, application)
 	s.django.WaitLine(t, "Booting worker")
+	return s
+}
 
-	// The gateway, started as the README says.
-	otelauth := filepath.Join(dir, "otelauth")
+func (s *site) socket() string { return filepath.Join(s.dir, "shop.sock") }
+
+// startGateway starts the gateway as the README says.
+func (s *site) startGateway(t *testing.T) {
+	t.Helper()
+	otelauth := filepath.Join(s.dir, "otelauth")
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", otelauth, "github.com/otelauth/otelauth-go/otelauth/cmd/otelauth")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
 	port := testkit.FreePort(t)
 	s.metrics = "http://" + net.JoinHostPort("127.0.0.1", port) + "/metrics"
-	env = append(os.Environ(),
-		"OTELAUTH_SQL_DSN=file:"+database+"?mode=ro",
+	env := append(os.Environ(),
+		"OTELAUTH_SQL_DSN=file:"+filepath.Join(s.dir, "shop.sqlite3")+"?mode=ro",
 		"OTEL_METRICS_EXPORTER=prometheus", "OTEL_EXPORTER_PROMETHEUS_HOST=127.0.0.1", "OTEL_EXPORTER_PROMETHEUS_PORT="+port)
-	s.gateway = run(t, env, otelauth, "gateway", "--upstream", "unix:"+socket, "--listen", "127.0.0.1:0",
+	s.gateway = run(t, env, otelauth, "gateway", "--upstream", "unix:"+s.socket(), "--listen", "127.0.0.1:0",
 		"--sql-driver", "sqlite", "--django", "--public", "GET /health/",
 		"--endpoint", "/orders/", "--endpoint", "/reports/", "--endpoint", "/staff/", "--endpoint", "/legacy/", "--endpoint", "/export/")
 	var listening struct{ Address string }
@@ -104,7 +119,6 @@ func start(t *testing.T) *site {
 		t.Fatal(err)
 	}
 	s.url = "http://" + listening.Address
-	return s
 }
 
 // answer is the response to a client.
@@ -114,9 +128,15 @@ type answer struct {
 	body   string
 }
 
+// do sends a request to the gateway.
 func (s *site) do(t *testing.T, method, path string, header http.Header) answer {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), method, s.url+path, http.NoBody)
+	return s.send(t, method, s.url+path, header)
+}
+
+func (s *site) send(t *testing.T, method, url string, header http.Header) answer {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, url, http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}

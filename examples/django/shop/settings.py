@@ -3,6 +3,7 @@
 
 """A small, typical shop. The lines marked "gateway" were added."""
 
+import json
 import os
 from pathlib import Path
 
@@ -22,16 +23,17 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "shop.trace.TraceMiddleware",  # gateway: its trace id in each log line
     "django.middleware.common.CommonMiddleware",
-    "shop.identity.UserMiddleware",  # gateway: who calls
+    "otelauth_middleware.IdentityMiddleware",  # gateway: who calls, and the lines
 ]
 
-AUTHENTICATION_BACKENDS = ["shop.identity.Backend"]  # gateway: no account is made up for a name
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["shop.identity.Authentication"],  # gateway: the same for the REST framework
+    "DEFAULT_AUTHENTICATION_CLASSES": ["otelauth_middleware.GatewayAuthentication"],  # gateway: the same for the REST framework
+    "EXCEPTION_HANDLER": "otelauth_middleware.exception_handler",  # gateway: which permission denied
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
 }
+if "SHOP_GATEWAY" in os.environ:  # gateway: its networks, if it connects by TCP
+    OTELAUTH_GATEWAY = json.loads(os.environ["SHOP_GATEWAY"])
 
 DATABASES = {
     "default": {
@@ -44,8 +46,15 @@ DEFAULT_AUTO_FIELD = "django.db.models.AutoField"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"trace": {"()": "shop.trace.TraceFilter"}},
-    "formatters": {"line": {"format": "%(levelname)s trace_id=%(trace_id)s user=%(user)s %(name)s %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "filters": ["trace"], "formatter": "line"}},
+    "filters": {"trace": {"()": "otelauth_middleware.TraceFilter"}},  # gateway: trace id and user in the site's own lines
+    "formatters": {
+        "line": {"format": "%(levelname)s trace_id=%(trace_id)s user=%(user)s %(name)s %(message)s"},
+        "json": {"format": "%(message)s"},
+    },
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "filters": ["trace"], "formatter": "line"},
+        "json": {"class": "logging.StreamHandler", "formatter": "json"},
+    },
+    "loggers": {"otelauth": {"handlers": ["json"], "propagate": False}},  # gateway: JSON lines
     "root": {"handlers": ["stderr"], "level": "INFO"},
 }

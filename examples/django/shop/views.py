@@ -3,6 +3,7 @@
 
 """Views with typical flaws: each view decides itself who may see it, or does not."""
 
+import functools
 import logging
 
 from django.http import HttpResponse, JsonResponse
@@ -16,6 +17,7 @@ log = logging.getLogger("shop.views")
 def for_users(view):
     """The site's own decorator. It does not record whom it denies."""
 
+    @functools.wraps(view)
     def wrapped(request):
         if not request.user.is_authenticated:
             return HttpResponse(status=401)
