@@ -62,11 +62,10 @@ func TestCheckpointSources(t *testing.T) {
 		text string
 		want int
 	}{
-		"one note":       {mine[0], 1},
-		"notes":          {mine[0] + mine[1] + mine[2], 3},
-		"notes, spaced":  {"\n\n" + mine[0] + "\n\n" + mine[1] + "\n", 2},
-		"the same twice": {mine[0] + mine[0], 1},
-		// The text would be part of the note.
+		"one note":              {mine[0], 1},
+		"notes":                 {mine[0] + mine[1] + mine[2], 3},
+		"notes, spaced":         {"\n\n" + mine[0] + "\n\n" + mine[1] + "\n", 2},
+		"the same twice":        {mine[0] + mine[0], 1},
 		"text around":           {"Checkpoint of Monday:\n" + mine[0] + "-- end\n", 0},
 		"another trail's too":   {others[0] + mine[1] + others[0], 1},
 		"log lines":             {event(mine[0]) + "\n" + event(others[0]) + "\n" + event(mine[1]) + "\n", 2},

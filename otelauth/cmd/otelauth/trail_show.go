@@ -67,10 +67,14 @@ func (c *trailShow) Run(t *terminal) error {
 
 // followed returns nil if an interrupt ended --follow, which is how it ends.
 func followed(ctx context.Context, follow bool, err error) error {
-	if !follow || ctx.Err() == nil {
-		return interrupted(ctx, err)
+	select {
+	case <-ctx.Done():
+		if follow {
+			return nil
+		}
+	default:
 	}
-	return nil
+	return interrupted(ctx, err)
 }
 
 // line prints a line if it is selected.
