@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"go.opentelemetry.io/otel/metric/noop"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/otelauth/otelauth-go/internal/semconvgen/recorded"
@@ -138,13 +139,20 @@ func collect(t *testing.T) *otelauthtest.Recorder {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /orders/{id}", func(http.ResponseWriter, *http.Request) {})
 	mux.HandleFunc("GET /admin", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) })
+	mux.HandleFunc("GET /ops", func(w http.ResponseWriter, r *http.Request) {
+		otelauth.RecordRefusal(r.Context(), attempt.ReasonNotPermitted, "group ops")
+		w.WriteHeader(http.StatusForbidden)
+	})
 	var made *otelauth.Middleware // by the last service
 	service := func(cfg otelauth.Config) http.Handler {
 		t.Helper()
 		if cfg.Endpoint == nil {
 			cfg.Routes, cfg.Public = mux, []string{"GET /admin"}
 		}
-		cfg.TracerProvider, cfg.MeterProvider, cfg.LoggerProvider = rec.TracerProvider(), rec.MeterProvider(), rec.LoggerProvider()
+		cfg.TracerProvider, cfg.LoggerProvider = rec.TracerProvider(), rec.LoggerProvider()
+		if cfg.MeterProvider == nil {
+			cfg.MeterProvider = rec.MeterProvider()
+		}
 		mw, err := otelauth.New(cfg)
 		if err != nil {
 			t.Fatal(err)
@@ -192,6 +200,8 @@ func collect(t *testing.T) *otelauthtest.Recorder {
 	send(h, "/orders/7", "alice:wonderland", fromOutside)
 	send(h, "/admin", "alice:wonderland", nil)
 	send(h, "/admin", "", nil)
+	send(h, "/ops", "alice:wonderland", nil)
+	send(service(otelauth.Config{Accounts: users, MeterProvider: noop.NewMeterProvider()}), "/orders/7", "", nil)
 	elsewhere := func(*http.Request) otelauth.Endpoint {
 		return otelauth.Endpoint{Pattern: "/orders/{id}", AnsweredElsewhere: true}
 	}
