@@ -39,7 +39,7 @@ const (
 // not verify; any other error means that it could not be read.
 func VerifyExport(ctx context.Context, file string, keys ...string) (ExportReport, error) {
 	start := time.Now()
-	f, err := os.Open(file) //nolint:gosec // the caller names it
+	f, err := os.Open(file)
 	if err != nil {
 		return ExportReport{}, err
 	}

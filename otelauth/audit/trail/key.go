@@ -42,7 +42,8 @@ func ParseKey(text string) (*Key, error) {
 	if err != nil {
 		return nil, errors.New("trail: this is not a private key; make one with GenerateKey or \"otelauth trail keygen\"")
 	}
-	parts := strings.SplitN(text, "+", 5) // PRIVATE+KEY+origin+hash+key; the Base64 of the key may have a plus sign
+	// PRIVATE+KEY+origin+hash+key; the Base64 of the key may have a plus sign.
+	parts := strings.SplitN(text, "+", 5)
 	seed, err := base64.StdEncoding.DecodeString(parts[len(parts)-1])
 	if err != nil || len(seed) != 1+ed25519.SeedSize {
 		return nil, errors.New("trail: this is not an Ed25519 key; make one with GenerateKey or \"otelauth trail keygen\"")
