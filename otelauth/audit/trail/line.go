@@ -56,8 +56,8 @@ func appendBody(b []byte, at time.Time, event string, span trace.SpanContext, at
 	return append(b, "}\n"...)
 }
 
-// appendTime appends at in timeFormat. The layout of RFC 3339 is formatted several times faster
-// than others, but without a fixed number of decimals.
+// appendTime appends at in timeFormat. Package time formats the layout of RFC 3339 several times
+// faster than others, but without a fixed number of decimals.
 func appendTime(b []byte, at time.Time) []byte {
 	b = at.UTC().AppendFormat(b, time.RFC3339)
 	b[len(b)-1] = '.'

@@ -4,6 +4,7 @@
 package disk
 
 import (
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -65,8 +66,14 @@ func (OS) Lock(name string) (io.Closer, error) {
 		_ = f.Close()
 		return nil, err
 	}
-	return f, nil
+	return lockFile{f}, nil
 }
+
+type lockFile struct{ *os.File }
+
+// Close unlocks and closes the file. A program that this process is starting has a copy of the
+// descriptor for a moment, so closing alone would not unlock it.
+func (l lockFile) Close() error { return errors.Join(unlock(l.File), l.File.Close()) }
 
 // Kind returns the kind of file system on which dir is.
 func (OS) Kind(dir string) (Kind, error) { return kind(dir) }
