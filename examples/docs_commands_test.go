@@ -305,6 +305,12 @@ func checkGo(here string, args []string) error {
 	if len(sources) == 0 {
 		return fmt.Errorf("there is no package in %s", dir)
 	}
+	// A command in cmd may have its flags in the package of the same name beside cmd.
+	beside, err := filepath.Glob(filepath.Join(dir, "..", "..", filepath.Base(dir), "*.go"))
+	if err != nil {
+		return err
+	}
+	sources = append(sources, beside...)
 	var text strings.Builder
 	for _, s := range sources {
 		b, err := os.ReadFile(s)
