@@ -176,7 +176,7 @@ func runOtelauth(t *testing.T, where, dir string, args []string) {
 		args = append(slices.Clone(args), "--check")
 	}
 	cmd := exec.CommandContext(t.Context(), otelauthCommand(t), args...)
-	cmd.Dir = dir
+	cmd.Dir, cmd.Env = dir, freshHome(dir)
 	cmd.Stdin = strings.NewReader("correct horse battery staple\n")
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
@@ -186,6 +186,21 @@ func runOtelauth(t *testing.T, where, dir string, args []string) {
 	}
 	if err != nil {
 		t.Errorf("%s: otelauth %s: %v\n%s", where, strings.Join(args, " "), err, out.String())
+	}
+}
+
+// freshHome returns an environment in which nothing is configured or cached.
+func freshHome(dir string) []string {
+	return []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH"), "TMPDIR=" + os.TempDir()}
+}
+
+// runShell runs a line that makes a file which later lines need.
+func runShell(t *testing.T, where, dir, line string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", line) //nolint:gosec // a line of our own documents
+	cmd.Dir, cmd.Env = dir, freshHome(dir)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%s: %s: %v\n%s", where, line, err, out)
 	}
 }
 
@@ -210,6 +225,8 @@ func TestDocsCommands(t *testing.T) {
 					runOtelauth(t, name, dir, args[1:])
 				case strings.HasPrefix(line, "go run ./otelauth/cmd/otelauth "):
 					runOtelauth(t, name, dir, args[3:])
+				case args[0] == "openssl" || args[0] == "echo" && !strings.HasPrefix(line, `echo "k1:`):
+					runShell(t, name, dir, line)
 				case args[0] == "cd":
 					here = args[1]
 				case strings.HasPrefix(line, "go mod edit "): // TestReadmeClone
@@ -288,6 +305,12 @@ func checkGo(here string, args []string) error {
 	if len(sources) == 0 {
 		return fmt.Errorf("there is no package in %s", dir)
 	}
+	// A command in cmd may have its flags in the package of the same name beside cmd.
+	beside, err := filepath.Glob(filepath.Join(dir, "..", "..", filepath.Base(dir), "*.go"))
+	if err != nil {
+		return err
+	}
+	sources = append(sources, beside...)
 	var text strings.Builder
 	for _, s := range sources {
 		b, err := os.ReadFile(s)

@@ -316,19 +316,7 @@ func TestDocsLinks(t *testing.T) {
 // TestDocsTests: every test that docs/contributing.md names exists.
 func TestDocsTests(t *testing.T) {
 	t.Parallel()
-	declared := map[string]bool{}
-	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.HasSuffix(name, "_test.go") {
-			return err
-		}
-		for _, m := range regexp.MustCompile(`(?m)^func (Test\w+)\(`).FindAllStringSubmatch(file(t, name), -1) {
-			declared[m[1]] = true
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	declared := declaredTests(t)
 	named := regexp.MustCompile("`(Test\\w+)`").FindAllStringSubmatch(fromRoot(t, "docs/contributing.md"), -1)
 	if len(named) == 0 {
 		t.Error("docs/contributing.md names no test")

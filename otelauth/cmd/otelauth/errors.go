@@ -3,11 +3,6 @@
 
 package main
 
-import (
-	"errors"
-	"io/fs"
-)
-
 // usageError is an error of the command line, the environment or the configuration: exit code 2.
 type usageError struct{ error }
 
@@ -31,7 +26,7 @@ func flatten(err error) []error {
 	if usage, ok := err.(usageError); ok { //nolint:errorlint // only the outermost error groups others
 		err = usage.error
 	}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok && !errors.Is(err, fs.ErrNotExist) {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		var all []error
 		for _, e := range joined.Unwrap() {
 			all = append(all, flatten(e)...)

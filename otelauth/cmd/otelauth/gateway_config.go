@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"reflect"
@@ -227,7 +228,25 @@ func (f *gatewayFlags) open(ctx context.Context, s *settings) (accounts, error) 
 	apply(s.flags, "htpasswd", &cfg)
 	file, err := htpasswd.Open(cfg)
 	if err != nil {
-		return nil, explain(err, nil, s)
+		return nil, explain(placeFiles(err, cfg, s), nil, s)
 	}
 	return file, nil
+}
+
+// placeFiles names the setting of each file that cannot be read.
+func placeFiles(err error, cfg htpasswd.Config, s *settings) error {
+	all := flatten(err)
+	for i, err := range all {
+		var problem *fs.PathError
+		if !errors.As(err, &problem) {
+			continue
+		}
+		switch problem.Path {
+		case cfg.Path:
+			all[i] = placed{s.place("users"), err}
+		case cfg.Groups:
+			all[i] = placed{s.place("groups"), err}
+		}
+	}
+	return errors.Join(all...)
 }

@@ -5,10 +5,7 @@ package htpasswd
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"hash/maphash"
-	"io/fs"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -76,9 +73,6 @@ func open(cfg Config, notify func() notifier) (*File, error) {
 	if err != nil {
 		if n != nil {
 			n.close()
-		}
-		if v.fingerprints.accounts.err != "" && errors.Is(err, fs.ErrNotExist) {
-			err = fmt.Errorf("%w; make one with: otelauth users add FILE NAME, or htpasswd -c -B FILE NAME", err)
 		}
 		return nil, err
 	}

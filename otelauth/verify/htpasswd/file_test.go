@@ -55,7 +55,7 @@ func TestMissingFileAtStartIsAOneLineErrorWithThePath(t *testing.T) {
 func TestMissingGroupFileAtStart(t *testing.T) {
 	t.Parallel()
 	_, err := Open(Config{Path: "users", Groups: "groups", FS: newMemory(one)})
-	if !errors.Is(err, fs.ErrNotExist) || err.Error() != "htpasswd: open groups: file does not exist" {
+	if !errors.Is(err, fs.ErrNotExist) || err.Error() != `htpasswd: open groups: file does not exist; make one whose lines are "GROUP: NAME NAME", or name no file of groups` {
 		t.Errorf("got %v", err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
@@ -47,8 +48,10 @@ func (f *File) read() (v version, err error) {
 	content, groups := new(bytes.Buffer), new(bytes.Buffer)
 	var groupsErr error
 	v.fingerprints.accounts, err = f.fingerprint(f.cfg.Path, content)
+	err = ifMissing(err, "make one with: otelauth users add FILE NAME, or htpasswd -c -B FILE NAME")
 	if f.cfg.Groups != "" {
 		v.fingerprints.groups, groupsErr = f.fingerprint(f.cfg.Groups, groups)
+		groupsErr = ifMissing(groupsErr, `make one whose lines are "GROUP: NAME NAME", or name no file of groups`)
 	}
 	if err := errors.Join(err, groupsErr); err != nil {
 		return v, err
@@ -63,4 +66,12 @@ func (f *File) read() (v version, err error) {
 	}
 	v.accounts = accounts
 	return v, nil
+}
+
+// ifMissing adds a remedy to the error of a file that does not exist.
+func ifMissing(err error, remedy string) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w; %s", err, remedy)
+	}
+	return err
 }
