@@ -34,7 +34,7 @@ func TestProxies(t *testing.T) {
 				{"a method", "DELETE", "/orders/7", alice, 200, "alice", "/", ""},
 				{"anonymous", "GET", "/orders", "", 401, "-", "/", ""},
 				{"wrong", "GET", "/orders", wrong, 401, "-", "/", "wrong_password"},
-				{"not of the group", "GET", "/admin/x", alice, 403, "-", "/admin/", ""},
+				{"not of the group", "GET", "/admin/x", alice, 403, "-", "/admin/", "not_permitted"},
 				{"of the group", "GET", "/admin/x", root, 200, "root", "/admin/", ""},
 				{"public", "GET", "/open/x", "", 200, "", "", ""},
 				{"public, somebody", "GET", "/open/x", alice, 200, "alice", "/open/", ""},

@@ -45,8 +45,7 @@ func ExampleStatic_Validate() {
 	fmt.Println(users.Validate())
 	// Output:
 	// verify: Static.Hashes["alice:"]: the name contains a colon
-	// verify: Static.Groups["ops"]: "alcie" is not an account in Static.Hashes: add it there or
-	// remove it here
+	// verify: Static.Groups["ops"]: "alcie" is not an account in Static.Hashes: add it there or remove it here
 }
 
 func ExampleValidName() {
