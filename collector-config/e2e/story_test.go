@@ -103,7 +103,10 @@ func (s *story) service(t *testing.T, cfg otelauth.Config) (send func(from, path
 	t.Helper()
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /orders/{id}", func(http.ResponseWriter, *http.Request) {})
-	mux.HandleFunc("GET /admin", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) })
+	mux.HandleFunc("GET /admin", func(w http.ResponseWriter, r *http.Request) {
+		otelauth.RecordRefusal(r.Context(), attempt.ReasonNotPermitted, "group ops")
+		w.WriteHeader(http.StatusForbidden)
+	})
 	cfg.Routes = mux
 	cfg.TracerProvider, cfg.MeterProvider, cfg.LoggerProvider = s.traces, s.meters, s.logs
 	mw, err := otelauth.New(cfg)
