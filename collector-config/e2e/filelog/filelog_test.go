@@ -21,6 +21,7 @@ import (
 	"syscall"
 	"testing"
 
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
 	"go.yaml.in/yaml/v3"
@@ -238,6 +239,16 @@ func TestKill(t *testing.T) {
 	wait(t, p, b, 400)
 }
 
+// sortAttributes orders attributes by their keys; the receiver has them in a random order.
+func sortAttributes(m pcommon.Map) {
+	raw, sorted := m.AsRaw(), pcommon.NewMap()
+	for _, key := range slices.Sorted(maps.Keys(raw)) {
+		value, _ := m.Get(key)
+		value.CopyTo(sorted.PutEmpty(key))
+	}
+	sorted.CopyTo(m)
+}
+
 // TestReceiver holds the records against testdata/records.json, with which package e2e tests the
 // processors.
 func TestReceiver(t *testing.T) {
@@ -259,6 +270,7 @@ func TestReceiver(t *testing.T) {
 	for _, logs := range b.logs {
 		for _, r := range records(logs) {
 			r.SetObservedTimestamp(0)
+			sortAttributes(r.Attributes())
 		}
 		logs.ResourceLogs().MoveAndAppendTo(all.ResourceLogs())
 	}
