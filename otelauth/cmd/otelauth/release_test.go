@@ -88,7 +88,7 @@ func checkBinary(t *testing.T, path string) {
 		t.Errorf("%s is not stripped", path)
 	}
 	out, err := exec.CommandContext(t.Context(), path, "version").Output()
-	if err != nil || strings.Contains(string(out), "unknown") {
+	if err != nil || !strings.HasPrefix(string(out), "otelauth ") {
 		t.Errorf("version prints %q, %v", out, err)
 	}
 }
