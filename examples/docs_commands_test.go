@@ -197,7 +197,7 @@ func freshHome(dir string) []string {
 // runShell runs a line that makes a file which later lines need.
 func runShell(t *testing.T, where, dir, line string) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "sh", "-c", line) //nolint:gosec // a line of our own documents
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", line)
 	cmd.Dir, cmd.Env = dir, freshHome(dir)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%s: %s: %v\n%s", where, line, err, out)

@@ -147,7 +147,7 @@ func TestBuilderConfigElsewhere(t *testing.T) {
 	}
 	function := regexp.MustCompile(`(?ms)^builder_config\(\) \{.*?^\}$`).FindString(script)
 	dir := t.TempDir()
-	cmd := exec.CommandContext(t.Context(), "bash", "-c", function+"\nbuilder_config "+dir) //nolint:gosec // our own script
+	cmd := exec.CommandContext(t.Context(), "bash", "-c", function+"\nbuilder_config "+dir)
 	cmd.Dir = root
 	b, err := cmd.Output()
 	if err != nil {
