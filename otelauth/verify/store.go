@@ -70,7 +70,8 @@ type Reload struct {
 	Source   string    // the file or database
 	Time     time.Time // of the reload
 	Accounts int       // the number of accounts that are served now
-	// Err is why the previous accounts are still served, or which accounts are refused; nil on success.
+	// Err is why the previous accounts are still served, or which accounts are refused; nil on
+	// success.
 	Err error
 }
 
