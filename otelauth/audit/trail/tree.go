@@ -26,7 +26,7 @@ const maxLevels = 8
 type edge struct {
 	size  int64
 	tiles [maxLevels][]byte
-	// full gets each tile that becomes full; nil: nobody does. It must copy hashes.
+	// full gets each tile that becomes full; nil: nothing. It must copy hashes.
 	full func(t tlog.Tile, hashes []byte)
 }
 

@@ -24,7 +24,7 @@ type writing struct {
 	reported   int64     // of refused and dropped, in a line
 	retained   time.Time // when Config.Retention was applied
 
-	// elapsed is the time since Open by a clock that nobody sets.
+	// elapsed is the time since Open by a clock that cannot be set.
 	elapsed     func() time.Duration
 	tickTime    time.Time
 	tickElapsed time.Duration
