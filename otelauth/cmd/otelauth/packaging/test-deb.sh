@@ -10,6 +10,9 @@
 set -euo pipefail
 deb=$(realpath "$1")
 
+# The settings of the caller are not those of the package.
+for name in $(compgen -v OTELAUTH_); do unset "$name"; done
+
 # Inside: a mount namespace, then the overlay as root.
 if [[ ${DEB_TEST_STAGE:-} == '' ]]; then
 	DEB_TEST_STAGE=namespace exec unshare --mount --propagation private "$0" "$deb"
