@@ -267,7 +267,8 @@ func cutTo(d disk.FS, path string, size int64) error {
 	return errors.Join(err, f.Close())
 }
 
-// inspect compares the segment with what was written. kind is "" if no other program has changed it.
+// inspect compares the segment with what was written. kind is "" if no other program has changed
+// it.
 func (w *writer) inspect() (kind anomalyKind, err error) {
 	info, err := w.file.Stat()
 	switch {
