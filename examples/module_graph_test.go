@@ -65,8 +65,8 @@ func TestFreshUserInheritsFewModules(t *testing.T) {
 		"golang.org/x/sys",
 		"golang.org/x/text",
 	}
-	// With golang.org/x/text, which package pathform compares Unicode forms with, and the go.mod of golang.org/x/mod,
-	// which only users of the trail download.
+	// With golang.org/x/text, with which package pathform compares Unicode forms, and the go.mod
+	// of golang.org/x/mod, which only users of the trail download.
 	const goSumLines = 77
 
 	library, err := filepath.Abs(root)

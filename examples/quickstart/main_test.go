@@ -22,6 +22,7 @@ import (
 	"github.com/creack/pty"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth/audit/trail"
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
 	"github.com/otelauth/otelauth-go/otelauth/semconv"
@@ -30,12 +31,7 @@ import (
 // The tests are not parallel, because the program sets the global providers.
 
 func TestMain(m *testing.M) {
-	// The shell's own telemetry settings must not affect the tests.
-	for _, v := range os.Environ() {
-		if name, _, _ := strings.Cut(v, "="); strings.HasPrefix(name, "OTEL_") {
-			_ = os.Unsetenv(name)
-		}
-	}
+	testkit.Unset("OTEL_")
 	os.Exit(m.Run())
 }
 

@@ -21,16 +21,12 @@ import (
 	"github.com/otelauth/otelauth-go/examples/shop/otlpview"
 	"github.com/otelauth/otelauth-go/examples/shop/pki"
 	"github.com/otelauth/otelauth-go/examples/traffic/load"
+	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
 func TestMain(m *testing.M) {
-	// The shell's own telemetry settings must not affect the tests.
-	for _, v := range os.Environ() {
-		if name, _, _ := strings.Cut(v, "="); strings.HasPrefix(name, "OTEL_") || strings.HasPrefix(name, "SHOP_") {
-			_ = os.Unsetenv(name)
-		}
-	}
+	testkit.Unset("OTEL_", "SHOP_")
 	os.Exit(m.Run())
 }
 

@@ -22,18 +22,14 @@ import (
 	"go.opentelemetry.io/otel/log"
 	sdklog "go.opentelemetry.io/otel/sdk/log"
 
+	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth/telemetry"
 )
 
 // The tests are not parallel, because they set variables and the global providers.
 
 func TestMain(m *testing.M) {
-	// The shell's own telemetry settings must not affect the tests.
-	for _, v := range os.Environ() {
-		if name, _, _ := strings.Cut(v, "="); strings.HasPrefix(name, "OTEL_") {
-			_ = os.Unsetenv(name)
-		}
-	}
+	testkit.Unset("OTEL_")
 	os.Exit(m.Run())
 }
 

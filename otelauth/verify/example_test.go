@@ -72,3 +72,38 @@ func ExampleVerifier() {
 	fmt.Println(result.Outcome, result.UserName)
 	// Output: success alice
 }
+
+func ExampleStatic() {
+	users := &verify.Static{
+		Hashes: map[string]string{
+			"alice": "$2y$10$WJkiL6lQ418rEeuyYC3hL.vj9hspEwCQFz/4yehy/VZwmGIMEzoLW",
+		},
+		Groups: map[string][]string{"ops": {"alice"}},
+	}
+	alice, err := users.Lookup(context.Background(), "alice")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(alice.Name, alice.Groups, alice.Password.Verify([]byte("wonderland")).Match)
+	// Output: alice [ops] true
+}
+
+func ExampleStatic_Validate() {
+	users := &verify.Static{
+		Hashes: map[string]string{"alice:": "$2y$10$WJkiL6lQ418rEeuyYC3hL.vj9hspEwCQFz/4yehy/VZwmGIMEzoLW"},
+		Groups: map[string][]string{"ops": {"alcie"}},
+	}
+	fmt.Println(users.Validate())
+	// Output:
+	// verify: Static.Hashes["alice:"]: the name contains a colon
+	// verify: Static.Groups["ops"]: "alcie" is not an account in Static.Hashes: add it there or remove it here
+}
+
+func ExampleValidName() {
+	fmt.Println(verify.ValidName("alice"))
+	fmt.Println(verify.ValidName("alice "))
+	// Output:
+	// <nil>
+	// the name begins or ends with white space
+}

@@ -4,8 +4,6 @@
 package verify_test
 
 import (
-	"context"
-	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -20,41 +18,6 @@ const (
 	wonderland = "$2y$10$WJkiL6lQ418rEeuyYC3hL.vj9hspEwCQFz/4yehy/VZwmGIMEzoLW"
 	builder    = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$VhxavleEsqL8LcUM3IdDIkymqGCd05cIoS+tZN/883A"
 )
-
-func ExampleStatic() {
-	users := &verify.Static{
-		Hashes: map[string]string{
-			"alice": "$2y$10$WJkiL6lQ418rEeuyYC3hL.vj9hspEwCQFz/4yehy/VZwmGIMEzoLW",
-		},
-		Groups: map[string][]string{"ops": {"alice"}},
-	}
-	alice, err := users.Lookup(context.Background(), "alice")
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	fmt.Println(alice.Name, alice.Groups, alice.Password.Verify([]byte("wonderland")).Match)
-	// Output: alice [ops] true
-}
-
-func ExampleStatic_Validate() {
-	users := &verify.Static{
-		Hashes: map[string]string{"alice:": "$2y$10$WJkiL6lQ418rEeuyYC3hL.vj9hspEwCQFz/4yehy/VZwmGIMEzoLW"},
-		Groups: map[string][]string{"ops": {"alcie"}},
-	}
-	fmt.Println(users.Validate())
-	// Output:
-	// verify: Static.Hashes["alice:"]: the name contains a colon
-	// verify: Static.Groups["ops"]: "alcie" is not an account in Static.Hashes: add it there or remove it here
-}
-
-func ExampleValidName() {
-	fmt.Println(verify.ValidName("alice"))
-	fmt.Println(verify.ValidName("alice "))
-	// Output:
-	// <nil>
-	// the name begins or ends with white space
-}
 
 func TestStaticLookupIsExactAndStable(t *testing.T) {
 	t.Parallel()

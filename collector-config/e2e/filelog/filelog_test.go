@@ -223,7 +223,7 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// kill -9 loses nothing. It may repeat lines, which auth.trail.seq tells apart.
+// kill -9 loses nothing. It may repeat lines; auth.trail.seq identifies them.
 func TestKill(t *testing.T) {
 	t.Parallel()
 	c, b := newCollector(t)

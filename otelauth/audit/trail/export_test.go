@@ -26,7 +26,7 @@ func (t *Trail) Tick(ctx context.Context) error {
 	})
 }
 
-// SetElapsed replaces the clock that nobody sets.
+// SetElapsed replaces the clock that cannot be set.
 func (t *Trail) SetElapsed(ctx context.Context, elapsed func() time.Duration) error {
 	return t.call(ctx, func() error {
 		t.elapsed = elapsed

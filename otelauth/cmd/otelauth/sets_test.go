@@ -252,7 +252,7 @@ func TestTuningDefaults(t *testing.T) {
 				continue
 			}
 			if got, _ := quantity(help[1]); got != want {
-				t.Errorf("the help of --%s says that the default is %q, the comment of %s says %q", f.Name, help[1], field, comment)
+				t.Errorf("the help of --%s names the default %q, the comment of %s names %q", f.Name, help[1], field, comment)
 			}
 			compared++
 		}

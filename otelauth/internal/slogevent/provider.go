@@ -65,12 +65,10 @@ func (l *logger) Enabled(ctx context.Context, p log.EnabledParameters) bool {
 	return h != nil && h.Enabled(ctx, Level(p.Severity))
 }
 
-// Emit gives rec to the provider and to the handler, as far as each takes it. It ignores the
-// errors of the handler, so a full disk fails no authentication.
+// Emit gives rec to the provider, which drops what it does not take, and to the handler. It ignores
+// the errors of the handler, so a full disk fails no authentication.
 func (l *logger) Emit(ctx context.Context, rec log.Record) {
-	if l.next.Enabled(ctx, log.EnabledParameters{Severity: rec.Severity(), EventName: rec.EventName()}) {
-		l.next.Emit(ctx, rec)
-	}
+	l.next.Emit(ctx, rec)
 	level := Level(rec.Severity())
 	h := l.handler(ctx, l.next)
 	if h == nil || !h.Enabled(ctx, level) {

@@ -20,14 +20,14 @@ fi
 if [[ $DEB_TEST_STAGE == namespace ]]; then
 	top=/mnt # in this namespace only
 	mount -t tmpfs tmpfs "$top"
-	mkdir "$top/upper" "$top/work" "$top/root"
-	mount -t overlay overlay -o "lowerdir=/,upperdir=$top/upper,workdir=$top/work" "$top/root"
-	mount -t proc proc "$top/root/proc"
-	mount --bind /dev "$top/root/dev"
-	mount -t tmpfs tmpfs "$top/root/run"
-	install -D "$deb" "$top/root/run/package/old.deb"
-	install "$0" "$top/root/run/package/test"
-	DEB_TEST_STAGE=root exec chroot "$top/root" /run/package/test /run/package/old.deb
+	mkdir "$top/upper" "$top/work" "$top/merged"
+	mount -t overlay overlay -o "lowerdir=/,upperdir=$top/upper,workdir=$top/work" "$top/merged"
+	mount -t proc proc "$top/merged/proc"
+	mount --bind /dev "$top/merged/dev"
+	mount -t tmpfs tmpfs "$top/merged/run"
+	install -D "$deb" "$top/merged/run/package/old.deb"
+	install "$0" "$top/merged/run/package/test"
+	DEB_TEST_STAGE=root exec chroot "$top/merged" /run/package/test /run/package/old.deb
 fi
 
 cd /run/package
