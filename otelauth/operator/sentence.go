@@ -85,7 +85,7 @@ func (e *Explanation) where() string {
 func (e *Explanation) limits() string {
 	for _, b := range e.Budgets {
 		if b.Kind == e.RefusedBy {
-			return fmt.Sprintf("After %d wrong passwords there is one more try each %s.", b.Burst, strings.TrimPrefix(inWords(time.Duration(b.EverySeconds*float64(time.Second))), "1 "))
+			return fmt.Sprintf("After %d wrong passwords there is one more try each %s.", b.Burst, perText(time.Duration(b.EverySeconds*float64(time.Second))))
 		}
 	}
 	return ""
@@ -134,6 +134,22 @@ func clockText(t time.Time) string { return t.UTC().Format("15:04:05") + " UTC" 
 
 // full ends a reason like a sentence that goes on: without a full stop.
 func full(reason string) string { return strings.TrimRight(reason, ". ") }
+
+// perText returns an interval behind "each": "minute", "90 seconds".
+func perText(d time.Duration) string {
+	switch d {
+	case time.Second:
+		return "second"
+	case time.Minute:
+		return "minute"
+	case time.Hour:
+		return "hour"
+	}
+	if d < time.Second {
+		return fmt.Sprintf("%d milliseconds", d.Milliseconds())
+	}
+	return inWords(d)
+}
 
 // inWords returns a duration in words, rounded up: "58 seconds", "12 minutes", "3 hours", "2 days".
 func inWords(d time.Duration) string {
