@@ -35,7 +35,7 @@ var interfaceMethods = strings.Fields(`
 
 // TestEveryNameHasAnExample lists exported functions, types and methods of the public packages that
 // no example uses and that unshown does not explain. An example shows a method if it calls one of
-// that name, and a type if it names it, or uses one of its constants, constructors or methods.
+// that name, and a type if it names it, or uses one of its constants, functions or methods.
 func TestEveryNameHasAnExample(t *testing.T) {
 	t.Parallel()
 	packages := publicPackages(t)
@@ -47,13 +47,13 @@ func TestEveryNameHasAnExample(t *testing.T) {
 	for _, p := range packages {
 		implemented = append(implemented, methodsOfInterfaces(p.Package)...)
 	}
-	names := map[string]bool{}
+	names := map[string][]string{}
 	for _, p := range packages {
-		for name, members := range exportedNames(p.Package, implemented) {
-			names[name] = true
-			for _, member := range members {
-				shown[name] = shown[name] || shown[member]
-			}
+		maps.Copy(names, exportedNames(p.Package, implemented))
+	}
+	for range 2 { // a function shows a method, which shows a type
+		for name, by := range names {
+			shown[name] = shown[name] || slices.ContainsFunc(by, func(other string) bool { return shown[other] })
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(names)) {
@@ -66,7 +66,7 @@ func TestEveryNameHasAnExample(t *testing.T) {
 		}
 	}
 	for name := range unshown {
-		if !names[name] {
+		if _, ok := names[name]; !ok {
 			t.Errorf("%s: not an exported name; remove its row from unshown", name)
 		}
 	}
@@ -134,32 +134,58 @@ func readPackage(t *testing.T, dir string) publicPackage {
 }
 
 // exportedNames returns the functions, types and methods of p as "package.Name" and
-// "package.Type.Method", without methods that implement an interface. A type comes with the names
-// of its constants, variables, constructors and methods.
+// "package.Type.Method", without methods that implement an interface. Each comes with the names
+// that show it.
 func exportedNames(p *doc.Package, implemented []string) map[string][]string {
 	names := map[string][]string{}
+	add := func(name string, f *doc.Func, by ...string) {
+		names[name] = append(names[name], by...)
+		for _, result := range resultsOf(f) {
+			names[p.Name+"."+result] = append(names[p.Name+"."+result], name)
+		}
+	}
 	for _, f := range p.Funcs {
-		names[p.Name+"."+f.Name] = nil
+		add(p.Name+"."+f.Name, f)
 	}
 	for _, typ := range p.Types {
-		var members []string
+		name := p.Name + "." + typ.Name
+		names[name] = slices.Concat(names[name]) // also without members
 		for _, value := range slices.Concat(typ.Consts, typ.Vars) {
-			for _, name := range value.Names {
-				members = append(members, p.Name+"."+name)
+			for _, member := range value.Names {
+				names[name] = append(names[name], p.Name+"."+member)
 			}
 		}
 		for _, f := range typ.Funcs {
-			members = append(members, p.Name+"."+f.Name)
-			names[p.Name+"."+f.Name] = nil
+			add(p.Name+"."+f.Name, f)
 		}
 		for _, m := range typ.Methods {
 			if !slices.Contains(implemented, m.Name) {
 				// Without types, a call shows every method of its name in the packages of its file.
-				members = append(members, p.Name+"."+typ.Name+"."+m.Name)
-				names[p.Name+"."+typ.Name+"."+m.Name] = []string{p.Name + ".(method)." + m.Name}
+				add(name+"."+m.Name, m, p.Name+".(method)."+m.Name)
+				names[name] = append(names[name], name+"."+m.Name)
 			}
 		}
-		names[p.Name+"."+typ.Name] = members
+	}
+	return names
+}
+
+// resultsOf returns the names of the types of its own package that f returns.
+func resultsOf(f *doc.Func) (names []string) {
+	if f.Decl.Type.Results == nil {
+		return nil
+	}
+	for _, field := range f.Decl.Type.Results.List {
+		ast.Inspect(field.Type, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.SelectorExpr:
+				return false
+			case *ast.Ident:
+				if n.IsExported() {
+					names = append(names, n.Name)
+				}
+			}
+			return true
+		})
 	}
 	return names
 }

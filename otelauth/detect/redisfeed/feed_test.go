@@ -201,6 +201,7 @@ func TestRestart(t *testing.T) {
 
 func TestFrozen(t *testing.T) {
 	t.Parallel()
+	testkit.OnlyLong(t)
 	srv := startRedis(t)
 	outage(t, srv, func() { srv.Signal(t, syscall.SIGSTOP) }, func() { srv.Signal(t, syscall.SIGCONT) })
 }
@@ -208,6 +209,7 @@ func TestFrozen(t *testing.T) {
 // TestAbsent: a service starts without Redis, and detects.
 func TestAbsent(t *testing.T) {
 	t.Parallel()
+	testkit.OnlyLong(t)
 	srv := startRedis(t)
 	srv.Kill()
 	f := fleet{newProcess(t, srv, impatient)}
@@ -315,6 +317,7 @@ func TestForgedPosition(t *testing.T) {
 // evaluated it alone.
 func TestLate(t *testing.T) {
 	t.Parallel()
+	testkit.OnlyLong(t)
 	srv := startRedis(t)
 	c := srv.Client(t)
 	p := newProcess(t, srv)
