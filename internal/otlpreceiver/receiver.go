@@ -106,6 +106,10 @@ func New(cfg Config) *Receiver {
 // read. Their telemetry is lost.
 func (r *Receiver) Refused() int64 { return r.refused.Load() }
 
+// Lost counts a request that was refused before the receiver could see it, such as a message that
+// is too large for gRPC.
+func (r *Receiver) Lost() { r.refused.Add(1) }
+
 // Error is a request that was refused.
 type Error struct {
 	// Status is the HTTP status of the answer.

@@ -13,10 +13,12 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/net/netutil"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	_ "google.golang.org/grpc/encoding/gzip" // what exporters send
 	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/stats"
 	"google.golang.org/grpc/status"
 
 	"github.com/otelauth/otelauth-go/internal/otlpreceiver"
@@ -66,7 +68,7 @@ func Listen(ctx context.Context, cfg Config) (*Server, error) {
 	}
 	if rpc != nil {
 		s.rpc = newGRPC(cfg.Receiver)
-		s.serve(func() { _ = s.rpc.Serve(rpc) })
+		s.serve(func() { _ = s.rpc.Serve(netutil.LimitListener(rpc, maxConnections)) })
 	}
 	if web != nil {
 		s.web = &http.Server{
@@ -112,10 +114,15 @@ func (s *Server) Close() error {
 	return nil
 }
 
+// maxConnections bounds the connections of gRPC, because each may hold two messages before the
+// receiver sees them.
+const maxConnections = 16
+
 // newGRPC returns a server of the three services. It takes messages as bytes, because the receiver
 // decodes them itself and searches what was sent, not what was understood.
 func newGRPC(r *otlpreceiver.Receiver) *grpc.Server {
-	s := grpc.NewServer(grpc.ForceServerCodecV2(raw{}), grpc.MaxRecvMsgSize(r.Limit()), grpc.MaxConcurrentStreams(16))
+	s := grpc.NewServer(grpc.ForceServerCodecV2(raw{}), grpc.MaxRecvMsgSize(r.Limit()), grpc.MaxConcurrentStreams(2),
+		grpc.StatsHandler(lost{r}))
 	for service, signal := range map[string]otlpreceiver.Signal{
 		"opentelemetry.proto.collector.trace.v1.TraceService":     otlpreceiver.Traces,
 		"opentelemetry.proto.collector.metrics.v1.MetricsService": otlpreceiver.Metrics,
@@ -148,6 +155,19 @@ func statusOf(err error) error {
 		return status.Error(codes.Unavailable, err.Error())
 	default:
 		return status.Error(codes.InvalidArgument, err.Error())
+	}
+}
+
+// lost counts messages that gRPC refuses because of their size.
+type lost struct{ receiver *otlpreceiver.Receiver }
+
+func (lost) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context   { return ctx }
+func (lost) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
+func (lost) HandleConn(context.Context, stats.ConnStats)                       {}
+
+func (l lost) HandleRPC(_ context.Context, s stats.RPCStats) {
+	if end, ok := s.(*stats.End); ok && status.Code(end.Error) == codes.ResourceExhausted {
+		l.receiver.Lost()
 	}
 }
 
