@@ -21,7 +21,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/clientip"
-	"github.com/otelauth/otelauth-go/otelauth/internal/visible"
+	"github.com/otelauth/otelauth-go/otelauth/internal/legible"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
 )
 
@@ -203,7 +203,7 @@ func (o *Operator) serveAct(w http.ResponseWriter, r *http.Request) error {
 	}
 	if s.exists != nil && !*s.exists && !req.UnknownAccount {
 		return refuse(http.StatusNotFound, CodeUnknownAccount,
-			"There is no account \"%s\". Check the spelling; to act on a name that is not an account, say so.", visible.Text(req.Account))
+			"There is no account \"%s\". Check the spelling; to act on a name that is not an account, say so.", legible.Text(req.Account))
 	}
 	o.acts.doing.Lock()
 	defer o.acts.doing.Unlock()
@@ -263,7 +263,7 @@ func (o *Operator) forget(d *done, s *subject) (*done, string, error) {
 	}
 	d.Credentials, d.Streams = o.forgetHere(s.Account, s.Name)
 	return d, fmt.Sprintf("%d remembered credentials of %s are forgotten and %d open streams are closed. The right password still works.",
-		d.Credentials, visible.Text(d.Account), d.Streams), nil
+		d.Credentials, legible.Text(d.Account), d.Streams), nil
 }
 
 // forgetHere forgets an account in this process.
@@ -324,7 +324,7 @@ func (o *Operator) clear(ctx context.Context, d *done, s *subject, how throttle.
 func (o *Operator) subjectOfBudget(kind throttle.Budget, s *subject) (sub throttle.Subject, name string) {
 	switch kind.String() {
 	case "account":
-		return throttle.Subject{Account: s.Account}, visible.Text(s.typed)
+		return throttle.Subject{Account: s.Account}, legible.Text(s.typed)
 	case "network", "requests":
 		return throttle.Subject{Network: s.Network}, textOf(s.Network)
 	case "site":
