@@ -35,3 +35,5 @@
 // [Config.Acts], a reason, and the header [ActHeader], which browsers let no other site send. The
 // password of the user must have been hashed within the last five minutes.
 package operator
+
+//go:generate go test -count=1 -run ^TestOpenAPI$ -update

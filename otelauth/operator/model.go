@@ -138,8 +138,7 @@ type Setting struct {
 
 // Attempt is one attempt. Texts that a client chose are valid UTF-8 without control characters.
 type Attempt struct {
-	// Sequence grows with each attempt of the Instance. The numbers of two outcomes are unrelated
-	// to the order of their times.
+	// Sequence grows with each attempt of the Instance.
 	Sequence uint64    `json:"sequence"`
 	Time     time.Time `json:"time"` // of the verdict
 	Outcome  string    `json:"outcome"`
