@@ -3,18 +3,17 @@
 
 // Accounts and networks: who is blocked, by which rule or budget, who guesses, and what to do.
 
-import { h, number, plural, reconcile, replace, setText, shown, span, stamp } from './dom.js'
+import { clock, h, number, plural, replace, setText, shown, span, stamp } from './dom.js'
 import { get, now, state } from './data.js'
-import { account, address, denials, network, outcomeOrder, section, subject, title } from './parts.js'
+import { account, address, attemptColumns, network, outcomeOrder, section, subject, title } from './parts.js'
 import { buttons, undoButton } from './act.js'
-import { attemptColumns } from './parts.js'
 import { table } from './list.js'
 
 // kinds are the budgets, as docs/attacks.md lists them.
 export const kinds = {
-  pair: 'guesses at this name from this network', account: 'guesses at this name from all networks', network: 'guesses from this network at all names',
-  site: 'guesses from the networks around it', requests: 'unreadable requests from this network',
-  'new pair': 'guesses at this name from this network', 'known pair': 'the reserve of a network that the owner uses',
+  pair: 'this name from this network', account: 'this name from all networks', network: 'all names from this network',
+  site: 'all names from the networks around it', requests: 'requests without usable credentials from this network',
+  reserve: 'this name in a network that its owner uses',
 }
 
 const left = until => Math.max(0, (Date.parse(until) - now()) / 1000)
@@ -24,7 +23,7 @@ const about = b => ({ account: b.account, network: b.kind === 'account' ? '' : b
 // blockedLine returns a line about an empty budget; its update changes the remaining time.
 export function blockedLine(b) {
   const rest = h('span')
-  const line = h('div', { class: 'line' }, h('span', {}, subject(b), ' ', h('small', {}, kinds[b.kind] ?? b.kind), h('small', {}, rest)),
+  const line = h('div', { class: 'line' }, h('span', {}, h('span', { title: 'Budget: ' + (kinds[b.kind] ?? b.kind) }, subject(b)), h('small', {}, rest)),
     buttons(about(b), ['clear']))
   line.update = next => setText(rest, plural(next.refused, 'attempt') + ' refused · ' + (left(next.until) ? 'next guess in ' + span(left(next.until)) : 'may guess again'))
   return line
@@ -86,7 +85,7 @@ export function accounts(root) {
     showRules(rules)
     people.set(state.traffic?.accounts ?? [])
     places.set(state.traffic?.networks ?? [])
-    setText(since, state.traffic ? ' since ' + new Date(state.traffic.since).toLocaleTimeString() : '')
+    setText(since, state.traffic ? ' since ' + clock(state.traffic.since) : '')
   }
 }
 

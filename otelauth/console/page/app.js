@@ -3,7 +3,7 @@
 
 // The frame of the page: views, the live state, the field that explains, keys, help.
 
-import { h, setText, span } from './dom.js'
+import { clock, h, setText, span } from './dom.js'
 import { connect, state, watch } from './data.js'
 import { address, outcome } from './parts.js'
 import overview, { counts } from './overview.js'
@@ -55,7 +55,7 @@ function route() {
     else link.removeAttribute('aria-current')
   }
   if (!state.loaded) return
-  const root = h('div', { class: 'view ' + name })
+  const root = h('div', { class: 'view-' + name })
   main.replaceChildren(root)
   update = view.show(root, new URLSearchParams(query))
   update(new Set(['view']))
@@ -89,7 +89,7 @@ function frame(topics) {
 // notices shows what concerns the whole page.
 function notices() {
   const list = []
-  if (state.restarted && Date.now() - state.restarted < 60000) list.push('The process was restarted at ' + new Date(state.restarted).toLocaleTimeString() + '. What you see now is its new memory.')
+  if (state.restarted && Date.now() - state.restarted < 60000) list.push('The process was restarted at ' + clock(state.restarted) + '. What you see now is its new memory.')
   if (version && state.status && state.status.version !== version) list.push('The process runs another version now. Reload the page.')
   if (Math.abs(state.skew) > 5000 && state.loaded) list.push('The clock of the process is ' + span(Math.abs(state.skew) / 1000) + (state.skew < 0 ? ' behind' : ' ahead of') + ' that of this computer. Times here are those of the process.')
   if (state.budgets?.degraded) list.push(state.budgets.degraded)

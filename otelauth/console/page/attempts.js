@@ -13,7 +13,7 @@ export function attemptTable(label, { short = false, filter = () => true } = {})
   const rows = table({
     label, columns: attemptColumns, key: a => a.sequence, class: 'attempts' + (short ? ' short' : ''),
     row: a => 'tone-' + a.outcome, empty: () => state.attempts.length
-      ? h('p', { class: 'quiet-note' }, 'No attempt in memory matches.')
+      ? h('p', { class: 'quiet-note' }, short ? 'None yet.' : 'No attempt in memory matches.')
       : howToGetData('No attempt has been recorded yet.'),
   })
   let newest = 0

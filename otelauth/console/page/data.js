@@ -18,7 +18,6 @@ const limit = 1000
 export const state = {
   connection: 'connecting', // connecting, live, waiting, refused
   problem: '', // why it is not live
-  retryAt: 0,
   loaded: false,
   instance: '',
   restarted: 0, // when the page noticed a restart
@@ -26,10 +25,11 @@ export const state = {
   status: null, pulse: null, traffic: null, budgets: null,
   attempts: [], // the newest first
   oldest: {}, // the time of the oldest attempt in the memory of the process, by outcome
-  newest: 0, // the greatest sequence number
   episodes: [], forgotten: 0, moreEpisodes: false,
   acts: [],
 }
+
+const known = new Set() // the sequence numbers of state.attempts
 
 // now returns the time by the clock of the process.
 export const now = () => Date.now() + state.skew
@@ -110,17 +110,26 @@ function mergeEpisode(episode) {
   change('episodes')
 }
 
+// add merges attempts into the list and returns those that are new.
+function add(list) {
+  const fresh = list.filter(attempt => !known.has(attempt.sequence))
+  if (!fresh.length) return fresh
+  for (const attempt of fresh) known.add(attempt.sequence)
+  const all = [...fresh, ...state.attempts].sort((a, b) => b.sequence - a.sequence)
+  for (const attempt of all.splice(keep)) known.delete(attempt.sequence)
+  state.attempts = all
+  change('attempts')
+  return fresh
+}
+
 function mergeAttempts(list, skipped) {
-  const fresh = list.filter(attempt => attempt.sequence > state.newest || !state.newest)
-  if (fresh.length) {
-    state.attempts = [...fresh.toReversed(), ...state.attempts].slice(0, keep)
-    for (const attempt of fresh) state.newest = Math.max(state.newest, attempt.sequence)
-  }
+  const fresh = add(list)
   for (const attempt of fresh) count(attempt.outcome, 1, Date.parse(attempt.time))
   for (const [outcome, n] of Object.entries(skipped ?? {})) count(outcome, n, now())
-  change('attempts', 'traffic')
-  if (fresh.some(attempt => attempt.outcome === 'throttled') || skipped?.throttled) refreshBudgets()
-  if (fresh.some(attempt => attempt.outcome !== 'success') || skipped) refreshTraffic()
+  change('traffic')
+  if (skipped) refreshAttempts()
+  if (skipped?.throttled || fresh.some(attempt => attempt.outcome === 'throttled')) refreshBudgets()
+  if (skipped || fresh.some(attempt => attempt.outcome !== 'success')) refreshTraffic()
 }
 
 // count adds attempts to the bucket of their time, until the traffic is read again.
@@ -149,6 +158,8 @@ function reader(path, parameters, store, milliseconds) {
 }
 
 export const refreshBudgets = reader('budgets', { limit }, budgets => { state.budgets = budgets; change('budgets') }, 300)
+// The live view leaves attempts out of a flood; the list has them.
+const refreshAttempts = reader('attempts', { limit }, attempts => add(attempts.attempts), 2000)
 export const refreshTraffic = reader('traffic', { top: limit }, traffic => { state.traffic = traffic; change('traffic') }, 4000)
 export const refreshStatus = reader('status', {}, status => { state.status = status; change('status') }, 300)
 
@@ -157,15 +168,10 @@ async function load() {
   const [status, traffic, attempts, episodes, budgets, acts] = await Promise.all([
     get('status'), get('traffic', { top: limit }), get('attempts', { limit }), get('episodes', { limit }), get('budgets', { limit }), get('acts'),
   ])
-  const known = new Map(attempts.attempts.map(attempt => [attempt.sequence, attempt]))
-  // Attempts that the live view brought meanwhile.
-  const early = state.attempts.filter(attempt => attempt.sequence && !known.has(attempt.sequence))
   Object.assign(state, {
-    status, traffic, budgets, loaded: true,
-    attempts: [...early, ...attempts.attempts].slice(0, keep),
-    episodes: episodes.episodes, forgotten: episodes.forgotten, moreEpisodes: episodes.more, acts: acts.acts,
+    status, traffic, budgets, loaded: true, episodes: episodes.episodes, forgotten: episodes.forgotten, moreEpisodes: episodes.more, acts: acts.acts,
   })
-  for (const attempt of state.attempts) state.newest = Math.max(state.newest, attempt.sequence)
+  add(attempts.attempts)
   state.oldest = attempts.oldest
   change('status', 'traffic', 'attempts', 'episodes', 'budgets', 'acts')
   if (attempts.more) loadOlder(state.instance)
@@ -173,23 +179,23 @@ async function load() {
 
 // loadOlder reads the pages of attempts before those that the page has.
 async function loadOlder(instance) {
-  for (let more = true; more && state.attempts.length < keep;) {
+  let before = state.attempts.at(-1)?.sequence
+  while (before && state.attempts.length < keep) {
     let page
     try {
-      page = await get('attempts', { limit, before: state.attempts.at(-1).sequence })
+      page = await get('attempts', { limit, before })
     } catch {
       return // the live view reports that the process does not answer
     }
     if (state.instance !== instance) return
-    const last = state.attempts.at(-1)?.sequence ?? Infinity
-    state.attempts = [...state.attempts, ...page.attempts.filter(attempt => attempt.sequence < last)].slice(0, keep)
-    more = page.more && page.attempts.length > 0
-    change('attempts')
+    add(page.attempts)
+    before = page.more ? page.attempts.at(-1)?.sequence : 0
   }
 }
 
 function forget() {
-  Object.assign(state, { attempts: [], newest: 0, episodes: [], acts: [], budgets: null, traffic: null, status: null })
+  known.clear()
+  Object.assign(state, { attempts: [], episodes: [], acts: [], budgets: null, traffic: null, status: null })
 }
 
 function connection(name, problem = '') {
@@ -201,7 +207,8 @@ let source
 let tries = 0
 let asleep
 
-// connect opens the live view. It retries for as long as the page is open.
+// connect opens the live view. It is opened again for as long as the page is open: by EventSource
+// itself, or by retry after an answer that ends it.
 export function connect() {
   source?.close()
   source = new EventSource(base + 'live')
@@ -212,11 +219,32 @@ export function connect() {
   on('act', act => { mergeAct(act); refreshBudgets() })
   on('pulse', pulse)
   on('dropped', dropped => connection('waiting', dropped.message))
-  source.onerror = () => retry()
+  source.onerror = () => {
+    if (source.readyState === EventSource.CLOSED) retry()
+    else lost ??= setTimeout(ask, 1500)
+  }
+}
+
+let lost // the timer of ask
+
+// ask finds out why the live view does not return by itself.
+async function ask() {
+  lost = undefined
+  if (source.readyState === EventSource.OPEN) return
+  connection('waiting', state.connection === 'waiting' ? state.problem : '')
+  try {
+    await get('status')
+  } catch (problem) {
+    if (source.readyState === EventSource.OPEN) return
+    const refused = problem instanceof Refused
+    connection(refused ? 'refused' : 'waiting', refused ? problem.message : 'The process does not answer.')
+  }
 }
 
 async function hello(message) {
   tries = 0
+  clearTimeout(lost)
+  lost = undefined
   state.skew = Date.parse(message.now) - Date.now()
   const another = state.instance && state.instance !== message.instance
   state.instance = message.instance
@@ -228,8 +256,8 @@ async function hello(message) {
   if (!message.resumed || !state.loaded || another) {
     try {
       await load()
-    } catch (error) {
-      return retry(error)
+    } catch {
+      return retry()
     }
   }
   connection('live')
@@ -246,22 +274,12 @@ function pulse(message) {
   change('pulse')
 }
 
-// retry asks why the live view ended, and opens it again. The pause doubles up to ten seconds.
-async function retry(error) {
+// retry opens the live view again. The pause doubles up to ten seconds.
+function retry() {
   source.close()
   tries++
-  const pause = Math.min(10000, 250 * 2 ** Math.min(tries, 6)) * (0.75 + Math.random() / 2)
-  state.retryAt = Date.now() + pause
-  connection('waiting', error?.message ?? state.problem)
-  setTimeout(connect, pause)
-  if (error) return
-  try {
-    await get('status')
-  } catch (problem) {
-    if (state.connection !== 'waiting') return
-    const refused = problem instanceof Refused
-    connection(refused ? 'refused' : 'waiting', refused ? problem.message : 'The process does not answer.')
-  }
+  setTimeout(connect, Math.min(10000, 250 * 2 ** Math.min(tries, 6)) * (0.75 + Math.random() / 2))
+  ask()
 }
 
 // A page that nobody looks at holds no connection after five minutes.

@@ -5,7 +5,7 @@
 
 import { h, number, plural, setText, shown, span, stamp } from './dom.js'
 import { now, state } from './data.js'
-import { account, address, backend, facts, network, route, section, severity, title } from './parts.js'
+import { account, address, backend, facts, network, route, section, sentence, severity, title } from './parts.js'
 import { buttons } from './act.js'
 import { table } from './list.js'
 import words from './words.js'
@@ -16,14 +16,20 @@ const names = e => {
 }
 
 // nameOf returns a name of the evidence: an account, or the hash of a name that is not one.
+const ruleCount = Object.keys(words.rules).length
 const nameOf = text => /^[^\s:]+:[0-9a-f]{16,}$/.test(text) ? account('', text) : account(text)
 
 // episodeCard returns the summary of an episode.
 export function episodeCard(e) {
-  return h('a', { class: 'episode ' + e.severity, href: address('episode', { id: e.id }) },
+  return h('a', { class: 'episode-card ' + e.severity, href: address('episode', { id: e.id }) },
     h('span', {}, severity(e.severity), ' ', h('b', {}, e.rule)),
-    h('span', {}, e.summary[0].toUpperCase() + e.summary.slice(1), '.'),
+    h('span', {}, sentence(e.summary)),
     h('small', {}, plural(e.attempts, 'attempt') + ' · ' + names(e) + ' · since ', stamp(e.first)))
+}
+
+const lasted = e => {
+  const seconds = (Date.parse(e.last) - Date.parse(e.first)) / 1000
+  return seconds < 1 ? '< 1 s' : span(seconds)
 }
 
 const columns = [
@@ -33,13 +39,13 @@ const columns = [
   { name: 'Rule', class: 'who', cell: e => h('span', { title: e.summary }, e.rule) },
   { name: 'Attempts', class: 'number', cell: e => number(e.attempts) },
   { name: 'Evidence', class: 'where', cell: e => [e.accounts?.length === 1 ? [nameOf(e.accounts[0]), ' '] : '', e.networks?.length === 1 ? [network(e.networks[0]), ' '] : '', names(e)] },
-  { name: 'Lasted', class: 'number', cell: e => span((Date.parse(e.last) - Date.parse(e.first)) / 1000) },
+  { name: 'Lasted', class: 'number', cell: e => lasted(e) },
 ]
 
 export function episodes(root) {
-  const rows = table({ label: 'Episodes', columns, key: e => e.id, class: 'episodes', row: e => e.running ? 'running' : '', empty: () => [
+  const rows = table({ label: 'Episodes', columns, key: e => e.id, class: 'episodes', empty: () => [
     h('p', {}, 'Detection has found no attack since the start.'),
-    h('p', {}, 'It looks for fifteen patterns, such as one network that guesses the password of one account. The first rule fires after 30 different wrong passwords.'),
+    h('p', {}, 'It looks for ' + ruleCount + ' patterns, such as one network that guesses the password of one account. The first rule fires after 30 different wrong passwords.'),
     h('details', {}, h('summary', {}, 'All rules'), ruleTable())] })
   const note = h('p', { class: 'muted found', role: 'status' })
   root.append(title('Episodes', 'Attempts that together are an attack. Detection reports them and denies nothing; the throttle denies.'), note, h('div', { class: 'card tall' }, rows.element))
@@ -82,14 +88,14 @@ function details(e) {
   const evidence = (name, list, count, cell, act) => list?.length ? section(name + (count > list.length ? ': ' + number(list.length) + ' of about ' + number(count) : ''),
     h('ul', { class: 'evidence' }, list.map(text => h('li', {}, cell(text), act(text))))) : null
   return [
-    title(e.summary[0].toUpperCase() + e.summary.slice(1), [severity(e.severity), ' ', h('b', {}, e.rule), ' · ', e.running ? h('span', { class: 'running' }, 'running') : 'over',
+    title(sentence(e.summary), [severity(e.severity), ' ', h('b', {}, e.rule), ' · ', e.running ? h('span', { class: 'running' }, 'running') : 'over',
       ' · ', plural(e.attempts, 'attempt'), ' · since ', stamp(e.first), ' (' + span((now() - Date.parse(e.first)) / 1000) + ' ago)']),
     section('What it means', h('p', {}, 'The rule fires at: ', rule?.fires ?? 'see the documentation', '.'), h('p', {}, advice[e.severity] ?? ''),
       e.folded ? h('p', {}, 'This episode stands for all further ones of its rule.') : null),
     h('div', { class: 'columns' },
       evidence('Accounts', e.accounts, e.account_count, nameOf, text => /:[0-9a-f]{16,}$/.test(text) ? null : buttons({ account: text }, ['deny', 'forget'])),
       evidence('Networks', e.networks, e.network_count, text => network(text), text => buttons({ ...about, network: text }, ['deny'])),
-      evidence('Sample attempts', e.trace_ids, 0, text => h('a', { href: address('attempt', { trace: text }) }, h('code', {}, shown(text))), text => backend(text, 'Backend'))),
+      evidence('Sample attempts', e.trace_ids, 0, text => h('a', { href: address('attempt', { trace: text }), title: text }, h('code', {}, text.slice(0, 16) + '…')), text => backend(text, 'Backend'))),
     section('As recorded', facts([
       ['security_rule.name', e.rule], ['ATT&CK technique', e.technique], ['auth.detection.episode', h('code', {}, e.id)], ['First attempt', stamp(e.first)], ['Last attempt', stamp(e.last)],
       ['Endpoint', e.route && route(e.route)], ['Distance', e.distance_km ? number(Math.round(e.distance_km)) + ' km' : ''], ['Speed', e.speed_kmh ? number(Math.round(e.speed_kmh)) + ' km/h' : ''],

@@ -76,11 +76,17 @@ export function table(options) {
     row.setAttribute('aria-rowindex', i + 2)
   }
 
+  // The body is as high as its rows, up to the limit of the style sheet.
+  function resize() {
+    space.style.height = items.length * (height || 36) + 'px'
+    body.style.setProperty('--content', items.length * (height || 36) + 'px')
+  }
+
   function set(next, added = 0) {
     const reading = body.scrollTop >= height && height
     items = next
     grid.setAttribute('aria-rowcount', items.length + 1)
-    space.style.height = items.length * (height || 36) + 'px'
+    resize()
     grid.hidden = items.length === 0
     nothing.hidden = items.length > 0
     if (!items.length) nothing.replaceChildren(...[options.empty?.() ?? 'Nothing matches.'].flat())
@@ -97,7 +103,7 @@ export function table(options) {
   new ResizeObserver(() => {
     height = 0
     draw()
-    space.style.height = items.length * height + 'px'
+    resize()
   }).observe(body)
   body.addEventListener('keydown', event => {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key]

@@ -4,24 +4,25 @@
 // The overview: what happens now, in one sentence, six numbers and a chart.
 
 import { h, number, plural, reconcile, replace, setText, share, shown, stamp } from './dom.js'
-import { now, state } from './data.js'
+import { state } from './data.js'
 import { chart } from './chart.js'
-import { denials, howToGetData, outcomeOrder, section, title } from './parts.js'
+import { denials, howToGetData, isOwn, outcomeOrder, section, sentence } from './parts.js'
 import { episodeCard } from './episodes.js'
 import { attemptTable } from './attempts.js'
 import { blockedLine } from './accounts.js'
+import words from './words.js'
 
 // Six numbers, with the names of the dashboard "overview".
 const stats = [
   { name: 'Attempts', help: 'In the last minute, including requests without credentials.', value: c => number(c.all), href: '#attempts' },
   { name: 'Failed', help: 'Share of the attempts with credentials in the last minute that were denied: wrong, throttled or malformed. A few per cent are typing errors.',
-    value: c => share(c.denied, c.credentials), bad: c => c.denied > 10 && c.denied / c.credentials > 0.2, href: '#attempts?outcome=failure' },
+    value: c => share(c.denied, c.credentials), warn: c => c.denied > 10 && c.denied / c.credentials > 0.2, href: '#attempts?outcome=failure' },
   { name: 'Throttled', help: 'Attempts in the last minute that were answered with 429, because there were too many failed attempts.',
-    value: c => number(c.throttled), bad: c => c.throttled > 0, href: '#attempts?outcome=throttled' },
+    value: c => number(c.throttled), warn: c => c.throttled > 0, href: '#attempts?outcome=throttled' },
   { name: 'Not verified', help: 'Attempts in the last minute that could not be judged, right passwords included.',
     value: c => number(c.error), bad: c => c.error > 0, href: '#attempts?outcome=error' },
   { name: 'Detections', help: 'Episodes of attack that are running.', value: c => number(c.running), bad: c => c.running > 0, href: '#episodes' },
-  { name: 'Blocked', help: 'Budgets of guesses that are empty and have refused attempts.', value: c => number(c.blocked), bad: c => c.blocked > 0, href: '#accounts' },
+  { name: 'Blocked', help: 'Budgets of guesses that are empty and have refused attempts.', value: c => number(c.blocked), warn: c => c.blocked > 0, href: '#accounts' },
 ]
 
 // counts returns the numbers of the last minute.
@@ -48,8 +49,6 @@ export function headline(c) {
   return { tone: 'good', text: 'No attack is running.' }
 }
 
-export const sentence = text => text ? text[0].toUpperCase() + text.slice(1) + '.' : ''
-
 const hour = () => (state.traffic?.buckets ?? []).reduce((sum, bucket) => {
   for (const [name, n] of Object.entries(bucket.outcomes)) sum[name] = (sum[name] ?? 0) + n
   return sum
@@ -69,6 +68,7 @@ function statTile(stat) {
   return { tile, update(c) {
     setText(value, stat.value(c))
     tile.classList.toggle('bad', Boolean(stat.bad?.(c)))
+    tile.classList.toggle('warn', Boolean(stat.warn?.(c)))
   } }
 }
 
@@ -80,11 +80,11 @@ export default function overview(root) {
   const episodes = h('div', { class: 'stack' })
   const blocked = h('div', { class: 'stack' })
   const health = h('div', { class: 'stack' })
-  const latest = attemptTable('Latest attempts', { short: true })
-  const nothing = h('div', { class: 'empty first', hidden: true }, howToGetData('No attempt has been recorded since the start.'))
+  const latest = attemptTable('Latest attempts', { short: true, filter: attempt => !isOwn(attempt) })
+  const nothing = h('div', { class: 'empty first', hidden: true }, howToGetData('Nothing but this page has been requested since the start.'))
   root.append(h('header', { class: 'title headline' }, head, below),
     h('div', { class: 'stats' }, tiles.map(t => t.tile)), nothing,
-    section('Attempts by outcome, last hour', picture.element),
+    section('Attempts by outcome', picture.element),
     h('div', { class: 'columns' },
       section('Running episodes', episodes), section('Blocked now', blocked), section('Health', health)),
     section('Latest attempts', latest.element))
@@ -96,12 +96,12 @@ export default function overview(root) {
     head.parentElement.dataset.tone = tone
     setText(below, lead())
     for (const t of tiles) t.update(c)
-    nothing.hidden = state.attempts.length > 0 || !state.loaded
+    latest.update()
+    nothing.hidden = latest.size() > 0 || !state.loaded
     picture.set(state.traffic, state.episodes)
     showEpisodes(episodes)
     showBlocked(blocked)
     showHealth(health)
-    latest.update()
   }
 }
 
@@ -110,7 +110,7 @@ function showEpisodes(box) {
   if (!running.length) {
     const past = state.episodes.length
     replace(box, 'none' + past, () => h('p', { class: 'quiet-note' },
-      'Detection sees no attack. ', past ? h('a', { href: '#episodes' }, plural(past, 'past episode')) : 'It watches for fifteen patterns of guessing.'))
+      'Detection sees no attack. ', past ? h('a', { href: '#episodes' }, plural(past, 'past episode')) : 'It watches for ' + Object.keys(words.rules).length + ' patterns of guessing.'))
     return
   }
   if (box.dataset.key) { delete box.dataset.key; box.replaceChildren() }
@@ -138,5 +138,3 @@ function showHealth(box) {
       shown(store.name), ': ', store.ok ? 'answers' : 'does not answer', store.detail ? [' · ', shown(store.detail)] : null))),
     h('p', {}, h('a', { href: '#process' }, 'The process: hashing, cache, tables, settings'))])
 }
-
-export const age = time => (now() - Date.parse(time)) / 1000

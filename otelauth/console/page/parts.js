@@ -47,9 +47,15 @@ export function subject(item, link = true) {
     item.network ? network(item.network, link) : null)
 }
 
-// isOwn reports whether an attempt is a request of this page.
-export const isOwn = attempt => attempt.outcome === 'success' && attempt.account === state.status?.actor &&
-  location.pathname.length > 1 && (attempt.route ?? '').replace(/^[A-Z]+ /, '').startsWith(location.pathname.replace(/[^/]*$/, ''))
+// sentence returns a text of the API with a capital letter and a full stop.
+export const sentence = text => text ? text[0].toUpperCase() + text.slice(1) + '.' : ''
+
+const folder = location.pathname.replace(/[^/]*$/, '')
+
+// isOwn reports whether an attempt is a request of this page: of its operator, or the first one,
+// before the browser asks for the password.
+export const isOwn = attempt => folder.length > 1 && (attempt.route ?? '').startsWith(folder) &&
+  (attempt.outcome === 'missing' || attempt.outcome === 'success' && attempt.account === state.status?.actor)
 
 // The columns of a table of attempts.
 export const attemptColumns = [

@@ -25,7 +25,7 @@ function parts(s) {
     section('Health', s.healthy ? h('p', { class: 'fine' }, 'No problem is known.') : null,
       s.problems.map(p => h('p', { class: 'alarm' }, h('b', {}, shown(p.kind)), ' ', shown(p.message), ' ', h('small', {}, 'since ', stamp(p.since)))),
       s.degraded ? h('p', { class: 'alarm' }, shown(s.degraded)) : null,
-      facts([['Version', shown(s.version)], ['Host', shown(s.host)], ['Runs since', [stamp(s.started), ' (' + span(s.uptime_seconds) + ')']], ['Instance', h('code', {}, s.instance)],
+      facts([['Version', shown(s.version)], ['Host', shown(s.host)], ['Runs since', [stamp(s.started), ' (' + span((now() - Date.parse(s.started)) / 1000) + ' ago)']], ['Instance', h('code', {}, s.instance)],
         ['You are', shown(s.actor)], ['Acts', s.acts ? 'permitted' : 'not permitted; set --operator-acts'], ['Only of this process', s.local?.length ? s.local.join(', ') : 'nothing']])),
     h('div', { class: 'columns' },
       section('Hashing', facts([['Running', used(s.hashing.running, s.hashing.slots)], ['Waiting', used(s.hashing.queued, s.hashing.queue)]]),
@@ -35,8 +35,8 @@ function parts(s) {
         ['Last reload', s.reloads.last && stamp(s.reloads.last)], ['Last error', s.reloads.last_error && shown(s.reloads.last_error)]]))),
     h('div', { class: 'columns' },
       section('Tables', h('p', { class: 'muted' }, 'Every table is bounded. A full one forgets hostile entries first.'), h('div', { class: 'meters' }, s.tables.map(tableMeter))),
-      section('Stores', h('ul', { class: 'checks' }, s.stores.map(store => h('li', { class: store.ok ? 'ok' : 'broken' }, shown(store.name), ': ', store.ok ? 'answers' : 'does not answer',
-        store.since ? [' since ', stamp(store.since)] : '', store.detail ? [' · ', shown(store.detail)] : ''))), h('h2', {}, 'Exporters'), facts((s.exporters ?? []).map(e => [e.signal, e.exporter]))),
+      section('Stores and exporters', s.stores.length ? null : h('p', { class: 'muted' }, 'This service reports no stores.'), h('ul', { class: 'checks' }, s.stores.map(store => h('li', { class: store.ok ? 'ok' : 'broken' }, shown(store.name), ': ', store.ok ? 'answers' : 'does not answer',
+        store.since ? [' since ', stamp(store.since)] : '', store.detail ? [' · ', shown(store.detail)] : ''))), facts((s.exporters ?? []).map(e => [e.signal, e.exporter]))),
       section('Replicas', replicas(s))),
     section('Settings in force', settings(s.configuration ?? [])),
   ]
@@ -45,7 +45,7 @@ function parts(s) {
 function tableMeter(t) {
   const fill = h('i')
   fill.style.width = t.limit ? 100 * t.used / t.limit + '%' : '0'
-  return h('div', { class: 'meter' + (t.limit && t.used > 0.9 * t.limit ? ' spent' : '') }, h('b', {}, shown(t.name)), h('span', {}, used(t.used, t.limit)), h('span', { class: 'track', 'aria-hidden': 'true' }, fill))
+  return h('div', { class: 'meter' + (t.limit && t.used > 0.9 * t.limit ? ' spent' : '') }, h('b', {}, shown(t.name)), h('span', {}, used(t.used, t.limit)), t.limit ? h('span', { class: 'track', 'aria-hidden': 'true' }, fill) : null)
 }
 
 function replicas(s) {
