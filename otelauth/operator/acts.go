@@ -21,6 +21,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/clientip"
+	"github.com/otelauth/otelauth-go/otelauth/internal/visible"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
 )
 
@@ -202,7 +203,7 @@ func (o *Operator) serveAct(w http.ResponseWriter, r *http.Request) error {
 	}
 	if s.exists != nil && !*s.exists && !req.UnknownAccount {
 		return refuse(http.StatusNotFound, CodeUnknownAccount,
-			"There is no account %q. Check the spelling; to act on a name that is not an account, say so.", shown(req.Account))
+			"There is no account \"%s\". Check the spelling; to act on a name that is not an account, say so.", visible.Text(req.Account))
 	}
 	o.acts.doing.Lock()
 	defer o.acts.doing.Unlock()
@@ -219,7 +220,7 @@ func (o *Operator) serveAct(w http.ResponseWriter, r *http.Request) error {
 // act does what a request says.
 func (o *Operator) act(ctx context.Context, s *subject, req *ActRequest, actor string) (*done, string, error) {
 	d := &done{Subject: s.Subject, Act: Act{
-		ID: o.newID(), Time: o.cfg.Now().UTC(), Verb: req.Verb, Account: shown(s.typed), Network: textOf(s.Network), Actor: actor,
+		ID: o.newID(), Time: o.cfg.Now().UTC(), Verb: req.Verb, Account: s.typed, Network: textOf(s.Network), Actor: actor,
 		Reason: req.Reason, Instance: o.instance,
 	}}
 	who := subjectText(d.Account, d.Network)
@@ -262,7 +263,7 @@ func (o *Operator) forget(d *done, s *subject) (*done, string, error) {
 	}
 	d.Credentials, d.Streams = o.forgetHere(s.Account, s.Name)
 	return d, fmt.Sprintf("%d remembered credentials of %s are forgotten and %d open streams are closed. The right password still works.",
-		d.Credentials, d.Account, d.Streams), nil
+		d.Credentials, visible.Text(d.Account), d.Streams), nil
 }
 
 // forgetHere forgets an account in this process.
@@ -323,7 +324,7 @@ func (o *Operator) clear(ctx context.Context, d *done, s *subject, how throttle.
 func (o *Operator) subjectOfBudget(kind throttle.Budget, s *subject) (sub throttle.Subject, name string) {
 	switch kind.String() {
 	case "account":
-		return throttle.Subject{Account: s.Account}, shown(s.typed)
+		return throttle.Subject{Account: s.Account}, visible.Text(s.typed)
 	case "network", "requests":
 		return throttle.Subject{Network: s.Network}, textOf(s.Network)
 	case "site":

@@ -60,7 +60,7 @@ func (o *Operator) blocked() []Budget {
 
 func (o *Operator) budgetOf(c *throttle.Case) Budget {
 	return Budget{
-		Kind: c.Budget.String(), Account: shown(c.Name), Hash: c.Account, Network: textOf(c.Network), Refused: c.Refused,
+		Kind: c.Budget.String(), Account: c.Name, Hash: c.Account, Network: textOf(c.Network), Refused: c.Refused,
 		First: c.First.UTC(), Last: c.Last.UTC(), Until: c.Until.UTC(), Instances: []string{o.instance},
 	}
 }
@@ -78,7 +78,7 @@ func (o *Operator) rules() []Rule {
 
 func ruleOf(r *throttle.Rule) Rule {
 	rule := Rule{
-		Account: shown(r.Subject.Account), Network: textOf(r.Subject.Network), Effect: VerbAllow,
+		Account: r.Subject.Account, Network: textOf(r.Subject.Network), Effect: VerbAllow,
 		Actor: shown(r.By), Reason: shown(r.Why), Since: r.Since.UTC(),
 	}
 	if r.Denied {
@@ -155,7 +155,7 @@ func (o *Operator) serveExplanation(r *http.Request) (any, error) {
 
 func (o *Operator) explain(ctx context.Context, s *subject) (Explanation, error) {
 	e := Explanation{
-		Meta: o.meta(partAttempts, partRules), Account: shown(s.typed), Network: textOf(s.Network), AccountExists: s.exists,
+		Meta: o.meta(partAttempts, partRules), Account: s.typed, Network: textOf(s.Network), AccountExists: s.exists,
 		Budgets: []Standing{}, Attempts: o.evidence(s),
 	}
 	budgets := o.budgets()

@@ -92,11 +92,9 @@ func episodeOf(d *detect.Detection) Episode {
 		ID: fmt.Sprintf("%016x", d.Episode), Rule: d.Rule.Name, Severity: d.Rule.Severity.String(), Technique: d.Rule.Technique,
 		Summary: d.Rule.Summary, Running: d.Phase != detect.End, First: d.First.UTC(), Last: d.Last.UTC(), Updated: d.Time.UTC(),
 		Attempts: d.Attempts, Accounts: []string{}, AccountCount: d.AccountCount, Networks: []string{}, NetworkCount: d.NetworkCount,
-		TraceIDs: []string{}, Route: shown(d.Route), DistanceKm: d.DistanceKm, SpeedKmh: d.SpeedKmPerHour, Folded: d.Folded,
+		TraceIDs: []string{}, Route: d.Route, DistanceKm: d.DistanceKm, SpeedKmh: d.SpeedKmPerHour, Folded: d.Folded,
 	}
-	for _, name := range d.Accounts {
-		ep.Accounts = append(ep.Accounts, shown(name))
-	}
+	ep.Accounts = append(ep.Accounts, d.Accounts...)
 	for _, n := range d.Networks {
 		ep.Networks = append(ep.Networks, textOf(n))
 	}

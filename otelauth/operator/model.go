@@ -136,7 +136,8 @@ type Setting struct {
 	Place string `json:"place,omitempty"` // the flag, variable or line that sets it; "" for a default
 }
 
-// Attempt is one attempt. Texts that a client chose are valid UTF-8 without control characters.
+// Attempt is one attempt. Account may hold any character that the name of an account holds; show
+// bidirectional and other invisible ones as escapes.
 type Attempt struct {
 	// Sequence grows with each attempt of the Instance.
 	Sequence uint64    `json:"sequence"`

@@ -34,9 +34,6 @@ type Config struct {
 	// Watchers bounds the live views that are open at once. Default: 1024.
 	Watchers int
 
-	// Budgets are those of the Middleware if its Config.Throttle is set. Default: those that the
-	// Middleware has created.
-	Budgets *throttle.Budgets
 	// CloseStreams ends the open responses of an account and returns their number, for the act
 	// forget. Default: none are ended.
 	CloseStreams func(account string) int
@@ -214,9 +211,6 @@ func (o *Operator) ServeHTTP(w http.ResponseWriter, r *http.Request) { o.mux.Ser
 
 // budgets returns the budgets that the API shows and changes, or nil.
 func (o *Operator) budgets() *throttle.Budgets {
-	if o.cfg.Budgets != nil {
-		return o.cfg.Budgets
-	}
 	if m := o.verifier.Load(); m != nil {
 		return m.Budgets()
 	}

@@ -160,7 +160,7 @@ func (r *record) network() netip.Prefix { return clientip.Network(r.client) }
 func (r *record) attempt() Attempt {
 	a := Attempt{
 		Sequence: r.sequence, Time: r.at.UTC(), Outcome: r.outcome.String(), ErrorType: r.errorType.String(),
-		Reason: string(r.reason), Account: shown(r.account), Hash: r.hash, Method: r.method, Route: shown(r.route),
+		Reason: string(r.reason), Account: r.account, Hash: r.hash, Method: r.method, Route: r.route,
 		Status: int(r.status), DurationSeconds: r.took.Seconds(), HashSeconds: r.hashing.Seconds(),
 		Cache: r.cache.String(), RetryAfterSeconds: r.retryAfter.Seconds(),
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/internal/visible"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
 )
 
@@ -16,6 +17,7 @@ import (
 func (e *Explanation) subjectText() string { return subjectText(e.Account, e.Network) }
 
 func subjectText(account, network string) string {
+	account = visible.Text(account)
 	switch {
 	case account == "":
 		return network
@@ -30,7 +32,7 @@ func (e *Explanation) sentence() string {
 	var s []string
 	add := func(format string, args ...any) { s = append(s, fmt.Sprintf(format, args...)) }
 	if e.AccountExists != nil && !*e.AccountExists {
-		add("There is no account %q; guesses at any name are limited alike.", e.Account)
+		add("There is no account \"%s\"; guesses at any name are limited alike.", visible.Text(e.Account))
 	}
 	who := e.subjectText()
 	switch {
@@ -42,7 +44,7 @@ func (e *Explanation) sentence() string {
 		add("%s decided that at %s: %s.", e.Rule.Actor, clockText(e.Rule.Since), full(e.Rule.Reason))
 	case e.Refused && e.Known && e.Reserve != nil && e.Reserve.Left > 0:
 		add("Too many wrong passwords were tried%s, so further wrong ones are refused unseen%s.", e.where(), e.end())
-		add("%s has logged in from %s lately, so the right password works now.", e.Account, e.Network)
+		add("%s has logged in from %s lately, so the right password works now.", visible.Text(e.Account), e.Network)
 	case e.Refused:
 		add("%s cannot log in%s, because too many wrong passwords were tried%s.", who, e.end(), e.where())
 		add("%s", e.limits())
@@ -70,9 +72,9 @@ func (e *Explanation) end() string {
 func (e *Explanation) where() string {
 	switch e.RefusedBy {
 	case throttle.Budget(0).String(): // pair
-		return " for " + e.Account + " from " + e.Network
+		return " for " + visible.Text(e.Account) + " from " + e.Network
 	case "account":
-		return " for " + e.Account + " from all networks together"
+		return " for " + visible.Text(e.Account) + " from all networks together"
 	case "network":
 		return " from " + e.Network + " for all accounts together"
 	case "site":
@@ -85,7 +87,7 @@ func (e *Explanation) where() string {
 func (e *Explanation) limits() string {
 	for _, b := range e.Budgets {
 		if b.Kind == e.RefusedBy {
-			return fmt.Sprintf("After %d wrong passwords there is one more try each %s.", b.Burst, strings.TrimPrefix(inWords(time.Duration(b.EverySeconds*float64(time.Second))), "1 "))
+			return fmt.Sprintf("After %d wrong passwords there is one more try each %s.", b.Burst, perText(time.Duration(b.EverySeconds*float64(time.Second))))
 		}
 	}
 	return ""
@@ -134,6 +136,22 @@ func clockText(t time.Time) string { return t.UTC().Format("15:04:05") + " UTC" 
 
 // full ends a reason like a sentence that goes on: without a full stop.
 func full(reason string) string { return strings.TrimRight(reason, ". ") }
+
+// perText returns an interval behind "each": "minute", "90 seconds".
+func perText(d time.Duration) string {
+	switch d {
+	case time.Second:
+		return "second"
+	case time.Minute:
+		return "minute"
+	case time.Hour:
+		return "hour"
+	}
+	if d < time.Second {
+		return fmt.Sprintf("%d milliseconds", d.Milliseconds())
+	}
+	return inWords(d)
+}
 
 // inWords returns a duration in words, rounded up: "58 seconds", "12 minutes", "3 hours", "2 days".
 func inWords(d time.Duration) string {

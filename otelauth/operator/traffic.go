@@ -191,7 +191,7 @@ func (t *traffic) endpoints() []Count {
 	for route, c := range *t.routes.Load() {
 		by := c.load()
 		if total(by) > 0 {
-			all = append(all, Count{Name: shown(route), Outcomes: byName(by), Denied: denied(by)})
+			all = append(all, Count{Name: route, Outcomes: byName(by), Denied: denied(by)})
 		}
 	}
 	slices.SortFunc(all, func(a, b Count) int {
@@ -235,7 +235,7 @@ func top(all []record, limit int) (accounts, networks []Count) {
 	for i := range all {
 		r := &all[i]
 		if key := cmp.Or(r.hash, r.account); key != "" {
-			add(names, key, Count{Name: shown(r.account), Hash: r.hash}, r.outcome)
+			add(names, key, Count{Name: r.account, Hash: r.hash}, r.outcome)
 		}
 		if r.client.IsValid() {
 			n := textOf(r.network())
