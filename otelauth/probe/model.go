@@ -282,6 +282,19 @@ type Timing struct {
 	Decided bool `json:"decided"`
 }
 
+// Telemetry counts what was recorded of the attempts of a run.
+type Telemetry struct {
+	// Attempts counts the attempts by what became of them, such as "recorded" or "missing".
+	Attempts map[string]int `json:"attempts"`
+	Events   int64          `json:"events"`
+	Spans    int64          `json:"spans"`
+	Points   int64          `json:"points"`
+	// The delays are those from the answer to the arrival of the event.
+	MedianDelay time.Duration `json:"median_delay_ns"`
+	P95Delay    time.Duration `json:"p95_delay_ns"`
+	MaxDelay    time.Duration `json:"max_delay_ns"`
+}
+
 // Report is the result of a run.
 type Report struct {
 	Tool    string    `json:"tool"`
@@ -301,6 +314,8 @@ type Report struct {
 	Findings  []Finding `json:"findings"`
 	NotTested []Gap     `json:"not_tested"`
 	Timing    *Timing   `json:"timing,omitempty"`
+	// Telemetry says what was recorded of the attempts, if telemetry was judged.
+	Telemetry *Telemetry `json:"telemetry,omitempty"`
 	// Throttles describes how the target limits attempts, if it did.
 	Throttles string `json:"throttles,omitempty"`
 	// Expired are entries of the baseline that no longer count, Unused those without a finding.

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -38,6 +39,8 @@ type probeCommand struct {
 	CAFile                          string   `name:"ca-file" placeholder:"FILE" group:"Requests" help:"CA certificates (PEM) that verify the target. Default: the system's."`
 	DangerouslyAcceptAnyCertificate bool     `group:"Requests" help:"Do not verify the certificate of the target: everyone on the network path can read the passwords."`
 
+	probeTelemetry `group:"Telemetry"`
+
 	probeReports `group:"Reports"`
 }
 
@@ -70,16 +73,11 @@ func (c *probeCommand) Run(t *terminal) error {
 	config.Progress = bar.show
 	ctx, stop := interruptible()
 	defer stop()
-	prober, err := probe.New(config)
-	if err != nil {
-		return usageError{err}
-	}
-	report, err := prober.Run(ctx)
-	bar.end()
+	report, complete, err := c.probe(ctx, t, &config, bar)
 	if err != nil {
 		return err
 	}
-	report.Version = version()
+	keep.complete = complete
 	if err := c.write(t, report, keep); err != nil {
 		return err
 	}
@@ -87,6 +85,33 @@ func (c *probeCommand) Run(t *terminal) error {
 		return errInterrupted
 	}
 	return c.verdict(report)
+}
+
+// probe makes the run, and judges its telemetry. complete adds the evidence to an attempt.
+func (c *probeCommand) probe(ctx context.Context, t *terminal, config *probe.Config, bar *probeProgress) (report *probe.Report, complete func(*probe.Attempt), err error) {
+	telemetry, err := c.prover(config)
+	if err != nil {
+		return nil, nil, usageError{err}
+	}
+	defer telemetry.close()
+	prober, err := probe.New(*config)
+	if err != nil {
+		return nil, nil, usageError{err}
+	}
+	if err := telemetry.start(ctx, t, prober, config); err != nil {
+		return nil, nil, err
+	}
+	report, err = prober.Run(ctx)
+	bar.end()
+	if err != nil {
+		return nil, nil, err
+	}
+	report.Version = version()
+	complete, err = telemetry.judge(ctx, report)
+	if err == nil {
+		report.Accept(config.Baseline)
+	}
+	return report, complete, err
 }
 
 // verdict returns an error if there are findings that matter.

@@ -10,8 +10,10 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/otelauth/otelauth-go/otelauth/probe"
+	"github.com/otelauth/otelauth-go/otelauth/probe/evidence"
 )
 
 // probeReports are the flags of what is written.
@@ -154,6 +156,7 @@ func printNotes(t *terminal, r *probe.Report, accepted int) {
 	if tm := r.Timing; tm != nil && !tm.Decided && tm.Samples > 0 {
 		t.print("\ntime: no difference between unknown users and wrong passwords (p = %.2g, %d samples of each)", tm.P, tm.Samples)
 	}
+	printTelemetry(t, r.Telemetry)
 	if accepted > 0 {
 		t.print("\n%s accepted by the baseline", count(accepted, "finding"))
 	}
@@ -163,6 +166,20 @@ func printNotes(t *terminal, r *probe.Report, accepted int) {
 	for _, a := range r.Unused {
 		t.print("the baseline accepts %s, which was not found: remove the entry", shown(a.ID))
 	}
+}
+
+// printTelemetry prints what was recorded of the attempts.
+func printTelemetry(t *terminal, r *probe.Telemetry) {
+	if r == nil {
+		return
+	}
+	var parts []string
+	for _, v := range evidence.Verdicts() {
+		if n := r.Attempts[string(v)]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, v))
+		}
+	}
+	t.print("\ntelemetry: %s; from answer to arrival %s in the median, %s at most", strings.Join(parts, ", "), r.MedianDelay.Round(time.Millisecond), r.MaxDelay.Round(time.Millisecond))
 }
 
 func printGaps(t *terminal, gaps []probe.Gap) {

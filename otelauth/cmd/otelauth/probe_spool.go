@@ -27,6 +27,8 @@ type spool struct {
 	// rows is where the row of each endpoint is, by its method and path.
 	rows  map[string]place
 	order []string
+	// complete adds to an attempt what is known at the end of the run; nil: nothing.
+	complete func(*probe.Attempt)
 }
 
 type place struct{ offset, length int64 }
@@ -164,6 +166,11 @@ func (s *spool) all() iter.Seq2[probe.Row, error] {
 	return func(yield func(probe.Row, error) bool) {
 		for _, key := range s.order {
 			row, err := s.read(s.rows[key])
+			if s.complete != nil {
+				for i := range row.Attempts {
+					s.complete(&row.Attempts[i])
+				}
+			}
 			if !yield(row, err) || err != nil {
 				return
 			}
