@@ -36,6 +36,7 @@ require (
 require (
 	github.com/alecthomas/kong v1.17.0 // the command: flags
 	github.com/creack/pty v1.1.24 // tests: the prompt of the command on a pseudo-terminal
+	github.com/getkin/kin-openapi v0.153.0 // the command: endpoints of an OpenAPI 3.0 or 3.1 document
 	github.com/go-logr/logr v1.4.4 // telemetry: the SDK's own errors, without what they quote
 	github.com/jackc/pgx/v5 v5.12.0 // the command: accounts in PostgreSQL; tests of sqlstore
 	github.com/prometheus/client_golang v1.24.1 // examples/nethttp: /metrics behind otelauth
@@ -64,6 +65,7 @@ require (
 	github.com/dustin/go-humanize v1.1.0 // indirect
 	github.com/felixge/httpsnoop v1.1.0 // indirect
 	github.com/go-logr/stdr v1.2.2 // indirect
+	github.com/go-openapi/jsonpointer v1.0.1 // indirect
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/grpc-ecosystem/grpc-gateway/v2 v2.31.0 // indirect
 	github.com/jackc/pgpassfile v1.0.0 // indirect
@@ -77,6 +79,7 @@ require (
 	github.com/prometheus/otlptranslator v1.0.0 // indirect
 	github.com/prometheus/procfs v0.22.0 // indirect
 	github.com/remyoudompheng/bigfft v0.0.0-20230129092748-24d4a6f8daec // indirect
+	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // indirect
 	go.opentelemetry.io/auto/sdk v1.2.1 // indirect
 	go.opentelemetry.io/contrib/bridges/prometheus v0.72.0 // indirect
 	go.opentelemetry.io/otel/exporters/prometheus v0.69.0 // indirect

@@ -195,7 +195,7 @@ func (e *entry) isStatus(got string) bool {
 
 // user checks the user of an event. An attempt that was refused before the name was read has none.
 func (c *checker) user(e *entry, of *event, j *Judgement) {
-	if !c.require[User] {
+	if !c.require[User] || e.AnyUser {
 		return
 	}
 	name, hash := of.get(keyUserName), of.get(keyUserHash)

@@ -29,6 +29,8 @@ type Expectation struct {
 	// User is the name in the credentials; "" if they have none. Without it an event that has a
 	// user is wrong.
 	User string
+	// AnyUser allows any user and none: a service may read a name from such a request, or may not.
+	AnyUser bool
 	// Account reports that User is the name of an account.
 	Account bool
 	// UserHash is the value of user.hash. "": any value that is the same for each event of User.
