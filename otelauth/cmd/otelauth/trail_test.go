@@ -29,7 +29,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/audit/trail"
 )
 
-// evidence is a trail with its keys in files.
+// checkpointFile is a trail with its keys in files.
 type evidence struct {
 	dir, key, public string
 }
