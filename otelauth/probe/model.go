@@ -106,7 +106,7 @@ type Verdict string
 const (
 	// Opened: the answer has the content of the control.
 	Opened Verdict = "opened"
-	// Leaking: the answer shows a secret, or tells an account from an unknown name.
+	// Leaking: the answer shows a secret, or distinguishes an account from an unknown name.
 	Leaking Verdict = "leaking"
 	// Weak: the answer is a denial, or the right answer, with a flaw.
 	Weak Verdict = "weak"
