@@ -21,7 +21,22 @@ import (
 const modulePath = "github.com/otelauth/otelauth-go"
 
 // unshown holds the exported names that need no example, and why.
-var unshown = map[string]string{}
+var unshown = map[string]string{
+	"redisfeed.Feed.Exchange":       "only the Detector calls it",
+	"redisfeed.Feed.Key":            "only the Detector calls it",
+	"redisstore.Store.Clear":        "only Budgets call it",
+	"redisstore.Store.Forget":       "only Budgets call it",
+	"redisstore.Store.Look":         "only Budgets call it",
+	"throttle.Memory.Forget":        "only Budgets call it",
+	"throttle.Memory.Look":          "only Budgets call it",
+	"throttle.Settlement":           "an alias; examples use its values",
+	"throttle.Store":                "an alias of what only Memory and redisstore implement",
+	"throttle.Verdict":              "an alias; examples use its values",
+	"telemetry.Providers.SetGlobal": "Start calls it, and it affects every other example",
+	"trail.Follow":                  "Lines without an end, which an example cannot wait for",
+	"trail.ProveGrowth":             "for tools that resubmit to a witness; the Trail gives the same to Witness.Cosign",
+	"verifytest.Features":           "for stores that lack something; the example's store lacks nothing",
+}
 
 // interfaceMethods are methods of the standard library's and OpenTelemetry's interfaces. Whoever
 // calls them holds the interface. The methods of the module's own interfaces are added to them.
@@ -159,11 +174,16 @@ func exportedNames(p *doc.Package, implemented []string) map[string][]string {
 			add(p.Name+"."+f.Name, f)
 		}
 		for _, m := range typ.Methods {
-			if !slices.Contains(implemented, m.Name) {
-				// Without types, a call shows every method of its name in the packages of its file.
-				add(name+"."+m.Name, m, p.Name+".(method)."+m.Name)
-				names[name] = append(names[name], name+"."+m.Name)
+			// Without types, a call shows every method of its name in the packages of its file.
+			call := p.Name + ".(method)." + m.Name
+			if slices.Contains(implemented, m.Name) {
+				for _, result := range resultsOf(m) {
+					names[p.Name+"."+result] = append(names[p.Name+"."+result], call)
+				}
+				continue
 			}
+			add(name+"."+m.Name, m, call)
+			names[name] = append(names[name], name+"."+m.Name)
 		}
 	}
 	return names
@@ -223,6 +243,11 @@ func (p publicPackage) markShown(packages map[string]publicPackage, shown map[st
 			}
 		}
 		for _, node := range exampleNodes(file) {
+			if f, ok := node.(*ast.FuncDecl); ok { // ExampleType_Method is about both
+				about := strings.Split(strings.TrimPrefix(f.Name.Name, "Example"), "_")
+				shown[p.Name+"."+about[0]] = true
+				shown[p.Name+"."+strings.Join(about, ".")] = true
+			}
 			ast.Inspect(node, func(n ast.Node) bool {
 				selector, ok := n.(*ast.SelectorExpr)
 				if !ok {
@@ -241,7 +266,8 @@ func (p publicPackage) markShown(packages map[string]publicPackage, shown map[st
 	}
 }
 
-// exampleNodes returns the examples of a file: functions, or all of a file that godoc shows whole.
+// exampleNodes returns the examples of a file, with the functions and types of the file that they
+// name: functions, or all of a file that godoc shows whole.
 func exampleNodes(file *ast.File) []ast.Node {
 	var examples []ast.Node
 	others := 0
@@ -255,7 +281,36 @@ func exampleNodes(file *ast.File) []ast.Node {
 		}
 	}
 	if len(examples) == 1 && others == 0 {
-		return []ast.Node{file}
+		return append(examples, file)
+	}
+	named := map[string]bool{}
+	for i := 0; i < len(examples); i++ { // grows
+		ast.Inspect(examples[i], func(n ast.Node) bool {
+			if id, ok := n.(*ast.Ident); ok && !named[id.Name] {
+				named[id.Name] = true
+				examples = append(examples, declared(file, id.Name)...)
+			}
+			return true
+		})
 	}
 	return examples
+}
+
+// declared returns the functions without a receiver, and what else the file declares, of this name.
+func declared(file *ast.File, name string) (nodes []ast.Node) {
+	for _, decl := range file.Decls {
+		switch d := decl.(type) {
+		case *ast.FuncDecl:
+			if d.Recv == nil && d.Name.Name == name && !strings.HasPrefix(name, "Test") {
+				nodes = append(nodes, d)
+			}
+		case *ast.GenDecl:
+			for _, spec := range d.Specs {
+				if t, ok := spec.(*ast.TypeSpec); ok && t.Name.Name == name {
+					nodes = append(nodes, t)
+				}
+			}
+		}
+	}
+	return nodes
 }
