@@ -155,3 +155,38 @@ func TestOriginOfSignature(t *testing.T) {
 		t.Error("a signature under another name is accepted")
 	}
 }
+
+// Someone removes the lock, and a second process writes. The first one notices and writes nothing
+// more, so nothing is acknowledged that the second one does not know.
+func TestLockRemoved(t *testing.T) {
+	t.Parallel()
+	f := newFolder(t, trail.Config{})
+	f.record(t, 10)
+	if _, err := f.Checkpoint(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(f.dir, "lock")); err != nil {
+		t.Fatal(err)
+	}
+	second := &folder{dir: f.dir, key: f.key}
+	second.open(t, trail.Config{})
+	second.record(t, 5)
+	f.record(t, 7)
+	if _, err := f.Checkpoint(t.Context()); !errors.Is(err, trail.ErrUnavailable) || !strings.Contains(err.Error(), "lock") {
+		t.Errorf("the first process: %v", err)
+	}
+	if err := f.Tick(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if s := f.Status(); !errors.Is(s.Err, trail.ErrUnavailable) || s.Size != 11 {
+		t.Errorf("the first process: %+v", s)
+	}
+	if err := f.Close(t.Context()); err == nil {
+		t.Error("Close hides that lines are missing")
+	}
+	second.record(t, 5)
+	second.close(t)
+	if report := second.verify(t); report.Size != 11+1+10 {
+		t.Errorf("%+v", report)
+	}
+}

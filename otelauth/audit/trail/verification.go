@@ -225,7 +225,10 @@ func (v *verification) passClaims(to int64) {
 		if !v.isSigned(c) {
 			continue
 		}
-		if e, err := v.store.edge(c.Size); err != nil || !e.hasRoot(c.Root) {
+		e, err := v.store.edge(c.Size)
+		if err != nil {
+			v.problem(TileChanged, "", -1, "%s: it covers %d lines of those that are missing, and so are the hash tiles to compare it with", c.source, c.Size)
+		} else if !e.hasRoot(c.Root) {
 			v.problem(Fork, "", -1, "%s: the hash tiles do not have its root at %d lines", c.source, c.Size)
 		}
 	}

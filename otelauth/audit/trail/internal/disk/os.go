@@ -5,7 +5,6 @@ package disk
 
 import (
 	"errors"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -76,7 +75,7 @@ func (d OS) SyncFiles(names []string) error {
 func (OS) SyncDir(dir string) error { return syncDir(dir) }
 
 // Lock locks a file until its process ends or Close is called.
-func (OS) Lock(name string) (io.Closer, error) {
+func (OS) Lock(name string) (Lock, error) {
 	f, err := os.OpenFile(filepath.Clean(name), os.O_RDWR|os.O_CREATE|openFlags, 0o600)
 	if err != nil {
 		return nil, err
@@ -93,6 +92,13 @@ type lockFile struct{ *os.File }
 // Close unlocks and closes the file. A program that this process is starting has a copy of the
 // descriptor for a moment, so closing alone would not unlock it.
 func (l lockFile) Close() error { return errors.Join(unlock(l.File), l.File.Close()) }
+
+// IsHeld reports whether the file still has its name.
+func (l lockFile) IsHeld() bool {
+	own, errOwn := statFile(l.File)
+	named, errNamed := statPath(l.Name())
+	return errOwn == nil && errNamed == nil && own.ID == named.ID
+}
 
 // Kind returns the kind of file system on which dir is.
 func (OS) Kind(dir string) (Kind, error) { return kind(dir) }
