@@ -99,3 +99,15 @@ func TestFreeAddress(t *testing.T) {
 		t.Errorf("the address is %s", a)
 	}
 }
+
+// TestBuild checks that a program is linked once and runs.
+func TestBuild(t *testing.T) {
+	t.Parallel()
+	path := testkit.Build(t, testkit.OTelAuth)
+	if out, err := exec.CommandContext(t.Context(), path, "version").CombinedOutput(); err != nil || !strings.Contains(string(out), "otelauth") {
+		t.Errorf("%v: %s", err, out)
+	}
+	if again := testkit.Build(t, testkit.OTelAuth); again != path {
+		t.Errorf("%s, then %s", path, again)
+	}
+}

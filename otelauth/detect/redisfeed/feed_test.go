@@ -200,6 +200,7 @@ func TestRestart(t *testing.T) {
 
 func TestFrozen(t *testing.T) {
 	t.Parallel()
+	testkit.OnlyLong(t)
 	srv := startRedis(t)
 	outage(t, srv, func() { srv.Freeze(t) }, func() { srv.Thaw(t) })
 }
@@ -207,6 +208,7 @@ func TestFrozen(t *testing.T) {
 // TestAbsent: a service starts without Redis, and detects.
 func TestAbsent(t *testing.T) {
 	t.Parallel()
+	testkit.OnlyLong(t)
 	srv := startRedis(t)
 	srv.Kill()
 	f := fleet{newProcess(t, srv, impatient)}
@@ -314,6 +316,7 @@ func TestForgedPosition(t *testing.T) {
 // evaluated it alone.
 func TestLate(t *testing.T) {
 	t.Parallel()
+	testkit.OnlyLong(t)
 	srv := startRedis(t)
 	c := srv.Client(t)
 	p := newProcess(t, srv)

@@ -437,6 +437,7 @@ func TestReadOnlyRedis(t *testing.T) {
 // down.
 func TestStartWithoutRedis(t *testing.T) {
 	t.Parallel()
+	testkit.OnlyLong(t)
 	srv := startRedis(t)
 	srv.Kill()
 	n := newNotices()

@@ -74,6 +74,7 @@ func TestBusyProcessHoldsItsGuesses(t *testing.T) {
 // command, by a clock, before the silence is complete.
 func TestSilenceOutlastsTheClient(t *testing.T) {
 	t.Parallel()
+	testkit.OnlyLong(t)
 	srv := startRedis(t)
 	c := redis.NewClient(&redis.Options{Addr: srv.Addr, ReadTimeout: 100 * time.Millisecond})
 	t.Cleanup(func() { _ = c.Close() })
