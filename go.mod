@@ -35,6 +35,8 @@ require (
 
 require (
 	github.com/alecthomas/kong v1.17.0 // the command: flags
+	github.com/chromedp/cdproto v0.160.1 // tests: the protocol of Chromium, for chromedp
+	github.com/chromedp/chromedp v0.23.1 // tests: the pages in a real Chromium
 	github.com/creack/pty v1.1.24 // tests: the prompt of the command on a pseudo-terminal
 	github.com/go-logr/logr v1.4.4 // telemetry: the SDK's own errors, without what they quote
 	github.com/jackc/pgx/v5 v5.12.0 // the command: accounts in PostgreSQL; tests of sqlstore
@@ -55,6 +57,7 @@ require (
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/dustin/go-humanize v1.1.0 // indirect
 	github.com/felixge/httpsnoop v1.1.0 // indirect
+	github.com/go-json-experiment/json v0.0.0-20260213210345-44df1a37e875 // indirect
 	github.com/go-logr/stdr v1.2.2 // indirect
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/grpc-ecosystem/grpc-gateway/v2 v2.31.0 // indirect
