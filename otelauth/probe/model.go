@@ -181,8 +181,48 @@ type Evidence struct {
 	Verdict  string            `json:"verdict"` // such as "recorded" or "missing"
 	Problems []string          `json:"problems,omitempty"`
 	Expected map[string]string `json:"expected,omitempty"`
-	Arrived  []string          `json:"arrived,omitempty"`
-	Delay    time.Duration     `json:"delay_ns,omitempty"`
+	Arrived  []Record          `json:"arrived,omitempty"`
+	// Delay is the time from the answer to the arrival of the first record.
+	Delay time.Duration `json:"delay_ns,omitempty"`
+}
+
+// Record is an event, a span or a line of a log that is about an attempt.
+type Record struct {
+	Signal     string            `json:"signal"` // "event", "span" or "line"
+	Name       string            `json:"name,omitempty"`
+	Line       int64             `json:"line,omitempty"`
+	Attributes map[string]string `json:"attributes"`
+}
+
+// Telemetry is what telemetry shows of the run as a whole.
+type Telemetry struct {
+	// Verdicts counts attempts by [Evidence.Verdict].
+	Verdicts map[string]int `json:"verdicts"`
+	// Delay is the time from answers to the arrival of their records.
+	Delay Delay `json:"delay"`
+	// Series are those of auth.attempts.
+	Series []Series `json:"series,omitempty"`
+	// Received counts what arrived, by its kind, such as "events".
+	Received map[string]int64 `json:"received,omitempty"`
+}
+
+// Delay describes how long records took to arrive.
+type Delay struct {
+	Median time.Duration `json:"median"`
+	P95    time.Duration `json:"p95"`
+	Max    time.Duration `json:"max"`
+}
+
+// Series is the increase of one series of auth.attempts over the run.
+type Series struct {
+	Outcome string `json:"outcome"`
+	Method  string `json:"method,omitempty"`
+	Route   string `json:"route,omitempty"`
+	// Least and Most bound the number of attempts that were made, Counted is the increase.
+	Least   int64  `json:"least"`
+	Most    int64  `json:"most"`
+	Counted int64  `json:"counted"`
+	Verdict string `json:"verdict"`
 }
 
 // Row is an endpoint with its attempts, in the order in which they were made.
@@ -301,6 +341,8 @@ type Report struct {
 	Findings  []Finding `json:"findings"`
 	NotTested []Gap     `json:"not_tested"`
 	Timing    *Timing   `json:"timing,omitempty"`
+	// Telemetry is nil if telemetry was not judged.
+	Telemetry *Telemetry `json:"telemetry,omitempty"`
 	// Throttles describes how the target limits attempts, if it did.
 	Throttles string `json:"throttles,omitempty"`
 	// Expired are entries of the baseline that no longer count, Unused those without a finding.
