@@ -74,8 +74,18 @@ func (p *Prober) once(ctx context.Context, s sender, c *cell, probe Probe, m *me
 	marked := p.mark(&a, m)
 	raw := marked.append(make([]byte, 0, 1024))
 	a.Sent = p.config.Now()
+	if p.config.Sending != nil {
+		a.Request.Method, a.Request.Target = m.method, m.target
+		p.config.Sending(a)
+	}
 	res, err := s.send(ctx, marked, raw)
 	a.Answered = p.config.Now()
+	if p.config.Answered != nil {
+		if res != nil {
+			a.Answer.Status, a.Client = res.status, res.client
+		}
+		p.config.Answered(a)
+	}
 	a.Request = marked.request(p.base())
 	p.progress()
 	if err != nil {

@@ -74,6 +74,9 @@ type Config struct {
 	// Each receives the row of each endpoint when it is complete, one at a time. An error ends the
 	// run.
 	Each func(Row) error
+	// Sending is called before each request, those that are repeated included, and Answered after
+	// it. They may be called by several goroutines. The attempts have no verdict yet.
+	Sending, Answered func(Attempt)
 	// Progress is called after each request, one at a time.
 	Progress func(Progress)
 	// Now is the clock. Default: time.Now.

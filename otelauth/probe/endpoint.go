@@ -29,6 +29,8 @@ type trial struct {
 	none        *response
 	noneVerdict Verdict
 	noneIndex   int
+	acceptsAny  bool // an unknown user gets the content
+	acceptsTwo  bool // two wrong fields get the content
 	pending     bool // the verdict of none depends on unknown
 	unknown     *response
 	echoed      bool // the answer at hand shows the credentials
@@ -296,6 +298,9 @@ func (t *trial) judgeIdentity(a *Attempt, res *response, id *Identity) {
 		t.find(RuleRefusedIdentity, a, fmt.Sprintf("%s gets %d", id.Name, res.status))
 	case content.opened:
 		t.settle(a, Opened, why)
+		if t.acceptsAny {
+			return // a consequence
+		}
 		t.find(RuleGroup, a, fmt.Sprintf("%s, who has none of the groups %s, gets %d with %s", id.Name, strings.Join(t.c.endpoint.Groups, ", "), res.status, why))
 	case content.unclear:
 		t.settle(a, Unknown, why)

@@ -47,9 +47,11 @@ func (t *trial) content(res *response, own words) (similarity, string) {
 	}
 	why := fmt.Sprintf("%.0f %% of the content of the control", 100*s.share)
 	switch {
-	case s.share >= openedShare && (len(own) >= fewWords || success) && (s.share == 1 || len(own) >= fewWords):
+	case len(own) < fewWords:
+		s.opened = success && slices.Equal(text, t.controlText)
+	case s.share >= openedShare:
 		s.opened = true
-	case !success, s.share < deniedShare, looksLikeDenial(res.body, t.control.body), len(own) < fewWords:
+	case !success, s.share < deniedShare, looksLikeDenial(res.body, t.control.body):
 	default:
 		s.unclear = true
 		why += ", which is neither the content nor another page"
@@ -112,12 +114,14 @@ func (t *trial) judge(ctx context.Context, probe Probe, a *Attempt, res *respons
 		t.judgeSchemeCase(a, res)
 	case t.acceptsAnonymous() && (content.opened || content.unclear):
 		t.settle(a, Accepted, why)
-	case content.opened && probe.Rule == RuleAmbiguous:
+	case content.opened && probe.Rule == RuleAmbiguous && !t.acceptsAny && !t.acceptsTwo:
 		t.settle(a, Weak, why)
 		t.find(RuleAmbiguous, a, fmt.Sprintf("%s gets %d with %s", a.Request.Credentials, res.status, why))
-	case content.opened && t.noneVerdict == Opened:
-		t.settle(a, Opened, why)
+	case content.opened && (t.noneVerdict == Opened || t.acceptsAny && guesses(probe) || t.acceptsTwo && probe.Rule == RuleAmbiguous):
+		t.settle(a, Opened, why) // the finding is made: this is a consequence
 	case content.opened:
+		t.acceptsAny = t.acceptsAny || probe.Name == "unknown-user"
+		t.acceptsTwo = t.acceptsTwo || probe.Name == "two-wrong"
 		t.settle(a, Opened, why)
 		t.find(probe.Rule, a, fmt.Sprintf("%s: %s %s gets %d with %s", probe.Title, a.Request.Method, abridged(a.Request.Target), res.status, why))
 	case content.unclear:
@@ -169,6 +173,11 @@ func (t *trial) isOptional(unknown *response) bool {
 	anonymous := wordsOf(t.none.body)
 	user := wordsOf([]byte(t.c.right.Username))
 	return t.personal && anonymous.share(user) < 1 || anonymous.share(t.own) < openedShare
+}
+
+// guesses reports whether a probe sends wrong credentials in a form that may be accepted.
+func guesses(probe Probe) bool {
+	return probe.Rule == RuleAmbiguous || probe.Name == "space-colon" || probe.Name == "folded-header"
 }
 
 // settleNone sets the verdict of the request without credentials, now that the answer to wrong

@@ -178,8 +178,10 @@ type Attempt struct {
 
 // Evidence is what was recorded of an attempt, beside what should have been.
 type Evidence struct {
-	Verdict  string            `json:"verdict"` // such as "recorded" or "missing"
-	Problems []string          `json:"problems,omitempty"`
+	Verdict  string   `json:"verdict"` // such as "recorded" or "missing"
+	Problems []string `json:"problems,omitempty"`
+	// Fields are the attributes that are wrong or missing.
+	Fields   []string          `json:"fields,omitempty"`
 	Expected map[string]string `json:"expected,omitempty"`
 	Arrived  []Record          `json:"arrived,omitempty"`
 	// Delay is the time from the answer to the arrival of the first record.
@@ -191,26 +193,8 @@ type Record struct {
 	Signal     string            `json:"signal"` // "event", "span" or "line"
 	Name       string            `json:"name,omitempty"`
 	Line       int64             `json:"line,omitempty"`
+	TraceID    string            `json:"trace_id,omitempty"`
 	Attributes map[string]string `json:"attributes"`
-}
-
-// Telemetry is what telemetry shows of the run as a whole.
-type Telemetry struct {
-	// Verdicts counts attempts by [Evidence.Verdict].
-	Verdicts map[string]int `json:"verdicts"`
-	// Delay is the time from answers to the arrival of their records.
-	Delay Delay `json:"delay"`
-	// Series are those of auth.attempts.
-	Series []Series `json:"series,omitempty"`
-	// Received counts what arrived, by its kind, such as "events".
-	Received map[string]int64 `json:"received,omitempty"`
-}
-
-// Delay describes how long records took to arrive.
-type Delay struct {
-	Median time.Duration `json:"median"`
-	P95    time.Duration `json:"p95"`
-	Max    time.Duration `json:"max"`
 }
 
 // Series is the increase of one series of auth.attempts over the run.
@@ -322,6 +306,21 @@ type Timing struct {
 	Decided bool `json:"decided"`
 }
 
+// Telemetry counts what was recorded of the attempts of a run.
+type Telemetry struct {
+	// Attempts counts the attempts by what became of them, such as "recorded" or "missing".
+	Attempts map[string]int `json:"attempts"`
+	Events   int64          `json:"events"`
+	Spans    int64          `json:"spans"`
+	Points   int64          `json:"points"`
+	// The delays are those from the answer to the arrival of the event.
+	MedianDelay time.Duration `json:"median_delay_ns"`
+	P95Delay    time.Duration `json:"p95_delay_ns"`
+	MaxDelay    time.Duration `json:"max_delay_ns"`
+	// Series are those of auth.attempts, if they were judged.
+	Series []Series `json:"series,omitempty"`
+}
+
 // Report is the result of a run.
 type Report struct {
 	Tool    string    `json:"tool"`
@@ -341,7 +340,7 @@ type Report struct {
 	Findings  []Finding `json:"findings"`
 	NotTested []Gap     `json:"not_tested"`
 	Timing    *Timing   `json:"timing,omitempty"`
-	// Telemetry is nil if telemetry was not judged.
+	// Telemetry says what was recorded of the attempts, if telemetry was judged.
 	Telemetry *Telemetry `json:"telemetry,omitempty"`
 	// Throttles describes how the target limits attempts, if it did.
 	Throttles string `json:"throttles,omitempty"`

@@ -222,8 +222,10 @@ func (p *Prober) conclude(rows []Row) *Report {
 	return r
 }
 
-// Accept marks the findings that a baseline accepts. An entry that has expired accepts nothing.
+// Accept marks the findings that a baseline accepts. An entry that has expired accepts nothing. It
+// may be called again when findings were added.
 func (r *Report) Accept(baseline []Acceptance) {
+	r.Unused, r.Expired = nil, nil
 	for _, a := range baseline {
 		used := false
 		for i := range r.Findings {

@@ -35,6 +35,7 @@ type commands struct {
 	Users      usersCommands     `cmd:"" help:"Edit the accounts of an htpasswd file."`
 	Whois      whoisCommand      `cmd:"" help:"Find the account name behind a user.hash."`
 	Trail      trailCommands     `cmd:"" help:"Verify and read the tamper-evident trail of a service."`
+	Probe      probeCommand      `cmd:"" help:"Find the endpoints of a service that answer without the right password."`
 	Help       helpCommand       `cmd:"" help:"Print the help of a command."`
 	Completion completionCommand `cmd:"" help:"Print the completion script of a shell."`
 	Man        manCommand        `cmd:"" help:"Print a manual page."`

@@ -108,7 +108,7 @@ func sample(t testing.TB) *probe.Report {
 		}
 	}
 	r.Telemetry = &probe.Telemetry{
-		Delay:  probe.Delay{Median: 12 * time.Millisecond, P95: 40 * time.Millisecond, Max: 90 * time.Millisecond},
+		MedianDelay: 12 * time.Millisecond, P95Delay: 40 * time.Millisecond, MaxDelay: 90 * time.Millisecond,
 		Series: []probe.Series{{Outcome: "missing", Method: "GET", Route: "/orders", Least: 9, Most: 12, Counted: 8, Verdict: "not counted"}},
 	}
 	return r
@@ -136,6 +136,7 @@ func addEvidence(a *probe.Attempt, e probe.Endpoint) {
 		a.Evidence = &probe.Evidence{Verdict: "missing", Expected: want, Problems: []string{"no event arrived of this attempt"}}
 	case a.Probe == "unknown-user" && e.Path == "/customers":
 		got["http.route"], got["user.name"] = "/", hostile
+		a.Evidence.Fields = []string{"http.route", "user.name"}
 		a.Evidence.Verdict, a.Evidence.Problems = "wrong attribute", []string{"http.route is /, want /customers"}
 	}
 }

@@ -256,7 +256,7 @@
     $('view-telemetry').replaceChildren(
       h('p', {class: 'lead'}, 'What the service recorded of each attempt. Open an attempt to see what arrived beside what was expected.'),
       h('div', {class: 'counts'}, names.map(e => h('span', {class: 'chip'}, h('span', {class: 'swatch ' + evidenceClass(e), 'aria-hidden': 'true'}, sign(EVIDENCE, e)), e, h('b', null, count(total[e]))))),
-      t?.delay?.max > 0 && h('p', {class: 'lead'}, 'From answer to arrival: ' + duration(t.delay.median) + ' in the median, ' + duration(t.delay.p95) + ' for 95 %, ' + duration(t.delay.max) + ' at most.'),
+      t && h('p', {class: 'lead'}, 'Arrived: ' + many(t.events, 'event') + ', ' + many(t.spans, 'span') + ', ' + many(t.points, 'metric point') + (t.max_delay_ns > 0 ? '. From answer to arrival: ' + duration(t.median_delay_ns) + ' in the median, ' + duration(t.p95_delay_ns) + ' for 95 %, ' + duration(t.max_delay_ns) + ' at most.' : '.')),
       ...[...groups].sort((a, b) => rank(EVIDENCE, a[0]) - rank(EVIDENCE, b[0])).map(([e, list]) => h('section', {class: 'gap'},
         h('h2', null, h('span', {class: 'swatch ' + evidenceClass(e), 'aria-hidden': 'true'}, sign(EVIDENCE, e)), h('span', null, e + ': ' + (EVIDENCE[e]?.[1] ?? '')), h('span', {class: 'n'}, count(list.length))),
         h('ul', null, list.slice(0, 300).map(([row, probe]) => h('li', null, h('button', {type: 'button', class: 'endpoint raw', click: () => open(row.index, probe)}, row.name), ' · ' + probe)),
@@ -407,7 +407,7 @@
     columns.forEach((p, c) => e.append(cellElement(position, row, c, row.cells[p])))
     if (row.why && grid.spare(row) >= 0) {
       const why = h('div', {class: 'why', 'aria-hidden': 'true'}, row.why)
-      why.style.gridArea = '1 / ' + (grid.spare(row) + 2) + ' / 2 / -1'
+      why.style.left = 'calc(var(--head) + ' + grid.spare(row) + ' * var(--cell))'
       e.append(why)
     }
     return e
@@ -573,8 +573,10 @@
   // evidenceView shows what arrived beside what was expected.
   function evidenceView(a) {
     const e = a.evidence, want = e.expected ?? {}, arrived = e.arrived ?? []
-    const keys = [...new Set([...Object.keys(want).sort(), ...arrived.flatMap(r => Object.keys(r.attributes ?? {}).sort())])]
-    const differs = (key, r) => key in want && !want[key].split(/, ?| or /).concat(want[key]).includes(r.attributes?.[key] ?? '')
+    // "user" stands for the name, or for its hash.
+    const value = (key, r) => r.attributes?.[key] ?? (key === 'user' ? r.attributes?.['user.name'] ?? r.attributes?.['user.hash'] : undefined)
+    const keys = [...new Set([...Object.keys(want).sort(), ...(e.fields ?? []), ...arrived.flatMap(r => Object.keys(r.attributes ?? {}).sort())])]
+    const differs = key => (e.fields ?? []).some(f => f === key || key === 'user' && f.startsWith('user.'))
     return [h('h3', null, 'Telemetry'),
       h('p', {class: 'verdict'}, h('span', {class: 'swatch ' + evidenceClass(e.verdict), 'aria-hidden': 'true'}, sign(EVIDENCE, e.verdict)), e.verdict,
         e.delay_ns > 0 && h('span', {class: 'quiet'}, duration(e.delay_ns) + ' after the answer')),
@@ -583,7 +585,7 @@
         h('thead', null, h('tr', null, h('th', {scope: 'col'}, 'Attribute'), h('th', {scope: 'col'}, 'Expected'),
           arrived.length ? arrived.map(r => h('th', {scope: 'col'}, [r.signal, r.name].filter(Boolean).join(' ') + (r.line ? ' in line ' + r.line : ''))) : h('th', {scope: 'col'}, 'Arrived'))),
         h('tbody', null, keys.map(key => h('tr', null, h('th', {scope: 'row'}, raw(key)), h('td', null, raw(want[key] ?? '')),
-          arrived.length ? arrived.map(r => h('td', {class: differs(key, r) ? 'differs' : null}, differs(key, r) && '≠ ', raw(r.attributes?.[key] ?? '–'))) : h('td', {class: 'differs'}, 'nothing'))))),
+          arrived.length ? arrived.map(r => h('td', {class: differs(key) ? 'differs' : null}, differs(key) && '≠ ', raw(value(key, r) ?? '–'))) : h('td', {class: 'differs'}, 'nothing'))))),
       h('details', null, h('summary', null, 'How the attempt is recognised'), h('dl', {class: 'fields'},
         [['trace id', a.trace_id], ['X-Request-Id', a.request_id], ['User-Agent', a.user_agent], ['client', a.client], ['sent', a.sent]].filter(f => f[1]).map(([k, v]) => [h('dt', null, k), h('dd', {class: 'raw'}, v)])))]
   }
@@ -618,6 +620,7 @@
     buildColumns()
   }
   function select(view) {
+    if (grid.open && !['findings', 'map', 'telemetry'].includes(view)) close()
     state.view = view
     for (const [v] of VIEWS) {
       $('view-' + v).hidden = v !== view
