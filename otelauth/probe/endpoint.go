@@ -168,7 +168,7 @@ func (t *trial) references(ctx context.Context) {
 	if m, _ := errorPage.make(t.c); m != nil {
 		if a, res := t.send(ctx, errorPage, m); res != nil {
 			t.errorPage = wordsOf(res.body)
-			t.settle(a, Hidden, "")
+			t.settle(a, t.denial(res), "")
 		}
 	}
 	m, _ := deniedPage.make(t.c)

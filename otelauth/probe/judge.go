@@ -106,6 +106,8 @@ func (t *trial) judge(ctx context.Context, probe Probe, a *Attempt, res *respons
 		t.settleNone(res)
 	}
 	switch {
+	case probe.Name == "original-url" && slices.Equal(wordsOf(res.body), t.p.publicPage):
+		t.settle(a, SoftDenied, "the public page")
 	case probe.Name == "none":
 		t.judgeNone(a, res, content, why)
 	case probe.Name == "head", probe.Name == "options", probe.Name == "trace", probe.Name == "post", probe.Name == "invented-method":
@@ -259,11 +261,11 @@ func (t *trial) isDeniedPage(res *response) bool {
 }
 
 func (t *trial) judgeSchemeCase(a *Attempt, res *response) {
-	if t.control == nil || res.status < 300 {
+	if res.status < 300 {
 		t.settle(a, Accepted, "")
 		return
 	}
-	if t.denial(res) != Denied {
+	if t.control == nil || t.denial(res) != Denied {
 		t.settle(a, t.denial(res), "")
 		return
 	}
