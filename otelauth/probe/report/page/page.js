@@ -396,15 +396,26 @@
     $('cells').append(created)
   }
 
+  // blank returns an empty row. Copies of it are made faster than new rows.
+  function blank() {
+    return h('div', {class: 'row', role: 'row'},
+      h('div', {role: 'rowheader'}, h('span', {class: 'method raw'}), raw('')),
+      columns.map((p, c) => h('div', {role: 'gridcell', tabindex: -1, 'data-c': c, class: 'cell', 'aria-label': probes[p].name + ': not sent'})))
+  }
+
   function rowElement(position) {
     const row = grid.shown[position]
-    const e = h('div', {class: 'row', role: 'row', 'aria-rowindex': position + 2},
-      h('div', {class: 'rowhead ' + (row.worst < 9 ? 'sev-' + SEVERITIES[row.worst] : 'plain'), role: 'rowheader', title: plain(row.name + (row.route ? '\nroute ' + row.route : '') + (row.source ? '\nfrom ' + row.source : '')).replaceAll('⟨U+000A⟩', '\n')},
-        h('span', {class: 'method raw'}, row.method), raw(row.path)))
+    const e = (grid.blank ??= blank()).cloneNode(true)
+    e.setAttribute('aria-rowindex', position + 2)
     e.dataset.p = position
     e.style.transform = 'translateY(' + position * ROW + 'px)'
     e.style.gridTemplateColumns = grid.template
-    columns.forEach((p, c) => e.append(cellElement(position, row, c, row.cells[p])))
+    const head = e.firstChild
+    head.className = 'rowhead ' + (row.worst < 9 ? 'sev-' + SEVERITIES[row.worst] : 'plain')
+    head.title = [row.name, row.route && 'route ' + row.route, row.source && 'from ' + row.source].filter(Boolean).map(plain).join('\n')
+    head.firstChild.append(text(row.method))
+    head.lastChild.append(text(row.path))
+    columns.forEach((p, c) => drawCell(e.children[c + 1], position, row, c, row.cells[p]))
     if (row.why && grid.spare(row) >= 0) {
       const why = h('div', {class: 'why', 'aria-hidden': 'true'}, row.why)
       why.style.left = 'calc(var(--head) + ' + grid.spare(row) + ' * var(--cell))'
@@ -413,31 +424,20 @@
     return e
   }
 
-  function cellElement(position, row, c, cell) {
-    const e = document.createElement('div')
-    e.setAttribute('role', 'gridcell')
-    e.dataset.c = c
-    e.tabIndex = position === grid.row && c === grid.column ? 0 : -1
-    const name = probes[columns[c]].name
+  function drawCell(e, position, row, c, cell) {
+    if (position === grid.row && c === grid.column) e.tabIndex = 0
     let classes = 'cell' + (grid.first.has(c) ? ' first' : '')
-    if (!cell) {
-      e.setAttribute('aria-label', name + ': not sent')
-      e.className = classes
-      return e
+    if (cell) {
+      const name = probes[columns[c]].name, shown = state.telemetry ? cell.evidence : cell.verdict
+      e.ariaLabel = name + ': ' + cell.verdict + (cell.found ? ', finding' : '') + (cell.evidence ? ', telemetry ' + cell.evidence : '')
+      if (state.verdict && shown !== state.verdict) classes += ' dim'
+      if (isGap(cell.evidence) && !state.telemetry) classes += ' unrecorded'
+      if (grid.open?.row === row.index && grid.open.probe === name) classes += ' open'
+      if (shown) classes += ' ' + (state.telemetry ? evidenceClass(shown) : verdictClass(shown))
+      if (cell.found > 1 && !['opened', 'leaking', 'weak'].includes(cell.verdict) && !state.telemetry) classes += ' found'
+      if (shown) e.textContent = sign(state.telemetry ? EVIDENCE : VERDICTS, shown)
     }
-    const shown = state.telemetry ? cell.evidence : cell.verdict
-    const label = name + ': ' + cell.verdict + (cell.found ? ', finding' : '') + (cell.evidence ? ', telemetry ' + cell.evidence : '')
-    e.setAttribute('aria-label', label)
-    e.title = label
-    if (state.verdict && shown !== state.verdict) classes += ' dim'
-    if (isGap(cell.evidence) && !state.telemetry) classes += ' unrecorded'
-    if (grid.open?.row === row.index && grid.open.probe === name) classes += ' open'
     e.className = classes
-    const box = document.createElement('span')
-    box.className = 'box' + (shown ? ' ' + (state.telemetry ? evidenceClass(shown) : verdictClass(shown)) : '') + (cell.found > 1 && !['opened', 'leaking', 'weak'].includes(cell.verdict) && !state.telemetry ? ' found' : '')
-    box.textContent = shown ? sign(state.telemetry ? EVIDENCE : VERDICTS, shown) : ''
-    e.append(box)
-    return e
   }
   const cellAt = (position, c) => grid.elements.get(position)?.children[c + 1]
 
@@ -468,7 +468,7 @@
   }
   function openCell() {
     const row = grid.shown[grid.row], probe = probes[columns[grid.column]]
-    if (row) open(row.index, probe.name, true)
+    return row && open(row.index, probe.name, true)
   }
   // jump moves to the next cell with a finding.
   function jump(step) {
@@ -488,7 +488,7 @@
       Home: [e.ctrlKey ? 0 : grid.row, 0], End: [e.ctrlKey ? 1e9 : grid.row, 1e9],
     }[e.key]
     if (move) goTo(...move)
-    else if (e.key === 'Enter' || e.key === ' ') { openCell(); $('pane').querySelector('h2')?.focus() }
+    else if (e.key === 'Enter' || e.key === ' ') openCell()?.then(() => $('pane').querySelector('h2')?.focus())
     else if (e.key === 'n' || e.key === 'N') jump(e.key === 'n' ? 1 : -1)
     else return
     e.preventDefault()
@@ -699,6 +699,7 @@
       goTo(Number(cell.parentElement.dataset.p), Number(cell.dataset.c))
       openCell()
     })
+    $('cells').addEventListener('mouseover', e => { if (e.target.ariaLabel) e.target.title = e.target.ariaLabel })
     $('tabs').addEventListener('keydown', e => {
       const list = views().map(([v]) => v), step = {ArrowRight: 1, ArrowLeft: -1}[e.key]
       if (!step) return
@@ -726,7 +727,7 @@
     buildPage()
     listen()
     await followHash()
-    document.documentElement.dataset.ready = 'yes'
+    document.documentElement.dataset.ready = Math.round(performance.now())
   }
   start()
 })()
