@@ -47,6 +47,7 @@ var notSettings = map[string]string{
 	"gateway:Auth.Routes":                "set by the gateway",
 	"gateway:Auth.Public":                "set by the gateway, from the rules",
 	"gateway:Auth.Sensitive":             "set by the gateway, from the rules",
+	"gateway:Auth.Registered":            "set by the gateway, from the rules",
 	"gateway:Auth.Endpoint":              "set by the gateway",
 	"gateway:Auth.RequestID":             "set by the gateway",
 	"gateway:Auth.Deny":                  "Go code",

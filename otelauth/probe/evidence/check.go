@@ -281,8 +281,12 @@ func (c *checker) spansOf(e *entry, of *event, j *Judgement) {
 		})
 		return
 	}
+	verdict := c.unlessLost(SpanMissing)
+	if c.spans.lost > 0 && of.trace != e.trace {
+		verdict = Unknown // it was not known to be wanted when it arrived
+	}
 	j.add(Finding{
-		Verdict: c.unlessLost(SpanMissing), Requirement: Spans, Signal: "span", Want: "a span with auth.outcome in trace " + of.trace.String(), Got: "none",
+		Verdict: verdict, Requirement: Spans, Signal: "span", Want: "a span with auth.outcome in trace " + of.trace.String(), Got: "none",
 		Detail: "The event says that its trace is sampled, but no span with auth.outcome arrived. Look for a sampler behind the service, or a queue that drops.",
 	})
 }

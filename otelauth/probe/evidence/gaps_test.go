@@ -454,8 +454,8 @@ func TestNoGaps(t *testing.T) {
 		"delta":            {delta: true},
 		"half is sampled":  {sampler: sdktrace.TraceIDRatioBased(0.5)},
 		"none is sampled":  {sampler: sdktrace.NeverSample()},
-		"behind a proxy": {configure: func(c *otelauth.Config) { c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")} }},
-		"folds":          {configure: func(c *otelauth.Config) { c.Events = audit.Events{Burst: 1} }},
+		"behind a proxy":   {configure: func(c *otelauth.Config) { c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")} }},
+		"folds":            {configure: func(c *otelauth.Config) { c.Events = audit.Events{Burst: 1} }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

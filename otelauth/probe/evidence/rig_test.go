@@ -48,7 +48,7 @@ type service struct {
 	spans      func(sdktrace.SpanExporter) sdktrace.SpanExporter
 	metrics    func(sdkmetric.Exporter) sdkmetric.Exporter
 	delta      bool
-	isTrusting bool // continues the trace of the caller
+	isTrusting bool   // continues the trace of the caller
 	untouched  string // a prefix of paths that the middleware does not see
 	sampler    sdktrace.Sampler
 }

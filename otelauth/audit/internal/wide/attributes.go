@@ -208,6 +208,11 @@ func (a *Attributes) Notice(n *attempt.Notice) {
 	if n.Network.IsValid() {
 		a.Add(attribute.String(semconv.KeyThrottleNetwork, n.Network.String()))
 	}
+	if n.Kind == attempt.Coverage {
+		a.Str(semconv.KeyCoverageFinding, string(n.Coverage), maxRouteBytes)
+		a.Str(semconv.KeyHTTPRoute, n.Route, maxRouteBytes)
+		a.Str(semconv.KeyHTTPRequestMethod, n.Method, maxRouteBytes)
+	}
 	if n.Err != nil {
 		a.Str(semconv.KeyExceptionMessage, n.Err.Error(), MaxMessageBytes)
 	}
