@@ -13,8 +13,9 @@ import (
 // writing is the state of the goroutine that writes.
 type writing struct {
 	writer     writer
-	isFinished bool // Close is done
-	woken      int  // callers that the last commit has woken
+	isFinished bool          // Close is done
+	woken      int           // callers that the last commit has woken
+	took       time.Duration // of the last commit
 
 	isFailed bool  // no segment is open; the next tick tries again
 	failure  error // why
@@ -70,9 +71,12 @@ func (t *Trail) run() {
 }
 
 // gather lets callers that the last commit has woken add their next lines, so that they share this
-// commit. Otherwise the callers form two groups that wait for each other's flush.
+// commit. Otherwise the callers form two groups that wait for each other's flush. With so many
+// callers that gathering takes longer than a commit, two groups are faster: one makes its lines
+// while those of the other are flushed.
 func (t *Trail) gather() {
-	for n := t.queue.queued(); n < t.woken; {
+	start := time.Now()
+	for n := t.queue.queued(); n < t.woken && time.Since(start) < t.took; {
 		runtime.Gosched()
 		before := n
 		if n = t.queue.queued(); n == before {
@@ -92,7 +96,8 @@ func (t *Trail) commitPending() {
 	}
 	start := time.Now()
 	t.commit(b)
-	t.tel.committed(time.Since(start))
+	t.took = time.Since(start)
+	t.tel.committed(t.took)
 	t.size.Store(t.writer.edge.size)
 }
 

@@ -326,6 +326,9 @@ func (d *Disk) Remove(name string) error {
 	return nil
 }
 
+// SyncFiles implements [disk.FS].
+func (d *Disk) SyncFiles(names []string) error { return disk.SyncEach(d, names) }
+
 // SyncDir flushes the names in a folder.
 func (d *Disk) SyncDir(dir string) error {
 	d.mu.Lock()
