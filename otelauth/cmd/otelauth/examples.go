@@ -94,8 +94,14 @@ var examples = map[string][]example{
 	"trail prove":  {{"Prove to somebody else that line 4711 is in the trail.", "otelauth trail prove /var/lib/otelauth/trail --public-key trail.key.pub --line 4711"}},
 	"trail prune":  {{"Remove what is older than 90 days.", "otelauth trail prune /var/lib/otelauth/trail --key-file trail.key --before 90d --actor carol --reason retention"}},
 	"trail export": {{"Write a file for an auditor, who checks it with trail verify.", "otelauth trail export /var/lib/otelauth/trail audit.tar --public-key trail.key.pub"}},
-	"version":      {{"Version, commit and Go version.", "otelauth version"}},
-	"help":         {{"All settings of the gateway.", "otelauth help --all gateway"}},
+	"probe": {
+		{"Probe the endpoints of a list, with one account.", "OTELAUTH_PROBE_USER=alice OTELAUTH_PROBE_PASSWORD=… otelauth probe http://127.0.0.1:8080 --list endpoints.txt"},
+		{"Probe an OpenAPI document with several accounts, and keep each request and answer.", "otelauth probe https://shop.example --openapi openapi.yaml --identities identities.yaml --throwaway mallory --json report.json"},
+		{"Probe what a gateway protects; in CI, with findings that are known.", "otelauth probe http://127.0.0.1:8080 --policy gateway.yaml --baseline baseline.yaml --fail-on medium"},
+		{"Without a limit of requests, against a copy of the service on this machine.", "otelauth probe http://127.0.0.1:8080 --list endpoints.txt --rate 0 --unsafe-methods"},
+	},
+	"version": {{"Version, commit and Go version.", "otelauth version"}},
+	"help":    {{"All settings of the gateway.", "otelauth help --all gateway"}},
 	"completion": {
 		{"bash: for this user.", "otelauth completion bash > ~/.local/share/bash-completion/completions/otelauth"},
 		{"zsh: for all users.", "otelauth completion zsh > /usr/local/share/zsh/site-functions/_otelauth"},

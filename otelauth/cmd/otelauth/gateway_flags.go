@@ -27,6 +27,7 @@ type gatewayFlags struct {
 	trailFlags `group:"Trail"`
 
 	operatorFlags `group:"Operator"`
+	consoleFlags  `group:"Operator"`
 
 	Realm                       string   `sets:"gateway:Auth.Realm" default:"restricted" group:"Rules" help:"The realm that browsers show in the login prompt. Default: restricted."`
 	Public                      []string `via:"gateway:Rules" sep:"none" placeholder:"PATTERN" group:"Rules" help:"Paths that need no credentials, as a pattern of Go's http.ServeMux: 'GET /static/'. All other paths need credentials. May be repeated."`

@@ -40,6 +40,7 @@ type commands struct {
 	Episodes   episodesCommand   `cmd:"" help:"Print the attacks that a running gateway has detected, with their evidence."`
 	Budgets    budgetsCommands   `cmd:"" help:"See who is blocked and why; unblock and block."`
 	Trail      trailCommands     `cmd:"" help:"Verify and read the tamper-evident trail of a service."`
+	Probe      probeCommand      `cmd:"" help:"Find the endpoints of a service that answer without the right password."`
 	Help       helpCommand       `cmd:"" help:"Print the help of a command."`
 	Completion completionCommand `cmd:"" help:"Print the completion script of a shell."`
 	Man        manCommand        `cmd:"" help:"Print a manual page."`

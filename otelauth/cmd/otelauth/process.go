@@ -78,6 +78,7 @@ func (p *process) wire(cfg *gateway.Config, l *loaded) {
 	p.stores.wire(cfg)
 	p.trail.wire(cfg)
 	p.operator.wire(cfg, l)
+	l.flags.consoleFlags.wire(cfg, l.settings)
 	if p.lines != nil {
 		// Without an SDK, events are still written as lines.
 		cfg.Uninstrumented = true
@@ -116,6 +117,9 @@ func (p *process) serve(ctx context.Context, stop func(), hangups <-chan os.Sign
 		adminEnded = make(chan error, 1)
 		go func() { adminEnded <- p.gw.ServeAdmin(adminCtx, admin) }()
 		p.log("gateway.admin_listening", "address", admin.Addr().String())
+		if p.loaded.flags.Console {
+			p.log("gateway.console", "address", "http://"+admin.Addr().String()+"/-/operator/")
+		}
 	}
 	operatorEnded := p.serveOperator(adminCtx, operators)
 	var errs []error

@@ -18,6 +18,7 @@ import (
 
 	"github.com/otelauth/otelauth-go/otelauth/audit"
 	"github.com/otelauth/otelauth-go/otelauth/audit/trail"
+	"github.com/otelauth/otelauth-go/otelauth/console"
 	"github.com/otelauth/otelauth-go/otelauth/detect/redisfeed"
 	"github.com/otelauth/otelauth-go/otelauth/gateway"
 	"github.com/otelauth/otelauth-go/otelauth/operator"
@@ -38,6 +39,7 @@ var roots = map[string]reflect.Type{
 	"redisfeed":  reflect.TypeFor[redisfeed.Config](),
 	"trail":      reflect.TypeFor[trail.Config](),
 	"operator":   reflect.TypeFor[operator.Config](),
+	"console":    reflect.TypeFor[console.Config](),
 }
 
 // notSettings are the fields that no flag sets, with the reason.
@@ -55,6 +57,7 @@ var notSettings = map[string]string{
 	"gateway:Auth.Routes":                "set by the gateway",
 	"gateway:Auth.Public":                "set by the gateway, from the rules",
 	"gateway:Auth.Sensitive":             "set by the gateway, from the rules",
+	"gateway:Auth.Registered":            "set by the gateway, from the rules",
 	"gateway:Auth.Endpoint":              "set by the gateway",
 	"gateway:Auth.RequestID":             "set by the gateway",
 	"gateway:Auth.Deny":                  "Go code",
