@@ -29,7 +29,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/audit/trail"
 )
 
-// checkpointFile is a trail with its keys in files.
+// trailFiles is a trail with its keys in files.
 type trailFiles struct {
 	dir, key, public string
 }
