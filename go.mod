@@ -35,12 +35,15 @@ require (
 
 require (
 	github.com/alecthomas/kong v1.17.0 // the command: flags
+	github.com/chromedp/cdproto v0.160.1 // tests: the protocol of Chromium, for chromedp
+	github.com/chromedp/chromedp v0.23.1 // tests: the pages in a real Chromium
 	github.com/creack/pty v1.1.24 // tests: the prompt of the command on a pseudo-terminal
 	github.com/getkin/kin-openapi v0.153.0 // the command: endpoints of an OpenAPI 3.0 or 3.1 document
 	github.com/go-logr/logr v1.4.4 // telemetry: the SDK's own errors, without what they quote
 	github.com/jackc/pgx/v5 v5.12.0 // the command: accounts in PostgreSQL; tests of sqlstore
 	github.com/prometheus/client_golang v1.24.1 // examples/nethttp: /metrics behind otelauth
 	github.com/rogpeppe/go-internal v1.16.0 // tests: the command as a shell runs it
+	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // indirect; tests: the SARIF of a probe against the schema of OASIS
 	go.opentelemetry.io/proto/otlp v1.11.1 // otlpreceiver: the messages of OTLP
 	go.yaml.in/yaml/v4 v4.0.0 // the command: the configuration file; the YAML organisation's own, its nodes know their lines
 	golang.org/x/sys v0.49.0 // tests: whether a terminal echoes
@@ -64,6 +67,7 @@ require (
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/dustin/go-humanize v1.1.0 // indirect
 	github.com/felixge/httpsnoop v1.1.0 // indirect
+	github.com/go-json-experiment/json v0.0.0-20260213210345-44df1a37e875 // indirect
 	github.com/go-logr/stdr v1.2.2 // indirect
 	github.com/go-openapi/jsonpointer v1.0.1 // indirect
 	github.com/google/uuid v1.6.0 // indirect
@@ -79,7 +83,6 @@ require (
 	github.com/prometheus/otlptranslator v1.0.0 // indirect
 	github.com/prometheus/procfs v0.22.0 // indirect
 	github.com/remyoudompheng/bigfft v0.0.0-20230129092748-24d4a6f8daec // indirect
-	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // indirect
 	go.opentelemetry.io/auto/sdk v1.2.1 // indirect
 	go.opentelemetry.io/contrib/bridges/prometheus v0.72.0 // indirect
 	go.opentelemetry.io/otel/exporters/prometheus v0.69.0 // indirect

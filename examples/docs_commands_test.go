@@ -8,13 +8,14 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/otelauth/otelauth-go/internal/testkit"
@@ -72,37 +73,10 @@ func write(t *testing.T, dir, name, text string) string {
 	return p
 }
 
-// binaries is where the command is built.
-var binaries string
-
-func TestMain(m *testing.M) {
-	var err error
-	if binaries, err = os.MkdirTemp("", "otelauth"); err != nil {
-		panic(err)
-	}
-	status := m.Run()
-	_ = os.RemoveAll(binaries)
-	os.Exit(status)
-}
-
-// build builds the command once.
-var build = sync.OnceValues(func() (string, error) {
-	path := filepath.Join(binaries, "otelauth")
-	out, err := exec.CommandContext(context.Background(), "go", "build", "-o", path, "../otelauth/cmd/otelauth").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	return path, nil
-})
-
-// otelauthCommand returns the path of the command, which the first caller builds.
+// otelauthCommand returns the path of the command.
 func otelauthCommand(t *testing.T) string {
 	t.Helper()
-	path, err := build()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path
+	return testkit.Build(t, testkit.OTelAuth)
 }
 
 // words splits a line as a shell does, for lines with simple quotes.
@@ -136,6 +110,29 @@ func sandbox(t *testing.T, block string) string {
 	write(t, dir, "tls.crt", string(certificate.CertPEM))
 	write(t, dir, "tls.key", string(certificate.KeyPEM))
 	return dir
+}
+
+// sandboxProbe makes the files that a probe reads, and a service in place of its target. Its
+// findings are not errors, and it does not wait for telemetry, which no one sends here.
+func sandboxProbe(t *testing.T, dir string, args []string) []string {
+	t.Helper()
+	server := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(server.Close)
+	write(t, dir, "endpoints.txt", "GET /orders/\n")
+	write(t, dir, "gateway.yaml", "endpoint: [/orders/]\n")
+	write(t, dir, "service.log", "")
+	write(t, dir, "identities.yaml", "identities: [{name: alice, password: wonderland}]\n")
+	write(t, dir, "baseline.yaml", "- {id: open GET /export/, reason: it moves, expires: 2999-12-31}\n")
+	args = slices.Clone(args)
+	args[1] = server.URL
+	if i := slices.Index(args, "--telemetry"); i > 0 {
+		args[i+1] = testkit.FreeAddress(t)
+	}
+	args = append(args, "--rate", "0", "--only", "none", "--fail-on", "none")
+	if slices.Contains(args, "--telemetry") || slices.Contains(args, "--logs") {
+		args = append(args, "--telemetry-wait", "100ms")
+	}
+	return args
 }
 
 // sandboxTrail makes a trail of some lines, its key, and a file with its checkpoint.
@@ -172,6 +169,9 @@ func sandboxTrail(t *testing.T, dir string) {
 // runOtelauth runs a command line of otelauth: the gateway with --check, everything else as it is.
 func runOtelauth(t *testing.T, where, dir string, args []string) {
 	t.Helper()
+	if args[0] == "probe" {
+		args = sandboxProbe(t, dir, args)
+	}
 	if args[0] == "gateway" && !slices.Contains(args, "--help") {
 		args = append(slices.Clone(args), "--check")
 	}
@@ -344,7 +344,7 @@ func checkGo(here string, args []string) error {
 func TestDocsFlags(t *testing.T) {
 	t.Parallel()
 	var help bytes.Buffer
-	commands := [][]string{{"gateway"}, {"gateway", "init"}, {"whois"}, {"help"}, {"man"}}
+	commands := [][]string{{"gateway"}, {"gateway", "init"}, {"whois"}, {"probe"}, {"help"}, {"man"}}
 	for _, c := range []string{"add", "passwd", "disable", "enable", "expire", "remove", "list", "check"} {
 		commands = append(commands, []string{"users", c})
 	}

@@ -148,6 +148,9 @@ type Config struct {
 	// Observers replace the spans, metrics, events and detection of the providers. nil: all
 	// four; empty but not nil: no observer.
 	Observers []attempt.Observer
+	// Additional observers record beside Observers, or beside those of the providers. An
+	// *operator.Operator is one. nil: none.
+	Additional []attempt.Observer
 
 	// Injection for tests.
 

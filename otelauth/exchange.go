@@ -51,6 +51,7 @@ func (c *core) serve(w http.ResponseWriter, r *http.Request, next http.Handler) 
 		return
 	}
 	x.ctx.user, x.ctx.account, x.ctx.isPrevious = userOf(account), account, x.res.PreviousCredential
+	x.ctx.verifiedAt = x.res.VerifiedAt
 	x.pattern = a.endpoint.Pattern
 	x.pass(w, r, next)
 }

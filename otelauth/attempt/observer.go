@@ -59,6 +59,8 @@ type State struct {
 	ThrottleEntries int64 // guess budgets
 	HashesActive    int64 // hash functions that run
 	HashesQueued    int64 // attempts that wait for one
+	HashSlots       int64 // hash functions that may run at once
+	HashQueue       int64 // attempts that may wait for one
 }
 
 // Notice is something that an operator should know and that is not an attempt. Fields that do not
@@ -75,8 +77,11 @@ type Notice struct {
 	// Accounts is the number of accounts served after a reload.
 	Accounts int
 
-	// Actor and Why are who changed a throttle and the reason, as the operator wrote them.
+	// Actor and Why are who changed a throttle or acted, and the reason, as the operator wrote
+	// them.
 	Actor, Why string
+	// Act is what an operator did, for OperatorAct.
+	Act Act
 	// Network and UserHash are the network and the account that the change is about, if any.
 	Network  netip.Prefix
 	UserHash string
@@ -103,6 +108,16 @@ func CoverageFindings() []CoverageFinding {
 	return []CoverageFinding{AnonymousAccess, NeverAuthenticated}
 }
 
+// Act is an act of an operator.
+type Act struct {
+	// ID identifies the act. Verb is "clear", "allow", "deny", "forget" or "undo".
+	ID, Verb string
+	// Undoes is the ID of the act that an undo ended.
+	Undoes string
+	// Until is when a rule ends; the zero Time if it does not.
+	Until time.Time
+}
+
 // NoticeKind is the name of the event that a [Notice] becomes.
 type NoticeKind string
 
@@ -117,6 +132,9 @@ const (
 	// ThrottleChanged reports that an operator cleared, allowed or denied; Actor and Why are who
 	// and why.
 	ThrottleChanged NoticeKind = "auth.throttle.changed"
+	// OperatorAct reports an act of an operator through the API of package operator; Actor, Why
+	// and Act are who, why and what.
+	OperatorAct NoticeKind = "auth.operator.act"
 	// ThrottleSnapshot reports that the file of guess budgets could not be used or written (Err);
 	// Source is the file.
 	ThrottleSnapshot NoticeKind = "auth.throttle.snapshot"
@@ -137,7 +155,7 @@ const (
 
 var noticeKinds = [...]NoticeKind{
 	AccountReload, IdentityKeyRandom, UntrustedForwarded, ThrottleChanged, ThrottleSnapshot, ThrottleStore, DetectionFeed,
-	TelemetryUnrecorded, Coverage, TrailAnomaly,
+	TelemetryUnrecorded, Coverage, TrailAnomaly, OperatorAct,
 }
 
 // NoticeKinds returns every NoticeKind.

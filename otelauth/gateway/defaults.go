@@ -100,6 +100,7 @@ func (cfg *Config) check(report report) {
 		}
 	}
 	cfg.checkSigns(report)
+	cfg.checkOperator(report)
 }
 
 // checkSigns reports fields that must not be negative.

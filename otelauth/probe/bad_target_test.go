@@ -142,7 +142,7 @@ func TestTargetThatCannotBeReached(t *testing.T) {
 		"http://127.0.0.1:" + testkit.FreePort(t):           "the connection was refused",
 		"http://no-such-host.invalid":                       "cannot connect",
 		secure.URL:                                          "the certificate of the target is not valid",
-		strings.Replace(plain.URL, "http:", "https:", 1):    "does not speak TLS",
+		strings.Replace(plain.URL, "http:", "https:", 1):    "does not use TLS",
 		"http://127.0.0.1:" + testkit.FreePort(t) + "/base": "is the service running?",
 	} {
 		_, err := probe.Run(t.Context(), probe.Config{Target: target, Endpoints: []probe.Endpoint{{Path: "/a"}}, Timeout: 5 * time.Second})

@@ -300,7 +300,7 @@ func (t *trial) checkEcho(a *Attempt, res *response, m *message) {
 	}
 }
 
-// compareUsers finds answers that tell an account from an unknown name. A difference must repeat.
+// compareUsers finds answers that distinguish an account from an unknown name. A difference must repeat.
 func (t *trial) compareUsers(ctx context.Context, probe Probe, res *response) {
 	switch probe.Name {
 	case "unknown-user":

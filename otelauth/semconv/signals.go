@@ -132,6 +132,8 @@ const (
 	// EventGatewayCertificate is an event. The certificate was read again (INFO), or could not
 	// be read (ERROR).
 	EventGatewayCertificate = "auth.gateway.certificate"
+	// EventOperatorAct is an event. An operator acted through the operator's API.
+	EventOperatorAct = "auth.operator.act"
 	// EventEventsSuppressed is an event. Identical events were folded into this one. The
 	// severity is theirs.
 	EventEventsSuppressed = "auth.events.suppressed"

@@ -63,6 +63,9 @@ func (c *probeCommand) Run(t *terminal) error {
 	if config.Baseline, err = c.baseline(); err != nil {
 		return usageError{err}
 	}
+	if err := c.check(); err != nil {
+		return usageError{err}
+	}
 	keep, err := openSpool(c.Resume, c.Target)
 	if err != nil {
 		return err
@@ -116,20 +119,14 @@ func (c *probeCommand) probe(ctx context.Context, t *terminal, config *probe.Con
 
 // verdict returns an error if there are findings that matter.
 func (c *probeCommand) verdict(report *probe.Report) error {
-	level := probe.Low
-	if c.FailOn != "none" {
-		if err := level.UnmarshalText([]byte(c.FailOn)); err != nil {
-			return err
-		}
-	}
-	n := 0
+	n, level := 0, c.failOn()
 	for _, f := range report.Findings {
 		if f.Accepted == nil && f.Severity >= level {
 			n++
 		}
 	}
 	switch {
-	case n > 0 && c.FailOn != "none":
+	case n > 0:
 		return errFindings{n, level}
 	case !report.Complete:
 		return fmt.Errorf("the run is not complete: %s", report.Stopped)
