@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"testing"
 
 	"github.com/otelauth/otelauth-go/internal/testkit"
@@ -23,7 +22,7 @@ func run(t *testing.T, env []string, name string, args ...string) *testkit.Proce
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), name, args...)
 	cmd.Env = env
 	if os.Geteuid() == 0 {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+		cmd.SysProcAttr = testkit.As(nobody)
 	}
 	return testkit.Start(t, cmd)
 }

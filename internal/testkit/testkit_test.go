@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/otelauth/otelauth-go/internal/testkit"
@@ -29,7 +28,7 @@ func TestProcess(t *testing.T) {
 	if got := p.Output(); got != "one\ntwo three" {
 		t.Errorf("the output is %q", got)
 	}
-	p.Signal(t, syscall.SIGSTOP)
+	p.Freeze(t)
 	p.Stop()
 	if p.Err() == nil {
 		t.Error("a process that a signal has ended has no error")

@@ -62,6 +62,7 @@ var arrows = []struct {
 	{"otelauth/detect/geoip", []string{"otelauth/attempt", "otelauth/semconv", "otelauth/internal/pairs", "otelauth/detect", "otelauth/detect/internal/feed"}, append([]string{"github.com/oschwald/maxminddb-golang/v2", "golang.org/x/sys"}, siphash...)},
 	{"otelauth/detect/redisfeed", []string{"otelauth/attempt", "otelauth/detect/internal/feed", "otelauth/internal/redishealth"}, redis},
 	{"otelauth/internal/redishealth", []string{"otelauth/attempt"}, redis},
+	{"otelauth/probe/report", []string{"otelauth/probe"}, nil},
 	{"otelauth/client", []string{"otelauth/attempt", "otelauth/semconv", "otelauth/credential"}, otelhttp},
 	{"otelauth/telemetry", []string{"otelauth/attempt", "otelauth/credential", "otelauth/internal/scrub", "otelauth/internal/slogevent"}, autoexport},
 }
@@ -82,7 +83,7 @@ var backwards = []struct {
 	{
 		pkg:   "otelauth",
 		never: []string{"otelauth/otelauthtest", "otelauth/gateway", "otelauth/probe", "otelauth/console"},
-		but:   []string{"otelauth/cmd/otelauth", "otelauth/gateway", "otelauth/gateway/internal/soak", "otelauth/probe", "otelauth/console"},
+		but:   []string{"otelauth/cmd/otelauth", "otelauth/gateway", "otelauth/gateway/internal/soak", "otelauth/probe", "otelauth/probe/report", "otelauth/console"},
 	},
 }
 

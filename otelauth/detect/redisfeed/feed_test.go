@@ -11,7 +11,6 @@ import (
 	"net"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -203,7 +202,7 @@ func TestFrozen(t *testing.T) {
 	t.Parallel()
 	testkit.OnlyLong(t)
 	srv := startRedis(t)
-	outage(t, srv, func() { srv.Signal(t, syscall.SIGSTOP) }, func() { srv.Signal(t, syscall.SIGCONT) })
+	outage(t, srv, func() { srv.Freeze(t) }, func() { srv.Thaw(t) })
 }
 
 // TestAbsent: a service starts without Redis, and detects.
@@ -323,11 +322,11 @@ func TestLate(t *testing.T) {
 	p := newProcess(t, srv)
 	p.guess("alice", 1, 1)
 	testkit.Eventually(t, "the first is sent", func() bool { p.drain(); return c.XLen(ctx, "{otelauth-detect}:attempts").Val() == 1 })
-	srv.Signal(t, syscall.SIGSTOP)
+	srv.Freeze(t)
 	p.guess("alice", 2, 2)
 	testkit.Eventually(t, "given up", func() bool { p.drain(); return !p.feed.Shared() })
 	<-time.After(200 * time.Millisecond) // longer than Timeout and its tolerance
-	srv.Signal(t, syscall.SIGCONT)
+	srv.Thaw(t)
 	testkit.Eventually(t, "the server answers", srv.Answers)
 	if n := c.XLen(ctx, "{otelauth-detect}:attempts").Val(); n != 1 {
 		t.Errorf("%d entries; want only the first", n)
