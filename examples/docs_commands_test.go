@@ -14,7 +14,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/otelauth/otelauth-go/internal/testkit"
@@ -72,37 +71,10 @@ func write(t *testing.T, dir, name, text string) string {
 	return p
 }
 
-// binaries is where the command is built.
-var binaries string
-
-func TestMain(m *testing.M) {
-	var err error
-	if binaries, err = os.MkdirTemp("", "otelauth"); err != nil {
-		panic(err)
-	}
-	status := m.Run()
-	_ = os.RemoveAll(binaries)
-	os.Exit(status)
-}
-
-// build builds the command once.
-var build = sync.OnceValues(func() (string, error) {
-	path := filepath.Join(binaries, "otelauth")
-	out, err := exec.CommandContext(context.Background(), "go", "build", "-o", path, "../otelauth/cmd/otelauth").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	return path, nil
-})
-
-// otelauthCommand returns the path of the command, which the first caller builds.
+// otelauthCommand returns the path of the command.
 func otelauthCommand(t *testing.T) string {
 	t.Helper()
-	path, err := build()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path
+	return testkit.Build(t, testkit.OTelAuth)
 }
 
 // words splits a line as a shell does, for lines with simple quotes.

@@ -28,6 +28,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
+	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
 	"github.com/otelauth/otelauth-go/otelauth/verify"
@@ -99,6 +100,7 @@ func serveForHeapDump(in io.Reader, out io.Writer) error {
 // Invariant 1 for memory: after the requests no secret of a client remains in the process.
 func TestHeapHoldsNoSecrets(t *testing.T) {
 	t.Parallel()
+	testkit.OnlyLong(t)
 	// Random, so that the binary itself does not hold them.
 	canary := func(kind string) string { return kind + "-" + rand.Text() }
 	right, wrong, unknown, long := canary("right"), canary("wrong"), canary("unknown"), canary("long")

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 	"go.opentelemetry.io/collector/pdata/pmetric"
@@ -151,13 +152,13 @@ func TestRulesReadRealSeries(t *testing.T) {
 	collectortest.Wait(t, func() bool {
 		exported = exported[:0]
 		for _, series := range append(collectortest.ScrapeURL(t, "http://"+addr+"/metrics"), lost...) {
-			l := labels.NewBuilder(labels.FromMap(series.Labels)).Set(labels.MetricName, series.Name)
+			l := labels.NewBuilder(labels.FromMap(series.Labels)).Set(model.MetricNameLabel, series.Name)
 			if series.Labels["job"] == "" { // of the collector itself; a scrape adds them
 				l.Set("job", "otelauth-collector").Set("instance", "collector:8888")
 			}
 			exported = append(exported, l.Labels())
 		}
-		return slices.ContainsFunc(exported, func(l labels.Labels) bool { return l.Get(labels.MetricName) == "auth_detection_dropped_total" })
+		return slices.ContainsFunc(exported, func(l labels.Labels) bool { return l.Get(model.MetricNameLabel) == "auth_detection_dropped_total" })
 	}, "the service's metrics")
 
 	// Series that the rules themselves record.
@@ -216,7 +217,7 @@ func TestRulesReadRealSeries(t *testing.T) {
 func selects(n *parser.VectorSelector, exported []labels.Labels, made, known map[string]bool, values map[string][]string) (complaints []string) {
 	var names []string
 	for _, m := range n.LabelMatchers {
-		if m.Name == labels.MetricName {
+		if m.Name == model.MetricNameLabel {
 			names = language(m.Value, m.Type == labels.MatchRegexp)
 			continue
 		}
@@ -239,8 +240,8 @@ func selects(n *parser.VectorSelector, exported []labels.Labels, made, known map
 			continue
 		}
 		if !slices.ContainsFunc(exported, func(l labels.Labels) bool {
-			return l.Get(labels.MetricName) == name && !slices.ContainsFunc(n.LabelMatchers, func(m *labels.Matcher) bool {
-				return m.Name != labels.MetricName && !m.Matches(l.Get(m.Name))
+			return l.Get(model.MetricNameLabel) == name && !slices.ContainsFunc(n.LabelMatchers, func(m *labels.Matcher) bool {
+				return m.Name != model.MetricNameLabel && !m.Matches(l.Get(m.Name))
 			})
 		}) {
 			complaints = append(complaints, "no exported series is "+name+" with these labels: "+n.String())

@@ -53,7 +53,7 @@ func newKafka(t testing.TB) *kafkaBroker {
 	consumer := append(may(kmsg.ACLResourceTypeTopic, kmsg.ACLOperationRead, kmsg.ACLOperationDescribe), may(kmsg.ACLResourceTypeGroup, kmsg.ACLOperationRead)...)
 	cluster, err := kfake.NewCluster(
 		kfake.NumBrokers(1), kfake.SeedTopics(4, kafkaTopics...),
-		kfake.ListenFn(func(network, _ string) (net.Listener, error) { return net.Listen(network, "127.0.0.1:0") }), //nolint:noctx // kfake's signature
+		kfake.ListenFn(func(network, _ string) (net.Listener, error) { return net.Listen(network, "127.0.0.1:0") }),
 		kfake.TLS(&tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}),
 		kfake.EnableSASL(), kfake.EnableACLs(), kfake.Superuser("SCRAM-SHA-512", "admin", overlayToken),
 		kfake.User("SCRAM-SHA-512", "producer", overlayToken, producer...),
@@ -93,8 +93,8 @@ func (b *kafkaBroker) held(topic string) (n int64) {
 	return n
 }
 
-// read returns the records of a topic when it holds at least n of them.
-func (b *kafkaBroker) read(t testing.TB, topic string, enough func([]*kgo.Record) bool) []*kgo.Record {
+// read reads the records of a topic until they are enough.
+func (b *kafkaBroker) read(t testing.TB, topic string, enough func([]*kgo.Record) bool) {
 	t.Helper()
 	client, err := kgo.NewClient(
 		kgo.SeedBrokers(b.ListenAddrs()...), kgo.ConsumeTopics(topic), kgo.DialTLSConfig(b.tls),
@@ -114,7 +114,6 @@ func (b *kafkaBroker) read(t testing.TB, topic string, enough func([]*kgo.Record
 		}
 		records = append(records, fetches.Records()...)
 	}
-	return records
 }
 
 // Spans of a trace that arrive in several requests are in one partition, keyed by their trace id.

@@ -220,7 +220,7 @@ func TestSyslogInRsyslog(t *testing.T) {
 	}
 	certFile, keyFile := testkit.NewCertificate(t, "localhost", "127.0.0.1").Write(t, t.TempDir())
 	dir := t.TempDir()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // only for a free port
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,7 +241,7 @@ action(type="omfile" file=%[5]q template="fields")
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), program, "-n", "-f", filepath.Join(dir, "rsyslog.conf"), "-i", filepath.Join(dir, "pid")) //nolint:gosec // a fixed program
+	cmd := exec.CommandContext(t.Context(), program, "-n", "-f", filepath.Join(dir, "rsyslog.conf"), "-i", filepath.Join(dir, "pid"))
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

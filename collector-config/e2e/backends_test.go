@@ -358,8 +358,8 @@ func testMetrics(start time.Time, reading int) (pmetric.Metrics, pcommon.TraceID
 	p.SetStartTimestamp(pcommon.NewTimestampFromTime(start))
 	p.SetTimestamp(sum.Timestamp())
 	p.ExplicitBounds().FromRaw([]float64{0.1, 1})
-	p.BucketCounts().FromRaw([]uint64{0, uint64(5 * reading), 0}) //nolint:gosec // a small number
-	p.SetCount(uint64(5 * reading))                               //nolint:gosec // a small number
+	p.BucketCounts().FromRaw([]uint64{0, uint64(5 * reading), 0})
+	p.SetCount(uint64(5 * reading))
 	p.SetSum(2.5 * float64(reading))
 	exemplar(p.Exemplars().AppendEmpty())
 	return metrics, id
@@ -501,7 +501,7 @@ func checkMetrics(t *testing.T, sink *collectortest.Sink, delta bool) {
 				}
 			case m.Name() == "auth.attempt.duration":
 				for _, p := range m.Histogram().DataPoints().All() {
-					histogram = histogram || m.Histogram().AggregationTemporality() == temporality && p.Count() == uint64(value) && traced(p.Exemplars()) //nolint:gosec // a small number
+					histogram = histogram || m.Histogram().AggregationTemporality() == temporality && p.Count() == uint64(value) && traced(p.Exemplars())
 				}
 			}
 		}

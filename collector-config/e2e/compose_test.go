@@ -306,19 +306,26 @@ func demoPrograms(t *testing.T) func(path string) string {
 func TestComposePrograms(t *testing.T) {
 	t.Parallel()
 	program := demoPrograms(t)
-	t.Run("commands", func(t *testing.T) { testComposeCommands(t, program) })
-	t.Run("probes", func(t *testing.T) { testComposeProbes(t, program) })
+	t.Run("commands", func(t *testing.T) {
+		t.Parallel()
+		testComposeCommands(t, program)
+	})
+	t.Run("probes", func(t *testing.T) {
+		t.Parallel()
+		testComposeProbes(t, program)
+	})
 }
 
 // The test runs every command of the image unchanged, except for the directories of the volumes
 // and the addresses of this machine. It also starts the real collector for each choice of
 // backends, with the files and the environment of docker-compose.yaml.
 func testComposeCommands(t *testing.T, program func(string) string) {
+	t.Helper()
 	file := readCompose(t)
 	state := t.TempDir()
 	volume := func(name string) string { return filepath.Join(state, name) }
 	for name := range file.Volumes {
-		if err := os.MkdirAll(volume(name), 0o755); err != nil { //nolint:gosec // as in the image
+		if err := os.MkdirAll(volume(name), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -345,7 +352,7 @@ func testComposeCommands(t *testing.T, program func(string) string) {
 		for _, w := range append(words[1:], more...) {
 			args = append(args, here(s, w))
 		}
-		cmd := exec.CommandContext(ctx, program(words[0]), args...) //nolint:gosec // docker-compose.yaml is ours
+		cmd := exec.CommandContext(ctx, program(words[0]), args...)
 		for key, value := range s.Environment {
 			cmd.Env = append(cmd.Env, key+"="+value)
 		}
@@ -371,7 +378,7 @@ func testComposeCommands(t *testing.T, program func(string) string) {
 			}
 		}
 	}
-	if out, err := exec.CommandContext(t.Context(), program(setup.Entrypoint[0]), setup.Entrypoint[1], state).CombinedOutput(); err != nil { //nolint:gosec // ours
+	if out, err := exec.CommandContext(t.Context(), program(setup.Entrypoint[0]), setup.Entrypoint[1], state).CombinedOutput(); err != nil {
 		t.Fatalf("setup: %v\n%s", err, out)
 	}
 	for name, s := range file.Services {
@@ -471,6 +478,7 @@ func testComposeCommands(t *testing.T, program func(string) string) {
 
 // The health checks of images without a shell use the program in the volume tools.
 func testComposeProbes(t *testing.T, program func(string) string) {
+	t.Helper()
 	file := readCompose(t)
 	c := collectortest.Start(t, collectortest.Options{Configs: []string{"base.yaml"}})
 	for name, s := range file.Services {
@@ -482,7 +490,7 @@ func testComposeProbes(t *testing.T, program func(string) string) {
 		}
 		url := strings.Replace(s.Healthcheck.Test[3], "127.0.0.1", c.Address, 1)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		out, err := exec.CommandContext(ctx, program(s.Healthcheck.Test[1]), s.Healthcheck.Test[2], url).CombinedOutput() //nolint:gosec // ours
+		out, err := exec.CommandContext(ctx, program(s.Healthcheck.Test[1]), s.Healthcheck.Test[2], url).CombinedOutput()
 		cancel()
 		// Only the collector runs here.
 		if (err == nil) != (name == "collector") {

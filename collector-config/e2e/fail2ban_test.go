@@ -64,7 +64,7 @@ func TestFail2banFilter(t *testing.T) {
 		"aggressive": {"192.0.2.1", "2001:db8::2", "192.0.2.3", "192.0.2.4", "192.0.2.5", "192.0.2.6"},
 	} {
 		filter := filepath.Join(collectortest.ConfigDir(), "fail2ban", "filter.d", "otelauth.conf") + "[mode=" + mode + "]"
-		out, err := exec.CommandContext(t.Context(), program, "-o", "<ip>", file, filter).CombinedOutput() //nolint:gosec // found in PATH
+		out, err := exec.CommandContext(t.Context(), program, "-o", "<ip>", file, filter).CombinedOutput()
 		if got := strings.Fields(string(out)); err != nil || !slices.Equal(got, want) {
 			t.Errorf("mode %s: %v\n got %s\nwant %s", mode, err, got, want)
 		}
@@ -81,8 +81,7 @@ type jail struct {
 func startJail(t *testing.T) *jail {
 	t.Helper()
 	program := fail2banProgram(t, "fail2ban-server")
-	// A socket's path has at most 107 bytes.
-	dir, err := os.MkdirTemp("", "f2b")
+	dir, err := os.MkdirTemp("/tmp", "f2b") //nolint:usetesting // the path of a unix socket has 107 bytes at most
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +118,7 @@ func startJail(t *testing.T) *jail {
 		}
 	}
 	j.point(t, "0000000.jsonl")
-	j.process = testkit.Start(t, exec.CommandContext(t.Context(), program, "-f", "-c", dir, "-s", dir+"/s", "-p", dir+"/pid", "start")) //nolint:gosec // found in PATH
+	j.process = testkit.Start(t, exec.CommandContext(t.Context(), program, "-f", "-c", dir, "-s", dir+"/s", "-p", dir+"/pid", "start"))
 	j.process.WaitLine(t, "Jail 'otelauth' started")
 	return j
 }

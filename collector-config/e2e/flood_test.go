@@ -88,7 +88,7 @@ func startGateway(t *testing.T, command, endpoint, token string, env ...string) 
 	if err := os.WriteFile(users, []byte("alice:"+hash+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), command, "gateway", //nolint:gosec // the command under test
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), command, "gateway",
 		"--upstream", upstream.URL, "--listen", "127.0.0.1:0", "--users", users)
 	cmd.Env = append([]string{
 		"OTEL_EXPORTER_OTLP_ENDPOINT=" + endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
@@ -294,7 +294,7 @@ func requestsCounted(sink *collectortest.Sink) int {
 		}
 		sum := 0
 		for _, p := range m.Histogram().DataPoints().All() {
-			sum += int(p.Count()) //nolint:gosec // a few hundred
+			sum += int(p.Count())
 		}
 		total = max(total, sum)
 	}

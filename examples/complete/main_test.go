@@ -119,11 +119,7 @@ func TestComplete(t *testing.T) {
 func TestWithoutAccounts(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(dir, "orders"), ".")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	cmd = exec.CommandContext(t.Context(), filepath.Join(dir, "orders"))
+	cmd := exec.CommandContext(t.Context(), testkit.Build(t, "."))
 	cmd.Dir = dir
 	out, err := cmd.CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "users.htpasswd") {

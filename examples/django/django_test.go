@@ -201,6 +201,7 @@ func TestTable(t *testing.T) {
 // A change in Django's admin takes effect within five seconds, without a restart.
 func TestRevocation(t *testing.T) {
 	t.Parallel()
+	testkit.OnlyLong(t)
 	s := start(t)
 	header := func() http.Header {
 		h := http.Header{"User-Agent": {"shop-app/1.0"}}

@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/otelauth/otelauth-go/internal/testkit"
 )
 
 // line is a JSON line of otelauth_middleware.py.
@@ -176,6 +178,7 @@ func TestSpoofs(t *testing.T) {
 // A site that forgets the unix socket believes the addresses of OTELAUTH_GATEWAY and no others.
 func TestGatewayOnTCP(t *testing.T) {
 	t.Parallel()
+	testkit.OnlyLong(t)
 	for networks, want := range map[string]int{`["127.0.0.0/30"]`: http.StatusOK, `["192.0.2.0/24"]`: http.StatusUnauthorized} {
 		s := startDjango(t, "shop.wsgi", []string{"SHOP_GATEWAY=" + networks})
 		if got := s.send(t, http.MethodGet, s.direct+"/orders/", with(claim("Remote-User", "bob"))); got.status != want {

@@ -15,6 +15,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -66,9 +67,7 @@ func start(t *testing.T) *site {
 func startDjango(t *testing.T, application string, variables []string) *site {
 	t.Helper()
 	gunicorn := command(t, "gunicorn")
-	if out, err := exec.CommandContext(t.Context(), command(t, python), "-c", "import django, rest_framework").CombinedOutput(); err != nil {
-		t.Skipf("no Django: apt-get install python3-django python3-djangorestframework gunicorn\n%s", out)
-	}
+	needDjango(t)
 	here, err := os.Getwd()
 	if err != nil {
 		t.Fatal(err)
@@ -80,14 +79,11 @@ func startDjango(t *testing.T, application string, variables []string) *site {
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	s := &site{dir: dir, transport: &http.Transport{}}
 	t.Cleanup(s.transport.CloseIdleConnections)
-	env := append(append(os.Environ(), "SHOP_DATABASE="+filepath.Join(dir, "shop.sqlite3"), "PYTHONDONTWRITEBYTECODE=1"), variables...)
-	for _, args := range [][]string{{"manage.py", "migrate", "--verbosity", "0"}, {"accounts.py"}} {
-		cmd := exec.CommandContext(t.Context(), python, args...)
-		cmd.Env = env
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
-		}
+	database := filepath.Join(dir, "shop.sqlite3")
+	if err := os.WriteFile(database, shopDatabase(t), 0o600); err != nil {
+		t.Fatal(err)
 	}
+	env := append(environment(database), variables...)
 	address := net.JoinHostPort("127.0.0.1", testkit.FreePort(t))
 	s.direct = "http://" + address
 	s.django = run(t, env, gunicorn, "--bind", "unix:"+s.socket(), "--bind", address, "--umask", "0077", "--chdir", here,
@@ -96,22 +92,63 @@ func startDjango(t *testing.T, application string, variables []string) *site {
 	return s
 }
 
+// importDjango is done once: Python takes half a second.
+var importDjango = sync.OnceValues(func() ([]byte, error) {
+	return exec.Command(python, "-c", "import django, rest_framework").CombinedOutput() //nolint:noctx // outlives the test that calls it first
+})
+
+func needDjango(t *testing.T) {
+	t.Helper()
+	command(t, python)
+	if out, err := importDjango(); err != nil {
+		t.Skipf("no Django: apt-get install python3-django python3-djangorestframework gunicorn\n%s", out)
+	}
+}
+
+// shop is the database file with its tables and accounts, which the first test creates.
+var shop = struct {
+	once sync.Once
+	file []byte
+}{}
+
+// shopDatabase returns the content of a database with tables and accounts.
+func shopDatabase(t *testing.T) []byte {
+	t.Helper()
+	shop.once.Do(func() {
+		database := filepath.Join(t.TempDir(), "shop.sqlite3")
+		for _, args := range [][]string{{"manage.py", "migrate", "--verbosity", "0"}, {"accounts.py"}} {
+			cmd := exec.CommandContext(t.Context(), python, args...)
+			cmd.Env = environment(database)
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
+			}
+		}
+		var err error
+		if shop.file, err = os.ReadFile(database); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if len(shop.file) == 0 {
+		t.Fatal("another test could not create the database")
+	}
+	return shop.file
+}
+
+func environment(database string) []string {
+	return append(os.Environ(), "SHOP_DATABASE="+database, "PYTHONDONTWRITEBYTECODE=1")
+}
+
 func (s *site) socket() string { return filepath.Join(s.dir, "shop.sock") }
 
 // startGateway starts the gateway as the README says.
 func (s *site) startGateway(t *testing.T) {
 	t.Helper()
-	otelauth := filepath.Join(s.dir, "otelauth")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", otelauth, "github.com/otelauth/otelauth-go/otelauth/cmd/otelauth")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
 	port := testkit.FreePort(t)
 	s.metrics = "http://" + net.JoinHostPort("127.0.0.1", port) + "/metrics"
 	env := append(os.Environ(),
 		"OTELAUTH_SQL_DSN=file:"+filepath.Join(s.dir, "shop.sqlite3")+"?mode=ro",
 		"OTEL_METRICS_EXPORTER=prometheus", "OTEL_EXPORTER_PROMETHEUS_HOST=127.0.0.1", "OTEL_EXPORTER_PROMETHEUS_PORT="+port)
-	s.gateway = run(t, env, otelauth, "gateway", "--upstream", "unix:"+s.socket(), "--listen", "127.0.0.1:0",
+	s.gateway = run(t, env, testkit.Build(t, testkit.OTelAuth), "gateway", "--upstream", "unix:"+s.socket(), "--listen", "127.0.0.1:0",
 		"--sql-driver", "sqlite", "--django", "--public", "GET /health/",
 		"--endpoint", "/orders/", "--endpoint", "/reports/", "--endpoint", "/staff/", "--endpoint", "/legacy/", "--endpoint", "/export/")
 	var listening struct{ Address string }
@@ -231,7 +268,7 @@ func (s *site) series(t *testing.T, metric string, labels ...string) map[string]
 func (s *site) python(t *testing.T, code string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), python, "manage.py", "shell", "--command", code)
-	cmd.Env = append(os.Environ(), "SHOP_DATABASE="+filepath.Join(s.dir, "shop.sqlite3"), "PYTHONDONTWRITEBYTECODE=1")
+	cmd.Env = environment(filepath.Join(s.dir, "shop.sqlite3"))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("manage.py shell: %v\n%s", err, out)
 	}

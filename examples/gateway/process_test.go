@@ -9,9 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"sync"
-	"syscall"
 	"testing"
 
 	"github.com/otelauth/otelauth-go/internal/testkit"
@@ -24,7 +22,7 @@ func run(t *testing.T, env []string, name string, args ...string) *testkit.Proce
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), name, args...)
 	cmd.Env = env
 	if os.Geteuid() == 0 {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+		cmd.SysProcAttr = testkit.As(nobody)
 	}
 	return testkit.Start(t, cmd)
 }
@@ -75,38 +73,40 @@ func isProgram(path string) bool {
 	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
 }
 
-// otelauth is the command, built once.
+// programs is a directory that the unprivileged user may read.
+var programs string
+
+func TestMain(m *testing.M) {
+	var err error
+	if programs, err = os.MkdirTemp("", "otelauth-gateway"); err != nil {
+		panic(err)
+	}
+	if err := os.Chmod(programs, 0o755); err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	_ = os.RemoveAll(programs)
+	os.Exit(code)
+}
+
+// otelauth returns the path of the command. The unprivileged user cannot read the build cache.
 func otelauth(t *testing.T) string {
 	t.Helper()
-	path, err := built()
-	if err != nil {
-		t.Fatal(err)
-	}
+	cached := testkit.Build(t, testkit.OTelAuth)
+	path := filepath.Join(programs, "otelauth")
+	copied.Do(func() {
+		program, err := os.ReadFile(cached)
+		if err == nil {
+			err = os.WriteFile(path, program, 0o755)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	})
 	return path
 }
 
-var built = sync.OnceValues(func() (string, error) {
-	path := filepath.Join(os.TempDir(), "otelauth-gateway-"+strconv.Itoa(os.Getpid()))
-	// With the default settings, so that the packages come from the build cache of the tests.
-	out, err := exec.CommandContext(context.Background(), "go", "build", "-o", path, "github.com/otelauth/otelauth-go/otelauth/cmd/otelauth").CombinedOutput()
-	if err != nil {
-		return "", &buildError{string(out), err}
-	}
-	return path, nil
-})
-
-type buildError struct {
-	out string
-	err error
-}
-
-func (e *buildError) Error() string { return "go build: " + e.err.Error() + "\n" + e.out }
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	_ = os.Remove(filepath.Join(os.TempDir(), "otelauth-gateway-"+strconv.Itoa(os.Getpid())))
-	os.Exit(code)
-}
+var copied sync.Once
 
 // listening returns the address on which a gateway reports to listen.
 func listening(t *testing.T, p *testkit.Process, msg string) string {

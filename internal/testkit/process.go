@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -46,8 +45,7 @@ func Start(t testing.TB, cmd *exec.Cmd) *Process {
 	}
 	go p.collect(read)
 	p.stop = sync.OnceFunc(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		_ = cmd.Process.Signal(syscall.SIGCONT) // a stopped process would not see the first one
+		terminate(cmd.Process)
 		late := time.AfterFunc(Patience/2, func() { _ = cmd.Process.Kill() })
 		<-p.ended
 		late.Stop()

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/otelauth/otelauth-go/internal/testkit"
@@ -29,7 +28,7 @@ func TestProcess(t *testing.T) {
 	if got := p.Output(); got != "one\ntwo three" {
 		t.Errorf("the output is %q", got)
 	}
-	p.Signal(t, syscall.SIGSTOP)
+	p.Freeze(t)
 	p.Stop()
 	if p.Err() == nil {
 		t.Error("a process that a signal has ended has no error")
@@ -98,5 +97,17 @@ func TestFreeAddress(t *testing.T) {
 	t.Parallel()
 	if a := testkit.FreeAddress(t); !strings.HasPrefix(a, "127.0.0.1:") {
 		t.Errorf("the address is %s", a)
+	}
+}
+
+// TestBuild checks that a program is linked once and runs.
+func TestBuild(t *testing.T) {
+	t.Parallel()
+	path := testkit.Build(t, testkit.OTelAuth)
+	if out, err := exec.CommandContext(t.Context(), path, "version").CombinedOutput(); err != nil || !strings.Contains(string(out), "otelauth") {
+		t.Errorf("%v: %s", err, out)
+	}
+	if again := testkit.Build(t, testkit.OTelAuth); again != path {
+		t.Errorf("%s, then %s", path, again)
 	}
 }

@@ -62,6 +62,14 @@ var arrows = []struct {
 	{"otelauth/detect/geoip", []string{"otelauth/attempt", "otelauth/semconv", "otelauth/internal/pairs", "otelauth/detect", "otelauth/detect/internal/feed"}, append([]string{"github.com/oschwald/maxminddb-golang/v2", "golang.org/x/sys"}, siphash...)},
 	{"otelauth/detect/redisfeed", []string{"otelauth/attempt", "otelauth/detect/internal/feed", "otelauth/internal/redishealth"}, redis},
 	{"otelauth/internal/redishealth", []string{"otelauth/attempt"}, redis},
+	{"otelauth/internal/legible", nil, nil},
+	{"otelauth/operator", []string{ // and no Redis: the documents of throttle hide it
+		"otelauth", "spans", "metrics", "otelauth/attempt", "otelauth/audit", "otelauth/audit/internal/wide", "otelauth/clientip", "otelauth/credential",
+		"otelauth/detect", "otelauth/detect/internal/feed", "otelauth/internal/legible", "otelauth/internal/pairs", "otelauth/internal/pathform",
+		"otelauth/internal/problem", "otelauth/internal/scrub", "otelauth/internal/slogevent", "otelauth/semconv", "otelauth/throttle",
+		"otelauth/throttle/internal/budget", "otelauth/verify", "otelauth/verify/password",
+	}, slices.Concat([]string{"golang.org/x/text"}, mac, otelhttp)},
+	{"otelauth/probe/report", []string{"otelauth/probe"}, nil},
 	{"otelauth/client", []string{"otelauth/attempt", "otelauth/semconv", "otelauth/credential"}, otelhttp},
 	{"otelauth/telemetry", []string{"otelauth/attempt", "otelauth/credential", "otelauth/internal/scrub", "otelauth/internal/slogevent"}, autoexport},
 }
@@ -81,8 +89,13 @@ var backwards = []struct {
 	{pkg: "otelauth", never: []string{"otelauth/telemetry"}, but: []string{"otelauth/cmd/otelauth"}},
 	{
 		pkg:   "otelauth",
+		never: []string{"otelauth/operator"},
+		but:   []string{"otelauth/cmd/otelauth", "otelauth/operator", "otelauth/console"},
+	},
+	{
+		pkg:   "otelauth",
 		never: []string{"otelauth/otelauthtest", "otelauth/gateway", "otelauth/probe", "otelauth/console"},
-		but:   []string{"otelauth/cmd/otelauth", "otelauth/gateway", "otelauth/gateway/internal/soak", "otelauth/probe", "otelauth/console"},
+		but:   []string{"otelauth/cmd/otelauth", "otelauth/gateway", "otelauth/gateway/internal/soak", "otelauth/probe", "otelauth/probe/report", "otelauth/console"},
 	},
 }
 

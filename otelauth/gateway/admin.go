@@ -9,8 +9,12 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
+
+	"github.com/otelauth/otelauth-go/otelauth"
+	"github.com/otelauth/otelauth-go/otelauth/attempt"
 )
 
 // Admin returns the handler of the operator's two health endpoints, and of Config.Operator. The
@@ -18,8 +22,9 @@ import (
 // separate listener that clients cannot reach.
 //
 //	GET /-/healthz   200 while the process answers
-//	GET /-/readyz    200 when the account store answers and the upstream accepts connections;
-//	                 otherwise, and while the gateway drains, 503 with the reason
+//	GET /-/readyz    200 when the account store answers, a required trail can write and the
+//	                 upstream accepts connections; otherwise, and while the gateway drains,
+//	                 503 with the reason
 //	/-/operator/     Config.Operator, for the members of Config.OperatorGroup
 //
 // The state of the upstream is cached for a second, so probes open at most one connection a
@@ -89,6 +94,9 @@ func (r *readiness) serve(w http.ResponseWriter, req *http.Request) {
 			problems += "the account store does not answer\n"
 		}
 	}
+	if !canRecord(&st.cfg.Auth) {
+		problems += "the trail cannot write\n"
+	}
 	if st.upstream != nil && r.reach(ctx, st.upstream) != nil {
 		problems += "the upstream accepts no connections\n"
 	}
@@ -97,6 +105,17 @@ func (r *readiness) serve(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	plain(w, http.StatusOK, "ready\n")
+}
+
+// canRecord reports whether no observer refuses credentials now, as a required trail does that
+// cannot write.
+func canRecord(cfg *otelauth.Config) bool {
+	for _, o := range append(slices.Clip(cfg.Observers), cfg.Trail) {
+		if ready, ok := o.(attempt.ReadyObserver); ok && ready.Ready() != nil {
+			return false
+		}
+	}
+	return true
 }
 
 func (r *readiness) reach(ctx context.Context, up *upstream) error {

@@ -22,6 +22,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
+	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/gateway"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
@@ -155,7 +156,8 @@ func TestSeriesCensus(t *testing.T) {
 			dial := func() (net.Conn, error) {
 				return new(net.Dialer).DialContext(t.Context(), "tcp", l.Addr().String())
 			}
-			const combinations, requests = 288, 3000
+			const combinations = 288
+			requests := testkit.Repeats(600, 3000)
 			for n := range combinations {
 				newCensusRequest(n, false).send(t, dial)
 			}

@@ -12,10 +12,12 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/otelauth/otelauth-go/otelauth"
+	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/gateway"
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
@@ -88,9 +90,10 @@ func TestConfigFaults(t *testing.T) {
 		}, []string{"MaxStreamAge", "ReadHeaderTimeout", "IdleTimeout", "DialTimeout", "DrainTimeout", "MaxHeaderBytes"}, "negative"},
 		"fields that the gateway sets": {func(c *gateway.Config) {
 			c.Auth.Routes, c.Auth.Public, c.Auth.Sensitive = http.NewServeMux(), []string{"/a"}, []string{"/b"}
+			c.Auth.Registered = []string{"/c"}
 			c.Auth.Endpoint = func(*http.Request) otelauth.Endpoint { return otelauth.Endpoint{} }
 			c.Auth.RequestID = func(*http.Request) string { return "" }
-		}, []string{"Auth.Routes", "Auth.Public", "Auth.Sensitive", "Auth.Endpoint", "Auth.RequestID"}, "Config.Rules"},
+		}, []string{"Auth.Routes", "Auth.Public", "Auth.Sensitive", "Auth.Registered", "Auth.Endpoint", "Auth.RequestID"}, "Config.Rules"},
 		"problems of both packages": {func(c *gateway.Config) { c.Upstream, c.Auth.CacheTTL = "", -1 }, []string{"Upstream", "otelauth"}, "CacheTTL"},
 	} {
 		cfg := good()
@@ -222,10 +225,24 @@ func TestReconfigureIsAtomic(t *testing.T) {
 }
 
 // The admin endpoints report the process, the account store, the upstream and draining.
+// required is an observer that refuses credentials while err is set, as a required trail does.
+type required struct {
+	attempt.Observer
+	err atomic.Pointer[error]
+}
+
+func (r *required) Ready() error {
+	if err := r.err.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
 func TestAdmin(t *testing.T) {
 	t.Parallel()
 	m := &mutable{Accounts: accounts(t)}
-	s := newSite(t, gateway.Config{Auth: otelauth.Config{Accounts: m}}, nil)
+	record := &required{Observer: attempt.Join()}
+	s := newSite(t, gateway.Config{Auth: otelauth.Config{Accounts: m, Trail: record}}, nil)
 	admin := listen(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
@@ -250,6 +267,10 @@ func TestAdmin(t *testing.T) {
 	m.set(nil, errStore)
 	check("/-/readyz", 503, "account store")
 	m.set(nil, nil)
+	check("/-/readyz", 200, "ready")
+	record.err.Store(&errStore)
+	check("/-/readyz", 503, "the trail cannot write")
+	record.err.Store(nil)
 	check("/-/readyz", 200, "ready")
 	cfg := gateway.Config{Upstream: "http://127.0.0.1:1", Auth: otelauth.Config{Accounts: m}}
 	if err := s.gw.Reconfigure(s.own(t, cfg)); err != nil {

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/otelauth/otelauth-go/internal/testkit"
 )
 
 // Frame types and flags of RFC 9113, section 6.
@@ -245,9 +247,12 @@ func readFrame(conn net.Conn) (kind, flags byte, stream uint32, payload []byte, 
 // The HTTP/2 part of the protocol corpus. After each entry another client is served normally.
 func TestProtocolHTTP2(t *testing.T) {
 	t.Parallel()
-	for _, c := range http2Cases() {
+	for i, c := range http2Cases() {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
+			if i%4 != 0 { // after most of them the server waits for a second
+				testkit.OnlyLong(t)
+			}
 			s := newWireSite(t)
 			s.sendFrames(t, c.bytes)
 			requests, deviations := s.upstream.take()

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
-	"github.com/otelauth/otelauth-go/otelauth/internal/visible"
+	"github.com/otelauth/otelauth-go/otelauth/internal/legible"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
 )
 
@@ -17,7 +17,7 @@ import (
 func (e *Explanation) subjectText() string { return subjectText(e.Account, e.Network) }
 
 func subjectText(account, network string) string {
-	account = visible.Text(account)
+	account = legible.Text(account)
 	switch {
 	case account == "":
 		return network
@@ -32,7 +32,7 @@ func (e *Explanation) sentence() string {
 	var s []string
 	add := func(format string, args ...any) { s = append(s, fmt.Sprintf(format, args...)) }
 	if e.AccountExists != nil && !*e.AccountExists {
-		add("There is no account \"%s\"; guesses at any name are limited alike.", visible.Text(e.Account))
+		add("There is no account \"%s\"; guesses at any name are limited alike.", legible.Text(e.Account))
 	}
 	who := e.subjectText()
 	switch {
@@ -44,7 +44,7 @@ func (e *Explanation) sentence() string {
 		add("%s decided that at %s: %s.", e.Rule.Actor, clockText(e.Rule.Since), full(e.Rule.Reason))
 	case e.Refused && e.Known && e.Reserve != nil && e.Reserve.Left > 0:
 		add("Too many wrong passwords were tried%s, so further wrong ones are refused unseen%s.", e.where(), e.end())
-		add("%s has logged in from %s lately, so the right password works now.", visible.Text(e.Account), e.Network)
+		add("%s has logged in from %s lately, so the right password works now.", legible.Text(e.Account), e.Network)
 	case e.Refused:
 		add("%s cannot log in%s, because too many wrong passwords were tried%s.", who, e.end(), e.where())
 		add("%s", e.limits())
@@ -72,9 +72,9 @@ func (e *Explanation) end() string {
 func (e *Explanation) where() string {
 	switch e.RefusedBy {
 	case throttle.Budget(0).String(): // pair
-		return " for " + visible.Text(e.Account) + " from " + e.Network
+		return " for " + legible.Text(e.Account) + " from " + e.Network
 	case "account":
-		return " for " + visible.Text(e.Account) + " from all networks together"
+		return " for " + legible.Text(e.Account) + " from all networks together"
 	case "network":
 		return " from " + e.Network + " for all accounts together"
 	case "site":

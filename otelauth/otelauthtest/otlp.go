@@ -7,41 +7,15 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"net/http"
-	"sync"
 
 	"go.opentelemetry.io/otel/exporters/otlp/otlplog/otlploghttp"
 	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+
+	"github.com/otelauth/otelauth-go/internal/otlpreceiver"
 )
-
-// wire is an http.RoundTripper that keeps the body of each request and answers like a collector.
-// It sends nothing.
-type wire struct {
-	mu   sync.Mutex
-	body bytes.Buffer
-}
-
-func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if req.Body != nil {
-		_, err := io.Copy(&w.body, req.Body)
-		_ = req.Body.Close()
-		if err != nil {
-			return nil, err
-		}
-	}
-	return &http.Response{
-		StatusCode: http.StatusOK,
-		Proto:      "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header:  http.Header{"Content-Type": {"application/x-protobuf"}},
-		Body:    http.NoBody,
-		Request: req,
-	}, nil
-}
 
 // OTLP returns all telemetry as the bodies of OTLP/HTTP requests of the real exporters:
 // concatenated, uncompressed protobuf. An error means that an exporter refused a batch, for
@@ -49,8 +23,13 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 func (r *Recorder) OTLP() ([]byte, error) {
 	r.t.Helper()
 	ctx := context.Background()
-	w := &wire{}
-	client := &http.Client{Transport: w}
+	var body bytes.Buffer
+	// It answers like a collector, and nothing is sent.
+	receiver := otlpreceiver.New(otlpreceiver.Config{
+		Limits: otlpreceiver.Limits{RequestBytes: maxRequestBytes, Records: maxRequestBytes, Messages: maxRequestBytes},
+		Sink:   func(e *otlpreceiver.Export) error { body.Write(e.Body); return nil },
+	})
+	client := &http.Client{Transport: receiver}
 	const endpoint = "http://otlp.invalid:4318"
 
 	traces, err := otlptrace.New(ctx, otlptracehttp.NewClient(
@@ -99,7 +78,7 @@ func (r *Recorder) OTLP() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("otelauthtest: cannot export the events over OTLP: %w", err)
 	}
-	return w.body.Bytes(), nil
+	return body.Bytes(), nil
 }
 
 // maxRequestBytes is more than a test records; the exporters refuse larger requests.

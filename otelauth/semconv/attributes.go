@@ -18,6 +18,9 @@ const (
 	// KeyCacheResult is one of: hit, miss, coalesced. What the cache of verified credentials
 	// knew.
 	KeyCacheResult = "auth.cache.result"
+	// KeyCoverageFinding is one of: anonymous_access, never_authenticated. What is wrong with
+	// the protection of a route.
+	KeyCoverageFinding = "auth.coverage.finding"
 	// KeyCredentialsExposed is a boolean. true: the credentials came in plaintext. Consider
 	// them known to others.
 	KeyCredentialsExposed = "auth.credentials.exposed"

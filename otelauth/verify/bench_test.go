@@ -6,31 +6,21 @@ package verify_test
 import (
 	"encoding/binary"
 	"net/netip"
-	"syscall"
 	"testing"
 	"time"
 
+	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/credential"
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
-// cpu returns the processor time of this process, user and system.
-func cpu(b *testing.B) time.Duration {
-	b.Helper()
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		b.Fatal(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
 func reportCPU(b *testing.B, run func()) {
 	b.Helper()
-	before := cpu(b)
+	before := testkit.CPUTime(b)
 	run()
-	b.ReportMetric(float64(cpu(b)-before)/float64(b.N), "cpu-ns/op")
+	b.ReportMetric(float64(testkit.CPUTime(b)-before)/float64(b.N), "cpu-ns/op")
 }
 
 func BenchmarkHit(b *testing.B) {

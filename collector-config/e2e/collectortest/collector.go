@@ -123,7 +123,7 @@ func prepare(t testing.TB, o Options) *Collector {
 		c.Token = strings.TrimSpace(string(b))
 	} else {
 		c.Token = rand.Text()
-		if err := os.WriteFile(token, []byte(c.Token), 0o600); err != nil { //nolint:gosec // the test's own directory
+		if err := os.WriteFile(token, []byte(c.Token), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -141,7 +141,7 @@ func (c *collector) start(t *testing.T) *testkit.Process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), self, "--config", c.config) //nolint:gosec // the test binary
+	cmd := exec.CommandContext(t.Context(), self, "--config", c.config)
 	cmd.Env = []string{childEnv + "=1", "OTELAUTH_TRAIL_DIR=" + c.trail, "OTELAUTH_COLLECTOR_QUEUE_DIR=" + c.queue, "OTELAUTH_TRAIL_SERVICE=orders"}
 	stdin, err := cmd.StdinPipe()
 	if err != nil {

@@ -15,10 +15,10 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
+	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/audit/trail"
 	"github.com/otelauth/otelauth-go/otelauth/audit/trail/internal/disk"
@@ -150,7 +150,7 @@ func BenchmarkOrdered(b *testing.B) {
 	tr := open(b, trail.Config{Durability: trail.Ordered, QueueEntries: 1 << 20})
 	req, res := success()
 	b.ReportAllocs()
-	before := cpu(b)
+	before := testkit.CPUTime(b)
 	b.ResetTimer()
 	for i := range b.N {
 		_ = tr.Decide(req.Context, &req, &res)
@@ -160,19 +160,10 @@ func BenchmarkOrdered(b *testing.B) {
 	}
 	_, _ = tr.Checkpoint(b.Context())
 	b.StopTimer()
-	b.ReportMetric(float64((cpu(b)-before).Nanoseconds())/float64(b.N), "cpu-ns/line")
+	b.ReportMetric(float64((testkit.CPUTime(b)-before).Nanoseconds())/float64(b.N), "cpu-ns/line")
 	if n := tr.Status().Dropped; n > 0 {
 		b.Fatal(n, "lines were dropped")
 	}
-}
-
-func cpu(b *testing.B) time.Duration {
-	b.Helper()
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		b.Fatal(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // BenchmarkVerify verifies a trail of 300,000 lines; BenchmarkSHA256 hashes as many bytes at once.

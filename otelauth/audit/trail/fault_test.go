@@ -124,6 +124,42 @@ func TestFailedFlush(t *testing.T) {
 	}
 }
 
+// A commit that is larger than one write, and fails after the first one, is written again whole.
+func TestLargeCommit(t *testing.T) {
+	t.Parallel()
+	const lines = 4000 // about 800 KB
+	for name, free := range map[string]int{"first write": 100 << 10, "second write": 400 << 10, "flush": -1} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, trail.Config{Durability: trail.Ordered, CheckpointInterval: time.Hour})
+			first := r.segment()
+			for range lines {
+				if err := decide(r.Trail, "/orders", attempt.Success); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if r.disk.Fill(free); free < 0 {
+				r.disk.FailSyncs(1)
+			}
+			_, err := r.Checkpoint(t.Context())
+			if (err == nil) != (free < 0) {
+				t.Errorf("Checkpoint returns %v", err)
+			}
+			r.disk.Fill(-1)
+			if err := r.Tick(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			r.close(t)
+			if n := strings.Count(r.text(), "/orders"); n != lines || r.segment() == first {
+				t.Errorf("%d lines, want %d; the newest segment is %s", n, lines, r.segment())
+			}
+			if err := r.verify(t); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // A disk that cannot be written refuses credentials, records what it missed when it can be written
 // again, and recovers by itself.
 func TestUnwritableDisk(t *testing.T) {

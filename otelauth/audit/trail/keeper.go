@@ -4,7 +4,6 @@
 package trail
 
 import (
-	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -218,17 +217,18 @@ func (k *keeper) put(p *publication) error {
 // flush flushes the tiles of the tree of size lines, and records that they are.
 func (k *keeper) flush(size int64) error {
 	dirs := make(map[string]bool)
+	var names []string
 	for _, t := range slices.Concat(k.unflushed, edgeTiles(size)) {
 		path := k.store.path(t)
 		for dir := filepath.Dir(path); len(dir) >= len(k.store.dir); dir = filepath.Dir(dir) {
 			dirs[dir] = true
 		}
-		if t.W < tileWidth {
-			continue // flushed when it was written
+		if t.W == tileWidth { // a partial one was flushed when it was written
+			names = append(names, path)
 		}
-		if err := flushFile(k.store.disk, path); err != nil {
-			return err
-		}
+	}
+	if err := k.store.disk.SyncFiles(names); err != nil {
+		return err
 	}
 	for dir := range dirs {
 		if err := k.store.disk.SyncDir(dir); err != nil {
@@ -238,12 +238,4 @@ func (k *keeper) flush(size int64) error {
 	k.unflushed = k.unflushed[:0]
 	name := filepath.Join(k.store.dir, durableName)
 	return disk.WriteFile(k.store.disk, k.store.dir, name, strconv.AppendInt(nil, size, 10), true)
-}
-
-func flushFile(d disk.FS, path string) error {
-	f, err := d.Edit(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
 }

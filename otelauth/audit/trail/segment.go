@@ -4,6 +4,7 @@
 package trail
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -83,51 +84,71 @@ type writer struct {
 	cut       string
 	cutOffset int64
 
-	// What is written next.
-	buf    []byte
-	hashes []tlog.Hash
+	// What is written next: written bytes behind offset are written already, but not flushed.
+	buf      []byte
+	hashes   []tlog.Hash
+	written  int64
+	writeErr error
 }
 
 func (w *writer) segments() string { return filepath.Join(w.dir, segmentsName) }
 
 func (w *writer) path() string { return filepath.Join(w.segments(), segmentName(w.first)) }
 
+// writeBytes is how many bytes of a large commit are written at once, while the processor still has
+// them in its cache.
+const writeBytes = 256 << 10
+
 // stage adds a line to what is written next.
 func (w *writer) stage(body []byte) {
+	if len(w.buf) >= writeBytes { // never the last line, which flushed needs
+		w.write()
+	}
 	var h tlog.Hash
 	w.buf, h = appendLine(w.buf, w.edge.size+int64(len(w.hashes)), body)
 	w.hashes = append(w.hashes, h)
 }
 
-func (w *writer) unstage() { w.buf, w.hashes = w.buf[:0], w.hashes[:0] }
+// write writes buf to the segment, without a flush.
+func (w *writer) write() {
+	if w.writeErr == nil {
+		_, w.writeErr = w.file.WriteAt(w.buf, w.offset+w.written)
+	}
+	w.written += int64(len(w.buf))
+	w.buf = w.buf[:0]
+}
+
+func (w *writer) unstage() {
+	w.buf, w.hashes, w.written, w.writeErr = w.buf[:0], w.hashes[:0], 0, nil
+}
 
 // flush writes what is staged to the segment. After an error nothing of it counts: the segment
 // must be abandoned, because the system may have dropped the data and would not report that twice.
 func (w *writer) flush() (kind anomalyKind, err error) {
-	if _, err := w.file.WriteAt(w.buf, w.offset); err != nil {
-		return classify(err, writeFailed), err
+	last := w.lastStaged()
+	w.write()
+	if w.writeErr != nil {
+		return classify(w.writeErr, writeFailed), w.writeErr
 	}
 	if err := w.file.Sync(); err != nil {
 		return classify(err, syncFailed), err
 	}
+	w.last = append(w.last[:0], last...)
 	w.flushed()
 	return "", nil
 }
 
+// lastStaged returns the last line of buf, without its newline.
+func (w *writer) lastStaged() []byte {
+	lines := w.buf[:len(w.buf)-1]
+	return lines[bytes.LastIndexByte(lines, '\n')+1:]
+}
+
 func (w *writer) flushed() {
-	w.offset += int64(len(w.buf))
+	w.offset += w.written
 	for _, h := range w.hashes {
 		w.edge.append(h)
 	}
-	end := len(w.buf) - 1
-	start := 0
-	for i := end - 1; i >= 0; i-- {
-		if w.buf[i] == '\n' {
-			start = i + 1
-			break
-		}
-	}
-	w.last = append(w.last[:0], w.buf[start:end]...)
 	w.unstage()
 }
 

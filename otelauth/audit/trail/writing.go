@@ -13,8 +13,9 @@ import (
 // writing is the state of the goroutine that writes.
 type writing struct {
 	writer     writer
-	isFinished bool // Close is done
-	woken      int  // callers that the last commit has woken
+	isFinished bool          // Close is done
+	woken      int           // callers that the last commit has woken
+	took       time.Duration // of the last commit
 
 	isFailed bool  // no segment is open; the next tick tries again
 	failure  error // why
@@ -70,9 +71,12 @@ func (t *Trail) run() {
 }
 
 // gather lets callers that the last commit has woken add their next lines, so that they share this
-// commit. Otherwise the callers form two groups that wait for each other's flush.
+// commit. Otherwise the callers form two groups that wait for each other's flush. With so many
+// callers that gathering takes longer than a commit, two groups are faster: one makes its lines
+// while those of the other are flushed.
 func (t *Trail) gather() {
-	for n := t.queue.queued(); n < t.woken; {
+	start := time.Now()
+	for n := t.queue.queued(); n < t.woken && time.Since(start) < t.took; {
 		runtime.Gosched()
 		before := n
 		if n = t.queue.queued(); n == before {
@@ -92,13 +96,26 @@ func (t *Trail) commitPending() {
 	}
 	start := time.Now()
 	t.commit(b)
-	t.tel.committed(time.Since(start))
+	t.took = time.Since(start)
+	t.tel.committed(t.took)
 	t.size.Store(t.writer.edge.size)
+}
+
+// errLockRemoved is why a trail whose lock was removed writes nothing more: another process may
+// write to the folder.
+var errLockRemoved = errors.New("the lock of the folder was removed or replaced; open the trail again")
+
+// inspect compares the lock and the segment with what this process made.
+func (t *Trail) inspect() (kind anomalyKind, err error) {
+	if !t.lock.IsHeld() {
+		return replaced, errLockRemoved
+	}
+	return t.writer.inspect()
 }
 
 func (t *Trail) commit(b *batch) {
 	w := &t.writer
-	if kind, err := w.inspect(); kind != "" {
+	if kind, err := t.inspect(); kind != "" {
 		t.changed(b, kind, err)
 		return
 	}
@@ -190,6 +207,10 @@ func (t *Trail) owe(a anomaly) {
 // begin starts a segment with what is owed and the lines of b; nil: no lines. After an error the
 // trail has failed and b was rejected.
 func (t *Trail) begin(b *batch) error {
+	if !t.lock.IsHeld() {
+		t.down(b, errLockRemoved)
+		return errLockRemoved
+	}
 	w := &t.writer
 	var bodies [][]byte
 	for i := range t.owed {
@@ -253,7 +274,7 @@ func (t *Trail) tick() {
 		if t.begin(nil) != nil {
 			return
 		}
-	} else if kind, err := t.writer.inspect(); kind != "" {
+	} else if kind, err := t.inspect(); kind != "" {
 		t.changed(nil, kind, err)
 	}
 	t.checkClock(now)

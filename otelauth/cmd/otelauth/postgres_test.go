@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth/internal/postgrestest"
 )
 
@@ -16,6 +17,7 @@ import (
 // gateway serves.
 func TestGatewayPostgreSQL(t *testing.T) {
 	t.Parallel()
+	testkit.OnlyLong(t)
 	server := postgrestest.Start(t)
 	name, db := server.Database(t)
 	for _, q := range []string{

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/internal/redistest"
 )
@@ -49,6 +50,7 @@ func (p *running) has(msg string, values map[string]any) bool {
 // once.
 func TestGatewaysShare(t *testing.T) {
 	t.Parallel()
+	testkit.OnlyLong(t)
 	server := redistest.Start(t)
 	admin := server.Client(t)
 	if err := admin.Do(t.Context(), "ACL", "SETUSER", "gateway", "on", ">canary-redis", "~{shop*", "-@all",

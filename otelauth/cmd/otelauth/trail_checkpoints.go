@@ -203,8 +203,23 @@ func (s *checkpointSet) walk(value any, depth int) {
 
 func (s *checkpointSet) addValue(value any) {
 	if text, ok := value.(string); ok {
-		s.add(text)
+		s.add(withLines(text))
 	}
+}
+
+// withLines returns a note with its line breaks. Pipelines replace them with spaces against forged
+// lines, as base.yaml of the collector does. Origin, size, root, names and signatures have none.
+func withLines(signed string) string {
+	const textFields, signatureFields = 3, 3
+	fields := strings.Fields(signed)
+	if strings.Contains(signed, "\n") || len(fields) <= textFields || (len(fields)-textFields)%signatureFields != 0 {
+		return signed
+	}
+	text := strings.Join(fields[:textFields], "\n") + "\n\n"
+	for signature := range slices.Chunk(fields[textFields:], signatureFields) {
+		text += strings.Join(signature, " ") + "\n"
+	}
+	return text
 }
 
 // add adds a note if it is of this trail.

@@ -58,20 +58,23 @@ func TestCheckpointSources(t *testing.T) {
 		return `{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"eventName":"auth.trail.checkpoint","attributes":[{"key":"auth.trail.size","value":{"intValue":"1"}},` +
 			`{"key":"auth.trail.note","value":{"stringValue":` + quotedJSON(n) + `}}]}]}]}]}`
 	}
+	flat := func(n string) string { return strings.Join(strings.Fields(n), " ") + " " }
 	for name, tc := range map[string]struct {
 		text string
 		want int
 	}{
-		"one note":              {mine[0], 1},
-		"notes":                 {mine[0] + mine[1] + mine[2], 3},
-		"notes, spaced":         {"\n\n" + mine[0] + "\n\n" + mine[1] + "\n", 2},
-		"the same twice":        {mine[0] + mine[0], 1},
-		"text around":           {"Checkpoint of Monday:\n" + mine[0] + "-- end\n", 0},
-		"another trail's too":   {others[0] + mine[1] + others[0], 1},
-		"log lines":             {event(mine[0]) + "\n" + event(others[0]) + "\n" + event(mine[1]) + "\n", 2},
-		"log lines behind text": {"listening\n" + event(mine[0]) + "\nwarning\n" + event(mine[1]) + "\n", 2},
-		"OTLP":                  {otlp(mine[0]) + "\n" + otlp(mine[2]) + "\n", 2},
-		"OTLP, indented":        {strings.ReplaceAll(otlp(mine[0]), ",", ",\n  "), 1},
+		"one note":                   {mine[0], 1},
+		"notes":                      {mine[0] + mine[1] + mine[2], 3},
+		"notes, spaced":              {"\n\n" + mine[0] + "\n\n" + mine[1] + "\n", 2},
+		"the same twice":             {mine[0] + mine[0], 1},
+		"text around":                {"Checkpoint of Monday:\n" + mine[0] + "-- end\n", 0},
+		"another trail's too":        {others[0] + mine[1] + others[0], 1},
+		"log lines":                  {event(mine[0]) + "\n" + event(others[0]) + "\n" + event(mine[1]) + "\n", 2},
+		"log lines behind text":      {"listening\n" + event(mine[0]) + "\nwarning\n" + event(mine[1]) + "\n", 2},
+		"OTLP":                       {otlp(mine[0]) + "\n" + otlp(mine[2]) + "\n", 2},
+		"OTLP, indented":             {strings.ReplaceAll(otlp(mine[0]), ",", ",\n  "), 1},
+		"OTLP, line breaks replaced": {otlp(flat(mine[0])) + "\n" + otlp(flat(others[0])) + "\n" + otlp("a b c") + "\n", 1},
+		"OTLP, once with and once without line breaks": {otlp(flat(mine[0])) + "\n" + otlp(mine[0]) + "\n", 1},
 		"Loki, labels": {`{"status":"success","data":{"resultType":"streams","result":[{"stream":{"service_name":"orders","auth_trail_origin":"x","auth_trail_note":` +
 			quotedJSON(mine[0]) + `},"values":[["1795944600123000000","auth.trail.checkpoint"]]}]}}`, 1},
 		"Loki, structured metadata": {`{"data":{"result":[{"stream":{},"values":[["1","",{"structuredMetadata":{"auth_trail_note":` + quotedJSON(mine[1]) + `}}]]}]}}`, 1},

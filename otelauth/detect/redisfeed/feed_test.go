@@ -11,7 +11,6 @@ import (
 	"net"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -201,13 +200,15 @@ func TestRestart(t *testing.T) {
 
 func TestFrozen(t *testing.T) {
 	t.Parallel()
+	testkit.OnlyLong(t)
 	srv := startRedis(t)
-	outage(t, srv, func() { srv.Signal(t, syscall.SIGSTOP) }, func() { srv.Signal(t, syscall.SIGCONT) })
+	outage(t, srv, func() { srv.Freeze(t) }, func() { srv.Thaw(t) })
 }
 
 // TestAbsent: a service starts without Redis, and detects.
 func TestAbsent(t *testing.T) {
 	t.Parallel()
+	testkit.OnlyLong(t)
 	srv := startRedis(t)
 	srv.Kill()
 	f := fleet{newProcess(t, srv, impatient)}
@@ -315,16 +316,17 @@ func TestForgedPosition(t *testing.T) {
 // evaluated it alone.
 func TestLate(t *testing.T) {
 	t.Parallel()
+	testkit.OnlyLong(t)
 	srv := startRedis(t)
 	c := srv.Client(t)
 	p := newProcess(t, srv)
 	p.guess("alice", 1, 1)
 	testkit.Eventually(t, "the first is sent", func() bool { p.drain(); return c.XLen(ctx, "{otelauth-detect}:attempts").Val() == 1 })
-	srv.Signal(t, syscall.SIGSTOP)
+	srv.Freeze(t)
 	p.guess("alice", 2, 2)
 	testkit.Eventually(t, "given up", func() bool { p.drain(); return !p.feed.Shared() })
 	<-time.After(200 * time.Millisecond) // longer than Timeout and its tolerance
-	srv.Signal(t, syscall.SIGCONT)
+	srv.Thaw(t)
 	testkit.Eventually(t, "the server answers", srv.Answers)
 	if n := c.XLen(ctx, "{otelauth-detect}:attempts").Val(); n != 1 {
 		t.Errorf("%d entries; want only the first", n)

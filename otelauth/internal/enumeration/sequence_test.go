@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 	"github.com/otelauth/otelauth-go/otelauth/verify/password"
@@ -147,6 +148,9 @@ func TestEveryNameSeesTheSameSequence(t *testing.T) {
 	for _, k := range kinds() {
 		t.Run(k.Name, func(t *testing.T) {
 			t.Parallel()
+			if k.Name != "static" {
+				testkit.OnlyLong(t)
+			}
 			open := k.fill(t, []user{{alice, cheap(t)}, {bobby, cheap(t)}})
 			for _, s := range scenarios() {
 				want := answers(t, s, open, unknown)
@@ -164,6 +168,7 @@ func TestEveryNameSeesTheSameSequence(t *testing.T) {
 // cost, and whether it hashes does not depend on the name.
 func TestMixedStores(t *testing.T) {
 	t.Parallel()
+	testkit.OnlyLong(t)
 	k := kindNamed(t, "htpasswd")
 	hashes := []string{
 		k.hash(t, 4), encode(t, password.Params{Scheme: "argon2id", MemoryKiB: 64, Passes: 1, Lanes: 1}),

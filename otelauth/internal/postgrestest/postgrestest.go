@@ -15,7 +15,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -30,7 +29,7 @@ import (
 // Server is a PostgreSQL server. It accepts every client that can reach its socket.
 type Server struct {
 	bin, dir string
-	as       *syscall.Credential // nil for the user of the test
+	as       *syscall.SysProcAttr // nil for the user of the test
 	cmd      *exec.Cmd
 	log      bytes.Buffer
 	created  atomic.Int64
@@ -64,10 +63,7 @@ func newServer(t testing.TB) *Server {
 	}
 	s := &Server{bin: bin, dir: dir}
 	if os.Getuid() == 0 { // PostgreSQL refuses to run as root
-		s.as = unprivileged(t)
-		if err := os.Chown(dir, int(s.as.Uid), int(s.as.Gid)); err != nil {
-			t.Fatal(err)
-		}
+		s.as = unprivileged(t, dir)
 	}
 	return s
 }
@@ -114,21 +110,6 @@ func binaries() string {
 	return filepath.Dir(found[len(found)-1])
 }
 
-// unprivileged returns the user nobody.
-func unprivileged(t testing.TB) *syscall.Credential {
-	t.Helper()
-	u, err := user.Lookup("nobody")
-	if err != nil {
-		t.Fatal(err)
-	}
-	uid, errUID := strconv.ParseUint(u.Uid, 10, 32)
-	gid, errGID := strconv.ParseUint(u.Gid, 10, 32)
-	if errUID != nil || errGID != nil {
-		t.Fatalf("the user nobody has the ids %q and %q", u.Uid, u.Gid)
-	}
-	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
-}
-
 // data returns the data directory.
 func (s *Server) data() string { return filepath.Join(s.dir, "data") }
 
@@ -138,7 +119,7 @@ func (s *Server) command(t testing.TB, name string, args ...string) *exec.Cmd {
 	t.Helper()
 	c := exec.CommandContext(context.WithoutCancel(t.Context()), name, args...) //nolint:gosec // G204: the test's own arguments
 	c.Dir = s.dir
-	c.SysProcAttr = &syscall.SysProcAttr{Credential: s.as}
+	c.SysProcAttr = s.as
 	return c
 }
 
@@ -181,24 +162,6 @@ func (s *Server) Kill() {
 	s.cmd = nil
 }
 
-// Freeze suspends the server and every process that serves a connection, like a hung disk. The
-// server accepts connections and does not answer.
-func (s *Server) Freeze(t testing.TB) {
-	t.Helper()
-	s.signal(syscall.SIGSTOP)
-	deadline := time.Now().Add(time.Minute)
-	for !s.isFrozen() {
-		if time.Now().After(deadline) {
-			t.Fatal("PostgreSQL is not suspended within a minute")
-		}
-		s.signal(syscall.SIGSTOP) // the server may have started another process
-		<-time.After(time.Millisecond)
-	}
-}
-
-// Thaw ends Freeze.
-func (s *Server) Thaw() { s.signal(syscall.SIGCONT) }
-
 // process is the server or one of its children.
 type process struct {
 	pid   int
@@ -230,13 +193,6 @@ func (s *Server) processes() (all []process) {
 		}
 	}
 	return all
-}
-
-// signal sends a signal to all processes.
-func (s *Server) signal(sig syscall.Signal) {
-	for _, p := range s.processes() {
-		_ = syscall.Kill(p.pid, sig)
-	}
 }
 
 // isFrozen reports whether all processes are suspended.

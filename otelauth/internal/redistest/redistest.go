@@ -11,7 +11,6 @@ import (
 	"net"
 	"os/exec"
 	"strconv"
-	"syscall"
 	"testing"
 	"time"
 
@@ -80,10 +79,16 @@ func (s *Server) Answers() bool {
 // Kill ends the server at once, as a power cut does.
 func (s *Server) Kill() { s.process.Kill() }
 
-// Signal sends a signal to the server, such as SIGSTOP.
-func (s *Server) Signal(t testing.TB, sig syscall.Signal) {
+// Freeze suspends the server, like a hung disk.
+func (s *Server) Freeze(t testing.TB) {
 	t.Helper()
-	s.process.Signal(t, sig)
+	s.process.Freeze(t)
+}
+
+// Thaw ends Freeze.
+func (s *Server) Thaw(t testing.TB) {
+	t.Helper()
+	s.process.Thaw(t)
 }
 
 // Client returns a client of the test itself, with the library's defaults.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
 	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budgettest"
 	"github.com/otelauth/otelauth-go/otelauth/throttle/redisstore"
@@ -102,6 +103,7 @@ func TestCluster(t *testing.T) {
 
 func TestASlotThatMoved(t *testing.T) {
 	t.Parallel()
+	testkit.OnlyLong(t)
 	nodes := startCluster(t)
 	s := newStore(t, redisstore.Config{Client: clusterClient(t, nodes), Prefix: "moved"})
 	b := bill(1, 9)

@@ -17,7 +17,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -219,9 +218,9 @@ var conservationCases = []struct {
 		"gateway stopped",
 		func(t *testing.T, f *fleet, _ int, _ string) int {
 			t.Helper()
-			f.gateways[0].Signal(t, syscall.SIGSTOP)
+			f.gateways[0].Freeze(t)
 			<-time.After(2 * redisstore.DefaultTimeout) // in the time of the operating system
-			f.gateways[0].Signal(t, syscall.SIGCONT)
+			f.gateways[0].Thaw(t)
 			return 0
 		},
 		func(int) int { return wrongBudget },
@@ -230,9 +229,9 @@ var conservationCases = []struct {
 		"Redis frozen for a moment",
 		func(t *testing.T, f *fleet, _ int, _ string) int {
 			t.Helper()
-			f.redis.Signal(t, syscall.SIGSTOP)
+			f.redis.Freeze(t)
 			<-time.After(redisstore.DefaultTimeout / 5) // in the time of the operating system
-			f.redis.Signal(t, syscall.SIGCONT)
+			f.redis.Thaw(t)
 			return 0
 		},
 		func(int) int { return wrongBudget },
@@ -241,10 +240,10 @@ var conservationCases = []struct {
 		"Redis frozen",
 		func(t *testing.T, f *fleet, round int, account string) int {
 			t.Helper()
-			f.redis.Signal(t, syscall.SIGSTOP)
+			f.redis.Freeze(t)
 			judged := f.untilShared(t, false, 2*round+1, account)
 			judged += f.storm(t, account).end()
-			f.redis.Signal(t, syscall.SIGCONT)
+			f.redis.Thaw(t)
 			return judged + f.untilShared(t, true, 2*round+1, account)
 		},
 		func(gateways int) int { return gateways * wrongBudget },

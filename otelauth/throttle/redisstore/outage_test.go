@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -121,11 +120,11 @@ func TestOutages(t *testing.T) {
 			"frozen",
 			func(t *testing.T, srv server, _ *proxy) {
 				t.Helper()
-				srv.Signal(t, syscall.SIGSTOP)
+				srv.Freeze(t)
 			},
 			func(t *testing.T, srv server, _ *proxy) {
 				t.Helper()
-				srv.Signal(t, syscall.SIGCONT)
+				srv.Thaw(t)
 			}, true,
 		},
 		{
@@ -293,13 +292,13 @@ func TestThawChargesNothing(t *testing.T) {
 	s := newStore(t, redisstore.Config{Client: c, Timeout: 200 * time.Millisecond, ProbeEvery: 10 * time.Millisecond, Notice: n.add})
 	b := bill(1, 9)
 	wrong(t, s, b, 1)
-	srv.Signal(t, syscall.SIGSTOP)
+	srv.Freeze(t)
 	wrong(t, s, b, 3)
 	if recorded := testkit.Receive(t, "the loss", n.c); recorded.Err == nil {
 		t.Fatal(recorded)
 	}
 	<-time.After(400 * time.Millisecond) // on the server's own clock
-	srv.Signal(t, syscall.SIGCONT)
+	srv.Thaw(t)
 	if recorded := testkit.Receive(t, "the return", n.c); recorded.Err != nil {
 		t.Fatal(recorded)
 	}
@@ -438,6 +437,7 @@ func TestReadOnlyRedis(t *testing.T) {
 // down.
 func TestStartWithoutRedis(t *testing.T) {
 	t.Parallel()
+	testkit.OnlyLong(t)
 	srv := startRedis(t)
 	srv.Kill()
 	n := newNotices()

@@ -5,7 +5,6 @@ package redisstore_test
 
 import (
 	"fmt"
-	"syscall"
 	"testing"
 	"time"
 
@@ -75,11 +74,12 @@ func TestBusyProcessHoldsItsGuesses(t *testing.T) {
 // command, by a clock, before the silence is complete.
 func TestSilenceOutlastsTheClient(t *testing.T) {
 	t.Parallel()
+	testkit.OnlyLong(t)
 	srv := startRedis(t)
 	c := redis.NewClient(&redis.Options{Addr: srv.Addr, ReadTimeout: 100 * time.Millisecond})
 	t.Cleanup(func() { _ = c.Close() })
 	s := newStore(t, redisstore.Config{Client: c, Timeout: time.Second, ProbeEvery: time.Hour})
-	srv.Signal(t, syscall.SIGSTOP)
+	srv.Freeze(t)
 	held := 0
 	testkit.Eventually(t, "the loss", func() bool {
 		a, err := s.Spend(ctx, bill(1, 1000))
@@ -102,13 +102,13 @@ func frozen(t *testing.T) (s *redisstore.Store, thaw func()) {
 	srv := startRedis(t)
 	n := newNotices()
 	s = newStore(t, redisstore.Config{Client: srv.Client(t), Timeout: 200 * time.Millisecond, ProbeEvery: 10 * time.Millisecond, Notice: n.add})
-	srv.Signal(t, syscall.SIGSTOP)
+	srv.Freeze(t)
 	wrong(t, s, bill(9, 5), 1)
 	if lost := testkit.Receive(t, "the loss", n.c); lost.Err == nil {
 		t.Fatal(lost)
 	}
 	return s, func() {
-		srv.Signal(t, syscall.SIGCONT)
+		srv.Thaw(t)
 		if found := testkit.Receive(t, "the return", n.c); found.Err != nil {
 			t.Fatal(found)
 		}

@@ -28,12 +28,22 @@ type FS interface {
 	// Rename replaces to by from.
 	Rename(from, to string) error
 	Remove(name string) error
+	// SyncFiles flushes the data of existing files.
+	SyncFiles(names []string) error
 	// SyncDir flushes the names in a folder.
 	SyncDir(dir string) error
 	// Lock locks the file name, which it makes. The error is ErrLocked if another process has.
-	Lock(name string) (io.Closer, error)
+	Lock(name string) (Lock, error)
 	// Kind returns the kind of file system on which dir is.
 	Kind(dir string) (Kind, error)
+}
+
+// Lock is a lock of this process. Close unlocks.
+type Lock interface {
+	io.Closer
+	// IsHeld reports whether the locked file still has its name. Otherwise another process can
+	// lock a new one.
+	IsHeld() bool
 }
 
 // File is an open file.
@@ -92,6 +102,20 @@ func ReadFile(d FS, name string, maxBytes int64) ([]byte, error) {
 		return data, nil
 	}
 	return nil, err
+}
+
+// SyncEach flushes the data of files one after the other.
+func SyncEach(d FS, names []string) error {
+	for _, name := range names {
+		f, err := d.Edit(name)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(f.Sync(), f.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // WriteFile replaces the file name by one with data, by way of a file with the suffix ".new", so

@@ -24,6 +24,11 @@ func syncFile(f *os.File) error {
 	}
 }
 
+// beginSync begins to write the data. What fails here fails again in syncFile.
+func beginSync(f *os.File) {
+	_ = unix.SyncFileRange(int(f.Fd()), 0, 0, unix.SYNC_FILE_RANGE_WRITE)
+}
+
 func kind(dir string) (Kind, error) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(dir, &st); err != nil {

@@ -1,8 +1,8 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package visible shows texts to people without losing a character.
-package visible
+// Package legible shows texts to people without losing a character.
+package legible
 
 import (
 	"fmt"

@@ -1,14 +1,14 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package visible_test
+package legible_test
 
 import (
 	"strings"
 	"testing"
 	"unicode/utf8"
 
-	"github.com/otelauth/otelauth-go/otelauth/internal/visible"
+	"github.com/otelauth/otelauth-go/otelauth/internal/legible"
 )
 
 func TestText(t *testing.T) {
@@ -28,7 +28,7 @@ func TestText(t *testing.T) {
 		"tag\U000e0041":           `tag\U000e0041`,
 		"\u2028line\u2029 \u0085": `\u2028line\u2029 \u0085`,
 	} {
-		if got := visible.Text(in); got != want {
+		if got := legible.Text(in); got != want {
 			t.Errorf("Text(%q) = %q, want %q", in, got, want)
 		}
 	}
@@ -39,7 +39,7 @@ func FuzzText(f *testing.F) {
 	f.Add("a\u202e", `a\u202e`)
 	f.Add("\xff", `\xff`)
 	f.Fuzz(func(t *testing.T, a, b string) {
-		x, y := visible.Text(a), visible.Text(b)
+		x, y := legible.Text(a), legible.Text(b)
 		if a != b && x == y {
 			t.Errorf("%q and %q both look like %q", a, b, x)
 		}
