@@ -63,6 +63,7 @@ var arrows = []struct {
 	{"otelauth/detect/redisfeed", []string{"otelauth/attempt", "otelauth/detect/internal/feed", "otelauth/internal/redishealth"}, redis},
 	{"otelauth/internal/redishealth", []string{"otelauth/attempt"}, redis},
 	{"otelauth/internal/legible", nil, nil},
+	{"otelauth/console", nil, nil},
 	{"otelauth/operator", []string{ // and no Redis: the documents of throttle hide it
 		"otelauth", "spans", "metrics", "otelauth/attempt", "otelauth/audit", "otelauth/audit/internal/wide", "otelauth/clientip", "otelauth/credential",
 		"otelauth/detect", "otelauth/detect/internal/feed", "otelauth/internal/legible", "otelauth/internal/pairs", "otelauth/internal/pathform",

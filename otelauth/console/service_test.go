@@ -88,7 +88,7 @@ func start(t testing.TB, o options) *service {
 	}
 	rec := otelauthtest.NewRecorder(t)
 	mw, err := otelauth.New(otelauth.Config{
-		Realm: "test", Accounts: users, Routes: mux, Additional: []attempt.Observer{op}, Detect: detect.Config{OnDetection: op.Detection},
+		Realm: "test", Accounts: users, Routes: mux, Additional: []attempt.Observer{op}, Detect: detect.Config{OnEpisode: op.Detection},
 		IdentityKey:    otelauth.IdentityKey{ID: "k1", Secret: []byte("0123456789abcdef0123456789abcdef")},
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, DangerouslyAllowPlaintextFrom: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")},
 		TracerProvider: rec.TracerProvider(), MeterProvider: rec.MeterProvider(), LoggerProvider: rec.LoggerProvider(),

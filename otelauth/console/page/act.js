@@ -11,7 +11,7 @@ import { subject } from './parts.js'
 export const verbs = {
   clear: { button: 'Unblock', does: 'Fills the budgets of guesses, so that the next attempt is judged. Later wrong passwords count as usual.' },
   allow: { button: 'Allow…', does: 'Its guesses are neither counted nor refused. For a network that runs tests, not for a person who mistypes.', lasts: true },
-  deny: { button: 'Deny…', does: 'Refuses it, even with the right password, and ends what was remembered.', lasts: true },
+  deny: { button: 'Deny…', does: 'Refuses it, even with the right password.', lasts: true },
   forget: { button: 'Forget…', does: 'Forgets its remembered credentials and closes its open streams, so that the next request is hashed again. Use it after a password has leaked and was changed.' },
 }
 

@@ -278,7 +278,7 @@ function retry() {
   ask()
 }
 
-// A page that nobody looks at holds no connection after five minutes.
+// A page that no one looks at holds no connection after five minutes.
 document.addEventListener('visibilitychange', () => {
   clearTimeout(asleep)
   if (document.hidden) {
