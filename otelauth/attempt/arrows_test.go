@@ -73,6 +73,7 @@ var arrows = []struct {
 		"github.com/getkin/kin-openapi", "github.com/go-openapi", "github.com/santhosh-tekuri/jsonschema/v6", "go.yaml.in/yaml/v4", "golang.org/x/text",
 	}},
 	{"otelauth/internal/legible", nil, nil},
+	{"otelauth/console", nil, nil},
 	{"otelauth/operator", []string{ // and no Redis: the documents of throttle hide it
 		"otelauth", "spans", "metrics", "otelauth/attempt", "otelauth/audit", "otelauth/audit/internal/wide", "otelauth/clientip", "otelauth/credential",
 		"otelauth/detect", "otelauth/detect/internal/feed", "otelauth/internal/legible", "otelauth/internal/pairs", "otelauth/internal/pathform",
