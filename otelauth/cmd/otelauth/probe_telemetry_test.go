@@ -55,7 +55,9 @@ func recordedShop(t *testing.T, receiver, forget string) string {
 		t.Fatal(err)
 	}
 	mux := http.NewServeMux()
-	page := func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "four orders: tea, coffee, sugar, milk") }
+	page := func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, "four orders: tea, coffee, sugar, milk")
+	}
 	mux.HandleFunc("GET /orders", page)
 	mux.HandleFunc("GET /stock", page)
 	mw, err := otelauth.New(otelauth.Config{
