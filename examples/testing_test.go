@@ -14,6 +14,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
+	"github.com/otelauth/otelauth-go/otelauth/probe"
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
 
@@ -96,5 +97,29 @@ func TestTestAddress(t *testing.T) {
 
 	if got := code(r); got != http.StatusOK {
 		t.Errorf("from loopback: %d", got)
+	}
+}
+
+// TestProbed has the Go block of docs/probe.md.
+func TestProbed(t *testing.T) {
+	t.Parallel()
+	mw, err := otelauth.New(otelauth.Config{
+		Accounts: &verify.Static{Hashes: map[string]string{"alice": hash}}, DisableFallback: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	handler := newService(mw)
+	report, err := probe.Run(t.Context(), probe.Config{
+		Handler:    handler, // no sockets
+		Endpoints:  []probe.Endpoint{{Path: "/orders/"}, {Path: "/admin/", Groups: []string{"admin"}}},
+		Identities: []probe.Identity{{Username: "alice", Password: "wonderland", Groups: []string{"admin"}}},
+		Rate:       -1,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range report.Findings {
+		t.Errorf("%s: %s", f.ID, f.Detail)
 	}
 }

@@ -4,17 +4,17 @@
 #
 # Tests the demo: docker compose up with all profiles, checks of what README.md claims, then down.
 #
-#	examples/demo/run.sh                 with the images of docker-compose.yaml, on the Docker Engine of this machine
+#	examples/demo/run.sh                 with the images of docker-compose.yaml
 #	examples/demo/run.sh --stand-ins     with locally built images, on an engine of its own
 #
-# --stand-ins pulls no image from a registry; standins/Dockerfile lists the replacements. It needs root, and
-# Debian's packages docker.io, mmdebstrap, iproute2, iptables and curl. Its engine has its own data, socket
-# and network, so it replaces none of your images, and it ends with the script. The servers are those of
-# .ci/full. The first build takes most of an hour on two cores, later runs some minutes. The script also
-# builds Docker Compose and buildx.
+# --stand-ins pulls no image from a registry; standins/Dockerfile lists the replacements. It needs
+# root, and Debian's packages docker.io, mmdebstrap, iproute2, iptables and curl. Its engine has its
+# own data, socket and network, so it replaces none of your images, and it ends with the script. The
+# servers are those of .ci/full. The first build takes most of an hour on two cores, later runs some
+# minutes. The script also builds Docker Compose and buildx.
 #
-# The project is called otelauth-demo-check. It uses other ports and addresses than a demo that runs here.
-# The last line is the count.
+# The project is called otelauth-demo-check. It uses other ports and addresses than a demo that runs
+# here. The last line is the count.
 #
 #	CI_CACHE=dir             directory of the built programs; default ~/.cache/otelauth-ci
 #	OTELAUTH_SERVERS=dir     directory of the servers
@@ -355,7 +355,8 @@ main() {
 			local status=0
 			mkdir "$tmp/context"
 			prepare "$tmp/context"
-			# Separate namespaces for network, mounts and processes: the changes of dockerd end with them.
+			# Separate namespaces for network, mounts and processes: the changes of dockerd end with
+			# them.
 			OTELAUTH_DEMO_INSIDE=$tmp unshare --net --mount --pid --fork --kill-child --mount-proc "$PWD/examples/demo/run.sh" --stand-ins &
 			inside=$!
 			wait "$inside" || status=$?

@@ -62,6 +62,10 @@ var arrows = []struct {
 	{"otelauth/detect/geoip", []string{"otelauth/attempt", "otelauth/semconv", "otelauth/internal/pairs", "otelauth/detect", "otelauth/detect/internal/feed"}, append([]string{"github.com/oschwald/maxminddb-golang/v2", "golang.org/x/sys"}, siphash...)},
 	{"otelauth/detect/redisfeed", []string{"otelauth/attempt", "otelauth/detect/internal/feed", "otelauth/internal/redishealth"}, redis},
 	{"otelauth/internal/redishealth", []string{"otelauth/attempt"}, redis},
+	{"otelauth/probe", nil, nil},
+	{"otelauth/probe/openapi", []string{"otelauth/probe"}, []string{
+		"github.com/getkin/kin-openapi", "github.com/go-openapi", "github.com/santhosh-tekuri/jsonschema/v6", "go.yaml.in/yaml/v4", "golang.org/x/text",
+	}},
 	{"otelauth/probe/report", []string{"otelauth/probe"}, nil},
 	{"otelauth/client", []string{"otelauth/attempt", "otelauth/semconv", "otelauth/credential"}, otelhttp},
 	{"otelauth/telemetry", []string{"otelauth/attempt", "otelauth/credential", "otelauth/internal/scrub", "otelauth/internal/slogevent"}, autoexport},
@@ -83,7 +87,7 @@ var backwards = []struct {
 	{
 		pkg:   "otelauth",
 		never: []string{"otelauth/otelauthtest", "otelauth/gateway", "otelauth/probe", "otelauth/console"},
-		but:   []string{"otelauth/cmd/otelauth", "otelauth/gateway", "otelauth/gateway/internal/soak", "otelauth/probe", "otelauth/probe/report", "otelauth/console"},
+		but:   []string{"otelauth/cmd/otelauth", "otelauth/gateway", "otelauth/gateway/internal/soak", "otelauth/probe", "otelauth/probe/openapi", "otelauth/probe/report", "otelauth/internal/probeproof", "otelauth/console"},
 	},
 }
 

@@ -33,7 +33,9 @@ type trial struct {
 	acceptsTwo  bool // two wrong fields get the content
 	pending     bool // the verdict of none depends on unknown
 	unknown     *response
-	echoed      bool // the answer at hand shows the credentials
+	lastBody    []byte
+	lastWords   words // of lastBody
+	echoed      bool  // the answer at hand shows the credentials
 }
 
 // endpoint sends the matrix for one endpoint.

@@ -114,7 +114,7 @@ var flaws = map[string]flaw{
 	"dots":          spelled(func(raw string) string { return path.Clean(raw) }),
 	"format":        spelled(func(raw string) string { return strings.TrimSuffix(raw, ".json") }),
 	"static files":  spelled(func(raw string) string { return strings.TrimSuffix(raw, "/x.css") }),
-	"absolute":      with(probe.RulePath, func(r *http.Request) bool { return strings.HasPrefix(r.RequestURI, "http://") }),
+	"absolute":      with(probe.RulePath, func(r *http.Request) bool { return strings.Contains(r.RequestURI, "://") }),
 	"HEAD":          with(probe.RuleMethod, func(r *http.Request) bool { return r.Method == "HEAD" }),
 	"other methods": with(probe.RuleMethod, func(r *http.Request) bool {
 		return r.Method != "GET" && r.Method != "HEAD" && r.Method != "OPTIONS" && r.Method != "TRACE"
