@@ -21,8 +21,9 @@
 //
 // A network is a /24 of IPv4 or a /48 of IPv6. A network is unknown to an account that has not
 // succeeded from it within 30 days. Except for brute_force and endpoint_failure_ratio, rules count
-// guesses from unknown networks only. Counts of different things are estimates: a few per cent
-// off, and rarely two or three short of ten. The numbers are the defaults of [Thresholds]:
+// guesses from unknown networks only. Counts are exact up to 64; the same attempts cause the same
+// detections in every process. A window is at most a tenth shorter than stated, and never longer.
+// The numbers are the defaults of [Thresholds]:
 //
 //	brute_force             high    T1110.001
 //	    30 different wrong passwords for one account from one network within a day
@@ -38,7 +39,7 @@
 //	    10 different wrong passwords for one account from 10 unknown networks within 3 days
 //	low_and_slow            high    T1110.001
 //	    new wrong passwords for one account from unknown networks in 24 ten-minute windows of
-//	    one day, 12 hours of two days, or 6 days of fourteen
+//	    one day, 12 hours of two days, or on 6 days of fourteen, 22 hours apart
 //	scheduled_guessing      medium  T1110
 //	    8 intervals in a row between new wrong passwords, each 30 s or longer, that agree
 //	    within a tenth
@@ -58,8 +59,8 @@
 //	    a success at an hour of the day (UTC) at which, and next to which, the account was
 //	    never used; after 14 days and 10 days with use
 //	endpoint_failure_ratio  medium  T1110
-//	    within an hour, 20 failing names above twice the endpoint's usual ratio, and six
-//	    standard deviations above it; after 48 hours
+//	    within one hour of the clock, 20 failing names above twice the endpoint's usual ratio,
+//	    and six standard deviations above it; after 48 hours
 //	sensitive_only_denied   medium  T1595
 //	    5 different wrong credentials or endpoints at sensitive endpoints, from a network
 //	    without a success, within 3 days
@@ -79,8 +80,8 @@
 //
 // # Memory
 //
-// All memory is bounded and allocated once: 33 MiB at the defaults, in proportion to
-// Config.Entries. Successes and guesses write to separate tables. A flood of guesses therefore
+// All memory is bounded, in proportion to Config.Entries: about 20 MiB at the defaults, and at most
+// 64 MiB while attacks fill the tables. A process that shares attempts takes more; see Sharing. Successes and guesses write to separate tables. A flood of guesses therefore
 // cannot erase which networks and hours are usual for an account.
 //
 // In a full table of guesses, the entry with the least evidence is evicted. Accounts that exist

@@ -120,7 +120,7 @@ var rules = [...]definition{
 			Name: LowAndSlow, UUID: "75fec55e-6290-5767-a969-8beccbf9dfb5",
 			Severity: High, Technique: "T1110.001",
 			Default: "new wrong passwords for one account from unknown networks in {SlowTenMinutes} ten-minute windows of one day, " +
-				"{SlowHours} hours of two days, or {SlowDays} days of fourteen",
+				"{SlowHours} hours of two days, or on {SlowDays} days of fourteen, 22 hours apart",
 			Summary: "guesses at one account are spread over hours or days",
 		},
 		keys: byAccount, recalls: true,
@@ -193,7 +193,7 @@ var rules = [...]definition{
 		Rule: Rule{
 			Name: EndpointFailureRatio, UUID: "125b74ae-531f-574b-a888-8ecc95bb5dca",
 			Severity: Medium, Technique: "T1110",
-			Default: "within an hour, {EndpointNames} failing names above twice the endpoint's usual ratio, " +
+			Default: "within one hour of the clock, {EndpointNames} failing names above twice the endpoint's usual ratio, " +
 				"and six standard deviations above it; after 48 hours",
 			Summary: "more names fail at an endpoint than usual",
 		},
@@ -224,8 +224,8 @@ var rules = [...]definition{
 }
 
 // Thresholds decide when the rules fire. A zero field means its default. A count of different
-// things is at most 200. A window of 3 days covers at least the last 3 days and at most the
-// last 6, because windows slide in two halves.
+// things is at most 200; it is exact up to 64 and an estimate above. A window is at most a tenth
+// shorter than stated.
 type Thresholds struct {
 	// BruteForcePasswords is the number of different wrong passwords within a day, for one account
 	// from one network. Default: 30.
@@ -252,7 +252,7 @@ type Thresholds struct {
 	SlowTenMinutes int
 	// SlowHours is the number of hours of two days. Default: 12.
 	SlowHours int
-	// SlowDays is the number of days of fourteen. Default: 6.
+	// SlowDays is the number of times, 22 hours apart, within fourteen days. Default: 6.
 	SlowDays int
 	// TickIntervals is the number of equal intervals in a row. Default: 8.
 	TickIntervals int
@@ -268,8 +268,8 @@ type Thresholds struct {
 	TravelKm int
 	// TravelKmPerHour is the least speed of an impossible journey, in km/h. Default: 1000.
 	TravelKmPerHour int
-	// EndpointNames is the number of failing names within an hour above twice the usual number.
-	// Default: 20.
+	// EndpointNames is the number of failing names, within one hour of the clock, above twice the
+	// usual number. Default: 20.
 	EndpointNames int
 	// SensitiveDenials is the number of different refusals at sensitive endpoints within 3 days.
 	// Default: 5.

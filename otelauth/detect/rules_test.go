@@ -9,12 +9,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/detect"
 )
 
-// TestThresholds: a rule does not fire with half of its default evidence, and fires with a fifth
-// more, because estimates are off by a few per cent.
+// TestThresholds: a rule fires with its default evidence, and does not with one less, whatever the
+// key of the tables is.
 func TestThresholds(t *testing.T) {
 	t.Parallel()
 	d := detect.DefaultThresholds(t)
@@ -46,12 +47,8 @@ func TestThresholds(t *testing.T) {
 		{rule: detect.DistributedGuessing, n: d.DistributedNetworks, every: 2 * time.Hour, try: func(w *watch, i int) {
 			w.try(try{password: uint64(i + 1), from: network(i)})
 		}},
-		{rule: detect.LowAndSlow, n: d.SlowTenMinutes, every: 15 * time.Minute, try: func(w *watch, i int) {
-			// Half the hours only.
+		{rule: detect.LowAndSlow, n: d.SlowTenMinutes, every: 11 * time.Minute, try: func(w *watch, i int) {
 			w.try(try{password: uint64(i + 1)})
-			if i%3 == 2 {
-				w.pass(time.Hour)
-			}
 		}},
 		{rule: detect.LowAndSlow, n: d.SlowHours, every: 2 * time.Hour, try: func(w *watch, i int) { w.try(try{password: uint64(i + 1)}) }},
 		{rule: detect.LowAndSlow, n: d.SlowDays, every: 44 * time.Hour, try: func(w *watch, i int) { w.try(try{password: uint64(i + 1)}) }},
@@ -73,7 +70,7 @@ func TestThresholds(t *testing.T) {
 		{rule: detect.UnusableAccount, n: d.UnusableTries, every: 24 * time.Hour, try: func(w *watch, _ int) {
 			w.try(try{password: 3, reason: attempt.ReasonAccountDisabled})
 		}},
-		{rule: detect.EndpointFailureRatio, n: d.EndpointNames, every: time.Second, learn: func(w *watch) {
+		{rule: detect.EndpointFailureRatio, n: d.EndpointNames + 1, every: time.Second, learn: func(w *watch) {
 			for range 50 {
 				w.try(try{})
 				w.pass(time.Hour)
@@ -83,25 +80,27 @@ func TestThresholds(t *testing.T) {
 		}},
 	} {
 		for _, fires := range []bool{false, true} {
-			n := tc.n / 2
+			n := tc.n - 1
 			if fires {
-				n = tc.n + tc.n/5 + 1
+				n = tc.n
 			}
 			t.Run(fmt.Sprintf("%s/%v/%v", tc.rule, tc.every, fires), func(t *testing.T) {
 				t.Parallel()
-				w := newWatch(t)
-				if tc.learn != nil {
-					tc.learn(w)
-				}
-				for i := range n {
-					tc.try(w, i)
-					w.pass(tc.every)
-				}
-				if tc.rule == detect.SuccessAfterFailures {
-					w.try(try{})
-				}
-				if got := w.starts(tc.rule); (got > 0) != fires {
-					t.Errorf("%d attempts cause %d episodes", n, got)
+				for key := range dice(testkit.Repeats(3, 20)) {
+					w := newWatch(t, func(cfg *detect.Config) { cfg.Rand = key })
+					if tc.learn != nil {
+						tc.learn(w)
+					}
+					for i := range n {
+						tc.try(w, i)
+						w.pass(tc.every)
+					}
+					if tc.rule == detect.SuccessAfterFailures {
+						w.try(try{})
+					}
+					if got := w.starts(tc.rule); (got > 0) != fires {
+						t.Errorf("key %d: %d attempts cause %d episodes", key, n, got)
+					}
 				}
 			})
 		}

@@ -4,6 +4,7 @@
 package detect
 
 import (
+	"cmp"
 	"math"
 	"net/netip"
 )
@@ -48,7 +49,7 @@ func (e *engine) success(m *moment) {
 	if p := e.endpoint(m.sample.route); p != nil {
 		p.attempts++
 	}
-	e.crowds.touch(m.network, e.now, 1).value.accounts.add(m.account, e.now/window)
+	e.crowds.touch(m.network, e.now, 1).value.accounts.add(&e.blocks, m.account, e.at())
 	p := e.habits.touch(m.account, e.now, 1)
 	h := &p.value
 	e.onGuessedSuccess(m, h)
@@ -68,8 +69,9 @@ func (e *engine) onGuessedSuccess(m *moment, h *habit) {
 	f := firing{rule: successAfterFailures, key: m.account, first: e.now, attempts: 1, accounts: 1, networks: 1}
 	p := e.tries.get(m.pair)
 	if p != nil {
-		passwords = p.value.passwords.count(e.now / tryWindow)
-		f.first, f.attempts = p.value.first, uint64(p.value.count)+1
+		passwords = p.value.passwords.count(&e.blocks, e.tryAt())
+		p.value.tally.roll(e.now, tryWindow)
+		f.first, f.attempts = cmp.Or(p.value.tally.first, e.now), p.value.tally.total()+1
 	}
 	switch {
 	case passwords >= e.th.BruteForcePasswords+e.spread,
@@ -82,6 +84,7 @@ func (e *engine) onGuessedSuccess(m *moment, h *habit) {
 			(e.open(passwordSpray, m.network) || e.open(credentialStuffing, m.network)):
 		e.fire(m, f)
 		if p != nil {
+			e.tries.drop(&p.value)
 			p.value = try{} // reports it once
 		}
 	}

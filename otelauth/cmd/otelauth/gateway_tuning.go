@@ -76,7 +76,7 @@ type tuningFlags struct {
 // detectFlags tune the detection of attacks. The fields after DetectQueue are the thresholds.
 type detectFlags struct {
 	DetectOff     []string `sep:"none" via:"gateway:Auth.Detect.Off" start:"" placeholder:"RULE" complete:"rule" help:"Rule of detection that never fires, such as unusual_hour. May be repeated. Default: every rule is on."`
-	DetectEntries int      `rare:"" sets:"gateway:Auth.Detect.Entries" start:"" placeholder:"NUMBER" help:"The size of each table of evidence. All tables take at most 33 MiB at the default. Default: 16384."`
+	DetectEntries int      `rare:"" sets:"gateway:Auth.Detect.Entries" start:"" placeholder:"NUMBER" help:"The size of each table of evidence. All tables take at most 64 MiB at the default. Default: 16384."`
 	DetectQueue   int      `rare:"" sets:"gateway:Auth.Detect.Queue" start:"" placeholder:"NUMBER" help:"How many attempts may wait for evaluation; further ones are dropped and counted. Default: 8192."`
 
 	DetectBruteForcePasswords  int  `rare:"" sets:"gateway:Auth.Detect.Thresholds.BruteForcePasswords" start:"" placeholder:"NUMBER" help:"brute_force: different wrong passwords within a day, for one account from one network. Default: 30."`
