@@ -36,7 +36,8 @@
 //	same_password           high    T1110.003
 //	    one wrong password for 10 names, or for 3 names from 20 networks, within 3 days
 //	distributed_guessing    high    T1110.001
-//	    10 different wrong passwords for one account from 10 unknown networks within 3 days
+//	    10 different wrong passwords for one account from 10 unknown networks within 3 days, or
+//	    4 from three times as many
 //	low_and_slow            high    T1110.001
 //	    new wrong passwords for one account from unknown networks in 24 ten-minute windows of
 //	    one day, 12 hours of two days, or on 6 days of fourteen, 22 hours apart

@@ -63,6 +63,10 @@ func (m *moment) weight() uint32 {
 	return 1
 }
 
+// fewPasswords is the number of wrong passwords from which on many networks are guessers instead of
+// clients with old passwords. Each other process counts each of them again.
+const fewPasswords = 4
+
 // onTarget evaluates the account of a guess from an unknown network.
 func (e *engine) onTarget(m *moment) {
 	p := e.targets.touch(m.account, e.now, m.weight())
@@ -74,7 +78,9 @@ func (e *engine) onTarget(m *moment) {
 	t.networks.add(&e.blocks, m.network, e.at())
 	passwords, networks := t.passwords.count(&e.blocks, e.at()), t.networks.count(&e.blocks, e.at())
 	f.networks = networks
-	if networks >= e.th.DistributedNetworks && passwords >= e.th.DistributedNetworks+e.spread {
+	// A fleet may have a few old secrets at a time. A botnet that repeats a short list has more.
+	if networks >= e.th.DistributedNetworks && passwords >= e.th.DistributedNetworks+e.spread ||
+		networks >= 3*e.th.DistributedNetworks && passwords >= fewPasswords*(1+e.spread) {
 		f.rule = distributedGuessing
 		e.fire(m, f)
 	}

@@ -109,7 +109,8 @@ var rules = [...]definition{
 		Rule: Rule{
 			Name: DistributedGuessing, UUID: "c2cb06f8-d727-504c-80fb-1d9e9e870769",
 			Severity: High, Technique: "T1110.001",
-			Default: "{DistributedNetworks} different wrong passwords for one account from {DistributedNetworks} unknown networks within 3 days",
+			Default: "{DistributedNetworks} different wrong passwords for one account from {DistributedNetworks} unknown networks within 3 days, " +
+				"or 4 from three times as many",
 			Summary: "many networks guess the password of one account",
 		},
 		keys: byAccount, recalls: true,
@@ -246,7 +247,7 @@ type Thresholds struct {
 	// names within 3 days. Default: 20.
 	SamePasswordNetworks int
 	// DistributedNetworks is the number of networks, and of different wrong passwords, within 3
-	// days. Default: 10.
+	// days. Of three times as many networks, 4 passwords suffice. Default: 10.
 	DistributedNetworks int
 	// SlowTenMinutes is the number of ten-minute windows of one day. Default: 24.
 	SlowTenMinutes int

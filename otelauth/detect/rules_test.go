@@ -47,6 +47,10 @@ func TestThresholds(t *testing.T) {
 		{rule: detect.DistributedGuessing, n: d.DistributedNetworks, every: 2 * time.Hour, try: func(w *watch, i int) {
 			w.try(try{password: uint64(i + 1), from: network(i)})
 		}},
+		// Few passwords, from many networks.
+		{rule: detect.DistributedGuessing, n: 3 * d.DistributedNetworks, every: 13 * time.Second, try: func(w *watch, i int) {
+			w.try(try{password: uint64(i%9 + 1), from: network(i)})
+		}},
 		{rule: detect.LowAndSlow, n: d.SlowTenMinutes, every: 11 * time.Minute, try: func(w *watch, i int) {
 			w.try(try{password: uint64(i + 1)})
 		}},
