@@ -80,6 +80,10 @@ var kinds = map[string]kind{
 		ev.account, ev.name = -1, "admin"
 		ev.route, ev.secret = "/admin/{page}", true
 	}},
+	// Forty accounts, one after the other, with the right passwords.
+	detect.ManyAccounts: {every: 10 * time.Minute, try: func(t *attacker, ev *event) {
+		t.aim(ev, t.victim+t.tries%40*3)
+	}},
 	detect.UnusableAccount: {every: 6 * time.Minute, try: func(t *attacker, ev *event) {
 		ev.password, ev.disabled = t.wrong+1, true
 	}},

@@ -50,10 +50,11 @@
 //	    network
 //	new_network             low     T1078
 //	    a success from a network new to an account that is known for 7 days and seldom changes
-//	    networks; fewer than 10 accounts use the network
+//	    networks; fewer than 10 accounts used the network more than 7 days ago
 //	impossible_travel       medium  T1078
 //	    two successes 500 km apart at 1000 km/h, one of them from a network that is new to the
-//	    account within 3 days and that fewer than 10 accounts use (needs a Locator)
+//	    account within 3 days and that fewer than 10 accounts used more than 7 days ago (needs
+//	    a Locator)
 //	concurrent_networks     low     T1078
 //	    4 changes within 2 hours between a network known for less than a day and another one
 //	unusual_hour            low     T1078
@@ -67,6 +68,10 @@
 //	    without a success, within 3 days
 //	unusable_account        low     T1078
 //	    3 attempts at a disabled or expired account within 3 days
+//	many_accounts           high    T1078
+//	    within 3 days, successes of 10 accounts from a network that none of them has used; each
+//	    is known for 7 days and seldom changes networks; fewer than 10 accounts used the
+//	    network more than 7 days ago
 //
 // # What is not detected
 //

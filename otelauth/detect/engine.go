@@ -38,6 +38,7 @@ type engine struct {
 	base  time.Time // at epoch
 	now   uint32
 	swept uint32
+	begun uint32 // time of the first success
 	nonce uint64 // replaces unknown fingerprints
 
 	// with a Feed
@@ -101,14 +102,24 @@ type reused struct {
 	networks distinct
 }
 
-// crowd is the set of accounts that succeed from a network. 56 bytes with its place.
-type crowd struct{ accounts distinct }
+// crowd is the set of accounts that succeed from a network. 128 bytes with its place.
+type crowd struct {
+	accounts  distinct // within 3 days
+	newcomers distinct // of these, settled accounts that had never used the network
+	day       uint32
+	most      [crowdDays]uint8 // accounts, on each of the last days
+}
 
 const (
 	tryWindow  = day
 	pairLife   = 30 * day
 	window     = 3 * day
 	slowWindow = 14 * day
+	// crowdDays is how long a network remains familiar after its accounts have left it.
+	crowdDays = 32
+	// agedDays is the number of days after which a success makes a network familiar. So an attacker
+	// cannot make one familiar with successes of the same attack.
+	agedDays = 8
 )
 
 // tryAt returns the slot of tryWindow at now.
@@ -134,7 +145,10 @@ func newEngine(cfg *Config, key sip, onReport func(*Detection), mark func(ruleID
 	for id := range rules {
 		e.off[id] = slices.Contains(cfg.Off, rules[id].Name)
 	}
-	e.crowds.drop = func(c *crowd) { c.accounts.release(&e.blocks) }
+	e.crowds.drop = func(c *crowd) {
+		c.accounts.release(&e.blocks)
+		c.newcomers.release(&e.blocks)
+	}
 	e.tries.drop = func(t *try) { t.passwords.release(&e.blocks) }
 	e.targets.drop = func(t *target) {
 		t.passwords.release(&e.blocks)

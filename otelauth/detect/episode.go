@@ -78,7 +78,7 @@ func (e *engine) fire(m *moment, f firing) {
 			attempts: max(f.attempts, 1), km: f.km, kmh: f.kmh,
 		}
 		if !ep.folded && rules[f.rule].recalls {
-			e.recent.recall(ep, cmp.Or(f.keys, rules[f.rule].keys), m, f.key)
+			e.recent.recall(ep, cmp.Or(f.keys, rules[f.rule].keys), f.rule == manyAccounts, m, f.key)
 		}
 		all[key] = ep
 		ep.join(m, f)
@@ -165,8 +165,9 @@ func (e *engine) end() {
 	}
 }
 
-// recent holds the last guesses, so that an episode starts with the names, networks and traces of
-// its earlier evidence. 176 bytes each, and a name.
+// recent holds the last guesses, and the last successes of accounts from networks new to them. So
+// an episode starts with the names, networks and traces of its earlier evidence. 96 bytes each, and
+// a name.
 type recent struct {
 	ring []recalled
 	next int
@@ -177,15 +178,17 @@ type recalled struct {
 	site                       netip.Prefix
 	name                       string
 	trace                      trace.TraceID
+	succeeded                  bool
 }
 
 func (r *recent) note(m *moment) {
-	r.ring[r.next] = recalled{m.account, m.network, m.same, m.site, m.name, m.sample.trace}
+	r.ring[r.next] = recalled{m.account, m.network, m.same, m.site, m.name, m.sample.trace, m.sample.kind == succeeded}
 	r.next = (r.next + 1) % len(r.ring)
 }
 
-// recall fills the lists of an episode from the recent guesses about key, the newest first.
-func (r *recent) recall(ep *episode, keys keyKind, m *moment, key uint64) {
+// recall fills the lists of an episode from the recent attempts about key, the newest first: from
+// successes for an episode of successes, else from guesses.
+func (r *recent) recall(ep *episode, keys keyKind, successes bool, m *moment, key uint64) {
 	for i := range r.ring {
 		g := &r.ring[(r.next-1-i+2*len(r.ring))%len(r.ring)]
 		if g.account == 0 && g.network == 0 {
@@ -204,7 +207,7 @@ func (r *recent) recall(ep *episode, keys keyKind, m *moment, key uint64) {
 		case byRoute, byRule:
 			return
 		}
-		if match {
+		if match && g.succeeded == successes {
 			ep.mention(g.name, g.site, g.trace)
 			if len(ep.accounts) == maxListed && len(ep.networks) == maxListed && len(ep.traces) == maxTraces {
 				return

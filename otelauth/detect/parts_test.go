@@ -282,7 +282,7 @@ func TestMemory(t *testing.T) {
 	q := newQueue(cfg.Queue)
 	e := newEngine(&cfg, sip{1, 2}, func(*Detection) {}, func(ruleID, uint64, *sample) {})
 	empty := heap() - before
-	counters := len(e.tries.buckets) + 2*len(e.targets.buckets) + 3*len(e.sources.buckets) + 2*len(e.passwords.buckets) + len(e.crowds.buckets)
+	counters := len(e.tries.buckets) + 2*len(e.targets.buckets) + 3*len(e.sources.buckets) + 2*len(e.passwords.buckets) + 2*len(e.crowds.buckets)
 	full := empty + counters*ways*(blockBytes+4) + maxEndpoints*int(unsafe.Sizeof(endpoint{})) + len(e.recent.ring)*maxNameBytes
 	t.Logf("%d MiB, at most %d MiB with %d blocks", empty>>20, full>>20, counters*ways)
 	if full > stated {

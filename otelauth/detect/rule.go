@@ -32,6 +32,7 @@ const (
 	EndpointFailureRatio = "endpoint_failure_ratio"
 	SensitiveOnlyDenied  = "sensitive_only_denied"
 	UnusableAccount      = "unusable_account"
+	ManyAccounts         = "many_accounts"
 )
 
 // ruleID is the wire number of a rule: one byte in the batches of a feed, and the index in rules.
@@ -54,6 +55,7 @@ const (
 	endpointFailureRatio ruleID = 12
 	sensitiveOnlyDenied  ruleID = 13
 	unusableAccount      ruleID = 14
+	manyAccounts         ruleID = 15
 
 	ruleCount = ruleID(len(rules))
 )
@@ -153,7 +155,7 @@ var rules = [...]definition{
 			Name: NewNetwork, UUID: "50f54706-3b2b-5f63-b172-781b384ebf31",
 			Severity: Low, Technique: "T1078",
 			Default: "a success from a network new to an account that is known for {NewNetworkAfter} and seldom changes networks; " +
-				"fewer than 10 accounts use the network",
+				"fewer than 10 accounts used the network more than 7 days ago",
 			Summary: "an account is used from a network it has never used",
 		},
 		keys:       byAccount,
@@ -164,7 +166,7 @@ var rules = [...]definition{
 			Name: ImpossibleTravel, UUID: "36ee898b-a601-5895-b016-4a56bfcd775d",
 			Severity: Medium, Technique: "T1078",
 			Default: "two successes {TravelKm} km apart at {TravelKmPerHour} km/h, one of them from a network that is new to " +
-				"the account within 3 days and that fewer than 10 accounts use (needs a Locator)",
+				"the account within 3 days and that fewer than 10 accounts used more than 7 days ago (needs a Locator)",
 			Summary: "one credential is used in two places too far apart to travel between in that time",
 		},
 		keys:       byAccount,
@@ -222,6 +224,17 @@ var rules = [...]definition{
 		keys:       byAccount,
 		thresholds: []threshold{{"UnusableTries", 3, 1, 1000}},
 	},
+	manyAccounts: {
+		Rule: Rule{
+			Name: ManyAccounts, UUID: "e5157586-0b76-5291-ba13-a4ed11e92f08",
+			Severity: High, Technique: "T1078",
+			Default: "within 3 days, successes of {ManyAccounts} accounts from a network that none of them has used; each is known for " +
+				"{NewNetworkAfter} and seldom changes networks; fewer than 10 accounts used the network more than 7 days ago",
+			Summary: "many accounts are used from one network that they have never used",
+		},
+		keys: byNetwork, recalls: true,
+		thresholds: []threshold{{"ManyAccounts", 10, 2, distinctMax}},
+	},
 }
 
 // Thresholds decide when the rules fire. A zero field means its default. A count of different
@@ -278,6 +291,9 @@ type Thresholds struct {
 	// UnusableTries is the number of attempts at a disabled or expired account within 3 days.
 	// Default: 3.
 	UnusableTries int
+	// ManyAccounts is the number of accounts, within 3 days, that succeed from a network that they
+	// have never used. Default: 10.
+	ManyAccounts int
 }
 
 // Rule describes one attack pattern that a [Detector] detects. [Rules] returns all of them.

@@ -154,14 +154,74 @@ func TestNewNetwork(t *testing.T) {
 	w.found = nil
 	w.try(try{from: network(100)})
 	w.none("a traveller")
-	// Nor does a network that many accounts use, such as a VPN.
+	// Nor does a network that many accounts have used for a week, such as a VPN.
 	w = newWatch(t)
-	w.live(8, "", "")
-	for i := range 15 {
-		w.try(try{name: fmt.Sprint("colleague", i), from: network(1)})
+	for range 9 {
+		for i := range 15 {
+			w.try(try{name: fmt.Sprint("colleague", i), from: network(1)})
+		}
+		w.live(1, "", "")
 	}
 	w.try(try{from: network(1)})
 	w.none("where the colleagues are")
+}
+
+// TestManyAccounts: one new network enters accounts that are used elsewhere.
+func TestManyAccounts(t *testing.T) {
+	t.Parallel()
+	settled := func(n int) *watch {
+		w := newWatch(t, located)
+		for range 10 {
+			for i := range n {
+				w.try(try{name: fmt.Sprint("user", i), from: fmt.Sprintf("192.0.%d.9", i)})
+			}
+			w.pass(24 * time.Hour)
+		}
+		w.found = nil
+		return w
+	}
+	w := settled(40)
+	for i := range 40 {
+		w.try(try{name: fmt.Sprint("user", i), from: network(1)})
+		w.pass(11 * time.Minute)
+		if want := i >= 9; (w.starts(detect.ManyAccounts) == 1) != want {
+			t.Fatalf("%d accounts entered: %d episodes", i+1, w.starts(detect.ManyAccounts))
+		}
+	}
+	for _, d := range w.found {
+		if d.Rule.Name == detect.ManyAccounts && d.Phase == detect.Start && (len(d.Accounts) != 8 || d.AccountCount != 10 || len(d.Networks) != 1) {
+			t.Errorf("the episode has accounts %v of %d in %v", d.Accounts, d.AccountCount, d.Networks)
+		}
+	}
+	// The attacker's own successes make the network familiar to no rule.
+	if n := w.starts(detect.NewNetwork); n != 40 {
+		t.Errorf("new_network for %d of 40 accounts", n)
+	}
+	// Ten accounts that have used the network for a week make it familiar.
+	w = settled(40)
+	for range 9 {
+		for i := range 12 {
+			w.try(try{name: fmt.Sprint("new", i), from: network(1)})
+		}
+		w.pass(24 * time.Hour)
+	}
+	for i := range 40 {
+		w.try(try{name: fmt.Sprint("user", i), from: network(1)})
+	}
+	if n := w.starts(detect.ManyAccounts); n != 0 {
+		t.Error("a network of many accounts for a week is one attacker")
+	}
+	// Nor is a first week an attack.
+	w = newWatch(t)
+	for day := range 7 {
+		for i := range 100 {
+			w.try(try{name: fmt.Sprint("user", i), from: network(1 + i/30 + day/3)})
+		}
+		w.pass(24 * time.Hour)
+	}
+	if n := w.starts(detect.ManyAccounts); n != 0 {
+		t.Error("the first week is an attack")
+	}
 }
 
 func TestImpossibleTravel(t *testing.T) {

@@ -37,8 +37,8 @@ const learnedDays = 10
 // roams is the number of recent new networks above which another one is normal.
 const roams = 3
 
-// familiar is the number of accounts that make a network normal: an office, a VPN, a carrier.
-// Rules that compare with it do not detect an intruder inside such a network.
+// familiar is the number of accounts, within 3 days, that make a network normal 7 days later: an
+// office, a VPN, a carrier. Rules that ask for it do not detect an intruder inside such a network.
 const familiar = 10
 
 // success evaluates a right credential.
@@ -49,7 +49,10 @@ func (e *engine) success(m *moment) {
 	if p := e.endpoint(m.sample.route); p != nil {
 		p.attempts++
 	}
-	e.crowds.touch(m.network, e.now, 1).value.accounts.add(&e.blocks, m.account, e.at())
+	if e.begun == 0 {
+		e.begun = e.now
+	}
+	e.crowds.touch(m.network, e.now, 1).value.add(e, m.account)
 	p := e.habits.touch(m.account, e.now, 1)
 	h := &p.value
 	e.onGuessedSuccess(m, h)
@@ -80,7 +83,7 @@ func (e *engine) onGuessedSuccess(m *moment, h *habit) {
 		!m.known && h.first != 0 && passwords >= e.th.RunBeforeSuccess+e.spread,
 		!m.known && (e.open(distributedGuessing, m.account) || e.open(lowAndSlow, m.account)),
 		// In a network of many accounts, a new one is suspect only after a guess at it from there.
-		!m.known && (passwords > 0 || e.crowd(m.network) < familiar) &&
+		!m.known && (passwords > 0 || !e.isFamiliar(m.network)) &&
 			(e.open(passwordSpray, m.network) || e.open(credentialStuffing, m.network)):
 		e.fire(m, f)
 		if p != nil {
@@ -96,8 +99,9 @@ func (e *engine) onNetworkChange(m *moment, h *habit) {
 		h.novel *= float32(math.Exp2(-float64(e.now-h.novelAt) / (14 * day)))
 		h.novelAt = e.now
 		if e.now-h.first >= uint32(e.th.NewNetworkAfter.Seconds()) && h.days >= 3 && h.novel < roams &&
-			e.crowd(m.network) < familiar {
+			!e.isFamiliar(m.network) {
 			e.fire(m, firing{rule: newNetwork, key: m.account, first: e.now, attempts: 1, accounts: 1, networks: 1})
+			e.onNewcomer(m)
 		}
 		h.novel++
 		h.newSite, h.newAt, h.newAddr = m.network, e.now, m.sample.client.As16()
@@ -114,6 +118,57 @@ func (e *engine) onNetworkChange(m *moment, h *habit) {
 		h.turns = 0
 		e.fire(m, firing{rule: concurrentNetworks, key: m.account, first: h.turnAt, attempts: 4, accounts: 1, networks: 2, also: h.sites()})
 	}
+}
+
+// onNewcomer evaluates a network that is not familiar and that a settled account has used for the
+// first time.
+func (e *engine) onNewcomer(m *moment) {
+	c := &e.crowds.get(m.network).value
+	c.newcomers.add(&e.blocks, m.account, e.at())
+	e.recent.note(m)
+	n := c.newcomers.count(&e.blocks, e.at())
+	if n >= e.th.ManyAccounts && e.hasLearned() {
+		e.fire(m, firing{
+			rule: manyAccounts, key: m.network, first: max(e.now-window, e.begun), attempts: uint64(n), accounts: n, networks: 1,
+		})
+	}
+}
+
+// add adds an account that has succeeded.
+func (c *crowd) add(e *engine, account uint64) {
+	c.accounts.add(&e.blocks, account, e.at())
+	today := e.now / day
+	for d := max(c.day+1, max(today, crowdDays)-crowdDays+1); d <= today; d++ {
+		c.most[d%crowdDays] = 0
+	}
+	c.day = max(c.day, today)
+	p := &c.most[c.day%crowdDays]
+	*p = max(*p, uint8(min(c.accounts.count(&e.blocks, e.at()), math.MaxUint8)))
+}
+
+// hasLearned reports whether the engine has seen successes for long enough to know which networks
+// are familiar.
+func (e *engine) hasLearned() bool { return e.begun != 0 && e.now-e.begun >= agedDays*day }
+
+// isFamiliar reports whether so many accounts used the network more than 7 days ago that it is
+// normal for an account to use it for the first time. Before the engine has learned, any successes
+// make a network familiar.
+func (e *engine) isFamiliar(network uint64) bool {
+	p := e.crowds.get(network)
+	if p == nil {
+		return false
+	}
+	c := &p.value
+	if !e.hasLearned() {
+		return c.accounts.count(&e.blocks, e.at()) >= familiar
+	}
+	today := e.now / day
+	for back := uint32(agedDays); back < crowdDays; back++ {
+		if d := today - back; d <= c.day && c.day-d < crowdDays && c.most[d%crowdDays] >= familiar {
+			return true
+		}
+	}
+	return false
 }
 
 // sites returns the networks that a rule about two networks lists beside the current one.
@@ -148,7 +203,8 @@ func (e *engine) onTravel(m *moment, h *habit) {
 	if h.placed && young && !h.travelReported && e.now-h.newAt < 3*day {
 		km := distance(float64(h.lat), float64(h.lon), lat, lon)
 		kmh := km / max(float64(e.now-h.placedAt)/hour, 1.0/hour)
-		if km >= float64(e.th.TravelKm) && kmh >= float64(e.th.TravelKmPerHour) && e.crowd(h.newSite) < familiar {
+		if km >= float64(e.th.TravelKm) && kmh >= float64(e.th.TravelKmPerHour) && !e.isFamiliar(h.newSite) &&
+			!e.open(manyAccounts, h.newSite) {
 			h.travelReported = true
 			e.fire(m, firing{
 				rule: impossibleTravel, key: m.account, first: h.placedAt, attempts: 2, accounts: 1, networks: 2, also: h.sites(),
