@@ -46,8 +46,8 @@
 //	    within a tenth
 //	success_after_failures  high    T1110
 //	    a success after 20 different wrong passwords from a network new to the account, after
-//	    30 from any network, or from a new network during an attack on the account or from the
-//	    network
+//	    30 from any network, or from a new network during an attack on the account, from the
+//	    network, or from many networks of which it is one
 //	new_network             low     T1078
 //	    a success from a network new to an account that is known for 7 days and seldom changes
 //	    networks; fewer than 10 accounts used the network more than 7 days ago
@@ -72,6 +72,9 @@
 //	    within 3 days, successes of 10 accounts from a network that none of them has used; each
 //	    is known for 7 days and seldom changes networks; fewer than 10 accounts used the
 //	    network more than 7 days ago
+//	distributed_stuffing    high    T1110.004
+//	    within an hour, wrong passwords for 50 names from 50 networks without a success, and
+//	    twice as many networks as in any hour of the last days; after a day
 //
 // # What is not detected
 //

@@ -56,6 +56,7 @@ type engine struct {
 	passwords *table[reused]
 	endpoints map[string]*endpoint
 	recent    recent
+	strangers strangers
 	blocks    blocks // of all counters
 
 	episodes episodes
@@ -121,6 +122,9 @@ const (
 	// cannot make one familiar with successes of the same attack.
 	agedDays = 8
 )
+
+// hourAt returns the slot of an hour at now.
+func (e *engine) hourAt() uint32 { return e.now / (hour / windowSlots) }
 
 // tryAt returns the slot of tryWindow at now.
 func (e *engine) tryAt() uint32 { return e.now / (tryWindow / windowSlots) }

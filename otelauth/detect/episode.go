@@ -40,6 +40,7 @@ type episode struct {
 	accountCount int
 	networkCount int
 	km, kmh      float64
+	part         uint64 // the episode that a success is part of
 }
 
 type episodes [ruleCount]map[uint64]*episode
@@ -54,6 +55,7 @@ type firing struct {
 	accounts int
 	networks int
 	also     [2]netip.Prefix // further networks beside that of the attempt
+	part     uint64          // the episode that a success is part of
 	km, kmh  float64
 }
 
@@ -75,7 +77,7 @@ func (e *engine) fire(m *moment, f firing) {
 	if ep == nil {
 		ep = &episode{
 			id: e.key.pair(key^uint64(f.rule)<<56, uint64(e.now)), first: f.first, folded: key == 0, alone: e.alone,
-			attempts: max(f.attempts, 1), km: f.km, kmh: f.kmh,
+			attempts: max(f.attempts, 1), km: f.km, kmh: f.kmh, part: f.part,
 		}
 		if !ep.folded && rules[f.rule].recalls {
 			e.recent.recall(ep, cmp.Or(f.keys, rules[f.rule].keys), f.rule == manyAccounts, m, f.key)
@@ -137,7 +139,7 @@ func (e *engine) report(rule ruleID, ep *episode, phase Phase) {
 		Accounts: slices.Clone(ep.accounts), AccountCount: ep.accountCount,
 		Networks: slices.Clone(ep.networks), NetworkCount: ep.networkCount,
 		Traces: slices.Clone(ep.traces), Route: ep.route,
-		DistanceKm: ep.km, SpeedKmPerHour: ep.kmh, Folded: ep.folded,
+		DistanceKm: ep.km, SpeedKmPerHour: ep.kmh, Folded: ep.folded, PartOf: ep.part,
 	})
 }
 
@@ -204,7 +206,7 @@ func (r *recent) recall(ep *episode, keys keyKind, successes bool, m *moment, ke
 			match = g.account == key
 		case byPassword:
 			match = g.password == key
-		case byRoute, byRule:
+		case byRoute, byRule, byEverything:
 			return
 		}
 		if match && g.succeeded == successes {

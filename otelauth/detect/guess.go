@@ -120,6 +120,7 @@ func (e *engine) onSource(m *moment) {
 		n.unknown.add(&e.blocks, m.account, e.at())
 	}
 	names, unknown := n.names.count(&e.blocks, e.at()), n.unknown.count(&e.blocks, e.at())
+	e.onStranger(m, names)
 	if names < e.th.SprayAccounts && names < e.th.StuffingNames {
 		return
 	}

@@ -33,6 +33,7 @@ const (
 	SensitiveOnlyDenied  = "sensitive_only_denied"
 	UnusableAccount      = "unusable_account"
 	ManyAccounts         = "many_accounts"
+	DistributedStuffing  = "distributed_stuffing"
 )
 
 // ruleID is the wire number of a rule: one byte in the batches of a feed, and the index in rules.
@@ -56,6 +57,7 @@ const (
 	sensitiveOnlyDenied  ruleID = 13
 	unusableAccount      ruleID = 14
 	manyAccounts         ruleID = 15
+	distributedStuffing  ruleID = 16
 
 	ruleCount = ruleID(len(rules))
 )
@@ -144,7 +146,8 @@ var rules = [...]definition{
 			Name: SuccessAfterFailures, UUID: "36ad329c-b073-573d-b972-ca3aa17f9e0a",
 			Severity: High, Technique: "T1110",
 			Default: "a success after {RunBeforeSuccess} different wrong passwords from a network new to the account, " +
-				"after {BruteForcePasswords} from any network, or from a new network during an attack on the account or from the network",
+				"after {BruteForcePasswords} from any network, or from a new network during an attack on the account, from the network, " +
+				"or from many networks of which it is one",
 			Summary: "a success follows so many wrong passwords that it may be a guess",
 		},
 		keys: byAccount, recalls: true,
@@ -235,6 +238,17 @@ var rules = [...]definition{
 		keys: byNetwork, recalls: true,
 		thresholds: []threshold{{"ManyAccounts", 10, 2, distinctMax}},
 	},
+	distributedStuffing: {
+		Rule: Rule{
+			Name: DistributedStuffing, UUID: "9e2bb240-412f-5e0f-af0c-7008f47a99dc",
+			Severity: High, Technique: "T1110.004",
+			Default: "within an hour, wrong passwords for {StrangeNetworks} names from {StrangeNetworks} networks without a success, and twice " +
+				"as many networks as in any hour of the last days; after a day",
+			Summary: "many networks, each with few attempts, try a list of names and passwords",
+		},
+		keys:       byEverything,
+		thresholds: []threshold{{"StrangeNetworks", 50, 10, exactMax}},
+	},
 }
 
 // Thresholds decide when the rules fire. A zero field means its default. A count of different
@@ -294,6 +308,9 @@ type Thresholds struct {
 	// ManyAccounts is the number of accounts, within 3 days, that succeed from a network that they
 	// have never used. Default: 10.
 	ManyAccounts int
+	// StrangeNetworks is the number of networks without a success, and of names that they fail
+	// for, within an hour. At most 64. Default: 50.
+	StrangeNetworks int
 }
 
 // Rule describes one attack pattern that a [Detector] detects. [Rules] returns all of them.
@@ -356,6 +373,7 @@ const (
 	byAccount
 	byPassword
 	byRoute
+	byEverything // one episode at a time
 )
 
 // threshold declares a field of Thresholds. Durations are in nanoseconds.

@@ -213,6 +213,17 @@ func (d *distinct) mark(b *blocks, value uint32) bool {
 	return fresh
 }
 
+// remove removes h. A sketch cannot.
+func (d *distinct) remove(b *blocks, h uint64) {
+	if d.isSketch {
+		return
+	}
+	if i := d.find(b, hashOf(h)); i >= 0 {
+		d.cut(b, i)
+		d.shrink(b)
+	}
+}
+
 func (d *distinct) count(b *blocks, slot uint32) int {
 	d.roll(b, slot)
 	if d.isSketch {

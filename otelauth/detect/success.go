@@ -55,6 +55,7 @@ func (e *engine) success(m *moment) {
 	e.crowds.touch(m.network, e.now, 1).value.add(e, m.account)
 	p := e.habits.touch(m.account, e.now, 1)
 	h := &p.value
+	e.absolve(m)
 	e.onGuessedSuccess(m, h)
 	if h.first == 0 {
 		h.first, h.novelAt = e.now, e.now
@@ -64,6 +65,17 @@ func (e *engine) success(m *moment) {
 	e.onHour(m, h)
 	h.lastSite, h.lastAddr = m.network, m.sample.client.As16()
 	e.pairs.Add(m.pair, uint64(e.now/hour))
+}
+
+// absolve removes the account from the evidence against the network, because a user who mistypes
+// and then succeeds is no victim.
+func (e *engine) absolve(m *moment) {
+	if p := e.sources.get(m.network); p != nil {
+		p.value.names.remove(&e.blocks, m.account)
+		p.value.unknown.remove(&e.blocks, m.account)
+	}
+	e.strangers.networks.remove(&e.blocks, m.network)
+	e.strangers.names.remove(&e.blocks, m.account)
 }
 
 // onGuessedSuccess evaluates a success that follows guesses.
@@ -76,6 +88,7 @@ func (e *engine) onGuessedSuccess(m *moment, h *habit) {
 		p.value.tally.roll(e.now, tryWindow)
 		f.first, f.attempts = cmp.Or(p.value.tally.first, e.now), p.value.tally.total()+1
 	}
+	f.part = e.attack(m)
 	switch {
 	case passwords >= e.th.BruteForcePasswords+e.spread,
 		// Every network is new to an account without a success, and after a start that is every
@@ -84,7 +97,8 @@ func (e *engine) onGuessedSuccess(m *moment, h *habit) {
 		!m.known && (e.open(distributedGuessing, m.account) || e.open(lowAndSlow, m.account)),
 		// In a network of many accounts, a new one is suspect only after a guess at it from there.
 		!m.known && (passwords > 0 || !e.isFamiliar(m.network)) &&
-			(e.open(passwordSpray, m.network) || e.open(credentialStuffing, m.network)):
+			(e.open(passwordSpray, m.network) || e.open(credentialStuffing, m.network)),
+		!m.known && e.open(distributedStuffing, strangersKey) && e.isStranger(m):
 		e.fire(m, f)
 		if p != nil {
 			e.tries.drop(&p.value)
@@ -93,9 +107,26 @@ func (e *engine) onGuessedSuccess(m *moment, h *habit) {
 	}
 }
 
+// attack returns the id of the open episode that a success may complete, or 0.
+func (e *engine) attack(m *moment) uint64 {
+	for _, of := range [...]struct {
+		rule ruleID
+		key  uint64
+	}{
+		{distributedGuessing, m.account}, {lowAndSlow, m.account}, {passwordSpray, m.network}, {credentialStuffing, m.network},
+		{bruteForce, m.pair}, {distributedStuffing, strangersKey},
+	} {
+		if ep := e.episodes[of.rule][of.key]; ep != nil && !ep.folded {
+			return ep.id
+		}
+	}
+	return 0
+}
+
 // onNetworkChange evaluates the network of a success.
 func (e *engine) onNetworkChange(m *moment, h *habit) {
 	if !m.known {
+		e.recent.note(m)
 		h.novel *= float32(math.Exp2(-float64(e.now-h.novelAt) / (14 * day)))
 		h.novelAt = e.now
 		if e.now-h.first >= uint32(e.th.NewNetworkAfter.Seconds()) && h.days >= 3 && h.novel < roams &&
@@ -125,7 +156,6 @@ func (e *engine) onNetworkChange(m *moment, h *habit) {
 func (e *engine) onNewcomer(m *moment) {
 	c := &e.crowds.get(m.network).value
 	c.newcomers.add(&e.blocks, m.account, e.at())
-	e.recent.note(m)
 	n := c.newcomers.count(&e.blocks, e.at())
 	if n >= e.th.ManyAccounts && e.hasLearned() {
 		e.fire(m, firing{
