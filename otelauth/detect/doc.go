@@ -80,7 +80,8 @@
 //
 //   - A guesser in a network that the account uses, below 30 passwords a day.
 //   - A right guess at the first try, from a network that other accounts use.
-//   - One guess for each name and network, too slow to change the failure ratio of an endpoint.
+//   - One guess for each name and network, too slow to change the failure ratio of an endpoint, and
+//     from fewer than 50 new networks an hour.
 //   - Attempts before the process started, and attempts at other processes. Without a Feed each
 //     process behind a load balancer evaluates its own attempts, and thresholds apply to each.
 //
@@ -97,7 +98,9 @@
 // outlast names that do not. A flood of networks or names that appear once evicts an attack only
 // if as many others as the table has entries come before the second guess of the attack.
 //
-// A rule has at most [MaxEpisodes] episodes at a time. Further ones are folded into one.
+// A rule has at most [MaxEpisodes] episodes at a time. Further ones are folded into one. An episode
+// with twice the evidence of the weakest one takes its place, and the weaker one ends.
+// success_after_failures is never folded: its weakest episode ends instead.
 //
 // # Sharing
 //

@@ -60,6 +60,7 @@ type engine struct {
 	blocks    blocks // of all counters
 
 	episodes episodes
+	folded   folded
 }
 
 // epoch is the engine's time at its start, so late that no window reaches back before 0.
