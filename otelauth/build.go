@@ -35,6 +35,11 @@ func (m *Middleware) build(cfg Config) (*core, error) {
 		return nil, err
 	}
 	c := &core{shared: &m.shared, cfg: cfg, clock: clock, settings: s}
+	var recorded *coverage
+	if previous := m.current.Load(); previous != nil {
+		recorded = previous.coverage
+	}
+	c.coverage = newCoverage(s.registered, s.public, cfg.Now(), recorded)
 	var errObserver, errBudgets error
 	c.observer, errObserver = m.observer(&cfg)
 	c.ready, _ = c.observer.(attempt.ReadyObserver)
@@ -140,6 +145,9 @@ func (m *Middleware) ownBudgets(key IdentityKey, cfg *Config) (*throttle.Budgets
 		}
 		return ""
 	}
+	if own.NameOf == nil {
+		own.NameOf = m.nameOf
+	}
 	own.Notice = func(_ context.Context, n attempt.Notice) {
 		if c := m.current.Load(); c != nil {
 			c.notice(n)
@@ -151,6 +159,21 @@ func (m *Middleware) ownBudgets(key IdentityKey, cfg *Config) (*throttle.Budgets
 	}
 	m.budgets = budgets
 	return budgets, nil
+}
+
+// nameOf returns the name of an account that the store has in memory; "" without names in
+// telemetry.
+func (m *Middleware) nameOf(canonical string) string {
+	c := m.current.Load()
+	if c == nil || c.cfg.UserNames == HashedNames {
+		return ""
+	}
+	if p, ok := c.cfg.Accounts.(verify.Peeker); ok {
+		if account := p.Peek(canonical); account != nil {
+			return account.Name
+		}
+	}
+	return ""
 }
 
 // ownDetector returns the detector of this Middleware; Reconfigure starts it.
@@ -185,11 +208,12 @@ func (m *Middleware) ownDetector(cfg *Config, loggers log.LoggerProvider) (*dete
 // observer returns the configured observers, or those of the providers, and the trail as one; nil
 // without any. The trail is the last one, so it decides first.
 func (m *Middleware) observer(cfg *Config) (attempt.Observer, error) {
+	last := append(slices.Clone(cfg.Additional), cfg.Trail)
 	if cfg.Observers != nil {
-		if len(cfg.Observers) == 0 && cfg.Trail == nil {
+		if len(cfg.Observers) == 0 && len(cfg.Additional) == 0 && cfg.Trail == nil {
 			return nil, nil
 		}
-		return attempt.Join(append(slices.Clone(cfg.Observers), cfg.Trail)...), nil
+		return attempt.Join(append(slices.Clone(cfg.Observers), last...)...), nil
 	}
 	traces, errSpans := spans.New(spans.Config{TracerProvider: cfg.TracerProvider})
 	counts, errMetrics := metrics.New(metrics.Config{MeterProvider: cfg.MeterProvider})
@@ -202,11 +226,11 @@ func (m *Middleware) observer(cfg *Config) (attempt.Observer, error) {
 	if err := errors.Join(errAudit, errDetect); err != nil {
 		return nil, err
 	}
-	if cfg.DisableFallback {
-		return attempt.Join(traces, counts, events, detector, cfg.Trail), nil
+	all := []attempt.Observer{traces, counts, events, detector}
+	if !cfg.DisableFallback {
+		all = append(all, &unrecorded{once: &m.shared.unrecorded, metrics: counts, events: events})
 	}
-	silence := &unrecorded{once: &m.shared.unrecorded, metrics: counts, events: events}
-	return attempt.Join(traces, counts, events, detector, silence, cfg.Trail), nil
+	return attempt.Join(append(all, last...)...), nil
 }
 
 // events returns Config.Events with a count of the folded events in m.

@@ -25,6 +25,7 @@ type core struct {
 	arrivals throttle.Arrivals             // nil: requests without credentials are free
 	observer attempt.Observer              // nil: nothing is recorded
 	ready    attempt.ReadyObserver         // nil: credentials are always verified
+	coverage *coverage
 	stops    []func()
 }
 
@@ -92,11 +93,14 @@ func (c *core) noticeUntrustedForwarded(peer netip.Addr, at time.Time) {
 // state returns the sizes of the bounded tables, for gauges.
 func (c *core) state() attempt.State {
 	running, queued := c.cfg.Gate.Load()
+	limits := c.cfg.Gate.Limits()
 	s := attempt.State{
 		CacheEntries:    int64(c.engine.Entries()),
 		ThrottleEntries: int64(c.cfg.Throttle.Len()),
 		HashesActive:    int64(running),
 		HashesQueued:    int64(queued),
+		HashSlots:       int64(limits.Slots),
+		HashQueue:       int64(limits.Queued),
 	}
 	if c.cfg.Accounts != nil {
 		s.Accounts = int64(c.cfg.Accounts.Len())

@@ -51,6 +51,7 @@ func (c *core) serve(w http.ResponseWriter, r *http.Request, next http.Handler) 
 		return
 	}
 	x.ctx.user, x.ctx.account, x.ctx.isPrevious = userOf(account), account, x.res.PreviousCredential
+	x.ctx.verifiedAt = x.res.VerifiedAt
 	x.pattern = a.endpoint.Pattern
 	x.pass(w, r, next)
 }
@@ -115,6 +116,7 @@ func (x *exchange) record(resp attempt.Response) {
 		resp.Reason, resp.Rule = why.reason, why.rule
 	}
 	x.resp = resp // &resp would allocate in every call
+	x.cover()
 	if !x.isAnonymous {
 		o.End(x.req.Context, &x.req, &x.res, &x.resp)
 	} else if o, ok := o.(attempt.AnonymousObserver); ok {

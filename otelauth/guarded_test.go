@@ -93,8 +93,8 @@ func TestRequestsWithoutCredentialsCanHaveABudget(t *testing.T) {
 	if w := s.do(from(t, "192.0.2.7", "alice", "wonderland")); w.Code != 200 {
 		t.Errorf("credentials: %d", w.Code)
 	}
-	if s.mw.Budgets() != nil {
-		t.Error("Budgets returns the configured Throttle")
+	if s.mw.Budgets() != th {
+		t.Error("Budgets does not return the configured ones")
 	}
 }
 

@@ -74,19 +74,15 @@ func (m *Middleware) startDetector() {
 	}()
 }
 
-// Budgets returns the budgets that the Middleware created, for an operator to inspect and change;
-// nil when Config.Throttle is set.
+// Budgets returns the budgets in use, for an operator to inspect and change: those that the
+// Middleware created, or those of Config.Throttle. It returns nil if that is another Throttle.
 func (m *Middleware) Budgets() *throttle.Budgets {
 	c := m.current.Load()
 	if c == nil {
 		return nil
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if own, ok := c.cfg.Throttle.(*throttle.Budgets); ok && own == m.budgets {
-		return own
-	}
-	return nil
+	budgets, _ := c.cfg.Throttle.(*throttle.Budgets)
+	return budgets
 }
 
 // Wrap returns a handler that verifies each request and calls next when it is allowed. Its type

@@ -7,6 +7,7 @@ import (
 	"context"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/verify"
@@ -38,6 +39,7 @@ type userContext struct {
 	user       User
 	account    *verify.Account // the source of user
 	isPrevious bool            // verified by the account's previous password
+	verifiedAt time.Time
 	refusal    atomic.Pointer[refusal]
 }
 
@@ -72,4 +74,14 @@ func UserFromContext(ctx context.Context) (user User, ok bool) {
 		return c.user, true
 	}
 	return User{}, false
+}
+
+// VerifiedAt returns when the password of the authenticated user was last hashed, or confirmed by
+// a Verifier. A recognised credential was verified up to Config.CacheTTL before its request. ok is
+// false without a user.
+func VerifiedAt(ctx context.Context) (at time.Time, ok bool) {
+	if c, ok := ctx.Value(userKey{}).(*userContext); ok && c.user.Name != "" {
+		return c.verifiedAt, true
+	}
+	return time.Time{}, false
 }

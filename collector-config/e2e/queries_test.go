@@ -40,7 +40,8 @@ func logQueries(t *testing.T) []logQuery {
 
 var (
 	quoted     = regexp.MustCompile(`"[^"]*"`)
-	templated  = regexp.MustCompile(`\{\{\s*\.(\w+)`)
+	template   = regexp.MustCompile(`\{\{[^}]*\}\}`)
+	templated  = regexp.MustCompile(`\.(\w+)`)
 	underlined = regexp.MustCompile(`\b[a-z]+(?:_[a-z]+)+\b`)
 	dotted     = regexp.MustCompile(`\b[a-z_]+(?:\.[a-z_]+)+\b`)
 )
@@ -51,12 +52,14 @@ var distinguishing = []string{"auth_outcome", "auth_events_suppressed_count", "s
 // fieldsOfLogQL returns the labels in a query, without functions and Loki's own labels.
 func fieldsOfLogQL(q string) []string {
 	var names []string
-	for _, m := range templated.FindAllStringSubmatch(q, -1) {
-		names = append(names, m[1])
+	for _, tmpl := range template.FindAllString(q, -1) {
+		for _, m := range templated.FindAllStringSubmatch(tmpl, -1) {
+			names = append(names, m[1])
+		}
 	}
 	names = append(names, underlined.FindAllString(quoted.ReplaceAllString(q, `""`), -1)...)
 	names = slices.DeleteFunc(names, func(n string) bool {
-		return slices.Contains([]string{"count_over_time", "sum_over_time", "line_format", "service_name", "__line__"}, n)
+		return slices.Contains([]string{"count_over_time", "sum_over_time", "line_format", "label_format", "service_name", "__line__"}, n)
 	})
 	slices.Sort(names)
 	return slices.Compact(names)

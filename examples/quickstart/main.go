@@ -23,6 +23,8 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"github.com/otelauth/otelauth-go/otelauth/operator"
 )
 
 func main() {
@@ -79,7 +81,11 @@ func serve(ctx context.Context, addr, dir string, once bool, board *board) (err 
 	defer func() {
 		err = errors.Join(err, within(ctx, func(ctx context.Context) error { return record.close(ctx, board.out) }))
 	}()
-	handler, end, err := newService(listener.Addr().String(), record.observer())
+	op, err := operator.New(operator.Config{Acts: true})
+	if err != nil {
+		return err
+	}
+	handler, end, err := newService(listener.Addr().String(), record.observer(), op)
 	if err != nil {
 		return err
 	}
@@ -87,6 +93,7 @@ func serve(ctx context.Context, addr, dir string, once bool, board *board) (err 
 	// unregisters the gauges, so their last values are exported first.
 	defer func() { err = errors.Join(err, within(ctx, telemetry.flush), end()) }()
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: patience}
+	server.RegisterOnShutdown(func() { _ = op.Close() }) // ends the live views
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	defer func() { err = errors.Join(err, within(ctx, server.Shutdown)) }()

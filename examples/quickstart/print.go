@@ -60,6 +60,9 @@ func (b *board) report(s story) {
 		reported <- s
 		return
 	}
+	if isOfConsole(&s) {
+		return
+	}
 	b.print(s)
 	if b.json && s.exported.event != nil {
 		writeJSON(b.out, &s)
@@ -124,6 +127,7 @@ func (b *board) whole(s story) {
 func (b *board) invite(url string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	fmt.Fprintf(b.out, "\nServing on %s until Ctrl-C; each attempt adds a line.\nAccounts: alice:wonderland, bob:builder, root:toor. Try:\n\n"+
-		"    curl -i -u alice:wonderland %s/orders/7\n    curl -i -u bob:wrong %s/orders\n    curl -i -u root:toor %s/admin\n\n", url, url, url, url)
+	fmt.Fprintf(b.out, "\nServing on %s until Ctrl-C; each attempt adds a line.\nAccounts: alice:wonderland, bob:builder, root:toor.\n"+
+		"See attempts and attacks in a browser, as root: %s"+consolePath+"\nTry:\n\n"+
+		"    curl -i -u alice:wonderland %s/orders/7\n    curl -i -u bob:wrong %s/orders\n    curl -i -u root:toor %s/admin\n\n", url, url, url, url, url)
 }

@@ -11,23 +11,35 @@ import (
 
 	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/detect"
+	"github.com/otelauth/otelauth-go/otelauth/operator"
 )
 
 // newService returns the handler of the service on addr and a function that ends it. It uses the
 // global providers: set them first, and shut them down after end. record is the trail; nil: none.
-func newService(addr string, record attempt.Observer) (handler http.Handler, end func() error, err error) {
+// op observes the attempts.
+func newService(addr string, record attempt.Observer, op *operator.Operator) (handler http.Handler, end func() error, err error) {
 	users, err := openAccounts()
 	if err != nil {
 		return nil, nil, err
 	}
 	mux := newMux()
-
-	// The three lines. WithServerName prevents that a Host header creates a time series of
-	// otelhttp.
-	mw, err := otelauth.New(otelauth.Config{Realm: "quickstart", Accounts: users, Routes: mux, Public: []string{"GET /{$}"}, Trail: record})
+	page, err := newPage(op)
 	if err != nil {
 		return nil, nil, err
 	}
+	mux.Handle(consolePath, page)
+
+	// The three lines. WithServerName prevents that a Host header creates a time series of
+	// otelhttp.
+	mw, err := otelauth.New(otelauth.Config{
+		Realm: "quickstart", Accounts: users, Routes: mux, Public: []string{"GET /{$}"}, Trail: record,
+		Additional: []attempt.Observer{op}, Detect: detect.Config{OnDetection: op.Detection}, // for the page
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	op.Attach(mw)
 	handler = otelhttp.NewHandler(mw.Wrap(mux), "quickstart", otelhttp.WithPublicEndpointFn(mw.Untrusted), otelhttp.WithServerName(addr))
 	return handler, mw.Close, nil
 }

@@ -4,20 +4,14 @@
 package upstreams
 
 import (
-	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
-	"io/fs"
 	"net"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
+
+	"github.com/otelauth/otelauth-go/internal/testkit"
 )
 
 // server is a real upstream. start returns its address.
@@ -214,10 +208,8 @@ func startMirrors(t testing.TB) string {
 func startNode(t testing.TB, script string) string {
 	t.Helper()
 	node := program(t, "node", "nodejs")
-	dir, err := packages(program(t, "npm", "npm"))
-	if err != nil {
-		t.Fatalf("the packages of testdata/express: %v", err)
-	}
+	program(t, "npm", "npm")
+	dir := testkit.NodeModules(t, os.DirFS(filepath.Join("testdata", "express")))
 	text, err := os.ReadFile(filepath.Join("testdata", "express", script))
 	if err != nil {
 		t.Fatal(err)
@@ -227,55 +219,4 @@ func startNode(t testing.TB, script string) string {
 		// The cache may be private to the user, so the user stays.
 		return start(t, command{path: node, args: []string{path, addr}, env: []string{"NODE_PATH=" + filepath.Join(dir, "node_modules")}, asIs: true})
 	})
-}
-
-// packages installs the packages of testdata/express into the cache of .ci/run, once for each
-// lock file, and returns their directory.
-func packages(npm string) (string, error) {
-	lock, err := os.ReadFile("testdata/express/package-lock.json")
-	if err != nil {
-		return "", err
-	}
-	cache := os.Getenv("CI_CACHE")
-	if cache == "" {
-		user, err := os.UserCacheDir()
-		if err != nil {
-			return "", err
-		}
-		cache = filepath.Join(user, "otelauth-ci")
-	}
-	sum := sha256.Sum256(lock)
-	dir := filepath.Join(cache, "npm-"+hex.EncodeToString(sum[:6]))
-	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
-		return dir, err
-	}
-	if err := os.MkdirAll(cache, 0o755); err != nil {
-		return "", err
-	}
-	work, err := os.MkdirTemp(cache, ".npm-")
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = os.RemoveAll(work) }()
-	for _, name := range []string{"package.json", "package-lock.json"} {
-		text, err := os.ReadFile(filepath.Join("testdata/express", name))
-		if err != nil {
-			return "", err
-		}
-		if err := os.WriteFile(filepath.Join(work, name), text, 0o644); err != nil {
-			return "", err
-		}
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-	defer cancel()
-	install := exec.CommandContext(ctx, npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund")
-	install.Dir = work
-	if out, err := install.CombinedOutput(); err != nil {
-		return "", errors.New("npm ci: " + err.Error() + "\n" + string(out))
-	}
-	// The rename makes it appear as a whole. Another run may have been faster.
-	if err := os.Rename(work, dir); err != nil && !errors.Is(err, fs.ErrExist) && !errors.Is(err, syscall.ENOTEMPTY) {
-		return "", err
-	}
-	return dir, nil
 }

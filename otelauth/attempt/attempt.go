@@ -98,6 +98,10 @@ type Result struct {
 	// not export it in any form.
 	PasswordFingerprint uint64
 
+	// VerifiedAt is, for a success, when the password was last hashed or confirmed by a Verifier.
+	// It is earlier than the attempt if the credential was recognised.
+	VerifiedAt time.Time
+
 	// Hash is the password hash that ran for this attempt; its zero value means that none ran.
 	Hash HashRun
 	// RehashNeeded reports that the stored hash is weaker than the current policy, the event

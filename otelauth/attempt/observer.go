@@ -59,6 +59,8 @@ type State struct {
 	ThrottleEntries int64 // guess budgets
 	HashesActive    int64 // hash functions that run
 	HashesQueued    int64 // attempts that wait for one
+	HashSlots       int64 // hash functions that may run at once
+	HashQueue       int64 // attempts that may wait for one
 }
 
 // Notice is something that an operator should know and that is not an attempt. Fields that do not
@@ -75,11 +77,45 @@ type Notice struct {
 	// Accounts is the number of accounts served after a reload.
 	Accounts int
 
-	// Actor and Why are who changed a throttle and the reason, as the operator wrote them.
+	// Actor and Why are who changed a throttle or acted, and the reason, as the operator wrote
+	// them.
 	Actor, Why string
+	// Act is what an operator did, for OperatorAct.
+	Act Act
 	// Network and UserHash are the network and the account that the change is about, if any.
 	Network  netip.Prefix
 	UserHash string
+
+	// Coverage, Route and Method are the finding about a route.
+	Coverage      CoverageFinding
+	Route, Method string
+}
+
+// CoverageFinding is what is wrong with the protection of a route, the attribute
+// auth.coverage.finding.
+type CoverageFinding string
+
+const (
+	// AnonymousAccess means that the route served 2xx to a caller without credentials and is not
+	// public.
+	AnonymousAccess CoverageFinding = "anonymous_access"
+	// NeverAuthenticated means that the route is registered and served no authenticated caller.
+	NeverAuthenticated CoverageFinding = "never_authenticated"
+)
+
+// CoverageFindings returns every CoverageFinding.
+func CoverageFindings() []CoverageFinding {
+	return []CoverageFinding{AnonymousAccess, NeverAuthenticated}
+}
+
+// Act is an act of an operator.
+type Act struct {
+	// ID identifies the act. Verb is "clear", "allow", "deny", "forget" or "undo".
+	ID, Verb string
+	// Undoes is the ID of the act that an undo ended.
+	Undoes string
+	// Until is when a rule ends; the zero Time if it does not.
+	Until time.Time
 }
 
 // NoticeKind is the name of the event that a [Notice] becomes.
@@ -96,6 +132,9 @@ const (
 	// ThrottleChanged reports that an operator cleared, allowed or denied; Actor and Why are who
 	// and why.
 	ThrottleChanged NoticeKind = "auth.throttle.changed"
+	// OperatorAct reports an act of an operator through the API of package operator; Actor, Why
+	// and Act are who, why and what.
+	OperatorAct NoticeKind = "auth.operator.act"
 	// ThrottleSnapshot reports that the file of guess budgets could not be used or written (Err);
 	// Source is the file.
 	ThrottleSnapshot NoticeKind = "auth.throttle.snapshot"
@@ -107,6 +146,8 @@ const (
 	DetectionFeed NoticeKind = "auth.detection.feed"
 	// TelemetryUnrecorded reports that no provider records the spans or the metrics.
 	TelemetryUnrecorded NoticeKind = "auth.telemetry.unrecorded"
+	// Coverage reports a route whose protection is in doubt: Notice.Coverage says why.
+	Coverage NoticeKind = "auth.coverage"
 	// TrailAnomaly reports that another program changed the tamper-evident trail, or that it could
 	// not be written (Err); Source is the folder. The trail emits the event itself.
 	TrailAnomaly NoticeKind = "auth.trail.anomaly"
@@ -114,7 +155,7 @@ const (
 
 var noticeKinds = [...]NoticeKind{
 	AccountReload, IdentityKeyRandom, UntrustedForwarded, ThrottleChanged, ThrottleSnapshot, ThrottleStore, DetectionFeed,
-	TelemetryUnrecorded, TrailAnomaly,
+	TelemetryUnrecorded, Coverage, TrailAnomaly, OperatorAct,
 }
 
 // NoticeKinds returns every NoticeKind.

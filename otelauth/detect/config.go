@@ -32,6 +32,9 @@ type Config struct {
 	// OnDetection, if not nil, gets each detection that is emitted as an event. The goroutine of
 	// [Detector.Run] or [Detector.Drain] calls it, so it must not block.
 	OnDetection func(Detection)
+	// OnEpisode, if not nil, gets each detection of this process, also those that another process
+	// emits as an event because both share a Feed. It is called like OnDetection.
+	OnEpisode func(Detection)
 
 	// Thresholds decide when the rules fire.
 	Thresholds Thresholds

@@ -17,14 +17,15 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 )
 
-// Admin returns the handler of the operator's two health endpoints. They show nothing about
-// accounts and require no credentials. Serve them on a separate listener that clients cannot
-// reach.
+// Admin returns the handler of the operator's two health endpoints, and of Config.Operator. The
+// health endpoints show nothing about accounts and require no credentials. Serve them on a
+// separate listener that clients cannot reach.
 //
 //	GET /-/healthz   200 while the process answers
 //	GET /-/readyz    200 when the account store answers, a required trail can write and the
 //	                 upstream accepts connections; otherwise, and while the gateway drains,
 //	                 503 with the reason
+//	/-/operator/     Config.Operator, for the members of Config.OperatorGroup
 //
 // The state of the upstream is cached for a second, so probes open at most one connection a
 // second to it.
@@ -35,6 +36,7 @@ func (g *Gateway) Admin() http.Handler {
 	})
 	ready := &readiness{g: g}
 	mux.HandleFunc("GET /-/readyz", ready.serve)
+	mux.Handle(operatorRoute, g.operator())
 	return mux
 }
 

@@ -4,6 +4,7 @@
 package gateway
 
 import (
+	"net/http"
 	"time"
 
 	"go.opentelemetry.io/otel/propagation"
@@ -85,6 +86,12 @@ type Config struct {
 	// DangerouslyAllowCrossOrigin are patterns of endpoints to which pages of any origin may
 	// make browsers send unsafe requests. Default: none.
 	DangerouslyAllowCrossOrigin []string
+
+	// Operator is the handler that [Gateway.Admin] serves beneath /-/operator/ to the members of
+	// OperatorGroup, such as an *operator.Operator. Their credentials are verified, charged and
+	// recorded like those of any request. Both are set, or neither. Default: none.
+	Operator      http.Handler
+	OperatorGroup string
 
 	// CertFile and KeyFile are the server's certificate chain and key, in PEM. A change is read
 	// within a second. A pair that cannot be loaded leaves the last good one in use and emits an

@@ -181,6 +181,9 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (st *state) endpoint(r *http.Request) otelauth.Endpoint {
 	x := exchangeOf(r.Context())
 	if x == nil {
+		if e, ok := operatorEndpoint(r.Context()); ok {
+			return e
+		}
 		return otelauth.Endpoint{Pattern: unnamedRoute}
 	}
 	x.state = st

@@ -7,50 +7,39 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"net/http"
-	"sync"
 
 	"go.opentelemetry.io/otel/exporters/otlp/otlplog/otlploghttp"
 	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	sdklog "go.opentelemetry.io/otel/sdk/log"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+
+	"github.com/otelauth/otelauth-go/internal/otlpreceiver"
 )
-
-// wire is an http.RoundTripper that keeps the body of each request and answers like a collector.
-// It sends nothing.
-type wire struct {
-	mu   sync.Mutex
-	body bytes.Buffer
-}
-
-func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if req.Body != nil {
-		_, err := io.Copy(&w.body, req.Body)
-		_ = req.Body.Close()
-		if err != nil {
-			return nil, err
-		}
-	}
-	return &http.Response{
-		StatusCode: http.StatusOK,
-		Proto:      "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header:  http.Header{"Content-Type": {"application/x-protobuf"}},
-		Body:    http.NoBody,
-		Request: req,
-	}, nil
-}
 
 // OTLP returns all telemetry as the bodies of OTLP/HTTP requests of the real exporters:
 // concatenated, uncompressed protobuf. An error means that an exporter refused a batch, for
 // example because of a string that is not UTF-8; no collector would receive that batch.
 func (r *Recorder) OTLP() ([]byte, error) {
 	r.t.Helper()
+	var body bytes.Buffer
+	err := r.export(r.spans.GetSpans(), r.logs.records(), func(e *otlpreceiver.Export) error { body.Write(e.Body); return nil })
+	if err != nil {
+		return nil, err
+	}
+	return body.Bytes(), nil
+}
+
+// export sends spans, all metrics and records through the real exporters to sink. Nothing leaves
+// the process.
+func (r *Recorder) export(spans tracetest.SpanStubs, records []sdklog.Record, sink func(*otlpreceiver.Export) error) error {
+	r.t.Helper()
 	ctx := context.Background()
-	w := &wire{}
-	client := &http.Client{Transport: w}
+	client := &http.Client{Transport: otlpreceiver.New(otlpreceiver.Config{
+		Limits: otlpreceiver.Limits{RequestBytes: maxRequestBytes, Records: maxRequestBytes, Messages: maxRequestBytes}, Sink: sink,
+	})}
 	const endpoint = "http://otlp.invalid:4318"
 
 	traces, err := otlptrace.New(ctx, otlptracehttp.NewClient(
@@ -60,13 +49,13 @@ func (r *Recorder) OTLP() ([]byte, error) {
 		otlptracehttp.WithRetry(otlptracehttp.RetryConfig{}),
 	))
 	if err == nil {
-		if spans := r.spans.GetSpans(); len(spans) > 0 {
+		if len(spans) > 0 {
 			err = traces.ExportSpans(ctx, spans.Snapshots())
 		}
 		_ = traces.Shutdown(ctx)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("otelauthtest: cannot export the spans over OTLP: %w", err)
+		return fmt.Errorf("otelauthtest: cannot export the spans over OTLP: %w", err)
 	}
 
 	meters, err := otlpmetrichttp.New(ctx,
@@ -81,7 +70,7 @@ func (r *Recorder) OTLP() ([]byte, error) {
 		_ = meters.Shutdown(ctx)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("otelauthtest: cannot export the metrics over OTLP: %w", err)
+		return fmt.Errorf("otelauthtest: cannot export the metrics over OTLP: %w", err)
 	}
 
 	logs, err := otlploghttp.New(ctx,
@@ -91,15 +80,15 @@ func (r *Recorder) OTLP() ([]byte, error) {
 		otlploghttp.WithRetry(otlploghttp.RetryConfig{}),
 	)
 	if err == nil {
-		if recs := r.logs.records(); len(recs) > 0 {
-			err = logs.Export(ctx, recs)
+		if len(records) > 0 {
+			err = logs.Export(ctx, records)
 		}
 		_ = logs.Shutdown(ctx)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("otelauthtest: cannot export the events over OTLP: %w", err)
+		return fmt.Errorf("otelauthtest: cannot export the events over OTLP: %w", err)
 	}
-	return w.body.Bytes(), nil
+	return nil
 }
 
 // maxRequestBytes is more than a test records; the exporters refuse larger requests.

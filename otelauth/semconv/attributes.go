@@ -18,6 +18,9 @@ const (
 	// KeyCacheResult is one of: hit, miss, coalesced. What the cache of verified credentials
 	// knew.
 	KeyCacheResult = "auth.cache.result"
+	// KeyCoverageFinding is one of: anonymous_access, never_authenticated. What is wrong with
+	// the protection of a route.
+	KeyCoverageFinding = "auth.coverage.finding"
 	// KeyCredentialsExposed is a boolean. true: the credentials came in plaintext. Consider
 	// them known to others.
 	KeyCredentialsExposed = "auth.credentials.exposed"
@@ -80,6 +83,23 @@ const (
 	KeyEventsSuppressedTraceIDs = "auth.events.suppressed.trace_ids"
 	// KeyGatewayUnparsedCount is an int. Connections that this event represents.
 	KeyGatewayUnparsedCount = "auth.gateway.unparsed.count"
+	// KeyOperatorActID is a string. The id of the act, in the API and in otelauth budgets undo.
+	KeyOperatorActID = "auth.operator.act_id"
+	// KeyOperatorActor is a string. Who acted. A caller on the unix socket is local: and the
+	// name of the user.
+	KeyOperatorActor = "auth.operator.actor"
+	// KeyOperatorNetwork is a string. The network that the act is about. An account appears as
+	// user.hash.
+	KeyOperatorNetwork = "auth.operator.network"
+	// KeyOperatorReason is a string. Why, as the operator wrote it.
+	KeyOperatorReason = "auth.operator.reason"
+	// KeyOperatorUndoes is a string. The id of the act that an undo ended.
+	KeyOperatorUndoes = "auth.operator.undoes"
+	// KeyOperatorUntil is a string. When the rule of an act ends (RFC 3339). Absent if it has
+	// no end.
+	KeyOperatorUntil = "auth.operator.until"
+	// KeyOperatorVerb is one of: clear, allow, deny, forget, undo. What the operator did.
+	KeyOperatorVerb = "auth.operator.verb"
 	// KeyOutcome is one of: success, missing, malformed, failure, throttled, error. Verdict on
 	// the attempt.
 	KeyOutcome = "auth.outcome"

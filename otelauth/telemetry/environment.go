@@ -75,3 +75,17 @@ func propagators(list string) propagation.TextMapPropagator {
 	}
 	return propagation.NewCompositeTextMapPropagator(all...)
 }
+
+// Exporter returns the name of the exporter that the variables select for a signal, "traces",
+// "metrics" or "logs": "otlp", "console", "prometheus" and so on, "none", or "lines" for events that
+// become lines because no exporter is configured.
+func Exporter(getenv func(string) string, signal string) string {
+	signal = strings.ToUpper(signal)
+	switch {
+	case exports(getenv, signal):
+		return cmp.Or(getenv("OTEL_"+signal+"_EXPORTER"), "otlp")
+	case signal == "LOGS" && getenv("OTEL_LOGS_EXPORTER") == "":
+		return "lines"
+	}
+	return "none"
+}

@@ -19,8 +19,9 @@ type Case struct {
 	// Network is the network of the budget, the site's for sites; the zero Prefix for accounts.
 	Network netip.Prefix
 	// Account identifies the account of the budget, for pairs and accounts: the result of
-	// Config.Identify. Names are not kept, because people type passwords into the name field.
-	Account string
+	// Config.Identify. Name is the result of Config.NameOf. Other names are not kept, because
+	// people type passwords into the name field.
+	Account, Name string
 	// Refused is the number of guesses that this process refused. First and Last are the times of
 	// the first and the last of them.
 	Refused     uint64
@@ -66,9 +67,9 @@ func (c *cases) note(t *Budgets, g *Guess, b *budget.Bill, a *budget.Answer) {
 		mine = &Case{Budget: a.Budget, First: now, key: k}
 		switch a.Budget {
 		case budget.Pair:
-			mine.Network, mine.Account = g.Network, t.cfg.Identify(g.Account)
+			mine.Network, mine.Account, mine.Name = g.Network, t.cfg.Identify(g.Account), t.cfg.NameOf(g.Account)
 		case budget.Account:
-			mine.Account = t.cfg.Identify(g.Account)
+			mine.Account, mine.Name = t.cfg.Identify(g.Account), t.cfg.NameOf(g.Account)
 		case budget.Site:
 			mine.Network = siteOf(g.Network)
 		default:

@@ -36,6 +36,9 @@ type Config struct {
 	// Identify returns the identifier of an account in List: user.hash. Default: the first half of
 	// the key of its budget.
 	Identify func(canonical string) string
+	// NameOf returns the name of an account for Case.Name; "" for an identity that is not an
+	// account, and if names must not be shown. It must not block. Default: no names.
+	NameOf func(canonical string) string
 	// Notice receives one notice for each change by an operator. Default: none.
 	Notice func(context.Context, attempt.Notice)
 
@@ -75,6 +78,9 @@ func (cfg Config) withDefaults() (Config, error) {
 	}
 	if cfg.Rand == nil {
 		cfg.Rand = rand.Reader
+	}
+	if cfg.NameOf == nil {
+		cfg.NameOf = func(string) string { return "" }
 	}
 	if cfg.Notice == nil {
 		cfg.Notice = func(context.Context, attempt.Notice) {}

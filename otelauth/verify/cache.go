@@ -139,6 +139,19 @@ func (t *table) remove(e *entry) {
 	}
 }
 
+// forget deletes the entries of an account and returns their number.
+func (t *table) forget(canonical string) (n int) {
+	for i := range t.buckets {
+		for j := range t.buckets[i] {
+			place := &t.buckets[i][j]
+			if e := place.Load(); e != nil && e.canonical == canonical && place.CompareAndSwap(e, nil) {
+				n++
+			}
+		}
+	}
+	return n
+}
+
 // len returns the number of used places, including expired entries that no client has sent again.
 func (t *table) len() int {
 	n := 0

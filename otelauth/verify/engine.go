@@ -33,6 +33,11 @@ type Engine struct {
 // Entries returns the number of remembered credentials, right and wrong.
 func (e *Engine) Entries() int { return e.right.len() + e.wrong.len() }
 
+// Forget removes what is remembered of the credentials of an account, right ones only: a wrong one
+// grants nothing. canonical is its identity. The next request of each client is hashed again.
+// Forget returns the number of credentials that it removed.
+func (e *Engine) Forget(canonical string) int { return e.right.forget(canonical) }
+
 // Verify verifies the credential of field, which network sent at the time at. It returns the
 // account, or nil unless the Outcome is Success. It sets the fields Outcome, ErrorType, Reason,
 // Cache, UserName, UserHash, PasswordFingerprint, Hash, RehashNeeded, PreviousCredential,

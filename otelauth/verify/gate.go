@@ -57,6 +57,13 @@ func (g *Gate) SetLimits(limits Limits) {
 	g.dispatch(nil)
 }
 
+// Limits returns the limits in force, defaults included.
+func (g *Gate) Limits() Limits {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.limits
+}
+
 // Load returns the number of running hashes and of waiting attempts.
 func (g *Gate) Load() (running, queued int) {
 	g.mu.Lock()

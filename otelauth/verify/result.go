@@ -35,6 +35,7 @@ func (c *check) success(seen *entry, account *Account) *Account {
 	c.res.PasswordFingerprint = 0 // of wrong passwords only
 	c.res.RehashNeeded = account.Password != nil && account.Password.RehashNeeded()
 	c.res.PreviousCredential = seen.previous
+	c.res.VerifiedAt = c.e.base.Add(seen.until - c.e.cfg.TTL)
 	return account
 }
 

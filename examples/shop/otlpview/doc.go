@@ -9,6 +9,6 @@
 //	...
 //	story := view.Trace(id)
 //
-// It replaces backends in a demonstration. It takes protobuf only, does not authenticate senders,
-// drops the oldest data, and refuses connections from other machines.
+// It replaces backends in a demonstration. It does not authenticate senders and drops the oldest
+// data.
 package otlpview

@@ -14,6 +14,8 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
+
+	"github.com/otelauth/otelauth-go/internal/otlpreceiver"
 )
 
 // MaxItems bounds the spans, the events and the exemplars that are kept, each. Older ones are
@@ -80,6 +82,8 @@ type Trace struct {
 
 // View keeps what it receives. Use [New]. It is safe for concurrent use.
 type View struct {
+	receiver *otlpreceiver.Receiver
+
 	mu        sync.Mutex
 	spans     []Span
 	events    []Event
@@ -90,7 +94,11 @@ type View struct {
 }
 
 // New returns an empty View.
-func New() *View { return &View{changed: make(chan struct{})} }
+func New() *View {
+	v := &View{changed: make(chan struct{})}
+	v.receiver = otlpreceiver.New(otlpreceiver.Config{Sink: v.take})
+	return v
+}
 
 // OnEvent calls f with each event when it arrives. f must not block or call the View.
 func (v *View) OnEvent(f func(Event)) {

@@ -88,8 +88,8 @@ func openCheckpoint(signed []byte, verifiers []note.Verifier) (Checkpoint, error
 	if err != nil {
 		return Checkpoint{}, err
 	}
-	for _, v := range verifiers {
-		if v.Name() == c.Origin {
+	for _, s := range n.Sigs { // the key of another trail cannot sign for this one
+		if s.Name == c.Origin {
 			c.Note = signed
 			return c, nil
 		}

@@ -21,8 +21,10 @@ type PruneOptions struct {
 
 // Prune removes old segments, never the newest one. Before, it writes a line "auth.trail.prune"
 // with the range, the root, the actor and the reason, and signs a checkpoint that covers it, so
-// the rest still verifies. Hash tiles stay, 32 bytes a line. The zero PrunedRange means that no
-// segment is old enough. To prune a folder that no process writes to, open it with its Key.
+// the rest still verifies. Hash tiles stay, 32 bytes a line: checkpoints of the removed lines that
+// are kept elsewhere can still be compared with them, and a witness that is behind gets its proof.
+// The zero PrunedRange means that no segment is old enough. To prune a folder that no process writes
+// to, open it with its Key.
 func (t *Trail) Prune(ctx context.Context, opts PruneOptions) (PrunedRange, error) {
 	if opts.Actor == "" || opts.Reason == "" {
 		return PrunedRange{}, errors.New("trail: PruneOptions.Actor and Reason are required; say who removes the lines, and why")

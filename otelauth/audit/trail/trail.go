@@ -5,7 +5,6 @@ package trail
 
 import (
 	"context"
-	"io"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,7 +30,7 @@ type Trail struct {
 	queue  *queue
 	keeper *keeper
 	store  tileStore
-	lock   io.Closer
+	lock   disk.Lock
 	bodies sync.Pool // *[]byte
 
 	attempts atomic.Int64 // the last number of a line of an attempt

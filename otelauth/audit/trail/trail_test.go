@@ -369,6 +369,50 @@ func TestPrune(t *testing.T) {
 	f.verify(t)
 }
 
+// The hash tiles of pruned lines stay, so that older checkpoints from outside can be compared. The
+// rest verifies without the tiles that c2sp.org/tlog-tiles allows to remove.
+func TestPrunedTiles(t *testing.T) {
+	t.Parallel()
+	f := newFolder(t, trail.Config{})
+	f.record(t, 700)
+	older, err := f.Checkpoint(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.record(t, 900)
+	f.close(t)
+	f.open(t, trail.Config{})
+	pruned, err := f.Prune(t.Context(), trail.PruneOptions{Before: time.Now().Add(time.Hour), Actor: "carol", Reason: "retention"})
+	if err != nil || pruned.To != 1601 {
+		t.Fatalf("Prune removed %+v, %v", pruned, err)
+	}
+	f.close(t)
+	verify := func(checkpoints ...[]byte) error {
+		_, err := trail.Verify(t.Context(), f.dir, trail.VerifyOptions{Keys: []string{f.key.Public()}, Checkpoints: checkpoints})
+		return err
+	}
+	if err := verify(older.Note); err != nil {
+		t.Errorf("with the tiles and an older checkpoint: %v", err)
+	}
+	for n := int64(0); (n+1)*256 <= pruned.To; n++ {
+		if err := os.Remove(filepath.Join(f.dir, fmt.Sprintf("tile/0/%03d", n))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := verify(); err != nil {
+		t.Errorf("without the tiles: %v", err)
+	}
+	if got := kinds(verify(older.Note)); !slices.Equal(got, []trail.ProblemKind{trail.TileChanged}) {
+		t.Errorf("without the tiles, an older checkpoint has the problems %v", got)
+	}
+	f.open(t, trail.Config{}) // the tree goes on
+	f.record(t, 300)
+	f.close(t)
+	if err := verify(); err != nil {
+		t.Errorf("after more lines: %v", err)
+	}
+}
+
 // Retention prunes by itself.
 func TestRetention(t *testing.T) {
 	t.Parallel()

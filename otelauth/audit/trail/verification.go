@@ -46,6 +46,7 @@ type verification struct {
 	claims   []claim
 	announce string // the public key that the last line of this kind announced
 	gaps     []gap  // missing segments
+	removals []removal
 	unsealed time.Time
 	lines    *lineReader
 
@@ -69,6 +70,13 @@ type claim struct {
 type gap struct {
 	from, to int64
 	root     tlog.Hash // of the tree before to
+}
+
+// removal is what a line says about lines that were pruned. Without a checkpoint that covers the
+// line, anybody may have written it.
+type removal struct {
+	line int64
+	PrunedRange
 }
 
 func verify(ctx context.Context, d disk.FS, dir string, opts VerifyOptions) (Report, error) {
@@ -217,7 +225,10 @@ func (v *verification) passClaims(to int64) {
 		if !v.isSigned(c) {
 			continue
 		}
-		if e, err := v.store.edge(c.Size); err != nil || !e.hasRoot(c.Root) {
+		e, err := v.store.edge(c.Size)
+		if err != nil {
+			v.problem(TileChanged, "", -1, "%s: it covers %d lines of those that are missing, and so are the hash tiles to compare it with", c.source, c.Size)
+		} else if !e.hasRoot(c.Root) {
 			v.problem(Fork, "", -1, "%s: the hash tiles do not have its root at %d lines", c.source, c.Size)
 		}
 	}
@@ -486,7 +497,7 @@ func (v *verification) aboutTrail(name string, line []byte) {
 			v.problem(LineInvalid, name, v.edge.size, "the line has no root")
 			return
 		}
-		v.report.Pruned = append(v.report.Pruned, PrunedRange{s.From, s.To, root, s.Actor, s.Reason, s.Time})
+		v.removals = append(v.removals, removal{v.edge.size, PrunedRange{s.From, s.To, root, s.Actor, s.Reason, s.Time}})
 	case semconv.EventTrailKey:
 		v.keyChange(name, &s)
 	}
@@ -529,9 +540,14 @@ func (v *verification) finish() {
 	if v.report.Sealed < v.edge.size && !isShort {
 		v.notSealed()
 	}
+	for _, r := range v.removals {
+		if r.line < v.report.Sealed {
+			v.report.Pruned = append(v.report.Pruned, r.PrunedRange)
+		}
+	}
 	for _, g := range v.gaps {
 		if !v.isPruned(g) {
-			v.problem(SegmentMissing, "", g.from, "the lines %d to %d are missing, and no line says that they were pruned", g.from, g.to-1)
+			v.problem(SegmentMissing, "", g.from, "the lines %d to %d are missing, and no line that a checkpoint covers says that they were pruned", g.from, g.to-1)
 		}
 	}
 	v.report.Root, _ = v.edge.root() // the edge has every hash of it
@@ -543,7 +559,8 @@ func (v *verification) notSealed() {
 		v.problem(LineChanged, v.differsIn, v.differs, "the line differs from its hash tile, and no checkpoint covers it")
 	}
 	age := v.opts.Now().Sub(v.unsealed)
-	if v.opts.Unsealed > 0 && age <= v.opts.Unsealed {
+	// A time in the future would never be too old.
+	if v.opts.Unsealed > 0 && age.Abs() <= v.opts.Unsealed {
 		return
 	}
 	v.problem(NotSealed, "", v.report.Sealed, "no checkpoint covers the lines %d to %d", v.report.Sealed, v.edge.size-1)

@@ -101,9 +101,21 @@ func (t *Trail) commitPending() {
 	t.size.Store(t.writer.edge.size)
 }
 
+// errLockRemoved is why a trail whose lock was removed writes nothing more: another process may
+// write to the folder.
+var errLockRemoved = errors.New("the lock of the folder was removed or replaced; open the trail again")
+
+// inspect compares the lock and the segment with what this process made.
+func (t *Trail) inspect() (kind anomalyKind, err error) {
+	if !t.lock.IsHeld() {
+		return replaced, errLockRemoved
+	}
+	return t.writer.inspect()
+}
+
 func (t *Trail) commit(b *batch) {
 	w := &t.writer
-	if kind, err := w.inspect(); kind != "" {
+	if kind, err := t.inspect(); kind != "" {
 		t.changed(b, kind, err)
 		return
 	}
@@ -195,6 +207,10 @@ func (t *Trail) owe(a anomaly) {
 // begin starts a segment with what is owed and the lines of b; nil: no lines. After an error the
 // trail has failed and b was rejected.
 func (t *Trail) begin(b *batch) error {
+	if !t.lock.IsHeld() {
+		t.down(b, errLockRemoved)
+		return errLockRemoved
+	}
 	w := &t.writer
 	var bodies [][]byte
 	for i := range t.owed {
@@ -258,7 +274,7 @@ func (t *Trail) tick() {
 		if t.begin(nil) != nil {
 			return
 		}
-	} else if kind, err := t.writer.inspect(); kind != "" {
+	} else if kind, err := t.inspect(); kind != "" {
 		t.changed(nil, kind, err)
 	}
 	t.checkClock(now)

@@ -47,7 +47,42 @@ var examples = map[string][]example{
 		{"Which account is behind a user.hash in the telemetry?", "otelauth whois --identity-key-file identity.key --users users.htpasswd k1:00112233445566778899aabbccddeeff"},
 		{"Try names from a list.", "otelauth whois --identity-key-file identity.key --names - k1:00112233445566778899aabbccddeeff < names.txt"},
 	},
-	"trail keygen": {{"Make a key, before the first start with a trail.", "otelauth trail keygen /etc/otelauth/trail.key --origin host.example/orders"}},
+	"status": {
+		{"The gateway of this machine.", "otelauth status"},
+		{"Its settings too, without secrets.", "otelauth status --settings"},
+		{"For a script.", "otelauth status -o json"},
+	},
+	"top": {
+		{"Watch, until Ctrl-C.", "otelauth top"},
+		{"The events of the live view, one JSON object a line.", "otelauth top -o json"},
+	},
+	"attempts": {
+		{"The failures of one account.", "otelauth attempts --account alice --outcome failure,throttled"},
+		{"What one network did in the last five minutes.", "otelauth attempts --network 198.51.100.0/24 --since 5m"},
+		{"The attempt behind a trace id that a user quotes.", "otelauth attempts --trace 0af7651916cd43dd8448eb211c80319c"},
+	},
+	"episodes": {
+		{"Who is attacking now?", "otelauth episodes --state running"},
+		{"Attacks on one account.", "otelauth episodes --account alice"},
+	},
+	"budgets list": {{"Who is blocked?", "otelauth budgets list"}},
+	"budgets explain": {
+		{"Alice is on the phone; this can be read to her.", "otelauth budgets explain alice --network 192.0.2.7"},
+		{"Is a network blocked?", "otelauth budgets explain --network 192.0.2.0/24"},
+	},
+	"budgets clear": {
+		{"Let alice in again.", "otelauth budgets clear alice --reason 'ticket 7'"},
+		{"The same at a gateway elsewhere.", "otelauth budgets clear alice --reason 'ticket 7' --operator https://admin.example/-/operator --user carol --password-file carol.pass"},
+	},
+	"budgets allow": {{"Load tests for two hours.", "otelauth budgets allow --network 192.0.2.0/24 --for 2h --reason 'load test'"}},
+	"budgets deny": {
+		{"Stop an attacker for a day.", "otelauth budgets deny --network 198.51.100.0/24 --for 24h --reason 'password spray'"},
+		{"Block one account from everywhere.", "otelauth budgets deny alice --reason 'stolen laptop'"},
+	},
+	"budgets forget": {{"Every client of alice must send her password again; open streams end.", "otelauth budgets forget alice --reason 'stolen laptop'"}},
+	"budgets acts":   {{"What did operators do?", "otelauth budgets acts"}},
+	"budgets undo":   {{"End a deny.", "otelauth budgets undo 5f0c3a9be1d24a77 --reason 'false alarm'"}},
+	"trail keygen":   {{"Make a key, before the first start with a trail.", "otelauth trail keygen /etc/otelauth/trail.key --origin host.example/orders"}},
 	"trail verify": {
 		{"A trail that is being written, against the checkpoints that the backend kept.", "otelauth trail verify /var/lib/otelauth/trail --public-key trail.key.pub --checkpoints checkpoints.json --unsealed 1m"},
 		{"A trail at rest: every line must be covered by a checkpoint.", "otelauth trail verify backup/trail --public-key trail.key.pub --checkpoints checkpoints.json"},
@@ -59,8 +94,14 @@ var examples = map[string][]example{
 	"trail prove":  {{"Prove to somebody else that line 4711 is in the trail.", "otelauth trail prove /var/lib/otelauth/trail --public-key trail.key.pub --line 4711"}},
 	"trail prune":  {{"Remove what is older than 90 days.", "otelauth trail prune /var/lib/otelauth/trail --key-file trail.key --before 90d --actor carol --reason retention"}},
 	"trail export": {{"Write a file for an auditor, who checks it with trail verify.", "otelauth trail export /var/lib/otelauth/trail audit.tar --public-key trail.key.pub"}},
-	"version":      {{"Version, commit and Go version.", "otelauth version"}},
-	"help":         {{"All settings of the gateway.", "otelauth help --all gateway"}},
+	"probe": {
+		{"Probe the endpoints of a list, with one account.", "OTELAUTH_PROBE_USER=alice OTELAUTH_PROBE_PASSWORD=… otelauth probe http://127.0.0.1:8080 --list endpoints.txt"},
+		{"Probe an OpenAPI document with several accounts, and keep each request and answer.", "otelauth probe https://shop.example --openapi openapi.yaml --identities identities.yaml --throwaway mallory --json report.json"},
+		{"Probe what a gateway protects; in CI, with findings that are known.", "otelauth probe http://127.0.0.1:8080 --policy gateway.yaml --baseline baseline.yaml --fail-on medium"},
+		{"Without a limit of requests, against a copy of the service on this machine.", "otelauth probe http://127.0.0.1:8080 --list endpoints.txt --rate 0 --unsafe-methods"},
+	},
+	"version": {{"Version, commit and Go version.", "otelauth version"}},
+	"help":    {{"All settings of the gateway.", "otelauth help --all gateway"}},
 	"completion": {
 		{"bash: for this user.", "otelauth completion bash > ~/.local/share/bash-completion/completions/otelauth"},
 		{"zsh: for all users.", "otelauth completion zsh > /usr/local/share/zsh/site-functions/_otelauth"},

@@ -26,6 +26,9 @@ type gatewayFlags struct {
 
 	trailFlags `group:"Trail"`
 
+	operatorFlags `group:"Operator"`
+	consoleFlags  `group:"Operator"`
+
 	Realm                       string   `sets:"gateway:Auth.Realm" default:"restricted" group:"Rules" help:"The realm that browsers show in the login prompt. Default: restricted."`
 	Public                      []string `via:"gateway:Rules" sep:"none" placeholder:"PATTERN" group:"Rules" help:"Paths that need no credentials, as a pattern of Go's http.ServeMux: 'GET /static/'. All other paths need credentials. May be repeated."`
 	DefaultGroups               []string `sep:"none" placeholder:"GROUP,…" group:"Rules" help:"Only members of these groups may call paths that no other rule names. Recommended, because no unusual spelling of a path can then evade a rule. Default: every account may."`

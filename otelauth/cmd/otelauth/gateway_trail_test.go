@@ -19,7 +19,7 @@ import (
 )
 
 // gatewayWith starts a gateway that keeps a trail.
-func (e *evidence) gatewayWith(t *testing.T, env []string, args ...string) (p *running, url string) {
+func (e *trailFiles) gatewayWith(t *testing.T, env []string, args ...string) (p *running, url string) {
 	t.Helper()
 	up := newUpstream(t, nil)
 	p = start(t, env, append([]string{
@@ -29,7 +29,7 @@ func (e *evidence) gatewayWith(t *testing.T, env []string, args ...string) (p *r
 }
 
 // attempts returns the outcomes of the attempts in the trail.
-func (e *evidence) attempts(t *testing.T) (outcomes []string) {
+func (e *trailFiles) attempts(t *testing.T) (outcomes []string) {
 	t.Helper()
 	out, _, err := command(t, "", "trail", "show", "--event", "auth.attempt", "--format", "ecs", e.dir)
 	if err != nil {
@@ -48,7 +48,7 @@ func (e *evidence) attempts(t *testing.T) (outcomes []string) {
 }
 
 // verify verifies the trail with the checkpoints in the output of the gateway.
-func (e *evidence) verify(t *testing.T, p *running, args ...string) (string, error) {
+func (e *trailFiles) verify(t *testing.T, p *running, args ...string) (string, error) {
 	t.Helper()
 	out, _, err := command(t, p.output(), append([]string{"trail", "verify", "--public-key", e.public, "--checkpoints", "-", e.dir}, args...)...)
 	return out, err
@@ -252,7 +252,7 @@ func TestGatewayTrailFullDisk(t *testing.T) {
 
 // brokenFolder returns how to take away the room for the trail, and how to give it back: a small
 // disk that is filled, or without the right to mount one, a folder that is replaced by a file.
-func brokenFolder(t *testing.T, e *evidence) (fill, free func()) {
+func brokenFolder(t *testing.T, e *trailFiles) (fill, free func()) {
 	t.Helper()
 	if disk := smallDisk(t); disk != "" {
 		e.dir = filepath.Join(disk, "trail")

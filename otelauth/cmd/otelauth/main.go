@@ -34,7 +34,13 @@ type commands struct {
 	Gateway    gatewayCommand    `cmd:"" help:"Serve authentication in front of a service."`
 	Users      usersCommands     `cmd:"" help:"Edit the accounts of an htpasswd file."`
 	Whois      whoisCommand      `cmd:"" help:"Find the account name behind a user.hash."`
+	Status     statusCommand     `cmd:"" help:"Print the state of a running gateway."`
+	Top        topCommand        `cmd:"" help:"Show a running gateway live: rates, attacks, who is blocked."`
+	Attempts   attemptsCommand   `cmd:"" help:"Print recent attempts at a running gateway."`
+	Episodes   episodesCommand   `cmd:"" help:"Print the attacks that a running gateway has detected, with their evidence."`
+	Budgets    budgetsCommands   `cmd:"" help:"See who is blocked and why; unblock and block."`
 	Trail      trailCommands     `cmd:"" help:"Verify and read the tamper-evident trail of a service."`
+	Probe      probeCommand      `cmd:"" help:"Find the endpoints of a service that answer without the right password."`
 	Help       helpCommand       `cmd:"" help:"Print the help of a command."`
 	Completion completionCommand `cmd:"" help:"Print the completion script of a shell."`
 	Man        manCommand        `cmd:"" help:"Print a manual page."`

@@ -182,7 +182,7 @@ var kubernetesVariable = regexp.MustCompile(`^OTELAUTH(_[A-Z0-9_]+)?_(SERVICE_HO
 // unknownVariables returns an error for each variable with the prefix of the gateway that it does
 // not read. Those of the collector configuration and of Kubernetes are not its own.
 func unknownVariables(environ []string, s *settings) error {
-	known := []string{dsnVariable, variable("config")}
+	known := []string{dsnVariable, operatorVariable, variable("config")}
 	for _, flag := range s.flags {
 		if !isOnlyFlag(flag.Name) {
 			known = append(known, variable(flag.Name))

@@ -32,6 +32,8 @@ type process struct {
 	stores  *stores
 	trail   *recorder // nil: no trail
 	loaded  *loaded
+
+	operator *operatorAPI
 }
 
 func newProcess(ctx context.Context, t *terminal, l *loaded) (*process, error) {
@@ -42,6 +44,10 @@ func newProcess(ctx context.Context, t *terminal, l *loaded) (*process, error) {
 	}
 	if p.signals.Disabled {
 		p.lines = audit.NewSlog(slog.NewJSONHandler(t.err, nil))
+	}
+	if p.operator, err = p.newOperator(); err != nil {
+		p.signals.close()
+		return nil, err
 	}
 	notices, err := p.notices()
 	if err == nil {
@@ -55,21 +61,24 @@ func newProcess(ctx context.Context, t *terminal, l *loaded) (*process, error) {
 		p.signals.close()
 		return nil, err
 	}
-	p.wire(&l.config)
+	p.wire(&l.config, l)
 	if p.gw, err = gateway.New(l.config); err != nil {
 		_ = p.trail.close() // it has no line yet
 		p.stores.close()
 		p.signals.close()
 		return nil, explain(err, &l.config, l.settings)
 	}
+	p.operator.Attach(p.gw.Middleware())
 	return p, nil
 }
 
 // wire sets the telemetry providers and the shared state in cfg.
-func (p *process) wire(cfg *gateway.Config) {
+func (p *process) wire(cfg *gateway.Config, l *loaded) {
 	cfg.Propagators = p.signals.Propagator
 	p.stores.wire(cfg)
 	p.trail.wire(cfg)
+	p.operator.wire(cfg, l)
+	l.flags.consoleFlags.wire(cfg, l.settings)
 	if p.lines != nil {
 		// Without an SDK, events are still written as lines.
 		cfg.Uninstrumented = true
@@ -84,7 +93,13 @@ func (p *process) serve(ctx context.Context, stop func(), hangups <-chan os.Sign
 	defer p.signals.close()
 	defer p.stores.close()
 	listeners, admin, err := p.listen()
+	var operators net.Listener
+	if err == nil {
+		operators, err = p.listenOperator()
+	}
 	if err != nil {
+		closeAll(append(listeners, admin))
+		_ = p.operator.Close() // ends the sharing
 		return errors.Join(err, p.gw.Shutdown(context.Background()), p.trail.close())
 	}
 	serving, cancel := context.WithCancel(ctx)
@@ -102,7 +117,11 @@ func (p *process) serve(ctx context.Context, stop func(), hangups <-chan os.Sign
 		adminEnded = make(chan error, 1)
 		go func() { adminEnded <- p.gw.ServeAdmin(adminCtx, admin) }()
 		p.log("gateway.admin_listening", "address", admin.Addr().String())
+		if p.loaded.flags.Console {
+			p.log("gateway.console", "address", "http://"+admin.Addr().String()+"/-/operator/")
+		}
 	}
+	operatorEnded := p.serveOperator(adminCtx, operators)
 	var errs []error
 	for left := len(listeners); left > 0; {
 		select {
@@ -118,6 +137,10 @@ func (p *process) serve(ctx context.Context, stop func(), hangups <-chan os.Sign
 			errs = append(errs, err)
 			adminEnded = nil
 			cancel()
+		case err := <-operatorEnded:
+			errs = append(errs, err)
+			operatorEnded = nil
+			cancel()
 		case <-hangups:
 			p.reload(load)
 		case <-ctx.Done():
@@ -129,9 +152,13 @@ func (p *process) serve(ctx context.Context, stop func(), hangups <-chan os.Sign
 	shutdown, done := context.WithTimeout(context.Background(), p.loaded.drainTimeout())
 	defer done()
 	errs = append(errs, p.gw.Shutdown(shutdown), p.trail.close())
+	_ = p.operator.Close() // ends live views with a message
 	closeAdmin()
 	if adminEnded != nil {
 		errs = append(errs, <-adminEnded)
+	}
+	if operatorEnded != nil {
+		errs = append(errs, <-operatorEnded)
 	}
 	p.loaded.close()
 	return errors.Join(errs...)
@@ -161,7 +188,7 @@ func (p *process) reload(load func() (*loaded, error)) {
 		p.log("gateway.reloaded", "accounts", file.Len())
 		return
 	}
-	p.wire(&next.config)
+	p.wire(&next.config, next)
 	if err := p.gw.Reconfigure(next.config); err != nil {
 		next.close()
 		p.t.complain(fmt.Errorf("SIGHUP: %w; the previous configuration stays in force", explain(err, &next.config, next.settings)))
@@ -169,6 +196,7 @@ func (p *process) reload(load func() (*loaded, error)) {
 		return
 	}
 	p.loaded = next
+	p.operator.loaded.Store(next)
 	previous.close()
 	p.log("gateway.reloaded", "accounts", next.accounts.Len())
 }
@@ -189,14 +217,17 @@ func (p *process) log(event string, args ...any) {
 	slog.New(slog.NewJSONHandler(p.t.err, nil)).Info(event, args...)
 }
 
-func (p *process) listen() (all []net.Listener, admin net.Listener, err error) {
-	defer func() {
-		if err != nil {
-			for _, l := range all {
-				_ = l.Close()
-			}
+// closeAll closes listeners; nil ones are left out.
+func closeAll(all []net.Listener) {
+	for _, l := range all {
+		if l != nil {
+			_ = l.Close()
 		}
-	}()
+	}
+}
+
+// listen opens the listeners of the gateway. The caller closes them after an error too.
+func (p *process) listen() (all []net.Listener, admin net.Listener, err error) {
 	for _, address := range p.loaded.flags.Listen {
 		l, err := listen(address)
 		if err != nil {

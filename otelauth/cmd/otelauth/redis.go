@@ -154,10 +154,14 @@ func (s *shared) close() {
 	_ = s.client.Close()
 }
 
-// notices returns the observer that writes notices where events go.
+// notices returns the observer that writes notices where events go, and for the operator's API.
 func (p *process) notices() (attempt.NoticeObserver, error) {
-	if p.lines != nil {
-		return p.lines, nil
+	events := p.lines
+	if events == nil {
+		var err error
+		if events, err = audit.New(audit.Config{LoggerProvider: p.signals.LoggerProvider}); err != nil {
+			return nil, err
+		}
 	}
-	return audit.New(audit.Config{LoggerProvider: p.signals.LoggerProvider})
+	return attempt.Join(events, p.operator.Operator).(attempt.NoticeObserver), nil
 }

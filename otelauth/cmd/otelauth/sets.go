@@ -27,6 +27,8 @@ import (
 //	redisstore  redisstore.Config
 //	redisfeed   redisfeed.Config
 //	trail       trail.Config
+//	operator    operator.Config
+//	console     console.Config
 
 // apply sets the fields of target, a pointer to the struct of root, to the flags that are set.
 func apply(flags []*kong.Flag, root string, target any) {
@@ -65,6 +67,7 @@ var fieldOf = map[string]string{
 	"otelauth/gateway": "gateway:", "otelauth": "gateway:Auth.", "audit": "gateway:Auth.", "throttle": "gateway:Auth.Budgets.",
 	"detect": "gateway:Auth.Detect.", "clientip": "gateway:Auth.", "htpasswd": "htpasswd:", "sqlstore": "sqlstore:",
 	"redisstore": "redisstore:", "redisfeed": "redisfeed:", "trail": "trail:",
+	"operator": "operator:", "console": "console:",
 }
 
 // goName returns an expression that matches the name of a field in an error: behind the name of

@@ -18,8 +18,10 @@ import (
 
 	"github.com/otelauth/otelauth-go/otelauth/audit"
 	"github.com/otelauth/otelauth-go/otelauth/audit/trail"
+	"github.com/otelauth/otelauth-go/otelauth/console"
 	"github.com/otelauth/otelauth-go/otelauth/detect/redisfeed"
 	"github.com/otelauth/otelauth-go/otelauth/gateway"
+	"github.com/otelauth/otelauth-go/otelauth/operator"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
 	"github.com/otelauth/otelauth-go/otelauth/throttle/redisstore"
 	"github.com/otelauth/otelauth-go/otelauth/verify"
@@ -36,17 +38,26 @@ var roots = map[string]reflect.Type{
 	"redisstore": reflect.TypeFor[redisstore.Config](),
 	"redisfeed":  reflect.TypeFor[redisfeed.Config](),
 	"trail":      reflect.TypeFor[trail.Config](),
+	"operator":   reflect.TypeFor[operator.Config](),
+	"console":    reflect.TypeFor[console.Config](),
 }
 
 // notSettings are the fields that no flag sets, with the reason.
 var notSettings = map[string]string{
 	"gateway:Propagators":                "OTEL_PROPAGATORS sets it",
 	"gateway:Uninstrumented":             "OTEL_SDK_DISABLED sets it",
+	"gateway:Auth.Additional":            "the operator's API, which the command always has",
+	"gateway:Auth.Budgets.NameOf":        "the accounts name it",
+	"operator:SharedDetection":           "--redis-url-file sets it",
+	"operator:Version":                   "the version of the command",
+	"operator:Describe":                  "set by the command",
+	"operator:CloseStreams":              "set by the command",
 	"gateway:Auth.Accounts":              "--users or --sql-driver opens it",
 	"gateway:Auth.Verifier":              "Go code: the command has accounts only",
 	"gateway:Auth.Routes":                "set by the gateway",
 	"gateway:Auth.Public":                "set by the gateway, from the rules",
 	"gateway:Auth.Sensitive":             "set by the gateway, from the rules",
+	"gateway:Auth.Registered":            "set by the gateway, from the rules",
 	"gateway:Auth.Endpoint":              "set by the gateway",
 	"gateway:Auth.RequestID":             "set by the gateway",
 	"gateway:Auth.Deny":                  "Go code",
@@ -67,6 +78,7 @@ var notSettings = map[string]string{
 	"gateway:Auth.Detect.MeterProvider":  "that of the middleware",
 	"gateway:Auth.Detect.TracerProvider": "that of the middleware",
 	"gateway:Auth.Detect.OnDetection":    "Go code",
+	"gateway:Auth.Detect.OnEpisode":      "the operator's API records episodes",
 	"gateway:Auth.Detect.Feed":           "--redis-url-file opens it",
 	"memory:SnapshotKey":                 "derived from the identity key",
 	"memory:Notice":                      "set by the command",

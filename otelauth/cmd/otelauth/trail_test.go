@@ -29,16 +29,16 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/audit/trail"
 )
 
-// evidence is a trail with its keys in files.
-type evidence struct {
+// trailFiles is a trail with its keys in files.
+type trailFiles struct {
 	dir, key, public string
 }
 
 // newEvidence makes the key of a trail.
-func newEvidence(t *testing.T) *evidence {
+func newEvidence(t *testing.T) *trailFiles {
 	t.Helper()
 	base := t.TempDir()
-	e := &evidence{dir: filepath.Join(base, "trail"), key: filepath.Join(base, "key"), public: filepath.Join(base, "key.pub")}
+	e := &trailFiles{dir: filepath.Join(base, "trail"), key: filepath.Join(base, "key"), public: filepath.Join(base, "key.pub")}
 	if out, errs, err := command(t, "", "trail", "keygen", e.key, "--origin", "host.example/orders"); err != nil {
 		t.Fatalf("%v\n%s%s", err, out, errs)
 	}
@@ -50,7 +50,7 @@ var recordedAt = time.Date(2026, 11, 29, 9, 0, 0, 0, time.UTC)
 
 // record writes attempts: of each three, alice fails, mallory is unknown, alice succeeds. It
 // closes the trail, and each call begins a segment.
-func (e *evidence) record(t *testing.T, attempts int) {
+func (e *trailFiles) record(t *testing.T, attempts int) {
 	t.Helper()
 	text, err := os.ReadFile(e.key)
 	if err != nil {
@@ -106,7 +106,7 @@ func command(t *testing.T, input string, args ...string) (stdout, stderr string,
 }
 
 // copyOf returns a copy of a trail.
-func (e *evidence) copyOf(t *testing.T) string {
+func (e *trailFiles) copyOf(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "copy")
 	if err := os.CopyFS(dir, os.DirFS(e.dir)); err != nil {
@@ -159,7 +159,7 @@ func TestTrailVerify(t *testing.T) {
 	e.record(t, 6)
 	newest := filepath.Join(t.TempDir(), "newest")
 	overwrite(t, newest, read(t, filepath.Join(e.dir, "checkpoint")))
-	forked := &evidence{dir: filepath.Join(t.TempDir(), "forked"), key: e.key, public: e.public}
+	forked := &trailFiles{dir: filepath.Join(t.TempDir(), "forked"), key: e.key, public: e.public}
 	forked.record(t, 40)
 
 	for name, tc := range map[string]struct {
@@ -503,7 +503,7 @@ func TestTrailWitness(t *testing.T) {
 	if out, err := verify(old, "--witness", w.URL); !errors.Is(err, errNotVerified) || !strings.Contains(out, "BAD too_short") {
 		t.Errorf("an old copy: %v\n%s", err, out)
 	}
-	forked := &evidence{dir: filepath.Join(t.TempDir(), "forked"), key: e.key, public: e.public}
+	forked := &trailFiles{dir: filepath.Join(t.TempDir(), "forked"), key: e.key, public: e.public}
 	forked.record(t, 13)
 	if out, err := verify(forked.dir, "--witness", w.URL); !errors.Is(err, errNotVerified) || !strings.Contains(out, "BAD fork") {
 		t.Errorf("another trail: %v\n%s", err, out)

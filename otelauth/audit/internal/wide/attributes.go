@@ -202,14 +202,34 @@ func (a *Attributes) Notice(n *attempt.Notice) {
 		a.Str(semconv.KeyAccountSource, n.Source, maxRouteBytes)
 		a.Add(attribute.Int(semconv.KeyAccountCount, n.Accounts))
 	}
-	a.Str(semconv.KeyThrottleActor, n.Actor, MaxNameBytes)
-	a.Str(semconv.KeyThrottleReason, n.Why, MaxMessageBytes)
+	var actor, reason, network attribute.Key = semconv.KeyThrottleActor, semconv.KeyThrottleReason, semconv.KeyThrottleNetwork
+	if n.Kind == attempt.OperatorAct {
+		actor, reason, network = semconv.KeyOperatorActor, semconv.KeyOperatorReason, semconv.KeyOperatorNetwork
+		a.act(&n.Act)
+	}
+	a.Str(actor, n.Actor, MaxNameBytes)
+	a.Str(reason, n.Why, MaxMessageBytes)
 	a.Str(semconv.KeyUserHash, n.UserHash, MaxNameBytes)
 	if n.Network.IsValid() {
-		a.Add(attribute.String(semconv.KeyThrottleNetwork, n.Network.String()))
+		a.Add(network.String(n.Network.String()))
+	}
+	if n.Kind == attempt.Coverage {
+		a.Str(semconv.KeyCoverageFinding, string(n.Coverage), maxRouteBytes)
+		a.Str(semconv.KeyHTTPRoute, n.Route, maxRouteBytes)
+		a.Str(semconv.KeyHTTPRequestMethod, n.Method, maxRouteBytes)
 	}
 	if n.Err != nil {
 		a.Str(semconv.KeyExceptionMessage, n.Err.Error(), MaxMessageBytes)
+	}
+}
+
+// act adds the attributes of an act of an operator.
+func (a *Attributes) act(act *attempt.Act) {
+	a.Str(semconv.KeyOperatorVerb, act.Verb, MaxNameBytes)
+	a.Str(semconv.KeyOperatorActID, act.ID, MaxNameBytes)
+	a.Str(semconv.KeyOperatorUndoes, act.Undoes, MaxNameBytes)
+	if !act.Until.IsZero() {
+		a.Add(attribute.String(semconv.KeyOperatorUntil, act.Until.UTC().Format(time.RFC3339)))
 	}
 }
 

@@ -33,9 +33,17 @@ type FS interface {
 	// SyncDir flushes the names in a folder.
 	SyncDir(dir string) error
 	// Lock locks the file name, which it makes. The error is ErrLocked if another process has.
-	Lock(name string) (io.Closer, error)
+	Lock(name string) (Lock, error)
 	// Kind returns the kind of file system on which dir is.
 	Kind(dir string) (Kind, error)
+}
+
+// Lock is a lock of this process. Close unlocks.
+type Lock interface {
+	io.Closer
+	// IsHeld reports whether the locked file still has its name. Otherwise another process can
+	// lock a new one.
+	IsHeld() bool
 }
 
 // File is an open file.

@@ -5,7 +5,7 @@ package disk
 
 import (
 	"errors"
-	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -16,7 +16,9 @@ type OS struct{}
 var _ FS = OS{}
 
 // Open opens a file to read.
-func (OS) Open(name string) (File, error) { return opened(os.Open(filepath.Clean(name))) }
+func (OS) Open(name string) (File, error) {
+	return regular(os.OpenFile(filepath.Clean(name), os.O_RDONLY|openFlags, 0))
+}
 
 // Create makes a file.
 func (OS) Create(name string) (File, error) {
@@ -25,7 +27,7 @@ func (OS) Create(name string) (File, error) {
 
 // Edit opens an existing file.
 func (OS) Edit(name string) (File, error) {
-	return opened(os.OpenFile(filepath.Clean(name), os.O_RDWR, 0))
+	return regular(os.OpenFile(filepath.Clean(name), os.O_RDWR|openFlags, 0))
 }
 
 // Stat returns what is at name.
@@ -73,8 +75,8 @@ func (d OS) SyncFiles(names []string) error {
 func (OS) SyncDir(dir string) error { return syncDir(dir) }
 
 // Lock locks a file until its process ends or Close is called.
-func (OS) Lock(name string) (io.Closer, error) {
-	f, err := os.OpenFile(filepath.Clean(name), os.O_RDWR|os.O_CREATE, 0o600)
+func (OS) Lock(name string) (Lock, error) {
+	f, err := os.OpenFile(filepath.Clean(name), os.O_RDWR|os.O_CREATE|openFlags, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -91,6 +93,13 @@ type lockFile struct{ *os.File }
 // descriptor for a moment, so closing alone would not unlock it.
 func (l lockFile) Close() error { return errors.Join(unlock(l.File), l.File.Close()) }
 
+// IsHeld reports whether the file still has its name.
+func (l lockFile) IsHeld() bool {
+	own, errOwn := statFile(l.File)
+	named, errNamed := statPath(l.Name())
+	return errOwn == nil && errNamed == nil && own.ID == named.ID
+}
+
 // Kind returns the kind of file system on which dir is.
 func (OS) Kind(dir string) (Kind, error) { return kind(dir) }
 
@@ -99,6 +108,21 @@ type osFile struct{ *os.File }
 func opened(f *os.File, err error) (File, error) {
 	if err != nil {
 		return nil, err
+	}
+	return osFile{f}, nil
+}
+
+// regular refuses everything but a file: a pipe has no end, and a link would lead elsewhere.
+func regular(f *os.File, err error) (File, error) {
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = &fs.PathError{Op: "open", Path: f.Name(), Err: errors.New("not a regular file")}
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
 	}
 	return osFile{f}, nil
 }

@@ -14,6 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// openFlags make opening a pipe return at once, and a symbolic link fail.
+const openFlags = unix.O_NONBLOCK | unix.O_NOFOLLOW
+
 func statPath(name string) (Info, error) {
 	var st unix.Stat_t
 	if err := unix.Lstat(name, &st); err != nil {

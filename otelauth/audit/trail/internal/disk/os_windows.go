@@ -12,6 +12,9 @@ import (
 	"golang.org/x/sys/windows"
 )
 
+// openFlags has no flags: regular refuses what is not a file.
+const openFlags = 0
+
 func statPath(name string) (Info, error) {
 	f, err := os.Open(filepath.Clean(name))
 	if err != nil {

@@ -346,7 +346,7 @@ func (d *Disk) SyncDir(dir string) error {
 }
 
 // Lock locks a name.
-func (d *Disk) Lock(name string) (io.Closer, error) {
+func (d *Disk) Lock(name string) (disk.Lock, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.locks[name] {
@@ -362,6 +362,8 @@ func (u unlock) Close() error {
 	u()
 	return nil
 }
+
+func (u unlock) IsHeld() bool { return true }
 
 // Kind returns the kind that was set.
 func (d *Disk) Kind(string) (disk.Kind, error) {

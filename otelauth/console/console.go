@@ -1,0 +1,197 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package console
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"html"
+	"io"
+	"io/fs"
+	"maps"
+	"net/http"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+)
+
+// Config configures the page.
+type Config struct {
+	// API answers the requests below v1/. It is an operator.Operator. Required.
+	API http.Handler
+	// TraceLink is the address of a trace in the operator's backend. {trace_id} stands for the id.
+	// It must begin with https:// or http://. Default: no link.
+	TraceLink string
+}
+
+// Errors of a [Config].
+var (
+	ErrAPI       = errors.New("console: Config.API is nil: set it to an operator.Operator")
+	ErrTraceLink = errors.New("console: Config.TraceLink is not an address such as https://backend.example/trace/{trace_id}")
+)
+
+// policy permits nothing but the files of the page and its API. Trusted Types without a policy
+// turn every use of markup in a script into an error.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+
+//go:embed page
+var page embed.FS
+
+// asset is a file of the page as it is sent.
+type asset struct {
+	mediaType, caching, tag string
+	plain, compressed       []byte
+}
+
+var mediaTypes = map[string]string{
+	".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml",
+}
+
+// New returns the handler of the page, or all errors of cfg joined. Its paths begin with "/";
+// mount it with http.StripPrefix.
+func New(cfg Config) (http.Handler, error) {
+	var errs []error
+	if cfg.API == nil {
+		errs = append(errs, ErrAPI)
+	}
+	if err := checkLink(cfg.TraceLink); err != nil {
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	assets, err := load(cfg.TraceLink)
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/v1/", quiet(cfg.API))
+	for address, a := range assets {
+		mux.HandleFunc("GET "+address, a.serve)
+	}
+	return mux, nil
+}
+
+// checkLink returns an error unless link is "" or an address that a browser may follow.
+func checkLink(link string) error {
+	if link == "" {
+		return nil
+	}
+	u, err := url.Parse(strings.ReplaceAll(link, "{trace_id}", strings.Repeat("0", 32)))
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || !strings.Contains(link, "{trace_id}") {
+		return fmt.Errorf("%w: %q", ErrTraceLink, link)
+	}
+	return nil
+}
+
+// load reads and compresses the files once. It returns them by their path. All but the page itself
+// are in a folder whose name changes with their content, so that a browser asks for each only once.
+func load(link string) (map[string]*asset, error) {
+	entries, err := fs.ReadDir(page, "page")
+	if err != nil {
+		return nil, err
+	}
+	texts, sum := make(map[string][]byte, len(entries)), sha256.New()
+	for _, e := range entries {
+		if texts[e.Name()], err = fs.ReadFile(page, "page/"+e.Name()); err != nil {
+			return nil, err
+		}
+		sum.Write(texts[e.Name()])
+	}
+	folder := hex.EncodeToString(sum.Sum(nil)[:6]) + "/"
+	preload := ""
+	for _, name := range slices.Sorted(maps.Keys(texts)) {
+		if path.Ext(name) == ".js" && name != "app.js" {
+			preload += fmt.Sprintf("<link rel=\"modulepreload\" href=%q>\n", folder+name)
+		}
+	}
+	fill := strings.NewReplacer("{{trace-link}}", html.EscapeString(link), "{{preload}}\n", preload, "{{files}}", folder)
+	assets := make(map[string]*asset, len(texts))
+	for name, text := range texts {
+		address, caching := "/"+folder+name, "private, max-age=31536000, immutable"
+		if name == "index.html" {
+			text, address, caching = []byte(fill.Replace(string(text))), "/{$}", "no-cache"
+		}
+		a, err := newAsset(text)
+		if err != nil {
+			return nil, err
+		}
+		a.mediaType, a.caching = mediaTypes[path.Ext(name)], caching
+		assets[address] = a
+	}
+	return assets, nil
+}
+
+func newAsset(text []byte) (*asset, error) {
+	var b bytes.Buffer
+	w, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
+	if err != nil {
+		return nil, err
+	}
+	if _, err = w.Write(text); err != nil {
+		return nil, err
+	}
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(text)
+	return &asset{tag: `"` + hex.EncodeToString(sum[:8]) + `"`, plain: text, compressed: b.Bytes()}, nil
+}
+
+func (a *asset) serve(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Content-Security-Policy", policy)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
+	h.Set("Cache-Control", a.caching)
+	h.Set("Vary", "Accept-Encoding")
+	h.Set("ETag", a.tag)
+	if r.Header.Get("If-None-Match") == a.tag {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	h.Set("Content-Type", a.mediaType)
+	body := a.plain
+	if acceptsGzip(r) {
+		h.Set("Content-Encoding", "gzip")
+		body = a.compressed
+	}
+	h.Set("Content-Length", fmt.Sprint(len(body)))
+	if r.Method != http.MethodHead {
+		_, _ = io.Copy(w, bytes.NewReader(body)) // the client may be gone
+	}
+}
+
+func acceptsGzip(r *http.Request) bool {
+	fields := strings.FieldsFunc(r.Header.Get("Accept-Encoding"), func(c rune) bool { return c == ',' || c == ' ' })
+	return slices.Contains(fields, "gzip")
+}
+
+// quiet removes the challenge from the API's answers 401. With it the browser would open its own
+// prompt in front of the page, which asks for the password itself.
+func quiet(api http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { api.ServeHTTP(unchallenged{w}, r) })
+}
+
+type unchallenged struct{ http.ResponseWriter }
+
+func (w unchallenged) WriteHeader(status int) {
+	if status == http.StatusUnauthorized {
+		w.Header().Del("WWW-Authenticate")
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap lets http.ResponseController flush the live view.
+func (w unchallenged) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -1,0 +1,170 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package console_test
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+
+	"github.com/otelauth/otelauth-go/otelauth"
+	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/console"
+	"github.com/otelauth/otelauth-go/otelauth/detect"
+	"github.com/otelauth/otelauth-go/otelauth/operator"
+	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
+	"github.com/otelauth/otelauth-go/otelauth/verify"
+	"github.com/otelauth/otelauth-go/otelauth/verify/password"
+)
+
+const traceLink = "https://backend.example/trace/{trace_id}"
+
+// hostile is the name of an account that tries to be markup and to change the direction of text.
+const hostile = "<img src=x onerror=alert(1)>\u202egnp.exe"
+
+var hashes sync.Map
+
+func hash(t testing.TB, pass string) string {
+	t.Helper()
+	if h, ok := hashes.Load(pass); ok {
+		return h.(string)
+	}
+	h, err := password.Params{Scheme: "bcrypt", BcryptCost: 4}.Hash([]byte(pass), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hashes.Store(pass, h)
+	return h
+}
+
+// service is a service with the page at /console/, and accounts alice, bob and root; root and eve
+// are operators.
+type service struct {
+	t      testing.TB
+	url    string // of the service
+	server *httptest.Server
+	op     *operator.Operator
+	client *http.Client
+}
+
+// start starts a service on address; "" means any.
+func start(t testing.TB, address string) *service {
+	t.Helper()
+	users := &verify.Static{
+		Hashes: map[string]string{"alice": hash(t, "wonderland"), "bob": hash(t, "builder"), "root": hash(t, "toor"), "eve": hash(t, "adam"), hostile: hash(t, "x")},
+		Groups: map[string][]string{"ops": {"root", "eve"}},
+	}
+	for i := range 24 {
+		users.Hashes[fmt.Sprintf("user%02d", i)] = hash(t, "secret")
+	}
+	op, err := operator.New(operator.Config{Acts: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := console.New(console.Config{API: op, TraceLink: traceLink})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	ok := func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") }
+	for _, pattern := range []string{"GET /orders", "GET /orders/{id}", "POST /orders", "GET /admin"} {
+		mux.HandleFunc(pattern, ok)
+	}
+	rec := otelauthtest.NewRecorder(t)
+	mw, err := otelauth.New(otelauth.Config{
+		Realm: "test", Accounts: users, Routes: mux, Additional: []attempt.Observer{op}, Detect: detect.Config{OnDetection: op.Detection},
+		IdentityKey:    otelauth.IdentityKey{ID: "k1", Secret: []byte("0123456789abcdef0123456789abcdef")},
+		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, DangerouslyAllowPlaintextFrom: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")},
+		TracerProvider: rec.TracerProvider(), MeterProvider: rec.MeterProvider(), LoggerProvider: rec.LoggerProvider(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	op.Attach(mw)
+	mux.Handle("/console/", mw.RequireGroup("ops")(http.StripPrefix("/console", page)))
+	s := &service{t: t, op: op, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}}
+	s.server = httptest.NewUnstartedServer(otelhttp.NewHandler(mw.Wrap(mux), "test", otelhttp.WithTracerProvider(rec.TracerProvider()), otelhttp.WithMeterProvider(rec.MeterProvider())))
+	if address != "" {
+		_ = s.server.Listener.Close()
+		if s.server.Listener, err = new(net.ListenConfig).Listen(t.Context(), "tcp", address); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.server.Start()
+	s.url = s.server.URL
+	t.Cleanup(func() { s.stop(); _ = mw.Close() })
+	return s
+}
+
+// stop ends the process as far as a browser can see.
+func (s *service) stop() {
+	_ = s.op.Close()
+	s.server.CloseClientConnections()
+	s.server.Close()
+	s.client.CloseIdleConnections()
+}
+
+// page returns the address of the page for an operator.
+func (s *service) page(user, pass string) string {
+	return strings.Replace(s.url, "http://", "http://"+user+":"+pass+"@", 1) + "/console/"
+}
+
+// try sends one request with credentials from an address and returns the status. user may have
+// any characters.
+func (s *service) try(from, method, path, user, pass string) int {
+	s.t.Helper()
+	req, err := http.NewRequestWithContext(context.WithoutCancel(s.t.Context()), method, s.url+path, http.NoBody)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	req.Header.Set("X-Forwarded-For", from)
+	if user != "" {
+		req.Header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(user+":"+pass)))
+	}
+	resp, err := s.client.Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	return resp.StatusCode
+}
+
+// guess sends n wrong passwords for a name from one address.
+func (s *service) guess(from, user string, n int) {
+	s.t.Helper()
+	for i := range n {
+		s.try(from, http.MethodGet, "/orders", user, fmt.Sprintf("%s-%d", from, i))
+	}
+}
+
+// spray tries one wrong password on many accounts: an episode of high severity.
+func (s *service) spray(from string) {
+	s.t.Helper()
+	for i := range 24 {
+		s.try(from, http.MethodGet, "/admin", fmt.Sprintf("user%02d", i), "Winter2026!")
+	}
+}
+
+// traffic is what a service sees on a normal day.
+func (s *service) traffic() {
+	s.t.Helper()
+	for i := range 60 {
+		s.try("192.0.2.10", http.MethodGet, "/orders/7", "alice", "wonderland")
+		s.try("192.0.2.11", http.MethodGet, "/orders", "bob", "builder")
+		if i%10 == 0 {
+			s.try("192.0.2.12", http.MethodGet, "/orders", "", "")
+			s.try("192.0.2.12", http.MethodPost, "/orders", "bob", "builder")
+		}
+	}
+	s.try("192.0.2.10", http.MethodGet, "/orders/7", "alice", "wonderlamd")
+}

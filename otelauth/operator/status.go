@@ -1,0 +1,92 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package operator
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/detect"
+)
+
+// serveStatus answers GET v1/status.
+func (o *Operator) serveStatus(r *http.Request) (any, error) {
+	if q := queryOf(r); q.err != nil {
+		return nil, q.err
+	}
+	return o.status(r.Context()), nil
+}
+
+// status returns the state of the process.
+func (o *Operator) status(ctx context.Context) Status {
+	now := o.cfg.Now()
+	state := o.state()
+	m, others := o.shared(ctx, []string{partStatus}, nil)
+	s := Status{
+		Meta: m, Version: o.cfg.Version, Host: o.host, Started: o.started.UTC(), Actor: actorOf(ctx), Acts: o.cfg.Acts,
+		UptimeSeconds: int64(now.Sub(o.started).Seconds()),
+		Outcomes:      o.traffic.rates(now), Hashing: hashingOf(state), Stores: o.health.stores(), Reloads: o.health.reloaded(),
+		Cache: Cache{
+			Entries: state.CacheEntries, Hits: o.traffic.cache[attempt.Hit].Load(),
+			Misses: o.traffic.cache[attempt.Miss].Load(), Coalesced: o.traffic.cache[attempt.Coalesced].Load(),
+		},
+		Tables: o.tables(state), Exporters: []Exporter{}, Configuration: []Setting{},
+	}
+	s.Reloads.Accounts = state.Accounts
+	s.Peers = []Replica{o.self()}
+	if r := o.replicas.Load(); r != nil {
+		s.Peers[0].ClockSkewSeconds = -r.docs.Ahead().Seconds()
+	}
+	for _, p := range others {
+		s.Peers = append(s.Peers, p.Replica)
+	}
+	s.Problems = o.health.problems()
+	if o.cfg.Describe != nil {
+		o.cfg.Describe(&s)
+	}
+	s.Healthy = len(s.Problems) == 0
+	return s
+}
+
+// self returns this process as a replica.
+func (o *Operator) self() Replica {
+	return Replica{
+		Instance: o.instance, Host: o.host, Version: o.cfg.Version, Started: o.started.UTC(), Seen: o.cfg.Now().UTC(),
+	}
+}
+
+func hashingOf(s attempt.State) Hashing {
+	return Hashing{Slots: s.HashSlots, Running: s.HashesActive, Queued: s.HashesQueued, Queue: s.HashQueue}
+}
+
+// tables returns the occupancy of the bounded tables.
+func (o *Operator) tables(state attempt.State) []Table {
+	used, limit := o.rings.size()
+	running, past := o.episodes.size()
+	tables := []Table{
+		{Name: "accounts", Used: state.Accounts},
+		{Name: "verified credentials and known failures", Used: state.CacheEntries},
+		{Name: "guess budgets", Used: state.ThrottleEntries},
+		{Name: "recent attempts", Used: int64(used), Limit: int64(limit)},
+		{Name: "running episodes", Used: int64(running), Limit: int64(len(detect.Rules()) * (detect.MaxEpisodes + 1))},
+		{Name: "past episodes", Used: int64(past), Limit: maxPast},
+		{Name: "endpoints", Used: int64(len(*o.traffic.routes.Load()) - 1), Limit: maxRoutes},
+	}
+	if b := o.budgets(); b != nil {
+		tables = append(tables, Table{Name: "rules", Used: int64(len(b.Rules())), Limit: maxRules})
+	}
+	return tables
+}
+
+// maxRules is the bound of package throttle, for the answer only.
+const maxRules = 10_000
+
+// localEpisodes names the parts of a list of episodes that are of this process only.
+func (o *Operator) localEpisodes() []string {
+	if o.cfg.SharedDetection {
+		return []string{partEpisodes + " of " + detect.SamePassword}
+	}
+	return []string{partEpisodes}
+}

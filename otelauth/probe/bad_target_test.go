@@ -1,0 +1,265 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package probe_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/otelauth/otelauth-go/internal/testkit"
+	"github.com/otelauth/otelauth-go/otelauth/probe"
+)
+
+// badTarget serves the index page as usual, and each other path by answer.
+func badTarget(t *testing.T, answer func(conn net.Conn)) string {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer func() { _ = conn.Close() }()
+				r, err := http.ReadRequest(bufio.NewReader(conn))
+				if err != nil {
+					return
+				}
+				if r.RequestURI == "/" {
+					io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+					return
+				}
+				answer(conn)
+			}()
+		}
+	}()
+	return "http://" + l.Addr().String()
+}
+
+// aFew are enough probes to see how a target that misbehaves is judged.
+var aFew = []string{"unknown-user", "head", "semicolon"}
+
+func TestBadTargets(t *testing.T) {
+	t.Parallel()
+	endless := func(conn net.Conn, header, piece string) {
+		io.WriteString(conn, header)
+		for {
+			if _, err := io.WriteString(conn, piece); err != nil {
+				return
+			}
+		}
+	}
+	for name, c := range map[string]struct {
+		answer func(conn net.Conn)
+		want   string // a part of the reason
+	}{
+		"hangs":          {func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }, "no answer in time"},
+		"closes":         {func(net.Conn) {}, "closed the connection"},
+		"resets":         {func(conn net.Conn) { _ = conn.(*net.TCPConn).SetLinger(0) }, "the connection"},
+		"not HTTP":       {func(conn net.Conn) { io.WriteString(conn, "SSH-2.0-OpenSSH_9.2\r\n\r\n") }, "not HTTP/1.1"},
+		"endless header": {func(conn net.Conn) { endless(conn, "HTTP/1.1 200 OK\r\n", "X-A: "+strings.Repeat("a", 8000)+"\r\n") }, "too large"},
+		"endless line":   {func(conn net.Conn) { endless(conn, "HTTP/1.1 200 OK\r\nX-A: ", strings.Repeat("a", 8000)) }, "too large"},
+		"only 103":       {func(conn net.Conn) { endless(conn, "", "HTTP/1.1 103 Early Hints\r\n\r\n") }, "informational"},
+		"endless body":   {func(conn net.Conn) { endless(conn, "HTTP/1.1 200 OK\r\n\r\n", strings.Repeat("a b ", 2000)) }, ""},
+		"10 GB": {func(conn net.Conn) {
+			endless(conn, "HTTP/1.1 200 OK\r\nContent-Length: 10737418240\r\n\r\n", strings.Repeat("a b ", 2000))
+		}, ""},
+		"slow body": {func(conn net.Conn) {
+			io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc")
+			_, _ = io.Copy(io.Discard, conn)
+		}, ""},
+		"redirect loop": {func(conn net.Conn) {
+			io.WriteString(conn, "HTTP/1.1 302 Found\r\nLocation: /a\r\nContent-Length: 0\r\n\r\n")
+		}, "302 to /a"},
+		"bad chunks": {func(conn net.Conn) {
+			io.WriteString(conn, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
+		}, ""},
+		"two lengths": {func(conn net.Conn) {
+			io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab")
+		}, "not HTTP/1.1"},
+		"upgrade to h2": {func(conn net.Conn) {
+			io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n")
+		}, "101"},
+		"status too large": {func(conn net.Conn) { io.WriteString(conn, "HTTP/1.1 99999 OK\r\n\r\n") }, "not HTTP/1.1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			report, err := probe.Run(t.Context(), probe.Config{
+				Target: badTarget(t, c.answer), Endpoints: []probe.Endpoint{{Path: "/a"}}, Rate: -1, Only: aFew, Samples: -1,
+				Identities: []probe.Identity{{Username: "alice", Password: "right-of-alice"}}, Timeout: 300 * time.Millisecond,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range report.Findings {
+				if f.Severity > probe.Info && f.Rule != probe.RuleOpen {
+					t.Errorf("false finding %s: %s", f.ID, f.Detail)
+				}
+			}
+			if c.want != "" && !gapHas(report, c.want) {
+				t.Errorf("no reason with %q in %+v", c.want, report.NotTested)
+			}
+			for _, a := range report.Rows[0].Attempts {
+				if len(a.Answer.Excerpt) > probe.ExcerptBytes || a.Answer.BodyBytes > probe.DefaultMaxBodyBytes {
+					t.Errorf("%s keeps %d bytes of %d", a.ID, len(a.Answer.Excerpt), a.Answer.BodyBytes)
+				}
+			}
+		})
+	}
+}
+
+func gapHas(report *probe.Report, part string) bool {
+	for _, g := range report.NotTested {
+		if strings.Contains(g.Why, part) {
+			return true
+		}
+	}
+	return false
+}
+
+// TestTargetThatCannotBeReached: the error says what to do.
+func TestTargetThatCannotBeReached(t *testing.T) {
+	t.Parallel()
+	secure := httptest.NewTLSServer(http.NotFoundHandler())
+	t.Cleanup(secure.Close)
+	plain := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(plain.Close)
+	for target, want := range map[string]string{
+		"http://127.0.0.1:" + testkit.FreePort(t):           "the connection was refused",
+		"http://no-such-host.invalid":                       "cannot connect",
+		secure.URL:                                          "the certificate of the target is not valid",
+		strings.Replace(plain.URL, "http:", "https:", 1):    "does not use TLS",
+		"http://127.0.0.1:" + testkit.FreePort(t) + "/base": "is the service running?",
+	} {
+		_, err := probe.Run(t.Context(), probe.Config{Target: target, Endpoints: []probe.Endpoint{{Path: "/a"}}, Timeout: 5 * time.Second})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", target, err, want)
+		}
+	}
+}
+
+func TestBadConfig(t *testing.T) {
+	t.Parallel()
+	_, err := probe.New(probe.Config{
+		Target:     "http://alice:canary@shop.example",
+		Endpoints:  []probe.Endpoint{{Path: "orders"}, {Method: "GET /", Path: "/a"}, {Path: "/b", Access: "secret"}, {Path: "/c d"}},
+		Identities: []probe.Identity{{Username: "alice"}, {Username: "a:b", Password: "x"}, {Username: "bob", Password: "x"}, {Username: "bob", Password: "x"}},
+		Throwaway:  "bob", Only: []string{"nothing"}, Correlate: []string{"cookie"},
+	})
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, want := range []string{
+		"the target holds credentials", `the path "orders" must begin with /`, `"GET /" is not an HTTP method`, `"secret" is not an access`, `"/c d"`,
+		`identity "alice" has no user name or no password`, `"a:b" contains a colon`, `two identities have the name "bob"`, "is the throwaway account",
+		`"nothing" is neither a probe`, `cannot correlate by "cookie"`,
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("no %q in\n%v", want, err)
+		}
+	}
+	if strings.Contains(err.Error(), "canary") {
+		t.Error("the error shows a password")
+	}
+}
+
+// TestThrottling: a target that throttles is waited for, and no guess is lost. Afterwards the run
+// stays below the limit that it has learned.
+func TestThrottling(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	var until time.Time
+	guesses, refused := 0, 0
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		user, password, sent := r.BasicAuth()
+		switch {
+		case valid(user, password):
+			fmt.Fprint(w, "content for those who may see it, and for no others")
+			return
+		case sent && now.Before(until), sent && guesses >= 7:
+			if !now.Before(until) {
+				until, guesses = now.Add(time.Minute), 0
+			}
+			refused++
+			w.Header().Set("Retry-After", "60")
+			http.Error(w, "too many attempts", http.StatusTooManyRequests)
+			return
+		case sent:
+			guesses++
+		}
+		w.Header().Set("WWW-Authenticate", "Basic")
+		http.Error(w, "denied", http.StatusUnauthorized)
+	})
+	c := seededConfig()
+	c.Handler, c.Workers = handler, 1
+	c.Endpoints = []probe.Endpoint{{Path: "/a"}, {Path: "/b"}, {Path: "/c"}, {Path: "/d"}}
+	c.Only = []string{"credentials"}
+	c.Now = func() time.Time { return now }
+	c.Sleep = func(_ context.Context, d time.Duration) error { now = now.Add(d); guesses = 0; return nil }
+	report, err := probe.Run(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if report.Throttles == "" || report.Verdicts[probe.Throttled] > 0 || len(report.Findings) > 0 {
+		t.Errorf("throttles %q, verdicts %v, %d findings", report.Throttles, report.Verdicts, len(report.Findings))
+	}
+	if refused > 2 {
+		t.Errorf("the target had to throttle %d times", refused)
+	}
+}
+
+// TestThrottlingForLong: a wait beyond the bound is not made. Probes without guesses still are.
+func TestThrottlingForLong(t *testing.T) {
+	t.Parallel()
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, _, sent := r.BasicAuth(); sent {
+			w.Header().Set("Retry-After", "86400")
+			http.Error(w, "locked", http.StatusTooManyRequests)
+			return
+		}
+		fmt.Fprint(w, "content that anyone gets")
+	})
+	c := seededConfig()
+	c.Identities, c.Handler, c.Endpoints = nil, handler, []probe.Endpoint{{Path: "/a"}}
+	report, err := probe.Run(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !gapHas(report, "asks to wait") {
+		t.Errorf("the gap is not reported: %+v", report.NotTested)
+	}
+}
+
+// TestInterrupted: a run that is canceled gives a valid report that says so.
+func TestInterrupted(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	c := seededConfig()
+	c.Handler = site{flawed}
+	c.Progress = func(p probe.Progress) {
+		if p.EndpointsDone == 5 {
+			cancel()
+		}
+	}
+	report, err := probe.Run(ctx, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if report.Complete || report.Stopped == "" || len(report.Findings) == 0 || !gapHas(report, "the run ended before") {
+		t.Errorf("complete: %t, stopped: %q, findings: %d, gaps: %+v", report.Complete, report.Stopped, len(report.Findings), report.NotTested)
+	}
+}

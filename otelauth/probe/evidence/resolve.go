@@ -1,0 +1,129 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package evidence
+
+import (
+	"slices"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/otelauth/otelauth-go/otelauth/semconv"
+)
+
+// resolve correlates the events that had no entry when they arrived: their server span arrives
+// after them, and a line without a token has to be compared with the requests of its time.
+func (l *Ledger) resolve() {
+	l.others = slices.DeleteFunc(l.others, func(e *event) bool {
+		x := l.by.find(e)
+		if x == nil && e.signal == "line" && !l.cfg.SharedTraffic {
+			x = l.guess(e)
+		}
+		if x != nil {
+			l.attach(x, e)
+		}
+		return x != nil
+	})
+}
+
+// slack is how far the time of a line may be outside of its request: programs log after they have
+// answered.
+const slack = 250 * time.Millisecond
+
+// guess returns the request to which a line without tokens belongs: of those that were in progress
+// at its time and have no line of that name yet, the one that fits best. It returns nil while
+// requests are in progress.
+func (l *Ledger) guess(e *event) *entry {
+	if e.time.IsZero() {
+		return nil
+	}
+	from, to := e.time.Add(-slack), e.time.Add(e.resolution+slack)
+	// Requests are in the order of Sent, or nearly.
+	end := sort.Search(len(l.entries), func(i int) bool { return l.entries[i].Sent.After(to.Add(time.Second)) })
+	var best *entry
+	bestScore := 0
+	for i := end - 1; i >= 0; i-- {
+		x := l.entries[i]
+		if !x.answered {
+			return nil
+		}
+		if x.Sent.Before(from.Add(-longestRequest)) {
+			break
+		}
+		if x.Sent.After(to) || x.answer.Time.Before(from) || x.hasLine(e.name) {
+			continue
+		}
+		if score := x.fits(e); score >= bestScore && score > 0 {
+			best, bestScore = x, score // the earliest of equals
+		}
+	}
+	return best
+}
+
+// longestRequest bounds how far back a request is looked for.
+const longestRequest = time.Minute
+
+func (e *entry) hasLine(name string) bool {
+	return slices.ContainsFunc(e.events, func(of *event) bool { return of.name == name })
+}
+
+// fits returns how well a line fits the request; 0: it is about another one. What is specific to a
+// request counts most.
+func (e *entry) fits(line *event) int {
+	score := 1
+	for _, c := range []struct {
+		has    string
+		fits   bool
+		points int
+	}{
+		{line.get(semconv.KeyURLPath), e.isPath(line.get(semconv.KeyURLPath)), 16},
+		{line.get(semconv.KeyUserName), e.User == line.get(semconv.KeyUserName), 8},
+		{line.get(semconv.KeyHTTPRequestMethod), e.Method == line.get(semconv.KeyHTTPRequestMethod), 4},
+		{line.get(semconv.KeyOutcome), e.accepts(line.get(semconv.KeyOutcome)), 2},
+		{line.get(semconv.KeyHTTPResponseStatusCode), e.isStatus(line.get(semconv.KeyHTTPResponseStatusCode)), 2},
+	} {
+		if c.has != "" && c.fits {
+			score += c.points
+		} else if c.has != "" && c.points == 16 {
+			return 0
+		}
+	}
+	return score
+}
+
+// likelyOutcome returns the outcome that the answer suggests.
+func (e *entry) likelyOutcome() string {
+	suggested := map[int]string{429: "throttled", 503: "error", 400: "malformed"}[e.answer.Status]
+	if suggested != "" && e.accepts(suggested) {
+		return suggested
+	}
+	return e.Outcomes[0]
+}
+
+// possible returns the accepted outcomes that fit the answer: a request is throttled if and only if
+// the answer is 429.
+func (e *entry) possible() []string {
+	if e.answer.Status == 429 {
+		return []string{"throttled"}
+	}
+	list := e.Outcomes
+	if i := slices.Index(list, "throttled"); i >= 0 && len(list) > 1 && e.answer.Status != 0 {
+		list = slices.Delete(slices.Clone(list), i, i+1)
+	}
+	if e.answer.Status == 503 && !slices.Contains(list, "error") {
+		list = append(slices.Clone(list), "error")
+	}
+	return list
+}
+
+// accepts reports whether outcome, or one of several that have commas between them, is accepted. A
+// target that throttles or is overloaded says so in its answer.
+func (e *entry) accepts(outcome string) bool {
+	for o := range strings.SplitSeq(outcome, ",") {
+		if slices.Contains(e.Outcomes, o) || e.answer.Status == 429 && o == "throttled" || e.answer.Status == 503 && o == "error" {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,135 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package probe
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// pace decides when the next request is sent: the rate, the bound of requests, and what the target
+// asks for when it throttles.
+type pace struct {
+	config Config
+	start  time.Time
+
+	mu       sync.Mutex
+	next     time.Time // the earliest time of the next request
+	paused   time.Time // no request before this time
+	requests int
+	// guesses counts the wrong credentials since the target throttled last; learned is the number
+	// after which it did.
+	guesses, learned int
+	throttles        int
+	longest          time.Duration
+	// blocked: the target asks to wait longer than MaxWait before the next guess.
+	blocked bool
+}
+
+func newPace(c Config) *pace { return &pace{config: c} }
+
+func (p *pace) sent() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.requests
+}
+
+// wait returns when the next request may be sent. A guess is a request with wrong credentials.
+func (p *pace) wait(ctx context.Context, guess bool) error {
+	p.mu.Lock()
+	if p.requests >= p.config.MaxRequests {
+		p.mu.Unlock()
+		return errBound
+	}
+	p.requests++
+	now := p.config.Now()
+	at := now
+	if p.config.Rate > 0 {
+		if p.next.After(at) {
+			at = p.next
+		}
+		p.next = at.Add(time.Duration(float64(time.Second) / p.config.Rate))
+	}
+	if guess {
+		// Stay one guess below the limit that the target has shown.
+		if p.learned > 1 && p.guesses >= p.learned-1 {
+			p.paused, p.guesses = later(p.paused, now.Add(p.longest)), 0
+		}
+		p.guesses++
+	}
+	at = later(at, p.paused)
+	p.mu.Unlock()
+	if d := at.Sub(now); d > 0 {
+		return p.config.Sleep(ctx, d)
+	}
+	return ctx.Err()
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// defaultRetry is the wait for a target that throttles without Retry-After.
+const defaultRetry = 10 * time.Second
+
+// throttled notes an answer 429, or 503 with Retry-After. It reports whether the request may be
+// repeated after the wait.
+func (p *pace) throttled(res *response, guess bool) bool {
+	d := defaultRetry
+	if text := res.header.Get("Retry-After"); text != "" {
+		if seconds, err := strconv.Atoi(text); err == nil && seconds >= 0 {
+			d = time.Duration(min(seconds, 1<<30)) * time.Second
+		} else if at, err := parseHTTPTime(text); err == nil {
+			d = max(0, at.Sub(p.config.Now()))
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.throttles++
+	p.longest = max(p.longest, d)
+	if guess {
+		if p.guesses > 1 && (p.learned == 0 || p.guesses < p.learned) {
+			p.learned = p.guesses
+		}
+		p.guesses = 0
+	}
+	if d > p.config.MaxWait {
+		p.blocked = true
+		return false
+	}
+	p.paused = later(p.paused, p.config.Now().Add(d))
+	return true
+}
+
+func (p *pace) isBlocked() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.blocked
+}
+
+func (p *pace) waitingUntil() time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.paused
+}
+
+// describe says how the target throttled, or returns "".
+func (p *pace) describe() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.throttles == 0 {
+		return ""
+	}
+	text := fmt.Sprintf("the target limits attempts: it throttled %d times and asked to wait at most %s", p.throttles, p.longest)
+	if p.learned > 0 {
+		text += fmt.Sprintf(", the first time after %d wrong guesses", p.learned)
+	}
+	return text
+}
