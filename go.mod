@@ -43,6 +43,7 @@ require (
 	github.com/jackc/pgx/v5 v5.12.0 // the command: accounts in PostgreSQL; tests of sqlstore
 	github.com/prometheus/client_golang v1.24.1 // examples/nethttp: /metrics behind otelauth
 	github.com/rogpeppe/go-internal v1.16.0 // tests: the command as a shell runs it
+	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // tests: the SARIF of a probe against the schema of OASIS
 	go.opentelemetry.io/proto/otlp v1.11.1 // otlpreceiver: the messages of OTLP
 	go.yaml.in/yaml/v4 v4.0.0 // the command: the configuration file; the YAML organisation's own, its nodes know their lines
 	golang.org/x/sys v0.49.0 // tests: whether a terminal echoes
@@ -82,7 +83,6 @@ require (
 	github.com/prometheus/otlptranslator v1.0.0 // indirect
 	github.com/prometheus/procfs v0.22.0 // indirect
 	github.com/remyoudompheng/bigfft v0.0.0-20230129092748-24d4a6f8daec // indirect
-	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // indirect
 	go.opentelemetry.io/auto/sdk v1.2.1 // indirect
 	go.opentelemetry.io/contrib/bridges/prometheus v0.72.0 // indirect
 	go.opentelemetry.io/otel/exporters/prometheus v0.69.0 // indirect

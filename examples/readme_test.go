@@ -195,14 +195,20 @@ func TestReadmeTrail(t *testing.T) {
 	}
 }
 
+// checker returns a function that fails the test for an error.
+func checker(t *testing.T) func(error) {
+	t.Helper()
+	return func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestReadmeTuned(t *testing.T) {
 	t.Parallel()
-	check := func(err error) { // not in the README
-		t.Helper()      // not in the README
-		if err != nil { // not in the README
-			t.Fatal(err) // not in the README
-		} // not in the README
-	} // not in the README
+	check := checker(t) // not in the README
 	users := &verify.Static{Hashes: map[string]string{"alice": wonderland}}
 
 	half, whole := throttle.Limit{Burst: 5, Every: time.Hour}, throttle.Limit{Burst: 10, Every: 30 * time.Minute}
@@ -225,12 +231,7 @@ func TestReadmeTuned(t *testing.T) {
 // TestReadmeShared: budgets work without Redis.
 func TestReadmeShared(t *testing.T) {
 	t.Parallel()
-	check := func(err error) { // not in the README
-		t.Helper()      // not in the README
-		if err != nil { // not in the README
-			t.Fatal(err) // not in the README
-		} // not in the README
-	} // not in the README
+	check := checker(t) // not in the README
 	users := &verify.Static{Hashes: map[string]string{"alice": wonderland}}
 	rec := otelauthtest.NewRecorder(t)
 	events, err := audit.New(audit.Config{LoggerProvider: rec.LoggerProvider()})
@@ -300,12 +301,7 @@ func TestReadmeSnapshot(t *testing.T) {
 
 func TestReadmeOperator(t *testing.T) {
 	t.Parallel()
-	check := func(err error) { // not in the README
-		t.Helper()      // not in the README
-		if err != nil { // not in the README
-			t.Fatal(err) // not in the README
-		} // not in the README
-	} // not in the README
+	check := checker(t) // not in the README
 	users := &verify.Static{Hashes: map[string]string{"alice": wonderland}}
 	mw, err := otelauth.New(otelauth.Config{Accounts: users})
 	check(err)

@@ -210,6 +210,20 @@ func collect(t *testing.T) *otelauthtest.Recorder {
 	send(service(otelauth.Config{Accounts: users, Throttle: refuses{}, RequestID: requestID}), "/orders/7", "alice:looking-glass", nil)
 	send(service(otelauth.Config{Verifier: down{}}), "/orders/7", "alice:wonderland", nil)
 
+	// A public pattern opens a more specific route, which the Middleware does not know beforehand.
+	unnamed := otelauth.RouteFunc(func(*http.Request) string { return "" })
+	opened, err := otelauth.New(otelauth.Config{
+		Accounts: users, Routes: unnamed, Public: []string{"GET /orders/{id}"},
+		TracerProvider: rec.TracerProvider(), MeterProvider: rec.MeterProvider(), LoggerProvider: rec.LoggerProvider(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = opened.Close() })
+	special := http.NewServeMux()
+	special.HandleFunc("GET /orders/all", func(http.ResponseWriter, *http.Request) {})
+	send(opened.Wrap(special), "/orders/all", "", nil)
+
 	// Repeated events are folded, and Close emits the rest.
 	rarely := audit.Events{Success: audit.FirstSuccess, Burst: 1, Every: time.Hour}
 	for _, cfg := range []otelauth.Config{{Accounts: users, Events: rarely}, {Verifier: down{}, Events: rarely}} {
@@ -218,7 +232,14 @@ func collect(t *testing.T) *otelauthtest.Recorder {
 			send(h, "/orders/7", "alice:wonderland", nil)
 			send(h, "/orders/7", "alice:looking-glass", nil)
 		}
-		if err := made.Close(); err != nil {
+		for _, verb := range []string{"clear", "allow", "deny", "forget", "undo"} {
+		made.Notice(attempt.Notice{
+			Kind: attempt.OperatorAct, Time: time.Now(), Actor: "carol", Why: "ticket 7", UserHash: "k1:00",
+			Network: netip.MustParsePrefix("192.0.2.7/32"),
+			Act:     attempt.Act{ID: "5f0c3a9be1d24a77", Verb: verb, Undoes: "0af7651916cd43dd", Until: time.Now().Add(time.Hour)},
+		})
+	}
+	if err := made.Close(); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/otelauth/otelauth-go/metrics"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/audit"
 )
 
 func ExampleNew() {
@@ -25,6 +26,8 @@ func ExampleNew() {
 	}
 
 	ctx := context.Background()
+	fmt.Println("counts:", obs.Enabled(ctx))
+	_ = audit.Events{Suppressed: obs.Suppressed} // counts the events that audit folds
 	req := attempt.Request{Context: ctx, Time: time.Now(), Scheme: attempt.SchemeBearer, Route: "/orders", Method: "GET"}
 	for range 3 {
 		_ = obs.Decide(ctx, &req, &attempt.Result{Outcome: attempt.Failure, ErrorType: attempt.InvalidCredentials})
@@ -47,6 +50,7 @@ func ExampleNew() {
 		}
 	}
 	// Output:
+	// counts: true
 	// auth.attempts 3 auth.outcome=failure auth.scheme=bearer error.type=invalid_credentials http.request.method=GET http.route=/orders
 	// auth.password.verify.rejected 0 error.type=overloaded
 	// auth.account.reloads 0

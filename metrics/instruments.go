@@ -24,6 +24,7 @@ type instruments struct {
 	denied          metric.Int64Counter
 	suppressed      metric.Int64Counter
 	previous        metric.Int64Counter
+	coverage        metric.Int64Counter
 
 	verifyActive    metric.Int64ObservableUpDownCounter
 	verifyQueued    metric.Int64ObservableUpDownCounter
@@ -64,6 +65,7 @@ func newInstruments(meter metric.Meter) (i instruments, err error) {
 		denied:          counter(semconv.MetricResponsesDenied),
 		suppressed:      counter(semconv.MetricEventsSuppressed),
 		previous:        counter(semconv.MetricPreviousCredentialsUses),
+		coverage:        counter(semconv.MetricCoverageRoutes),
 
 		verifyActive:    observed(semconv.MetricPasswordVerifyActive),
 		verifyQueued:    observed(semconv.MetricPasswordVerifyQueued),

@@ -196,11 +196,14 @@ func (o *Observer) Anonymous(ctx context.Context, req *attempt.Request, resp *at
 	}
 }
 
-// Notice counts the reloads of accounts. error.type is timeout or canceled if n.Err is, and
-// accounts_unavailable for every other error.
+// Notice counts the reloads of accounts and the findings about routes. error.type of a reload is
+// timeout or canceled if n.Err is, and accounts_unavailable for every other error.
 func (o *Observer) Notice(ctx context.Context, n attempt.Notice) {
-	if n.Kind == attempt.AccountReload {
+	switch n.Kind {
+	case attempt.AccountReload:
 		o.reloads.Add(ctx, 1, o.errors[reloadError(n.Err)]...)
+	case attempt.Coverage:
+		o.coverage.Add(ctx, 1, o.endpoint(n.Route).finding(n.Coverage)...)
 	}
 }
 

@@ -122,6 +122,15 @@ func (e *endpoint) newAttempt(k attemptKey) (attemptKey, []metric.AddOption) {
 	return k, add(kv...)
 }
 
+// finding returns the set of a finding about the route. Findings are rare, so it is not kept.
+func (e *endpoint) finding(f attempt.CoverageFinding) []metric.AddOption {
+	kv := []attribute.KeyValue{attribute.String(semconv.KeyCoverageFinding, attempt.Text(string(f), maxSchemeBytes))}
+	if e.route.Valid() {
+		kv = append(kv, e.route)
+	}
+	return add(kv...)
+}
+
 func (e *endpoint) status(
 	sets *cow[int, []metric.AddOption], code int, more ...attribute.KeyValue,
 ) []metric.AddOption {

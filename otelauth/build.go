@@ -35,6 +35,11 @@ func (m *Middleware) build(cfg Config) (*core, error) {
 		return nil, err
 	}
 	c := &core{shared: &m.shared, cfg: cfg, clock: clock, settings: s}
+	var recorded *coverage
+	if previous := m.current.Load(); previous != nil {
+		recorded = previous.coverage
+	}
+	c.coverage = newCoverage(s.registered, s.public, cfg.Now(), recorded)
 	var errObserver, errBudgets error
 	c.observer, errObserver = m.observer(&cfg)
 	c.ready, _ = c.observer.(attempt.ReadyObserver)

@@ -63,6 +63,10 @@ type Config struct {
 	// http.ServeMux, in every spelling that a router may accept. It sets attempt.Request.Sensitive
 	// for the detection rule sensitive_only_denied and changes no answer.
 	Sensitive []string
+	// Registered lists the protected routes of the service, as patterns of http.ServeMux. The event
+	// auth.coverage reports each that has served no authenticated caller after a day: an endpoint
+	// that the Middleware does not wrap is seen in no other event. Default: none.
+	Registered []string
 	// Endpoint replaces Routes, Public and Sensitive, which must then be unset. It is called once
 	// for each attempt, before verification, and must compare the raw path. It is for a gateway,
 	// whose rules are richer than patterns. nil: the three fields are used.

@@ -25,6 +25,7 @@ type core struct {
 	arrivals throttle.Arrivals             // nil: requests without credentials are free
 	observer attempt.Observer              // nil: nothing is recorded
 	ready    attempt.ReadyObserver         // nil: credentials are always verified
+	coverage *coverage
 	stops    []func()
 }
 

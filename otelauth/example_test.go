@@ -4,12 +4,14 @@
 package otelauth_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"time"
 
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 
@@ -213,4 +215,106 @@ func ExampleIdentityKey_Matches() {
 	seen := key.Hash("mallory")
 	fmt.Println(strings.HasPrefix(seen, "2026-01:"), key.Matches(seen, "mallory"), key.Matches(seen, "alice"))
 	// Output: true true false
+}
+
+// A handler refuses a user by a rule of its own and says which, so that the event of the attempt
+// explains the 403.
+func ExampleRecordRefusal() {
+	mw, err := otelauth.New(otelauth.Config{Accounts: exampleAccounts(), UserNames: otelauth.HashedNames, DisableFallback: true})
+	if err != nil {
+		log.Fatal(err)
+	}
+	handler := mw.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if user, _ := otelauth.UserFromContext(r.Context()); !user.In("ops") {
+			otelauth.RecordRefusal(r.Context(), attempt.ReasonNotPermitted, "only ops may restart")
+			w.WriteHeader(http.StatusForbidden)
+		}
+	}))
+	fmt.Println(call(handler, "POST", "/restart", "alice", "wonderland").Code, call(handler, "POST", "/restart", "root", "toor").Code)
+	// Output: 403 200
+}
+
+// An operator's tool makes an account log in again everywhere. Handlers that must not trust a login
+// of yesterday look at its time.
+func ExampleMiddleware_Forget() {
+	mw, err := otelauth.New(otelauth.Config{Accounts: exampleAccounts(), DisableFallback: true})
+	if err != nil {
+		log.Fatal(err)
+	}
+	handler := mw.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		at, ok := otelauth.VerifiedAt(r.Context())
+		fmt.Fprint(w, ok && time.Since(at) < time.Hour)
+	}))
+	fmt.Println(call(handler, "GET", "/orders", "alice", "wonderland").Body)
+	alice, err := mw.Identify(context.Background(), "alice")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(mw.Forget(alice.Canonical), "credential is forgotten")
+	// Output:
+	// true
+	// 1 credential is forgotten
+}
+
+// A stream asks from time to time whether its account is still valid.
+func ExampleMiddleware_Recheck() {
+	mw, err := otelauth.New(otelauth.Config{Accounts: exampleAccounts(), DisableFallback: true})
+	if err != nil {
+		log.Fatal(err)
+	}
+	handler := mw.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		user, ok, err := mw.Recheck(r.Context())
+		fmt.Fprint(w, user.Name, " ", ok, " ", err)
+	}))
+	fmt.Println(call(handler, "GET", "/stream", "alice", "wonderland").Body)
+	fmt.Println(mw.Budgets().Len(), "budgets") // an operator lists, explains and clears them
+	// Output:
+	// alice true <nil>
+	// 6 budgets
+}
+
+// Endpoint decides about each request in one place, instead of Routes, Public and Sensitive.
+func ExampleEndpoint() {
+	var key otelauth.IdentityKey // from a secret store
+	if key.IsZero() {
+		key = otelauth.IdentityKey{ID: "test", Secret: []byte("thirty-two bytes from a secret store")}
+	}
+	mw, err := otelauth.New(otelauth.Config{
+		Accounts: exampleAccounts(), IdentityKey: key, DisableFallback: true,
+		Endpoint: func(r *http.Request) otelauth.Endpoint {
+			switch {
+			case r.URL.Path == "/healthz":
+				return otelauth.Endpoint{Pattern: "/healthz", Public: true}
+			case strings.Contains(r.URL.Path, ";"):
+				return otelauth.Endpoint{Pattern: "/", Refusal: otelauth.Refusal{
+					Status: http.StatusBadRequest, Reason: attempt.ReasonRawPath, Detail: "The path has a semicolon.",
+				}}
+			}
+			return otelauth.Endpoint{Pattern: "/", Sensitive: true}
+		},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	handler := mw.Wrap(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	for _, path := range []string{"/healthz", "/orders;x", "/orders"} {
+		fmt.Println(path, call(handler, "GET", path, "", "").Code)
+	}
+	// Output:
+	// /healthz 200
+	// /orders;x 400
+	// /orders 401
+}
+
+// A ServeMux is a Routes; any other router becomes one through RouteFunc.
+func ExampleRoutes() {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /orders/{id}", func(http.ResponseWriter, *http.Request) {})
+	for _, routes := range []otelauth.Routes{mux, otelauth.RouteFunc(func(*http.Request) string { return "/{path}" })} {
+		_, pattern := routes.Handler(httptest.NewRequest("GET", "/orders/7", nil))
+		fmt.Println(pattern)
+	}
+	// Output:
+	// GET /orders/{id}
+	// /{path}
 }

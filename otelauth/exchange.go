@@ -116,6 +116,7 @@ func (x *exchange) record(resp attempt.Response) {
 		resp.Reason, resp.Rule = why.reason, why.rule
 	}
 	x.resp = resp // &resp would allocate in every call
+	x.cover()
 	if !x.isAnonymous {
 		o.End(x.req.Context, &x.req, &x.res, &x.resp)
 	} else if o, ok := o.(attempt.AnonymousObserver); ok {

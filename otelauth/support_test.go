@@ -13,7 +13,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -22,6 +21,7 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/credential"
@@ -29,24 +29,12 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/semconv"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
 	"github.com/otelauth/otelauth-go/otelauth/verify"
-	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
-// hash returns a cheap hash of pass, computed once for each password.
 func hash(t testing.TB, pass string) string {
 	t.Helper()
-	if h, ok := hashes.Load(pass); ok {
-		return h.(string)
-	}
-	h, err := password.Params{Scheme: "bcrypt", BcryptCost: 4}.Hash([]byte(pass), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	hashes.Store(pass, h)
-	return h
+	return testkit.Hash(t, pass)
 }
-
-var hashes sync.Map
 
 func accounts(t testing.TB) *verify.Static {
 	t.Helper()

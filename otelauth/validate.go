@@ -19,10 +19,11 @@ const defaultRealm = "restricted"
 
 // settings is a validated Config in the form that requests need.
 type settings struct {
-	challenge []string
-	clients   *clientip.Resolver
-	public    []*pathform.Pattern
-	sensitive []*pathform.Pattern
+	challenge  []string
+	clients    *clientip.Resolver
+	public     []*pathform.Pattern
+	sensitive  []*pathform.Pattern
+	registered []*pathform.Pattern
 }
 
 // problems collects the errors of a Config, so that New reports all of them at once.
@@ -73,6 +74,7 @@ func (cfg *Config) compileEndpoints(p *problems) (s settings) {
 	}
 	s.public = newPatterns(p, "Public", cfg.Public, true)
 	s.sensitive = newPatterns(p, "Sensitive", cfg.Sensitive, false)
+	s.registered = newPatterns(p, "Registered", cfg.Registered, false)
 	return s
 }
 

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/otelauth/otelauth-go/collector-config/e2e/collectortest"
-	"github.com/otelauth/otelauth-go/collector-config/e2e/servers"
 )
 
 // TestDashboardsLogQueriesAnswer runs every query of every log panel against a real Loki and a
@@ -23,17 +22,7 @@ import (
 // queries of alerts/queries must find.
 func TestDashboardsLogQueriesAnswer(t *testing.T) {
 	t.Parallel()
-	rest := collectortest.NewSink(t)
-	loki, victoria := servers.StartLoki(t), servers.StartVictoriaLogs(t)
-	c := collectortest.Start(t, collectortest.Options{
-		Configs: []string{"base.yaml", "backends/lgtm.yaml", "backends/victoria.yaml"},
-		Env: map[string]string{
-			"LOKI_ENDPOINT": loki.OTLP, "TEMPO_ENDPOINT": rest.HTTP, "MIMIR_ENDPOINT": rest.HTTP,
-			"VICTORIA_LOGS_ENDPOINT": victoria.OTLP, "VICTORIA_METRICS_ENDPOINT": rest.HTTP, "VICTORIA_TRACES_ENDPOINT": rest.HTTP,
-		},
-	})
-	s := newStory(t, c.HTTP().URL, c.Token)
-	s.play(t)
+	s, loki, victoria := playInStores(t)
 	values := map[string]string{"client": storyGuesser, "account": storyAccount, "trace": s.TraceID, "route": several("/orders/{id}"), "service": several("orders")}
 
 	open := map[string]func() ([]string, error){}

@@ -53,8 +53,9 @@ var found = map[string]string{
 // ofMetrics distinguishes LogQL that returns numbers from LogQL that returns lines.
 var ofMetrics = regexp.MustCompile(`_over_time\(`)
 
-func TestQueriesFindRealEvents(t *testing.T) {
-	t.Parallel()
+// playInStores plays the story for a collector that exports its events to Loki and VictoriaLogs.
+func playInStores(t *testing.T) (*story, *servers.LokiServer, *servers.VictoriaLogsServer) {
+	t.Helper()
 	rest := collectortest.NewSink(t)
 	loki, victoria := servers.StartLoki(t), servers.StartVictoriaLogs(t)
 	c := collectortest.Start(t, collectortest.Options{
@@ -66,6 +67,12 @@ func TestQueriesFindRealEvents(t *testing.T) {
 	})
 	s := newStory(t, c.HTTP().URL, c.Token)
 	s.play(t)
+	return s, loki, victoria
+}
+
+func TestQueriesFindRealEvents(t *testing.T) {
+	t.Parallel()
+	s, loki, victoria := playInStores(t)
 	fill := strings.NewReplacer("$client", storyGuesser, "$account", storyAccount, "$trace", s.TraceID)
 	for _, q := range logQueries(t) {
 		want, ok := found[q.Name]
@@ -114,17 +121,7 @@ func TestQueriesFindRealEvents(t *testing.T) {
 // checkpoints do.
 func TestBackendsKeepCheckpoints(t *testing.T) {
 	t.Parallel()
-	rest := collectortest.NewSink(t)
-	loki, victoria := servers.StartLoki(t), servers.StartVictoriaLogs(t)
-	c := collectortest.Start(t, collectortest.Options{
-		Configs: []string{"base.yaml", "backends/lgtm.yaml", "backends/victoria.yaml"},
-		Env: map[string]string{
-			"LOKI_ENDPOINT": loki.OTLP, "TEMPO_ENDPOINT": rest.HTTP, "MIMIR_ENDPOINT": rest.HTTP,
-			"VICTORIA_LOGS_ENDPOINT": victoria.OTLP, "VICTORIA_METRICS_ENDPOINT": rest.HTTP, "VICTORIA_TRACES_ENDPOINT": rest.HTTP,
-		},
-	})
-	s := newStory(t, c.HTTP().URL, c.Token)
-	s.play(t)
+	s, loki, victoria := playInStores(t)
 	public := filepath.Join(t.TempDir(), "public")
 	if err := os.WriteFile(public, []byte(s.Key.Public()), 0o600); err != nil {
 		t.Fatal(err)

@@ -85,6 +85,27 @@ type Notice struct {
 	// Network and UserHash are the network and the account that the change is about, if any.
 	Network  netip.Prefix
 	UserHash string
+
+	// Coverage, Route and Method are the finding about a route.
+	Coverage      CoverageFinding
+	Route, Method string
+}
+
+// CoverageFinding is what is wrong with the protection of a route, the attribute
+// auth.coverage.finding.
+type CoverageFinding string
+
+const (
+	// AnonymousAccess means that the route served 2xx to a caller without credentials and is not
+	// public.
+	AnonymousAccess CoverageFinding = "anonymous_access"
+	// NeverAuthenticated means that the route is registered and served no authenticated caller.
+	NeverAuthenticated CoverageFinding = "never_authenticated"
+)
+
+// CoverageFindings returns every CoverageFinding.
+func CoverageFindings() []CoverageFinding {
+	return []CoverageFinding{AnonymousAccess, NeverAuthenticated}
 }
 
 // Act is an act of an operator.
@@ -125,6 +146,8 @@ const (
 	DetectionFeed NoticeKind = "auth.detection.feed"
 	// TelemetryUnrecorded reports that no provider records the spans or the metrics.
 	TelemetryUnrecorded NoticeKind = "auth.telemetry.unrecorded"
+	// Coverage reports a route whose protection is in doubt: Notice.Coverage says why.
+	Coverage NoticeKind = "auth.coverage"
 	// TrailAnomaly reports that another program changed the tamper-evident trail, or that it could
 	// not be written (Err); Source is the folder. The trail emits the event itself.
 	TrailAnomaly NoticeKind = "auth.trail.anomaly"
@@ -132,7 +155,7 @@ const (
 
 var noticeKinds = [...]NoticeKind{
 	AccountReload, IdentityKeyRandom, UntrustedForwarded, ThrottleChanged, ThrottleSnapshot, ThrottleStore, DetectionFeed,
-	TelemetryUnrecorded, TrailAnomaly, OperatorAct,
+	TelemetryUnrecorded, Coverage, TrailAnomaly, OperatorAct,
 }
 
 // NoticeKinds returns every NoticeKind.

@@ -65,6 +65,7 @@ func TestTablesAreComplete(t *testing.T) {
 		{"ErrorType", numbers(attempt.ErrorTypes())},
 		{"CacheResult", numbers(attempt.CacheResults())},
 		{"Reason", texts(attempt.Reasons())},
+		{"CoverageFinding", texts(attempt.CoverageFindings())},
 		{"NoticeKind", texts(attempt.NoticeKinds())},
 	} {
 		listed := map[string]bool{}

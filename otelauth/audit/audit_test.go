@@ -222,6 +222,10 @@ func TestNotice(t *testing.T) {
 			map[string]any{"auth.account.source": "/etc/users", "auth.account.count": int64(0), "exception.message": "htpasswd: line 3\ufffd"},
 		},
 		{attempt.Notice{Kind: attempt.IdentityKeyRandom}, log.SeverityWarn, map[string]any{}},
+		{
+			attempt.Notice{Kind: attempt.Coverage, Coverage: attempt.NeverAuthenticated, Route: "/orders/{id}", Method: "GET"}, log.SeverityWarn,
+			map[string]any{"auth.coverage.finding": "never_authenticated", "http.route": "/orders/{id}", "http.request.method": "GET"},
+		},
 		{attempt.Notice{Kind: attempt.UntrustedForwarded}, log.SeverityWarn, map[string]any{}},
 		{
 			attempt.Notice{

@@ -64,6 +64,7 @@ func ExampleEvents() {
 	now := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
 	individual := 0
 	obs, err := audit.NewSlogEvents(countAttempts{slog.NewTextHandler(os.Stdout, nil), &individual}, audit.Events{
+		Success:    audit.EverySuccess, // the default
 		Suppressed: func(_ context.Context, s attempt.Suppression) { suppressed += s.Count },
 		Now:        func() time.Time { return now },
 	})

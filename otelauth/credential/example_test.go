@@ -38,11 +38,11 @@ func ExampleNewSecret() {
 	s := credential.NewSecret("open sesame")
 	fmt.Printf("%v %q %#v %d\n", s, s, s, s)
 	fmt.Println(fmt.Errorf("sign in with %s failed", s))
-	fmt.Println(string(s.Expose()))
+	fmt.Println(string(s.Expose()), s.Equal(credential.NewSecret("open barley")))
 	// Output:
 	// [redacted] [redacted] [redacted] [redacted]
 	// sign in with [redacted] failed
-	// open sesame
+	// open sesame false
 }
 
 func ExampleEncode() {

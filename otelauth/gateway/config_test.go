@@ -90,9 +90,10 @@ func TestConfigFaults(t *testing.T) {
 		}, []string{"MaxStreamAge", "ReadHeaderTimeout", "IdleTimeout", "DialTimeout", "DrainTimeout", "MaxHeaderBytes"}, "negative"},
 		"fields that the gateway sets": {func(c *gateway.Config) {
 			c.Auth.Routes, c.Auth.Public, c.Auth.Sensitive = http.NewServeMux(), []string{"/a"}, []string{"/b"}
+			c.Auth.Registered = []string{"/c"}
 			c.Auth.Endpoint = func(*http.Request) otelauth.Endpoint { return otelauth.Endpoint{} }
 			c.Auth.RequestID = func(*http.Request) string { return "" }
-		}, []string{"Auth.Routes", "Auth.Public", "Auth.Sensitive", "Auth.Endpoint", "Auth.RequestID"}, "Config.Rules"},
+		}, []string{"Auth.Routes", "Auth.Public", "Auth.Sensitive", "Auth.Registered", "Auth.Endpoint", "Auth.RequestID"}, "Config.Rules"},
 		"problems of both packages": {func(c *gateway.Config) { c.Upstream, c.Auth.CacheTTL = "", -1 }, []string{"Upstream", "otelauth"}, "CacheTTL"},
 	} {
 		cfg := good()

@@ -85,6 +85,9 @@ func (cfg *Config) check(report report) {
 	if len(cfg.Auth.Sensitive) > 0 {
 		report("Auth.Sensitive", reserved)
 	}
+	if len(cfg.Auth.Registered) > 0 {
+		report("Auth.Registered", reserved)
+	}
 	if cfg.Auth.Endpoint != nil {
 		report("Auth.Endpoint", reserved)
 	}

@@ -5,6 +5,7 @@ package gateway_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -90,4 +91,57 @@ func Example() {
 	// /orders for "alice"
 	// /admin/ 403
 	// /x/..%2fadmin/ 400
+}
+
+// A deployment checks its configuration before it restarts. The error joins all problems.
+func ExampleCheck() {
+	cfg := gateway.Config{
+		Upstream:     "ftp://127.0.0.1",
+		ForwardAuth:  gateway.NoForwardAuth,
+		StripHeaders: gateway.DefaultStripHeaders(),
+		Auth:         otelauth.Config{Accounts: &verify.Static{Hashes: map[string]string{"alice": "$2a$04$bbxDPdNXVRQemIgGJIUZZuvB4CtLsA8B9LA.6r.PjsMOlSiQQLIo2"}}},
+	}
+	err := gateway.Check(cfg)
+	if problem, ok := errors.AsType[*gateway.ConfigError](err); ok {
+		fmt.Println(problem.Field)
+	}
+	fmt.Println(gateway.Defaults().IdleTimeout)
+	// Output:
+	// Upstream
+	// 2m0s
+}
+
+// An operator reloads the configuration and looks at the budgets, and a load balancer at the
+// health, without a restart.
+func ExampleGateway_Reconfigure() {
+	site := httptest.NewServer(http.NotFoundHandler())
+	defer site.Close()
+	cfg := gateway.Config{
+		Upstream: site.URL,
+		Auth:     otelauth.Config{Accounts: &verify.Static{Hashes: map[string]string{"alice": "$2a$04$bbxDPdNXVRQemIgGJIUZZuvB4CtLsA8B9LA.6r.PjsMOlSiQQLIo2"}}, DisableFallback: true},
+	}
+	gw, err := gateway.New(cfg)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer func() { _ = gw.Shutdown(context.Background()) }()
+	cfg.Rules = []gateway.Rule{{Pattern: "GET /static/", Access: gateway.Public}}
+	fmt.Println(gw.Reconfigure(cfg))
+	fmt.Println(gw.Middleware().Budgets().Len())
+
+	w := httptest.NewRecorder()
+	gw.Admin().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/-/healthz", nil))
+	fmt.Println(w.Code)
+	listener, err := net.Listen("tcp", "127.0.0.1:0") // clients must not reach it
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	stop()
+	fmt.Println(gw.ServeAdmin(ctx, listener))
+	// Output:
+	// <nil>
+	// 0
+	// 200
+	// <nil>
 }

@@ -65,6 +65,11 @@ func (g *Gateway) compile(cfg *Config, previous *state) (st *state, auth otelaut
 	if cfg.ForwardAuth == NoForwardAuth {
 		st.proxy = g.newProxy(st)
 	}
+	for _, r := range cfg.Rules {
+		if r.Access != Public {
+			auth.Registered = append(auth.Registered, r.Pattern)
+		}
+	}
 	return st, auth, nil
 }
 
@@ -73,7 +78,7 @@ func (g *Gateway) compile(cfg *Config, previous *state) (st *state, auth otelaut
 func (g *Gateway) authConfig(st *state) otelauth.Config {
 	auth := st.cfg.Auth
 	auth.Endpoint, auth.RequestID = st.endpoint, requestIDOf
-	auth.Routes, auth.Public, auth.Sensitive = nil, nil, nil
+	auth.Routes, auth.Public, auth.Sensitive, auth.Registered = nil, nil, nil, nil
 	if st.cfg.DangerouslyAllowPlaintext {
 		auth.DangerouslyAllowPlaintextFrom = slices.Concat(auth.DangerouslyAllowPlaintextFrom, allNetworks())
 	}

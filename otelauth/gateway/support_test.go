@@ -21,11 +21,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/otelauth/otelauth-go/internal/semconvgen/recorded"
+	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth/audit"
 	"github.com/otelauth/otelauth-go/otelauth/gateway"
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
 	"github.com/otelauth/otelauth-go/otelauth/verify"
-	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
 // patience is how long a test waits for an expected event.
@@ -35,20 +35,9 @@ const patience = 60 * time.Second
 // takes less time than this, also on a busy machine.
 const shortStall = time.Second
 
-var hashes sync.Map
-
-// hash returns a cheap hash of the password, computed once per password.
 func hash(t testing.TB, pass string) string {
 	t.Helper()
-	if h, ok := hashes.Load(pass); ok {
-		return h.(string)
-	}
-	h, err := password.Params{Scheme: "bcrypt", BcryptCost: 4}.Hash([]byte(pass), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	hashes.Store(pass, h)
-	return h
+	return testkit.Hash(t, pass)
 }
 
 // accounts holds alice (no group), dave (dev) and root (ops, dev).

@@ -6,13 +6,17 @@ package otelauthtest_test
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 
+	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
+	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
 
 func ExampleClock() {
@@ -52,5 +56,46 @@ func ExampleRecorder() {
 	// failure invalid_credentials alice /orders 401
 	// 1 span 1 event 2 series
 	// 1
+	// false
+}
+
+// The providers of a Recorder go into the Config of what is tested. What they got is compared
+// signal by signal, or as the bytes that an exporter would send.
+func ExampleRecorder_Events() {
+	t := &testing.T{} // the testing.T of the test
+	rec := otelauthtest.NewRecorder(t)
+	mw, err := otelauth.New(otelauth.Config{
+		Accounts:       &verify.Static{Hashes: map[string]string{"alice": "$2a$04$bbxDPdNXVRQemIgGJIUZZuvB4CtLsA8B9LA.6r.PjsMOlSiQQLIo2"}},
+		TracerProvider: rec.TracerProvider(), MeterProvider: rec.MeterProvider(), LoggerProvider: rec.LoggerProvider(),
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer mw.Close()
+	request := httptest.NewRequest(http.MethodGet, "/orders/7", nil)
+	mw.Wrap(http.NotFoundHandler()).ServeHTTP(httptest.NewRecorder(), request)
+
+	for _, e := range rec.Events() {
+		if e.Name() == "auth.attempt" {
+			all := e.Attributes()
+			fmt.Println(e.Attribute("auth.outcome"), all.Has("user.name"), all.Text("client.address"))
+			fmt.Println(all.Get("http.response.status_code").AsInt64(), all.Map()["url.path"])
+		}
+	}
+	for _, s := range rec.Spans() {
+		fmt.Println(s.Name, s.Attribute("auth.outcome"))
+	}
+	exported, err := rec.OTLP()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	otelauthtest.NoSecretsIn(t, "the exported signals", exported, "wonderland")
+	fmt.Println(t.Failed())
+	// Output:
+	// missing false 192.0.2.1
+	// 403 /orders/7
+	// authenticate basic missing
 	// false
 }

@@ -106,7 +106,7 @@ type Verdict string
 const (
 	// Opened: the answer has the content of the control.
 	Opened Verdict = "opened"
-	// Leaking: the answer shows a secret, or tells an account from an unknown name.
+	// Leaking: the answer shows a secret, or distinguishes an account from an unknown name.
 	Leaking Verdict = "leaking"
 	// Weak: the answer is a denial, or the right answer, with a flaw.
 	Weak Verdict = "weak"
@@ -178,11 +178,35 @@ type Attempt struct {
 
 // Evidence is what was recorded of an attempt, beside what should have been.
 type Evidence struct {
-	Verdict  string            `json:"verdict"` // such as "recorded" or "missing"
-	Problems []string          `json:"problems,omitempty"`
+	Verdict  string   `json:"verdict"` // such as "recorded" or "missing"
+	Problems []string `json:"problems,omitempty"`
+	// Fields are the attributes that are wrong or missing.
+	Fields   []string          `json:"fields,omitempty"`
 	Expected map[string]string `json:"expected,omitempty"`
-	Arrived  []string          `json:"arrived,omitempty"`
-	Delay    time.Duration     `json:"delay_ns,omitempty"`
+	Arrived  []Record          `json:"arrived,omitempty"`
+	// Delay is the time from the answer to the arrival of the first record.
+	Delay time.Duration `json:"delay_ns,omitempty"`
+}
+
+// Record is an event, a span or a line of a log that is about an attempt.
+type Record struct {
+	Signal     string            `json:"signal"` // "event", "span" or "line"
+	Name       string            `json:"name,omitempty"`
+	Line       int64             `json:"line,omitempty"`
+	TraceID    string            `json:"trace_id,omitempty"`
+	Attributes map[string]string `json:"attributes"`
+}
+
+// Series is the increase of one series of auth.attempts over the run.
+type Series struct {
+	Outcome string `json:"outcome"`
+	Method  string `json:"method,omitempty"`
+	Route   string `json:"route,omitempty"`
+	// Least and Most bound the number of attempts that were made, Counted is the increase.
+	Least   int64  `json:"least"`
+	Most    int64  `json:"most"`
+	Counted int64  `json:"counted"`
+	Verdict string `json:"verdict"`
 }
 
 // Row is an endpoint with its attempts, in the order in which they were made.
@@ -293,6 +317,8 @@ type Telemetry struct {
 	MedianDelay time.Duration `json:"median_delay_ns"`
 	P95Delay    time.Duration `json:"p95_delay_ns"`
 	MaxDelay    time.Duration `json:"max_delay_ns"`
+	// Series are those of auth.attempts, if they were judged.
+	Series []Series `json:"series,omitempty"`
 }
 
 // Report is the result of a run.

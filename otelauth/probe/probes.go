@@ -43,7 +43,7 @@ var probes = []Probe{
 	{"empty-password", groupCredentials, "an empty password", RuleCredentials, OutcomeFailure, makeEmptyPassword},
 	{"empty-both", groupCredentials, "an empty user name and password", RuleCredentials, OutcomeAny, makeEmptyBoth},
 	{"empty-basic", groupCredentials, "the scheme Basic without credentials", RuleCredentials, OutcomeMalformed, authorization("Basic", "the scheme alone")},
-	{"bearer", groupCredentials, "a Bearer token that nobody issued", RuleCredentials, OutcomeAny, makeBearer},
+	{"bearer", groupCredentials, "an invented Bearer token", RuleCredentials, OutcomeAny, makeBearer},
 	{"bad-base64", groupCredentials, "credentials that are not base64", RuleCredentials, OutcomeMalformed, authorization("Basic !!!not-base64!!!", "not base64")},
 	{"no-colon", groupCredentials, "a user name without a colon", RuleCredentials, OutcomeMalformed, makeNoColon},
 	{"scheme-case", groupCredentials, "an unknown user with the scheme bAsIc", RuleCredentials, OutcomeFailure, makeSchemeCase},

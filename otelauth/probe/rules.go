@@ -9,7 +9,7 @@ type Rule string
 // The rules.
 const (
 	RuleOpen            Rule = "open"
-	RuleCredentials     Rule = "wrong-credentials"
+	RuleCredentials     Rule = "wrong-credentials" //nolint:gosec // the name of a rule
 	RulePath            Rule = "path"
 	RuleMethod          Rule = "method"
 	RuleHeader          Rule = "header"
@@ -69,8 +69,8 @@ var ruleTexts = []RuleText{
 	{RuleRefusedIdentity, "An account with the right to the endpoint is refused", Low, 863, "8.1.1", "Correct the group of the account or the expectation in the list of endpoints."},
 	{RuleAmbiguous, "Chooses between several credentials in one request", Low, 436, "4.2.1", "Refuse requests with more than one Authorization field or more than one value in it: a proxy in front may choose another one."},
 	{RuleEcho, "The answer shows the credentials of the request", High, 209, "16.5.1", "Remove the Authorization field and the password from error pages and debug output."},
-	{RuleEnumeration, "The answer tells existing accounts from unknown names", Medium, 204, "6.3.8", "Answer unknown names and wrong passwords with the same status, header fields and body."},
-	{RuleTiming, "The time of the answer tells existing accounts from unknown names", Medium, 208, "6.3.8", "Compute a hash of the same cost for unknown names."},
+	{RuleEnumeration, "The answer distinguishes existing accounts from unknown names", Medium, 204, "6.3.8", "Answer unknown names and wrong passwords with the same status, header fields and body."},
+	{RuleTiming, "The time of the answer distinguishes existing accounts from unknown names", Medium, 208, "6.3.8", "Compute a hash of the same cost for unknown names."},
 	{RuleCache, "Shared caches may store a protected answer", Medium, 525, "14.2.2", "Send Cache-Control: private or no-store. Without public, s-maxage and must-revalidate, a shared cache does not store an answer to a request with Authorization (RFC 9111, section 3.5)."},
 	{RuleChallenge, "401 without a challenge", Low, 287, "6.3.3", "Send WWW-Authenticate: Basic realm=\"…\", charset=\"UTF-8\" with each 401 (RFC 9110, section 15.5.2). Clients do not send credentials without it."},
 	{RuleError, "Malformed credentials cause an internal error", Low, 755, "16.5.3", "Answer credentials that cannot be decoded with 401 or 400, and let no exception leave the code that parses them."},

@@ -203,7 +203,7 @@ func plainError(ctx context.Context, err error) error {
 	case errors.As(err, &verify), errors.As(err, &unknown):
 		return fmt.Errorf("%w: the certificate of the target is not valid: %w; name its authority with --ca-file", errNotReachable, err)
 	case errors.As(err, &header):
-		return fmt.Errorf("%w: the target does not speak TLS on this port", errNotReachable)
+		return fmt.Errorf("%w: the target does not use TLS on this port", errNotReachable)
 	case errors.Is(err, context.Canceled), errors.Is(ctx.Err(), context.Canceled):
 		return context.Canceled
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):

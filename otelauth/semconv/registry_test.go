@@ -114,6 +114,7 @@ func TestEnumerations(t *testing.T) {
 		{semconv.KeyOutcome, texts(attempt.Outcomes()), members(semconv.KeyOutcome)},
 		{semconv.KeyCacheResult, texts(attempt.CacheResults()), members(semconv.KeyCacheResult)},
 		{semconv.KeyReason, texts(attempt.Reasons()), members(semconv.KeyReason)},
+		{semconv.KeyCoverageFinding, texts(attempt.CoverageFindings()), members(semconv.KeyCoverageFinding)},
 		{semconv.KeyErrorType, texts(attempt.ErrorTypes()), errorTypes},
 	} {
 		slices.Sort(tc.code)

@@ -23,6 +23,8 @@ const (
 	// MetricResponsesDenied is a counter in {response}. Responses 401 and 403 to authenticated
 	// users.
 	MetricResponsesDenied = "auth.responses.denied"
+	// MetricCoverageRoutes is a counter in {route}. Routes whose protection is in doubt.
+	MetricCoverageRoutes = "auth.coverage.routes"
 	// MetricDetections is a counter in {detection}. Episodes that detection found.
 	MetricDetections = "auth.detections"
 	// MetricDetectionDropped is a counter in {attempt}. Attempts that detection did not see
@@ -109,6 +111,9 @@ const (
 	// EventClientUntrustedForwarded is an event. A peer that is not a trusted proxy sends
 	// forwarding headers. Emitted once.
 	EventClientUntrustedForwarded = "auth.client.untrusted_forwarded"
+	// EventCoverage is an event. A route served a caller without credentials though it is not
+	// public, or was registered and never used with credentials.
+	EventCoverage = "auth.coverage"
 	// EventDetection is an event. A detection rule fires. ERROR for high severity, WARN for
 	// medium, INFO for low and for each end.
 	EventDetection = "auth.detection"
@@ -177,6 +182,8 @@ func Unit(metric string) string {
 		return "{response}"
 	case MetricResponsesDenied:
 		return "{response}"
+	case MetricCoverageRoutes:
+		return "{route}"
 	case MetricDetections:
 		return "{detection}"
 	case MetricDetectionDropped:
@@ -244,6 +251,8 @@ func Description(metric string) string {
 		return "Responses of public endpoints to callers without credentials."
 	case MetricResponsesDenied:
 		return "Responses 401 and 403 to authenticated users."
+	case MetricCoverageRoutes:
+		return "Routes whose protection is in doubt."
 	case MetricDetections:
 		return "Episodes that detection found."
 	case MetricDetectionDropped:

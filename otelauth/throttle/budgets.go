@@ -38,6 +38,9 @@ type Budgets struct {
 	waiters waiters
 	cases   cases
 	rules   ruleBook
+
+	documents *Documents // nil: the store is that of one process
+	sharing   *sharing   // nil likewise
 }
 
 var _ Throttle = (*Budgets)(nil)
@@ -67,7 +70,11 @@ func New(cfg Config) (*Budgets, error) {
 			return hex.EncodeToString(k[:8])
 		}
 	}
+	if t.documents, err = newDocuments(cfg.Store, key, cfg.Rand); err != nil {
+		return nil, fmt.Errorf("throttle: shared documents: %w", err)
+	}
 	t.cfg.Key = nil
+	t.share()
 	return t, nil
 }
 

@@ -73,7 +73,11 @@ func ExampleNewMemory() {
 	defer store.Close()
 	th, err := throttle.New(throttle.Config{Store: store, Key: key})
 	fmt.Println(th.Len(), err)
-	// Output: 0 <nil>
+	err = store.Save() // Close and a timer call it, too
+	fmt.Println(err)
+	// Output:
+	// 0 <nil>
+	// <nil>
 }
 
 // ExampleBudgets_Explain lists what is refused, explains why and clears it. Each act is an event.
@@ -132,11 +136,14 @@ func ExampleBudgets_Deny() {
 	for _, r := range th.Rules() {
 		fmt.Println(r.Denied, r.Why)
 	}
+	err = th.Revoke(ctx, testers, throttle.Act{By: "carol@ops", Why: "the test has ended"})
+	fmt.Println(err, len(th.Rules()))
 	// Output:
 	// <nil>
 	// <nil> true
 	// true password stolen
 	// false penetration test
+	// <nil> 1
 }
 
 // ExampleBudgets_Arrive limits requests without usable credentials, which otherwise cost nothing.
@@ -154,4 +161,54 @@ func ExampleBudgets_Arrive() {
 	// Output:
 	// true <nil>
 	// false <nil>
+}
+
+// DefaultLimits are the budgets of the zero Config. A service whose users mistype often raises one
+// of them.
+func ExampleDefaultLimits() {
+	limits := throttle.DefaultLimits()
+	fmt.Println(limits.NewPair, "|", limits.Account)
+	limits.NewPair.Burst = 20
+	_, err := throttle.New(throttle.Config{Limits: limits})
+	fmt.Println(err)
+	// Output:
+	// 10, then 1 each 1m0s | 50, then 1 each 1m0s
+	// <nil>
+}
+
+// A program that explains a refusal shows the state of each budget.
+func ExampleExplanation() {
+	budgets, err := throttle.New(throttle.Config{Elapsed: func() time.Duration { return 0 }})
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx := context.Background()
+	guess := throttle.Guess{Account: "alice", Network: netip.MustParsePrefix("192.0.2.7/32")}
+	if _, err := budgets.Spend(ctx, guess); err != nil {
+		log.Fatal(err)
+	}
+	budgets.Settle(ctx, guess, throttle.Wrong)
+	state, err := budgets.Explain(ctx, throttle.Subject{Account: "alice", Network: guess.Network})
+	if err != nil {
+		log.Fatal(err)
+	}
+	show := func(s throttle.Standing) { fmt.Println(s.Budget, s.Left, s.Limit.Burst) }
+	for _, s := range state.Budgets[:3] {
+		show(s)
+	}
+	fmt.Println(state.Refused, state.Refuses == throttle.Budget(0))
+	// Output:
+	// pair 9 10
+	// account 49 50
+	// network 299 300
+	// false true
+}
+
+// Behind another limiter, the budgets can be switched off.
+func ExampleDangerouslyNone() {
+	var limiter throttle.Throttle = throttle.DangerouslyNone{}
+	_, counts := limiter.(throttle.Arrivals)
+	d, err := limiter.Spend(context.Background(), throttle.Guess{Account: "alice"})
+	fmt.Println(d.Verdict == throttle.Granted, counts, err)
+	// Output: true false <nil>
 }

@@ -66,13 +66,14 @@ func (a Act) check() error {
 }
 
 // Deny refuses all guesses of a subject, right or wrong, even those that a cache would recognise.
-// It applies in this process and replaces a rule about the same subject.
+// It replaces a rule about the same subject. It applies at once in this process, and with a shared
+// Store within a second in all others; while the Store does not answer, see [Budgets.Sharing].
 func (t *Budgets) Deny(ctx context.Context, s Subject, a Act) error {
 	return t.rule(ctx, s, a, true)
 }
 
 // Allow lets a subject guess without charge or limit, for example a network that runs tests. It
-// applies in this process and replaces a rule about the same subject.
+// replaces a rule about the same subject and applies where a rule of [Budgets.Deny] does.
 func (t *Budgets) Allow(ctx context.Context, s Subject, a Act) error {
 	return t.rule(ctx, s, a, false)
 }
@@ -102,6 +103,7 @@ func (t *Budgets) rule(ctx context.Context, s Subject, a Act, denied bool) error
 	if err != nil {
 		return err
 	}
+	t.sharing.put(ctx, s, &r)
 	verb := "allowed"
 	if denied {
 		verb = "denied"
@@ -127,6 +129,7 @@ func (t *Budgets) Revoke(ctx context.Context, s Subject, a Act) error {
 		return nil
 	})
 	if err == nil && had {
+		t.sharing.put(ctx, s, nil)
 		t.changed(ctx, "no longer subject to a rule", s, a, "")
 	}
 	return err
@@ -185,6 +188,7 @@ func (t *Budgets) Clear(ctx context.Context, s Subject, a Act) error {
 	}
 	t.cases.forget(k)
 	t.waiters.wake(&budget.Bill{Charges: [budget.NumKinds]budget.Charge{{Key: k}}})
+	t.sharing.clear(ctx, s)
 	t.changed(ctx, "cleared", s, a, "")
 	return nil
 }

@@ -44,13 +44,13 @@ type probeCommand struct {
 	probeReports `group:"Reports"`
 }
 
-// errFindings means that the run has findings of or above --fail-on: exit code 1.
-type errFindings struct {
+// findingsError means that the run has findings of or above --fail-on: exit code 1.
+type findingsError struct {
 	count int
 	level probe.Severity
 }
 
-func (e errFindings) Error() string {
+func (e findingsError) Error() string {
 	return fmt.Sprintf("%s of severity %s or above; see the report", count(e.count, "finding"), e.level)
 }
 
@@ -61,6 +61,9 @@ func (c *probeCommand) Run(t *terminal) error {
 		return usageError{err}
 	}
 	if config.Baseline, err = c.baseline(); err != nil {
+		return usageError{err}
+	}
+	if err := c.check(); err != nil {
 		return usageError{err}
 	}
 	keep, err := openSpool(c.Resume, c.Target)
@@ -116,21 +119,15 @@ func (c *probeCommand) probe(ctx context.Context, t *terminal, config *probe.Con
 
 // verdict returns an error if there are findings that matter.
 func (c *probeCommand) verdict(report *probe.Report) error {
-	level := probe.Low
-	if c.FailOn != "none" {
-		if err := level.UnmarshalText([]byte(c.FailOn)); err != nil {
-			return err
-		}
-	}
-	n := 0
+	n, level := 0, c.failOn()
 	for _, f := range report.Findings {
 		if f.Accepted == nil && f.Severity >= level {
 			n++
 		}
 	}
 	switch {
-	case n > 0 && c.FailOn != "none":
-		return errFindings{n, level}
+	case n > 0:
+		return findingsError{n, level}
 	case !report.Complete:
 		return fmt.Errorf("the run is not complete: %s", report.Stopped)
 	}

@@ -18,7 +18,10 @@ import (
 
 // probeReports are the flags of what is written.
 type probeReports struct {
-	JSON     string `name:"json" placeholder:"FILE" help:"Write the report with each request and answer as JSON; - is standard output, in place of the text."`
+	JSON string `name:"json" placeholder:"FILE" help:"Write the report with each request and answer as JSON; - is standard output, in place of the text."`
+
+	probeFormats
+
 	Resume   string `placeholder:"FILE" help:"Keep the state of the run in this file. A run that was interrupted continues where it ended."`
 	FailOn   string `enum:"info,low,medium,high,critical,none" default:"low" placeholder:"SEVERITY" help:"The exit code is 1 if there are findings of this severity or above: info, low, medium, high, critical or none. Default: low."`
 	Baseline string `placeholder:"FILE" help:"A YAML file with findings that are accepted, each with a reason and a date of expiry."`
@@ -37,13 +40,18 @@ func (c *probeReports) write(t *terminal, report *probe.Report, rows *spool) err
 	if c.JSON != "-" {
 		printReport(t, report)
 	}
-	switch c.JSON {
-	case "":
-		return nil
-	case "-":
-		return writeJSON(t.out, report, rows)
+	for _, f := range c.files(report, rows) {
+		var err error
+		if f.path == "-" {
+			err = f.write(t.out)
+		} else {
+			err = writeFile(f.path, f.write)
+		}
+		if err != nil {
+			return fmt.Errorf("--%s: %w", f.flag, err)
+		}
 	}
-	return writeFile(c.JSON, func(w io.Writer) error { return writeJSON(w, report, rows) })
+	return nil
 }
 
 // writeFile writes a report that only the user may read, because it shows the flaws of a service.

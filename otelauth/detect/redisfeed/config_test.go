@@ -88,5 +88,8 @@ func Example() {
 	}
 	d, err := detect.New(detect.Config{Feed: feed})
 	fmt.Println(d != nil, err)
+	// For a health page: whether attempts are shared now, and how many entries could not be used.
+	health := func() (shared bool, rejected uint64) { return feed.Shared(), feed.Rejected() }
+	_ = health
 	// Output: true <nil>
 }

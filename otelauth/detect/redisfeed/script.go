@@ -80,7 +80,8 @@ func (f *Feed) run(ctx context.Context, script *redishealth.Script, keys []strin
 
 // within waits for a command at most Config.Timeout, even if the client does not obey contexts.
 // The command continues in the background for up to patience, so that a slow connection is
-// established in the end.
+// established in the end. It is not shared with redisstore, which must not take a busy CPU for a
+// silent Redis: here a batch that is given up is only sent again.
 func (f *Feed) within(ctx context.Context, cmd redishealth.Command) (any, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	type result struct {

@@ -12,7 +12,6 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -278,6 +277,11 @@ func summary(r evidence.Report) *probe.Telemetry {
 	for v, n := range r.Count() {
 		t.Attempts[string(v)] = n
 	}
+	for _, x := range r.Series {
+		t.Series = append(t.Series, probe.Series{
+			Outcome: x.Outcome, Method: x.Method, Route: x.Route, Least: x.Least, Most: x.Most, Counted: x.Counted, Verdict: string(x.Verdict),
+		})
+	}
 	return t
 }
 
@@ -285,24 +289,12 @@ func evidenceOf(j *evidence.Judgement, expected map[string]string) *probe.Eviden
 	e := &probe.Evidence{Verdict: string(j.Verdict), Expected: expected, Delay: j.Delay}
 	for _, f := range j.Findings {
 		e.Problems = append(e.Problems, detail(f))
+		if f.Field != "" && !slices.Contains(e.Fields, f.Field) {
+			e.Fields = append(e.Fields, f.Field)
+		}
 	}
 	for _, a := range j.Arrived {
-		keys := make([]string, 0, len(a.Attributes))
-		for key := range a.Attributes {
-			keys = append(keys, key)
-		}
-		slices.Sort(keys)
-		text := a.Signal
-		if a.Line > 0 {
-			text += " " + strconv.FormatInt(a.Line, 10)
-		}
-		if a.Name != "" {
-			text += " " + a.Name
-		}
-		for _, key := range keys {
-			text += fmt.Sprintf(" %s=%q", key, a.Attributes[key])
-		}
-		e.Arrived = append(e.Arrived, text)
+		e.Arrived = append(e.Arrived, probe.Record{Signal: a.Signal, Name: a.Name, Line: a.Line, TraceID: a.TraceID, Attributes: a.Attributes})
 	}
 	return e
 }

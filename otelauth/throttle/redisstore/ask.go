@@ -70,7 +70,7 @@ func (s *Store) send(ctx context.Context, cmd redishealth.Command, tooLate func(
 
 // within runs do and waits until it ends or Redis is silent. do may continue for up to patience,
 // so that a slow connection is still made and kept. If tooLate is set, within calls it when such a
-// do ends.
+// do ends. It is not shared with redisfeed and sqlstore, whose deadlines read a clock.
 func (s *Store) within(ctx context.Context, do func(context.Context) error, tooLate func()) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience*s.cfg.Timeout)
 	done := make(chan error, 1)

@@ -28,5 +28,8 @@ func Example() {
 		Key:   []byte("32 random bytes from your secrets"),
 	})
 	fmt.Println(guesses != nil, err)
+	// For a health page: whether the budgets are shared now.
+	health := store.Shared
+	_ = health
 	// Output: true <nil>
 }

@@ -51,6 +51,14 @@
 // no client had guessed in between. A client that can write to Redis can decide who is refused.
 // Use TLS, and a user that may run only EVAL, EVALSHA, TIME, GET, SET, DEL and EXISTS, on the
 // prefix of the store.
+//
+// # What else is shared
+//
+// The rules of Budgets.Allow and Budgets.Deny, and what package operator shares, are documents
+// "{otelauth}:d:…", encrypted and authenticated with [throttle.Config].Key. Each process compares
+// them five times a second. So a rule applies everywhere within a second, whoever can write to
+// Redis cannot forge one, and one who can read it learns nothing. While Redis is lost, a rule
+// applies in its process; it is shared when Redis answers again.
 package redisstore
 
 import (
@@ -133,6 +141,7 @@ type Store struct {
 	replies replies
 	ahead   atomic.Int64 // the server's clock minus ours, µs; 0: unknown
 
+	board    board
 	queue    queue
 	flushing sync.Mutex
 	// away is read-locked while the fallback decides. It is locked when Redis takes over again,

@@ -147,3 +147,35 @@ func ExampleEdit() {
 	// {Match:true Previous:false TooLong:false}
 	// {Match:false Previous:true TooLong:false}
 }
+
+// A tool lists a file that the service would refuse, and shows what is wrong.
+func ExampleReadContent() {
+	dir, err := os.MkdirTemp("", "orders")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "users.htpasswd")
+	if err := os.WriteFile(path, []byte(line+"bob:plain\n"), 0o600); err != nil {
+		fmt.Println(err)
+		return
+	}
+	content, err := htpasswd.ReadContent(path)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(content.Names())
+	for number, account := range content.All() {
+		_, err := password.Parse(account.Hash)
+		fmt.Println(number, account.Name, err)
+	}
+	// Edit gives its function such a Content, of a file that is valid, and writes it.
+	fmt.Println(content.Remove("bob"), content.Names())
+	// Output:
+	// [alice bob]
+	// 1 alice <nil>
+	// 2 bob password: not a hash of a known scheme; plaintext and DES crypt are never accepted: make the hash with htpasswd -B
+	// <nil> [alice]
+}

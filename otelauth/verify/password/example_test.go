@@ -91,3 +91,42 @@ func ExampleMix_Decoy() {
 	fmt.Println(mix.Decoy(key), mix.Decoy(key).Verify([]byte("wonderland")).Match)
 	// Output: [redacted bcrypt] false
 }
+
+// While a password is rotated, both hashes are accepted, and the verdict says which one matched.
+func ExampleHash_WithPrevious() {
+	cheap := password.Params{Scheme: "bcrypt", BcryptCost: 4} // an example must be quick
+	var hashes []*password.Hash
+	for _, secret := range []string{"looking-glass", "wonderland"} {
+		encoded, err := cheap.Hash([]byte(secret), nil)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		hash, err := password.Parse(encoded)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		hashes = append(hashes, hash)
+	}
+	both := hashes[0].WithPrevious(hashes[1])
+	fmt.Println(both.Verify([]byte("looking-glass")).Match, both.Verify([]byte("wonderland")).Previous)
+	fmt.Println(hashes[0].Equal(hashes[1]), hashes[0].MemoryBytes())
+	// Output:
+	// true true
+	// false 8192
+}
+
+// A service that must answer within 100 ms refuses hashes that take longer, when it reads them.
+func ExampleBounds() {
+	policy := password.Policy{Max: password.Bounds{BcryptCost: 10}}
+	_, err := policy.Parse("$2y$12$WJkiL6lQ418rEeuyYC3hL.vj9hspEwCQFz/4yehy/VZwmGIMEzoLW")
+	refused, ok := errors.AsType[*password.ParseError](err)
+	fmt.Println(ok)
+	if ok {
+		fmt.Println(refused.Scheme, refused.Reason)
+	}
+	// Output:
+	// true
+	// bcrypt the cost is outside 4 to 10; hash the password again or raise Policy.Max.BcryptCost
+}

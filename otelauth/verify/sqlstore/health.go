@@ -28,7 +28,8 @@ const (
 )
 
 // runWithin calls do and returns within limit, even if the driver ignores its context. do may
-// then still be running.
+// then still be running. It is not shared with the Redis stores: a query ends at the deadline and
+// with the Store, while their commands continue.
 func (s *Store) runWithin(limit time.Duration, do func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(s.life, limit)
 	done := make(chan error, 1)

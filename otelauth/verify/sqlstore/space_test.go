@@ -55,10 +55,9 @@ func TestNewestReadingStays(t *testing.T) {
 	}
 }
 
-// TestALateAnswerIsIgnored: the answer to a query from before a removal or revocation may come
-// after that to a later query. It must not restore the account, not even for the rest of TTL.
-func TestALateAnswerIsIgnored(t *testing.T) {
-	t.Parallel()
+// storeOfAlice returns a store with one account, alice, and its clock.
+func storeOfAlice(t *testing.T) (*Store, *ticker) {
+	t.Helper()
 	b := sqlite(t)
 	db := b.tables(t)
 	b.insert(t, db, "alice", bcryptHash)
@@ -66,6 +65,14 @@ func TestALateAnswerIsIgnored(t *testing.T) {
 	cfg := b.config(db)
 	cfg.Now = clock.Now
 	s := open(t, cfg)
+	return s, clock
+}
+
+// TestALateAnswerIsIgnored: the answer to a query from before a removal or revocation may come
+// after that to a later query. It must not restore the account, not even for the rest of TTL.
+func TestALateAnswerIsIgnored(t *testing.T) {
+	t.Parallel()
+	s, clock := storeOfAlice(t)
 	alice := recall(t, s, "alice")
 	if alice == nil {
 		t.Fatal("alice is not an account")
@@ -95,13 +102,7 @@ func TestALateAnswerIsIgnored(t *testing.T) {
 // answered from memory.
 func TestAccountsAndUnknownNamesTakeTheSamePath(t *testing.T) {
 	t.Parallel()
-	b := sqlite(t)
-	db := b.tables(t)
-	b.insert(t, db, "alice", bcryptHash)
-	clock := new(ticker)
-	cfg := b.config(db)
-	cfg.Now = clock.Now
-	s := open(t, cfg)
+	s, clock := storeOfAlice(t)
 	for _, step := range []time.Duration{1, ttl/2 - 1, ttl / 2, ttl, 2 * ttl} {
 		clock.Advance(step)
 		if a, err := s.Recall(t.Context(), "alice"); a == nil || err != nil {

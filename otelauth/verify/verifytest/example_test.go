@@ -5,7 +5,6 @@ package verifytest_test
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -85,14 +84,4 @@ func ExampleRun() {
 		verifytest.Run(t, contract)
 	}
 	// Output:
-}
-
-func TestContract(t *testing.T) {
-	t.Parallel()
-	verifytest.Run(t, contract)
-}
-
-// names returns the names of a store's accounts, sorted.
-func (r *registry) names() []string {
-	return slices.Sorted(maps.Keys(r.current.Load().accounts))
 }

@@ -213,6 +213,11 @@ func (a *Attributes) Notice(n *attempt.Notice) {
 	if n.Network.IsValid() {
 		a.Add(network.String(n.Network.String()))
 	}
+	if n.Kind == attempt.Coverage {
+		a.Str(semconv.KeyCoverageFinding, string(n.Coverage), maxRouteBytes)
+		a.Str(semconv.KeyHTTPRoute, n.Route, maxRouteBytes)
+		a.Str(semconv.KeyHTTPRequestMethod, n.Method, maxRouteBytes)
+	}
 	if n.Err != nil {
 		a.Str(semconv.KeyExceptionMessage, n.Err.Error(), MaxMessageBytes)
 	}

@@ -160,3 +160,25 @@ type Store interface {
 	// Len returns the approximate number of budgets held. It does no I/O.
 	Len() int
 }
+
+// Board is a [Store] whose processes also share documents, small values with a name. Package
+// throttle keeps rules in one. Implementations pass the tests of package budgettest.
+type Board interface {
+	Store
+	// Update replaces a document by what edit makes of it, in one atomic step: if another process
+	// has changed it in between, edit is called again. current is nil if there is no document. The
+	// document expires after life, unless it is updated again. A result of nil leaves it as it is,
+	// and so does an error, which Update returns.
+	Update(ctx context.Context, name string, life time.Duration, edit func(current []byte) ([]byte, error)) error
+	// Read returns a document, nil if there is none.
+	Read(ctx context.Context, name string) ([]byte, error)
+	// Watch calls changed with the document now and after each change, within a second, until stop
+	// is called. content is nil if there is none. Calls of one Watch are never concurrent.
+	Watch(name string, changed func(content []byte)) (stop func())
+	// ClearHere is Clear for what this process alone remembers.
+	ClearHere(ctx context.Context, k Key, kind Kind) error
+	// Ahead returns the clock of the board minus that of this process, 0 while it is unknown.
+	Ahead() time.Duration
+	// Shared reports whether the board is reachable.
+	Shared() bool
+}

@@ -1,0 +1,162 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package otelauth
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/internal/pathform"
+)
+
+// coverageAfter is how long a registered route may serve no authenticated caller before that is
+// reported: a day, because some routes are used at night only.
+const coverageAfter = 24 * time.Hour
+
+// maxServedRoutes bounds the routes that are remembered because they served a caller without
+// credentials. Routes are patterns, so no client adds to them.
+const maxServedRoutes = 1024
+
+// coverage records which routes authenticate. It adds no allocation to a request, except to the
+// first one of a route.
+type coverage struct {
+	public     []*pathform.Pattern
+	registered []*registeredRoute
+	byRoute    map[string][]*registeredRoute
+	began      time.Time
+	isDue      atomic.Bool // coverageAfter has passed and was reported
+
+	mu     sync.Mutex
+	served atomic.Pointer[map[string]struct{}] // patterns that served a caller without credentials
+}
+
+// registeredRoute is one pattern of Config.Registered.
+type registeredRoute struct {
+	pattern         *pathform.Pattern
+	isAuthenticated atomic.Bool
+	isReported      atomic.Bool
+}
+
+// newCoverage returns the coverage of a configuration. What previous has recorded is kept.
+func newCoverage(registered, public []*pathform.Pattern, now time.Time, previous *coverage) *coverage {
+	c := &coverage{public: public, byRoute: make(map[string][]*registeredRoute, len(registered)), began: now}
+	known := map[string]*registeredRoute{}
+	if previous != nil {
+		c.served.Store(previous.served.Load())
+		for _, r := range previous.registered {
+			known[r.pattern.String()] = r
+		}
+	}
+	isSame := previous != nil
+	for _, p := range registered {
+		r := known[p.String()]
+		if r == nil {
+			r, isSame = &registeredRoute{pattern: p}, false
+		}
+		c.registered = append(c.registered, r)
+		c.byRoute[p.Route()] = append(c.byRoute[p.Route()], r)
+	}
+	if isSame { // otherwise each route has its day
+		c.began = previous.began
+	}
+	return c
+}
+
+// authenticated records that a route served an authenticated caller.
+func (c *coverage) authenticated(route, method string) {
+	for _, r := range c.byRoute[route] {
+		if r.pattern.MatchesMethod(method) && !r.isAuthenticated.Load() {
+			r.isAuthenticated.Store(true)
+		}
+	}
+}
+
+// isNewOpening reports whether a route that just served a caller without credentials is not
+// public. It reports each route once.
+func (c *coverage) isNewOpening(pattern, method string) bool {
+	if pattern == "" {
+		return false
+	}
+	if served := c.served.Load(); served != nil {
+		if _, known := (*served)[pattern]; known || len(*served) >= maxServedRoutes {
+			return false
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	next := map[string]struct{}{}
+	if served := c.served.Load(); served != nil {
+		if _, known := (*served)[pattern]; known || len(*served) >= maxServedRoutes {
+			return false
+		}
+		for p := range *served {
+			next[p] = struct{}{}
+		}
+	}
+	next[strings.Clone(pattern)] = struct{}{}
+	c.served.Store(&next)
+	for _, p := range c.public {
+		if p.MatchesMethod(method) && p.Covers(pattern) {
+			return false
+		}
+	}
+	return true
+}
+
+// unused returns the registered routes that have served no authenticated caller, once, when
+// coverageAfter has passed.
+func (c *coverage) unused(now time.Time) []*registeredRoute {
+	if len(c.registered) == 0 || now.Sub(c.began) < coverageAfter || !c.isDue.CompareAndSwap(false, true) {
+		return nil
+	}
+	var all []*registeredRoute
+	for _, r := range c.registered {
+		if !r.isAuthenticated.Load() && r.isReported.CompareAndSwap(false, true) {
+			all = append(all, r)
+		}
+	}
+	return all
+}
+
+// cover records what a response says about its route.
+func (x *exchange) cover() {
+	c := x.core.coverage
+	switch {
+	case !x.isAnonymous && x.res.Outcome == attempt.Success:
+		route := x.req.Route
+		if route == "" && x.resp.Status != 0 { // otherwise a router may be writing Pattern
+			route = routeOf(x.request.Pattern)
+		}
+		c.authenticated(route, x.req.Method)
+	case x.core.cfg.Endpoint == nil && x.resp.Handler && x.resp.Status/100 == 2:
+		if c.isNewOpening(x.request.Pattern, x.req.Method) {
+			x.core.noticeCoverage(x.req.Context, attempt.AnonymousAccess, routeOf(x.request.Pattern), x.req.Method, x.req.Time,
+				"served a caller without credentials, but Config.Public does not name it. A public pattern opens it because Config.Routes is not "+
+					"the router that serves: set Config.Routes, or add the route to Config.Public")
+		}
+	}
+	for _, r := range c.unused(x.req.Time) {
+		method := r.pattern.Method()
+		if method == "" {
+			method = http.MethodGet
+		}
+		x.core.noticeCoverage(context.Background(), attempt.NeverAuthenticated, r.pattern.Route(), method, x.req.Time,
+			"is registered, and no caller was authenticated there for a day. Check that the Middleware wraps it; "+
+				"otherwise remove it from Config.Registered")
+	}
+}
+
+// noticeCoverage reports a finding about a route.
+func (c *core) noticeCoverage(ctx context.Context, f attempt.CoverageFinding, route, method string, at time.Time, what string) {
+	if o, ok := c.observer.(attempt.NoticeObserver); ok {
+		o.Notice(ctx, attempt.Notice{
+			Kind: attempt.Coverage, Time: at, Coverage: f, Route: route, Method: method, Message: "the route " + route + " " + what,
+		})
+	}
+}
