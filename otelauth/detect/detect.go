@@ -91,17 +91,27 @@ func New(cfg Config) (*Detector, error) {
 		marker:   newMarker(&cfg),
 	}
 	own := newSip(key)
+	// seen calls OnEpisode before report.
+	seen := func(report func(*Detection)) func(*Detection) {
+		if cfg.OnEpisode == nil {
+			return report
+		}
+		return func(found *Detection) {
+			cfg.OnEpisode(*found)
+			report(found)
+		}
+	}
 	if cfg.Feed == nil {
 		start := cfg.Now()
 		d.build = func() *engine {
-			e := newEngine(&cfg, own, d.reporter.report, d.marker.mark)
+			e := newEngine(&cfg, own, seen(d.reporter.report), d.marker.mark)
 			e.base = start // attempts happen before they are evaluated
 			return e
 		}
 		return d, nil
 	}
 	d.shared = newSharing(&cfg, own, d.reporter.report)
-	d.engine = newEngine(&cfg, newSip(cfg.Feed.Key()), d.shared.detected, d.marker.mark)
+	d.engine = newEngine(&cfg, newSip(cfg.Feed.Key()), seen(d.shared.detected), d.marker.mark)
 	d.engine.base = sharedBase
 	d.shared.engine = d.engine
 	return d, nil

@@ -49,6 +49,8 @@ type acts struct {
 type done struct {
 	Act
 	Subject  throttle.Subject
+	Name     string         // the account as the store spells it
+	Began    time.Time      // of its rule, on the clock of its process
 	Replaced *throttle.Rule // the rule that an allow or deny has replaced
 }
 
@@ -91,7 +93,8 @@ func (o *Operator) serveActs(r *http.Request) (any, error) {
 	if q.err != nil {
 		return nil, q.err
 	}
-	list := ActList{Meta: o.meta(partActs), Acts: []Act{}}
+	m, _ := o.shared(r.Context(), nil, []string{partActs})
+	list := ActList{Meta: m, Acts: []Act{}}
 	o.acts.mu.Lock()
 	defer o.acts.mu.Unlock()
 	for _, d := range slices.Backward(o.acts.list) {
@@ -117,7 +120,7 @@ func (o *Operator) isInForce(d *done) bool {
 // isOf reports whether a rule is that of an act.
 func isOf(r *throttle.Rule, d *done) bool {
 	return r.Subject == d.Subject && r.Denied == (d.Verb == VerbDeny) && r.By == d.Actor && r.Why == d.Reason &&
-		r.Since.Sub(d.Time).Abs() < time.Second
+		r.Since.Sub(d.Began).Abs() < time.Second
 }
 
 // mayAct returns why the caller of r may not act, or nil.
@@ -214,13 +217,14 @@ func (o *Operator) serveAct(w http.ResponseWriter, r *http.Request) error {
 	o.conclude(d, &s)
 	act := d.Act
 	act.Undoable = o.isInForce(d)
-	return writeJSON(w, ActResult{Meta: o.meta(o.localActs(d.Verb)...), Act: act, Sentence: sentence})
+	m, _ := o.shared(r.Context(), nil, o.localActs(d.Verb))
+	return writeJSON(w, ActResult{Meta: m, Act: act, Sentence: sentence})
 }
 
 // act does what a request says.
 func (o *Operator) act(ctx context.Context, s *subject, req *ActRequest, actor string) (*done, string, error) {
-	d := &done{Subject: s.Subject, Act: Act{
-		ID: o.newID(), Time: o.cfg.Now().UTC(), Verb: req.Verb, Account: s.typed, Network: textOf(s.Network), Actor: actor,
+	d := &done{Subject: s.Subject, Name: s.Name, Began: o.cfg.Now(), Act: Act{
+		ID: o.newID(), Time: o.sharedNow(), Verb: req.Verb, Account: s.typed, Network: textOf(s.Network), Actor: actor,
 		Reason: req.Reason, Instance: o.instance,
 	}}
 	who := subjectText(d.Account, d.Network)
@@ -297,7 +301,8 @@ func (o *Operator) clear(ctx context.Context, d *done, s *subject, how throttle.
 		}
 	}
 	if s.typed != "" && !s.Network.IsValid() {
-		for _, b := range o.blocked() {
+		_, others := o.shared(ctx, nil, nil)
+		for _, b := range joinBudgets(o.blockedHere(), others) {
 			p, err := parseNetwork(b.Network)
 			if sub := (throttle.Subject{Account: s.Account, Network: p}); err == nil && b.Kind == "pair" && b.Hash == s.Hash {
 				subjects, names = append(subjects, sub), append(names, subjectText(d.Account, textOf(p)))
@@ -313,7 +318,10 @@ func (o *Operator) clear(ctx context.Context, d *done, s *subject, how throttle.
 	if err != nil {
 		return nil, "", err
 	}
-	sentence := "The budget of " + strings.Join(names, ", of ") + " is full again."
+	sentence := "The budget of " + names[0] + " is full again."
+	if last := len(names) - 1; last > 0 {
+		sentence = "The budgets of " + strings.Join(names[:last], ", of ") + " and of " + names[last] + " are full again."
+	}
 	if after.Refused && after.Rule != nil {
 		sentence += fmt.Sprintf(" A rule of %s still blocks: %s. Undo it.", shown(after.Rule.By), full(shown(after.Rule.Why)))
 	}
@@ -346,6 +354,7 @@ func (o *Operator) newID() string {
 func (o *Operator) conclude(d *done, s *subject) {
 	o.acts.add(d)
 	o.publish(EventAct, d.Act)
+	o.shareActs(context.Background())
 	n := attempt.Notice{
 		Kind: attempt.OperatorAct, Time: d.Time, Actor: d.Actor, Why: d.Reason, Network: s.Network, UserHash: s.Hash,
 		Act: attempt.Act{ID: d.ID, Verb: d.Verb, Undoes: d.Undoes}, Message: "operator: " + d.Actor + " " + verbText(d) + ": " + d.Reason,
@@ -410,13 +419,14 @@ func (o *Operator) serveUndo(w http.ResponseWriter, r *http.Request) error {
 	}
 	o.acts.undone(old.ID, d.ID)
 	o.conclude(d, &s)
-	return writeJSON(w, ActResult{Meta: o.meta(o.localActs(VerbUndo)...), Act: d.Act, Sentence: sentence})
+	m, _ := o.shared(r.Context(), nil, o.localActs(VerbUndo))
+	return writeJSON(w, ActResult{Meta: m, Act: d.Act, Sentence: sentence})
 }
 
 // undo ends a rule, and puts the rule that it has replaced in force again.
 func (o *Operator) undo(ctx context.Context, old *done, actor, reason string) (*done, string, error) {
-	d := &done{Subject: old.Subject, Act: Act{
-		ID: o.newID(), Time: o.cfg.Now().UTC(), Verb: VerbUndo, Undoes: old.ID, Account: old.Account, Network: old.Network,
+	d := &done{Subject: old.Subject, Began: o.cfg.Now(), Act: Act{
+		ID: o.newID(), Time: o.sharedNow(), Verb: VerbUndo, Undoes: old.ID, Account: old.Account, Network: old.Network,
 		Actor: actor, Reason: reason, Instance: o.instance,
 	}}
 	who := subjectText(old.Account, old.Network)
@@ -424,7 +434,7 @@ func (o *Operator) undo(ctx context.Context, old *done, actor, reason string) (*
 	before := old.Replaced
 	left := time.Duration(0)
 	if before != nil && !before.Until.IsZero() {
-		if left = before.Until.Sub(d.Time); left <= 0 {
+		if left = before.Until.Sub(d.Began); left <= 0 {
 			before = nil
 		}
 	}
@@ -440,7 +450,7 @@ func (o *Operator) undo(ctx context.Context, old *done, actor, reason string) (*
 	return d, fmt.Sprintf("The rule of %s about %s is in force again.", shown(before.By), who), err
 }
 
-// localActs names the parts of the answer to an act that are of this process only.
+// localActs names what an act has changed in this process only, while nothing is shared.
 func (o *Operator) localActs(verb string) []string {
 	if verb == VerbClear {
 		return []string{partActs, partBudgets}

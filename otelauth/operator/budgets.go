@@ -27,8 +27,9 @@ func (o *Operator) serveBudgets(r *http.Request) (any, error) {
 	}
 	kind, account := q.values.Get("kind"), q.values.Get("account")
 	hash := o.hashOf(r, account)
-	list := BudgetList{Meta: o.meta(partBudgets, partRules), Budgets: []Budget{}, Rules: o.rules()}
-	for _, b := range o.blocked() {
+	m, others := o.shared(r.Context(), nil, []string{partBudgets, partRules})
+	list := BudgetList{Meta: m, Budgets: []Budget{}, Rules: o.rules()}
+	for _, b := range joinBudgets(o.blockedHere(), others) {
 		p, _ := parseNetwork(b.Network) // the zero Prefix if there is none
 		switch {
 		case kind != "" && b.Kind != kind,
@@ -44,9 +45,9 @@ func (o *Operator) serveBudgets(r *http.Request) (any, error) {
 	return list, nil
 }
 
-// blocked returns the budgets that are empty and have refused attempts, those with the most
-// refusals first.
-func (o *Operator) blocked() []Budget {
+// blockedHere returns the budgets that are empty and have refused attempts in this process, those
+// with the most refusals first.
+func (o *Operator) blockedHere() []Budget {
 	budgets := o.budgets()
 	if budgets == nil {
 		return nil
@@ -154,8 +155,9 @@ func (o *Operator) serveExplanation(r *http.Request) (any, error) {
 }
 
 func (o *Operator) explain(ctx context.Context, s *subject) (Explanation, error) {
+	m, others := o.shared(ctx, []string{partAttempts}, []string{partBudgets, partRules})
 	e := Explanation{
-		Meta: o.meta(partAttempts, partRules), Account: s.typed, Network: textOf(s.Network), AccountExists: s.exists,
+		Meta: m, Account: s.typed, Network: textOf(s.Network), AccountExists: s.exists,
 		Budgets: []Standing{}, Attempts: o.evidence(s),
 	}
 	budgets := o.budgets()
@@ -177,7 +179,7 @@ func (o *Operator) explain(ctx context.Context, s *subject) (Explanation, error)
 	}
 	if x.Refused {
 		e.RefusedBy = x.Refuses.String()
-		e.Since = o.refusedSince(s, &x)
+		e.Since = refusedSince(joinBudgets(o.blockedHere(), others), s, &x)
 	}
 	if !x.Until.IsZero() {
 		until := x.Until.UTC()
@@ -203,8 +205,8 @@ func standingOf(s *throttle.Standing) Standing {
 
 // refusedSince returns when the budget that refuses a subject first refused an attempt; nil if
 // that is not known.
-func (o *Operator) refusedSince(s *subject, x *throttle.Explanation) *time.Time {
-	for _, b := range o.blocked() {
+func refusedSince(blocked []Budget, s *subject, x *throttle.Explanation) *time.Time {
+	for _, b := range blocked {
 		p, _ := parseNetwork(b.Network)
 		if b.Kind == x.Refuses.String() && (b.Hash == "" || b.Hash == s.Hash) && (!p.IsValid() || p.Overlaps(s.Network)) {
 			return &b.First

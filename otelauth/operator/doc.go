@@ -9,7 +9,7 @@
 //	mw, err := otelauth.New(otelauth.Config{
 //		Accounts:   users,
 //		Additional: []attempt.Observer{op},
-//		Detect:     detect.Config{OnDetection: op.Detection},
+//		Detect:     detect.Config{OnEpisode: op.Detection},
 //	})
 //	op.Attach(mw)
 //	mux.Handle("/operator/", mw.Wrap(mw.RequireGroup("ops")(http.StripPrefix("/operator", op))))

@@ -209,7 +209,8 @@ func (o *Operator) serveEpisodes(r *http.Request) (any, error) {
 	}
 	rule, severity, account := q.values.Get("rule"), q.values.Get("severity"), q.values.Get("account")
 	hash := o.hashOf(r, account)
-	list := EpisodeList{Meta: o.meta(o.localEpisodes()...), Episodes: []Episode{}}
+	m, _ := o.shared(r.Context(), o.localEpisodes(), nil)
+	list := EpisodeList{Meta: m, Episodes: []Episode{}}
 	all, forgotten := o.episodes.list()
 	list.Forgotten = forgotten
 	for _, e := range all {

@@ -179,7 +179,7 @@ func (o *Operator) pulse() Pulse {
 	o.hub.mu.Unlock()
 	return Pulse{
 		Instance: o.instance, Now: now.UTC(), Healthy: len(o.health.problems()) == 0, Outcomes: o.traffic.rates(now),
-		Hashing: hashingOf(o.state()), Running: running, Blocked: len(o.blocked()), Watchers: watchers,
+		Hashing: hashingOf(o.state()), Running: running, Blocked: len(o.blockedHere()), Watchers: watchers,
 	}
 }
 

@@ -38,6 +38,10 @@ type Config struct {
 	// forget. Default: none are ended.
 	CloseStreams func(account string) int
 
+	// SharedDetection reports that detect.Config.Feed is set, so that episodes are those of all
+	// replicas. It changes what answers call local.
+	SharedDetection bool
+
 	// Version is the version of the service in answers. Default: that of otelauth.
 	Version string
 	// Describe adds to a Status what only the service knows: its settings, exporters and stores.
@@ -76,6 +80,7 @@ type Operator struct {
 	health   health
 	hub      hub
 	acts     acts
+	replicas atomic.Pointer[replicas]
 	watched  atomic.Pointer[func() attempt.State]
 	verifier atomic.Pointer[otelauth.Middleware]
 
@@ -135,13 +140,23 @@ func New(cfg Config) (*Operator, error) {
 	return o, nil
 }
 
-// Attach sets the Middleware whose budgets and accounts the API shows and changes. Call it once,
-// before the handler serves.
-func (o *Operator) Attach(m *otelauth.Middleware) { o.verifier.Store(m) }
+// Attach sets the Middleware whose budgets and accounts the API shows and changes. If its budgets
+// are in a shared Store, acts and lists are shared from now on, until Close. Call it once, before
+// the handler serves.
+func (o *Operator) Attach(m *otelauth.Middleware) {
+	o.verifier.Store(m)
+	if budgets := m.Budgets(); budgets != nil && budgets.Documents() != nil {
+		o.join(budgets.Documents())
+	}
+}
 
-// Close ends the live views. The Operator keeps observing. The error is always nil.
+// Close ends the live views and what Attach started. Call it before the Store of the budgets is
+// closed. The Operator keeps observing. The error is always nil.
 func (o *Operator) Close() error {
-	o.closing.Do(func() { close(o.quit) })
+	o.closing.Do(func() {
+		close(o.quit)
+		o.leave()
+	})
 	return nil
 }
 
@@ -203,7 +218,7 @@ func (o *Operator) state() attempt.State {
 	return attempt.State{}
 }
 
-// Detection records what detection reports. Set it as detect.Config.OnDetection.
+// Detection records what detection reports. Set it as detect.Config.OnEpisode.
 func (o *Operator) Detection(d detect.Detection) { o.publish(EventEpisode, o.episodes.add(&d)) }
 
 // ServeHTTP serves the API. The paths begin with /v1/.

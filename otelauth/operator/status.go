@@ -4,6 +4,7 @@
 package operator
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
@@ -15,15 +16,16 @@ func (o *Operator) serveStatus(r *http.Request) (any, error) {
 	if q := queryOf(r); q.err != nil {
 		return nil, q.err
 	}
-	return o.status(actorOf(r.Context())), nil
+	return o.status(r.Context()), nil
 }
 
 // status returns the state of the process.
-func (o *Operator) status(actor string) Status {
+func (o *Operator) status(ctx context.Context) Status {
 	now := o.cfg.Now()
 	state := o.state()
+	m, others := o.shared(ctx, []string{partStatus}, nil)
 	s := Status{
-		Meta: o.meta(partStatus), Version: o.cfg.Version, Host: o.host, Started: o.started.UTC(), Actor: actor, Acts: o.cfg.Acts,
+		Meta: m, Version: o.cfg.Version, Host: o.host, Started: o.started.UTC(), Actor: actorOf(ctx), Acts: o.cfg.Acts,
 		UptimeSeconds: int64(now.Sub(o.started).Seconds()),
 		Outcomes:      o.traffic.rates(now), Hashing: hashingOf(state), Stores: o.health.stores(), Reloads: o.health.reloaded(),
 		Cache: Cache{
@@ -34,6 +36,12 @@ func (o *Operator) status(actor string) Status {
 	}
 	s.Reloads.Accounts = state.Accounts
 	s.Peers = []Replica{o.self()}
+	if r := o.replicas.Load(); r != nil {
+		s.Peers[0].ClockSkewSeconds = -r.docs.Ahead().Seconds()
+	}
+	for _, p := range others {
+		s.Peers = append(s.Peers, p.Replica)
+	}
 	s.Problems = o.health.problems()
 	if o.cfg.Describe != nil {
 		o.cfg.Describe(&s)
@@ -76,4 +84,9 @@ func (o *Operator) tables(state attempt.State) []Table {
 const maxRules = 10_000
 
 // localEpisodes names the parts of a list of episodes that are of this process only.
-func (o *Operator) localEpisodes() []string { return []string{partEpisodes} }
+func (o *Operator) localEpisodes() []string {
+	if o.cfg.SharedDetection {
+		return []string{partEpisodes + " of " + detect.SamePassword}
+	}
+	return []string{partEpisodes}
+}

@@ -76,7 +76,7 @@ func newService(t testing.TB, cfg operator.Config, configure func(*otelauth.Conf
 			Groups: map[string][]string{"ops": {"root"}},
 		},
 		IdentityKey: identityKey, Routes: mux, Now: s.clock.Now, Additional: []attempt.Observer{s.op},
-		Detect:         detect.Config{OnDetection: s.op.Detection},
+		Detect:         detect.Config{OnEpisode: s.op.Detection},
 		TracerProvider: s.recorder.TracerProvider(), MeterProvider: s.recorder.MeterProvider(), LoggerProvider: s.recorder.LoggerProvider(),
 	}
 	if configure != nil {

@@ -68,6 +68,7 @@ func (p *process) newOperator() (*operatorAPI, error) {
 	a.loaded.Store(l)
 	l.config.Auth.Budgets.NameOf = a.nameOf
 	cfg := l.flags.operatorFlags.config(l.settings)
+	cfg.SharedDetection = l.flags.RedisURLFile != ""
 	cfg.Version, cfg.Now, cfg.Describe = version(), p.t.now, a.describe
 	cfg.CloseStreams = func(account string) int { return p.gw.CloseStreams(account) }
 	var err error
@@ -80,7 +81,7 @@ func (p *process) newOperator() (*operatorAPI, error) {
 // wire sets the API in cfg.
 func (a *operatorAPI) wire(cfg *gateway.Config, l *loaded) {
 	cfg.Auth.Additional = []attempt.Observer{a.Operator}
-	cfg.Auth.Detect.OnDetection = a.Detection
+	cfg.Auth.Detect.OnEpisode = a.Detection
 	if cfg.OperatorGroup = l.flags.OperatorGroup; cfg.OperatorGroup != "" {
 		cfg.Operator = a.Operator
 	}

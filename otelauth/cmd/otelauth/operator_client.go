@@ -93,7 +93,7 @@ func explainAPI(err error) error {
 	case operator.CodeActsDisabled:
 		return errors.New("this gateway is read-only: start it with --operator-acts to let operators act")
 	case operator.CodeUnknownAccount:
-		hint = "; to act on a name that is not an account, add --unknown-account"
+		return fmt.Errorf("%s; add --unknown-account to act on such a name", strings.TrimSuffix(strings.TrimSuffix(f.Detail, "."), "; to act on a name that is not an account, say so"))
 	case operator.CodeNoActor:
 		hint = "; set --user and --password-file"
 	}

@@ -99,6 +99,7 @@ func (p *process) serve(ctx context.Context, stop func(), hangups <-chan os.Sign
 	}
 	if err != nil {
 		closeAll(append(listeners, admin))
+		_ = p.operator.Close() // ends the sharing
 		return errors.Join(err, p.gw.Shutdown(context.Background()), p.trail.close())
 	}
 	serving, cancel := context.WithCancel(ctx)
