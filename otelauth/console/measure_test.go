@@ -22,13 +22,17 @@ import (
 func TestTimings(t *testing.T) {
 	t.Parallel()
 	s, b := start(t, options{}), browser.Start(t)
-	var paints []time.Duration
+	var first, again []time.Duration
 	for range 5 {
 		p := s.open(b, browser.View{})
-		paints = append(paints, p.FirstPaint())
+		first = append(first, p.FirstPaint())
+		p.Reload()
+		again = append(again, p.FirstPaint())
 	}
-	slices.Sort(paints)
-	t.Logf("first paint of 5 first visits: median %v, slowest %v", paints[2].Round(time.Millisecond), paints[4].Round(time.Millisecond))
+	slices.Sort(first)
+	slices.Sort(again)
+	t.Logf("first paint of 5 first visits: median %v, slowest %v", first[2].Round(time.Millisecond), first[4].Round(time.Millisecond))
+	t.Logf("first paint of 5 later visits: median %v, slowest %v", again[2].Round(time.Millisecond), again[4].Round(time.Millisecond))
 
 	p := s.open(b, browser.View{})
 	goTo(p, "attempts")
@@ -93,10 +97,17 @@ func TestTenThousandRows(t *testing.T) {
 	t.Logf("%d rows, %d in the document; %d frames: median %.1f ms, 95th percentile %.1f ms", rowsOfList, result.Rows, n, result.Frames[n/2], result.Frames[n*95/100])
 
 	browser.Eval[int](p, "document.querySelector('.grid.attempts .body').scrollTop = 36000")
-	first := browser.Eval[string](p, "document.querySelector('.grid.attempts .body .row').innerText")
+	p.Await("document.querySelector('.grid.attempts .body .row').getAttribute('aria-rowindex') > 900")
+	// The link of the row at the upper edge of the list.
+	const reading = `(() => {
+		const body = document.querySelector('.grid.attempts .body')
+		const isUpper = row => parseFloat(row.style.top) <= body.scrollTop && body.scrollTop < parseFloat(row.style.top) + row.offsetHeight
+		return [...body.querySelectorAll('.row')].find(isUpper).querySelector('a').href
+	})()`
+	first := browser.Eval[string](p, reading)
 	s.try("192.0.2.99", http.MethodGet, "/orders", "alice", "wonderland")
 	p.AwaitText(".more", "1 new")
-	if now := browser.Eval[string](p, "document.querySelector('.grid.attempts .body .row').innerText"); now != first {
+	if now := browser.Eval[string](p, reading); now != first {
 		t.Errorf("a new attempt moved what the operator reads:\n%q\n%q", first, now)
 	}
 	p.Click(".more")

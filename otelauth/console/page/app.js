@@ -51,8 +51,10 @@ function route() {
   const name = views[key] ? key : 'overview'
   const view = views[name]
   for (const [other, { link }] of links) {
-    if (other === (view.within ?? name)) link.setAttribute('aria-current', 'page')
-    else link.removeAttribute('aria-current')
+    if (other === (view.within ?? name)) {
+      link.setAttribute('aria-current', 'page')
+      nav.scrollLeft = link.offsetLeft - 40 // on a phone
+    } else link.removeAttribute('aria-current')
   }
   if (!state.loaded) return
   const root = h('div', { class: 'view-' + name })
