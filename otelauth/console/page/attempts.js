@@ -73,7 +73,7 @@ export default function attempts(root, parameters) {
   function update() {
     rows.update(test)
     const all = (state.status?.outcomes ?? []).reduce((n, rate) => n + rate.total, 0)
-    const oldest = Object.values(state.oldest).sort().at(-1) // of the outcome that is forgotten first
+    const oldest = Object.values(state.oldest).sort().at(-1) // what is forgotten first
     setText(found, number(rows.size()) + ' of ' + plural(state.attempts.length, 'attempt') + ' in memory' +
       (state.attempts.length >= keep ? ' (the page keeps ' + number(keep) + ')' : '') +
       (oldest && all > 1.05 * state.attempts.length ? '. All since ' + date(oldest) + ' are here; earlier ones are in your backend.' : '.'))
