@@ -50,11 +50,11 @@ func TestForget(t *testing.T) {
 	}))
 	at := clock.Now()
 	for _, want := range []struct {
-		cache string
+		cache attempt.CacheResult
 		at    time.Time
-	}{{"miss", at}, {"hit", at}} {
+	}{{attempt.Miss, at}, {attempt.Hit, at}} {
 		s.do(request(t, "GET", "/orders", "alice", "wonderland"))
-		if got := s.last(t).Event.Attribute("auth.cache.result"); got != want.cache || !verified.Equal(want.at) {
+		if got := s.last(t).Cache; got != want.cache || !verified.Equal(want.at) {
 			t.Errorf("%v at %v, want %+v", got, verified, want)
 		}
 		clock.Advance(10 * time.Minute)
@@ -66,7 +66,7 @@ func TestForget(t *testing.T) {
 		t.Errorf("%d credentials of alice", n)
 	}
 	s.do(request(t, "GET", "/orders", "alice", "wonderland"))
-	if got := s.last(t).Event.Attribute("auth.cache.result"); got != "miss" || !verified.Equal(clock.Now()) {
+	if got := s.last(t).Cache; got != attempt.Miss || !verified.Equal(clock.Now()) {
 		t.Errorf("after Forget: %v at %v", got, verified)
 	}
 	if _, ok := otelauth.VerifiedAt(t.Context()); ok {
