@@ -43,7 +43,7 @@ require (
 	github.com/jackc/pgx/v5 v5.12.0 // the command: accounts in PostgreSQL; tests of sqlstore
 	github.com/prometheus/client_golang v1.24.1 // examples/nethttp: /metrics behind otelauth
 	github.com/rogpeppe/go-internal v1.16.0 // tests: the command as a shell runs it
-	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // indirect; tests: the SARIF of a probe against the schema of OASIS
+	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // tests: the SARIF of a probe against the schema of OASIS
 	go.opentelemetry.io/proto/otlp v1.11.1 // otlpreceiver: the messages of OTLP
 	go.yaml.in/yaml/v4 v4.0.0 // the command: the configuration file; the YAML organisation's own, its nodes know their lines
 	golang.org/x/sys v0.49.0 // tests: whether a terminal echoes

@@ -8,6 +8,8 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -128,6 +130,29 @@ func sandboxGateway(t *testing.T, dir string) {
 	testkit.Start(t, cmd).WaitLine(t, "gateway.operator_listening")
 }
 
+// sandboxProbe makes the files that a probe reads, and a service in place of its target. Its
+// findings are not errors, and it does not wait for telemetry, which no one sends here.
+func sandboxProbe(t *testing.T, dir string, args []string) []string {
+	t.Helper()
+	server := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(server.Close)
+	write(t, dir, "endpoints.txt", "GET /orders/\n")
+	write(t, dir, "gateway.yaml", "endpoint: [/orders/]\n")
+	write(t, dir, "service.log", "")
+	write(t, dir, "identities.yaml", "identities: [{name: alice, password: wonderland}]\n")
+	write(t, dir, "baseline.yaml", "- {id: open GET /export/, reason: it moves, expires: 2999-12-31}\n")
+	args = slices.Clone(args)
+	args[1] = server.URL
+	if i := slices.Index(args, "--telemetry"); i > 0 {
+		args[i+1] = testkit.FreeAddress(t)
+	}
+	args = append(args, "--rate", "0", "--only", "none", "--fail-on", "none")
+	if slices.Contains(args, "--telemetry") || slices.Contains(args, "--logs") {
+		args = append(args, "--telemetry-wait", "100ms")
+	}
+	return args
+}
+
 // sandboxTrail makes a trail of some lines, its key, and a file with its checkpoint.
 func sandboxTrail(t *testing.T, dir string) {
 	t.Helper()
@@ -162,6 +187,9 @@ func sandboxTrail(t *testing.T, dir string) {
 // runOtelauth runs a command line of otelauth: the gateway with --check, everything else as it is.
 func runOtelauth(t *testing.T, where, dir string, args []string) {
 	t.Helper()
+	if args[0] == "probe" {
+		args = sandboxProbe(t, dir, args)
+	}
 	if args[0] == "gateway" && !slices.Contains(args, "--help") {
 		args = append(slices.Clone(args), "--check")
 	}
@@ -337,7 +365,7 @@ func TestDocsFlags(t *testing.T) {
 	t.Parallel()
 	var help bytes.Buffer
 	commands := [][]string{
-		{"gateway"}, {"gateway", "init"}, {"whois"}, {"help"}, {"man"}, {"status"}, {"top"}, {"attempts"}, {"episodes"},
+		{"gateway"}, {"gateway", "init"}, {"whois"}, {"probe"}, {"help"}, {"man"}, {"status"}, {"top"}, {"attempts"}, {"episodes"},
 	}
 	for _, c := range []string{"list", "explain", "clear", "allow", "deny", "forget", "acts", "undo"} {
 		commands = append(commands, []string{"budgets", c})

@@ -13,7 +13,10 @@ import (
 
 	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/audit"
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
+	"github.com/otelauth/otelauth-go/otelauth/probe"
+	"github.com/otelauth/otelauth-go/otelauth/throttle"
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
 
@@ -97,4 +100,48 @@ func TestTestAddress(t *testing.T) {
 	if got := code(r); got != http.StatusOK {
 		t.Errorf("from loopback: %d", got)
 	}
+}
+
+// TestProbed has the Go block of docs/probe.md.
+func TestProbed(t *testing.T) {
+	t.Parallel()
+	mw, err := otelauth.New(otelauth.Config{
+		Accounts: &verify.Static{Hashes: map[string]string{"alice": hash}}, DisableFallback: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	handler := newService(mw)
+	report, err := probe.Run(t.Context(), probe.Config{
+		Handler:    handler, // no sockets
+		Endpoints:  []probe.Endpoint{{Path: "/orders/"}, {Path: "/admin/", Groups: []string{"admin"}}},
+		Identities: []probe.Identity{{Username: "alice", Password: "wonderland", Groups: []string{"admin"}}},
+		Rate:       -1,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range report.Findings {
+		t.Errorf("%s: %s", f.ID, f.Detail)
+	}
+}
+
+func TestEveryRoute(t *testing.T) {
+	t.Parallel()
+	rec := otelauthtest.NewRecorder(t)
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /orders/{id}", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "two pounds of tea") })
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mw, err := otelauth.New(otelauth.Config{
+		Accounts: &verify.Static{Hashes: map[string]string{"alice": hash}},
+		Routes:   mux, Public: []string{"GET /healthz"},
+		// Coverage makes more attempts than budgets allow, and each is to be an event.
+		Throttle: throttle.DangerouslyNone{}, Events: audit.Events{DangerouslyUnfolded: true},
+		TracerProvider: rec.TracerProvider(), MeterProvider: rec.MeterProvider(), LoggerProvider: rec.LoggerProvider(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	otelauthtest.Coverage(t, mw.Wrap(mux), []string{"GET /orders/7 route=/orders/{id}", "GET /healthz public"},
+		otelauthtest.CoverageOptions{Recorder: rec, User: "alice", Password: "wonderland"})
 }

@@ -2,11 +2,11 @@
 # Copyright The otelauth Authors
 # SPDX-License-Identifier: Apache-2.0
 #
-# Checks docker-compose.yaml with Docker Compose, which needs no engine for that: without a profile, with each
-# profile, with all of them, and with other ports and addresses.
+# Checks docker-compose.yaml with Docker Compose, which needs no engine for that: without a profile,
+# with each profile, with all of them, and with other ports and addresses.
 #
 #	examples/demo/compose.sh           the check
-#	examples/demo/compose.sh build     prints the directory of docker-compose and docker-buildx, which it builds if they are not there
+#	examples/demo/compose.sh build     prints the directory of docker-compose and docker-buildx
 #
 # Compose is built from its Go module, two minutes once.
 #

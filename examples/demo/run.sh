@@ -4,17 +4,17 @@
 #
 # Tests the demo: docker compose up with all profiles, checks of what README.md claims, then down.
 #
-#	examples/demo/run.sh                 with the images of docker-compose.yaml, on the Docker Engine of this machine
+#	examples/demo/run.sh                 with the images of docker-compose.yaml
 #	examples/demo/run.sh --stand-ins     with locally built images, on an engine of its own
 #
-# --stand-ins pulls no image from a registry; standins/Dockerfile lists the replacements. It needs root, and
-# Debian's packages docker.io, mmdebstrap, iproute2, iptables and curl. Its engine has its own data, socket
-# and network, so it replaces none of your images, and it ends with the script. The servers are those of
-# .ci/full. The first build takes most of an hour on two cores, later runs some minutes. The script also
-# builds Docker Compose and buildx.
+# --stand-ins pulls no image from a registry; standins/Dockerfile lists the replacements. It needs
+# root, and Debian's packages docker.io, mmdebstrap, iproute2, iptables and curl. Its engine has its
+# own data, socket and network, so it replaces none of your images, and it ends with the script. The
+# servers are those of .ci/full. The first build takes most of an hour on two cores, later runs some
+# minutes. The script also builds Docker Compose and buildx.
 #
-# The project is called otelauth-demo-check. It uses other ports and addresses than a demo that runs here.
-# The last line is the count.
+# The project is called otelauth-demo-check. It uses other ports and addresses than a demo that runs
+# here. The last line is the count.
 #
 #	CI_CACHE=dir             directory of the built programs; default ~/.cache/otelauth-ci
 #	OTELAUTH_SERVERS=dir     directory of the servers
@@ -31,12 +31,6 @@ unset COMPOSE_FILE COMPOSE_PROFILES DOCKER_CONTEXT 2>/dev/null || true
 
 # ---------------------------------------------------------------- stand-ins
 
-# builder_config DIR prints builder.yaml with absolute paths. The builder has no flags for them.
-builder_config() {
-	sed -e "s|^  output_path: .*|  output_path: $1/otelcol-build|" -e "s|=> \.\./e2e/.*|=> $PWD/collector-config/e2e/unfetched/profcheck|" \
-		collector-config/builder.yaml
-}
-
 # prepare DIR fills the context of standins/Dockerfile. Only this function needs the network.
 prepare() {
 	local dir=$1 program where
@@ -49,9 +43,7 @@ prepare() {
 	.ci/full build prometheus3 jaeger victoria-logs loki
 	if [[ ! -x $OTELAUTH_SERVERS/otelcol ]]; then
 		echo "otelcol: building"
-		builder_config "$dir" >"$dir/builder.yaml"
-		(cd "$dir" && GOWORK=off CGO_ENABLED=0 go run go.opentelemetry.io/collector/cmd/builder@v0.161.0 --config builder.yaml)
-		mv "$dir/otelcol-build/otelcol" "$OTELAUTH_SERVERS/otelcol"
+		(cd collector-config/e2e && GOWORK=off CGO_ENABLED=0 go build -buildvcs=false -o "$OTELAUTH_SERVERS/otelcol" ./cmd/otelcol)
 	fi
 	if [[ ! -x $OTELAUTH_SERVERS/victoria-metrics ]]; then
 		echo "victoria-metrics: building"
@@ -355,7 +347,8 @@ main() {
 			local status=0
 			mkdir "$tmp/context"
 			prepare "$tmp/context"
-			# Separate namespaces for network, mounts and processes: the changes of dockerd end with them.
+			# Separate namespaces for network, mounts and processes: the changes of dockerd end with
+			# them.
 			OTELAUTH_DEMO_INSIDE=$tmp unshare --net --mount --pid --fork --kill-child --mount-proc "$PWD/examples/demo/run.sh" --stand-ins &
 			inside=$!
 			wait "$inside" || status=$?

@@ -65,6 +65,9 @@ func (c *checker) check(t *testing.T, where string, args []string) string {
 	return out.String()
 }
 
+// continued is the end of a line that the next one continues, in a comment or not.
+var continued = regexp.MustCompile(`\\\n#?\s*`)
+
 // commandLine matches "otelauth gateway …" at the begin of a line, after a comment sign or a path.
 var commandLine = regexp.MustCompile(`(?m)^(?:#?\s*|ExecStart=/usr/local/bin/)otelauth (gateway .*)$`)
 
@@ -73,7 +76,7 @@ func TestCommandLines(t *testing.T) {
 	t.Parallel()
 	c := newChecker(t)
 	for _, name := range []string{"nginx.conf", "Caddyfile", "traefik.yaml", "envoy.yaml", "otelauth-gateway.service", "README.md"} {
-		found := commandLine.FindAllStringSubmatch(strings.ReplaceAll(shipped(t, name), "\\\n", ""), -1)
+		found := commandLine.FindAllStringSubmatch(continued.ReplaceAllString(shipped(t, name), ""), -1)
 		if len(found) == 0 {
 			t.Errorf("%s has no command line", name)
 		}

@@ -62,6 +62,16 @@ var arrows = []struct {
 	{"otelauth/detect/geoip", []string{"otelauth/attempt", "otelauth/semconv", "otelauth/internal/pairs", "otelauth/detect", "otelauth/detect/internal/feed"}, append([]string{"github.com/oschwald/maxminddb-golang/v2", "golang.org/x/sys"}, siphash...)},
 	{"otelauth/detect/redisfeed", []string{"otelauth/attempt", "otelauth/detect/internal/feed", "otelauth/internal/redishealth"}, redis},
 	{"otelauth/internal/redishealth", []string{"otelauth/attempt"}, redis},
+	{"otelauth/probe", nil, nil},
+	{"internal/otlpreceiver", nil, otlp},
+	{"otelauth/internal/leak", nil, nil},
+	{"otelauth/probe/evidence", []string{"otelauth/semconv", "otelauth/internal/leak", "internal/otlpreceiver"}, otlp},
+	{"otelauth/probe/loglines", []string{
+		"otelauth/semconv", "otelauth/internal/leak", "internal/otlpreceiver", "otelauth/probe/evidence",
+	}, append([]string{"go.yaml.in/yaml/v4"}, otlp...)},
+	{"otelauth/probe/openapi", []string{"otelauth/probe"}, []string{
+		"github.com/getkin/kin-openapi", "github.com/go-openapi", "github.com/santhosh-tekuri/jsonschema/v6", "go.yaml.in/yaml/v4", "golang.org/x/text",
+	}},
 	{"otelauth/internal/legible", nil, nil},
 	{"otelauth/console", nil, nil},
 	{"otelauth/operator", []string{ // and no Redis: the documents of throttle hide it
@@ -96,7 +106,7 @@ var backwards = []struct {
 	{
 		pkg:   "otelauth",
 		never: []string{"otelauth/otelauthtest", "otelauth/gateway", "otelauth/probe", "otelauth/console"},
-		but:   []string{"otelauth/cmd/otelauth", "otelauth/gateway", "otelauth/gateway/internal/soak", "otelauth/probe", "otelauth/probe/report", "otelauth/console"},
+		but:   []string{"otelauth/cmd/otelauth", "otelauth/gateway", "otelauth/gateway/internal/soak", "otelauth/probe", "otelauth/probe/openapi", "otelauth/probe/report", "otelauth/internal/probeproof", "otelauth/otelauthtest", "otelauth/console"},
 	},
 }
 
@@ -110,6 +120,8 @@ var (
 		"go.opentelemetry.io/otel", "go.opentelemetry.io/auto/sdk",
 		"github.com/go-logr/logr", "github.com/go-logr/stdr", "github.com/cespare/xxhash/v2",
 	}
+	// otlp is the messages of OTLP, without gRPC.
+	otlp    = []string{"go.opentelemetry.io/proto/otlp", "google.golang.org/protobuf"}
 	siphash = append([]string{"github.com/dchest/siphash"}, api...)
 	// autoexport is the SDK with every exporter that an OTEL_ variable may name.
 	autoexport = append([]string{

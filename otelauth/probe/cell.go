@@ -5,6 +5,7 @@ package probe
 
 import (
 	"strings"
+	"sync"
 	"sync/atomic"
 )
 
@@ -27,11 +28,19 @@ type cell struct {
 type names struct {
 	run   string
 	count atomic.Uint64
+	once  sync.Once
+	long  string
 }
 
 // user returns a name that no account has.
 func (n *names) user() string {
 	return "probe-" + n.run + "-" + encode(n.count.Add(1))
+}
+
+// oversized returns a field of 64 KiB, the same for the whole run.
+func (n *names) oversized() string {
+	n.once.Do(func() { n.long = "Basic " + encodeBase64(n.user()+":"+strings.Repeat("x", oversizedBytes)) })
+	return n.long
 }
 
 // password returns a password that no account has.
@@ -207,8 +216,7 @@ const oversizedBytes = 64 << 10
 
 func makeOversized(c *cell) (*message, string) {
 	m := c.plain()
-	value := "Basic " + encodeBase64(c.names.user()+":"+strings.Repeat("x", oversizedBytes))
-	m.fields = append(m.fields, field{"Authorization", value, "Basic {64 KiB}"})
+	m.fields = append(m.fields, field{"Authorization", c.names.oversized(), "Basic {64 KiB}"})
 	m.credentials = "oversized"
 	return m, ""
 }

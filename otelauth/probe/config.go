@@ -62,7 +62,8 @@ type Config struct {
 	Correlate []string
 	// Baseline holds findings that are accepted.
 	Baseline []Acceptance
-	// Handler receives the requests instead of the network. Target is optional then.
+	// Handler receives the requests instead of the network. Target is then optional and only names
+	// the scheme and the host of requests. Default: https://localhost.
 	Handler http.Handler
 	// TLS configures connections to a target with https. Default: the roots of the system.
 	TLS *tls.Config
@@ -110,7 +111,7 @@ func (c *Config) validate() (*url.URL, error) {
 		problems = append(problems, fmt.Errorf("probe: "+format, args...))
 	}
 	if c.Handler != nil && c.Target == "" {
-		c.Target = "http://localhost"
+		c.Target = "https://localhost"
 	}
 	target, err := parseTarget(c.Target)
 	if err != nil {

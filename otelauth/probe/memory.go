@@ -7,11 +7,13 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -21,6 +23,16 @@ type memory struct {
 	handler http.Handler
 	timeout time.Duration
 	maxBody int64
+	tls     *tls.ConnectionState // nil: plaintext
+	reader  *bufio.Reader
+}
+
+func newMemory(target *url.URL, c *Config) *memory {
+	h := &memory{handler: c.Handler, timeout: c.Timeout, maxBody: c.MaxBodyBytes, reader: bufio.NewReader(nil)}
+	if target.Scheme == "https" {
+		h.tls = &tls.ConnectionState{Version: tls.VersionTLS13, HandshakeComplete: true, ServerName: target.Hostname()}
+	}
+	return h
 }
 
 func (*memory) close() {}
@@ -29,7 +41,8 @@ func (*memory) close() {}
 var memoryClient = netip.MustParseAddrPort("192.0.2.1:49152")
 
 func (h *memory) send(ctx context.Context, m *message, raw []byte) (*response, error) {
-	r, err := http.ReadRequest(bufio.NewReaderSize(bytes.NewReader(raw), 4096))
+	h.reader.Reset(bytes.NewReader(raw))
+	r, err := http.ReadRequest(h.reader)
 	if err != nil || !acceptable(r) {
 		return &response{
 			status: http.StatusBadRequest, proto: "HTTP/1.1", header: http.Header{"Connection": {"close"}},
@@ -39,7 +52,7 @@ func (h *memory) send(ctx context.Context, m *message, raw []byte) (*response, e
 	ctx, cancel := context.WithTimeout(ctx, h.timeout)
 	defer cancel()
 	r = r.WithContext(ctx)
-	r.RemoteAddr = memoryClient.String()
+	r.RemoteAddr, r.TLS = memoryClient.String(), h.tls
 	w := &bodyWriter{header: make(http.Header), max: h.maxBody, cancel: cancel}
 	done := make(chan error, 1)
 	start := time.Now()
@@ -50,6 +63,7 @@ func (h *memory) send(ctx context.Context, m *message, raw []byte) (*response, e
 		select {
 		case err = <-done: // the writer canceled, or the handler noticed
 		case <-time.After(100 * time.Millisecond):
+			h.reader = bufio.NewReader(nil) // the handler may still read from the other one
 			return nil, errors.New("no answer in time")
 		}
 	}

@@ -166,7 +166,7 @@ func (p *Prober) preflight(ctx context.Context) error {
 
 func (p *Prober) sender() sender {
 	if p.config.Handler != nil {
-		return &memory{handler: p.config.Handler, timeout: p.config.Timeout, maxBody: p.config.MaxBodyBytes}
+		return newMemory(p.target, &p.config)
 	}
 	return newWire(p.target, &p.config)
 }

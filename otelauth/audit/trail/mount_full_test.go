@@ -41,7 +41,7 @@ func TestMounts(t *testing.T) {
 				args = append(args, "--map-root-user")
 			}
 			args = append(args, "sh", "-c", mount+script, "sh", dir, os.Args[0])
-			cmd := exec.CommandContext(t.Context(), "unshare", args...) //nolint:gosec // the arguments are those above
+			cmd := exec.CommandContext(t.Context(), "unshare", args...)
 			cmd.Env = append(os.Environ(), mountedDir+"="+dir)
 			out, err := cmd.CombinedOutput()
 			if err != nil || !strings.Contains(string(out), "--- PASS: TestInMount") {

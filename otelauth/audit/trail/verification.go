@@ -559,7 +559,8 @@ func (v *verification) notSealed() {
 		v.problem(LineChanged, v.differsIn, v.differs, "the line differs from its hash tile, and no checkpoint covers it")
 	}
 	age := v.opts.Now().Sub(v.unsealed)
-	if v.opts.Unsealed > 0 && age.Abs() <= v.opts.Unsealed { // a time in the future would never be too old
+	// A time in the future would never be too old.
+	if v.opts.Unsealed > 0 && age.Abs() <= v.opts.Unsealed {
 		return
 	}
 	v.problem(NotSealed, "", v.report.Sealed, "no checkpoint covers the lines %d to %d", v.report.Sealed, v.edge.size-1)

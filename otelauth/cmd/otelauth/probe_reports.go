@@ -18,7 +18,7 @@ import (
 
 // probeReports are the flags of what is written.
 type probeReports struct {
-	JSON     string `name:"json" placeholder:"FILE" help:"Write the report with each request and answer as JSON; - is standard output, in place of the text."`
+	JSON string `name:"json" placeholder:"FILE" help:"Write the report with each request and answer as JSON; - is standard output, in place of the text."`
 
 	probeFormats
 

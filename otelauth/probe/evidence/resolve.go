@@ -101,6 +101,22 @@ func (e *entry) likelyOutcome() string {
 	return e.Outcomes[0]
 }
 
+// possible returns the accepted outcomes that fit the answer: a request is throttled if and only if
+// the answer is 429.
+func (e *entry) possible() []string {
+	if e.answer.Status == 429 {
+		return []string{"throttled"}
+	}
+	list := e.Outcomes
+	if i := slices.Index(list, "throttled"); i >= 0 && len(list) > 1 && e.answer.Status != 0 {
+		list = slices.Delete(slices.Clone(list), i, i+1)
+	}
+	if e.answer.Status == 503 && !slices.Contains(list, "error") {
+		list = append(slices.Clone(list), "error")
+	}
+	return list
+}
+
 // accepts reports whether outcome, or one of several that have commas between them, is accepted. A
 // target that throttles or is overloaded says so in its answer.
 func (e *entry) accepts(outcome string) bool {

@@ -1,6 +1,6 @@
 #!/bin/sh
-# After the installation of the deb ("configure" and, in an upgrade, the previous version) or of the rpm (1; 2 in
-# an upgrade).
+# After the installation of the deb ("configure" and, in an upgrade, the previous version) or of the
+# rpm (1; 2 in an upgrade).
 set -e
 
 if [ "$1" = abort-upgrade ] || [ "$1" = abort-remove ] || [ "$1" = abort-deconfigure ]; then
@@ -18,6 +18,7 @@ chmod 0750 /etc/otelauth
 
 if [ -d /run/systemd/system ]; then
 	systemctl daemon-reload || true
-	# Not enabled by the installation: it needs accounts first. A running gateway gets the new binary.
+	# Not enabled by the installation: it needs accounts first. A running gateway gets the new
+	# binary.
 	systemctl try-restart otelauth-gateway.service || true
 fi

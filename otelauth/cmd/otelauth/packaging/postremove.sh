@@ -1,6 +1,7 @@
 #!/bin/sh
-# After the removal of the deb ("remove", then "purge") or of the rpm (0). A purge removes what the package and the
-# service have created. It keeps the accounts and keys that the operator has put into /etc/otelauth.
+# After the removal of the deb ("remove", then "purge") or of the rpm (0). A purge removes what the
+# package and the service have created. It keeps the accounts and keys that the operator has put
+# into /etc/otelauth.
 set -e
 
 if [ -d /run/systemd/system ]; then

@@ -2,8 +2,8 @@
 # Copyright The otelauth Authors
 # SPDX-License-Identifier: Apache-2.0
 #
-# Installs, upgrades, removes and purges a package with the real dpkg, in a copy of this machine's file system that
-# vanishes at the end: an overlay whose upper layer is in memory. It needs root.
+# Installs, upgrades, removes and purges a package with the real dpkg, in a copy of this machine's
+# file system that vanishes at the end: an overlay whose upper layer is in memory. It needs root.
 #
 #	test-deb.sh otelauth_0.0.1_amd64.deb
 

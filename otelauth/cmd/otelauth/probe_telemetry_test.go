@@ -1,0 +1,168 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	"go.opentelemetry.io/otel/exporters/otlp/otlplog/otlploghttp"
+	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	sdklog "go.opentelemetry.io/otel/sdk/log"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"golang.org/x/crypto/bcrypt"
+
+	"github.com/otelauth/otelauth-go/internal/testkit"
+	"github.com/otelauth/otelauth-go/otelauth"
+	"github.com/otelauth/otelauth-go/otelauth/audit"
+	"github.com/otelauth/otelauth-go/otelauth/verify"
+)
+
+// recordedShop is the shop behind the middleware, which exports to the address. A route that is
+// wrapped by forget is served without the middleware.
+func recordedShop(t *testing.T, receiver, forget string) string {
+	t.Helper()
+	ctx := t.Context()
+	traces, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpoint(receiver), otlptracehttp.WithInsecure())
+	if err != nil {
+		t.Fatal(err)
+	}
+	points, err := otlpmetrichttp.New(ctx, otlpmetrichttp.WithEndpoint(receiver), otlpmetrichttp.WithInsecure())
+	if err != nil {
+		t.Fatal(err)
+	}
+	records, err := otlploghttp.New(ctx, otlploghttp.WithEndpoint(receiver), otlploghttp.WithInsecure())
+	if err != nil {
+		t.Fatal(err)
+	}
+	tp := sdktrace.NewTracerProvider(sdktrace.WithBatcher(traces, sdktrace.WithBatchTimeout(20*time.Millisecond)))
+	mp := sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewPeriodicReader(points, sdkmetric.WithInterval(50*time.Millisecond))))
+	lp := sdklog.NewLoggerProvider(sdklog.WithProcessor(sdklog.NewBatchProcessor(records, sdklog.WithExportInterval(20*time.Millisecond))))
+	hash, err := bcrypt.GenerateFromPassword([]byte("canary-right-alice"), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	page := func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, "four orders: tea, coffee, sugar, milk")
+	}
+	mux.HandleFunc("GET /orders", page)
+	mux.HandleFunc("GET /stock", page)
+	mw, err := otelauth.New(otelauth.Config{
+		Accounts: &verify.Static{Hashes: map[string]string{"alice": string(hash)}}, Routes: mux,
+		TracerProvider: tp, MeterProvider: mp, LoggerProvider: lp, Events: audit.Events{DangerouslyUnfolded: true},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	protected := otelhttp.NewHandler(mw.Wrap(mux), "shop", otelhttp.WithTracerProvider(tp), otelhttp.WithMeterProvider(mp), otelhttp.WithPublicEndpointFn(mw.Untrusted))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != forget {
+			protected.ServeHTTP(w, r)
+			return
+		}
+		if user, password, _ := r.BasicAuth(); user == "alice" && password == "canary-right-alice" {
+			mux.ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set("WWW-Authenticate", "Basic")
+		http.Error(w, "denied", http.StatusUnauthorized)
+	}))
+	t.Cleanup(server.Close)
+	t.Cleanup(func() {
+		_ = errors.Join(mw.Close(), tp.Shutdown(ctx), mp.Shutdown(ctx), lp.Shutdown(ctx))
+	})
+	return server.URL
+}
+
+// TestProbeTelemetry: nothing is missing of a service that records all, and an endpoint that
+// records nothing is found.
+func TestProbeTelemetry(t *testing.T) {
+	t.Parallel()
+	for forget, want := range map[string]int{"": 0, "/stock": 1} {
+		t.Run("forget"+strings.ReplaceAll(forget, "/", " "), func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			for name, text := range map[string]string{"list.txt": "GET /orders\nGET /stock\n", "identities.yaml": "identities: [{name: alice, password: canary-right-alice}]\n"} {
+				if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			receiver := testkit.FreeAddress(t)
+			out, err := probeShop(t, recordedShop(t, receiver, forget), dir, "--telemetry", receiver, "--telemetry-wait", "5s", "--fail-on", "high")
+			var findings findingsError
+			if errors.As(err, &findings); findings.count != want || want == 0 && err != nil {
+				t.Errorf("got %v, want %d findings\n%s", err, want, out)
+			}
+			if !strings.Contains(out, "telemetry: ") || want > 0 && !strings.Contains(out, "event: missing") {
+				t.Errorf("the report does not say what was recorded:\n%s", out)
+			}
+		})
+	}
+}
+
+// TestProbeLogs judges the lines of a service that only logs.
+func TestProbeLogs(t *testing.T) {
+	t.Parallel()
+	dir := shopFiles(t)
+	log := filepath.Join(dir, "service.log")
+	f, err := os.Create(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Close() })
+	service := &shop{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		rec := httptest.NewRecorder()
+		service.ServeHTTP(rec, r)
+		if r.URL.Path != "/admin" { // this view does not log
+			logLine(f, r, rec.Code)
+		}
+		for name, values := range rec.Header() {
+			w.Header()[name] = values
+		}
+		w.WriteHeader(rec.Code)
+		_, _ = rec.Body.WriteTo(w)
+	}))
+	t.Cleanup(server.Close)
+	out, _ := probeShop(t, server.URL, dir, "--logs", log, "--log-fields", "django", "--telemetry-wait", "3s", "--require", "each-attempt,status", "--only", "none,unknown-user,another-identity", "--samples", "0")
+	for _, want := range []string{"telemetry: ", "GET /admin\n      line: missing"} {
+		if !strings.Contains(strings.ReplaceAll(out, "event: missing", "line: missing"), want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
+	if strings.Contains(out, "GET /orders\n      line: missing") {
+		t.Errorf("/orders logs each attempt:\n%s", out)
+	}
+}
+
+// logLine writes a line as a Django site with plain logging does.
+func logLine(w io.Writer, r *http.Request, status int) {
+	user, _, sent := r.BasicAuth()
+	name := "auth_missing"
+	switch {
+	case sent && status < 300 || sent && status == http.StatusForbidden:
+		name = "auth_success"
+	case sent:
+		name = "auth_failure"
+	}
+	line, err := json.Marshal(map[string]any{
+		"event": name, "source_ip": "127.0.0.1", "username_attempted": user, "method": r.Method, "path": r.URL.Path,
+		"status_code": status, "user_agent": r.UserAgent(), "request_id": r.Header.Get("X-Request-Id"),
+	})
+	if err == nil {
+		_, _ = w.Write(append(line, '\n')) // one write, which appends as a whole
+	}
+}
