@@ -120,7 +120,7 @@ function showEpisodes(box) {
 function showBlocked(box) {
   const budgets = state.budgets?.budgets ?? []
   if (!budgets.length) {
-    replace(box, 'none', () => h('p', { class: 'quiet-note' }, 'No one is blocked. A budget blocks after about ten wrong passwords, and fills again by itself.'))
+    replace(box, 'none', () => h('p', { class: 'quiet-note' }, 'No one is blocked. A budget is empty after too many wrong passwords, and fills again by itself.'))
     return
   }
   if (box.dataset.key) { delete box.dataset.key; box.replaceChildren() }

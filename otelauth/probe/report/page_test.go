@@ -4,6 +4,7 @@
 package report_test
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,6 +17,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/probe"
 	"github.com/otelauth/otelauth-go/otelauth/probe/report"
 )
+
+var update = flag.Bool("update", false, "make the picture of docs/probe.md again")
 
 // openReport writes the page to a disk and opens it from there.
 func openReport(t *testing.T, b *browser.Browser, r *probe.Report, v browser.View) *browser.Page {
@@ -47,7 +50,10 @@ func TestPage(t *testing.T) {
 	t.Run("search and keyboard", func(t *testing.T) { readReport(t, openReport(t, b, r, browser.View{})) })
 	t.Run("colours", func(t *testing.T) { lookAtReport(t, b, r) })
 	t.Run("hostile", func(t *testing.T) { hostilePage(t, b) })
-	t.Run("trace id", func(t *testing.T) { findByTrace(t, openReport(t, b, r, browser.View{}), r) })
+	t.Run("trace id", func(t *testing.T) { findByTrace(openReport(t, b, r, browser.View{}), r) })
+	if *update {
+		t.Run("picture", func(t *testing.T) { takePicture(t, openReport(t, b, r, browser.View{Width: 1400, Height: 820})) })
+	}
 	t.Run("nothing found", func(t *testing.T) {
 		p := openReport(t, b, &probe.Report{Target: "http://127.0.0.1:1", Complete: true}, browser.View{})
 		p.AwaitText("#view-findings", "No findings.")
@@ -171,15 +177,21 @@ func hostilePage(t *testing.T, b *browser.Browser) {
 }
 
 // findByTrace opens the cell of a trace id from a log.
-func findByTrace(t *testing.T, p *browser.Page, r *probe.Report) {
+func findByTrace(p *browser.Page, r *probe.Report) {
 	a := r.Rows[3].Attempts[4]
 	p.Type("#query", a.TraceID)
 	p.AwaitText("#pane", "an unknown user")
 	p.AwaitText("#found", a.ID)
-	p.Type("#query", "0")
-	p.Type("#query", "")
 	p.NoProblems()
-	_ = t
+}
+
+// takePicture makes the picture of docs/probe.md.
+func takePicture(t *testing.T, p *browser.Page) {
+	browser.Eval[string](p, "location.hash = 'map/2/unknown-user'")
+	p.AwaitText("#pane", "http.route")
+	if err := os.WriteFile("../../../docs/images/probe.webp", p.Screenshot("webp"), 0o644); err != nil { //nolint:gosec // a file of the repository
+		t.Fatal(err)
+	}
 }
 
 // TestLargePage opens the report of 1,000 endpoints and measures it. The figures are in
