@@ -68,6 +68,7 @@ func TestPage(t *testing.T) {
 
 // readReport reads the report with the keyboard only.
 func readReport(t *testing.T, p *browser.Page) {
+	t.Helper()
 	p.AwaitText("#view-findings", "Answers without credentials")
 	p.AwaitText("#view-findings", "CWE-306 · OWASP ASVS 5.0, 8.2.1")
 	p.AwaitText("#view-findings", "How to mend: Put the endpoint behind authentication")
@@ -135,6 +136,7 @@ func allData(urls []string) bool {
 
 // lookAtReport runs axe on each part in both schemes and at the width of a phone.
 func lookAtReport(t *testing.T, b *browser.Browser, r *probe.Report) {
+	t.Helper()
 	for _, v := range []browser.View{{}, {Dark: true}, {Phone: true}} {
 		p := openReport(t, b, r, v)
 		for _, hash := range []string{"findings", "map", "map/2/unknown-user", "telemetry", "gaps", "run"} {
@@ -156,6 +158,7 @@ func lookAtReport(t *testing.T, b *browser.Browser, r *probe.Report) {
 
 // hostilePage sees that text of a target does nothing and is shown as it is.
 func hostilePage(t *testing.T, b *browser.Browser) {
+	t.Helper()
 	p := openReport(t, b, hostileReport(hostile), browser.View{})
 	for _, hash := range []string{"findings", "map", "map/0/" + "x", "gaps", "run"} {
 		browser.Eval[string](p, fmt.Sprintf("location.hash = %q", hash))
@@ -187,6 +190,7 @@ func findByTrace(p *browser.Page, r *probe.Report) {
 
 // takePicture makes the picture of docs/probe.md.
 func takePicture(t *testing.T, p *browser.Page) {
+	t.Helper()
 	browser.Eval[string](p, "location.hash = 'map/2/unknown-user'")
 	p.AwaitText("#pane", "http.route")
 	if err := os.WriteFile("../../../docs/images/probe.webp", p.Screenshot("webp"), 0o644); err != nil { //nolint:gosec // a file of the repository
