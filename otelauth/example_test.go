@@ -240,12 +240,13 @@ func ExampleMiddleware_Recheck() {
 	}
 	handler := mw.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		user, ok, err := mw.Recheck(r.Context())
-		fmt.Fprint(w, user.Name, " ", ok, " ", err)
+		at, _ := otelauth.VerifiedAt(r.Context()) // of the password, not of this request
+		fmt.Fprint(w, user.Name, " ", ok, " ", err, " ", at.IsZero())
 	}))
 	fmt.Println(call(handler, "GET", "/stream", "alice", "wonderland").Body)
 	fmt.Println(mw.Budgets().Len(), "budgets") // an operator lists, explains and clears them
 	// Output:
-	// alice true <nil>
+	// alice true <nil> false
 	// 6 budgets
 }
 
