@@ -5,10 +5,8 @@ package examples_test
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 )
@@ -135,34 +133,4 @@ func declaredTests(t *testing.T) map[string]bool {
 		t.Fatal(err)
 	}
 	return declared
-}
-
-// TestBuilderConfigElsewhere: run.sh builds the collector outside of collector-config, with the
-// only flag that the builder has for it.
-func TestBuilderConfigElsewhere(t *testing.T) {
-	t.Parallel()
-	script := fromRoot(t, "examples/demo/run.sh")
-	if strings.Contains(script, "--set") {
-		t.Error("the builder has no flag --set")
-	}
-	function := regexp.MustCompile(`(?ms)^builder_config\(\) \{.*?^\}$`).FindString(script)
-	dir := t.TempDir()
-	cmd := exec.CommandContext(t.Context(), "bash", "-c", function+"\nbuilder_config "+dir)
-	cmd.Dir = root
-	b, err := cmd.Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out := string(b)
-	if !strings.Contains(out, "output_path: "+dir+"/otelcol-build\n") {
-		t.Errorf("the output path is not in %s", dir)
-	}
-	for _, m := range regexp.MustCompile(`=> (/\S+)`).FindAllStringSubmatch(out, -1) {
-		if _, err := os.Stat(filepath.Join(m[1], "go.mod")); err != nil {
-			t.Error(err)
-		}
-	}
-	if slices.Contains(strings.Fields(out), "../e2e/unfetched/profcheck") {
-		t.Error("a path is still relative to the output path")
-	}
 }

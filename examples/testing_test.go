@@ -13,8 +13,10 @@ import (
 
 	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/audit"
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
 	"github.com/otelauth/otelauth-go/otelauth/probe"
+	"github.com/otelauth/otelauth-go/otelauth/throttle"
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
 
@@ -122,4 +124,24 @@ func TestProbed(t *testing.T) {
 	for _, f := range report.Findings {
 		t.Errorf("%s: %s", f.ID, f.Detail)
 	}
+}
+
+func TestEveryRoute(t *testing.T) {
+	t.Parallel()
+	rec := otelauthtest.NewRecorder(t)
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /orders/{id}", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "two pounds of tea") })
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mw, err := otelauth.New(otelauth.Config{
+		Accounts: &verify.Static{Hashes: map[string]string{"alice": hash}},
+		Routes:   mux, Public: []string{"GET /healthz"},
+		// Coverage makes more attempts than budgets allow, and each is to be an event.
+		Throttle: throttle.DangerouslyNone{}, Events: audit.Events{DangerouslyUnfolded: true},
+		TracerProvider: rec.TracerProvider(), MeterProvider: rec.MeterProvider(), LoggerProvider: rec.LoggerProvider(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	otelauthtest.Coverage(t, mw.Wrap(mux), []string{"GET /orders/7 route=/orders/{id}", "GET /healthz public"},
+		otelauthtest.CoverageOptions{Recorder: rec, User: "alice", Password: "wonderland"})
 }

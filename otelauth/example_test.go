@@ -4,12 +4,14 @@
 package otelauth_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"time"
 
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 
@@ -230,6 +232,28 @@ func ExampleRecordRefusal() {
 	}))
 	fmt.Println(call(handler, "POST", "/restart", "alice", "wonderland").Code, call(handler, "POST", "/restart", "root", "toor").Code)
 	// Output: 403 200
+}
+
+// An operator's tool makes an account log in again everywhere. Handlers that must not trust a login
+// of yesterday look at its time.
+func ExampleMiddleware_Forget() {
+	mw, err := otelauth.New(otelauth.Config{Accounts: exampleAccounts(), DisableFallback: true})
+	if err != nil {
+		log.Fatal(err)
+	}
+	handler := mw.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		at, ok := otelauth.VerifiedAt(r.Context())
+		fmt.Fprint(w, ok && time.Since(at) < time.Hour)
+	}))
+	fmt.Println(call(handler, "GET", "/orders", "alice", "wonderland").Body)
+	alice, err := mw.Identify(context.Background(), "alice")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(mw.Forget(alice.Canonical), "credential is forgotten")
+	// Output:
+	// true
+	// 1 credential is forgotten
 }
 
 // A stream asks from time to time whether its account is still valid.

@@ -63,9 +63,23 @@ var arrows = []struct {
 	{"otelauth/detect/redisfeed", []string{"otelauth/attempt", "otelauth/detect/internal/feed", "otelauth/internal/redishealth"}, redis},
 	{"otelauth/internal/redishealth", []string{"otelauth/attempt"}, redis},
 	{"otelauth/probe", nil, nil},
+	{"internal/otlpreceiver", nil, otlp},
+	{"otelauth/internal/leak", nil, nil},
+	{"otelauth/probe/evidence", []string{"otelauth/semconv", "otelauth/internal/leak", "internal/otlpreceiver"}, otlp},
+	{"otelauth/probe/loglines", []string{
+		"otelauth/semconv", "otelauth/internal/leak", "internal/otlpreceiver", "otelauth/probe/evidence",
+	}, append([]string{"go.yaml.in/yaml/v4"}, otlp...)},
 	{"otelauth/probe/openapi", []string{"otelauth/probe"}, []string{
 		"github.com/getkin/kin-openapi", "github.com/go-openapi", "github.com/santhosh-tekuri/jsonschema/v6", "go.yaml.in/yaml/v4", "golang.org/x/text",
 	}},
+	{"otelauth/internal/legible", nil, nil},
+	{"otelauth/console", nil, nil},
+	{"otelauth/operator", []string{ // and no Redis: the documents of throttle hide it
+		"otelauth", "spans", "metrics", "otelauth/attempt", "otelauth/audit", "otelauth/audit/internal/wide", "otelauth/clientip", "otelauth/credential",
+		"otelauth/detect", "otelauth/detect/internal/feed", "otelauth/internal/legible", "otelauth/internal/pairs", "otelauth/internal/pathform",
+		"otelauth/internal/problem", "otelauth/internal/scrub", "otelauth/internal/slogevent", "otelauth/semconv", "otelauth/throttle",
+		"otelauth/throttle/internal/budget", "otelauth/verify", "otelauth/verify/password",
+	}, slices.Concat([]string{"golang.org/x/text"}, mac, otelhttp)},
 	{"otelauth/probe/report", []string{"otelauth/probe"}, nil},
 	{"otelauth/client", []string{"otelauth/attempt", "otelauth/semconv", "otelauth/credential"}, otelhttp},
 	{"otelauth/telemetry", []string{"otelauth/attempt", "otelauth/credential", "otelauth/internal/scrub", "otelauth/internal/slogevent"}, autoexport},
@@ -86,8 +100,13 @@ var backwards = []struct {
 	{pkg: "otelauth", never: []string{"otelauth/telemetry"}, but: []string{"otelauth/cmd/otelauth"}},
 	{
 		pkg:   "otelauth",
+		never: []string{"otelauth/operator"},
+		but:   []string{"otelauth/cmd/otelauth", "otelauth/operator", "otelauth/console"},
+	},
+	{
+		pkg:   "otelauth",
 		never: []string{"otelauth/otelauthtest", "otelauth/gateway", "otelauth/probe", "otelauth/console"},
-		but:   []string{"otelauth/cmd/otelauth", "otelauth/gateway", "otelauth/gateway/internal/soak", "otelauth/probe", "otelauth/probe/openapi", "otelauth/probe/report", "otelauth/internal/probeproof", "otelauth/console"},
+		but:   []string{"otelauth/cmd/otelauth", "otelauth/gateway", "otelauth/gateway/internal/soak", "otelauth/probe", "otelauth/probe/openapi", "otelauth/probe/report", "otelauth/internal/probeproof", "otelauth/otelauthtest", "otelauth/console"},
 	},
 }
 
@@ -101,6 +120,8 @@ var (
 		"go.opentelemetry.io/otel", "go.opentelemetry.io/auto/sdk",
 		"github.com/go-logr/logr", "github.com/go-logr/stdr", "github.com/cespare/xxhash/v2",
 	}
+	// otlp is the messages of OTLP, without gRPC.
+	otlp    = []string{"go.opentelemetry.io/proto/otlp", "google.golang.org/protobuf"}
 	siphash = append([]string{"github.com/dchest/siphash"}, api...)
 	// autoexport is the SDK with every exporter that an OTEL_ variable may name.
 	autoexport = append([]string{

@@ -15,12 +15,12 @@ func ExampleOutcomes() {
 	fmt.Println(attempt.Outcomes())
 	fmt.Println(attempt.ErrorTypes()[1:4])
 	fmt.Println(attempt.CacheResults()[1:])
-	fmt.Println(attempt.Reasons()[:2], attempt.NoticeKinds()[:2])
+	fmt.Println(attempt.Reasons()[:2], attempt.NoticeKinds()[:2], attempt.CoverageFindings()[0] == attempt.AnonymousAccess)
 	fmt.Println(attempt.Outcome(99).Known(), attempt.ErrorType(99).Known(), attempt.CacheResult(99).Known() == attempt.NotLooked)
 	// Output:
 	// [error success missing malformed failure throttled]
 	// [unsupported_scheme malformed_credentials invalid_credentials]
 	// [hit miss coalesced]
-	// [wrong_password unknown_user] [auth.account.reload auth.identity_key.random]
+	// [wrong_password unknown_user] [auth.account.reload auth.identity_key.random] true
 	// error _OTHER true
 }

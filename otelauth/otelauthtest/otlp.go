@@ -13,6 +13,8 @@ import (
 	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	sdklog "go.opentelemetry.io/otel/sdk/log"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"github.com/otelauth/otelauth-go/internal/otlpreceiver"
 )
@@ -22,14 +24,22 @@ import (
 // example because of a string that is not UTF-8; no collector would receive that batch.
 func (r *Recorder) OTLP() ([]byte, error) {
 	r.t.Helper()
-	ctx := context.Background()
 	var body bytes.Buffer
-	// It answers like a collector, and nothing is sent.
-	receiver := otlpreceiver.New(otlpreceiver.Config{
-		Limits: otlpreceiver.Limits{RequestBytes: maxRequestBytes, Records: maxRequestBytes, Messages: maxRequestBytes},
-		Sink:   func(e *otlpreceiver.Export) error { body.Write(e.Body); return nil },
-	})
-	client := &http.Client{Transport: receiver}
+	err := r.export(r.spans.GetSpans(), r.logs.records(), func(e *otlpreceiver.Export) error { body.Write(e.Body); return nil })
+	if err != nil {
+		return nil, err
+	}
+	return body.Bytes(), nil
+}
+
+// export sends spans, all metrics and records through the real exporters to sink. Nothing leaves
+// the process.
+func (r *Recorder) export(spans tracetest.SpanStubs, records []sdklog.Record, sink func(*otlpreceiver.Export) error) error {
+	r.t.Helper()
+	ctx := context.Background()
+	client := &http.Client{Transport: otlpreceiver.New(otlpreceiver.Config{
+		Limits: otlpreceiver.Limits{RequestBytes: maxRequestBytes, Records: maxRequestBytes, Messages: maxRequestBytes}, Sink: sink,
+	})}
 	const endpoint = "http://otlp.invalid:4318"
 
 	traces, err := otlptrace.New(ctx, otlptracehttp.NewClient(
@@ -39,13 +49,13 @@ func (r *Recorder) OTLP() ([]byte, error) {
 		otlptracehttp.WithRetry(otlptracehttp.RetryConfig{}),
 	))
 	if err == nil {
-		if spans := r.spans.GetSpans(); len(spans) > 0 {
+		if len(spans) > 0 {
 			err = traces.ExportSpans(ctx, spans.Snapshots())
 		}
 		_ = traces.Shutdown(ctx)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("otelauthtest: cannot export the spans over OTLP: %w", err)
+		return fmt.Errorf("otelauthtest: cannot export the spans over OTLP: %w", err)
 	}
 
 	meters, err := otlpmetrichttp.New(ctx,
@@ -60,7 +70,7 @@ func (r *Recorder) OTLP() ([]byte, error) {
 		_ = meters.Shutdown(ctx)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("otelauthtest: cannot export the metrics over OTLP: %w", err)
+		return fmt.Errorf("otelauthtest: cannot export the metrics over OTLP: %w", err)
 	}
 
 	logs, err := otlploghttp.New(ctx,
@@ -70,15 +80,15 @@ func (r *Recorder) OTLP() ([]byte, error) {
 		otlploghttp.WithRetry(otlploghttp.RetryConfig{}),
 	)
 	if err == nil {
-		if recs := r.logs.records(); len(recs) > 0 {
-			err = logs.Export(ctx, recs)
+		if len(records) > 0 {
+			err = logs.Export(ctx, records)
 		}
 		_ = logs.Shutdown(ctx)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("otelauthtest: cannot export the events over OTLP: %w", err)
+		return fmt.Errorf("otelauthtest: cannot export the events over OTLP: %w", err)
 	}
-	return body.Bytes(), nil
+	return nil
 }
 
 // maxRequestBytes is more than a test records; the exporters refuse larger requests.

@@ -139,10 +139,10 @@ func (l *Ledger) made(project func(seriesKey) seriesKey) map[seriesKey]bounds {
 		case len(e.Outcomes) == 0:
 		case e.count > 0 && e.events[0].signal == "event" && e.accepts(e.events[0].get(keyOutcome)):
 			add(e, e.events[0].get(keyOutcome), 1)
-		case len(e.Outcomes) == 1 && isCertain || isCertain && e.likelyOutcome() != e.Outcomes[0]:
-			add(e, e.likelyOutcome(), 1)
+		case len(e.possible()) == 1 && isCertain:
+			add(e, e.possible()[0], 1)
 		default:
-			for _, o := range e.Outcomes {
+			for _, o := range e.possible() {
 				add(e, o, 0)
 			}
 		}

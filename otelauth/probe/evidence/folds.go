@@ -74,8 +74,14 @@ func (l *Ledger) balances(without []*entry) []*balance {
 		return by[outcome]
 	}
 	need := map[[2]string]int64{}
+	var open []*entry // with several possible outcomes
 	for _, e := range without {
-		b := of(e.likelyOutcome())
+		possible := e.possible()
+		if len(possible) > 1 {
+			open = append(open, e)
+			continue
+		}
+		b := of(possible[0])
 		b.entries = append(b.entries, e)
 		need[[2]string{b.outcome, e.Route}]++
 	}
@@ -99,11 +105,49 @@ func (l *Ledger) balances(without []*entry) []*balance {
 			}
 		}
 	}
-	for _, b := range by {
-		b.settle(need, have)
+	sorted := func() []*balance {
+		return slices.SortedFunc(maps.Values(by), func(a, b *balance) int { return strings.Compare(a.outcome, b.outcome) })
 	}
-	all := slices.Collect(maps.Values(by))
-	slices.SortFunc(all, func(a, b *balance) int { return strings.Compare(a.outcome, b.outcome) })
+	for _, b := range sorted() {
+		b.settle(need, have)
+		open = b.absorb(open)
+	}
+	optional := l.optionalWithoutEvent()
+	for _, b := range sorted() {
+		kept := len(b.entries)
+		optional = b.absorb(optional)
+		b.entries = b.entries[:kept] // they need no event
+	}
+	for _, e := range open {
+		b := of(e.likelyOutcome())
+		b.entries = append(b.entries, e)
+		b.missing++
+	}
+	return sorted()
+}
+
+// absorb lets the excess of the folds account for entries that may have the outcome, and returns
+// the others.
+func (b *balance) absorb(entries []*entry) (rest []*entry) {
+	for _, e := range entries {
+		if b.excess > 0 && slices.Contains(e.possible(), b.outcome) {
+			b.excess--
+			b.entries = append(b.entries, e)
+			continue
+		}
+		rest = append(rest, e)
+	}
+	return rest
+}
+
+// optionalWithoutEvent returns the entries that may lack an event and do.
+func (l *Ledger) optionalWithoutEvent() []*entry {
+	var all []*entry
+	for _, e := range l.entries {
+		if e.count == 0 && len(e.Outcomes) > 0 && e.Optional {
+			all = append(all, e)
+		}
+	}
 	return all
 }
 

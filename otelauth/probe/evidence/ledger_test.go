@@ -465,9 +465,8 @@ func TestExpectationsThatCannotBeTold(t *testing.T) {
 }
 
 // TestMillionSpans receives a million auth spans of others among those of the run. The memory is
-// bounded, and the run is judged.
+// bounded, and the run is judged. Not parallel: the heap is that of the process.
 func TestMillionSpans(t *testing.T) {
-	t.Parallel()
 	if testkit.Race {
 		return
 	}

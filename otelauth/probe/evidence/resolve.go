@@ -15,7 +15,12 @@ import (
 // resolve correlates the events that had no entry when they arrived: their server span arrives
 // after them, and a line without a token has to be compared with the requests of its time.
 func (l *Ledger) resolve() {
+	known := l.answers + len(l.by.linked) + 1
 	l.others = slices.DeleteFunc(l.others, func(e *event) bool {
+		if e.tried == known {
+			return false // nothing has changed since
+		}
+		e.tried = known
 		x := l.by.find(e)
 		if x == nil && e.signal == "line" && !l.cfg.SharedTraffic {
 			x = l.guess(e)
@@ -99,6 +104,22 @@ func (e *entry) likelyOutcome() string {
 		return suggested
 	}
 	return e.Outcomes[0]
+}
+
+// possible returns the accepted outcomes that fit the answer: a request is throttled if and only if
+// the answer is 429.
+func (e *entry) possible() []string {
+	if e.answer.Status == 429 {
+		return []string{"throttled"}
+	}
+	list := e.Outcomes
+	if i := slices.Index(list, "throttled"); i >= 0 && len(list) > 1 && e.answer.Status != 0 {
+		list = slices.Delete(slices.Clone(list), i, i+1)
+	}
+	if e.answer.Status == 503 && !slices.Contains(list, "error") {
+		list = append(slices.Clone(list), "error")
+	}
+	return list
 }
 
 // accepts reports whether outcome, or one of several that have commas between them, is accepted. A

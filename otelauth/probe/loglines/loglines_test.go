@@ -26,7 +26,7 @@ import (
 )
 
 func ExampleReader() {
-	fields, err := loglines.Shipped("django")
+	fields, err := loglines.Shipped("django") // one of loglines.Names
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -47,6 +47,16 @@ a line about something else
 	// 1 true failure,throttled bob
 	// 2 true missing /orders/
 	// 3 false
+}
+
+// A service with log lines of its own needs a mapping.
+func ExampleParse() {
+	fields, err := loglines.Parse(strings.NewReader("name: [kind]\nattempts: [{name: login}]\nattributes:\n  user.name: [who]\n"))
+	fmt.Println(fields != nil, err)
+	fmt.Println(loglines.Names())
+	// Output:
+	// true <nil>
+	// [django ecs ocsf otelauth]
 }
 
 func shipped(t testing.TB, name string) *loglines.Fields {
