@@ -80,6 +80,21 @@ var kinds = map[string]kind{
 		ev.account, ev.name = -1, "admin"
 		ev.route, ev.secret = "/admin/{page}", true
 	}},
+	// Forty accounts, one after the other, with the right passwords.
+	detect.ManyAccounts: {every: 10 * time.Minute, try: func(t *attacker, ev *event) {
+		t.aim(ev, t.victim+t.tries%40*3)
+	}},
+	// 10,000 leaked pairs in a day, three from each network, one in 200 of them right.
+	detect.DistributedStuffing: {every: 9 * time.Second, try: func(t *attacker, ev *event) {
+		ev.client = t.from(t.tries / 3 % 60_000)
+		ev.account, ev.name = -1, fmt.Sprintf("pair%d-%d", t.index, t.tries)
+		ev.password = t.password()
+		if t.tries%200 == 101 {
+			t.aim(ev, t.victim+t.tries/200)
+			ev.password = 0
+		}
+		// One episode represents all botnets, so one that attacks at the same time may have started it.
+	}, owns: func(*attacker, *detect.Detection) bool { return true }},
 	detect.UnusableAccount: {every: 6 * time.Minute, try: func(t *attacker, ev *event) {
 		ev.password, ev.disabled = t.wrong+1, true
 	}},

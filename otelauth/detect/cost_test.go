@@ -22,7 +22,7 @@ import (
 )
 
 // stated is the memory in the comment of Config.Entries, in bytes.
-const stated = 33 << 20
+const stated = 64 << 20
 
 // TestFloodKeepsMemoryAndEvidence: a flood neither exceeds the stated memory nor hides an attack.
 // BenchmarkFlood does the same with ten million attempts.

@@ -21,56 +21,69 @@
 //
 // A network is a /24 of IPv4 or a /48 of IPv6. A network is unknown to an account that has not
 // succeeded from it within 30 days. Except for brute_force and endpoint_failure_ratio, rules count
-// guesses from unknown networks only. Counts of different things are estimates: a few per cent
-// off, and rarely two or three short of ten. The numbers are the defaults of [Thresholds]:
+// guesses from unknown networks only. Counts are exact up to 64; the same attempts cause the same
+// detections in every process. A window is at most a tenth shorter than stated, and never longer.
+// The numbers are the defaults of [Thresholds]:
 //
 //	brute_force             high    T1110.001
 //	    30 different wrong passwords for one account from one network within a day
 //	password_spray          high    T1110.003
 //	    wrong passwords, within 3 days, for 10 accounts that have never succeeded from the
-//	    network, and for at least 20 % as many as have
+//	    network, and for at least 20 % as many as have; or the same from 5 networks or more of
+//	    an IPv6 /32
 //	credential_stuffing     high    T1110.004
 //	    20 names from one network within 3 days, half of them unknown, at most 2 attempts each,
-//	    and at least 20 % as many as accounts use the network
+//	    and at least 20 % as many as accounts use the network; or the same from 5 networks or
+//	    more of an IPv6 /32
 //	same_password           high    T1110.003
 //	    one wrong password for 10 names, or for 3 names from 20 networks, within 3 days
 //	distributed_guessing    high    T1110.001
-//	    10 different wrong passwords for one account from 10 unknown networks within 3 days
+//	    10 different wrong passwords for one account from 10 unknown networks within 3 days, or
+//	    4 from three times as many
 //	low_and_slow            high    T1110.001
 //	    new wrong passwords for one account from unknown networks in 24 ten-minute windows of
-//	    one day, 12 hours of two days, or 6 days of fourteen
+//	    one day, 12 hours of two days, or on 6 days of fourteen, 22 hours apart
 //	scheduled_guessing      medium  T1110
 //	    8 intervals in a row between new wrong passwords, each 30 s or longer, that agree
 //	    within a tenth
 //	success_after_failures  high    T1110
 //	    a success after 20 different wrong passwords from a network new to the account, after
-//	    30 from any network, or from a new network during an attack on the account or from the
-//	    network
+//	    30 from any network, or from a new network during an attack on the account, from the
+//	    network, or from many networks of which it is one
 //	new_network             low     T1078
 //	    a success from a network new to an account that is known for 7 days and seldom changes
-//	    networks; fewer than 10 accounts use the network
+//	    networks; fewer than 10 accounts used the network more than 7 days ago
 //	impossible_travel       medium  T1078
 //	    two successes 500 km apart at 1000 km/h, one of them from a network that is new to the
-//	    account within 3 days and that fewer than 10 accounts use (needs a Locator)
+//	    account within 3 days and that fewer than 10 accounts used more than 7 days ago (needs
+//	    a Locator)
 //	concurrent_networks     low     T1078
 //	    4 changes within 2 hours between a network known for less than a day and another one
 //	unusual_hour            low     T1078
 //	    a success at an hour of the day (UTC) at which, and next to which, the account was
 //	    never used; after 14 days and 10 days with use
 //	endpoint_failure_ratio  medium  T1110
-//	    within an hour, 20 failing names above twice the endpoint's usual ratio, and six
-//	    standard deviations above it; after 48 hours
+//	    within one hour of the clock, 20 failing names above twice the endpoint's usual ratio,
+//	    and six standard deviations above it; after 48 hours
 //	sensitive_only_denied   medium  T1595
 //	    5 different wrong credentials or endpoints at sensitive endpoints, from a network
 //	    without a success, within 3 days
 //	unusable_account        low     T1078
 //	    3 attempts at a disabled or expired account within 3 days
+//	many_accounts           high    T1078
+//	    within 3 days, successes of 10 accounts from a network that none of them has used; each
+//	    is known for 7 days and seldom changes networks; fewer than 10 accounts used the
+//	    network more than 7 days ago
+//	distributed_stuffing    high    T1110.004
+//	    within an hour, wrong passwords for 50 names from 50 networks without a success, and
+//	    twice as many networks as in any hour of the last days; after a day
 //
 // # What is not detected
 //
 //   - A guesser in a network that the account uses, below 30 passwords a day.
 //   - A right guess at the first try, from a network that other accounts use.
-//   - One guess for each name and network, too slow to change the failure ratio of an endpoint.
+//   - One guess for each name and network, too slow to change the failure ratio of an endpoint, and
+//     from fewer than 50 new networks an hour.
 //   - Attempts before the process started, and attempts at other processes. Without a Feed each
 //     process behind a load balancer evaluates its own attempts, and thresholds apply to each.
 //
@@ -79,15 +92,17 @@
 //
 // # Memory
 //
-// All memory is bounded and allocated once: 33 MiB at the defaults, in proportion to
-// Config.Entries. Successes and guesses write to separate tables. A flood of guesses therefore
+// All memory is bounded, in proportion to Config.Entries: about 20 MiB at the defaults, and at most
+// 64 MiB while attacks fill the tables. A process that shares attempts takes more; see Sharing. Successes and guesses write to separate tables. A flood of guesses therefore
 // cannot erase which networks and hours are usual for an account.
 //
 // In a full table of guesses, the entry with the least evidence is evicted. Accounts that exist
 // outlast names that do not. A flood of networks or names that appear once evicts an attack only
 // if as many others as the table has entries come before the second guess of the attack.
 //
-// A rule has at most [MaxEpisodes] episodes at a time. Further ones are folded into one.
+// A rule has at most [MaxEpisodes] episodes at a time. Further ones are folded into one. An episode
+// with twice the evidence of the weakest one takes its place, and the weaker one ends.
+// success_after_failures is never folded: its weakest episode ends instead.
 //
 // # Sharing
 //

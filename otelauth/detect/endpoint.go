@@ -6,9 +6,10 @@ package detect
 import (
 	"math"
 	"math/bits"
+	"slices"
 )
 
-// maxEndpoints is the number of endpoints that have a baseline, at 600 bytes each. Routes are
+// maxEndpoints is the number of endpoints that have a baseline, at 900 bytes each. Routes are
 // registered patterns, so clients cannot fill it.
 const maxEndpoints = 1024
 
@@ -16,6 +17,8 @@ const maxEndpoints = 1024
 // The usual ratio has a half-life of 3 days.
 type endpoint struct {
 	names    [endpointWords]uint64 // that failed within this hour; a bit each
+	few      [exactMax]uint32      // the first of them, so that few are counted exactly
+	exact    uint8                 // of few
 	attempts uint32                // within this hour
 	hour     uint32
 	learned  uint32 // hours with traffic
@@ -49,12 +52,26 @@ func (e *engine) endpoint(route string) *endpoint {
 			p.usualAttempts = p.usualAttempts*fade + float64(p.attempts)
 			p.learned++
 		}
-		p.names, p.attempts, p.hour = [endpointWords]uint64{}, 0, now
+		p.names, p.exact, p.attempts, p.hour = [endpointWords]uint64{}, 0, 0, now
 	}
 	return p
 }
 
+// fail adds a failing name.
+func (p *endpoint) fail(account uint64) {
+	h := account >> 8 % endpointBits
+	p.names[h/64] |= 1 << (h % 64)
+	if hash := uint32(account >> 32); p.exact < exactMax && !slices.Contains(p.few[:p.exact], hash) {
+		p.few[p.exact] = hash
+		p.exact++
+	}
+}
+
+// failing returns the number of failing names: exactly if there are less than 64.
 func (p *endpoint) failing() int {
+	if p.exact < exactMax {
+		return int(p.exact)
+	}
 	set := 0
 	for _, w := range p.names {
 		set += bits.OnesCount64(w)
@@ -69,8 +86,7 @@ func (e *engine) onEndpoint(m *moment) {
 		return
 	}
 	p.attempts++
-	h := m.account >> 8 % endpointBits
-	p.names[h/64] |= 1 << (h % 64)
+	p.fail(m.account)
 	if p.learned < learnedHours {
 		return
 	}

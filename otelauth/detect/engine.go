@@ -38,6 +38,7 @@ type engine struct {
 	base  time.Time // at epoch
 	now   uint32
 	swept uint32
+	begun uint32 // time of the first success
 	nonce uint64 // replaces unknown fingerprints
 
 	// with a Feed
@@ -55,63 +56,82 @@ type engine struct {
 	passwords *table[reused]
 	endpoints map[string]*endpoint
 	recent    recent
+	strangers strangers
+	blocks    blocks // of all counters
 
 	episodes episodes
+	folded   folded
 }
 
 // epoch is the engine's time at its start, so late that no window reaches back before 0.
 const epoch = 64 * day
 
-// try is the evidence about one account and one network. 112 bytes with its place.
+// try is the evidence about one account and one network. 96 bytes with its place.
 type try struct {
-	first     uint32
-	count     uint32
+	tally     tally    // within a day
 	passwords distinct // within a day
 	tick      tick
 }
 
 // target is the evidence about one account, gathered from networks that are unknown to it.
-// 316 bytes with its place.
+// 296 bytes with its place.
 type target struct {
-	first     uint32
-	count     uint32
+	tally     tally    // within 3 days
 	passwords distinct // within 3 days
 	networks  distinct // within 3 days
+	slow      tally    // within 14 days
 	tens      slots    // windows of ten minutes
 	hours     slots
 	tick      tick
-	unusable  uint32 // attempts while the account is disabled or expired
-
-	unusableAt uint32
+	unusable  tally // attempts while the account is disabled or expired, within 3 days
 }
 
-// source is the evidence about one network, from accounts that it is unknown to. 272 bytes with
-// its place.
+// source is the evidence about one network or group of networks, from accounts that it is unknown
+// to. 168 bytes with its place.
 type source struct {
-	first     uint32
-	count     uint32
-	names     distinct // within 3 days
-	unknown   distinct // of these, names that are not accounts
-	sensitive distinct // refusals on sensitive endpoints
-	tick      tick
+	tally   tally    // within 3 days
+	names   distinct // within 3 days
+	unknown distinct // of these, names that are not accounts
+	parts   distinct // within 3 days: refusals on sensitive endpoints; of a group, its networks
+	refused uint32   // time of the first of them
+	tick    tick
 }
 
-// reused is the evidence about one wrong password. 168 bytes with its place.
+// reused is the evidence about one wrong password. 120 bytes with its place.
 type reused struct {
-	first    uint32
-	count    uint32
+	tally    tally    // within 3 days
 	names    distinct // within 3 days
 	networks distinct
 }
 
-// crowd is the set of accounts that succeed from a network. 88 bytes with its place.
-type crowd struct{ accounts distinct }
+// crowd is the set of accounts that succeed from a network. 128 bytes with its place.
+type crowd struct {
+	accounts  distinct // within 3 days
+	newcomers distinct // of these, settled accounts that had never used the network
+	day       uint32
+	most      [crowdDays]uint8 // accounts, on each of the last days
+}
 
 const (
-	tryWindow = day
-	pairLife  = 30 * day
-	window    = 3 * day
+	tryWindow  = day
+	pairLife   = 30 * day
+	window     = 3 * day
+	slowWindow = 14 * day
+	// crowdDays is how long a network remains familiar after its accounts have left it.
+	crowdDays = 32
+	// agedDays is the number of days after which a success makes a network familiar. So an attacker
+	// cannot make one familiar with successes of the same attack.
+	agedDays = 8
 )
+
+// hourAt returns the slot of an hour at now.
+func (e *engine) hourAt() uint32 { return e.now / (hour / windowSlots) }
+
+// tryAt returns the slot of tryWindow at now.
+func (e *engine) tryAt() uint32 { return e.now / (tryWindow / windowSlots) }
+
+// at returns the slot of window at now.
+func (e *engine) at() uint32 { return e.now / (window / windowSlots) }
 
 func newEngine(cfg *Config, key sip, onReport func(*Detection), mark func(ruleID, uint64, *sample)) *engine {
 	e := &engine{
@@ -130,6 +150,24 @@ func newEngine(cfg *Config, key sip, onReport func(*Detection), mark func(ruleID
 	for id := range rules {
 		e.off[id] = slices.Contains(cfg.Off, rules[id].Name)
 	}
+	e.crowds.drop = func(c *crowd) {
+		c.accounts.release(&e.blocks)
+		c.newcomers.release(&e.blocks)
+	}
+	e.tries.drop = func(t *try) { t.passwords.release(&e.blocks) }
+	e.targets.drop = func(t *target) {
+		t.passwords.release(&e.blocks)
+		t.networks.release(&e.blocks)
+	}
+	e.sources.drop = func(s *source) {
+		for _, d := range [...]*distinct{&s.names, &s.unknown, &s.parts} {
+			d.release(&e.blocks)
+		}
+	}
+	e.passwords.drop = func(r *reused) {
+		r.names.release(&e.blocks)
+		r.networks.release(&e.blocks)
+	}
 	for i := range e.episodes {
 		e.episodes[i] = map[uint64]*episode{}
 	}
@@ -142,6 +180,7 @@ type moment struct {
 	name                       string // for the lists of an episode
 	site                       netip.Prefix
 	network, account, password uint64 // keyed hashes; account 0: unknown
+	group                      uint64 // keyed hash of the group of networks; 0: none
 	pair                       uint64 // keyed hash of account and network
 	known                      bool   // the account has succeeded from the network
 
@@ -166,6 +205,9 @@ func (e *engine) add(m *moment) {
 	e.advance(s.at)
 	m.site = site(s.client)
 	m.network = e.address(m.site)
+	if g := group(m.site); g.IsValid() {
+		m.group = e.key.pair(e.address(g), 3) | 1
+	}
 	identity := s.hash
 	if identity == "" {
 		identity = s.name
@@ -229,6 +271,20 @@ func site(addr netip.Addr) netip.Prefix {
 		bits = 24
 	}
 	p, _ := addr.Prefix(bits)
+	return p
+}
+
+// groupBits is the length of the prefix of a group of IPv6 networks: what a registry gives to one
+// provider. A customer of a provider of servers easily has networks of one group. IPv4 has no such
+// group: its providers have scattered networks.
+const groupBits = 32
+
+// group returns the group of networks that a network is in, or the zero Prefix.
+func group(site netip.Prefix) netip.Prefix {
+	if !site.IsValid() || site.Addr().Is4() {
+		return netip.Prefix{}
+	}
+	p, _ := site.Addr().Prefix(groupBits)
 	return p
 }
 

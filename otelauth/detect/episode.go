@@ -12,9 +12,13 @@ import (
 )
 
 // MaxEpisodes is the number of episodes that one rule has at a time, of at most 3 KiB each.
-// Further ones are folded into one, so that a flood of episodes neither hides the first ones nor
-// fills a disk.
+// Further ones are folded into one, so that a flood of episodes does not fill a disk. An episode
+// that gathers twice the evidence of the weakest one takes its place, so a flood does not hide it
+// either. An episode of success_after_failures always takes a place.
 const MaxEpisodes = 128
+
+// maxFolded is the number of folded subjects that a rule remembers, of 40 bytes each.
+const maxFolded = 1024
 
 // An episode is over if nothing is added for this number of its mean intervals, within bounds.
 const (
@@ -40,9 +44,18 @@ type episode struct {
 	accountCount int
 	networkCount int
 	km, kmh      float64
+	part         uint64 // the episode that a success is part of
 }
 
 type episodes [ruleCount]map[uint64]*episode
+
+// folded holds the evidence about subjects whose episodes are folded.
+type folded [ruleCount]map[uint64]foldedSubject
+
+type foldedSubject struct {
+	attempts uint64
+	last     uint32
+}
 
 // firing is the evidence with which a rule fires for one attempt.
 type firing struct {
@@ -54,11 +67,81 @@ type firing struct {
 	accounts int
 	networks int
 	also     [2]netip.Prefix // further networks beside that of the attempt
+	part     uint64          // the episode that a success is part of
 	km, kmh  float64
 }
 
-// open reports whether rule has an open episode about key.
-func (e *engine) open(rule ruleID, key uint64) bool { return e.episodes[rule][key] != nil }
+// open reports whether rule has an open episode about key, of its own or folded.
+func (e *engine) open(rule ruleID, key uint64) bool {
+	if e.episodes[rule][key] != nil {
+		return true
+	}
+	_, ok := e.folded[rule][key]
+	return ok
+}
+
+// weakest returns the key of the episode with the least evidence, of those without a success.
+func (e *engine) weakest(rule ruleID) (weakest uint64) {
+	all := e.episodes[rule]
+	for key, ep := range all {
+		// The order of the keys decides at last, so that every process chooses the same.
+		if !ep.folded && (weakest == 0 || cmp.Or(
+			cmp.Compare(ep.attempts, all[weakest].attempts), cmp.Compare(ep.last, all[weakest].last), cmp.Compare(key, weakest)) < 0) {
+			weakest = key
+		}
+	}
+	return weakest
+}
+
+// isFolded reports whether a new episode of f must be folded. It may end a weaker one instead.
+func (e *engine) isFolded(f firing) bool {
+	all := e.episodes[f.rule]
+	named := len(all)
+	if all[0] != nil {
+		named-- // the folded one
+	}
+	if named < MaxEpisodes {
+		return false
+	}
+	subjects := e.folded[f.rule]
+	s, ok := subjects[f.key]
+	s.attempts, s.last = max(s.attempts+1, f.attempts), e.now
+	weakest := e.weakest(f.rule)
+	if f.rule == successAfterFailures || s.attempts >= 2*all[weakest].attempts {
+		ep := all[weakest]
+		e.remember(f.rule, weakest, foldedSubject{ep.attempts, ep.last})
+		delete(all, weakest)
+		delete(subjects, f.key)
+		e.report(f.rule, ep, End)
+		return false
+	}
+	if ok {
+		subjects[f.key] = s
+	} else {
+		e.remember(f.rule, f.key, s)
+	}
+	return true
+}
+
+// remember stores a folded subject, and forgets the one without evidence for the longest time if
+// there are too many.
+func (e *engine) remember(rule ruleID, key uint64, s foldedSubject) {
+	all := e.folded[rule]
+	if all == nil {
+		all = map[uint64]foldedSubject{}
+		e.folded[rule] = all
+	}
+	if len(all) >= maxFolded {
+		var oldest uint64
+		for key, s := range all {
+			if oldest == 0 || cmp.Or(cmp.Compare(s.last, all[oldest].last), cmp.Compare(key, oldest)) < 0 {
+				oldest = key
+			}
+		}
+		delete(all, oldest)
+	}
+	all[key] = s
+}
 
 // fire starts an episode, or adds to the open one.
 func (e *engine) fire(m *moment, f firing) {
@@ -68,17 +151,17 @@ func (e *engine) fire(m *moment, f firing) {
 	all := e.episodes[f.rule]
 	key := f.key
 	ep := all[key]
-	if ep == nil && len(all) >= MaxEpisodes {
+	if ep == nil && e.isFolded(f) {
 		key = 0 // of the folded episode: keyed hashes are odd
 		ep = all[key]
 	}
 	if ep == nil {
 		ep = &episode{
 			id: e.key.pair(key^uint64(f.rule)<<56, uint64(e.now)), first: f.first, folded: key == 0, alone: e.alone,
-			attempts: max(f.attempts, 1), km: f.km, kmh: f.kmh,
+			attempts: max(f.attempts, 1), km: f.km, kmh: f.kmh, part: f.part,
 		}
 		if !ep.folded && rules[f.rule].recalls {
-			e.recent.recall(ep, cmp.Or(f.keys, rules[f.rule].keys), m, f.key)
+			e.recent.recall(ep, cmp.Or(f.keys, rules[f.rule].keys), f.rule == manyAccounts, m, f.key)
 		}
 		all[key] = ep
 		ep.join(m, f)
@@ -137,7 +220,7 @@ func (e *engine) report(rule ruleID, ep *episode, phase Phase) {
 		Accounts: slices.Clone(ep.accounts), AccountCount: ep.accountCount,
 		Networks: slices.Clone(ep.networks), NetworkCount: ep.networkCount,
 		Traces: slices.Clone(ep.traces), Route: ep.route,
-		DistanceKm: ep.km, SpeedKmPerHour: ep.kmh, Folded: ep.folded,
+		DistanceKm: ep.km, SpeedKmPerHour: ep.kmh, Folded: ep.folded, PartOf: ep.part,
 	})
 }
 
@@ -149,6 +232,13 @@ func (ep *episode) quiet() uint32 {
 
 // end reports and removes the episodes that are over.
 func (e *engine) end() {
+	for _, all := range e.folded {
+		for key, s := range all {
+			if e.now-min(s.last, e.now) > day {
+				delete(all, key)
+			}
+		}
+	}
 	for rule, all := range e.episodes {
 		var over []uint64
 		for key, ep := range all {
@@ -165,8 +255,9 @@ func (e *engine) end() {
 	}
 }
 
-// recent holds the last guesses, so that an episode starts with the names, networks and traces of
-// its earlier evidence. 176 bytes each, and a name.
+// recent holds the last guesses, and the last successes of accounts from networks new to them. So
+// an episode starts with the names, networks and traces of its earlier evidence. 112 bytes each, and
+// a name.
 type recent struct {
 	ring []recalled
 	next int
@@ -174,18 +265,21 @@ type recent struct {
 
 type recalled struct {
 	account, network, password uint64
+	group                      uint64
 	site                       netip.Prefix
 	name                       string
 	trace                      trace.TraceID
+	succeeded                  bool
 }
 
 func (r *recent) note(m *moment) {
-	r.ring[r.next] = recalled{m.account, m.network, m.same, m.site, m.name, m.sample.trace}
+	r.ring[r.next] = recalled{m.account, m.network, m.same, m.group, m.site, m.name, m.sample.trace, m.sample.kind == succeeded}
 	r.next = (r.next + 1) % len(r.ring)
 }
 
-// recall fills the lists of an episode from the recent guesses about key, the newest first.
-func (r *recent) recall(ep *episode, keys keyKind, m *moment, key uint64) {
+// recall fills the lists of an episode from the recent attempts about key, the newest first: from
+// successes for an episode of successes, else from guesses.
+func (r *recent) recall(ep *episode, keys keyKind, successes bool, m *moment, key uint64) {
 	for i := range r.ring {
 		g := &r.ring[(r.next-1-i+2*len(r.ring))%len(r.ring)]
 		if g.account == 0 && g.network == 0 {
@@ -197,14 +291,16 @@ func (r *recent) recall(ep *episode, keys keyKind, m *moment, key uint64) {
 			match = g.account == m.account && g.network == m.network
 		case byNetwork:
 			match = g.network == key
+		case byGroup:
+			match = g.group == key
 		case byAccount:
 			match = g.account == key
 		case byPassword:
 			match = g.password == key
-		case byRoute, byRule:
+		case byRoute, byRule, byEverything:
 			return
 		}
-		if match {
+		if match && g.succeeded == successes {
 			ep.mention(g.name, g.site, g.trace)
 			if len(ep.accounts) == maxListed && len(ep.networks) == maxListed && len(ep.traces) == maxTraces {
 				return

@@ -171,6 +171,59 @@ func TestFolding(t *testing.T) {
 	}
 }
 
+// TestFloodOfEpisodesHidesNoAttack: 10,000 provoked episodes name neither the spray nor the takeover
+// that follow less than they would be named alone.
+func TestFloodOfEpisodesHidesNoAttack(t *testing.T) {
+	t.Parallel()
+	w := newWatch(t, func(cfg *detect.Config) {
+		cfg.Entries, cfg.Off = 1<<14, []string{detect.ScheduledGuessing, detect.EndpointFailureRatio, detect.SamePassword}
+	})
+	w.live(1, "victim", "")
+	provoke := func(from, to int) {
+		for n := from; n < to; n++ {
+			for i := range 10 {
+				w.try(try{name: fmt.Sprint("root", i), unknown: i > 8, password: uint64(10*n + i + 1), from: network(n)})
+			}
+			w.pass(100 * time.Millisecond)
+		}
+	}
+	provoke(0, 5000)
+	const spray = "198.51.100.9"
+	for i := range 100 {
+		w.try(try{name: fmt.Sprint("user", i), password: uint64(i + 1_000_000), from: spray})
+		provoke(5000+50*i, 5050+50*i)
+	}
+	w.try(try{name: "victim", password: 1, from: spray})
+	w.try(try{name: "victim", from: spray})
+	named := func(rule string, names ...string) bool {
+		return slices.ContainsFunc(w.found, func(d detect.Detection) bool {
+			return d.Rule.Name == rule && !d.Folded && slices.Contains(d.Networks, netip.MustParsePrefix("198.51.100.0/24")) &&
+				!slices.ContainsFunc(names, func(n string) bool { return !slices.Contains(d.Accounts, n) })
+		})
+	}
+	if !named(detect.PasswordSpray) {
+		t.Error("the spray is folded")
+	}
+	if !named(detect.SuccessAfterFailures, "victim") {
+		t.Error("the takeover is not named")
+	}
+	running := map[uint64]bool{}
+	for _, d := range w.found {
+		if d.Rule.Name == detect.PasswordSpray && !d.Folded {
+			running[d.Episode] = d.Phase != detect.End
+		}
+	}
+	open := 0
+	for _, is := range running {
+		if is {
+			open++
+		}
+	}
+	if open > detect.MaxEpisodes {
+		t.Errorf("%d episodes are open at once", open)
+	}
+}
+
 // TestNoObserverExportsFingerprints: attempt.Result.PasswordFingerprint stays in memory.
 func TestNoObserverExportsFingerprints(t *testing.T) {
 	t.Parallel()

@@ -84,6 +84,9 @@ type Detection struct {
 	DistanceKm, SpeedKmPerHour float64
 	// Folded reports whether the episode stands for all episodes of the rule beyond [MaxEpisodes].
 	Folded bool
+	// PartOf is the Episode of the attack that a success completes, for success_after_failures; 0 if
+	// there is none.
+	PartOf uint64
 }
 
 func otelSeverity(s Severity, p Phase) log.Severity {
@@ -158,6 +161,9 @@ func (d *Detection) attributes() []attribute.KeyValue {
 	}
 	if d.DistanceKm > 0 {
 		kv = append(kv, attribute.Float64(authconv.KeyDetectionDistanceKm, d.DistanceKm), attribute.Float64(authconv.KeyDetectionSpeedKmh, d.SpeedKmPerHour))
+	}
+	if d.PartOf != 0 {
+		kv = append(kv, attribute.String(authconv.KeyDetectionPartOf, episodeText(d.PartOf)))
 	}
 	if d.Folded {
 		kv = append(kv, attribute.Bool(authconv.KeyDetectionFolded, true))

@@ -13,9 +13,9 @@ func (e *engine) guess(m *moment) {
 	fresh := true
 	if m.account != 0 {
 		p := e.tries.touch(m.pair, e.now, 1)
-		countAttempt(&p.value.first, &p.value.count, e.now, p.value.passwords.count(e.now/tryWindow))
-		fresh = p.value.passwords.add(m.password, e.now/tryWindow)
-		passwords := p.value.passwords.count(e.now / tryWindow)
+		attempts, first := p.value.tally.add(e.now, tryWindow)
+		fresh = p.value.passwords.add(&e.blocks, m.password, e.tryAt())
+		passwords := p.value.passwords.count(&e.blocks, e.tryAt())
 		if s.unusable {
 			e.onUnusable(m)
 		}
@@ -24,12 +24,12 @@ func (e *engine) guess(m *moment) {
 		}
 		if passwords >= e.th.BruteForcePasswords+e.spread {
 			e.fire(m, firing{
-				rule: bruteForce, key: m.pair, first: p.value.first, attempts: uint64(p.value.count), accounts: 1, networks: 1,
+				rule: bruteForce, key: m.pair, first: first, attempts: attempts, accounts: 1, networks: 1,
 			})
 		}
 		if fresh && p.value.tick.at(e.now) >= e.th.TickIntervals {
 			e.fire(m, firing{
-				rule: scheduledGuessing, key: m.pair, keys: byPair, first: p.value.first, attempts: uint64(p.value.count),
+				rule: scheduledGuessing, key: m.pair, keys: byPair, first: first, attempts: attempts,
 				accounts: 1, networks: 1,
 			})
 		}
@@ -51,17 +51,9 @@ func (e *engine) guess(m *moment) {
 	}
 	e.onSource(m)
 	if m.account != 0 {
+		e.onGroup(m)
 		e.onTarget(m)
 	}
-}
-
-// countAttempt counts an attempt. If the window holds no earlier evidence (live is 0), it starts
-// at 1.
-func countAttempt(first, count *uint32, now uint32, live int) {
-	if live == 0 {
-		*first, *count = now, 0
-	}
-	*count++
 }
 
 // weight makes entries of accounts that exist outlast entries of invented names.
@@ -72,16 +64,24 @@ func (m *moment) weight() uint32 {
 	return 1
 }
 
+// fewPasswords is the number of wrong passwords from which on many networks are guessers instead of
+// clients with old passwords. Each other process counts each of them again.
+const fewPasswords = 4
+
 // onTarget evaluates the account of a guess from an unknown network.
 func (e *engine) onTarget(m *moment) {
 	p := e.targets.touch(m.account, e.now, m.weight())
 	t := &p.value
-	countAttempt(&t.first, &t.count, e.now, t.passwords.count(e.now/window)+t.hours.count(14, 24))
-	fresh := t.passwords.add(m.password, e.now/window)
-	t.networks.add(m.network, e.now/window)
-	passwords, networks := t.passwords.count(e.now/window), t.networks.count(e.now/window)
-	f := firing{key: m.account, first: t.first, attempts: uint64(t.count), accounts: 1, networks: networks}
-	if networks >= e.th.DistributedNetworks && passwords >= e.th.DistributedNetworks+e.spread {
+	f := firing{key: m.account, accounts: 1}
+	f.attempts, f.first = t.tally.add(e.now, window)
+	slowly, since := t.slow.add(e.now, slowWindow)
+	fresh := t.passwords.add(&e.blocks, m.password, e.at())
+	t.networks.add(&e.blocks, m.network, e.at())
+	passwords, networks := t.passwords.count(&e.blocks, e.at()), t.networks.count(&e.blocks, e.at())
+	f.networks = networks
+	// A fleet may have a few old secrets at a time. A botnet that repeats a short list has more.
+	if networks >= e.th.DistributedNetworks && passwords >= e.th.DistributedNetworks+e.spread ||
+		networks >= 3*e.th.DistributedNetworks && passwords >= fewPasswords*(1+e.spread) {
 		f.rule = distributedGuessing
 		e.fire(m, f)
 	}
@@ -90,8 +90,9 @@ func (e *engine) onTarget(m *moment) {
 	}
 	t.tens.mark(e.now / (10 * minute))
 	t.hours.mark(e.now / hour)
-	if t.hours.count(48, 1) >= e.th.SlowHours || t.tens.count(144, 1) >= e.th.SlowTenMinutes ||
-		t.hours.count(14, 24) >= e.th.SlowDays {
+	f.attempts, f.first = slowly, since
+	if t.hours.count(48) >= e.th.SlowHours || t.tens.count(144) >= e.th.SlowTenMinutes ||
+		t.hours.days(slowWindow/day) >= e.th.SlowDays {
 		f.rule = lowAndSlow
 		e.fire(m, f)
 	}
@@ -105,30 +106,41 @@ func (e *engine) onTarget(m *moment) {
 func (e *engine) onSource(m *moment) {
 	p := e.sources.touch(m.network, e.now, 1)
 	n := &p.value
-	countAttempt(&n.first, &n.count, e.now, n.names.count(e.now/window)+n.sensitive.count(e.now/window))
+	attempts, first := n.tally.add(e.now, window)
 	if n.tick.at(e.now) >= e.th.TickIntervals {
 		e.fire(m, firing{
-			rule: scheduledGuessing, key: m.network, keys: byNetwork, first: n.first, attempts: uint64(n.count),
-			accounts: n.names.count(e.now / window), networks: 1,
+			rule: scheduledGuessing, key: m.network, keys: byNetwork, first: first, attempts: attempts,
+			accounts: n.names.count(&e.blocks, e.at()), networks: 1,
 		})
 	}
 	if m.account == 0 {
 		return
 	}
-	n.names.add(m.account, e.now/window)
+	n.try(e, m)
+	e.onStranger(m, n.names.count(&e.blocks, e.at()))
+	e.onNames(m, m.network, n, firing{key: m.network, first: first, attempts: attempts, networks: 1})
+}
+
+// try adds the name of a guess.
+func (n *source) try(e *engine, m *moment) {
+	n.names.add(&e.blocks, m.account, e.at())
 	if m.sample.unknown {
-		n.unknown.add(m.account, e.now/window)
+		n.unknown.add(&e.blocks, m.account, e.at())
 	}
-	names, unknown := n.names.count(e.now/window), n.unknown.count(e.now/window)
+}
+
+// onNames evaluates the names that a network, or a group of networks, has tried.
+func (e *engine) onNames(m *moment, network uint64, n *source, f firing) {
+	names, unknown := n.names.count(&e.blocks, e.at()), n.unknown.count(&e.blocks, e.at())
 	if names < e.th.SprayAccounts && names < e.th.StuffingNames {
 		return
 	}
-	crowd := e.crowd(m.network) * e.th.CrowdPercent / 100
-	f := firing{key: m.network, first: n.first, attempts: uint64(n.count), accounts: names, networks: 1}
+	crowd := e.crowd(network) * e.th.CrowdPercent / 100
+	f.accounts = names
 	mostly := 2*unknown >= names
 	switch {
-	case names >= max(e.th.StuffingNames, crowd) && mostly && int(n.count) <= 2*names,
-		e.open(credentialStuffing, m.network):
+	case names >= max(e.th.StuffingNames, crowd) && mostly && f.attempts <= 2*uint64(names),
+		e.open(credentialStuffing, network):
 		f.rule = credentialStuffing
 		e.fire(m, f)
 	case names >= max(e.th.StuffingNames, crowd) && mostly,
@@ -138,10 +150,37 @@ func (e *engine) onSource(m *moment) {
 	}
 }
 
+const (
+	// largeGroup is the number of accounts that make a group of networks a large provider of
+	// homes or phones, in which some users always fail.
+	largeGroup = 200
+	// groupNetworks is the least number of networks that a group is evaluated with: one network is
+	// evaluated for itself.
+	groupNetworks = 5
+)
+
+// onGroup evaluates the group of networks of a guess, so that an attacker who has a whole group
+// does not hide by using each network once.
+func (e *engine) onGroup(m *moment) {
+	if m.group == 0 || e.begun != 0 && e.now-e.begun < day {
+		return
+	}
+	p := e.sources.touch(m.group, e.now, 1)
+	n := &p.value
+	attempts, first := n.tally.add(e.now, window)
+	n.try(e, m)
+	n.parts.add(&e.blocks, m.network, e.at())
+	networks := n.parts.count(&e.blocks, e.at())
+	if networks < groupNetworks || e.crowd(m.group) >= largeGroup {
+		return
+	}
+	e.onNames(m, m.group, n, firing{key: m.group, keys: byGroup, first: first, attempts: attempts, networks: networks})
+}
+
 // crowd returns the number of accounts that succeed from a network.
 func (e *engine) crowd(network uint64) int {
 	if p := e.crowds.get(network); p != nil {
-		return p.value.accounts.count(e.now / window)
+		return p.value.accounts.count(&e.blocks, e.at())
 	}
 	return 0
 }
@@ -150,14 +189,14 @@ func (e *engine) crowd(network uint64) int {
 func (e *engine) onPassword(m *moment) {
 	p := e.passwords.touch(m.same, e.now, 1)
 	w := &p.value
-	countAttempt(&w.first, &w.count, e.now, w.names.count(e.now/window))
-	w.names.add(m.account, e.now/window)
-	w.networks.add(m.network, e.now/window)
-	names, networks := w.names.count(e.now/window), w.networks.count(e.now/window)
+	attempts, first := w.tally.add(e.now, window)
+	w.names.add(&e.blocks, m.account, e.at())
+	w.networks.add(&e.blocks, m.network, e.at())
+	names, networks := w.names.count(&e.blocks, e.at()), w.networks.count(&e.blocks, e.at())
 	// One account from many networks is a fleet with an old secret, not an attack.
 	if names >= e.th.SamePasswordAccounts || networks >= e.th.SamePasswordNetworks && names >= 3 {
 		e.fire(m, firing{
-			rule: samePassword, key: m.same, first: w.first, attempts: uint64(w.count), accounts: names, networks: networks,
+			rule: samePassword, key: m.same, first: first, attempts: attempts, accounts: names, networks: networks,
 		})
 	}
 }
@@ -166,31 +205,23 @@ func (e *engine) onPassword(m *moment) {
 func (e *engine) onSensitive(m *moment) {
 	p := e.sources.touch(m.network, e.now, 1)
 	n := &p.value
-	if n.names.count(e.now/window)+n.sensitive.count(e.now/window) == 0 {
-		n.first, n.count = e.now, 0
+	if n.parts.count(&e.blocks, e.at()) == 0 {
+		n.refused = e.now
 	}
 	what := e.key.pair(m.account^m.password, e.key.text(m.sample.route))
-	fresh := n.sensitive.add(what, e.now/window)
-	denials := n.sensitive.count(e.now / window)
+	fresh := n.parts.add(&e.blocks, what, e.at())
+	denials := n.parts.count(&e.blocks, e.at())
 	if denials < e.th.SensitiveDenials || !fresh && !e.open(sensitiveOnlyDenied, m.network) || e.crowd(m.network) > 0 {
 		return
 	}
-	e.fire(m, firing{rule: sensitiveOnlyDenied, key: m.network, first: n.first, attempts: uint64(denials), networks: 1})
+	e.fire(m, firing{rule: sensitiveOnlyDenied, key: m.network, first: n.refused, attempts: uint64(denials), networks: 1})
 }
 
 // onUnusable evaluates an attempt at a disabled or expired account.
 func (e *engine) onUnusable(m *moment) {
 	p := e.targets.touch(m.account, e.now, m.weight())
-	t := &p.value
-	if t.first == 0 {
-		t.first = e.now
-	}
-	if e.now-t.unusableAt > window {
-		t.unusable = 0
-	}
-	t.unusable++
-	t.unusableAt = e.now
-	if int(t.unusable) >= e.th.UnusableTries {
-		e.fire(m, firing{rule: unusableAccount, key: m.account, first: t.first, attempts: uint64(t.unusable), accounts: 1})
+	attempts, first := p.value.unusable.add(e.now, window)
+	if attempts >= uint64(e.th.UnusableTries) {
+		e.fire(m, firing{rule: unusableAccount, key: m.account, first: first, attempts: attempts, accounts: 1})
 	}
 }

@@ -62,6 +62,19 @@ func TestFleetWithStaleSecret(t *testing.T) {
 	w.none("a fleet with a stale secret")
 }
 
+// TestFleetWithThreeSecrets: 500 pods, each in its own network, with one of the last three secrets.
+func TestFleetWithThreeSecrets(t *testing.T) {
+	t.Parallel()
+	w := newWatch(t)
+	for round := range 5 {
+		for pod := range 500 {
+			w.try(try{name: "fleet", password: uint64(pod%3 + 1), from: network(pod)})
+		}
+		w.pass(time.Minute + time.Duration(round)*time.Second)
+	}
+	w.none("a fleet with three stale secrets")
+}
+
 // TestOfficeMistypes: 300 users behind one address each mistype twice on Monday morning.
 func TestOfficeMistypes(t *testing.T) {
 	t.Parallel()

@@ -7,11 +7,14 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 	"unsafe"
+
+	"github.com/otelauth/otelauth-go/internal/testkit"
 )
 
 // TestSipHash: the vectors of the reference implementation, key 00…0f, messages 00, 00 01, ….
@@ -31,28 +34,92 @@ func TestSipHash(t *testing.T) {
 	}
 }
 
-// TestDistinct: an estimate is within 3 %, for values of one window, and not beyond two.
+// TestDistinct: a counter is exact up to 64 values, and within 10 % above.
 func TestDistinct(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(1, 2))
-	for _, n := range []int{1, 5, 10, 20, 30, 100, distinctMax} {
+	var b blocks
+	for _, n := range []int{1, 5, 6, 7, 20, 30, 63, 64, 65, 100, distinctMax} {
 		sum := 0
 		for range 200 {
 			var d distinct
-			for range n {
+			for i := range n {
 				h := rng.Uint64() | 1 // as keys are
-				d.add(h, 10)
-				d.add(h, 10)
+				if fresh := d.add(&b, h, 1000); !fresh && n <= exactMax || d.add(&b, h, 1000) {
+					t.Fatalf("the value %d of %d is known before it is added, or unknown after", i+1, n)
+				}
 			}
-			sum += d.count(10)
+			if got := d.count(&b, 1000); got != n && n <= exactMax {
+				t.Fatalf("%d values are counted as %d", n, got)
+			}
+			sum += d.count(&b, 1000)
+			d.release(&b)
 		}
 		if mean := float64(sum) / 200; mean < 0.97*float64(n) || mean > 1.03*float64(n) {
 			t.Errorf("%d values are estimated as %.1f", n, mean)
 		}
 	}
-	var d distinct
-	if !d.add(1<<60, 10) || d.add(1<<60, 11) || d.count(12) != 1 || d.count(13) != 0 || d.count(5) != 0 {
-		t.Error("the window does not slide")
+	if int(b.used) != 1 || len(b.free) != 1 {
+		t.Errorf("%d blocks for one counter after the other, %d of them free", b.used, len(b.free))
+	}
+}
+
+// TestDistinctSlides: a value counts for a window after it was last seen, in every size of a
+// counter.
+func TestDistinctSlides(t *testing.T) {
+	t.Parallel()
+	for _, n := range []uint64{1, inlineMax, inlineMax + 1, exactMax, 3 * exactMax} {
+		var b blocks
+		var d distinct
+		value := func(i uint64) uint64 { return sip{1, 2}.pair(i, 3) | 1 }
+		for i := range n {
+			d.add(&b, value(i), 5000)
+		}
+		full := d.count(&b, 5000)
+		d.add(&b, value(0), 5010)
+		for slot, want := range map[uint32]int{5009: full, 5000 + windowSlots - 1: full} {
+			other := distinct{}
+			if d.n <= inlineMax {
+				other = d
+				if got := other.count(&b, slot); got != want {
+					t.Errorf("%d values, %d slots later: %d, want %d", n, slot-5000, got, want)
+				}
+			}
+		}
+		if got := d.count(&b, 5000+windowSlots-1); got != full {
+			t.Errorf("%d values are %d at the end of their window, and were %d", n, got, full)
+		}
+		if got := d.count(&b, 5000+windowSlots); got != 1 {
+			t.Errorf("%d values: %d remain after their window; want the one that was seen again", n, got)
+		}
+		if d.add(&b, value(0), 5000+windowSlots) || d.count(&b, 4000) != 1 {
+			t.Error("a value in its window is new")
+		}
+		if got := d.count(&b, 5000+2*windowSlots); got != 0 || len(b.free) != int(b.used) {
+			t.Errorf("%d values remain, and %d of %d blocks are free", got, len(b.free), b.used)
+		}
+		for i := range n {
+			if !d.add(&b, value(i), 9000) && n <= exactMax {
+				t.Error("a value of an earlier window is known")
+			}
+		}
+	}
+}
+
+func TestTally(t *testing.T) {
+	t.Parallel()
+	var k tally
+	for i := range uint32(10) {
+		if n, first := k.add(epoch+i*hour, day); n != uint64(i+1) || first != epoch {
+			t.Fatalf("attempt %d: %d since %d", i+1, n, first)
+		}
+	}
+	n, first := k.add(epoch+25*hour, day)
+	if n < 8 || n > 10 || first < epoch+hour || first > epoch+4*hour {
+		t.Errorf("%d attempts of the last day, since %d hours; want about 9 since the first", n, (first-epoch)/hour)
+	}
+	if n, first := k.add(epoch+60*hour, day); n != 1 || first != epoch+60*hour {
+		t.Errorf("%d attempts since hour %d, after a day without", n, (first-epoch)/hour)
 	}
 }
 
@@ -62,15 +129,15 @@ func TestSlots(t *testing.T) {
 	for _, w := range []uint32{1000, 1000, 1001, 1010, 1023, 1100} {
 		s.mark(w)
 	}
-	if a, b, c := s.count(48, 1), s.count(101, 1), s.count(5, 24); a != 1 || b != 5 || c != 3 {
-		t.Errorf("marks in 48, 101 and 5 × 24 windows: %d, %d, %d", a, b, c)
+	if a, b, c := s.count(48), s.count(101), s.days(5); a != 1 || b != 5 || c != 3 {
+		t.Errorf("marks in 48 and in 101 windows, and in 5 days: %d, %d, %d", a, b, c)
 	}
 	s.advance(1000 + slotCount)
-	if n := s.count(slotCount, 1); n != 4 {
+	if n := s.count(slotCount); n != 4 {
 		t.Errorf("%d marks after the first is out of range; want 4", n)
 	}
 	s.mark(10_000)
-	if n := s.count(slotCount, 1); n != 1 {
+	if n := s.count(slotCount); n != 1 {
 		t.Errorf("%d marks after a long time; want 1", n)
 	}
 }
@@ -192,4 +259,35 @@ func TestQueuedSize(t *testing.T) {
 	if want := fmt.Sprintf("Default: 8,192, of %d bytes each.", unsafe.Sizeof(queued{})); !strings.Contains(string(src), want) {
 		t.Errorf("the comment of Config.Queue must contain %q", want)
 	}
+}
+
+// TestMemory compares the memory that the comment of Config.Entries states with the engine of the
+// defaults, plus a block for each of its counters.
+func TestMemory(t *testing.T) {
+	if testkit.Race {
+		return // the race detector takes memory
+	}
+	const stated = 64 << 20
+	heap := func() int {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int(m.HeapAlloc)
+	}
+	before := heap()
+	cfg := Config{}
+	if err := cfg.complete(); err != nil {
+		t.Fatal(err)
+	}
+	q := newQueue(cfg.Queue)
+	e := newEngine(&cfg, sip{1, 2}, func(*Detection) {}, func(ruleID, uint64, *sample) {})
+	empty := heap() - before
+	counters := len(e.tries.buckets) + 2*len(e.targets.buckets) + 3*len(e.sources.buckets) + 2*len(e.passwords.buckets) + 2*len(e.crowds.buckets)
+	full := empty + counters*ways*(blockBytes+4) + maxEndpoints*int(unsafe.Sizeof(endpoint{})) + len(e.recent.ring)*maxNameBytes
+	t.Logf("%d MiB, at most %d MiB with %d blocks", empty>>20, full>>20, counters*ways)
+	if full > stated {
+		t.Errorf("the engine can take %d bytes; the comment of Config.Entries states %d", full, stated)
+	}
+	runtime.KeepAlive(q)
+	runtime.KeepAlive(e)
 }

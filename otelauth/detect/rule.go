@@ -32,6 +32,8 @@ const (
 	EndpointFailureRatio = "endpoint_failure_ratio"
 	SensitiveOnlyDenied  = "sensitive_only_denied"
 	UnusableAccount      = "unusable_account"
+	ManyAccounts         = "many_accounts"
+	DistributedStuffing  = "distributed_stuffing"
 )
 
 // ruleID is the wire number of a rule: one byte in the batches of a feed, and the index in rules.
@@ -54,6 +56,8 @@ const (
 	endpointFailureRatio ruleID = 12
 	sensitiveOnlyDenied  ruleID = 13
 	unusableAccount      ruleID = 14
+	manyAccounts         ruleID = 15
+	distributedStuffing  ruleID = 16
 
 	ruleCount = ruleID(len(rules))
 )
@@ -78,7 +82,7 @@ var rules = [...]definition{
 			Name: PasswordSpray, UUID: "d79f3428-1376-54b2-8df1-bb336e7bc32e",
 			Severity: High, Technique: "T1110.003",
 			Default: "wrong passwords, within 3 days, for {SprayAccounts} accounts that have never succeeded from the network, " +
-				"and for at least {CrowdPercent} % as many as have",
+				"and for at least {CrowdPercent} % as many as have; or the same from 5 networks or more of an IPv6 /32",
 			Summary: "one network tries passwords on many accounts",
 		},
 		keys: byNetwork, recalls: true,
@@ -89,7 +93,7 @@ var rules = [...]definition{
 			Name: CredentialStuffing, UUID: "590a2d96-5b2a-58b7-ab82-1bc14781964a",
 			Severity: High, Technique: "T1110.004",
 			Default: "{StuffingNames} names from one network within 3 days, half of them unknown, at most 2 attempts each, " +
-				"and at least {CrowdPercent} % as many as accounts use the network",
+				"and at least {CrowdPercent} % as many as accounts use the network; or the same from 5 networks or more of an IPv6 /32",
 			Summary: "one network tries a list of leaked names and passwords",
 		},
 		keys: byNetwork, recalls: true,
@@ -109,7 +113,8 @@ var rules = [...]definition{
 		Rule: Rule{
 			Name: DistributedGuessing, UUID: "c2cb06f8-d727-504c-80fb-1d9e9e870769",
 			Severity: High, Technique: "T1110.001",
-			Default: "{DistributedNetworks} different wrong passwords for one account from {DistributedNetworks} unknown networks within 3 days",
+			Default: "{DistributedNetworks} different wrong passwords for one account from {DistributedNetworks} unknown networks within 3 days, " +
+				"or 4 from three times as many",
 			Summary: "many networks guess the password of one account",
 		},
 		keys: byAccount, recalls: true,
@@ -120,7 +125,7 @@ var rules = [...]definition{
 			Name: LowAndSlow, UUID: "75fec55e-6290-5767-a969-8beccbf9dfb5",
 			Severity: High, Technique: "T1110.001",
 			Default: "new wrong passwords for one account from unknown networks in {SlowTenMinutes} ten-minute windows of one day, " +
-				"{SlowHours} hours of two days, or {SlowDays} days of fourteen",
+				"{SlowHours} hours of two days, or on {SlowDays} days of fourteen, 22 hours apart",
 			Summary: "guesses at one account are spread over hours or days",
 		},
 		keys: byAccount, recalls: true,
@@ -141,7 +146,8 @@ var rules = [...]definition{
 			Name: SuccessAfterFailures, UUID: "36ad329c-b073-573d-b972-ca3aa17f9e0a",
 			Severity: High, Technique: "T1110",
 			Default: "a success after {RunBeforeSuccess} different wrong passwords from a network new to the account, " +
-				"after {BruteForcePasswords} from any network, or from a new network during an attack on the account or from the network",
+				"after {BruteForcePasswords} from any network, or from a new network during an attack on the account, from the network, " +
+				"or from many networks of which it is one",
 			Summary: "a success follows so many wrong passwords that it may be a guess",
 		},
 		keys: byAccount, recalls: true,
@@ -152,7 +158,7 @@ var rules = [...]definition{
 			Name: NewNetwork, UUID: "50f54706-3b2b-5f63-b172-781b384ebf31",
 			Severity: Low, Technique: "T1078",
 			Default: "a success from a network new to an account that is known for {NewNetworkAfter} and seldom changes networks; " +
-				"fewer than 10 accounts use the network",
+				"fewer than 10 accounts used the network more than 7 days ago",
 			Summary: "an account is used from a network it has never used",
 		},
 		keys:       byAccount,
@@ -163,7 +169,7 @@ var rules = [...]definition{
 			Name: ImpossibleTravel, UUID: "36ee898b-a601-5895-b016-4a56bfcd775d",
 			Severity: Medium, Technique: "T1078",
 			Default: "two successes {TravelKm} km apart at {TravelKmPerHour} km/h, one of them from a network that is new to " +
-				"the account within 3 days and that fewer than 10 accounts use (needs a Locator)",
+				"the account within 3 days and that fewer than 10 accounts used more than 7 days ago (needs a Locator)",
 			Summary: "one credential is used in two places too far apart to travel between in that time",
 		},
 		keys:       byAccount,
@@ -193,7 +199,7 @@ var rules = [...]definition{
 		Rule: Rule{
 			Name: EndpointFailureRatio, UUID: "125b74ae-531f-574b-a888-8ecc95bb5dca",
 			Severity: Medium, Technique: "T1110",
-			Default: "within an hour, {EndpointNames} failing names above twice the endpoint's usual ratio, " +
+			Default: "within one hour of the clock, {EndpointNames} failing names above twice the endpoint's usual ratio, " +
 				"and six standard deviations above it; after 48 hours",
 			Summary: "more names fail at an endpoint than usual",
 		},
@@ -221,11 +227,33 @@ var rules = [...]definition{
 		keys:       byAccount,
 		thresholds: []threshold{{"UnusableTries", 3, 1, 1000}},
 	},
+	manyAccounts: {
+		Rule: Rule{
+			Name: ManyAccounts, UUID: "e5157586-0b76-5291-ba13-a4ed11e92f08",
+			Severity: High, Technique: "T1078",
+			Default: "within 3 days, successes of {ManyAccounts} accounts from a network that none of them has used; each is known for " +
+				"{NewNetworkAfter} and seldom changes networks; fewer than 10 accounts used the network more than 7 days ago",
+			Summary: "many accounts are used from one network that they have never used",
+		},
+		keys: byNetwork, recalls: true,
+		thresholds: []threshold{{"ManyAccounts", 10, 2, distinctMax}},
+	},
+	distributedStuffing: {
+		Rule: Rule{
+			Name: DistributedStuffing, UUID: "9e2bb240-412f-5e0f-af0c-7008f47a99dc",
+			Severity: High, Technique: "T1110.004",
+			Default: "within an hour, wrong passwords for {StrangeNetworks} names from {StrangeNetworks} networks without a success, and twice " +
+				"as many networks as in any hour of the last days; after a day",
+			Summary: "many networks, each with few attempts, try a list of names and passwords",
+		},
+		keys:       byEverything,
+		thresholds: []threshold{{"StrangeNetworks", 50, 10, exactMax}},
+	},
 }
 
 // Thresholds decide when the rules fire. A zero field means its default. A count of different
-// things is at most 200. A window of 3 days covers at least the last 3 days and at most the
-// last 6, because windows slide in two halves.
+// things is at most 200; it is exact up to 64 and an estimate above. A window is at most a tenth
+// shorter than stated.
 type Thresholds struct {
 	// BruteForcePasswords is the number of different wrong passwords within a day, for one account
 	// from one network. Default: 30.
@@ -246,13 +274,13 @@ type Thresholds struct {
 	// names within 3 days. Default: 20.
 	SamePasswordNetworks int
 	// DistributedNetworks is the number of networks, and of different wrong passwords, within 3
-	// days. Default: 10.
+	// days. Of three times as many networks, 4 passwords suffice. Default: 10.
 	DistributedNetworks int
 	// SlowTenMinutes is the number of ten-minute windows of one day. Default: 24.
 	SlowTenMinutes int
 	// SlowHours is the number of hours of two days. Default: 12.
 	SlowHours int
-	// SlowDays is the number of days of fourteen. Default: 6.
+	// SlowDays is the number of times, 22 hours apart, within fourteen days. Default: 6.
 	SlowDays int
 	// TickIntervals is the number of equal intervals in a row. Default: 8.
 	TickIntervals int
@@ -268,8 +296,8 @@ type Thresholds struct {
 	TravelKm int
 	// TravelKmPerHour is the least speed of an impossible journey, in km/h. Default: 1000.
 	TravelKmPerHour int
-	// EndpointNames is the number of failing names within an hour above twice the usual number.
-	// Default: 20.
+	// EndpointNames is the number of failing names, within one hour of the clock, above twice the
+	// usual number. Default: 20.
 	EndpointNames int
 	// SensitiveDenials is the number of different refusals at sensitive endpoints within 3 days.
 	// Default: 5.
@@ -277,6 +305,12 @@ type Thresholds struct {
 	// UnusableTries is the number of attempts at a disabled or expired account within 3 days.
 	// Default: 3.
 	UnusableTries int
+	// ManyAccounts is the number of accounts, within 3 days, that succeed from a network that they
+	// have never used. Default: 10.
+	ManyAccounts int
+	// StrangeNetworks is the number of networks without a success, and of names that they fail
+	// for, within an hour. At most 64. Default: 50.
+	StrangeNetworks int
 }
 
 // Rule describes one attack pattern that a [Detector] detects. [Rules] returns all of them.
@@ -339,6 +373,8 @@ const (
 	byAccount
 	byPassword
 	byRoute
+	byGroup
+	byEverything // one episode at a time
 )
 
 // threshold declares a field of Thresholds. Durations are in nanoseconds.

@@ -9,12 +9,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/detect"
 )
 
-// TestThresholds: a rule does not fire with half of its default evidence, and fires with a fifth
-// more, because estimates are off by a few per cent.
+// TestThresholds: a rule fires with its default evidence, and does not with one less, whatever the
+// key of the tables is.
 func TestThresholds(t *testing.T) {
 	t.Parallel()
 	d := detect.DefaultThresholds(t)
@@ -46,12 +47,12 @@ func TestThresholds(t *testing.T) {
 		{rule: detect.DistributedGuessing, n: d.DistributedNetworks, every: 2 * time.Hour, try: func(w *watch, i int) {
 			w.try(try{password: uint64(i + 1), from: network(i)})
 		}},
-		{rule: detect.LowAndSlow, n: d.SlowTenMinutes, every: 15 * time.Minute, try: func(w *watch, i int) {
-			// Half the hours only.
+		// Few passwords, from many networks.
+		{rule: detect.DistributedGuessing, n: 3 * d.DistributedNetworks, every: 13 * time.Second, try: func(w *watch, i int) {
+			w.try(try{password: uint64(i%9 + 1), from: network(i)})
+		}},
+		{rule: detect.LowAndSlow, n: d.SlowTenMinutes, every: 11 * time.Minute, try: func(w *watch, i int) {
 			w.try(try{password: uint64(i + 1)})
-			if i%3 == 2 {
-				w.pass(time.Hour)
-			}
 		}},
 		{rule: detect.LowAndSlow, n: d.SlowHours, every: 2 * time.Hour, try: func(w *watch, i int) { w.try(try{password: uint64(i + 1)}) }},
 		{rule: detect.LowAndSlow, n: d.SlowDays, every: 44 * time.Hour, try: func(w *watch, i int) { w.try(try{password: uint64(i + 1)}) }},
@@ -73,7 +74,7 @@ func TestThresholds(t *testing.T) {
 		{rule: detect.UnusableAccount, n: d.UnusableTries, every: 24 * time.Hour, try: func(w *watch, _ int) {
 			w.try(try{password: 3, reason: attempt.ReasonAccountDisabled})
 		}},
-		{rule: detect.EndpointFailureRatio, n: d.EndpointNames, every: time.Second, learn: func(w *watch) {
+		{rule: detect.EndpointFailureRatio, n: d.EndpointNames + 1, every: time.Second, learn: func(w *watch) {
 			for range 50 {
 				w.try(try{})
 				w.pass(time.Hour)
@@ -83,25 +84,27 @@ func TestThresholds(t *testing.T) {
 		}},
 	} {
 		for _, fires := range []bool{false, true} {
-			n := tc.n / 2
+			n := tc.n - 1
 			if fires {
-				n = tc.n + tc.n/5 + 1
+				n = tc.n
 			}
 			t.Run(fmt.Sprintf("%s/%v/%v", tc.rule, tc.every, fires), func(t *testing.T) {
 				t.Parallel()
-				w := newWatch(t)
-				if tc.learn != nil {
-					tc.learn(w)
-				}
-				for i := range n {
-					tc.try(w, i)
-					w.pass(tc.every)
-				}
-				if tc.rule == detect.SuccessAfterFailures {
-					w.try(try{})
-				}
-				if got := w.starts(tc.rule); (got > 0) != fires {
-					t.Errorf("%d attempts cause %d episodes", n, got)
+				for key := range dice(testkit.Repeats(3, 20)) {
+					w := newWatch(t, func(cfg *detect.Config) { cfg.Rand = key })
+					if tc.learn != nil {
+						tc.learn(w)
+					}
+					for i := range n {
+						tc.try(w, i)
+						w.pass(tc.every)
+					}
+					if tc.rule == detect.SuccessAfterFailures {
+						w.try(try{})
+					}
+					if got := w.starts(tc.rule); (got > 0) != fires {
+						t.Errorf("key %d: %d attempts cause %d episodes", key, n, got)
+					}
 				}
 			})
 		}
@@ -151,14 +154,74 @@ func TestNewNetwork(t *testing.T) {
 	w.found = nil
 	w.try(try{from: network(100)})
 	w.none("a traveller")
-	// Nor does a network that many accounts use, such as a VPN.
+	// Nor does a network that many accounts have used for a week, such as a VPN.
 	w = newWatch(t)
-	w.live(8, "", "")
-	for i := range 15 {
-		w.try(try{name: fmt.Sprint("colleague", i), from: network(1)})
+	for range 9 {
+		for i := range 15 {
+			w.try(try{name: fmt.Sprint("colleague", i), from: network(1)})
+		}
+		w.live(1, "", "")
 	}
 	w.try(try{from: network(1)})
 	w.none("where the colleagues are")
+}
+
+// TestManyAccounts: one new network enters accounts that are used elsewhere.
+func TestManyAccounts(t *testing.T) {
+	t.Parallel()
+	settled := func(n int) *watch {
+		w := newWatch(t, located)
+		for range 10 {
+			for i := range n {
+				w.try(try{name: fmt.Sprint("user", i), from: fmt.Sprintf("192.0.%d.9", i)})
+			}
+			w.pass(24 * time.Hour)
+		}
+		w.found = nil
+		return w
+	}
+	w := settled(40)
+	for i := range 40 {
+		w.try(try{name: fmt.Sprint("user", i), from: network(1)})
+		w.pass(11 * time.Minute)
+		if want := i >= 9; (w.starts(detect.ManyAccounts) == 1) != want {
+			t.Fatalf("%d accounts entered: %d episodes", i+1, w.starts(detect.ManyAccounts))
+		}
+	}
+	for _, d := range w.found {
+		if d.Rule.Name == detect.ManyAccounts && d.Phase == detect.Start && (len(d.Accounts) != 8 || d.AccountCount != 10 || len(d.Networks) != 1) {
+			t.Errorf("the episode has accounts %v of %d in %v", d.Accounts, d.AccountCount, d.Networks)
+		}
+	}
+	// The attacker's own successes make the network familiar to no rule.
+	if n := w.starts(detect.NewNetwork); n != 40 {
+		t.Errorf("new_network for %d of 40 accounts", n)
+	}
+	// Ten accounts that have used the network for a week make it familiar.
+	w = settled(40)
+	for range 9 {
+		for i := range 12 {
+			w.try(try{name: fmt.Sprint("new", i), from: network(1)})
+		}
+		w.pass(24 * time.Hour)
+	}
+	for i := range 40 {
+		w.try(try{name: fmt.Sprint("user", i), from: network(1)})
+	}
+	if n := w.starts(detect.ManyAccounts); n != 0 {
+		t.Error("a network of many accounts for a week is one attacker")
+	}
+	// Nor is a first week an attack.
+	w = newWatch(t)
+	for day := range 7 {
+		for i := range 100 {
+			w.try(try{name: fmt.Sprint("user", i), from: network(1 + i/30 + day/3)})
+		}
+		w.pass(24 * time.Hour)
+	}
+	if n := w.starts(detect.ManyAccounts); n != 0 {
+		t.Error("the first week is an attack")
+	}
 }
 
 func TestImpossibleTravel(t *testing.T) {

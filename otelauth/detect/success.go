@@ -4,6 +4,7 @@
 package detect
 
 import (
+	"cmp"
 	"math"
 	"net/netip"
 )
@@ -36,8 +37,8 @@ const learnedDays = 10
 // roams is the number of recent new networks above which another one is normal.
 const roams = 3
 
-// familiar is the number of accounts that make a network normal: an office, a VPN, a carrier.
-// Rules that compare with it do not detect an intruder inside such a network.
+// familiar is the number of accounts, within 3 days, that make a network normal 7 days later: an
+// office, a VPN, a carrier. Rules that ask for it do not detect an intruder inside such a network.
 const familiar = 10
 
 // success evaluates a right credential.
@@ -48,9 +49,16 @@ func (e *engine) success(m *moment) {
 	if p := e.endpoint(m.sample.route); p != nil {
 		p.attempts++
 	}
-	e.crowds.touch(m.network, e.now, 1).value.accounts.add(m.account, e.now/window)
+	if e.begun == 0 {
+		e.begun = e.now
+	}
+	e.crowds.touch(m.network, e.now, 1).value.add(e, m.account)
+	if m.group != 0 {
+		e.crowds.touch(m.group, e.now, 1).value.add(e, m.account)
+	}
 	p := e.habits.touch(m.account, e.now, 1)
 	h := &p.value
+	e.absolve(m)
 	e.onGuessedSuccess(m, h)
 	if h.first == 0 {
 		h.first, h.novelAt = e.now, e.now
@@ -62,15 +70,30 @@ func (e *engine) success(m *moment) {
 	e.pairs.Add(m.pair, uint64(e.now/hour))
 }
 
+// absolve removes the account from the evidence against the network, because a user who mistypes
+// and then succeeds is no victim.
+func (e *engine) absolve(m *moment) {
+	for _, network := range [...]uint64{m.network, m.group} {
+		if p := e.sources.get(network); p != nil && network != 0 {
+			p.value.names.remove(&e.blocks, m.account)
+			p.value.unknown.remove(&e.blocks, m.account)
+		}
+	}
+	e.strangers.networks.remove(&e.blocks, m.network)
+	e.strangers.names.remove(&e.blocks, m.account)
+}
+
 // onGuessedSuccess evaluates a success that follows guesses.
 func (e *engine) onGuessedSuccess(m *moment, h *habit) {
 	var passwords int
 	f := firing{rule: successAfterFailures, key: m.account, first: e.now, attempts: 1, accounts: 1, networks: 1}
 	p := e.tries.get(m.pair)
 	if p != nil {
-		passwords = p.value.passwords.count(e.now / tryWindow)
-		f.first, f.attempts = p.value.first, uint64(p.value.count)+1
+		passwords = p.value.passwords.count(&e.blocks, e.tryAt())
+		p.value.tally.roll(e.now, tryWindow)
+		f.first, f.attempts = cmp.Or(p.value.tally.first, e.now), p.value.tally.total()+1
 	}
+	f.part = e.attack(m)
 	switch {
 	case passwords >= e.th.BruteForcePasswords+e.spread,
 		// Every network is new to an account without a success, and after a start that is every
@@ -78,23 +101,45 @@ func (e *engine) onGuessedSuccess(m *moment, h *habit) {
 		!m.known && h.first != 0 && passwords >= e.th.RunBeforeSuccess+e.spread,
 		!m.known && (e.open(distributedGuessing, m.account) || e.open(lowAndSlow, m.account)),
 		// In a network of many accounts, a new one is suspect only after a guess at it from there.
-		!m.known && (passwords > 0 || e.crowd(m.network) < familiar) &&
-			(e.open(passwordSpray, m.network) || e.open(credentialStuffing, m.network)):
+		!m.known && (passwords > 0 || !e.isFamiliar(m.network)) &&
+			(e.open(passwordSpray, m.network) || e.open(credentialStuffing, m.network)),
+		!m.known && e.open(distributedStuffing, strangersKey) && e.isStranger(m.network),
+		!m.known && m.group != 0 && (e.open(passwordSpray, m.group) || e.open(credentialStuffing, m.group)) && e.isStranger(m.group):
 		e.fire(m, f)
 		if p != nil {
+			e.tries.drop(&p.value)
 			p.value = try{} // reports it once
 		}
 	}
 }
 
+// attack returns the id of the open episode that a success may complete, or 0.
+func (e *engine) attack(m *moment) uint64 {
+	for _, of := range [...]struct {
+		rule ruleID
+		key  uint64
+	}{
+		{distributedGuessing, m.account}, {lowAndSlow, m.account}, {passwordSpray, m.network}, {credentialStuffing, m.network},
+		{passwordSpray, m.group}, {credentialStuffing, m.group},
+		{bruteForce, m.pair}, {distributedStuffing, strangersKey},
+	} {
+		if ep := e.episodes[of.rule][of.key]; ep != nil && !ep.folded {
+			return ep.id
+		}
+	}
+	return 0
+}
+
 // onNetworkChange evaluates the network of a success.
 func (e *engine) onNetworkChange(m *moment, h *habit) {
 	if !m.known {
+		e.recent.note(m)
 		h.novel *= float32(math.Exp2(-float64(e.now-h.novelAt) / (14 * day)))
 		h.novelAt = e.now
 		if e.now-h.first >= uint32(e.th.NewNetworkAfter.Seconds()) && h.days >= 3 && h.novel < roams &&
-			e.crowd(m.network) < familiar {
+			!e.isFamiliar(m.network) {
 			e.fire(m, firing{rule: newNetwork, key: m.account, first: e.now, attempts: 1, accounts: 1, networks: 1})
+			e.onNewcomer(m)
 		}
 		h.novel++
 		h.newSite, h.newAt, h.newAddr = m.network, e.now, m.sample.client.As16()
@@ -111,6 +156,56 @@ func (e *engine) onNetworkChange(m *moment, h *habit) {
 		h.turns = 0
 		e.fire(m, firing{rule: concurrentNetworks, key: m.account, first: h.turnAt, attempts: 4, accounts: 1, networks: 2, also: h.sites()})
 	}
+}
+
+// onNewcomer evaluates a network that is not familiar and that a settled account has used for the
+// first time.
+func (e *engine) onNewcomer(m *moment) {
+	c := &e.crowds.get(m.network).value
+	c.newcomers.add(&e.blocks, m.account, e.at())
+	n := c.newcomers.count(&e.blocks, e.at())
+	if n >= e.th.ManyAccounts && e.hasLearned() {
+		e.fire(m, firing{
+			rule: manyAccounts, key: m.network, first: max(e.now-window, e.begun), attempts: uint64(n), accounts: n, networks: 1,
+		})
+	}
+}
+
+// add adds an account that has succeeded.
+func (c *crowd) add(e *engine, account uint64) {
+	c.accounts.add(&e.blocks, account, e.at())
+	today := e.now / day
+	for d := max(c.day+1, max(today, crowdDays)-crowdDays+1); d <= today; d++ {
+		c.most[d%crowdDays] = 0
+	}
+	c.day = max(c.day, today)
+	p := &c.most[c.day%crowdDays]
+	*p = max(*p, uint8(min(c.accounts.count(&e.blocks, e.at()), math.MaxUint8)))
+}
+
+// hasLearned reports whether the engine has seen successes for long enough to know which networks
+// are familiar.
+func (e *engine) hasLearned() bool { return e.begun != 0 && e.now-e.begun >= agedDays*day }
+
+// isFamiliar reports whether so many accounts used the network more than 7 days ago that it is
+// normal for an account to use it for the first time. Before the engine has learned, any successes
+// make a network familiar.
+func (e *engine) isFamiliar(network uint64) bool {
+	p := e.crowds.get(network)
+	if p == nil {
+		return false
+	}
+	c := &p.value
+	if !e.hasLearned() {
+		return c.accounts.count(&e.blocks, e.at()) >= familiar
+	}
+	today := e.now / day
+	for back := uint32(agedDays); back < crowdDays; back++ {
+		if d := today - back; d <= c.day && c.day-d < crowdDays && c.most[d%crowdDays] >= familiar {
+			return true
+		}
+	}
+	return false
 }
 
 // sites returns the networks that a rule about two networks lists beside the current one.
@@ -145,7 +240,8 @@ func (e *engine) onTravel(m *moment, h *habit) {
 	if h.placed && young && !h.travelReported && e.now-h.newAt < 3*day {
 		km := distance(float64(h.lat), float64(h.lon), lat, lon)
 		kmh := km / max(float64(e.now-h.placedAt)/hour, 1.0/hour)
-		if km >= float64(e.th.TravelKm) && kmh >= float64(e.th.TravelKmPerHour) && e.crowd(h.newSite) < familiar {
+		if km >= float64(e.th.TravelKm) && kmh >= float64(e.th.TravelKmPerHour) && !e.isFamiliar(h.newSite) &&
+			!e.open(manyAccounts, h.newSite) {
 			h.travelReported = true
 			e.fire(m, firing{
 				rule: impossibleTravel, key: m.account, first: h.placedAt, attempts: 2, accounts: 1, networks: 2, also: h.sites(),

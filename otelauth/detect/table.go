@@ -17,6 +17,7 @@ type table[E any] struct {
 	buckets  [][ways]place[E]
 	halfLife uint32 // seconds
 	live     int
+	drop     func(*E) // frees what an evicted entry holds; nil if it holds nothing
 }
 
 type place[E any] struct {
@@ -64,6 +65,8 @@ func (t *table[E]) touch(key uint64, now, weight uint32) *place[E] {
 	p := &b[weakest]
 	if p.key == 0 {
 		t.live++
+	} else if t.drop != nil {
+		t.drop(&p.value)
 	}
 	*p = place[E]{key: key, last: now, weight: weight}
 	return p

@@ -70,7 +70,8 @@ func (t *trial) matrix(ctx context.Context) {
 	t.references(ctx)
 	for _, probe := range t.p.selected {
 		switch {
-		case probe.Group == groupControl, probe.Name == "plaintext": // sent before; once for the target
+		case probe.Group == groupControl: // sent before
+		case probe.Name == "plaintext": // once for the target
 		case probe.Name == "another-identity":
 			t.otherIdentities(ctx, probe)
 		default:

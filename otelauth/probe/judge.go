@@ -59,8 +59,8 @@ func (t *trial) content(res *response, own words) (similarity, string) {
 	return s, why
 }
 
-// words returns the content of a body. Denials of an endpoint are often the same, so the last one is
-// kept.
+// words returns the content of a body. Denials of an endpoint are often the same, so the last one
+// is kept.
 func (t *trial) words(body []byte) words {
 	if t.lastWords == nil || !bytes.Equal(body, t.lastBody) {
 		t.lastBody, t.lastWords = body, wordsOf(body)
@@ -115,7 +115,7 @@ func (t *trial) judge(ctx context.Context, probe Probe, a *Attempt, res *respons
 		t.settleNone(res)
 	}
 	switch {
-	case probe.Name == "original-url" && slices.Equal(wordsOf(res.body), t.p.publicPage):
+	case probe.Name == "original-url" && res.status < 300 && slices.Equal(t.words(res.body), t.p.publicPage):
 		t.settle(a, SoftDenied, "the public page")
 	case probe.Name == "none":
 		t.judgeNone(a, res, content, why)
@@ -309,7 +309,8 @@ func (t *trial) checkEcho(a *Attempt, res *response, m *message) {
 	}
 }
 
-// compareUsers finds answers that distinguish an account from an unknown name. A difference must repeat.
+// compareUsers finds answers that distinguish an account from an unknown name. A difference must
+// repeat.
 func (t *trial) compareUsers(ctx context.Context, probe Probe, res *response) {
 	switch probe.Name {
 	case "unknown-user":

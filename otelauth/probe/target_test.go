@@ -28,7 +28,7 @@ func simple(w http.ResponseWriter, r *http.Request) {
 		denied(w, r, seed{})
 		return
 	}
-	write(w, http.StatusOK, content(seed{path: r.URL.Path}, ""))
+	write(w, http.StatusOK, content(seed{path: r.URL.Path}))
 }
 
 // TestTLS: a target with a certificate of its own authority, and what it answers without TLS.

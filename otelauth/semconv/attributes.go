@@ -50,6 +50,9 @@ const (
 	KeyDetectionNetworkCount = "auth.detection.network_count"
 	// KeyDetectionNetworks is a string[]. At most 8 networks, by /24 and /48.
 	KeyDetectionNetworks = "auth.detection.networks"
+	// KeyDetectionPartOf is a string. The auth.detection.episode of the attack that a success
+	// completes, for success_after_failures.
+	KeyDetectionPartOf = "auth.detection.part_of"
 	// KeyDetectionPhase is one of: start, update, end. Position of the event in its episode.
 	KeyDetectionPhase = "auth.detection.phase"
 	// KeyDetectionSeverity is one of: low, medium, high. Severity of the rule.

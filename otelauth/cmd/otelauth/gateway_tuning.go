@@ -76,7 +76,7 @@ type tuningFlags struct {
 // detectFlags tune the detection of attacks. The fields after DetectQueue are the thresholds.
 type detectFlags struct {
 	DetectOff     []string `sep:"none" via:"gateway:Auth.Detect.Off" start:"" placeholder:"RULE" complete:"rule" help:"Rule of detection that never fires, such as unusual_hour. May be repeated. Default: every rule is on."`
-	DetectEntries int      `rare:"" sets:"gateway:Auth.Detect.Entries" start:"" placeholder:"NUMBER" help:"The size of each table of evidence. All tables take at most 33 MiB at the default. Default: 16384."`
+	DetectEntries int      `rare:"" sets:"gateway:Auth.Detect.Entries" start:"" placeholder:"NUMBER" help:"The size of each table of evidence. All tables take at most 64 MiB at the default. Default: 16384."`
 	DetectQueue   int      `rare:"" sets:"gateway:Auth.Detect.Queue" start:"" placeholder:"NUMBER" help:"How many attempts may wait for evaluation; further ones are dropped and counted. Default: 8192."`
 
 	DetectBruteForcePasswords  int  `rare:"" sets:"gateway:Auth.Detect.Thresholds.BruteForcePasswords" start:"" placeholder:"NUMBER" help:"brute_force: different wrong passwords within a day, for one account from one network. Default: 30."`
@@ -97,6 +97,8 @@ type detectFlags struct {
 	DetectTravelKmPerHour      int  `rare:"" sets:"gateway:Auth.Detect.Thresholds.TravelKmPerHour" start:"" placeholder:"KM/H" help:"impossible_travel: the lowest speed. Default: 1000."`
 	DetectEndpointNames        int  `rare:"" sets:"gateway:Auth.Detect.Thresholds.EndpointNames" start:"" placeholder:"NUMBER" help:"endpoint_failure_ratio: failing names within an hour above twice the usual number. Default: 20."`
 	DetectSensitiveDenials     int  `rare:"" sets:"gateway:Auth.Detect.Thresholds.SensitiveDenials" start:"" placeholder:"NUMBER" help:"sensitive_only_denied: different refusals at sensitive endpoints within 3 days. Default: 5."`
+	DetectManyAccounts         int  `rare:"" sets:"gateway:Auth.Detect.Thresholds.ManyAccounts" start:"" placeholder:"NUMBER" help:"many_accounts: accounts, within 3 days, that succeed from a network that they have never used. Default: 10."`
+	DetectStrangeNetworks      int  `rare:"" sets:"gateway:Auth.Detect.Thresholds.StrangeNetworks" start:"" placeholder:"NUMBER" help:"distributed_stuffing: networks without a success, and names that they fail for, within an hour. Default: 50."`
 	DetectUnusableTries        int  `rare:"" sets:"gateway:Auth.Detect.Thresholds.UnusableTries" start:"" placeholder:"NUMBER" help:"unusable_account: attempts at a disabled or expired account within 3 days. Default: 3."`
 }
 

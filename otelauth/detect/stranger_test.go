@@ -1,0 +1,102 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package detect_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/otelauth/otelauth-go/otelauth/detect"
+)
+
+// TestStuffingInADay: 10,000 leaked pairs in a day, three from each network, are found within an
+// hour, and each right one after that is a takeover of that episode, whether it is the first, the
+// second or the third of its network.
+func TestStuffingInADay(t *testing.T) {
+	t.Parallel()
+	w := newWatch(t, func(cfg *detect.Config) { cfg.Entries = 0 })
+	w.live(3, "owner", "")
+	w.found = nil
+	begin := w.now
+	var right []string
+	for i := range 3000 {
+		a := try{name: fmt.Sprint("leak", i), unknown: i%2 == 0, password: uint64(i + 1), from: network(i / 3)}
+		if i%200 == 101 || i%200 == 3 || i%200 == 50 {
+			a.password, a.unknown = 0, false
+			if w.starts(detect.DistributedStuffing) == 1 {
+				right = append(right, a.name)
+			}
+		}
+		w.try(a)
+		if i%100 == 7 { // an owner at home mistypes
+			w.try(try{name: fmt.Sprint("home", i), password: uint64(i + 1), from: network(30_000 + i)})
+			w.try(try{name: fmt.Sprint("home", i), from: network(30_000 + i)})
+		}
+		w.pass(8640 * time.Millisecond)
+		if w.starts(detect.DistributedStuffing) == 0 && w.now.Sub(begin) > time.Hour {
+			t.Fatal("not found within an hour")
+		}
+	}
+	taken := map[string]detect.Detection{}
+	var episode uint64
+	for _, d := range w.found {
+		switch d.Rule.Name {
+		case detect.DistributedStuffing:
+			episode = d.Episode
+		case detect.SuccessAfterFailures:
+			taken[d.Accounts[0]] = d
+		}
+	}
+	for _, name := range right {
+		if d, ok := taken[name]; !ok || d.PartOf != episode || len(d.Networks) != 1 {
+			t.Errorf("the takeover of %s is %+v", name, d)
+		}
+	}
+	if len(right) < 30 || len(taken) != len(right) {
+		t.Errorf("%d takeovers marked, of %d", len(taken), len(right))
+	}
+}
+
+// TestManyHomesMistype: a thousand users, each in a network of its own, mistype within an hour and
+// then succeed.
+func TestManyHomesMistype(t *testing.T) {
+	t.Parallel()
+	w := newWatch(t, func(cfg *detect.Config) { cfg.Entries = 0 })
+	w.live(3, "owner", "")
+	w.found = nil
+	for i := range 1000 {
+		a := try{name: fmt.Sprint("user", i), from: network(i), password: uint64(i + 1)}
+		w.try(a)
+		w.pass(3 * time.Second)
+		a.password = 0
+		w.try(a)
+	}
+	w.none("a thousand typos")
+}
+
+// TestUsualStrangers: a service that always has strangers has twice as many before the rule fires.
+func TestUsualStrangers(t *testing.T) {
+	t.Parallel()
+	w := newWatch(t, func(cfg *detect.Config) {
+		cfg.Entries, cfg.Off = 0, []string{detect.EndpointFailureRatio, detect.ScheduledGuessing}
+	})
+	w.live(1, "owner", "")
+	n := 0
+	hour := func(strangers int) {
+		for range strangers {
+			n++
+			w.try(try{name: fmt.Sprint("bot", n), unknown: true, from: network(n), password: uint64(n)})
+			w.pass(time.Hour / time.Duration(strangers))
+		}
+	}
+	for h := range 48 {
+		hour(30 + h)
+	}
+	w.none("strangers whose number grows slowly")
+	hour(200)
+	if w.starts(detect.DistributedStuffing) != 1 {
+		t.Error("an attack beside usual strangers is not found")
+	}
+}
