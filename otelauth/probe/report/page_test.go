@@ -193,7 +193,7 @@ func takePicture(t *testing.T, p *browser.Page) {
 	t.Helper()
 	browser.Eval[string](p, "location.hash = 'map/2/unknown-user'")
 	p.AwaitText("#pane", "http.route")
-	if err := os.WriteFile("../../../docs/images/probe.png", p.Screenshot("png"), 0o644); err != nil { //nolint:gosec // a file of the repository
+	if err := os.WriteFile("../../../docs/images/probe.webp", p.Screenshot("webp"), 0o644); err != nil { //nolint:gosec // a file of the repository
 		t.Fatal(err)
 	}
 }
