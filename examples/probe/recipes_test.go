@@ -147,7 +147,7 @@ func (r recipe) run(t *testing.T, edit func(name, text string) string) (dir, out
 			t.Fatal(err)
 		}
 	}
-	cmd := exec.CommandContext(t.Context(), "bash", "-c", preamble+ports.Replace(r.script)) //nolint:gosec // the recipe
+	cmd := exec.CommandContext(t.Context(), "bash", "-c", preamble+ports.Replace(r.script))
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "OTELAUTH="+testkit.Build(t, testkit.OTelAuth),
 		"QUICKSTART="+testkit.Build(t, module+"/examples/quickstart"), "SITE="+testkit.Build(t, module+"/examples/probe"))

@@ -47,23 +47,36 @@ func focused(p *browser.Page) string {
 func TestPage(t *testing.T) {
 	t.Parallel()
 	b, r := browser.Start(t), sample(t)
-	t.Run("search and keyboard", func(t *testing.T) { readReport(t, openReport(t, b, r, browser.View{})) })
-	t.Run("colours", func(t *testing.T) { lookAtReport(t, b, r) })
-	t.Run("hostile", func(t *testing.T) { hostilePage(t, b) })
-	t.Run("trace id", func(t *testing.T) { findByTrace(openReport(t, b, r, browser.View{}), r) })
-	if *update {
-		t.Run("picture", func(t *testing.T) { takePicture(t, openReport(t, b, r, browser.View{Width: 1400, Height: 820})) })
+	for name, test := range map[string]func(*testing.T){
+		"search and keyboard": func(t *testing.T) { readReport(t, openReport(t, b, r, browser.View{})) },
+		"colours":             func(t *testing.T) { lookAtReport(t, b, r) },
+		"hostile":             func(t *testing.T) { hostilePage(t, b) },
+		"trace id":            func(t *testing.T) { findByTrace(openReport(t, b, r, browser.View{}), r) },
+		"nothing found":       func(t *testing.T) { emptyPage(openReport(t, b, empty, browser.View{})) },
+		"picture": func(t *testing.T) {
+			if *update {
+				takePicture(t, openReport(t, b, r, browser.View{Width: 1400, Height: 820}))
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t)
+		})
 	}
-	t.Run("nothing found", func(t *testing.T) {
-		p := openReport(t, b, &probe.Report{Target: "http://127.0.0.1:1", Complete: true}, browser.View{})
-		p.AwaitText("#view-findings", "No findings.")
-		p.Press("2")
-		p.AwaitText("#empty", "No endpoints.")
-		p.Press("3")
-		p.AwaitText("#view-gaps", "Nothing was left out.")
-		p.NoProblems()
-		p.Accessible()
-	})
+}
+
+var empty = &probe.Report{Target: "http://127.0.0.1:1", Complete: true}
+
+// emptyPage reads a report without endpoints.
+func emptyPage(p *browser.Page) {
+	p.AwaitText("#view-findings", "No findings.")
+	p.Press("2")
+	p.AwaitText("#empty", "No endpoints.")
+	p.Press("3")
+	p.AwaitText("#view-gaps", "Nothing was left out.")
+	p.NoProblems()
+	p.Accessible()
 }
 
 // readReport reads the report with the keyboard only.
@@ -193,7 +206,7 @@ func takePicture(t *testing.T, p *browser.Page) {
 	t.Helper()
 	browser.Eval[string](p, "location.hash = 'map/2/unknown-user'")
 	p.AwaitText("#pane", "http.route")
-	if err := os.WriteFile("../../../docs/images/probe.webp", p.Screenshot("webp"), 0o644); err != nil { //nolint:gosec // a file of the repository
+	if err := os.WriteFile("../../../docs/images/probe.webp", p.Screenshot("webp"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }
