@@ -160,8 +160,8 @@ func (r recipe) run(t *testing.T, edit func(name, text string) string) (dir, out
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = testkit.Patience
 	err = cmd.Run()
-	for name := range passwords {
-		if strings.Contains(out.String(), r.env[name]) {
+	for _, value := range newPasswords { // the quickstart itself prints those of its accounts
+		if strings.Contains(out.String(), value) {
 			t.Error("the log shows a password")
 		}
 	}
