@@ -109,7 +109,25 @@ func sandbox(t *testing.T, block string) string {
 	certificate := testkit.NewCertificate(t, "orders.example")
 	write(t, dir, "tls.crt", string(certificate.CertPEM))
 	write(t, dir, "tls.key", string(certificate.KeyPEM))
+	if operatorCommand.MatchString(block) {
+		sandboxGateway(t, dir)
+	}
 	return dir
+}
+
+// operatorCommand matches the commands that call a running gateway.
+var operatorCommand = regexp.MustCompile(`(?m)^otelauth (?:status|top|attempts|episodes|budgets)\b`)
+
+// operatorSocket is the socket of the gateway of a sandbox.
+const operatorSocket = "operator.sock"
+
+// sandboxGateway starts a gateway that operators may ask and change.
+func sandboxGateway(t *testing.T, dir string) {
+	t.Helper()
+	cmd := exec.Command(otelauthCommand(t), "gateway", "--upstream", "http://127.0.0.1:1", "--users", "users.htpasswd",
+		"--listen", "127.0.0.1:0", "--operator-listen", "unix:"+operatorSocket, "--operator-acts")
+	cmd.Dir, cmd.Env = dir, freshHome(dir)
+	testkit.Start(t, cmd).WaitLine(t, "gateway.operator_listening")
 }
 
 // sandboxProbe makes the files that a probe reads, and a service in place of its target. Its
@@ -191,7 +209,9 @@ func runOtelauth(t *testing.T, where, dir string, args []string) {
 
 // freshHome returns an environment in which nothing is configured or cached.
 func freshHome(dir string) []string {
-	return []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH"), "TMPDIR=" + os.TempDir()}
+	return []string{
+		"HOME=" + dir, "PATH=" + os.Getenv("PATH"), "TMPDIR=" + os.TempDir(), "OTELAUTH_OPERATOR=unix:" + operatorSocket,
+	}
 }
 
 // runShell runs a line that makes a file which later lines need.
@@ -344,7 +364,12 @@ func checkGo(here string, args []string) error {
 func TestDocsFlags(t *testing.T) {
 	t.Parallel()
 	var help bytes.Buffer
-	commands := [][]string{{"gateway"}, {"gateway", "init"}, {"whois"}, {"probe"}, {"help"}, {"man"}}
+	commands := [][]string{
+		{"gateway"}, {"gateway", "init"}, {"whois"}, {"probe"}, {"help"}, {"man"}, {"status"}, {"top"}, {"attempts"}, {"episodes"},
+	}
+	for _, c := range []string{"list", "explain", "clear", "allow", "deny", "forget", "acts", "undo"} {
+		commands = append(commands, []string{"budgets", c})
+	}
 	for _, c := range []string{"add", "passwd", "disable", "enable", "expire", "remove", "list", "check"} {
 		commands = append(commands, []string{"users", c})
 	}

@@ -232,6 +232,13 @@ func collect(t *testing.T) *otelauthtest.Recorder {
 			send(h, "/orders/7", "alice:wonderland", nil)
 			send(h, "/orders/7", "alice:looking-glass", nil)
 		}
+		for _, verb := range []string{"clear", "allow", "deny", "forget", "undo"} {
+			made.Notice(attempt.Notice{
+				Kind: attempt.OperatorAct, Time: time.Now(), Actor: "carol", Why: "ticket 7", UserHash: "k1:00",
+				Network: netip.MustParsePrefix("192.0.2.7/32"),
+				Act:     attempt.Act{ID: "5f0c3a9be1d24a77", Verb: verb, Undoes: "0af7651916cd43dd", Until: time.Now().Add(time.Hour)},
+			})
+		}
 		if err := made.Close(); err != nil {
 			t.Fatal(err)
 		}

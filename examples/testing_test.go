@@ -129,9 +129,12 @@ func TestProbed(t *testing.T) {
 func TestEveryRoute(t *testing.T) {
 	t.Parallel()
 	rec := otelauthtest.NewRecorder(t)
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /orders/{id}", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "two pounds of tea") })
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mw, err := otelauth.New(otelauth.Config{
 		Accounts: &verify.Static{Hashes: map[string]string{"alice": hash}},
-		Public:   []string{"GET /healthz"},
+		Routes:   mux, Public: []string{"GET /healthz"},
 		// Coverage makes more attempts than budgets allow, and each is to be an event.
 		Throttle: throttle.DangerouslyNone{}, Events: audit.Events{DangerouslyUnfolded: true},
 		TracerProvider: rec.TracerProvider(), MeterProvider: rec.MeterProvider(), LoggerProvider: rec.LoggerProvider(),
@@ -139,6 +142,6 @@ func TestEveryRoute(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	otelauthtest.Coverage(t, newService(mw), []string{"GET /orders/7", "POST /orders", "GET /healthz public"},
+	otelauthtest.Coverage(t, mw.Wrap(mux), []string{"GET /orders/7 route=/orders/{id}", "GET /healthz public"},
 		otelauthtest.CoverageOptions{Recorder: rec, User: "alice", Password: "wonderland"})
 }

@@ -140,17 +140,19 @@ func environment(database string) []string {
 
 func (s *site) socket() string { return filepath.Join(s.dir, "shop.sock") }
 
-// startGateway starts the gateway as the README says.
-func (s *site) startGateway(t *testing.T) {
+// startGateway starts the gateway as the README says, with further flags.
+func (s *site) startGateway(t *testing.T, more ...string) {
 	t.Helper()
 	port := testkit.FreePort(t)
 	s.metrics = "http://" + net.JoinHostPort("127.0.0.1", port) + "/metrics"
 	env := append(os.Environ(),
 		"OTELAUTH_SQL_DSN=file:"+filepath.Join(s.dir, "shop.sqlite3")+"?mode=ro",
 		"OTEL_METRICS_EXPORTER=prometheus", "OTEL_EXPORTER_PROMETHEUS_HOST=127.0.0.1", "OTEL_EXPORTER_PROMETHEUS_PORT="+port)
-	s.gateway = run(t, env, testkit.Build(t, testkit.OTelAuth), "gateway", "--upstream", "unix:"+s.socket(), "--listen", "127.0.0.1:0",
+	s.gateway = run(t, env, testkit.Build(t, testkit.OTelAuth), append([]string{
+		"gateway", "--upstream", "unix:" + s.socket(), "--listen", "127.0.0.1:0",
 		"--sql-driver", "sqlite", "--django", "--public", "GET /health/",
-		"--endpoint", "/orders/", "--endpoint", "/reports/", "--endpoint", "/staff/", "--endpoint", "/legacy/", "--endpoint", "/export/")
+		"--endpoint", "/orders/", "--endpoint", "/reports/", "--endpoint", "/staff/", "--endpoint", "/legacy/", "--endpoint", "/export/",
+	}, more...)...)
 	var listening struct{ Address string }
 	if err := json.Unmarshal([]byte(s.gateway.WaitLine(t, "gateway.listening")), &listening); err != nil {
 		t.Fatal(err)

@@ -72,6 +72,14 @@ var arrows = []struct {
 	{"otelauth/probe/openapi", []string{"otelauth/probe"}, []string{
 		"github.com/getkin/kin-openapi", "github.com/go-openapi", "github.com/santhosh-tekuri/jsonschema/v6", "go.yaml.in/yaml/v4", "golang.org/x/text",
 	}},
+	{"otelauth/internal/legible", nil, nil},
+	{"otelauth/console", nil, nil},
+	{"otelauth/operator", []string{ // and no Redis: the documents of throttle hide it
+		"otelauth", "spans", "metrics", "otelauth/attempt", "otelauth/audit", "otelauth/audit/internal/wide", "otelauth/clientip", "otelauth/credential",
+		"otelauth/detect", "otelauth/detect/internal/feed", "otelauth/internal/legible", "otelauth/internal/pairs", "otelauth/internal/pathform",
+		"otelauth/internal/problem", "otelauth/internal/scrub", "otelauth/internal/slogevent", "otelauth/semconv", "otelauth/throttle",
+		"otelauth/throttle/internal/budget", "otelauth/verify", "otelauth/verify/password",
+	}, slices.Concat([]string{"golang.org/x/text"}, mac, otelhttp)},
 	{"otelauth/probe/report", []string{"otelauth/probe"}, nil},
 	{"otelauth/client", []string{"otelauth/attempt", "otelauth/semconv", "otelauth/credential"}, otelhttp},
 	{"otelauth/telemetry", []string{"otelauth/attempt", "otelauth/credential", "otelauth/internal/scrub", "otelauth/internal/slogevent"}, autoexport},
@@ -90,6 +98,11 @@ var backwards = []struct {
 	{pkg: "otelauth", never: []string{"otelauth/cmd/otelauth"}},
 	// Only programs start an SDK.
 	{pkg: "otelauth", never: []string{"otelauth/telemetry"}, but: []string{"otelauth/cmd/otelauth"}},
+	{
+		pkg:   "otelauth",
+		never: []string{"otelauth/operator"},
+		but:   []string{"otelauth/cmd/otelauth", "otelauth/operator", "otelauth/console"},
+	},
 	{
 		pkg:   "otelauth",
 		never: []string{"otelauth/otelauthtest", "otelauth/gateway", "otelauth/probe", "otelauth/console"},

@@ -73,7 +73,7 @@ func New(cfg Config) (http.Handler, error) {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/v1/", quiet(cfg.API))
+	mux.Handle("/v1/", cfg.API)
 	for address, a := range assets {
 		mux.HandleFunc("GET "+address, a.serve)
 	}
@@ -177,21 +177,3 @@ func acceptsGzip(r *http.Request) bool {
 	fields := strings.FieldsFunc(r.Header.Get("Accept-Encoding"), func(c rune) bool { return c == ',' || c == ' ' })
 	return slices.Contains(fields, "gzip")
 }
-
-// quiet removes the challenge from the API's answers 401. With it the browser would open its own
-// prompt in front of the page, which asks for the password itself.
-func quiet(api http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { api.ServeHTTP(unchallenged{w}, r) })
-}
-
-type unchallenged struct{ http.ResponseWriter }
-
-func (w unchallenged) WriteHeader(status int) {
-	if status == http.StatusUnauthorized {
-		w.Header().Del("WWW-Authenticate")
-	}
-	w.ResponseWriter.WriteHeader(status)
-}
-
-// Unwrap lets http.ResponseController flush the live view.
-func (w unchallenged) Unwrap() http.ResponseWriter { return w.ResponseWriter }

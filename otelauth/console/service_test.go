@@ -57,8 +57,14 @@ type service struct {
 	client *http.Client
 }
 
-// start starts a service on address; "" means any.
-func start(t testing.TB, address string) *service {
+// options change a service.
+type options struct {
+	address  string // "" means any
+	attempts int    // in memory
+	readOnly bool
+}
+
+func start(t testing.TB, o options) *service {
 	t.Helper()
 	users := &verify.Static{
 		Hashes: map[string]string{"alice": hash(t, "wonderland"), "bob": hash(t, "builder"), "root": hash(t, "toor"), "eve": hash(t, "adam"), hostile: hash(t, "x")},
@@ -67,7 +73,7 @@ func start(t testing.TB, address string) *service {
 	for i := range 24 {
 		users.Hashes[fmt.Sprintf("user%02d", i)] = hash(t, "secret")
 	}
-	op, err := operator.New(operator.Config{Acts: true})
+	op, err := operator.New(operator.Config{Acts: !o.readOnly, Attempts: o.attempts})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +88,7 @@ func start(t testing.TB, address string) *service {
 	}
 	rec := otelauthtest.NewRecorder(t)
 	mw, err := otelauth.New(otelauth.Config{
-		Realm: "test", Accounts: users, Routes: mux, Additional: []attempt.Observer{op}, Detect: detect.Config{OnDetection: op.Detection},
+		Realm: "test", Accounts: users, Routes: mux, Additional: []attempt.Observer{op}, Detect: detect.Config{OnEpisode: op.Detection},
 		IdentityKey:    otelauth.IdentityKey{ID: "k1", Secret: []byte("0123456789abcdef0123456789abcdef")},
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, DangerouslyAllowPlaintextFrom: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")},
 		TracerProvider: rec.TracerProvider(), MeterProvider: rec.MeterProvider(), LoggerProvider: rec.LoggerProvider(),
@@ -94,9 +100,9 @@ func start(t testing.TB, address string) *service {
 	mux.Handle("/console/", mw.RequireGroup("ops")(http.StripPrefix("/console", page)))
 	s := &service{t: t, op: op, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}}
 	s.server = httptest.NewUnstartedServer(otelhttp.NewHandler(mw.Wrap(mux), "test", otelhttp.WithTracerProvider(rec.TracerProvider()), otelhttp.WithMeterProvider(rec.MeterProvider())))
-	if address != "" {
+	if o.address != "" {
 		_ = s.server.Listener.Close()
-		if s.server.Listener, err = new(net.ListenConfig).Listen(t.Context(), "tcp", address); err != nil {
+		if s.server.Listener, err = new(net.ListenConfig).Listen(t.Context(), "tcp", o.address); err != nil {
 			t.Fatal(err)
 		}
 	}

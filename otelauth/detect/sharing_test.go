@@ -144,6 +144,30 @@ func TestSharedEpisode(t *testing.T) {
 	wantReported(t, "after the end", fleet, detect.End, 2)
 }
 
+// TestEveryProcessSeesEpisodes: OnEpisode gets the detections of every process, also of those that
+// do not report them.
+func TestEveryProcessSeesEpisodes(t *testing.T) {
+	t.Parallel()
+	seen := map[uint64]int{}
+	_, _, fleet := newFleet(t, 3, func(cfg *detect.Config) {
+		cfg.OnEpisode = func(d detect.Detection) {
+			if d.Phase == detect.Start && d.Rule.Name == detect.DistributedGuessing {
+				seen[d.Episode]++
+			}
+		}
+	})
+	distribute(fleet, "alice", 0, 15)
+	wantReported(t, "by all", fleet, detect.Start, 1)
+	if len(seen) != 1 {
+		t.Fatalf("%d episodes, want 1", len(seen))
+	}
+	for _, n := range seen {
+		if n != len(fleet) {
+			t.Errorf("%d of %d processes saw it", n, len(fleet))
+		}
+	}
+}
+
 // TestLostAnswer: a batch that is passed again counts once.
 func TestLostAnswer(t *testing.T) {
 	t.Parallel()

@@ -5,145 +5,84 @@ package operator_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
-	"path/filepath"
-	"time"
 
 	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
-	"github.com/otelauth/otelauth-go/otelauth/console"
 	"github.com/otelauth/otelauth-go/otelauth/detect"
 	"github.com/otelauth/otelauth-go/otelauth/operator"
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
 
-// A service has an Operator on a unix socket, and a client that lists, explains, acts and undoes.
-func ExampleClient() {
-	dir, err := os.MkdirTemp("", "op")
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	defer os.RemoveAll(dir)
+// A service that lets the group ops see and act, beneath /operator/.
+func ExampleNew() {
 	op, err := operator.New(operator.Config{Acts: true})
 	if err != nil {
-		fmt.Println(err)
-		return
+		log.Fatal(err)
 	}
-	defer op.Close()
 	mw, err := otelauth.New(otelauth.Config{
-		Accounts:   &verify.Static{Hashes: map[string]string{"alice": "$2a$04$bbxDPdNXVRQemIgGJIUZZuvB4CtLsA8B9LA.6r.PjsMOlSiQQLIo2"}},
-		Additional: []attempt.Observer{op}, Detect: detect.Config{OnDetection: op.Detection}, DisableFallback: true,
+		Accounts:   &verify.Static{Hashes: map[string]string{"root": "$2a$04$bbxDPdNXVRQemIgGJIUZZuvB4CtLsA8B9LA.6r.PjsMOlSiQQLIo2"}},
+		Additional: []attempt.Observer{op},
+		Detect:     detect.Config{OnEpisode: op.Detection},
+		Observers:  []attempt.Observer{}, // an example records nothing else
 	})
 	if err != nil {
-		fmt.Println(err)
-		return
+		log.Fatal(err)
 	}
 	defer mw.Close()
 	op.Attach(mw)
-	mw.Wrap(http.NotFoundHandler()).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/orders/7", nil))
+	defer op.Close()
+	mux := http.NewServeMux()
+	mux.Handle("/operator/", mw.Wrap(mw.RequireGroup("ops")(http.StripPrefix("/operator", op))))
 
-	socket := filepath.Join(dir, "operator")
-	listener, err := operator.Listen(socket)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	client, err := operator.NewClient(operator.ClientConfig{Address: "unix:" + socket})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error)
-	go func() { ended <- operator.Serve(ctx, listener, op) }()
-	if err := use(ctx, client); err != nil {
-		fmt.Println(err)
-	}
-	stop()
-	fmt.Println(<-ended)
-	// Output:
-	// true 1 0
-	// true rule
-	// 0 empty budgets, 2 acts
-	// <nil>
+	w := httptest.NewRecorder()
+	r := httptest.NewRequest(http.MethodGet, "https://shop.example/operator/v1/status", nil)
+	mux.ServeHTTP(w, r)
+	fmt.Println(w.Code)
+	// Output: 401
 }
 
-func use(ctx context.Context, client *operator.Client) error {
-	status, err := client.Status(ctx)
+// Let alice in again, and list what she tried.
+func ExampleClient() {
+	c, err := operator.NewClient(operator.ClientConfig{Address: "unix:/run/otelauth/operator.sock"})
 	if err != nil {
-		return err
+		log.Fatal(err)
 	}
-	attempts, err := client.Attempts(ctx, url.Values{"outcome": {"missing"}})
+	ctx := context.Background()
+	e, err := c.Explain(ctx, "alice", "192.0.2.7")
 	if err != nil {
-		return err
+		log.Fatal(err)
 	}
-	_, err = client.Traffic(ctx, nil)
+	fmt.Println(e.Sentence)
+	_, err = c.Act(ctx, operator.ActRequest{Verb: operator.VerbClear, Account: "alice", Network: "192.0.2.7", Reason: "ticket 7"})
 	if err != nil {
-		return err
+		log.Fatal(err)
 	}
-	episodes, err := client.Episodes(ctx, nil)
+	list, err := c.Attempts(ctx, url.Values{"account": {"alice"}, "outcome": {"failure"}})
 	if err != nil {
-		return err
+		log.Fatal(err)
 	}
-	fmt.Println(status.Instance == attempts.Instance, len(attempts.Attempts), len(episodes.Episodes))
-
-	done, err := client.Act(ctx, operator.ActRequest{Verb: "deny", Account: "alice", Reason: "her laptop was stolen"})
-	if err != nil {
-		return err
+	for _, a := range list.Attempts {
+		fmt.Println(a.Time, a.Client, a.Reason)
 	}
-	explained, err := client.Explain(ctx, "alice", "192.0.2.7")
-	if err != nil {
-		return err
-	}
-	fmt.Println(explained.Refused, explained.RefusedBy)
-	if _, err := client.Undo(ctx, done.Act.ID, "found again"); err != nil {
-		return err
-	}
-	budgets, err := client.Budgets(ctx, nil)
-	if err != nil {
-		return err
-	}
-	acts, err := client.Acts(ctx, nil)
-	if err != nil {
-		return err
-	}
-	fmt.Println(len(budgets.Budgets), "empty budgets,", len(acts.Acts), "acts")
-
-	enough := errors.New("enough")
-	err = client.Live(ctx, func(e operator.Event) error { // the first event greets
-		var hello operator.Hello
-		return errors.Join(e.Decode(&hello), enough)
-	})
-	if !errors.Is(err, enough) {
-		return err
-	}
-	return nil
 }
 
-// The API over HTTP, with the page. Whoever reaches it can act, so it is behind RequireGroup, or
-// the service names the actor itself.
-func ExampleOperator() {
+// A service that authenticates operators in a way of its own.
+func ExampleWithActor() {
 	op, err := operator.New(operator.Config{})
 	if err != nil {
-		fmt.Println(err)
-		return
+		log.Fatal(err)
 	}
-	defer op.Close()
-	page, err := console.New(console.Config{API: op})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		page.ServeHTTP(w, r.WithContext(operator.WithActor(r.Context(), "carol@ops")))
+	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name := r.Header.Get("X-Verified-Operator") // set by a proxy that has verified it
+		op.ServeHTTP(w, r.WithContext(operator.WithActor(r.Context(), name)))
 	})
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: time.Second, ConnContext: operator.ConnContext}
-	fmt.Println(server.Handler != nil)
-	// Output: true
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/v1/acts", nil))
+	fmt.Println(w.Code)
+	// Output: 403
 }

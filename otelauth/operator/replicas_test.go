@@ -108,7 +108,10 @@ func TestReplicasWithoutRedis(t *testing.T) {
 	srv := redistest.Start(t)
 	a := newReplica(t, srv, operator.Config{Acts: true})
 	c := a.client(operator.ClientConfig{})
-	testkit.Eventually(t, "the own entry", func() bool { st, err := c.Status(t.Context()); return err == nil && st.Replicas == 1 && st.Degraded == "" })
+	testkit.Eventually(t, "the own entry", func() bool {
+		st, err := c.Status(t.Context())
+		return err == nil && st.Replicas == 1 && st.Degraded == ""
+	})
 	srv.Kill()
 	testkit.Eventually(t, "an answer that says so", func() bool {
 		a.login(laptop, "alice", "guess")

@@ -112,8 +112,9 @@ func (p *Prober) mark(a *Attempt, m *message) *message {
 	for _, by := range p.config.Correlate {
 		switch by {
 		case correlateTrace:
-			a.TraceID = randomHex(16)
-			marked.add("traceparent", "00-"+a.TraceID+"-"+randomHex(8)+"-01")
+			ids := randomHex(24)
+			a.TraceID = ids[:32]
+			marked.add("traceparent", "00-"+a.TraceID+"-"+ids[32:]+"-01")
 		case correlateRequest:
 			a.RequestID = a.Token
 			marked.add("X-Request-Id", a.Token)

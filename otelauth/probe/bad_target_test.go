@@ -53,49 +53,54 @@ func badTarget(t *testing.T, answer func(conn net.Conn)) string {
 // aFew are enough probes to see how a target that misbehaves is judged.
 var aFew = []string{"unknown-user", "head", "semicolon"}
 
-func TestBadTargets(t *testing.T) {
-	t.Parallel()
-	endless := func(conn net.Conn, header, piece string) {
-		io.WriteString(conn, header)
-		for {
-			if _, err := io.WriteString(conn, piece); err != nil {
-				return
-			}
+// endless writes header, and then piece until the client closes the connection.
+func endless(conn net.Conn, header, piece string) {
+	io.WriteString(conn, header)
+	for {
+		if _, err := io.WriteString(conn, piece); err != nil {
+			return
 		}
 	}
-	for name, c := range map[string]struct {
-		answer func(conn net.Conn)
-		want   string // a part of the reason
-	}{
-		"hangs":          {func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }, "no answer in time"},
-		"closes":         {func(net.Conn) {}, "closed the connection"},
-		"resets":         {func(conn net.Conn) { _ = conn.(*net.TCPConn).SetLinger(0) }, "the connection"},
-		"not HTTP":       {func(conn net.Conn) { io.WriteString(conn, "SSH-2.0-OpenSSH_9.2\r\n\r\n") }, "not HTTP/1.1"},
-		"endless header": {func(conn net.Conn) { endless(conn, "HTTP/1.1 200 OK\r\n", "X-A: "+strings.Repeat("a", 8000)+"\r\n") }, "too large"},
-		"endless line":   {func(conn net.Conn) { endless(conn, "HTTP/1.1 200 OK\r\nX-A: ", strings.Repeat("a", 8000)) }, "too large"},
-		"only 103":       {func(conn net.Conn) { endless(conn, "", "HTTP/1.1 103 Early Hints\r\n\r\n") }, "informational"},
-		"endless body":   {func(conn net.Conn) { endless(conn, "HTTP/1.1 200 OK\r\n\r\n", strings.Repeat("a b ", 2000)) }, ""},
-		"10 GB": {func(conn net.Conn) {
-			endless(conn, "HTTP/1.1 200 OK\r\nContent-Length: 10737418240\r\n\r\n", strings.Repeat("a b ", 2000))
-		}, ""},
-		"slow body": {func(conn net.Conn) {
-			io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc")
-			_, _ = io.Copy(io.Discard, conn)
-		}, ""},
-		"redirect loop": {func(conn net.Conn) {
-			io.WriteString(conn, "HTTP/1.1 302 Found\r\nLocation: /a\r\nContent-Length: 0\r\n\r\n")
-		}, "302 to /a"},
-		"bad chunks": {func(conn net.Conn) {
-			io.WriteString(conn, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
-		}, ""},
-		"two lengths": {func(conn net.Conn) {
-			io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab")
-		}, "not HTTP/1.1"},
-		"upgrade to h2": {func(conn net.Conn) {
-			io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n")
-		}, "101"},
-		"status too large": {func(conn net.Conn) { io.WriteString(conn, "HTTP/1.1 99999 OK\r\n\r\n") }, "not HTTP/1.1"},
-	} {
+}
+
+// badAnswers are those of targets that misbehave, with a part of the reason in the report.
+var badAnswers = map[string]struct {
+	answer func(conn net.Conn)
+	want   string // a part of the reason
+}{
+	"hangs":          {func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }, "no answer in time"},
+	"closes":         {func(net.Conn) {}, "closed the connection"},
+	"resets":         {func(conn net.Conn) { _ = conn.(*net.TCPConn).SetLinger(0) }, "the connection"},
+	"not HTTP":       {func(conn net.Conn) { io.WriteString(conn, "SSH-2.0-OpenSSH_9.2\r\n\r\n") }, "not HTTP/1.1"},
+	"endless header": {func(conn net.Conn) { endless(conn, "HTTP/1.1 200 OK\r\n", "X-A: "+strings.Repeat("a", 8000)+"\r\n") }, "too large"},
+	"endless line":   {func(conn net.Conn) { endless(conn, "HTTP/1.1 200 OK\r\nX-A: ", strings.Repeat("a", 8000)) }, "too large"},
+	"only 103":       {func(conn net.Conn) { endless(conn, "", "HTTP/1.1 103 Early Hints\r\n\r\n") }, "informational"},
+	"endless body":   {func(conn net.Conn) { endless(conn, "HTTP/1.1 200 OK\r\n\r\n", strings.Repeat("a b ", 2000)) }, ""},
+	"10 GB": {func(conn net.Conn) {
+		endless(conn, "HTTP/1.1 200 OK\r\nContent-Length: 10737418240\r\n\r\n", strings.Repeat("a b ", 2000))
+	}, ""},
+	"slow body": {func(conn net.Conn) {
+		io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc")
+		_, _ = io.Copy(io.Discard, conn)
+	}, ""},
+	"redirect loop": {func(conn net.Conn) {
+		io.WriteString(conn, "HTTP/1.1 302 Found\r\nLocation: /a\r\nContent-Length: 0\r\n\r\n")
+	}, "302 to /a"},
+	"bad chunks": {func(conn net.Conn) {
+		io.WriteString(conn, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
+	}, ""},
+	"two lengths": {func(conn net.Conn) {
+		io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab")
+	}, "not HTTP/1.1"},
+	"upgrade to h2": {func(conn net.Conn) {
+		io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n")
+	}, "101"},
+	"status too large": {func(conn net.Conn) { io.WriteString(conn, "HTTP/1.1 99999 OK\r\n\r\n") }, "not HTTP/1.1"},
+}
+
+func TestBadTargets(t *testing.T) {
+	t.Parallel()
+	for name, c := range badAnswers {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			report, err := probe.Run(t.Context(), probe.Config{

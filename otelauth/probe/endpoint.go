@@ -33,7 +33,9 @@ type trial struct {
 	acceptsTwo  bool // two wrong fields get the content
 	pending     bool // the verdict of none depends on unknown
 	unknown     *response
-	echoed      bool // the answer at hand shows the credentials
+	lastBody    []byte
+	lastWords   words // of lastBody
+	echoed      bool  // the answer at hand shows the credentials
 }
 
 // endpoint sends the matrix for one endpoint.
@@ -68,7 +70,8 @@ func (t *trial) matrix(ctx context.Context) {
 	t.references(ctx)
 	for _, probe := range t.p.selected {
 		switch {
-		case probe.Group == groupControl, probe.Name == "plaintext": // sent before; once for the target
+		case probe.Group == groupControl: // sent before
+		case probe.Name == "plaintext": // once for the target
 		case probe.Name == "another-identity":
 			t.otherIdentities(ctx, probe)
 		default:

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/otelauth/otelauth-go/otelauth/probe"
 )
@@ -42,4 +43,36 @@ func Example() {
 	}
 	// Output:
 	// critical: GET /export: Answers without credentials (CWE-306)
+}
+
+func ExampleReadList() {
+	list, err := probe.ReadList(strings.NewReader("GET /orders/\nGET /static/site.css public\nGET /admin groups=admin,ops\n"), "endpoints.txt")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, e := range list {
+		fmt.Println(e, e.Access, e.Groups, e.Source)
+	}
+	// Output:
+	// GET /orders/ protected [] endpoints.txt:1
+	// GET /static/site.css public [] endpoints.txt:2
+	// GET /admin protected [admin ops] endpoints.txt:3
+}
+
+func ExampleReadEvents() {
+	log := `{"msg":"auth.attempt","http.request.method":"GET","url.path":"/orders/4711","http.route":"/orders/{id}","http.response.status_code":200}
+{"request":"GET /stock/ HTTP/1.1","status":"200"}
+`
+	list, err := probe.ReadEvents(strings.NewReader(log), "access.log")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, e := range list {
+		fmt.Println(e, e.Route)
+	}
+	// Output:
+	// GET /orders/4711 /orders/{id}
+	// GET /stock/ /stock/
 }

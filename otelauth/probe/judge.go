@@ -39,7 +39,7 @@ func (t *trial) content(res *response, own words) (similarity, string) {
 		opened := res.status == t.control.status && bytes.Equal(res.body, t.control.body)
 		return similarity{opened: opened}, "the same status and body as the control"
 	}
-	text := wordsOf(res.body)
+	text := t.words(res.body)
 	s := similarity{share: text.share(own)}
 	if len(own) == 0 { // the error pages have all words of the control
 		s.opened = success && bytes.Equal(res.body, t.control.body) && !bytes.Equal(res.body, nil)
@@ -57,6 +57,15 @@ func (t *trial) content(res *response, own words) (similarity, string) {
 		why += ", which is neither the content nor another page"
 	}
 	return s, why
+}
+
+// words returns the content of a body. Denials of an endpoint are often the same, so the last one
+// is kept.
+func (t *trial) words(body []byte) words {
+	if t.lastWords == nil || !bytes.Equal(body, t.lastBody) {
+		t.lastBody, t.lastWords = body, wordsOf(body)
+	}
+	return t.lastWords
 }
 
 // withoutControl compares with the denied page only.
@@ -106,7 +115,7 @@ func (t *trial) judge(ctx context.Context, probe Probe, a *Attempt, res *respons
 		t.settleNone(res)
 	}
 	switch {
-	case probe.Name == "original-url" && slices.Equal(wordsOf(res.body), t.p.publicPage):
+	case probe.Name == "original-url" && res.status < 300 && slices.Equal(t.words(res.body), t.p.publicPage):
 		t.settle(a, SoftDenied, "the public page")
 	case probe.Name == "none":
 		t.judgeNone(a, res, content, why)
@@ -300,7 +309,8 @@ func (t *trial) checkEcho(a *Attempt, res *response, m *message) {
 	}
 }
 
-// compareUsers finds answers that distinguish an account from an unknown name. A difference must repeat.
+// compareUsers finds answers that distinguish an account from an unknown name. A difference must
+// repeat.
 func (t *trial) compareUsers(ctx context.Context, probe Probe, res *response) {
 	switch probe.Name {
 	case "unknown-user":
@@ -344,22 +354,19 @@ func difference(a, b *response, throwaway string) string {
 	return ""
 }
 
-// nameless removes the names and passwords of the run from a body.
+// nameless returns a body without the names and passwords of the run.
 func nameless(body []byte) []byte {
-	for _, prefix := range []string{"probe-", "wrong-"} {
-		for {
-			before, after, found := bytes.Cut(body, []byte(prefix))
-			if !found {
-				break
-			}
-			end := bytes.IndexFunc(after, func(r rune) bool {
-				return r != '-' && (r < '0' || r > '9') && (r < 'a' || r > 'z')
-			})
-			if end < 0 {
-				end = len(after)
-			}
-			body = append(append([]byte{}, before...), after[end:]...)
+	rest := make([]byte, 0, len(body))
+	for len(body) > 0 {
+		if !bytes.HasPrefix(body, []byte("probe-")) && !bytes.HasPrefix(body, []byte("wrong-")) {
+			rest, body = append(rest, body[0]), body[1:]
+			continue
 		}
+		end := bytes.IndexFunc(body, func(r rune) bool { return r != '-' && (r < '0' || r > '9') && (r < 'a' || r > 'z') })
+		if end < 0 {
+			break
+		}
+		body = body[end:]
 	}
-	return body
+	return rest
 }

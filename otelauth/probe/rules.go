@@ -9,7 +9,7 @@ type Rule string
 // The rules.
 const (
 	RuleOpen            Rule = "open"
-	RuleCredentials     Rule = "wrong-credentials"
+	RuleCredentials     Rule = "wrong-credentials" //nolint:gosec // the name of a rule
 	RulePath            Rule = "path"
 	RuleMethod          Rule = "method"
 	RuleHeader          Rule = "header"

@@ -111,7 +111,7 @@ var flaws = map[string]flaw{
 	"parameters":    spelled(func(raw string) string { p, _, _ := strings.Cut(raw, ";"); return p }),
 	"decodes":       spelled(unescaped),
 	"decodes twice": spelled(func(raw string) string { return unescaped(unescaped(raw)) }),
-	"dots":          spelled(func(raw string) string { return path.Clean(raw) }),
+	"dots":          spelled(path.Clean),
 	"format":        spelled(func(raw string) string { return strings.TrimSuffix(raw, ".json") }),
 	"static files":  spelled(func(raw string) string { return strings.TrimSuffix(raw, "/x.css") }),
 	"absolute":      with(probe.RulePath, func(r *http.Request) bool { return strings.Contains(r.RequestURI, "://") }),
@@ -128,9 +128,9 @@ var flaws = map[string]flaw{
 	"HTTP/1.0":     with(probe.RuleProtocol, func(r *http.Request) bool { return r.ProtoMinor == 0 }),
 	"body with 302": {rule: probe.RuleOpen, deny: func(w http.ResponseWriter, _ *http.Request, s seed) {
 		w.Header().Set("Location", "/login")
-		write(w, 302, content(s, ""))
+		write(w, 302, content(s))
 	}},
-	"body with 401": {rule: probe.RuleOpen, deny: func(w http.ResponseWriter, _ *http.Request, s seed) { challenge(w); write(w, 401, content(s, "")) }},
+	"body with 401": {rule: probe.RuleOpen, deny: func(w http.ResponseWriter, _ *http.Request, s seed) { challenge(w); write(w, 401, content(s)) }},
 	"echoes": {rule: probe.RuleEcho, deny: func(w http.ResponseWriter, r *http.Request, _ seed) {
 		challenge(w)
 		write(w, 401, "<p>denied: "+decoded(r)+"</p>")
@@ -236,7 +236,7 @@ var alike = []seed{
 }
 
 // content is what only users may see.
-func content(s seed, user string) string {
+func content(s seed) string {
 	name := strings.NewReplacer("/", " ", "-", " ").Replace(s.path)
 	var rows strings.Builder
 	for i, word := range strings.Fields(name) {
@@ -244,7 +244,7 @@ func content(s seed, user string) string {
 			fmt.Fprintf(&rows, "<tr><td>%s%cx%c</td></tr>", word, 'a'+byte(j), 'k'+byte(i))
 		}
 	}
-	return "<table>" + rows.String() + "</table>" + user
+	return "<table>" + rows.String() + "</table>"
 }
 
 // write answers in the template of the site.
@@ -344,7 +344,7 @@ func (x site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case s.like != "":
 		resemble(w, r, s, user, isUser, allowed)
 	case allowed || bypass:
-		write(w, http.StatusOK, content(s, ""))
+		write(w, http.StatusOK, content(s))
 	case isUser:
 		write(w, http.StatusForbidden, "<p>not for this account</p>")
 	default:
@@ -362,7 +362,7 @@ func (x site) absent(w http.ResponseWriter, r *http.Request) {
 
 // resemble answers as a look-alike.
 func resemble(w http.ResponseWriter, r *http.Request, s seed, user string, isUser, allowed bool) {
-	body := content(s, "")
+	body := content(s)
 	switch s.like {
 	case "optional authentication, declared", "optional authentication, not declared":
 		switch {
@@ -399,34 +399,30 @@ func resemble(w http.ResponseWriter, r *http.Request, s seed, user string, isUse
 			return
 		}
 	case "private cache":
-		w.Header().Set("Cache-Control", "private, max-age=600")
+		w.Header().Set("Cache-Control", "private, s-maxage=600")
 	case "no-store beside public":
 		w.Header().Set("Cache-Control", "public, no-store")
 	case "content changes":
 		body += "<p>" + rand.Text() + " " + rand.Text() + "</p>"
 	case "few words":
 		body = `{"ok": true}`
-	case "no content":
-		if allowed {
-			w.WriteHeader(204)
-			return
-		}
 	}
-	if allowed {
+	switch {
+	case allowed && s.like == "no content":
+		w.WriteHeader(204)
+	case allowed:
 		write(w, 200, body)
-		return
-	}
-	if isUser {
+	case isUser:
 		resembleGroup(w, s)
-		return
+	default:
+		resembleDenial(w, r, s)
 	}
-	resembleDenial(w, r, s)
 }
 
 func resembleGroup(w http.ResponseWriter, s seed) {
 	switch s.like {
 	case "group: a page with 200 that asks for access":
-		write(w, 200, "<p>You need the group admin. <a href=/ask>Ask for access</a></p>")
+		write(w, 200, "<p>You need the group admin. <a href=/ask>Ask for access</a></p>"+content(s)[:len("<table><tr><td>groupaxk</td></tr>")])
 	case "group: 404":
 		write(w, 404, "<p>There is no page here.</p>")
 	default:
@@ -454,7 +450,7 @@ func resembleDenial(w http.ResponseWriter, r *http.Request, s seed) {
 		io.WriteString(w, `{"ok": false}`)
 	case "denial has most words of the control":
 		challenge(w)
-		write(w, 401, strings.Replace(content(s, ""), "<td>template", "<td>locked", 1)[:80])
+		write(w, 401, strings.Replace(content(s), "<td>template", "<td>locked", 1)[:80])
 	case "error page that quotes path and user name":
 		user, _, _ := r.BasicAuth()
 		challenge(w)

@@ -81,7 +81,7 @@ func TestRealServers(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { _ = os.RemoveAll(dir) })
-			if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // as above
+			if err := os.Chmod(dir, 0o755); err != nil {
 				t.Fatal(err)
 			}
 			address := testkit.FreeAddress(t)
@@ -94,7 +94,7 @@ func TestRealServers(t *testing.T) {
 			golden := filepath.Join("testdata", "golden", name+".txt")
 			got := summary(report)
 			if *update {
-				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil { //nolint:gosec // a file of the repository
+				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -172,10 +172,10 @@ func files(t *testing.T, dir string) string {
 
 func put(t *testing.T, path, text string) string {
 	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // servers that drop root must reach it
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(path, []byte(text), 0o644); err != nil { //nolint:gosec // as above
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	return path
@@ -234,7 +234,9 @@ func startPrometheus(t *testing.T, dir, address string) *testkit.Process {
 	t.Helper()
 	web := put(t, filepath.Join(dir, "web.yaml"), fmt.Sprintf("basic_auth_users:\n  alice: %s\n  mallory: %s\n", hash(t), hash(t)))
 	conf := put(t, filepath.Join(dir, "prometheus.yaml"), "global: {scrape_interval: 1h}\n")
-	return run(t, nil, "prometheus", "--config.file", conf, "--web.config.file", web, "--web.listen-address", address, "--storage.tsdb.path", filepath.Join(dir, "data"))
+	p := run(t, nil, "prometheus", "--config.file", conf, "--web.config.file", web, "--web.listen-address", address, "--storage.tsdb.path", filepath.Join(dir, "data"))
+	p.WaitLine(t, "Server is ready to receive web requests") // 503 before
+	return p
 }
 
 func startDjango(t *testing.T, dir, address string) *testkit.Process {

@@ -227,7 +227,8 @@ var forwardingHeaders = []Header{
 var internalHeaders = []Header{
 	{"X-Internal", "1"},
 	{"X-Internal-Request", "true"},
-	{"X-Middleware-Subrequest", "middleware:middleware:middleware:middleware:middleware"}, // CVE-2025-29927
+	// CVE-2025-29927
+	{"X-Middleware-Subrequest", "middleware:middleware:middleware:middleware:middleware"},
 	{"X-Debug", "1"},
 	{"X-Requested-With", "XMLHttpRequest"},
 	{"Referer", "http://localhost/"},

@@ -271,6 +271,21 @@ func TestHasExporter(t *testing.T) {
 	}
 }
 
+func TestExporter(t *testing.T) {
+	t.Parallel()
+	env := map[string]string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://x", "OTEL_METRICS_EXPORTER": "prometheus"}
+	getenv := func(name string) string { return env[name] }
+	for signal, want := range map[string]string{"traces": "otlp", "metrics": "prometheus", "logs": "lines"} {
+		if got := telemetry.Exporter(getenv, signal); got != want {
+			t.Errorf("%s go to %s, want %s", signal, got, want)
+		}
+	}
+	env["OTEL_LOGS_EXPORTER"] = "none"
+	if got := telemetry.Exporter(getenv, "logs"); got != "none" {
+		t.Errorf("logs go to %s, want none", got)
+	}
+}
+
 // TestHandleErrors: the same error is one line, without its password.
 func TestHandleErrors(t *testing.T) {
 	var lines bytes.Buffer

@@ -98,6 +98,7 @@ var examples = map[string][]example{
 		{"Probe the endpoints of a list, with one account.", "OTELAUTH_PROBE_USER=alice OTELAUTH_PROBE_PASSWORD=… otelauth probe http://127.0.0.1:8080 --list endpoints.txt"},
 		{"Probe an OpenAPI document with several accounts, and keep each request and answer.", "otelauth probe https://shop.example --openapi openapi.yaml --identities identities.yaml --throwaway mallory --json report.json"},
 		{"Probe what a gateway protects; in CI, with findings that are known.", "otelauth probe http://127.0.0.1:8080 --policy gateway.yaml --baseline baseline.yaml --fail-on medium"},
+		{"The report as a page for people, and for the pipelines of GitHub and GitLab.", "otelauth probe http://127.0.0.1:8080 --list endpoints.txt --html probe.html --sarif probe.sarif --junit probe.xml"},
 		{"Without a limit of requests, against a copy of the service on this machine.", "otelauth probe http://127.0.0.1:8080 --list endpoints.txt --rate 0 --unsafe-methods"},
 	},
 	"version": {{"Version, commit and Go version.", "otelauth version"}},

@@ -44,13 +44,13 @@ type probeCommand struct {
 	probeReports `group:"Reports"`
 }
 
-// errFindings means that the run has findings of or above --fail-on: exit code 1.
-type errFindings struct {
+// findingsError means that the run has findings of or above --fail-on: exit code 1.
+type findingsError struct {
 	count int
 	level probe.Severity
 }
 
-func (e errFindings) Error() string {
+func (e findingsError) Error() string {
 	return fmt.Sprintf("%s of severity %s or above; see the report", count(e.count, "finding"), e.level)
 }
 
@@ -127,7 +127,7 @@ func (c *probeCommand) verdict(report *probe.Report) error {
 	}
 	switch {
 	case n > 0:
-		return errFindings{n, level}
+		return findingsError{n, level}
 	case !report.Complete:
 		return fmt.Errorf("the run is not complete: %s", report.Stopped)
 	}

@@ -26,7 +26,7 @@ func TestProbeFormats(t *testing.T) {
 		args = append(args, "--"+format, files[format])
 	}
 	out, err := probeShop(t, server.URL, dir, append(args, "--fail-on", "critical")...)
-	var findings errFindings
+	var findings findingsError
 	if !errors.As(err, &findings) || findings.count != 1 {
 		t.Fatalf("got %v, want one critical finding\n%s", err, out)
 	}

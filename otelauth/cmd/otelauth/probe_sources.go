@@ -199,7 +199,7 @@ type identityFile struct {
 // The variables of the account that is used without --identities.
 const (
 	userVariable     = "OTELAUTH_PROBE_USER"
-	passwordVariable = "OTELAUTH_PROBE_PASSWORD"
+	passwordVariable = "OTELAUTH_PROBE_PASSWORD" //nolint:gosec // the name of a variable
 )
 
 // readIdentities returns the accounts of a file, or that of the environment. Errors do not show

@@ -55,7 +55,9 @@ func recordedShop(t *testing.T, receiver, forget string) string {
 		t.Fatal(err)
 	}
 	mux := http.NewServeMux()
-	page := func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "four orders: tea, coffee, sugar, milk") }
+	page := func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, "four orders: tea, coffee, sugar, milk")
+	}
 	mux.HandleFunc("GET /orders", page)
 	mux.HandleFunc("GET /stock", page)
 	mw, err := otelauth.New(otelauth.Config{
@@ -100,7 +102,7 @@ func TestProbeTelemetry(t *testing.T) {
 			}
 			receiver := testkit.FreeAddress(t)
 			out, err := probeShop(t, recordedShop(t, receiver, forget), dir, "--telemetry", receiver, "--telemetry-wait", "5s", "--fail-on", "high")
-			var findings errFindings
+			var findings findingsError
 			if errors.As(err, &findings); findings.count != want || want == 0 && err != nil {
 				t.Errorf("got %v, want %d findings\n%s", err, want, out)
 			}
@@ -116,7 +118,7 @@ func TestProbeLogs(t *testing.T) {
 	t.Parallel()
 	dir := shopFiles(t)
 	log := filepath.Join(dir, "service.log")
-	f, err := os.Create(log) //nolint:gosec // a file of the test
+	f, err := os.Create(log)
 	if err != nil {
 		t.Fatal(err)
 	}

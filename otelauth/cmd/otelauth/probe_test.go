@@ -91,7 +91,7 @@ func TestProbeReports(t *testing.T) {
 	dir := shopFiles(t)
 	file := filepath.Join(dir, "report.json")
 	out, err := probeShop(t, server.URL, dir, "--json", file)
-	var findings errFindings
+	var findings findingsError
 	if !errors.As(err, &findings) || findings.count != 2 {
 		t.Errorf("got %v, want two findings\n%s", err, out)
 	}
@@ -131,7 +131,7 @@ func TestProbeFailOn(t *testing.T) {
 	dir := shopFiles(t)
 	for level, want := range map[string]int{"info": 2, "high": 2, "critical": 1, "none": 0} {
 		_, err := probeShop(t, server.URL, dir, "--fail-on", level)
-		var findings errFindings
+		var findings findingsError
 		_ = errors.As(err, &findings)
 		if findings.count != want || (err == nil) != (want == 0) {
 			t.Errorf("--fail-on %s: %v, want %d findings", level, err, want)
@@ -152,7 +152,7 @@ func TestProbeBaseline(t *testing.T) {
 		t.Fatal(err)
 	}
 	out, err := probeShop(t, server.URL, dir, "--baseline", baseline)
-	var findings errFindings
+	var findings findingsError
 	if !errors.As(err, &findings) || findings.count != 1 {
 		t.Errorf("got %v, want one finding", err)
 	}
@@ -200,5 +200,33 @@ func TestProbeResume(t *testing.T) {
 	}
 	if _, err := probeShop(t, server.URL, dir, "--resume", filepath.Join(dir, "list.txt")); err == nil || !strings.Contains(err.Error(), "not the file of a probe") {
 		t.Errorf("another file: %v", err)
+	}
+}
+
+// TestProbeProgress: the line of a terminal says how far the run is, and why it waits.
+func TestProbeProgress(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	bar := &probeProgress{progress: &progress{w: &out, live: true}}
+	at := probe.Progress{Endpoints: 60, EndpointsDone: 20, Requests: 1040, Findings: 2, Elapsed: 10 * time.Second, Remaining: 20 * time.Second}
+	bar.show(at)
+	if want := "[##########....................] 20 of 60 endpoints  1040 requests  2 findings  about 20s left"; !strings.Contains(out.String(), want) {
+		t.Errorf("got %q, want %q", out.String(), want)
+	}
+	out.Reset()
+	bar.show(at) // at the same time: not again
+	if out.Len() > 0 {
+		t.Errorf("the line was written again: %q", out.String())
+	}
+	at.Elapsed, at.Waiting = 20*time.Second, time.Now().Add(time.Minute)
+	bar.show(at)
+	if !strings.Contains(out.String(), "the service throttles: waiting until ") {
+		t.Errorf("got %q", out.String())
+	}
+	quiet := &probeProgress{progress: newProgress(&out)}
+	out.Reset()
+	quiet.show(at)
+	if out.Len() > 0 {
+		t.Errorf("a file gets the line of a terminal: %q", out.String())
 	}
 }

@@ -11,7 +11,7 @@ import { subject } from './parts.js'
 export const verbs = {
   clear: { button: 'Unblock', does: 'Fills the budgets of guesses, so that the next attempt is judged. Later wrong passwords count as usual.' },
   allow: { button: 'Allow…', does: 'Its guesses are neither counted nor refused. For a network that runs tests, not for a person who mistypes.', lasts: true },
-  deny: { button: 'Deny…', does: 'Refuses it, even with the right password, and ends what was remembered.', lasts: true },
+  deny: { button: 'Deny…', does: 'Refuses it, even with the right password.', lasts: true },
   forget: { button: 'Forget…', does: 'Forgets its remembered credentials and closes its open streams, so that the next request is hashed again. Use it after a password has leaked and was changed.' },
 }
 
@@ -56,9 +56,6 @@ export function open(verb, about) {
   const id = 'act' + ++counter
   const reason = h('input', { id: id + 'reason', required: true, maxlength: '200', autocomplete: 'off', 'aria-describedby': id + 'hint' })
   const lasts = h('select', { id: id + 'lasts' }, durations.map(([name, seconds]) => h('option', { value: seconds, selected: seconds === 3600 }, name)))
-  const password = h('input', { id: id + 'password', type: 'password', autocomplete: 'current-password' })
-  const proof = h('p', { class: 'field', hidden: true }, h('label', { for: id + 'password' }, 'Your password, once more'), password,
-    h('small', {}, 'Your password was checked more than five minutes ago. Acts need a recent check.'))
   const problem = h('p', { class: 'problem', role: 'alert' })
   const same = h('code')
   const go = h('button', { type: 'submit', class: 'go ' + verb }, verb === 'undo' ? 'Undo' : verbs[verb].button.replace('…', ''))
@@ -70,7 +67,7 @@ export function open(verb, about) {
     h('p', { class: 'field' }, h('label', { for: id + 'reason' }, 'Reason'), reason,
       h('small', { id: id + 'hint' }, 'Recorded with your name, ', shown(state.status.actor), ', in the event auth.operator.act.')),
     verbs[verb]?.lasts ? h('p', { class: 'field' }, h('label', { for: id + 'lasts' }, 'For'), lasts) : null,
-    proof, problem,
+    problem,
     h('p', { class: 'same' }, 'The same in a terminal: ', same),
     h('p', { class: 'buttons' }, go, h('button', { type: 'button', onclick: () => dialog.close() }, 'Cancel')))
   const dialog = h('dialog', { class: 'act', 'aria-labelledby': id + 'title' }, form)
@@ -82,9 +79,9 @@ export function open(verb, about) {
     go.disabled = true
     problem.textContent = ''
     try {
-      await send(verb, about, reason.value.trim(), seconds(), proof.hidden ? undefined : password.value, dialog)
+      await send(verb, about, reason.value.trim(), seconds(), dialog)
     } catch (error) {
-      explain(error, problem, proof, password)
+      explain(error, problem)
     }
     go.disabled = false
   })
@@ -97,18 +94,19 @@ export function open(verb, about) {
 
 // noticeOthers reports what another operator does about the same subject meanwhile.
 function noticeOthers(dialog, problem, about, before) {
-  const other = state.acts.find(act => !before.has(act.id) && act.account === about.account && act.network === about.network)
+  const same = (a, b) => (a ?? '') === (b ?? '')
+  const other = state.acts.find(act => !before.has(act.id) && same(act.account, about.account) && same(act.network, about.network))
   if (!other || !dialog.open || dialog.dataset.sent) return
   problem.replaceChildren('Meanwhile ', shown(other.actor), ' did: ' + other.verb + '. Reason: ', shown(other.reason))
 }
 
-async function send(verb, about, reason, seconds, password, dialog) {
+async function send(verb, about, reason, seconds, dialog) {
   if (!reason) throw new Error('State a reason: the next operator will ask for it.')
   dialog.dataset.sent = '1'
   try {
     const result = verb === 'undo'
-      ? await post('acts/' + encodeURIComponent(about.id) + '/undo', { reason }, password)
-      : await post('acts', { verb, account: about.account, network: about.network, reason, for_seconds: seconds, unknown_account: Boolean(about.unknown) }, password)
+      ? await post('acts/' + encodeURIComponent(about.id) + '/undo', { reason })
+      : await post('acts', { verb, account: about.account, network: about.network, reason, for_seconds: seconds, unknown_account: Boolean(about.unknown) })
     dialog.close()
     toast(result.sentence, result.act)
   } catch (error) {
@@ -118,19 +116,13 @@ async function send(verb, about, reason, seconds, password, dialog) {
   }
 }
 
-function explain(error, problem, proof, password) {
+function explain(error, problem) {
   problem.textContent = {
     unknown_account: 'There is no account of that name, so check the spelling. To act about the name anyway, send it again.',
     instance_changed: 'The process was restarted since this page read its state, so nothing was done. Look at the new state and act again.',
+    reauthenticate: 'Nothing was done, because your password was checked too long ago. Act again, and enter it when the browser asks.',
     not_undoable: 'Nothing was done, because the act has no effect any more. Perhaps another operator was faster.',
   }[error.code] ?? error.message
-  if (error.code === 'reauthenticate' || error.status === 401) {
-    if (proof.hidden) problem.textContent = ''
-    proof.hidden = false
-    password.required = true
-    password.value = ''
-    password.focus()
-  }
 }
 
 // toast reports what was done for some seconds, with a way back.

@@ -80,16 +80,11 @@ export async function get(path, parameters = {}) {
   return body
 }
 
-// post sends an act for the process that the page shows. password is set when the API asked for it.
-export async function post(path, body, password) {
+// post sends an act for the process that the page shows. When the password was checked too long
+// ago, the answer is a challenge, and the browser asks for the password and sends the act again.
+export async function post(path, body) {
   const headers = { 'Content-Type': 'application/json', 'X-Otelauth-Act': '1', 'X-Otelauth-Instance': state.instance }
-  const options = { method: 'POST', headers, body: JSON.stringify(body), cache: 'no-store' }
-  if (password !== undefined) {
-    const bytes = new TextEncoder().encode(state.status.actor + ':' + password)
-    headers.Authorization = 'Basic ' + btoa(String.fromCharCode(...bytes))
-    options.credentials = 'omit' // a wrong password must not open the prompt of the browser
-  }
-  const result = await answer(await fetch(base + path, options))
+  const result = await answer(await fetch(base + path, { method: 'POST', headers, body: JSON.stringify(body), cache: 'no-store' }))
   mergeAct(result.act)
   refreshBudgets()
   return result
@@ -160,13 +155,14 @@ function reader(path, parameters, store, milliseconds) {
 export const refreshBudgets = reader('budgets', { limit }, budgets => { state.budgets = budgets; change('budgets') }, 300)
 // The live view leaves attempts out of a flood; the list has them.
 const refreshAttempts = reader('attempts', { limit }, attempts => add(attempts.attempts), 2000)
+const refreshActs = reader('acts', { limit }, acts => { state.acts = acts.acts; change('acts') }, 100)
 export const refreshTraffic = reader('traffic', { top: limit }, traffic => { state.traffic = traffic; change('traffic') }, 4000)
 export const refreshStatus = reader('status', {}, status => { state.status = status; change('status') }, 300)
 
 // load reads everything.
 async function load() {
   const [status, traffic, attempts, episodes, budgets, acts] = await Promise.all([
-    get('status'), get('traffic', { top: limit }), get('attempts', { limit }), get('episodes', { limit }), get('budgets', { limit }), get('acts'),
+    get('status'), get('traffic', { top: limit }), get('attempts', { limit }), get('episodes', { limit }), get('budgets', { limit }), get('acts', { limit }),
   ])
   Object.assign(state, {
     status, traffic, budgets, loaded: true, episodes: episodes.episodes, forgotten: episodes.forgotten, moreEpisodes: episodes.more, acts: acts.acts,
@@ -216,7 +212,7 @@ export function connect() {
   on('hello', hello)
   on('attempts', live => mergeAttempts(live.attempts, live.skipped))
   on('episode', mergeEpisode)
-  on('act', act => { mergeAct(act); refreshBudgets() })
+  on('act', () => { refreshActs(); refreshBudgets() }) // it may end the effect of others
   on('pulse', pulse)
   on('dropped', dropped => connection('waiting', dropped.message))
   source.onerror = () => {
@@ -282,7 +278,7 @@ function retry() {
   ask()
 }
 
-// A page that nobody looks at holds no connection after five minutes.
+// A page that no one looks at holds no connection after five minutes.
 document.addEventListener('visibilitychange', () => {
   clearTimeout(asleep)
   if (document.hidden) {

@@ -45,7 +45,7 @@ const columns = [
 export function episodes(root) {
   const rows = table({ label: 'Episodes', columns, key: e => e.id, class: 'episodes', empty: () => [
     h('p', {}, 'Detection has found no attack since the start.'),
-    h('p', {}, 'It looks for ' + ruleCount + ' patterns, such as one network that guesses the password of one account. The first rule fires after 30 different wrong passwords.'),
+    h('p', {}, 'It looks for ' + ruleCount + ' patterns, such as one network that guesses the password of one account.'),
     h('details', {}, h('summary', {}, 'All rules'), ruleTable())] })
   const note = h('p', { class: 'muted found', role: 'status' })
   root.append(title('Episodes', 'Attempts that together are an attack. Detection reports them and denies nothing; the throttle denies.'), note, h('div', { class: 'card tall' }, rows.element))
@@ -90,7 +90,7 @@ function details(e) {
   return [
     title(sentence(e.summary), [severity(e.severity), ' ', h('b', {}, e.rule), ' · ', e.running ? h('span', { class: 'running' }, 'running') : 'over',
       ' · ', plural(e.attempts, 'attempt'), ' · since ', stamp(e.first), ' (' + span((now() - Date.parse(e.first)) / 1000) + ' ago)']),
-    section('What it means', h('p', {}, 'The rule fires at: ', rule?.fires ?? 'see the documentation', '.'), h('p', {}, advice[e.severity] ?? ''),
+    section('What it means', h('p', {}, 'By default the rule fires at: ', rule?.fires ?? 'see the documentation', '.'), h('p', {}, advice[e.severity] ?? ''),
       e.folded ? h('p', {}, 'This episode stands for all further ones of its rule.') : null),
     h('div', { class: 'columns' },
       evidence('Accounts', e.accounts, e.account_count, nameOf, text => /:[0-9a-f]{16,}$/.test(text) ? null : buttons({ account: text }, ['deny', 'forget'])),

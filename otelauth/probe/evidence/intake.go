@@ -28,7 +28,7 @@ type event struct {
 	span       spanID
 	sampled    bool
 	attributes []attr
-	text       string // a line that has no token of its own, until it is resolved
+	tried      int // how much was known when its entry was last looked for
 }
 
 type attr struct{ key, value string }
@@ -134,7 +134,6 @@ func (l *Ledger) addEvent(e *event) {
 }
 
 func (l *Ledger) attach(x *entry, e *event) {
-	e.text = ""
 	x.count++
 	if e.trace != (traceID{}) && l.by.event[e.trace] == nil {
 		l.by.event[e.trace] = x

@@ -94,7 +94,7 @@ func writeData(out *bufio.Writer, id string, value any) error {
 		return fmt.Errorf("probe: report as HTML: %w", err)
 	}
 	_, err = out.WriteString("</script>\n")
-	return err //nolint:wrapcheck // bufio repeats it in Flush
+	return err
 }
 
 // contents is what the page shows without the details of the attempts.

@@ -4,6 +4,7 @@
 package report_test
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,6 +17,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/probe"
 	"github.com/otelauth/otelauth-go/otelauth/probe/report"
 )
+
+var update = flag.Bool("update", false, "make the picture of docs/probe.md again")
 
 // openReport writes the page to a disk and opens it from there.
 func openReport(t *testing.T, b *browser.Browser, r *probe.Report, v browser.View) *browser.Page {
@@ -47,7 +50,10 @@ func TestPage(t *testing.T) {
 	t.Run("search and keyboard", func(t *testing.T) { readReport(t, openReport(t, b, r, browser.View{})) })
 	t.Run("colours", func(t *testing.T) { lookAtReport(t, b, r) })
 	t.Run("hostile", func(t *testing.T) { hostilePage(t, b) })
-	t.Run("trace id", func(t *testing.T) { findByTrace(t, openReport(t, b, r, browser.View{}), r) })
+	t.Run("trace id", func(t *testing.T) { findByTrace(openReport(t, b, r, browser.View{}), r) })
+	if *update {
+		t.Run("picture", func(t *testing.T) { takePicture(t, openReport(t, b, r, browser.View{Width: 1400, Height: 820})) })
+	}
 	t.Run("nothing found", func(t *testing.T) {
 		p := openReport(t, b, &probe.Report{Target: "http://127.0.0.1:1", Complete: true}, browser.View{})
 		p.AwaitText("#view-findings", "No findings.")
@@ -62,6 +68,7 @@ func TestPage(t *testing.T) {
 
 // readReport reads the report with the keyboard only.
 func readReport(t *testing.T, p *browser.Page) {
+	t.Helper()
 	p.AwaitText("#view-findings", "Answers without credentials")
 	p.AwaitText("#view-findings", "CWE-306 · OWASP ASVS 5.0, 8.2.1")
 	p.AwaitText("#view-findings", "How to mend: Put the endpoint behind authentication")
@@ -129,6 +136,7 @@ func allData(urls []string) bool {
 
 // lookAtReport runs axe on each part in both schemes and at the width of a phone.
 func lookAtReport(t *testing.T, b *browser.Browser, r *probe.Report) {
+	t.Helper()
 	for _, v := range []browser.View{{}, {Dark: true}, {Phone: true}} {
 		p := openReport(t, b, r, v)
 		for _, hash := range []string{"findings", "map", "map/2/unknown-user", "telemetry", "gaps", "run"} {
@@ -150,6 +158,7 @@ func lookAtReport(t *testing.T, b *browser.Browser, r *probe.Report) {
 
 // hostilePage sees that text of a target does nothing and is shown as it is.
 func hostilePage(t *testing.T, b *browser.Browser) {
+	t.Helper()
 	p := openReport(t, b, hostileReport(hostile), browser.View{})
 	for _, hash := range []string{"findings", "map", "map/0/" + "x", "gaps", "run"} {
 		browser.Eval[string](p, fmt.Sprintf("location.hash = %q", hash))
@@ -171,15 +180,22 @@ func hostilePage(t *testing.T, b *browser.Browser) {
 }
 
 // findByTrace opens the cell of a trace id from a log.
-func findByTrace(t *testing.T, p *browser.Page, r *probe.Report) {
+func findByTrace(p *browser.Page, r *probe.Report) {
 	a := r.Rows[3].Attempts[4]
 	p.Type("#query", a.TraceID)
 	p.AwaitText("#pane", "an unknown user")
 	p.AwaitText("#found", a.ID)
-	p.Type("#query", "0")
-	p.Type("#query", "")
 	p.NoProblems()
-	_ = t
+}
+
+// takePicture makes the picture of docs/probe.md.
+func takePicture(t *testing.T, p *browser.Page) {
+	t.Helper()
+	browser.Eval[string](p, "location.hash = 'map/2/unknown-user'")
+	p.AwaitText("#pane", "http.route")
+	if err := os.WriteFile("../../../docs/images/probe.webp", p.Screenshot("webp"), 0o644); err != nil { //nolint:gosec // a file of the repository
+		t.Fatal(err)
+	}
 }
 
 // TestLargePage opens the report of 1,000 endpoints and measures it. The figures are in

@@ -268,7 +268,7 @@
   function seriesTable(series) {
     return h('div', null, h('h2', {class: 'part'}, 'Series of auth.attempts'), h('table', {class: 'compare'},
       h('thead', null, h('tr', null, ['Outcome', 'Method', 'Route', 'Attempts made', 'Counted', 'Verdict'].map(s => h('th', {scope: 'col'}, s)))),
-      h('tbody', null, series.map(s => h('tr', null, h('td', null, s.outcome), h('td', null, s.method ?? ''), h('td', null, raw(s.route ?? '')),
+      h('tbody', null, series.filter(s => s.least > 0 || s.counted > 0 || s.verdict !== 'recorded').map(s => h('tr', null, h('td', null, s.outcome), h('td', null, s.method ?? ''), h('td', null, raw(s.route ?? '')),
         h('td', null, s.least === s.most ? count(s.least) : count(s.least) + ' to ' + count(s.most)), h('td', null, count(s.counted)), h('td', {class: s.verdict === 'recorded' ? null : 'differs'}, s.verdict))))))
   }
 
@@ -370,6 +370,7 @@
     const select = (label, value, options, change) => h('label', null, label + ' ', h('select', {change: e => { change(e.target.value); show() }},
       options.map(([v, name]) => h('option', {value: v, selected: v === value}, name))))
     const focused = $('legend').contains(document.activeElement) ? [...$('legend').querySelectorAll('button, select, input')].indexOf(document.activeElement) : -1
+    if (judged && !state.telemetry) keys.push(h('span', {class: 'key'}, h('span', {class: 'swatch unrecorded', 'aria-hidden': 'true'}), 'telemetry has a gap'))
     $('legend').replaceChildren(...keys, h('span', {class: 'controls'},
       judged && select('Colour', state.telemetry ? 'telemetry' : 'answer', [['answer', 'by answer'], ['telemetry', 'by telemetry']], v => { state.telemetry = v === 'telemetry'; state.verdict = '' }),
       h('label', null, h('input', {type: 'checkbox', checked: state.only, change: e => { state.only = e.target.checked; show() }}), ' only with findings'),

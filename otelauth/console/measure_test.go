@@ -1,0 +1,159 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package console_test
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/otelauth/otelauth-go/internal/testkit"
+	"github.com/otelauth/otelauth-go/internal/testkit/browser"
+)
+
+// TestTimings measures what docs/console.md reports. It fails only where a figure does not depend
+// on the load of the machine:
+//
+//	go test -tags long ./otelauth/console -run TestTimings -v
+func TestTimings(t *testing.T) {
+	t.Parallel()
+	testkit.OnlyLong(t)
+	s, b := start(t, options{}), browser.Start(t)
+	var first, again []time.Duration
+	for range 5 {
+		p := s.open(b)
+		first = append(first, p.FirstPaint())
+		p.Reload()
+		again = append(again, p.FirstPaint())
+	}
+	slices.Sort(first)
+	slices.Sort(again)
+	t.Logf("first paint of 5 first visits: median %v, slowest %v", first[2].Round(time.Millisecond), first[4].Round(time.Millisecond))
+	t.Logf("first paint of 5 later visits: median %v, slowest %v", again[2].Round(time.Millisecond), again[4].Round(time.Millisecond))
+
+	p := s.open(b)
+	goTo(p, "attempts")
+	var seen []time.Duration
+	for i := range 20 {
+		client := fmt.Sprintf("198.51.100.%d", i+1)
+		began := time.Now()
+		s.try(client, http.MethodGet, "/orders", "alice", "wonderland")
+		p.Await(fmt.Sprintf("document.querySelector('.grid.attempts .from').innerText && document.querySelector('.grid.attempts .body').innerText.includes('%s\\n') ", client))
+		seen = append(seen, time.Since(began))
+	}
+	slices.Sort(seen)
+	t.Logf("from the request to the row, 20 attempts: median %v, slowest %v", seen[10].Round(time.Millisecond), seen[19].Round(time.Millisecond))
+}
+
+// scroll scrolls through all rows, one screen for each frame, and returns the times of the frames
+// and the greatest number of rows in the document.
+const scroll = `new Promise(done => {
+	const body = document.querySelector('.grid.attempts .body'), frames = []
+	let rows = 0, last = performance.now()
+	const step = now => {
+		frames.push(now - last)
+		last = now
+		rows = Math.max(rows, document.querySelectorAll('.grid.attempts .body .row').length)
+		if (body.scrollTop + body.clientHeight >= body.scrollHeight - 1) return done({rows, frames, drawn: body.innerText !== ''})
+		body.scrollTop += body.clientHeight
+		requestAnimationFrame(step)
+	}
+	requestAnimationFrame(step)
+})`
+
+// TestTenThousandRows scrolls through 10,000 attempts while further ones arrive.
+func TestTenThousandRows(t *testing.T) {
+	t.Parallel()
+	testkit.OnlyLong(t)
+	s, b := start(t, options{attempts: 64 << 10}), browser.Start(t)
+	var clients sync.WaitGroup
+	for i := range 4 {
+		clients.Go(func() {
+			for range 2600 {
+				s.try(fmt.Sprintf("192.0.2.%d", 20+i), http.MethodGet, "/orders/7", "alice", "wonderland")
+			}
+		})
+	}
+	clients.Wait()
+	p := s.open(b)
+	goTo(p, "attempts")
+	p.AwaitText(".found", "of 10,000 attempts")
+	rowsOfList := browser.Eval[int](p, "+document.querySelector('.grid.attempts').getAttribute('aria-rowcount')")
+	if rowsOfList < 9_900 {
+		t.Errorf("the list has %d rows, want about 10,000", rowsOfList)
+	}
+	result := browser.Eval[struct {
+		Rows   int
+		Drawn  bool
+		Frames []float64
+	}](p, scroll)
+	if result.Rows > 120 || !result.Drawn {
+		t.Errorf("the document has up to %d rows, want only those in sight", result.Rows)
+	}
+	slices.Sort(result.Frames)
+	n := len(result.Frames)
+	t.Logf("%d rows, %d in the document; %d frames: median %.1f ms, 95th percentile %.1f ms", rowsOfList, result.Rows, n, result.Frames[n/2], result.Frames[n*95/100])
+
+	browser.Eval[int](p, "document.querySelector('.grid.attempts .body').scrollTop = 36000")
+	p.Await("Math.abs(document.querySelector('.grid.attempts .body .row').getAttribute('aria-rowindex') - 1000) < 40")
+	// The link of the row at the upper edge of the list.
+	const reading = `(() => {
+		const body = document.querySelector('.grid.attempts .body')
+		const isUpper = row => parseFloat(row.style.top) <= body.scrollTop && body.scrollTop < parseFloat(row.style.top) + row.offsetHeight
+		return [...body.querySelectorAll('.row')].find(isUpper).querySelector('a').href
+	})()`
+	first := browser.Eval[string](p, reading)
+	s.try("192.0.2.99", http.MethodGet, "/orders", "alice", "wonderland")
+	p.AwaitText(".more", "1 new")
+	if now := browser.Eval[string](p, reading); now != first {
+		t.Errorf("a new attempt moved what the operator reads:\n%q\n%q", first, now)
+	}
+	p.Click(".more")
+	p.AwaitText(".grid.attempts .body", "192.0.2.99")
+	p.NoProblems()
+}
+
+// TestPictures takes the pictures of the documentation with -update, and otherwise looks whether
+// they are there.
+func TestPictures(t *testing.T) {
+	t.Parallel()
+	pictures := []struct {
+		name, view string
+		v          browser.View
+	}{
+		{"console", "overview", browser.View{Width: 1280, Height: 860}},
+		{"console-dark", "attempts", browser.View{Width: 1280, Height: 720, Dark: true}},
+		{"console-explain", "explain?account=alice&network=203.0.113.9", browser.View{Width: 1280, Height: 720}},
+		{"console-phone", "accounts", browser.View{Phone: true, Scale: 2}},
+	}
+	file := func(name string) string { return "../../docs/images/" + name + ".webp" }
+	if !*update {
+		for _, picture := range pictures {
+			if _, err := os.Stat(file(picture.name)); err != nil {
+				t.Error(err)
+			}
+		}
+		return
+	}
+	s, b := start(t, options{}), browser.Start(t)
+	p := s.open(b)
+	for range 9 {
+		s.traffic()
+		<-time.After(9 * time.Second)
+	}
+	s.attacked()
+	p.AwaitText("#views", "2")
+	for _, picture := range pictures {
+		p.View(picture.v)
+		goTo(p, picture.view)
+		<-time.After(2 * time.Second)
+		if err := os.WriteFile(file(picture.name), p.Screenshot("webp"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
