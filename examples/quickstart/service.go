@@ -34,7 +34,8 @@ func newService(addr string, record attempt.Observer, op *operator.Operator) (ha
 	// otelhttp.
 	mw, err := otelauth.New(otelauth.Config{
 		Realm: "quickstart", Accounts: users, Routes: mux, Public: []string{"GET /{$}"}, Trail: record,
-		Additional: []attempt.Observer{op}, Detect: detect.Config{OnEpisode: op.Detection}, // for the page
+		// What the operator's page shows.
+		Additional: []attempt.Observer{op}, Detect: detect.Config{OnEpisode: op.Detection},
 	})
 	if err != nil {
 		return nil, nil, err

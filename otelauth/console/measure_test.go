@@ -12,25 +12,31 @@ import (
 	"testing"
 	"time"
 
+	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/internal/testkit/browser"
 )
 
 // TestTimings measures what docs/console.md reports. It fails only where a figure does not depend
 // on the load of the machine:
 //
-//	go test ./otelauth/console -run TestTimings -v
+//	go test -tags long ./otelauth/console -run TestTimings -v
 func TestTimings(t *testing.T) {
 	t.Parallel()
+	testkit.OnlyLong(t)
 	s, b := start(t, options{}), browser.Start(t)
-	var paints []time.Duration
+	var first, again []time.Duration
 	for range 5 {
-		p := s.open(b, browser.View{})
-		paints = append(paints, p.FirstPaint())
+		p := s.open(b)
+		first = append(first, p.FirstPaint())
+		p.Reload()
+		again = append(again, p.FirstPaint())
 	}
-	slices.Sort(paints)
-	t.Logf("first paint of 5 first visits: median %v, slowest %v", paints[2].Round(time.Millisecond), paints[4].Round(time.Millisecond))
+	slices.Sort(first)
+	slices.Sort(again)
+	t.Logf("first paint of 5 first visits: median %v, slowest %v", first[2].Round(time.Millisecond), first[4].Round(time.Millisecond))
+	t.Logf("first paint of 5 later visits: median %v, slowest %v", again[2].Round(time.Millisecond), again[4].Round(time.Millisecond))
 
-	p := s.open(b, browser.View{})
+	p := s.open(b)
 	goTo(p, "attempts")
 	var seen []time.Duration
 	for i := range 20 {
@@ -63,6 +69,7 @@ const scroll = `new Promise(done => {
 // TestTenThousandRows scrolls through 10,000 attempts while further ones arrive.
 func TestTenThousandRows(t *testing.T) {
 	t.Parallel()
+	testkit.OnlyLong(t)
 	s, b := start(t, options{attempts: 64 << 10}), browser.Start(t)
 	var clients sync.WaitGroup
 	for i := range 4 {
@@ -73,7 +80,7 @@ func TestTenThousandRows(t *testing.T) {
 		})
 	}
 	clients.Wait()
-	p := s.open(b, browser.View{})
+	p := s.open(b)
 	goTo(p, "attempts")
 	p.AwaitText(".found", "of 10,000 attempts")
 	rowsOfList := browser.Eval[int](p, "+document.querySelector('.grid.attempts').getAttribute('aria-rowcount')")
@@ -93,10 +100,17 @@ func TestTenThousandRows(t *testing.T) {
 	t.Logf("%d rows, %d in the document; %d frames: median %.1f ms, 95th percentile %.1f ms", rowsOfList, result.Rows, n, result.Frames[n/2], result.Frames[n*95/100])
 
 	browser.Eval[int](p, "document.querySelector('.grid.attempts .body').scrollTop = 36000")
-	first := browser.Eval[string](p, "document.querySelector('.grid.attempts .body .row').innerText")
+	p.Await("Math.abs(document.querySelector('.grid.attempts .body .row').getAttribute('aria-rowindex') - 1000) < 40")
+	// The link of the row at the upper edge of the list.
+	const reading = `(() => {
+		const body = document.querySelector('.grid.attempts .body')
+		const isUpper = row => parseFloat(row.style.top) <= body.scrollTop && body.scrollTop < parseFloat(row.style.top) + row.offsetHeight
+		return [...body.querySelectorAll('.row')].find(isUpper).querySelector('a').href
+	})()`
+	first := browser.Eval[string](p, reading)
 	s.try("192.0.2.99", http.MethodGet, "/orders", "alice", "wonderland")
 	p.AwaitText(".more", "1 new")
-	if now := browser.Eval[string](p, "document.querySelector('.grid.attempts .body .row').innerText"); now != first {
+	if now := browser.Eval[string](p, reading); now != first {
 		t.Errorf("a new attempt moved what the operator reads:\n%q\n%q", first, now)
 	}
 	p.Click(".more")
@@ -127,7 +141,7 @@ func TestPictures(t *testing.T) {
 		return
 	}
 	s, b := start(t, options{}), browser.Start(t)
-	p := s.open(b, browser.View{})
+	p := s.open(b)
 	for range 9 {
 		s.traffic()
 		<-time.After(9 * time.Second)

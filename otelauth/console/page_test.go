@@ -21,14 +21,14 @@ var views = []string{
 }
 
 // open opens the page as root and waits until it is live.
-func (s *service) open(b *browser.Browser, v browser.View) *browser.Page {
+func (s *service) open(b *browser.Browser) *browser.Page {
 	s.t.Helper()
-	return s.openAs(b, v, "root", "toor")
+	return s.openAs(b, "root", "toor")
 }
 
-func (s *service) openAs(b *browser.Browser, v browser.View, user, pass string) *browser.Page {
+func (s *service) openAs(b *browser.Browser, user, pass string) *browser.Page {
 	s.t.Helper()
-	p := b.Open(s.t, s.page(user, pass), v)
+	p := b.Open(s.t, s.page(user, pass), browser.View{})
 	p.AwaitText("h1", "")
 	p.Await("document.getElementById('live').dataset.state === 'live'")
 	return p
@@ -36,7 +36,7 @@ func (s *service) openAs(b *browser.Browser, v browser.View, user, pass string) 
 
 // goTo shows a view.
 func goTo(p *browser.Page, view string) {
-	browser.Eval[string](p, fmt.Sprintf("location.hash = %q", "#"+view))
+	browser.Eval[string](p, fmt.Sprintf("location.hash = %q", "#/"+view))
 	name, _, _ := strings.Cut(view, "?")
 	p.Await("document.querySelector('.view-" + name + " h1')")
 }
@@ -55,7 +55,7 @@ func (s *service) attacked() {
 func TestFromAttackToUndo(t *testing.T) {
 	t.Parallel()
 	s, b := start(t, options{}), browser.Start(t)
-	p := s.open(b, browser.View{})
+	p := s.open(b)
 	p.AwaitText("h1", "No attack is running.")
 	p.AwaitText(".empty.first", "curl -i -u alice:wrong")
 
@@ -110,8 +110,9 @@ func TestFromAttackToUndo(t *testing.T) {
 // TestStory follows one attempt from the list to its story and on to the backend.
 func TestStory(t *testing.T) {
 	t.Parallel()
+	testkit.OnlyLong(t)
 	s, b := start(t, options{}), browser.Start(t)
-	p := s.open(b, browser.View{})
+	p := s.open(b)
 	s.attacked()
 	goTo(p, "attempts?outcome=throttled")
 	p.Click(".grid.attempts .body .row a")
@@ -137,7 +138,7 @@ func TestStory(t *testing.T) {
 func TestHostileNames(t *testing.T) {
 	t.Parallel()
 	s, b := start(t, options{}), browser.Start(t)
-	p := s.open(b, browser.View{})
+	p := s.open(b)
 	s.guess("203.0.113.66", hostile, 12)
 	s.guess("203.0.113.66", "<b>nobody</b>", 12)
 	escaped := "<img src=x onerror=alert(1)>\u27e8U+202E\u27e9gnp.exe"
@@ -170,7 +171,7 @@ func TestHostileNames(t *testing.T) {
 func TestAccessible(t *testing.T) {
 	t.Parallel()
 	s, b := start(t, options{}), browser.Start(t)
-	p := s.open(b, browser.View{})
+	p := s.open(b)
 	for _, isAttacked := range []bool{false, true} {
 		if isAttacked {
 			s.attacked()
@@ -183,7 +184,7 @@ func TestAccessible(t *testing.T) {
 			p.Press("Enter")
 			p.AwaitText("#toasts", "bob")
 		}
-		for _, v := range []browser.View{{}, {Dark: true}, {Phone: true}, {Phone: true, Dark: true}} {
+		for _, v := range []browser.View{{}, {Dark: true}, {Phone: true}, {Phone: true, Dark: true}}[:testkit.Repeats(1, 4)] {
 			p.View(v)
 			for _, view := range views {
 				goTo(p, view)
@@ -210,8 +211,9 @@ func TestAccessible(t *testing.T) {
 // TestKeyboard unblocks an account without a mouse.
 func TestKeyboard(t *testing.T) {
 	t.Parallel()
+	testkit.OnlyLong(t)
 	s, b := start(t, options{}), browser.Start(t)
-	p := s.open(b, browser.View{})
+	p := s.open(b)
 	s.guess("203.0.113.9", "alice", 12)
 	p.Press("5") // accounts
 	p.AwaitText(".grid.budgets", "alice")
@@ -248,8 +250,9 @@ func tabTo(p *browser.Page, selector string) {
 // TestTwoOperators lets two operators act on the same subject.
 func TestTwoOperators(t *testing.T) {
 	t.Parallel()
+	testkit.OnlyLong(t)
 	s, b := start(t, options{}), browser.Start(t)
-	root, eve := s.open(b, browser.View{}), s.openAs(b, browser.View{}, "eve", "adam")
+	root, eve := s.open(b), s.openAs(b, "eve", "adam")
 	s.attacked()
 	for _, p := range []*browser.Page{root, eve} {
 		goTo(p, "explain?network=198.51.100.7")
@@ -275,9 +278,10 @@ func TestTwoOperators(t *testing.T) {
 // TestRestart keeps a page open while the process is replaced.
 func TestRestart(t *testing.T) {
 	t.Parallel()
+	testkit.OnlyLong(t)
 	address := testkit.FreeAddress(t)
 	s, b := start(t, options{address: address}), browser.Start(t)
-	p := s.open(b, browser.View{})
+	p := s.open(b)
 	s.attacked()
 	goTo(p, "explain?account=bob")
 	p.Click(".answer .verb.deny")
@@ -300,8 +304,9 @@ func TestRestart(t *testing.T) {
 // TestStaleAct sends an act that was decided on what another process had shown.
 func TestStaleAct(t *testing.T) {
 	t.Parallel()
+	testkit.OnlyLong(t)
 	s, b := start(t, options{}), browser.Start(t)
-	p := s.open(b, browser.View{})
+	p := s.open(b)
 	status := browser.Eval[int](p, `fetch(location.origin + location.pathname + 'v1/acts', {method: 'POST', body: '{"verb":"deny","account":"bob","reason":"x"}',
 		headers: {'Content-Type': 'application/json', 'X-Otelauth-Act': '1', 'X-Otelauth-Instance': 'another'}}).then(r => r.status)`)
 	if status != http.StatusConflict {
@@ -315,8 +320,9 @@ func TestStaleAct(t *testing.T) {
 // TestReadOnly has no button that would be refused.
 func TestReadOnly(t *testing.T) {
 	t.Parallel()
+	testkit.OnlyLong(t)
 	s, b := start(t, options{readOnly: true}), browser.Start(t)
-	p := s.open(b, browser.View{})
+	p := s.open(b)
 	s.guess("203.0.113.9", "alice", 12)
 	goTo(p, "accounts")
 	p.AwaitText(".grid.budgets", "alice")
@@ -333,8 +339,9 @@ func TestReadOnly(t *testing.T) {
 // TestNoOutsideRequest opens every view and looks where the requests went.
 func TestNoOutsideRequest(t *testing.T) {
 	t.Parallel()
+	testkit.OnlyLong(t)
 	s, b := start(t, options{}), browser.Start(t)
-	p := s.open(b, browser.View{})
+	p := s.open(b)
 	s.attacked()
 	for _, view := range views {
 		goTo(p, view)

@@ -8,12 +8,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/internal/testkit/browser"
 )
 
 // TestConsole opens the page of a real gateway in a real browser, while a client guesses.
 func TestConsole(t *testing.T) {
 	t.Parallel()
+	testkit.OnlyLong(t)
 	up := newUpstream(t, nil)
 	p := start(t, nil, gatewayArgs(up.url, usersFile(t), "--operator-listen", "none", "--admin-listen", "127.0.0.1:0",
 		"--groups", fileOf(t, "groups", "ops: alice\n"), "--operator-group", "ops", "--console",

@@ -41,18 +41,20 @@ let version = ''
 for (const [key, view] of Object.entries(views)) {
   if (!view.name) continue
   const badge = h('span', { class: 'badge', hidden: true })
-  const link = h('a', { href: '#' + key }, view.name, badge)
+  const link = h('a', { href: '#/' + key }, view.name, badge)
   links.set(key, { link, badge, view })
   nav.append(link)
 }
 
 function route() {
-  const [key, query = ''] = location.hash.slice(1).split('?')
+  const [key, query = ''] = location.hash.replace(/^#\/?/, '').split('?')
   const name = views[key] ? key : 'overview'
   const view = views[name]
   for (const [other, { link }] of links) {
-    if (other === (view.within ?? name)) link.setAttribute('aria-current', 'page')
-    else link.removeAttribute('aria-current')
+    if (other === (view.within ?? name)) {
+      link.setAttribute('aria-current', 'page')
+      nav.scrollLeft = link.offsetLeft - 40 // on a phone
+    } else link.removeAttribute('aria-current')
   }
   if (!state.loaded) return
   const root = h('div', { class: 'view-' + name })
@@ -142,7 +144,7 @@ addEventListener('keydown', event => {
   } else if (event.key === '?') {
     help()
   } else if (/^[1-7]$/.test(event.key)) {
-    location.hash = '#' + [...links.keys()][event.key - 1]
+    location.hash = '#/' + [...links.keys()][event.key - 1]
   }
 })
 

@@ -72,10 +72,11 @@ export default function attempts(root, parameters) {
 
   function update() {
     rows.update(test)
-    const oldest = Object.values(state.oldest).sort().at(-1)
+    const all = (state.status?.outcomes ?? []).reduce((n, rate) => n + rate.total, 0)
+    const oldest = Object.values(state.oldest).sort().at(-1) // what is forgotten first
     setText(found, number(rows.size()) + ' of ' + plural(state.attempts.length, 'attempt') + ' in memory' +
       (state.attempts.length >= keep ? ' (the page keeps ' + number(keep) + ')' : '') +
-      (oldest && state.attempts.length > 999 ? '. All since ' + date(oldest) + ' are here; earlier ones are in your backend.' : '.'))
+      (oldest && all > 1.05 * state.attempts.length ? '. All since ' + date(oldest) + ' are here; earlier ones are in your backend.' : '.'))
   }
   return update
 }

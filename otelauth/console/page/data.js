@@ -212,7 +212,7 @@ export function connect() {
   on('hello', hello)
   on('attempts', live => mergeAttempts(live.attempts, live.skipped))
   on('episode', mergeEpisode)
-  on('act', () => { refreshActs(); refreshBudgets() }) // whether others can be undone may have changed
+  on('act', () => { refreshActs(); refreshBudgets() }) // it may end the effect of others
   on('pulse', pulse)
   on('dropped', dropped => connection('waiting', dropped.message))
   source.onerror = () => {

@@ -21,7 +21,7 @@ export const h = (tag, attributes, ...children) => fill(document.createElement(t
 // s returns an SVG element.
 export const s = (tag, attributes, ...children) => fill(document.createElementNS(svgNamespace, tag), attributes, children)
 
-// hidden are characters that no one sees, or that change the order of others: controls, bidirectional
+// hidden are characters that no one sees, or that change the order of others: controls, bidi
 // controls, zero-width and other ignorable characters.
 const hidden = /[\u0000-\u001f\u007f-\u00a0\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffd\ud800-\udfff]|[\u{e0000}-\u{e0fff}\u{1d173}-\u{1d17a}]/u
 

@@ -14,15 +14,15 @@ import words from './words.js'
 
 // Six numbers, with the names of the dashboard "overview".
 const stats = [
-  { name: 'Attempts', help: 'In the last minute, including requests without credentials.', value: c => number(c.all), href: '#attempts' },
+  { name: 'Attempts', help: 'In the last minute, including requests without credentials.', value: c => number(c.all), href: '#/attempts' },
   { name: 'Failed', help: 'Share of the attempts with credentials in the last minute that were denied: wrong, throttled or malformed. A few per cent are typing errors.',
-    value: c => share(c.denied, c.credentials), warn: c => c.denied > 10 && c.denied / c.credentials > 0.2, href: '#attempts?outcome=failure' },
+    value: c => share(c.denied, c.credentials), warn: c => c.denied > 10 && c.denied / c.credentials > 0.2, href: '#/attempts?outcome=failure' },
   { name: 'Throttled', help: 'Attempts in the last minute that were answered with 429, because there were too many failed attempts.',
-    value: c => number(c.throttled), warn: c => c.throttled > 0, href: '#attempts?outcome=throttled' },
+    value: c => number(c.throttled), warn: c => c.throttled > 0, href: '#/attempts?outcome=throttled' },
   { name: 'Not verified', help: 'Attempts in the last minute that could not be judged, right passwords included.',
-    value: c => number(c.error), bad: c => c.error > 0, href: '#attempts?outcome=error' },
-  { name: 'Detections', help: 'Episodes of attack that are running.', value: c => number(c.running), bad: c => c.running > 0, href: '#episodes' },
-  { name: 'Blocked', help: 'Budgets of guesses that are empty and have refused attempts.', value: c => number(c.blocked), warn: c => c.blocked > 0, href: '#accounts' },
+    value: c => number(c.error), bad: c => c.error > 0, href: '#/attempts?outcome=error' },
+  { name: 'Detections', help: 'Episodes of attack that are running.', value: c => number(c.running), bad: c => c.running > 0, href: '#/episodes' },
+  { name: 'Blocked', help: 'Budgets of guesses that are empty and have refused attempts.', value: c => number(c.blocked), warn: c => c.blocked > 0, href: '#/accounts' },
 ]
 
 // counts returns the numbers of the last minute.
@@ -110,7 +110,7 @@ function showEpisodes(box) {
   if (!running.length) {
     const past = state.episodes.length
     replace(box, 'none' + past, () => h('p', { class: 'quiet-note' },
-      'Detection sees no attack. ', past ? h('a', { href: '#episodes' }, plural(past, 'past episode')) : 'It watches for ' + Object.keys(words.rules).length + ' patterns of guessing.'))
+      'Detection sees no attack. ', past ? h('a', { href: '#/episodes' }, plural(past, 'past episode')) : 'It watches for ' + Object.keys(words.rules).length + ' patterns of guessing.'))
     return
   }
   if (box.dataset.key) { delete box.dataset.key; box.replaceChildren() }
@@ -136,5 +136,5 @@ function showHealth(box) {
     status.healthy ? h('p', { class: 'fine' }, 'No problem is known.') : null,
     h('ul', { class: 'checks' }, status.stores.map(store => h('li', { class: store.ok ? 'ok' : 'broken' },
       shown(store.name), ': ', store.ok ? 'answers' : 'does not answer', store.detail ? [' · ', shown(store.detail)] : null))),
-    h('p', {}, h('a', { href: '#process' }, 'The process: hashing, cache, tables, settings'))])
+    h('p', {}, h('a', { href: '#/process' }, 'The process: hashing, cache, tables, settings'))])
 }

@@ -16,10 +16,11 @@ export const denials = ['failure', 'throttled', 'malformed', 'error']
 export const outcome = name => h('span', { class: 'outcome ' + plain(name), title: words.outcomes[name] }, name)
 export const severity = name => h('span', { class: 'severity ' + plain(name) }, name)
 
-// address returns the fragment of a view. Parameters without a value are left out.
+// address returns the fragment of a view. With its slash it is not the name of an element, which
+// a screen reader would look for. Parameters without a value are left out.
 export function address(view, parameters = {}) {
   const query = new URLSearchParams(Object.entries(parameters).filter(([, value]) => value))
-  return '#' + view + (query.size ? '?' + query : '')
+  return '#/' + view + (query.size ? '?' + query : '')
 }
 
 const shortHash = hash => hash.length > 18 ? hash.slice(0, 17) + '…' : hash
