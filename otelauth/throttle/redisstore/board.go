@@ -96,10 +96,8 @@ func (s *Store) swap(ctx context.Context, name string, life time.Duration, curre
 	s.board.marks++
 	stamp := strconv.FormatInt(time.Now().UnixNano(), 36) + "-" + strconv.FormatInt(s.board.marks, 36)
 	s.board.mu.Unlock()
-	var n int64
-	err = s.direct(ctx, func(ctx context.Context) (err error) {
-		n, err = compareAndSet.Run(ctx, s.client, []string{document, mark}, current, next, max(life.Milliseconds(), 1), stamp).Int64()
-		return err
+	n, err := direct(ctx, s, func(ctx context.Context) (int64, error) {
+		return compareAndSet.Run(ctx, s.client, []string{document, mark}, current, next, max(life.Milliseconds(), 1), stamp).Int64()
 	})
 	return n == 1, err
 }
@@ -107,34 +105,40 @@ func (s *Store) swap(ctx context.Context, name string, life time.Duration, curre
 // Read implements budget.Board.
 func (s *Store) Read(ctx context.Context, name string) (content []byte, err error) {
 	document, _ := s.documentKeys(name)
-	err = s.direct(ctx, func(ctx context.Context) (err error) {
-		content, err = s.client.Get(ctx, document).Bytes()
+	return direct(ctx, s, func(ctx context.Context) ([]byte, error) {
+		content, err := s.client.Get(ctx, document).Bytes()
 		if errors.Is(err, redis.Nil) {
-			content, err = nil, nil
+			return nil, nil
 		}
-		return err
+		return content, err
 	})
-	return content, err
 }
 
 // direct runs a command of which no guess waits. It does not judge whether Redis is lost: the
 // commands of guesses do.
-func (s *Store) direct(ctx context.Context, do func(context.Context) error) error {
+func direct[T any](ctx context.Context, s *Store, do func(context.Context) (T, error)) (none T, err error) {
 	if !s.isUsable() {
-		return errBoard
+		return none, errBoard
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience*s.cfg.Timeout)
 	defer cancel()
-	done := make(chan error, 1) // a client without ContextTimeoutEnabled outlasts ctx
-	go func() { done <- do(ctx) }()
+	type reply struct {
+		value T
+		err   error
+	}
+	done := make(chan reply, 1) // a client without ContextTimeoutEnabled outlasts ctx
+	go func() {
+		value, err := do(ctx)
+		done <- reply{value, err}
+	}()
 	select {
-	case err := <-done:
-		if err != nil {
-			return fmt.Errorf("%w: %w", errBoard, err)
+	case r := <-done:
+		if r.err != nil {
+			return none, fmt.Errorf("%w: %w", errBoard, r.err)
 		}
-		return nil
+		return r.value, nil
 	case <-ctx.Done():
-		return errBoard
+		return none, errBoard
 	}
 }
 
@@ -182,13 +186,12 @@ func (s *Store) compare() {
 // look calls a watcher if its document has changed.
 func (s *Store) look(w *watcher) {
 	_, key := s.documentKeys(w.name)
-	var mark string
-	err := s.direct(context.Background(), func(ctx context.Context) (err error) {
-		mark, err = s.client.Get(ctx, key).Result()
+	mark, err := direct(context.Background(), s, func(ctx context.Context) (string, error) {
+		mark, err := s.client.Get(ctx, key).Result()
 		if errors.Is(err, redis.Nil) {
-			return nil
+			return "", nil
 		}
-		return err
+		return mark, err
 	})
 	if err != nil {
 		w.first = true // its owner may have something to share once Redis answers again
