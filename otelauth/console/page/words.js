@@ -63,12 +63,12 @@ export default {
     "distributed_guessing": {
       "severity": "high",
       "technique": "T1110.001",
-      "fires": "10 different wrong passwords for one account from 10 unknown networks within 3 days"
+      "fires": "10 different wrong passwords for one account from 10 unknown networks within 3 days, or 4 from three times as many"
     },
     "low_and_slow": {
       "severity": "high",
       "technique": "T1110.001",
-      "fires": "new wrong passwords for one account from unknown networks in 24 ten-minute windows of one day, 12 hours of two days, or 6 days of fourteen"
+      "fires": "new wrong passwords for one account from unknown networks in 24 ten-minute windows of one day, 12 hours of two days, or on 6 days of fourteen, 22 hours apart"
     },
     "scheduled_guessing": {
       "severity": "medium",
@@ -78,17 +78,17 @@ export default {
     "success_after_failures": {
       "severity": "high",
       "technique": "T1110",
-      "fires": "a success after 20 different wrong passwords from a network new to the account, after 30 from any network, or from a new network during an attack on the account or from the network"
+      "fires": "a success after 20 different wrong passwords from a network new to the account, after 30 from any network, or from a new network during an attack on the account, from the network, or from many networks of which it is one"
     },
     "new_network": {
       "severity": "low",
       "technique": "T1078",
-      "fires": "a success from a network new to an account that is known for 7 days and seldom changes networks; fewer than 10 accounts use the network"
+      "fires": "a success from a network new to an account that is known for 7 days and seldom changes networks; fewer than 10 accounts used the network more than 7 days ago"
     },
     "impossible_travel": {
       "severity": "medium",
       "technique": "T1078",
-      "fires": "two successes 500 km apart at 1000 km/h, one of them from a network that is new to the account within 3 days and that fewer than 10 accounts use (needs a Locator)"
+      "fires": "two successes 500 km apart at 1000 km/h, one of them from a network that is new to the account within 3 days and that fewer than 10 accounts used more than 7 days ago (needs a Locator)"
     },
     "concurrent_networks": {
       "severity": "low",
@@ -103,7 +103,7 @@ export default {
     "endpoint_failure_ratio": {
       "severity": "medium",
       "technique": "T1110",
-      "fires": "within an hour, 20 failing names above twice the endpoint's usual ratio, and six standard deviations above it; after 48 hours"
+      "fires": "within one hour of the clock, 20 failing names above twice the endpoint's usual ratio, and six standard deviations above it; after 48 hours"
     },
     "sensitive_only_denied": {
       "severity": "medium",
@@ -114,6 +114,16 @@ export default {
       "severity": "low",
       "technique": "T1078",
       "fires": "3 attempts at a disabled or expired account within 3 days"
+    },
+    "many_accounts": {
+      "severity": "high",
+      "technique": "T1078",
+      "fires": "within 3 days, successes of 10 accounts from a network that none of them has used; each is known for 7 days and seldom changes networks; fewer than 10 accounts used the network more than 7 days ago"
+    },
+    "distributed_stuffing": {
+      "severity": "high",
+      "technique": "T1110.004",
+      "fires": "within an hour, wrong passwords for 50 names from 50 networks without a success, and twice as many networks as in any hour of the last days; after a day"
     }
   }
 }
