@@ -368,7 +368,7 @@ func secretGaps() []gap {
 					if _, password, ok := r.BasicAuth(); ok {
 						var rec log.Record
 						rec.SetBody(attribute.StringValue("denied: " + password))
-						logger.Emit(context.WithoutCancel(context.Background()), rec)
+						logger.Emit(r.Context(), rec)
 					}
 				}
 			}},
