@@ -6,8 +6,6 @@ package otelauth_test
 import (
 	"context"
 	"errors"
-	"fmt"
-	"log"
 	"net/http"
 	"testing"
 	"time"
@@ -99,21 +97,4 @@ func TestAdditional(t *testing.T) {
 			t.Errorf("beside %s, the providers recorded %d attempts", name, n)
 		}
 	}
-}
-
-// The credentials of a stolen laptop are hashed again, and refused once the password has changed.
-func ExampleMiddleware_Forget() {
-	mw, err := otelauth.New(otelauth.Config{
-		Accounts: &verify.Static{Hashes: map[string]string{"alice": "$2a$04$bbxDPdNXVRQemIgGJIUZZuvB4CtLsA8B9LA.6r.PjsMOlSiQQLIo2"}},
-	})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer mw.Close()
-	id, err := mw.Identify(context.Background(), "alice")
-	if err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println(id.Name, mw.Forget(id.Canonical))
-	// Output: alice 0
 }

@@ -59,7 +59,7 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	if path, isUnix := strings.CutPrefix(cfg.Address, "unix:"); isUnix {
 		c.base = &url.URL{Scheme: "http", Host: "operator.invalid"}
 		c.http.Transport = &http.Transport{
-			DisableKeepAlives: true, // of a command that calls once, and of a socket that costs nothing to open
+			DisableKeepAlives: true, // a socket costs nothing to open
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 				var d net.Dialer
 				return d.DialContext(ctx, "unix", path)

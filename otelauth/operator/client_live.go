@@ -44,7 +44,7 @@ func (c *Client) Live(ctx context.Context, use func(Event) error) error {
 		var stop stopped
 		switch {
 		case ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // the caller has ended it
 		case errors.As(err, &stop):
 			return stop.error
 		case err != nil && first:
@@ -78,7 +78,7 @@ func (c *Client) live(ctx context.Context, last *string, use func(Event) error) 
 	for {
 		e, err := events.next()
 		if err != nil {
-			return nil //nolint:nilerr // the connection has ended, and Live opens it again
+			return nil // the connection has ended, and Live opens it again
 		}
 		if e.id != "" {
 			*last = e.id

@@ -4,12 +4,10 @@
 package operator_test
 
 import (
-	"context"
 	"fmt"
 	"log"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 
 	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
@@ -44,31 +42,6 @@ func ExampleNew() {
 	mux.ServeHTTP(w, r)
 	fmt.Println(w.Code)
 	// Output: 401
-}
-
-// Let alice in again, and list what she tried.
-func ExampleClient() {
-	c, err := operator.NewClient(operator.ClientConfig{Address: "unix:/run/otelauth/operator.sock"})
-	if err != nil {
-		log.Fatal(err)
-	}
-	ctx := context.Background()
-	e, err := c.Explain(ctx, "alice", "192.0.2.7")
-	if err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println(e.Sentence)
-	_, err = c.Act(ctx, operator.ActRequest{Verb: operator.VerbClear, Account: "alice", Network: "192.0.2.7", Reason: "ticket 7"})
-	if err != nil {
-		log.Fatal(err)
-	}
-	list, err := c.Attempts(ctx, url.Values{"account": {"alice"}, "outcome": {"failure"}})
-	if err != nil {
-		log.Fatal(err)
-	}
-	for _, a := range list.Attempts {
-		fmt.Println(a.Time, a.Client, a.Reason)
-	}
 }
 
 // A service that authenticates operators in a way of its own.

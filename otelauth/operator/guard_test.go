@@ -29,7 +29,7 @@ func modeOf(t *testing.T, path string) os.FileMode {
 func TestGuards(t *testing.T) {
 	t.Parallel()
 	s := newService(t, operator.Config{Acts: true}, nil)
-	clear := operator.ActRequest{Verb: operator.VerbClear, Account: "alice", Reason: "test"}
+	unblock := operator.ActRequest{Verb: operator.VerbClear, Account: "alice", Reason: "test"}
 	header := func(name, value string) func(*http.Request) {
 		return func(r *http.Request) { r.Header.Set(name, value) }
 	}
@@ -40,17 +40,17 @@ func TestGuards(t *testing.T) {
 		status         int
 		code           string
 	}{
-		"an act":                   {"POST", "/v1/acts", clear, nil, 200, ""},
-		"a page of this origin":    {"POST", "/v1/acts", clear, header("Sec-Fetch-Site", "same-origin"), 200, ""},
-		"a page of another origin": {"POST", "/v1/acts", clear, header("Sec-Fetch-Site", "cross-site"), 403, operator.CodeForeignOrigin},
-		"a page of a sibling":      {"POST", "/v1/acts", clear, header("Sec-Fetch-Site", "same-site"), 403, operator.CodeForeignOrigin},
-		"an old browser":           {"POST", "/v1/acts", clear, header("Origin", "https://evil.example"), 403, operator.CodeForeignOrigin},
+		"an act":                   {"POST", "/v1/acts", unblock, nil, 200, ""},
+		"a page of this origin":    {"POST", "/v1/acts", unblock, header("Sec-Fetch-Site", "same-origin"), 200, ""},
+		"a page of another origin": {"POST", "/v1/acts", unblock, header("Sec-Fetch-Site", "cross-site"), 403, operator.CodeForeignOrigin},
+		"a page of a sibling":      {"POST", "/v1/acts", unblock, header("Sec-Fetch-Site", "same-site"), 403, operator.CodeForeignOrigin},
+		"an old browser":           {"POST", "/v1/acts", unblock, header("Origin", "https://evil.example"), 403, operator.CodeForeignOrigin},
 		"a form": {
-			"POST", "/v1/acts", clear, func(r *http.Request) { r.Header.Del(operator.ActHeader) }, 403, operator.CodeForeignOrigin,
+			"POST", "/v1/acts", unblock, func(r *http.Request) { r.Header.Del(operator.ActHeader) }, 403, operator.CodeForeignOrigin,
 		},
 		"a read by another origin": {"GET", "/v1/status", nil, header("Sec-Fetch-Site", "cross-site"), 403, operator.CodeForeignOrigin},
-		"another type":             {"POST", "/v1/acts", clear, header("Content-Type", "text/plain"), 400, operator.CodeInvalid},
-		"a stale page":             {"POST", "/v1/acts", clear, header(operator.InstanceHeader, "0123456789abcdef"), 409, operator.CodeInstanceChanged},
+		"another type":             {"POST", "/v1/acts", unblock, header("Content-Type", "text/plain"), 400, operator.CodeInvalid},
+		"a stale page":             {"POST", "/v1/acts", unblock, header(operator.InstanceHeader, "0123456789abcdef"), 409, operator.CodeInstanceChanged},
 		"no reason":                {"POST", "/v1/acts", operator.ActRequest{Verb: "clear", Account: "alice", Reason: " "}, nil, 400, operator.CodeInvalid},
 		"a long reason": {
 			"POST", "/v1/acts", operator.ActRequest{Verb: "clear", Account: "alice", Reason: strings.Repeat("x", 257)}, nil, 400, operator.CodeInvalid,

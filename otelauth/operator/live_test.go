@@ -268,7 +268,7 @@ func BenchmarkLive(b *testing.B) {
 				before := received.Load()
 				o.Detection(d)
 				testkit.Eventually(b, "an event", func() bool { return received.Load() > before })
-				time.Sleep(20 * time.Millisecond) //nolint:forbidigo // a benchmark: lets the others receive it
+				time.Sleep(20 * time.Millisecond) // lets the others receive it
 				return received.Load()-before >= int64(watchers)
 			})
 			received.Store(0)
@@ -278,7 +278,7 @@ func BenchmarkLive(b *testing.B) {
 				o.Detection(d)
 				sent++
 				for received.Load() < sent*int64(watchers) {
-					time.Sleep(50 * time.Microsecond) //nolint:forbidigo // a benchmark: waits without load
+					time.Sleep(50 * time.Microsecond) // waits without load
 				}
 			}
 			b.StopTimer()

@@ -133,7 +133,8 @@ type Replica struct {
 type Setting struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
-	Place string `json:"place,omitempty"` // the flag, variable or line that sets it; "" for a default
+	// Place is the flag, variable or line that sets it; "" for a default.
+	Place string `json:"place,omitempty"`
 }
 
 // Attempt is one attempt. Account may hold any character that the name of an account holds; show
@@ -379,7 +380,7 @@ type ActResult struct {
 }
 
 // Refusal is the answer to a request that the API refuses, a problem document (RFC 9457).
-type Refusal struct {
+type Refusal struct { //nolint:errname // the name of the document; a client returns it as an error
 	Type   string `json:"type"`
 	Title  string `json:"title"`
 	Status int    `json:"status"`
@@ -391,10 +392,10 @@ type Refusal struct {
 // The codes of a [Refusal].
 const (
 	CodeInvalid         = "invalid"          // 400: the request is not valid; Detail says where
-	CodeReauthenticate  = "reauthenticate"   // 401: send the password again, it was verified too long ago
+	CodeReauthenticate  = "reauthenticate"   // 401: send the password again
 	CodeNoActor         = "no_actor"         // 403: the caller has no name
 	CodeActsDisabled    = "acts_disabled"    // 403: the process is read-only
-	CodeForeignOrigin   = "foreign_origin"   // 403: a page of another origin, or the header is missing
+	CodeForeignOrigin   = "foreign_origin"   // 403: another origin, or no header
 	CodeNotFound        = "not_found"        // 404: no such act or resource
 	CodeUnknownAccount  = "unknown_account"  // 404: no account has that name
 	CodeInstanceChanged = "instance_changed" // 409: the process was restarted since it was shown

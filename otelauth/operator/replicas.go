@@ -237,7 +237,8 @@ func (o *Operator) shareActs(ctx context.Context) {
 	if r == nil {
 		return
 	}
-	_ = r.docs.Update(ctx, actsDocument, actsLife, func(current []byte) ([]byte, error) { // Meta.Degraded reports an error
+	// Meta.Degraded reports an error.
+	_ = r.docs.Update(ctx, actsDocument, actsLife, func(current []byte) ([]byte, error) {
 		all, err := decodeActs(current)
 		if err != nil {
 			return nil, err

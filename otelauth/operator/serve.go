@@ -26,7 +26,8 @@ func Listen(path string) (net.Listener, error) {
 	if info, err := os.Lstat(path); err == nil && info.Mode()&fs.ModeSocket == 0 {
 		return nil, fmt.Errorf("operator: %s exists and is not a socket; remove it or choose another path", path)
 	}
-	conn, err := net.DialTimeout("unix", path, time.Second)
+	d := net.Dialer{Timeout: time.Second}
+	conn, err := d.DialContext(context.Background(), "unix", path)
 	if err == nil {
 		_ = conn.Close()
 		return nil, fmt.Errorf("operator: %s: another process listens there; stop it or choose another path", path)

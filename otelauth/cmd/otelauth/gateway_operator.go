@@ -36,6 +36,9 @@ func (f *operatorFlags) check(p *problems, g *gatewayFlags) {
 		p.report("operator-listen", fmt.Errorf("%s is not a unix socket, such as unix:%s: to serve the API on an address, use --admin-listen and --operator-group, which verify who calls",
 			quoted(shown(f.OperatorListen)), operator.DefaultSocket))
 	}
+	if _, err := operator.New(f.config(p.settings)); err != nil {
+		p.all = append(p.all, flatten(explain(err, nil, p.settings))...)
+	}
 	if f.OperatorGroup == "" {
 		return
 	}
