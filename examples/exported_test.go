@@ -51,6 +51,7 @@ var unshown = map[string]string{
 		evidence.Ledger.Export evidence.Ledger.HasBaseline evidence.Ledger.Refused evidence.Ledger.Wait
 		loglines.Fields.Record`,
 	"Start calls it, and it affects every other example":                `telemetry.Providers.SetGlobal`,
+	"it fails the test that calls it; docs/testing.md has one":          `otelauthtest.Coverage otelauthtest.CoverageOptions`,
 	"Lines without an end, which an example cannot wait for":            `trail.Follow`,
 	"the Trail gives the same to Witness.Cosign":                        `trail.ProveGrowth`,
 	"for stores that lack something; that of the example lacks nothing": `verifytest.Features`,

@@ -21,7 +21,7 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/otelauth/otelauth-go/internal/testkit"
+	"github.com/otelauth/otelauth-go/internal/testkit/cheaphash"
 	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/credential"
@@ -33,7 +33,7 @@ import (
 
 func hash(t testing.TB, pass string) string {
 	t.Helper()
-	return testkit.Hash(t, pass)
+	return cheaphash.Of(t, pass)
 }
 
 func accounts(t testing.TB) *verify.Static {

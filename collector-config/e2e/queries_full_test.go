@@ -135,7 +135,7 @@ func TestBackendsKeepCheckpoints(t *testing.T) {
 		"VictoriaLogs": victoria.URL + "/select/logsql/query?limit=100&query=" + url.QueryEscape(queries["trail_checkpoints"].LogsQL),
 	} {
 		servers.Eventually(t, collectortest.Deadline, name+" to have checkpoints", func() error {
-			cmd := exec.CommandContext(t.Context(), "go", "run", "./otelauth/cmd/otelauth", "trail", "verify", "--json", //nolint:gosec // no input
+			cmd := exec.CommandContext(t.Context(), "go", "run", "./otelauth/cmd/otelauth", "trail", "verify", "--json",
 				"--public-key", public, "--checkpoints", "-", s.Trail)
 			cmd.Dir = filepath.Join(collectortest.ConfigDir(), "..")
 			cmd.Stdin = strings.NewReader(get(t, address, "application/json"))

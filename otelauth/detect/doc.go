@@ -29,10 +29,12 @@
 //	    30 different wrong passwords for one account from one network within a day
 //	password_spray          high    T1110.003
 //	    wrong passwords, within 3 days, for 10 accounts that have never succeeded from the
-//	    network, and for at least 20 % as many as have
+//	    network, and for at least 20 % as many as have; or the same from 5 networks or more of
+//	    an IPv6 /32
 //	credential_stuffing     high    T1110.004
 //	    20 names from one network within 3 days, half of them unknown, at most 2 attempts each,
-//	    and at least 20 % as many as accounts use the network
+//	    and at least 20 % as many as accounts use the network; or the same from 5 networks or
+//	    more of an IPv6 /32
 //	same_password           high    T1110.003
 //	    one wrong password for 10 names, or for 3 names from 20 networks, within 3 days
 //	distributed_guessing    high    T1110.001

@@ -86,15 +86,15 @@ type target struct {
 	unusable  tally // attempts while the account is disabled or expired, within 3 days
 }
 
-// source is the evidence about one network, from accounts that it is unknown to. 168 bytes with
-// its place.
+// source is the evidence about one network or group of networks, from accounts that it is unknown
+// to. 168 bytes with its place.
 type source struct {
-	tally     tally    // within 3 days
-	names     distinct // within 3 days
-	unknown   distinct // of these, names that are not accounts
-	sensitive distinct // refusals on sensitive endpoints, within 3 days
-	refused   uint32   // time of the first of them
-	tick      tick
+	tally   tally    // within 3 days
+	names   distinct // within 3 days
+	unknown distinct // of these, names that are not accounts
+	parts   distinct // within 3 days: refusals on sensitive endpoints; of a group, its networks
+	refused uint32   // time of the first of them
+	tick    tick
 }
 
 // reused is the evidence about one wrong password. 120 bytes with its place.
@@ -160,7 +160,7 @@ func newEngine(cfg *Config, key sip, onReport func(*Detection), mark func(ruleID
 		t.networks.release(&e.blocks)
 	}
 	e.sources.drop = func(s *source) {
-		for _, d := range [...]*distinct{&s.names, &s.unknown, &s.sensitive} {
+		for _, d := range [...]*distinct{&s.names, &s.unknown, &s.parts} {
 			d.release(&e.blocks)
 		}
 	}
@@ -180,6 +180,7 @@ type moment struct {
 	name                       string // for the lists of an episode
 	site                       netip.Prefix
 	network, account, password uint64 // keyed hashes; account 0: unknown
+	group                      uint64 // keyed hash of the group of networks; 0: none
 	pair                       uint64 // keyed hash of account and network
 	known                      bool   // the account has succeeded from the network
 
@@ -204,6 +205,9 @@ func (e *engine) add(m *moment) {
 	e.advance(s.at)
 	m.site = site(s.client)
 	m.network = e.address(m.site)
+	if g := group(m.site); g.IsValid() {
+		m.group = e.key.pair(e.address(g), 3) | 1
+	}
 	identity := s.hash
 	if identity == "" {
 		identity = s.name
@@ -267,6 +271,20 @@ func site(addr netip.Addr) netip.Prefix {
 		bits = 24
 	}
 	p, _ := addr.Prefix(bits)
+	return p
+}
+
+// groupBits is the length of the prefix of a group of IPv6 networks: what a registry gives to one
+// provider. A customer of a provider of servers easily has networks of one group. IPv4 has no such
+// group: its providers have scattered networks.
+const groupBits = 32
+
+// group returns the group of networks that a network is in, or the zero Prefix.
+func group(site netip.Prefix) netip.Prefix {
+	if !site.IsValid() || site.Addr().Is4() {
+		return netip.Prefix{}
+	}
+	p, _ := site.Addr().Prefix(groupBits)
 	return p
 }
 

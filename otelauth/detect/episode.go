@@ -256,7 +256,7 @@ func (e *engine) end() {
 }
 
 // recent holds the last guesses, and the last successes of accounts from networks new to them. So
-// an episode starts with the names, networks and traces of its earlier evidence. 96 bytes each, and
+// an episode starts with the names, networks and traces of its earlier evidence. 112 bytes each, and
 // a name.
 type recent struct {
 	ring []recalled
@@ -265,6 +265,7 @@ type recent struct {
 
 type recalled struct {
 	account, network, password uint64
+	group                      uint64
 	site                       netip.Prefix
 	name                       string
 	trace                      trace.TraceID
@@ -272,7 +273,7 @@ type recalled struct {
 }
 
 func (r *recent) note(m *moment) {
-	r.ring[r.next] = recalled{m.account, m.network, m.same, m.site, m.name, m.sample.trace, m.sample.kind == succeeded}
+	r.ring[r.next] = recalled{m.account, m.network, m.same, m.group, m.site, m.name, m.sample.trace, m.sample.kind == succeeded}
 	r.next = (r.next + 1) % len(r.ring)
 }
 
@@ -290,6 +291,8 @@ func (r *recent) recall(ep *episode, keys keyKind, successes bool, m *moment, ke
 			match = g.account == m.account && g.network == m.network
 		case byNetwork:
 			match = g.network == key
+		case byGroup:
+			match = g.group == key
 		case byAccount:
 			match = g.account == key
 		case byPassword:

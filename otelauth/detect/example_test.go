@@ -26,6 +26,8 @@ func ExampleRules() {
 	// distributed_guessing T1110.001
 	// low_and_slow T1110.001
 	// success_after_failures T1110
+	// many_accounts T1078
+	// distributed_stuffing T1110.004
 }
 
 // office locates the addresses of one company.

@@ -30,7 +30,7 @@ var generated = []struct {
 	{
 		name: "page of attacks", file: "../../docs/attacks.md",
 		begin: "| rule | severity | ATT&CK | fires at |\n| --- | --- | --- | --- |\n",
-		end:   "\n## What a flood records\n", render: attacksTable,
+		end:   "\n## How fast attacks are detected\n", render: attacksTable,
 	},
 }
 

@@ -51,6 +51,7 @@ func (e *engine) guess(m *moment) {
 	}
 	e.onSource(m)
 	if m.account != 0 {
+		e.onGroup(m)
 		e.onTarget(m)
 	}
 }
@@ -115,21 +116,31 @@ func (e *engine) onSource(m *moment) {
 	if m.account == 0 {
 		return
 	}
+	n.try(e, m)
+	e.onStranger(m, n.names.count(&e.blocks, e.at()))
+	e.onNames(m, m.network, n, firing{key: m.network, first: first, attempts: attempts, networks: 1})
+}
+
+// try adds the name of a guess.
+func (n *source) try(e *engine, m *moment) {
 	n.names.add(&e.blocks, m.account, e.at())
 	if m.sample.unknown {
 		n.unknown.add(&e.blocks, m.account, e.at())
 	}
+}
+
+// onNames evaluates the names that a network, or a group of networks, has tried.
+func (e *engine) onNames(m *moment, network uint64, n *source, f firing) {
 	names, unknown := n.names.count(&e.blocks, e.at()), n.unknown.count(&e.blocks, e.at())
-	e.onStranger(m, names)
 	if names < e.th.SprayAccounts && names < e.th.StuffingNames {
 		return
 	}
-	crowd := e.crowd(m.network) * e.th.CrowdPercent / 100
-	f := firing{key: m.network, first: first, attempts: attempts, accounts: names, networks: 1}
+	crowd := e.crowd(network) * e.th.CrowdPercent / 100
+	f.accounts = names
 	mostly := 2*unknown >= names
 	switch {
-	case names >= max(e.th.StuffingNames, crowd) && mostly && attempts <= 2*uint64(names),
-		e.open(credentialStuffing, m.network):
+	case names >= max(e.th.StuffingNames, crowd) && mostly && f.attempts <= 2*uint64(names),
+		e.open(credentialStuffing, network):
 		f.rule = credentialStuffing
 		e.fire(m, f)
 	case names >= max(e.th.StuffingNames, crowd) && mostly,
@@ -137,6 +148,33 @@ func (e *engine) onSource(m *moment) {
 		f.rule = passwordSpray
 		e.fire(m, f)
 	}
+}
+
+const (
+	// largeGroup is the number of accounts that make a group of networks a large provider of
+	// homes or phones, in which some users always fail.
+	largeGroup = 200
+	// groupNetworks is the least number of networks that a group is evaluated with: one network is
+	// evaluated for itself.
+	groupNetworks = 5
+)
+
+// onGroup evaluates the group of networks of a guess, so that an attacker who has a whole group
+// does not hide by using each network once.
+func (e *engine) onGroup(m *moment) {
+	if m.group == 0 || e.begun != 0 && e.now-e.begun < day {
+		return
+	}
+	p := e.sources.touch(m.group, e.now, 1)
+	n := &p.value
+	attempts, first := n.tally.add(e.now, window)
+	n.try(e, m)
+	n.parts.add(&e.blocks, m.network, e.at())
+	networks := n.parts.count(&e.blocks, e.at())
+	if networks < groupNetworks || e.crowd(m.group) >= largeGroup {
+		return
+	}
+	e.onNames(m, m.group, n, firing{key: m.group, keys: byGroup, first: first, attempts: attempts, networks: networks})
 }
 
 // crowd returns the number of accounts that succeed from a network.
@@ -167,12 +205,12 @@ func (e *engine) onPassword(m *moment) {
 func (e *engine) onSensitive(m *moment) {
 	p := e.sources.touch(m.network, e.now, 1)
 	n := &p.value
-	if n.sensitive.count(&e.blocks, e.at()) == 0 {
+	if n.parts.count(&e.blocks, e.at()) == 0 {
 		n.refused = e.now
 	}
 	what := e.key.pair(m.account^m.password, e.key.text(m.sample.route))
-	fresh := n.sensitive.add(&e.blocks, what, e.at())
-	denials := n.sensitive.count(&e.blocks, e.at())
+	fresh := n.parts.add(&e.blocks, what, e.at())
+	denials := n.parts.count(&e.blocks, e.at())
 	if denials < e.th.SensitiveDenials || !fresh && !e.open(sensitiveOnlyDenied, m.network) || e.crowd(m.network) > 0 {
 		return
 	}

@@ -82,7 +82,7 @@ var rules = [...]definition{
 			Name: PasswordSpray, UUID: "d79f3428-1376-54b2-8df1-bb336e7bc32e",
 			Severity: High, Technique: "T1110.003",
 			Default: "wrong passwords, within 3 days, for {SprayAccounts} accounts that have never succeeded from the network, " +
-				"and for at least {CrowdPercent} % as many as have",
+				"and for at least {CrowdPercent} % as many as have; or the same from 5 networks or more of an IPv6 /32",
 			Summary: "one network tries passwords on many accounts",
 		},
 		keys: byNetwork, recalls: true,
@@ -93,7 +93,7 @@ var rules = [...]definition{
 			Name: CredentialStuffing, UUID: "590a2d96-5b2a-58b7-ab82-1bc14781964a",
 			Severity: High, Technique: "T1110.004",
 			Default: "{StuffingNames} names from one network within 3 days, half of them unknown, at most 2 attempts each, " +
-				"and at least {CrowdPercent} % as many as accounts use the network",
+				"and at least {CrowdPercent} % as many as accounts use the network; or the same from 5 networks or more of an IPv6 /32",
 			Summary: "one network tries a list of leaked names and passwords",
 		},
 		keys: byNetwork, recalls: true,
@@ -373,6 +373,7 @@ const (
 	byAccount
 	byPassword
 	byRoute
+	byGroup
 	byEverything // one episode at a time
 )
 

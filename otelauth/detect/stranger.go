@@ -55,17 +55,17 @@ func (e *engine) onStranger(m *moment, names int) {
 	}
 }
 
-// isStranger reports whether a network has failed for other names, and for more names than accounts
-// have succeeded from it.
-func (e *engine) isStranger(m *moment) bool {
-	p := e.sources.get(m.network)
-	return p != nil && !e.isFamiliar(m.network) && p.value.names.count(&e.blocks, e.at()) >= max(2*e.crowd(m.network)-1, 1)
+// isStranger reports whether a network or a group of networks has failed for other names, and for
+// more names than accounts have succeeded from it.
+func (e *engine) isStranger(network uint64) bool {
+	p := e.sources.get(network)
+	return p != nil && !e.isFamiliar(network) && p.value.names.count(&e.blocks, e.at()) >= max(2*e.crowd(network)-1, 1)
 }
 
 // recallTakeovers reports the successes that came from the network of m before it failed for other
 // names, during an open episode of distributed_stuffing.
 func (e *engine) recallTakeovers(m *moment) {
-	if !e.isStranger(m) {
+	if !e.isStranger(m.network) {
 		return
 	}
 	for i := range e.recent.ring {

@@ -53,6 +53,9 @@ func (e *engine) success(m *moment) {
 		e.begun = e.now
 	}
 	e.crowds.touch(m.network, e.now, 1).value.add(e, m.account)
+	if m.group != 0 {
+		e.crowds.touch(m.group, e.now, 1).value.add(e, m.account)
+	}
 	p := e.habits.touch(m.account, e.now, 1)
 	h := &p.value
 	e.absolve(m)
@@ -70,9 +73,11 @@ func (e *engine) success(m *moment) {
 // absolve removes the account from the evidence against the network, because a user who mistypes
 // and then succeeds is no victim.
 func (e *engine) absolve(m *moment) {
-	if p := e.sources.get(m.network); p != nil {
-		p.value.names.remove(&e.blocks, m.account)
-		p.value.unknown.remove(&e.blocks, m.account)
+	for _, network := range [...]uint64{m.network, m.group} {
+		if p := e.sources.get(network); p != nil && network != 0 {
+			p.value.names.remove(&e.blocks, m.account)
+			p.value.unknown.remove(&e.blocks, m.account)
+		}
 	}
 	e.strangers.networks.remove(&e.blocks, m.network)
 	e.strangers.names.remove(&e.blocks, m.account)
@@ -98,7 +103,8 @@ func (e *engine) onGuessedSuccess(m *moment, h *habit) {
 		// In a network of many accounts, a new one is suspect only after a guess at it from there.
 		!m.known && (passwords > 0 || !e.isFamiliar(m.network)) &&
 			(e.open(passwordSpray, m.network) || e.open(credentialStuffing, m.network)),
-		!m.known && e.open(distributedStuffing, strangersKey) && e.isStranger(m):
+		!m.known && e.open(distributedStuffing, strangersKey) && e.isStranger(m.network),
+		!m.known && m.group != 0 && (e.open(passwordSpray, m.group) || e.open(credentialStuffing, m.group)) && e.isStranger(m.group):
 		e.fire(m, f)
 		if p != nil {
 			e.tries.drop(&p.value)
@@ -114,6 +120,7 @@ func (e *engine) attack(m *moment) uint64 {
 		key  uint64
 	}{
 		{distributedGuessing, m.account}, {lowAndSlow, m.account}, {passwordSpray, m.network}, {credentialStuffing, m.network},
+		{passwordSpray, m.group}, {credentialStuffing, m.group},
 		{bruteForce, m.pair}, {distributedStuffing, strangersKey},
 	} {
 		if ep := e.episodes[of.rule][of.key]; ep != nil && !ep.folded {

@@ -21,7 +21,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/otelauth/otelauth-go/internal/semconvgen/recorded"
-	"github.com/otelauth/otelauth-go/internal/testkit"
+	"github.com/otelauth/otelauth-go/internal/testkit/cheaphash"
 	"github.com/otelauth/otelauth-go/otelauth/audit"
 	"github.com/otelauth/otelauth-go/otelauth/gateway"
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
@@ -37,7 +37,7 @@ const shortStall = time.Second
 
 func hash(t testing.TB, pass string) string {
 	t.Helper()
-	return testkit.Hash(t, pass)
+	return cheaphash.Of(t, pass)
 }
 
 // accounts holds alice (no group), dave (dev) and root (ops, dev).

@@ -115,7 +115,7 @@ func (t *trial) judge(ctx context.Context, probe Probe, a *Attempt, res *respons
 		t.settleNone(res)
 	}
 	switch {
-	case probe.Name == "original-url" && slices.Equal(wordsOf(res.body), t.p.publicPage):
+	case probe.Name == "original-url" && res.status < 300 && slices.Equal(t.words(res.body), t.p.publicPage):
 		t.settle(a, SoftDenied, "the public page")
 	case probe.Name == "none":
 		t.judgeNone(a, res, content, why)

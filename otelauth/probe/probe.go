@@ -149,10 +149,11 @@ func (p *Prober) Run(ctx context.Context) (*Report, error) {
 func (p *Prober) preflight(ctx context.Context) error {
 	s := p.sender()
 	defer s.close()
-	c := p.cell(Endpoint{Method: "GET", Path: "/"})
+	path := "/"
 	if p.public != "" {
-		c.path = p.public
+		path = p.public[len(p.prefix):]
 	}
+	c := p.cell(Endpoint{Method: "GET", Path: path})
 	a, res := p.attempt(ctx, s, c, Probe{Name: "public-page", Group: groupControl}, c.plain())
 	if res == nil {
 		if ctx.Err() != nil {

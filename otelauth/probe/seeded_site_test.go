@@ -399,7 +399,7 @@ func resemble(w http.ResponseWriter, r *http.Request, s seed, user string, isUse
 			return
 		}
 	case "private cache":
-		w.Header().Set("Cache-Control", "private, max-age=600")
+		w.Header().Set("Cache-Control", "private, s-maxage=600")
 	case "no-store beside public":
 		w.Header().Set("Cache-Control", "public, no-store")
 	case "content changes":
@@ -422,7 +422,7 @@ func resemble(w http.ResponseWriter, r *http.Request, s seed, user string, isUse
 func resembleGroup(w http.ResponseWriter, s seed) {
 	switch s.like {
 	case "group: a page with 200 that asks for access":
-		write(w, 200, "<p>You need the group admin. <a href=/ask>Ask for access</a></p>")
+		write(w, 200, "<p>You need the group admin. <a href=/ask>Ask for access</a></p>"+content(s)[:len("<table><tr><td>groupaxk</td></tr>")])
 	case "group: 404":
 		write(w, 404, "<p>There is no page here.</p>")
 	default:

@@ -234,7 +234,9 @@ func startPrometheus(t *testing.T, dir, address string) *testkit.Process {
 	t.Helper()
 	web := put(t, filepath.Join(dir, "web.yaml"), fmt.Sprintf("basic_auth_users:\n  alice: %s\n  mallory: %s\n", hash(t), hash(t)))
 	conf := put(t, filepath.Join(dir, "prometheus.yaml"), "global: {scrape_interval: 1h}\n")
-	return run(t, nil, "prometheus", "--config.file", conf, "--web.config.file", web, "--web.listen-address", address, "--storage.tsdb.path", filepath.Join(dir, "data"))
+	p := run(t, nil, "prometheus", "--config.file", conf, "--web.config.file", web, "--web.listen-address", address, "--storage.tsdb.path", filepath.Join(dir, "data"))
+	p.WaitLine(t, "Server is ready to receive web requests") // 503 before
+	return p
 }
 
 func startDjango(t *testing.T, dir, address string) *testkit.Process {

@@ -168,7 +168,7 @@ func (w *wire) exchange(ctx context.Context, m *message, raw []byte) (*response,
 	if err != nil {
 		res.cut = true
 	}
-	if w.idle = time.Now(); res.cut || answer.Close || writeErr != nil || answer.StatusCode < 200 {
+	if w.idle = time.Now(); res.cut || answer.Close || writeErr != nil || answer.StatusCode < 200 || w.reader.Buffered() > 0 {
 		w.close()
 	}
 	return res, nil

@@ -10,6 +10,7 @@ import json
 import logging
 import os
 
+import django
 from django.conf import settings
 
 from shop import settings as shop
@@ -29,12 +30,11 @@ settings.configure(**{name: getattr(shop, name) for name in dir(shop) if name.is
     },
 })
 
-from django.core.wsgi import get_wsgi_application  # noqa: E402
-
-application = get_wsgi_application()
+django.setup()
 
 from django.contrib.auth import authenticate  # noqa: E402
 from django.contrib.auth.models import AnonymousUser  # noqa: E402
+from django.core.wsgi import get_wsgi_application  # noqa: E402
 from django.http import HttpResponse  # noqa: E402
 
 log = logging.getLogger("auth")
@@ -100,3 +100,6 @@ class SiteAuthentication:
 
     def authenticate_header(self, request):
         return 'Basic realm="shop"'
+
+
+application = get_wsgi_application()

@@ -133,13 +133,13 @@ func TestLargeCommit(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, trail.Config{Durability: trail.Ordered, CheckpointInterval: time.Hour})
 			first := r.segment()
+			if r.disk.Fill(free); free < 0 { // before the lines, because a slow test needs several commits
+				r.disk.FailSyncs(1)
+			}
 			for range lines {
 				if err := decide(r.Trail, "/orders", attempt.Success); err != nil {
 					t.Fatal(err)
 				}
-			}
-			if r.disk.Fill(free); free < 0 {
-				r.disk.FailSyncs(1)
 			}
 			_, err := r.Checkpoint(t.Context())
 			if (err == nil) != (free < 0) {

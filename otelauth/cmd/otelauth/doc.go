@@ -48,7 +48,7 @@
 //
 //	0    success
 //	1    failure: the file cannot be edited, a line is invalid, no name was found, the address is
-//	     in use, or a request was cut at the end
+//	     in use, a request was cut at the end, or a probe has findings
 //	2    the command line, the environment or the configuration is invalid
 //	130  a prompt was interrupted
 //

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/audit/trail"
 	"github.com/otelauth/otelauth-go/otelauth/semconv"
 	"github.com/otelauth/otelauth-go/otelauth/semconv/mappings"
@@ -79,12 +80,11 @@ func followed(ctx context.Context, follow bool, err error) error {
 
 // line prints a line if it is selected.
 func (c *trailShow) line(out *bufio.Writer, line trail.Line, selected *lineFilter) error {
-	if !selected.time(line.Time) || c.Format == "json" && selected.all() {
-		if selected.time(line.Time) {
-			_, _ = out.Write(line.JSON) // Flush returns the error
-			return out.WriteByte('\n')
-		}
+	if !selected.time(line.Time) {
 		return nil
+	}
+	if c.Format == "json" && selected.all() {
+		return writeLine(out, line.Seq, line.JSON)
 	}
 	event, err := eventOf(line, c.Service)
 	if err != nil {
@@ -93,28 +93,31 @@ func (c *trailShow) line(out *bufio.Writer, line trail.Line, selected *lineFilte
 	if !selected.event(event) {
 		return nil
 	}
+	text := line.JSON
 	switch c.Format {
 	case "json":
-		_, _ = out.Write(line.JSON)
 	case "ocsf":
-		err = appendJSON(out, mappings.OCSF(event))
+		text, err = json.Marshal(mappings.OCSF(event))
 	case "ecs":
-		err = appendJSON(out, mappings.ECS(event))
+		text, err = json.Marshal(mappings.ECS(event))
 	default:
-		_, _ = out.WriteString(textOf(event))
+		_, err = out.WriteString(textOf(event) + "\n")
+		return err
 	}
 	if err != nil {
 		return err
 	}
-	return out.WriteByte('\n')
+	return writeLine(out, line.Seq, text)
 }
 
-func appendJSON(out *bufio.Writer, document any) error {
-	b, err := json.Marshal(document)
-	if err == nil {
-		_, err = out.Write(b)
+// writeLine writes a line of JSON that a terminal can show: whoever has changed the segment may have
+// written control characters.
+func writeLine(out *bufio.Writer, seq int64, line []byte) error {
+	if text := string(line); attempt.Text(text, len(text)) != text {
+		return fmt.Errorf("line %d has characters that no trail writes; run otelauth trail verify", seq)
 	}
-	return err
+	_, _ = out.Write(line) // Flush returns the error
+	return out.WriteByte('\n')
 }
 
 // eventOf returns the event of a line.

@@ -18,6 +18,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	lognoop "go.opentelemetry.io/otel/log/noop"
 	metricnoop "go.opentelemetry.io/otel/metric/noop"
@@ -455,6 +456,32 @@ func TestTrailShow(t *testing.T) {
 		var usage usageError
 		if !errors.As(err, &usage) {
 			t.Errorf("%q: error %v", args, err)
+		}
+	}
+}
+
+// Whoever can write to the folder cannot write to the terminal of the auditor.
+func TestTrailShowChanged(t *testing.T) {
+	t.Parallel()
+	e := newEvidence(t)
+	e.record(t, 3)
+	segments, err := filepath.Glob(filepath.Join(e.dir, "segments", "*"))
+	if err != nil || len(segments) != 1 {
+		t.Fatal(segments, err)
+	}
+	original, err := os.ReadFile(segments[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, path := range map[string]string{"escape": "\x1b[2J", "C1": "\u009b2J", "bidirectional": "\u202e", "escaped": `\u009b2J`, "not UTF-8": "\xff"} {
+		if err := os.WriteFile(segments[0], bytes.ReplaceAll(original, []byte("/orders/1\""), []byte(path+"\"")), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, format := range []string{"text", "json", "ocsf", "ecs"} {
+			out, _, err := command(t, "", "trail", "show", e.dir, "--format", format)
+			if strings.ContainsAny(out, "\x1b\u009b\u202e") || !utf8.ValidString(out) || format == "json" && name != "escaped" && (err == nil || !strings.Contains(err.Error(), "line 2")) {
+				t.Errorf("%s, %s: %v\n%q", name, format, err, out)
+			}
 		}
 	}
 }

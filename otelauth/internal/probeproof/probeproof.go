@@ -129,8 +129,8 @@ func (p *Proof) expectation(a probe.Attempt) evidence.Expectation {
 func (p *Proof) outcomes(a probe.Attempt, e probe.Endpoint) (list []string, optional bool) {
 	anonymous := a.Request.Target == e.Path && a.Outcome == probe.OutcomeMissing
 	switch {
-	case e.Access == probe.Public, e.Path == "":
-		return nil, true // a public endpoint, or the first request of the run
+	case e.Access == probe.Public:
+		return nil, true
 	case a.Outcome == probe.OutcomeSuccess:
 		return []string{success}, false
 	case anonymous && a.Request.Method == e.Method:

@@ -28,7 +28,8 @@ type event struct {
 	span       spanID
 	sampled    bool
 	attributes []attr
-	text       string // a line that has no token of its own, until it is resolved
+	tried      int    // how much was known when its entry was last looked for
+	of         *entry // nil: not correlated
 }
 
 type attr struct{ key, value string }
@@ -134,7 +135,7 @@ func (l *Ledger) addEvent(e *event) {
 }
 
 func (l *Ledger) attach(x *entry, e *event) {
-	e.text = ""
+	e.of = x
 	x.count++
 	if e.trace != (traceID{}) && l.by.event[e.trace] == nil {
 		l.by.event[e.trace] = x
@@ -152,16 +153,16 @@ func (l *Ledger) Add(r Record) {
 	defer l.notify()
 	l.received.Lines++
 	l.received.Bytes += int64(len(r.Raw))
-	var of *entry
+	var e *event
 	if r.IsAttempt {
-		e := &event{
+		e = &event{
 			signal: "line", name: clip(r.Name), line: r.Line, time: r.Time, resolution: r.Resolution, arrived: r.Arrived,
 			trace: parseTrace(r.TraceID), span: parseSpan(r.SpanID), sampled: r.Sampled,
 		}
 		for key, value := range r.Attributes {
 			e.put(key, value)
 		}
-		of = l.by.find(e)
+		of := l.by.find(e)
 		if of == nil {
 			of = l.by.inLine(string(r.Raw))
 		}
@@ -172,7 +173,7 @@ func (l *Ledger) Add(r Record) {
 			l.addEvent(e)
 		}
 	}
-	l.addLineLeaks(&r, of, found)
+	l.addLineLeaks(&r, e, found)
 }
 
 func timeOf(unixNano uint64) time.Time {

@@ -18,6 +18,7 @@ type leaked struct {
 	finding Finding
 	of      *entry
 	trace   traceID
+	event   *event // a line that may be correlated later
 }
 
 func (l *Ledger) addLeak(k leaked) {
@@ -56,13 +57,13 @@ func (l *Ledger) addLeaks(x *otlpreceiver.Export, found []leak.Found) {
 	}
 }
 
-func (l *Ledger) addLineLeaks(r *Record, of *entry, found []leak.Found) {
+func (l *Ledger) addLineLeaks(r *Record, e *event, found []leak.Found) {
 	for _, f := range found {
 		where := "a line"
 		if r.Line > 0 {
 			where = fmt.Sprintf("line %d", r.Line)
 		}
-		l.addLeak(leaked{finding: leakFinding("line", where, f), of: of})
+		l.addLeak(leaked{finding: leakFinding("line", where, f), event: e})
 	}
 }
 
@@ -210,6 +211,9 @@ func (l *Ledger) judgeLeaks(judged []Judgement) []Finding {
 	var run []Finding
 	for _, k := range l.leaks {
 		of := k.of
+		if k.event != nil {
+			of = k.event.of
+		}
 		for _, known := range []map[traceID]*entry{l.by.event, l.by.sent, l.by.linked} {
 			if of == nil && k.trace != (traceID{}) {
 				of = known[k.trace]

@@ -55,6 +55,7 @@ type Ledger struct {
 	entries    []*entry
 	begun      time.Time // the earliest Sent
 	lastAnswer time.Time
+	answers    int
 	settled    int // entries before this one are settled
 	by         correlation
 	spans      spanTable
@@ -150,6 +151,9 @@ func (l *Ledger) Answered(id string, a Answer) error {
 	e := l.by.id[id]
 	if e == nil {
 		return fmt.Errorf("evidence: no request has the ID %q; call Expect first", id)
+	}
+	if !e.answered {
+		l.answers++
 	}
 	e.answer, e.answered = a, true
 	if a.Time.After(l.lastAnswer) {

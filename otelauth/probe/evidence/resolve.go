@@ -15,7 +15,12 @@ import (
 // resolve correlates the events that had no entry when they arrived: their server span arrives
 // after them, and a line without a token has to be compared with the requests of its time.
 func (l *Ledger) resolve() {
+	known := l.answers + len(l.by.linked) + 1
 	l.others = slices.DeleteFunc(l.others, func(e *event) bool {
+		if e.tried == known {
+			return false // nothing has changed since
+		}
+		e.tried = known
 		x := l.by.find(e)
 		if x == nil && e.signal == "line" && !l.cfg.SharedTraffic {
 			x = l.guess(e)

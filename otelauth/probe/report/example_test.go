@@ -28,12 +28,17 @@ var finished = &probe.Report{
 }
 
 func ExampleWriteHTML() {
-	file, err := os.Create(filepath.Join(os.TempDir(), "report.html"))
+	dir, err := os.MkdirTemp("", "probe")
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	defer os.Remove(file.Name())
+	defer func() { _ = os.RemoveAll(dir) }()
+	file, err := os.Create(filepath.Join(dir, "report.html"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
 	if err := report.WriteHTML(file, finished, nil); err != nil {
 		fmt.Println(err)
 		return

@@ -44,7 +44,7 @@ const pageHead = `<!doctype html>
 
 // WriteHTML writes the report as one page: what was found, a map of endpoints and probes whose
 // cells show request, answer and telemetry, and what was not tested. The page makes no request and
-// can be opened from a disk. The details of each endpoint are compressed, and a browser expands them
+// can be opened from a disk. The details of each endpoint are compressed; the browser expands them
 // when they are looked at.
 //
 // rows yields the endpoints of the run; nil: those of r.
@@ -94,7 +94,7 @@ func writeData(out *bufio.Writer, id string, value any) error {
 		return fmt.Errorf("probe: report as HTML: %w", err)
 	}
 	_, err = out.WriteString("</script>\n")
-	return err //nolint:wrapcheck // bufio repeats it in Flush
+	return err
 }
 
 // contents is what the page shows without the details of the attempts.

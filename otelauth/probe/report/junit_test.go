@@ -258,4 +258,3 @@ func FuzzReports(f *testing.F) {
 		sarif(t, r)
 	})
 }
-

@@ -180,7 +180,8 @@ func result(f *probe.Finding, rules []probe.RuleText) sarifResult {
 		Message:   message(findingMessage(f)),
 		Locations: []sarifLocation{location(f.Endpoint)},
 		Fingerprints: map[string]string{
-			"primaryLocationLineHash": hex.EncodeToString(sum[:8]) + ":1", // the one that GitHub compares
+			// The one that GitHub compares.
+			"primaryLocationLineHash": hex.EncodeToString(sum[:8]) + ":1",
 			"otelauthFinding/v1":      visible(f.ID),
 		},
 		Suppressions: []sarifSuppression{},

@@ -39,7 +39,9 @@ expect() { "$@" >/dev/null || fail "$*"; }
 absent() { [[ ! -e $1 ]] || fail "$1 is left"; }
 
 echo "install"
+began=$(date +%s%N)
 dpkg -i old.deb
+took=$(($(date +%s%N) - began)) # without the checks that follow
 expect otelauth version
 expect getent passwd otelauth
 [[ $(stat -c '%U:%G %a' /etc/otelauth) == 'root:otelauth 750' ]] || fail "mode of /etc/otelauth: $(stat -c '%U:%G %a' /etc/otelauth)"
@@ -53,8 +55,33 @@ expect gzip -t /usr/share/man/man1/otelauth-gateway.1.gz
 if command -v systemd-analyze >/dev/null; then
 	expect systemd-analyze verify /usr/lib/systemd/system/otelauth-gateway.service
 fi
+
+# The commands of docs/install.md. The unit's command runs as the unit's user, because no systemd
+# runs here, on a free port.
+began=$(($(date +%s%N) - took))
 echo correct-horse-battery | otelauth users add /etc/otelauth/users.htpasswd alice
+chgrp otelauth /etc/otelauth/users.htpasswd
+chmod 640 /etc/otelauth/users.htpasswd
 otelauth gateway --check --config /etc/otelauth/gateway.yaml >/dev/null || fail "the configuration of the package is not valid"
+setpriv --reuid otelauth --regid otelauth --clear-groups \
+	otelauth gateway --config /etc/otelauth/gateway.yaml --listen 127.0.0.1:0 >log 2>&1 &
+gateway=$!
+recorded() {
+	local tries
+	for ((tries = 0; tries < 500; tries++)); do
+		grep -q "$1" log && return
+		sleep 0.02
+	done
+	fail "no $1: $(cat log)"
+}
+recorded '"gateway.listening"'
+port=$(sed -n 's/.*"gateway.listening".*127\.0\.0\.1:\([0-9]*\).*/\1/p' log)
+exec 3<>"/dev/tcp/127.0.0.1/$port"
+printf 'GET / HTTP/1.0\r\n\r\n' >&3
+recorded '"auth.attempt"'
+echo "first attempt recorded after $((($(date +%s%N) - began) / 1000000)) ms, $(wc -l <log) lines"
+kill $gateway
+wait $gateway || fail "the gateway ended with an error: $(cat log)"
 
 echo "upgrade"
 echo 'realm: mine' >>/etc/otelauth/gateway.yaml
