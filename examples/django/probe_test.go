@@ -51,7 +51,7 @@ func (s *site) judge(t *testing.T, url, log, fields string) probe.Report {
 // is found, and the endpoint that was forgotten too.
 func TestBefore(t *testing.T) {
 	t.Parallel()
-	log := filepath.Join(t.TempDir(), "auth.log")
+	log := filepath.Join(t.TempDir(), "site.log")
 	modules, err := filepath.Abs("testdata")
 	if err != nil {
 		t.Fatal(err)
