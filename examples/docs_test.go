@@ -103,7 +103,7 @@ func quoted(cell string) []string {
 var compiled = []string{
 	"examples/readme_test.go", "examples/testing_test.go", "examples/complete/main.go", "examples/nethttp/mixed.go",
 	"examples/routers/chi/chi.go", "examples/routers/gorilla/gorilla.go", "examples/routers/gin/gin.go",
-	"examples/routers/echov4/echov4.go", "examples/routers/echov5/echov5.go", "examples/console_test.go", "examples/operator_docs_test.go",
+	"examples/routers/echov4/echov4.go", "examples/routers/echov5/echov5.go", "examples/console_test.go",
 }
 
 // TestDocsGoBlocks: each Go block of a page is a sequence of lines of a file that is compiled.
