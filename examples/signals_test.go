@@ -305,6 +305,9 @@ func attacks(t *testing.T, rec *otelauthtest.Recorder, service func([]attempt.Ob
 		for _, password := range []string{"looking-glass", "jabberwocky"} {
 			send(fmt.Sprintf("192.0.%d.1", i), "alice:"+password)
 		}
+		if i == 0 {
+			send("192.0.0.1", "alice:wonderland") // a takeover, which is part of the brute force
+		}
 	}
 	now := time.Now()
 	quick.Drain(now)

@@ -4,6 +4,7 @@
 package otelauth_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log"
@@ -294,4 +295,19 @@ func ExampleRoutes() {
 	// Output:
 	// GET /orders/{id}
 	// /{path}
+}
+
+// The credentials of a stolen laptop are hashed again, and refused once the password has changed.
+func ExampleMiddleware_Forget() {
+	mw, err := otelauth.New(otelauth.Config{Accounts: exampleAccounts()})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer mw.Close()
+	var id otelauth.Identity
+	if id, err = mw.Identify(context.Background(), "alice"); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(id.Name, mw.Forget(id.Canonical))
+	// Output: alice 0
 }

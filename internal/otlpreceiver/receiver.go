@@ -77,8 +77,8 @@ func (l *Limits) setDefaults() {
 
 // Config configures a [Receiver].
 type Config struct {
-	// Sink gets each request that could be read, one call at a time for each request in progress. An
-	// error makes the exporter send the request again. Required.
+	// Sink gets each request that could be read. Limits.Concurrent calls may run at once. An error
+	// makes the exporter send the request again. Required.
 	Sink func(*Export) error
 	// Limits bounds requests.
 	Limits Limits
@@ -226,8 +226,8 @@ func (r *Receiver) read(req *http.Request, contentType string) ([]byte, error) {
 	return body, nil
 }
 
-// Take receives one request in protobuf, such as a message of gRPC. An error is an [*Error], or that of
-// the sink.
+// Take receives one request in protobuf, such as a message of gRPC. An error is an [*Error], or
+// that of the sink.
 func (r *Receiver) Take(ctx context.Context, signal Signal, body []byte) error {
 	leave, err := r.enter(ctx)
 	if err != nil {

@@ -220,7 +220,7 @@ func TestBusy(t *testing.T) {
 		Sink:   func(*otlpreceiver.Export) error { close(entered); <-release; return nil },
 	})
 	done := make(chan error, 1)
-	go func() { done <- r.Take(context.Background(), otlpreceiver.Logs, logs(1)) }()
+	go func() { done <- r.Take(t.Context(), otlpreceiver.Logs, logs(1)) }()
 	<-entered
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -93,7 +93,7 @@ var kinds = map[string]kind{
 			t.aim(ev, t.victim+t.tries/200)
 			ev.password = 0
 		}
-		// One episode represents all botnets, so one that attacks at the same time may have started it.
+		// One episode represents all botnets, so another attack may have started it.
 	}, owns: func(*attacker, *detect.Detection) bool { return true }},
 	detect.UnusableAccount: {every: 6 * time.Minute, try: func(t *attacker, ev *event) {
 		ev.password, ev.disabled = t.wrong+1, true

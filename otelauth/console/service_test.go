@@ -12,11 +12,11 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"strings"
-	"sync"
 	"testing"
 
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 
+	"github.com/otelauth/otelauth-go/internal/testkit/cheaphash"
 	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/console"
@@ -24,28 +24,12 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/operator"
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
 	"github.com/otelauth/otelauth-go/otelauth/verify"
-	"github.com/otelauth/otelauth-go/otelauth/verify/password"
 )
 
 const traceLink = "https://backend.example/trace/{trace_id}"
 
 // hostile is the name of an account that tries to be markup and to change the direction of text.
 const hostile = "<img src=x onerror=alert(1)>\u202egnp.exe"
-
-var hashes sync.Map
-
-func hash(t testing.TB, pass string) string {
-	t.Helper()
-	if h, ok := hashes.Load(pass); ok {
-		return h.(string)
-	}
-	h, err := password.Params{Scheme: "bcrypt", BcryptCost: 4}.Hash([]byte(pass), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	hashes.Store(pass, h)
-	return h
-}
 
 // service is a service with the page at /console/, and accounts alice, bob and root; root and eve
 // are operators.
@@ -67,11 +51,11 @@ type options struct {
 func start(t testing.TB, o options) *service {
 	t.Helper()
 	users := &verify.Static{
-		Hashes: map[string]string{"alice": hash(t, "wonderland"), "bob": hash(t, "builder"), "root": hash(t, "toor"), "eve": hash(t, "adam"), hostile: hash(t, "x")},
+		Hashes: map[string]string{"alice": cheaphash.Of(t, "wonderland"), "bob": cheaphash.Of(t, "builder"), "root": cheaphash.Of(t, "toor"), "eve": cheaphash.Of(t, "adam"), hostile: cheaphash.Of(t, "x")},
 		Groups: map[string][]string{"ops": {"root", "eve"}},
 	}
 	for i := range 24 {
-		users.Hashes[fmt.Sprintf("user%02d", i)] = hash(t, "secret")
+		users.Hashes[fmt.Sprintf("user%02d", i)] = cheaphash.Of(t, "secret")
 	}
 	op, err := operator.New(operator.Config{Acts: !o.readOnly, Attempts: o.attempts})
 	if err != nil {

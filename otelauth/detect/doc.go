@@ -93,8 +93,9 @@
 // # Memory
 //
 // All memory is bounded, in proportion to Config.Entries: about 20 MiB at the defaults, and at most
-// 64 MiB while attacks fill the tables. A process that shares attempts takes more; see Sharing. Successes and guesses write to separate tables. A flood of guesses therefore
-// cannot erase which networks and hours are usual for an account.
+// 64 MiB while attacks fill the tables. A process that shares attempts takes more; see Sharing.
+// Successes and guesses write to separate tables. A flood of guesses therefore cannot erase which
+// networks and hours are usual for an account.
 //
 // In a full table of guesses, the entry with the least evidence is evicted. Accounts that exist
 // outlast names that do not. A flood of networks or names that appear once evicts an attack only

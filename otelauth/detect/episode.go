@@ -256,8 +256,8 @@ func (e *engine) end() {
 }
 
 // recent holds the last guesses, and the last successes of accounts from networks new to them. So
-// an episode starts with the names, networks and traces of its earlier evidence. 112 bytes each, and
-// a name.
+// an episode starts with the names, networks and traces of its earlier evidence. 112 bytes each,
+// and a name.
 type recent struct {
 	ring []recalled
 	next int

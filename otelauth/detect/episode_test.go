@@ -171,8 +171,8 @@ func TestFolding(t *testing.T) {
 	}
 }
 
-// TestFloodOfEpisodesHidesNoAttack: 10,000 provoked episodes name neither the spray nor the takeover
-// that follow less than they would be named alone.
+// TestFloodOfEpisodesHidesNoAttack: a spray and its takeover are named beside 10,000 provoked
+// episodes.
 func TestFloodOfEpisodesHidesNoAttack(t *testing.T) {
 	t.Parallel()
 	w := newWatch(t, func(cfg *detect.Config) {

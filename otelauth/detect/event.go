@@ -84,8 +84,8 @@ type Detection struct {
 	DistanceKm, SpeedKmPerHour float64
 	// Folded reports whether the episode stands for all episodes of the rule beyond [MaxEpisodes].
 	Folded bool
-	// PartOf is the Episode of the attack that a success completes, for success_after_failures; 0 if
-	// there is none.
+	// PartOf is the Episode of the attack that a success completes, for success_after_failures; 0
+	// if there is none.
 	PartOf uint64
 }
 

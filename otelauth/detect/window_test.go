@@ -46,17 +46,17 @@ func TestWindows(t *testing.T) {
 			w.try(try{password: 3, reason: "account_disabled"})
 		}},
 	} {
-		for _, tenths := range []time.Duration{9, 11} {
+		for _, tenths := range []int{9, 11} {
 			t.Run(fmt.Sprint(tc.rule, tenths), func(t *testing.T) {
 				t.Parallel()
-				for shift := range time.Duration(12) { // the hour of the day does not matter
+				for shift := range 12 { // the hour of the day does not matter
 					w := newWatch(t)
-					w.pass(shift * 7 * time.Hour)
+					w.pass(time.Duration(7*shift) * time.Hour)
 					for i := range 2 * tc.n {
 						if i < tc.n || tenths == 11 {
 							tc.try(w, i)
 						}
-						w.pass(tc.window * tenths / 10 / time.Duration(tc.n-1))
+						w.pass(tc.window / 10 * time.Duration(tenths) / time.Duration(tc.n-1))
 					}
 					if got := w.starts(tc.rule); (got > 0) != (tenths == 9) {
 						t.Errorf("shift %d: %d episodes", shift, got)
@@ -83,9 +83,9 @@ func TestTyposOfTwoDays(t *testing.T) {
 // TestSessionsAreNotDays: four evenings, each past midnight, are not six days.
 func TestSessionsAreNotDays(t *testing.T) {
 	t.Parallel()
-	for start := range time.Duration(24) {
+	for start := range 24 {
 		w := newWatch(t, func(cfg *detect.Config) { cfg.Off = []string{detect.ScheduledGuessing} })
-		w.pass(start * time.Hour)
+		w.pass(time.Duration(start) * time.Hour)
 		for i := range 4 {
 			for try10 := range 5 {
 				w.try(try{password: uint64(10*i + try10 + 1), from: network(i)})

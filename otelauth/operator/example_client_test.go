@@ -38,7 +38,7 @@ func ExampleClient_acts() {
 	defer op.Close()
 	mw, err := otelauth.New(otelauth.Config{
 		Accounts:   &verify.Static{Hashes: map[string]string{"alice": "$2a$04$bbxDPdNXVRQemIgGJIUZZuvB4CtLsA8B9LA.6r.PjsMOlSiQQLIo2"}},
-		Additional: []attempt.Observer{op}, Detect: detect.Config{OnDetection: op.Detection}, DisableFallback: true,
+		Additional: []attempt.Observer{op}, Detect: detect.Config{OnEpisode: op.Detection}, DisableFallback: true,
 	})
 	if err != nil {
 		fmt.Println(err)

@@ -23,8 +23,8 @@ type Browser struct {
 	ctx context.Context //nolint:containedctx // the handle of chromedp
 }
 
-// Start starts a Chromium, and skips the test without one. Share it between the subtests of a test: a start takes about a second,
-// a page a tenth of that.
+// Start starts a Chromium, and skips the test without one. Share it between the subtests of a
+// test: a start takes about a second, a page a tenth of that.
 func Start(t testing.TB) *Browser {
 	t.Helper()
 	path, err := exec.LookPath("chromium")

@@ -48,12 +48,12 @@ export default {
     "password_spray": {
       "severity": "high",
       "technique": "T1110.003",
-      "fires": "wrong passwords, within 3 days, for 10 accounts that have never succeeded from the network, and for at least 20 % as many as have"
+      "fires": "wrong passwords, within 3 days, for 10 accounts that have never succeeded from the network, and for at least 20 % as many as have; or the same from 5 networks or more of an IPv6 /32"
     },
     "credential_stuffing": {
       "severity": "high",
       "technique": "T1110.004",
-      "fires": "20 names from one network within 3 days, half of them unknown, at most 2 attempts each, and at least 20 % as many as accounts use the network"
+      "fires": "20 names from one network within 3 days, half of them unknown, at most 2 attempts each, and at least 20 % as many as accounts use the network; or the same from 5 networks or more of an IPv6 /32"
     },
     "same_password": {
       "severity": "high",

@@ -159,7 +159,7 @@ func (r *rig) serve(s service) {
 	if r.mw, err = otelauth.New(cfg); err != nil {
 		r.t.Fatal(err)
 	}
-	var handler http.Handler = r.mw.Wrap(r.mux)
+	handler := r.mw.Wrap(r.mux)
 	if s.untouched != "" { // an endpoint that was forgotten
 		protected := handler
 		handler = http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {

@@ -154,7 +154,7 @@ func TestSlog(t *testing.T) {
 func TestTimes(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 11, 29, 9, 30, 5, 0, time.UTC)
-	local := at.In(time.Local) //nolint:gosmopolitan // a time without a zone is local
+	local := at.In(time.Local)
 	f := shipped(t, "django")
 	for text, want := range map[string]struct {
 		time       time.Time

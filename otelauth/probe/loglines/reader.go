@@ -279,7 +279,7 @@ func parseTime(text string) (t time.Time, resolution time.Duration) {
 		return epoch(n, strings.Contains(text, "."))
 	}
 	for _, layout := range layouts {
-		if t, err := time.ParseInLocation(layout, text, time.Local); err == nil { //nolint:gosmopolitan // the zone of the service on this machine
+		if t, err := time.ParseInLocation(layout, text, time.Local); err == nil {
 			return t, resolutionOf(text)
 		}
 	}

@@ -47,23 +47,32 @@ func focused(p *browser.Page) string {
 func TestPage(t *testing.T) {
 	t.Parallel()
 	b, r := browser.Start(t), sample(t)
-	for name, test := range map[string]func(*testing.T){
-		"search and keyboard": func(t *testing.T) { readReport(t, openReport(t, b, r, browser.View{})) },
-		"colours":             func(t *testing.T) { lookAtReport(t, b, r) },
-		"hostile":             func(t *testing.T) { hostilePage(t, b) },
-		"trace id":            func(t *testing.T) { findByTrace(openReport(t, b, r, browser.View{}), r) },
-		"nothing found":       func(t *testing.T) { emptyPage(openReport(t, b, empty, browser.View{})) },
-		"picture": func(t *testing.T) {
-			if *update {
-				takePicture(t, openReport(t, b, r, browser.View{Width: 1400, Height: 820}))
-			}
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			test(t)
-		})
-	}
+	t.Run("search and keyboard", func(t *testing.T) {
+		t.Parallel()
+		readReport(t, openReport(t, b, r, browser.View{}))
+	})
+	t.Run("colours", func(t *testing.T) {
+		t.Parallel()
+		lookAtReport(t, b, r)
+	})
+	t.Run("hostile", func(t *testing.T) {
+		t.Parallel()
+		hostilePage(t, b)
+	})
+	t.Run("trace id", func(t *testing.T) {
+		t.Parallel()
+		findByTrace(openReport(t, b, r, browser.View{}), r)
+	})
+	t.Run("nothing found", func(t *testing.T) {
+		t.Parallel()
+		emptyPage(openReport(t, b, empty, browser.View{}))
+	})
+	t.Run("picture", func(t *testing.T) {
+		t.Parallel()
+		if *update {
+			takePicture(t, openReport(t, b, r, browser.View{Width: 1400, Height: 820}))
+		}
+	})
 }
 
 var empty = &probe.Report{Target: "http://127.0.0.1:1", Complete: true}
