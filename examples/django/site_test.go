@@ -94,7 +94,7 @@ func startDjango(t *testing.T, application string, variables []string) *site {
 
 // importDjango is done once: Python takes half a second.
 var importDjango = sync.OnceValues(func() ([]byte, error) {
-	return exec.Command(python, "-c", "import django, rest_framework").CombinedOutput() //nolint:noctx // outlives the test that calls it first
+	return exec.Command(python, "-c", "import django, rest_framework").CombinedOutput()
 })
 
 func needDjango(t *testing.T) {

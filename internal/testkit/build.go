@@ -40,10 +40,10 @@ func Build(t testing.TB, pkg string) string {
 }
 
 func build(pkg string) (string, error) {
-	// go run -exec echo prints the path of the program. The first run links it at a path that is gone
-	// when the run ends; the second run finds it in the cache.
+	// go run -exec echo prints the path of the program. The first run links it at a path that is
+	// gone when the run ends; the second run finds it in the cache.
 	for range 2 {
-		out, err := exec.Command("go", "run", "-exec", "echo", pkg).CombinedOutput() //nolint:noctx // outlives the test that calls it first
+		out, err := exec.Command("go", "run", "-exec", "echo", pkg).CombinedOutput() //nolint:gosec,noctx // G204: a package of this module; outlives the test that calls it first
 		path := strings.TrimSpace(string(out))
 		if err != nil {
 			return "", fmt.Errorf("go run %s: %w\n%s", pkg, err, path)

@@ -5,8 +5,9 @@ package testkit
 
 import "testing"
 
-// OnlyLong skips the test unless tests run at full length. Call it where the behaviour has a shorter
-// test too, or where a real server has to wait; a test that only repeats takes fewer repeats instead.
+// OnlyLong skips the test unless tests run at full length. Call it where the behaviour has a
+// shorter test too, or where a real server has to wait; a test that only repeats takes fewer
+// repeats instead.
 func OnlyLong(t testing.TB) {
 	t.Helper()
 	if !Long {

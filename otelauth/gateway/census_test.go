@@ -162,9 +162,9 @@ func TestSeriesCensus(t *testing.T) {
 				newCensusRequest(n, false).send(t, dial)
 			}
 			settled := func() []string {
-				// The server span and metrics of a request end after its answer. Detections and folded
-				// events come at any time; their one attribute comes from the closed sets of rules and
-				// of outcomes.
+				// The server span and metrics of a request end after its answer. Detections and
+				// folded events come at any time; their one attribute comes from the closed sets of
+				// rules and of outcomes.
 				return slices.DeleteFunc(census(t, reader), func(s string) bool {
 					return strings.HasPrefix(s, "auth.detections{") || strings.HasPrefix(s, "auth.events.suppressed")
 				})

@@ -122,7 +122,8 @@ func ExampleGateway_Reconfigure() {
 	}
 	gw, err := gateway.New(cfg)
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	defer func() { _ = gw.Shutdown(context.Background()) }()
 	cfg.Rules = []gateway.Rule{{Pattern: "GET /static/", Access: gateway.Public}}
@@ -134,7 +135,8 @@ func ExampleGateway_Reconfigure() {
 	fmt.Println(w.Code)
 	listener, err := net.Listen("tcp", "127.0.0.1:0") // clients must not reach it
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	stop()

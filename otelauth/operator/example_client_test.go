@@ -144,6 +144,6 @@ func ExampleOperator() {
 		page.ServeHTTP(w, r.WithContext(operator.WithActor(r.Context(), "carol@ops")))
 	})
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: time.Second, ConnContext: operator.ConnContext}
-	fmt.Println(server.Handler != nil)
-	// Output: true
+	fmt.Println(server.Handler != nil, server.ReadHeaderTimeout, server.ConnContext != nil)
+	// Output: true 1s true
 }

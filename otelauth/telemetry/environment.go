@@ -77,8 +77,8 @@ func propagators(list string) propagation.TextMapPropagator {
 }
 
 // Exporter returns the name of the exporter that the variables select for a signal, "traces",
-// "metrics" or "logs": "otlp", "console", "prometheus" and so on, "none", or "lines" for events that
-// become lines because no exporter is configured.
+// "metrics" or "logs": "otlp", "console", "prometheus" and so on, "none", or "lines" for events
+// that become lines because no exporter is configured.
 func Exporter(getenv func(string) string, signal string) string {
 	signal = strings.ToUpper(signal)
 	switch {

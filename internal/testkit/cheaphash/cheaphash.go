@@ -1,8 +1,8 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package cheaphash holds hashes of passwords for tests. It is not in package testkit, which imports
-// nothing of this module, so that nested modules need no further requirements.
+// Package cheaphash holds hashes of passwords for tests. It is not in package testkit, which
+// imports nothing of this module, so that nested modules need no further requirements.
 package cheaphash
 
 import (

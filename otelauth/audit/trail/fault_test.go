@@ -133,7 +133,8 @@ func TestLargeCommit(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, trail.Config{Durability: trail.Ordered, CheckpointInterval: time.Hour})
 			first := r.segment()
-			if r.disk.Fill(free); free < 0 { // before the lines, because a slow test needs several commits
+			// Before the lines, because a slow test needs several commits.
+			if r.disk.Fill(free); free < 0 {
 				r.disk.FailSyncs(1)
 			}
 			for range lines {

@@ -23,8 +23,8 @@ type PruneOptions struct {
 // with the range, the root, the actor and the reason, and signs a checkpoint that covers it, so
 // the rest still verifies. Hash tiles stay, 32 bytes a line: checkpoints of the removed lines that
 // are kept elsewhere can still be compared with them, and a witness that is behind gets its proof.
-// The zero PrunedRange means that no segment is old enough. To prune a folder that no process writes
-// to, open it with its Key.
+// The zero PrunedRange means that no segment is old enough. To prune a folder that no process
+// writes to, open it with its Key.
 func (t *Trail) Prune(ctx context.Context, opts PruneOptions) (PrunedRange, error) {
 	if opts.Actor == "" || opts.Reason == "" {
 		return PrunedRange{}, errors.New("trail: PruneOptions.Actor and Reason are required; say who removes the lines, and why")

@@ -155,7 +155,7 @@ func (p *process) listenOperator() (net.Listener, error) {
 	l, err := operator.Listen(operator.DefaultSocket)
 	if err != nil {
 		p.log("gateway.operator_not_listening", "error", shown(err.Error()), "hint", "set --operator-listen to another socket, or to none")
-		return nil, nil //nolint:nilerr // the log says why
+		return nil, nil
 	}
 	return l, nil
 }

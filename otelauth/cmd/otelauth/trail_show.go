@@ -110,8 +110,8 @@ func (c *trailShow) line(out *bufio.Writer, line trail.Line, selected *lineFilte
 	return writeLine(out, line.Seq, text)
 }
 
-// writeLine writes a line of JSON that a terminal can show: whoever has changed the segment may have
-// written control characters.
+// writeLine writes a line of JSON that a terminal can show: an intruder who changed the segment may
+// have written control characters.
 func writeLine(out *bufio.Writer, seq int64, line []byte) error {
 	if text := string(line); attempt.Text(text, len(text)) != text {
 		return fmt.Errorf("line %d has characters that no trail writes; run otelauth trail verify", seq)

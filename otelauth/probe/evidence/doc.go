@@ -6,7 +6,8 @@
 // A [Ledger] holds what was sent and what arrived. Call [Ledger.Expect] before each request and
 // [Ledger.Answered] after it. Give it the telemetry of the service while it arrives:
 // [Ledger.Export] takes the requests of an OTLP exporter, and [Ledger.Add] takes the lines of a log
-// file. At the end [Ledger.Judge] returns one [Judgement] for each attempt, and findings about the whole run.
+// file. At the end [Ledger.Judge] returns one [Judgement] for each attempt, and findings about the
+// whole run.
 //
 // An attempt is correlated with its event by three tokens, because a service outside of the
 // caller's trust starts a new trace: the trace id of traceparent, X-Request-Id, and a word of

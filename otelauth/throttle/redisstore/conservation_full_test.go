@@ -300,4 +300,6 @@ func TestConservation(t *testing.T) { //nolint:paralleltest // see above
 	})
 }
 
-func init() { children[conservationEnv] = runGateway }
+func init() { //nolint:gochecknoinits // only this build has the child
+	children[conservationEnv] = runGateway
+}

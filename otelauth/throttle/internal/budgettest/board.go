@@ -52,6 +52,7 @@ func read(t *testing.T, b budget.Board, name string) string {
 }
 
 func testUpdate(t *testing.T, open func(*testing.T) budget.Board) {
+	t.Helper()
 	a, b := open(t), open(t)
 	if content, err := a.Read(t.Context(), "update"); content != nil || err != nil {
 		t.Fatalf("a document that does not exist: %q, %v", content, err)
@@ -77,6 +78,7 @@ func testUpdate(t *testing.T, open func(*testing.T) budget.Board) {
 }
 
 func testUpdatesAtOnce(t *testing.T, open func(*testing.T) budget.Board) {
+	t.Helper()
 	const processes, updates = 4, 8
 	var all sync.WaitGroup
 	for p := range processes {
@@ -99,6 +101,7 @@ func testUpdatesAtOnce(t *testing.T, open func(*testing.T) budget.Board) {
 }
 
 func testWatch(t *testing.T, open func(*testing.T) budget.Board) {
+	t.Helper()
 	a, b := open(t), open(t)
 	var mu sync.Mutex
 	var seen []string
@@ -130,6 +133,7 @@ func testWatch(t *testing.T, open func(*testing.T) budget.Board) {
 }
 
 func testFailingEdit(t *testing.T, open func(*testing.T) budget.Board) {
+	t.Helper()
 	b := open(t)
 	set(t, b, "failing", "kept")
 	broken := errors.New("broken")
@@ -142,6 +146,7 @@ func testFailingEdit(t *testing.T, open func(*testing.T) budget.Board) {
 }
 
 func testExpiry(t *testing.T, open func(*testing.T) budget.Board) {
+	t.Helper()
 	b := open(t)
 	err := b.Update(t.Context(), "expiry", 50*time.Millisecond, func([]byte) ([]byte, error) { return []byte("short"), nil })
 	if err != nil {
@@ -151,12 +156,14 @@ func testExpiry(t *testing.T, open func(*testing.T) budget.Board) {
 }
 
 func testClearHere(t *testing.T, open func(*testing.T) budget.Board) {
+	t.Helper()
 	if err := open(t).ClearHere(t.Context(), budget.Key{1}, budget.Account); err != nil {
 		t.Error(err)
 	}
 }
 
 func testNames(t *testing.T, open func(*testing.T) budget.Board) {
+	t.Helper()
 	b := open(t)
 	set(t, b, "name", "one")
 	set(t, b, "name:two", "two")
@@ -166,6 +173,7 @@ func testNames(t *testing.T, open func(*testing.T) budget.Board) {
 }
 
 func testContent(t *testing.T, open func(*testing.T) budget.Board) {
+	t.Helper()
 	b := open(t)
 	content := strings.Repeat("\x00\xff\r\n", 1<<18)
 	set(t, b, "content", content)
