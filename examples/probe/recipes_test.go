@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"syscall"
 	"testing"
 
 	"go.yaml.in/yaml/v4"
@@ -156,8 +155,7 @@ func (r recipe) run(t *testing.T, edit func(name, text string) string) (dir, out
 	}
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	testkit.Group(cmd)
 	cmd.WaitDelay = testkit.Patience
 	err = cmd.Run()
 	for _, value := range newPasswords { // the quickstart itself prints those of its accounts

@@ -5,6 +5,7 @@ package testkit
 
 import (
 	"os"
+	"os/exec"
 	"syscall"
 	"testing"
 	"time"
@@ -36,6 +37,9 @@ func CPUTime(t testing.TB) time.Duration {
 	hundreds := func(f syscall.Filetime) int64 { return int64(f.HighDateTime)<<32 | int64(f.LowDateTime) }
 	return time.Duration(hundreds(kernel)+hundreds(user)) * 100
 }
+
+// Group does nothing: the cancellation of a command ends its process only.
+func Group(*exec.Cmd) {}
 
 // As returns nil: Windows has no such numbers, and no user there has that of root.
 func As(uint32) *syscall.SysProcAttr { return nil }
