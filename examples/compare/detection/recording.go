@@ -110,8 +110,8 @@ func (r *recording) bursts(n int, d time.Duration) map[netip.Addr]bool {
 		if a.Outcome != attempt.Failure || found[a.Client] {
 			continue
 		}
-		times := append(last[a.Client], a.Time)
-		times = times[max(0, len(times)-n):]
+		last[a.Client] = append(last[a.Client], a.Time)
+		times := last[a.Client][max(0, len(last[a.Client])-n):]
 		if last[a.Client] = times; len(times) == n && a.Time.Sub(times[0]) <= d {
 			found[a.Client] = true
 		}

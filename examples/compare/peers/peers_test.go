@@ -5,6 +5,7 @@ package peers_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -120,7 +121,7 @@ func TestLockedUserCostsWhatItSays(t *testing.T) {
 		}
 	}
 	u := peers.LockedUser("nobody", bcrypt.MinCost, rng)
-	if err := bcrypt.CompareHashAndPassword([]byte(u.Hash), []byte("guess")); err != bcrypt.ErrMismatchedHashAndPassword {
+	if err := bcrypt.CompareHashAndPassword([]byte(u.Hash), []byte("guess")); !errors.Is(err, bcrypt.ErrMismatchedHashAndPassword) {
 		t.Errorf("comparing with a locked account: %v", err)
 	}
 }

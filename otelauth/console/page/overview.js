@@ -21,8 +21,8 @@ const stats = [
     value: c => number(c.throttled), warn: c => c.throttled > 0, href: '#/attempts?outcome=throttled' },
   { name: 'Not verified', help: 'Attempts in the last minute that could not be judged, right passwords included.',
     value: c => number(c.error), bad: c => c.error > 0, href: '#/attempts?outcome=error' },
-  { name: 'Detections', help: 'Episodes of attack that are running.', value: c => number(c.running), bad: c => c.running > 0, href: '#/episodes' },
-  { name: 'Blocked', help: 'Budgets of guesses that are empty and have refused attempts.', value: c => number(c.blocked), warn: c => c.blocked > 0, href: '#/accounts' },
+  { name: 'Detections', span: ' now', help: 'Episodes of attack that are running.', value: c => number(c.running), bad: c => c.running > 0, href: '#/episodes' },
+  { name: 'Blocked', span: ' now', help: 'Budgets of guesses that are empty and have refused attempts.', value: c => number(c.blocked), warn: c => c.blocked > 0, href: '#/accounts' },
 ]
 
 // counts returns the numbers of the last minute.
@@ -64,7 +64,7 @@ function lead() {
 
 function statTile(stat) {
   const value = h('b')
-  const tile = h('a', { class: 'stat', href: stat.href, title: stat.help }, h('span', {}, stat.name), value)
+  const tile = h('a', { class: 'stat', href: stat.href, title: stat.help }, h('span', {}, stat.name, h('small', {}, stat.span ?? ' last minute')), value)
   return { tile, update(c) {
     setText(value, stat.value(c))
     tile.classList.toggle('bad', Boolean(stat.bad?.(c)))

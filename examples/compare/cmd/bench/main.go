@@ -135,9 +135,7 @@ func (g group) report(w io.Writer, rows map[string][]sample) error {
 	for _, ref := range g.references {
 		t.Header = append(t.Header, "CPU ÷ "+short(ref))
 	}
-	for _, unit := range g.extra {
-		t.Header = append(t.Header, unit)
-	}
+	t.Header = append(t.Header, g.extra...)
 	for _, name := range g.benchmarks {
 		row := []string{
 			short(name), whole(median(name, "cpu-ns/op")), whole(median(name, "ns/op")),

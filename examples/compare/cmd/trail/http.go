@@ -24,8 +24,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/audit/trail"
 )
 
-// requests measures HTTP requests with a cached credential, without a trail and with each durability,
-// over loopback. Rounds alternate, and the samples of all rounds are one distribution.
+// requests measures HTTP requests with a cached credential, without a trail and with each
+// durability, over loopback. Rounds alternate, and the samples of all rounds are one distribution.
 func requests(work string, duration time.Duration, rounds int) error {
 	flushes, err := bareFlushes(filepath.Join(work, "flushes"))
 	if err != nil {

@@ -1,9 +1,9 @@
 // Copyright The otelauth Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command trail measures durable appends: a bare loop of writes and flushes, the trail, and Tessera's
-// POSIX driver, on the same disk in one run. Then it measures what the trail adds to an HTTP request
-// with a cached credential. docs/benchmarks.md has its tables.
+// Command trail measures durable appends: a bare loop of writes and flushes, the trail, and
+// Tessera's POSIX driver, on the same disk in one run. Then it measures what the trail adds to an
+// HTTP request with a cached credential. docs/benchmarks.md has its tables.
 //
 //	go run ./cmd/trail -dir DIR
 //
