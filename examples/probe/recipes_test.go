@@ -182,6 +182,7 @@ func TestGitHub(t *testing.T) {
 
 // TestGitHubFinds sees that the workflow fails, and still uploads, if an endpoint is open.
 func TestGitHubFinds(t *testing.T) {
+	testkit.OnlyLong(t)
 	t.Parallel()
 	dir, out, err := github(t).run(t, func(name, text string) string {
 		if name == "endpoints.txt" {
@@ -217,6 +218,7 @@ func sarifResults(t *testing.T, dir string) int {
 
 // TestGitLab runs the script against a service behind the gateway, and judges its telemetry.
 func TestGitLab(t *testing.T) {
+	testkit.OnlyLong(t)
 	t.Parallel()
 	dir, out, err := gitlab(t).run(t, unchanged)
 	if err != nil {
@@ -233,6 +235,7 @@ func TestGitLab(t *testing.T) {
 
 // TestGitLabFinds expects an endpoint to be protected that the gateway opens.
 func TestGitLabFinds(t *testing.T) {
+	testkit.OnlyLong(t)
 	t.Parallel()
 	r := gitlab(t)
 	r.script = strings.Replace(r.script, "--policy examples/probe/gateway.yaml", "--list examples/probe/endpoints.txt", 1)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth/probe"
 )
 
@@ -91,6 +92,7 @@ func compareWithSeeds(t *testing.T, report *probe.Report) {
 // TestEachFlawAlone: each kind of flaw is found at an endpoint that has no other, and nothing else
 // is found there.
 func TestEachFlawAlone(t *testing.T) {
+	testkit.OnlyLong(t)
 	t.Parallel()
 	for name, f := range flaws {
 		t.Run(name, func(t *testing.T) {

@@ -72,6 +72,7 @@ GET / public`, func(c *probe.Config) {
 // TestRealServers compares what the probe finds at real servers with summaries that were looked
 // at. Run it with -update after a change, and look at the difference.
 func TestRealServers(t *testing.T) {
+	testkit.OnlyLong(t)
 	t.Parallel()
 	for name, server := range realServers {
 		t.Run(name, func(t *testing.T) {

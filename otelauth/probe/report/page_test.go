@@ -223,6 +223,7 @@ func takePicture(t *testing.T, p *browser.Page) {
 // TestLargePage opens the report of 1,000 endpoints and measures it. The figures are in
 // docs/probe.md.
 func TestLargePage(t *testing.T) {
+	testkit.OnlyLong(t)
 	t.Parallel()
 	if testkit.Race {
 		return // the times would be those of the race detector
