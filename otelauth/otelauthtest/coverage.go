@@ -85,7 +85,7 @@ func (o *CoverageOptions) proven(ctx context.Context, config probe.Config) (*pro
 		return nil, err
 	}
 	ledger, err := evidence.New(evidence.Config{
-		Require: o.Require, Secrets: prober.Canaries(),
+		Require: o.Require, Secrets: prober.Canaries(), Expected: proof.Expected(),
 		Skew: 100 * 365 * 24 * time.Hour, // a handler may have a fake clock
 	})
 	if err != nil {

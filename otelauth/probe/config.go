@@ -201,9 +201,6 @@ func (e *Endpoint) validate() error {
 	if e.Access != Protected && e.Access != Public && e.Access != Optional {
 		return fmt.Errorf("probe: %s%q is not an access: use protected, public or optional", where, e.Access)
 	}
-	if e.Route == "" {
-		e.Route, _, _ = strings.Cut(e.Path, "?")
-	}
 	return nil
 }
 

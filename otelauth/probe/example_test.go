@@ -70,9 +70,9 @@ func ExampleReadEvents() {
 		return
 	}
 	for _, e := range list {
-		fmt.Println(e, e.Route)
+		fmt.Printf("%s %q\n", e, e.Route)
 	}
 	// Output:
-	// GET /orders/4711 /orders/{id}
-	// GET /stock/ /stock/
+	// GET /orders/4711 "/orders/{id}"
+	// GET /stock/ ""
 }

@@ -5,6 +5,7 @@ package probe
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -177,7 +178,8 @@ func ReadEvents(r io.Reader, name string) ([]Endpoint, error) {
 		if strings.Contains(line, "otelauth-probe (") || e.Path == "" || e.validate() != nil {
 			return true
 		}
-		key := e.Method + " " + e.Route
+		path, _, _ := strings.Cut(e.Path, "?")
+		key := e.Method + " " + cmp.Or(e.Route, path)
 		success := a.Status >= 200 && a.Status < 300
 		i, known := index[key]
 		switch {

@@ -74,7 +74,8 @@ func (p *prover) start(ctx context.Context, t *terminal, prober *probe.Prober, c
 	}
 	var err error
 	p.ledger, err = evidence.New(evidence.Config{
-		Require: require, SharedTraffic: p.flags.SharedTraffic, Secrets: prober.Canaries(), MaxAttempts: config.MaxRequests + 1,
+		Require: require, SharedTraffic: p.flags.SharedTraffic, Secrets: prober.Canaries(), Expected: p.proof.Expected(),
+		MaxAttempts: config.MaxRequests + 1,
 	})
 	if err != nil {
 		return usageError{err}

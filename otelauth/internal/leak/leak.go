@@ -7,6 +7,7 @@ package leak
 import (
 	"bytes"
 	"fmt"
+	"strings"
 )
 
 // Found is one place where a secret was found. It does not hold the secret.
@@ -36,7 +37,8 @@ type Scanner struct {
 
 type secretNeedle struct {
 	needle
-	secret int
+	secret  int
+	ignored bool
 }
 
 // prefixBytes is how many bytes of a needle the filter knows.
@@ -52,7 +54,7 @@ func NewScanner(secrets ...string) (*Scanner, error) {
 		}
 		for _, n := range needles(secret) {
 			at := len(s.needles)
-			s.needles = append(s.needles, secretNeedle{n, i})
+			s.needles = append(s.needles, secretNeedle{needle: n, secret: i})
 			if len(n.bytes) < prefixBytes {
 				s.short = append(s.short, at)
 				continue
@@ -66,6 +68,18 @@ func NewScanner(secrets ...string) (*Scanner, error) {
 		}
 	}
 	return s, nil
+}
+
+// Except removes the forms that one of texts holds in itself, because data may hold the text: the
+// password "toor" reversed is the user name "root". Call it before Scan.
+func (s *Scanner) Except(texts ...string) {
+	for i := range s.needles {
+		for _, text := range texts {
+			if s.needles[i].isIn(text) {
+				s.needles[i].ignored = true
+			}
+		}
+	}
 }
 
 // slot returns the bit of a prefix in the filter.
@@ -97,11 +111,19 @@ func (s *Scanner) Scan(data []byte) []Found {
 	}
 	var all []Found
 	for n := range s.needles {
-		if at, ok := first[n]; ok {
+		if at, ok := first[n]; ok && !s.needles[n].ignored {
 			all = append(all, Found{Secret: s.needles[n].secret, Form: s.needles[n].form, Offset: at})
 		}
 	}
 	return all
+}
+
+// isIn reports whether text holds the needle.
+func (n *needle) isIn(text string) bool {
+	if n.anyCase {
+		text = strings.ToLower(text)
+	}
+	return strings.Contains(text, string(n.bytes))
 }
 
 // begins reports whether data begins with the needle.

@@ -72,3 +72,21 @@ func BenchmarkScan(b *testing.B) {
 		s.Scan(data)
 	}
 }
+
+// TestExcept: the name of an account may be a form of its password, which is found elsewhere.
+func TestExcept(t *testing.T) {
+	t.Parallel()
+	s, err := NewScanner("toor", "root:toor")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Except("root", "/admin/")
+	if found := s.Scan([]byte("user.name=root")); len(found) != 0 {
+		t.Errorf("the name is %+v", found)
+	}
+	for _, text := range []string{"password=toor", "root:toor", "cm9vdDp0b29y", "746f6f72"} {
+		if len(s.Scan([]byte(text))) == 0 {
+			t.Errorf("%s is not found", text)
+		}
+	}
+}

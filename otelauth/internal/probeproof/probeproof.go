@@ -8,6 +8,7 @@ package probeproof
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -67,6 +68,15 @@ func New(cfg *probe.Config) *Proof {
 // Use sets the ledger that gets the requests. It needs the canaries of the prober, so it is made
 // after the prober.
 func (p *Proof) Use(ledger *evidence.Ledger) { p.ledger = ledger }
+
+// Expected returns what telemetry rightly holds of the run: the names and the paths.
+func (p *Proof) Expected() []string {
+	list := slices.Collect(maps.Keys(p.accounts))
+	for _, e := range p.endpoints {
+		list = append(list, e.Path)
+	}
+	return list
+}
 
 // endpointOf returns the endpoint of an attempt as text.
 func endpointOf(a probe.Attempt) string { return strings.TrimPrefix(a.ID, a.Probe+" ") }
