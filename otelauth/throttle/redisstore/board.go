@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -54,7 +55,8 @@ type watcher struct {
 	changed func([]byte)
 	mark    string
 	content []byte
-	first   bool // call changed in any case
+	first   bool        // call changed in any case
+	again   atomic.Bool // the same, set by an Update that failed
 }
 
 // documentKeys returns the keys of a document and of its mark.
@@ -69,6 +71,7 @@ func (s *Store) Update(ctx context.Context, name string, life time.Duration, edi
 	for range boardTries {
 		current, err := s.Read(ctx, name)
 		if err != nil {
+			s.lookAgain(name)
 			return err
 		}
 		next, err := edit(current)
@@ -80,13 +83,27 @@ func (s *Store) Update(ctx context.Context, name string, life time.Duration, edi
 		}
 		done, err := s.swap(ctx, name, life, current, next)
 		if err != nil {
+			s.lookAgain(name)
 			return err
 		}
 		if done {
 			return nil
 		}
 	}
+	s.lookAgain(name)
 	return errors.New("redisstore: other processes change the same document at the same time; try again")
+}
+
+// lookAgain makes the watchers of a document call changed at their next look, because the caller of
+// Update has something that is not shared yet.
+func (s *Store) lookAgain(name string) {
+	s.board.mu.Lock()
+	defer s.board.mu.Unlock()
+	for _, w := range s.board.watchers {
+		if w.name == name {
+			w.again.Store(true)
+		}
+	}
 }
 
 // swap replaces a document if it is still current.
@@ -197,6 +214,7 @@ func (s *Store) look(w *watcher) {
 		w.first = true // its owner may have something to share once Redis answers again
 		return
 	}
+	w.first = w.again.Swap(false) || w.first
 	if mark == w.mark && !w.first {
 		return
 	}

@@ -9,8 +9,11 @@ import (
 	"errors"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
@@ -187,5 +190,48 @@ func TestClearIsShared(t *testing.T) {
 	testkit.Eventually(t, "the end of the case at the other process", func() bool { return len(b.List()) == 0 })
 	if verdict(t, b) != throttle.Granted {
 		t.Error("the other process still refuses")
+	}
+}
+
+// failing is a hook that fails the scripts of a client while it is set.
+type failing struct{ atomic.Bool }
+
+func (f *failing) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (f *failing) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if strings.HasPrefix(cmd.Name(), "eval") && f.Load() {
+			err := errors.New("the connection was reset")
+			cmd.SetErr(err)
+			return err
+		}
+		return next(ctx, cmd)
+	}
+}
+
+func (f *failing) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+// TestWatchAfterAFailedUpdate: an Update that fails although Redis answers every look is reported
+// to the watcher, so that its content is shared later and not only with the next change.
+func TestWatchAfterAFailedUpdate(t *testing.T) {
+	t.Parallel()
+	srv := startRedis(t)
+	client, fails := srv.Client(t), new(failing)
+	client.AddHook(fails)
+	s := newStore(t, redisstore.Config{Client: client, Prefix: "again"})
+	calls := make(chan []byte, 100)
+	defer s.Watch("rules", func(content []byte) { calls <- content })()
+	if content := testkit.Receive(t, "a call", calls); content != nil {
+		t.Fatalf("the first content is %q", content)
+	}
+	fails.Store(true)
+	err := s.Update(t.Context(), "rules", time.Minute, func([]byte) ([]byte, error) { return []byte("one"), nil })
+	if err == nil {
+		t.Fatal("the update did not fail")
+	}
+	if content := testkit.Receive(t, "a call", calls); content != nil {
+		t.Errorf("the content is %q", content)
 	}
 }

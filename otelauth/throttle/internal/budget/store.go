@@ -173,7 +173,8 @@ type Board interface {
 	// Read returns a document, nil if there is none.
 	Read(ctx context.Context, name string) ([]byte, error)
 	// Watch calls changed with the document now and after each change, within a second, until stop
-	// is called. content is nil if there is none. Calls of one Watch are never concurrent.
+	// is called. content is nil if there is none. Calls of one Watch are never concurrent. After an
+	// Update that the store has not answered, changed is called again.
 	Watch(name string, changed func(content []byte)) (stop func())
 	// ClearHere is Clear for what this process alone remembers.
 	ClearHere(ctx context.Context, k Key, kind Kind) error
