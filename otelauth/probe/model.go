@@ -28,8 +28,8 @@ type Endpoint struct {
 	Method string `json:"method"`
 	// Path is the path as it is sent: escaped, with the query if there is one.
 	Path string `json:"path"`
-	// Route is the template of the path, such as "/orders/{id}". Telemetry must name it. Default: not
-	// known, so that telemetry may name any.
+	// Route is the template of the path, such as "/orders/{id}". Telemetry must name it. Default:
+	// not known, so that telemetry may name any.
 	Route string `json:"route,omitempty"`
 	// Access is the expectation. Default: Protected.
 	Access Access `json:"access,omitempty"`
