@@ -369,3 +369,39 @@ func TestDocsLanguage(t *testing.T) {
 		}
 	}
 }
+
+// TestCommentsLanguage: comments of Go files, the changelog and other READMEs use plain technical
+// English too. A name that a comment documents, and the user "nobody", are no prose.
+func TestCommentsLanguage(t *testing.T) {
+	t.Parallel()
+	comment := regexp.MustCompile(`(?m)^\s*// ?(.*)$`)
+	name := regexp.MustCompile("`[^`]*`|\"[^\"]*\"|user nobody|^\\w+ (?:is|are) ")
+	err := filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil || d.IsDir():
+			if d != nil && d.IsDir() && d.Name() == "node_modules" {
+				return fs.SkipDir
+			}
+			return err
+		case !strings.HasSuffix(file, ".go") && !strings.HasSuffix(file, ".md"):
+			return nil
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		lines := [][]string{{"", prose(string(text))}}
+		if strings.HasSuffix(file, ".go") {
+			lines = comment.FindAllStringSubmatch(string(text), -1)
+		}
+		for _, line := range lines {
+			if found := dialect.FindAllString(link.ReplaceAllString(name.ReplaceAllString(line[1], ""), "]"), -1); found != nil {
+				t.Errorf("%s uses %q in %.100q; write plain technical English", file, found, line[1])
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -57,8 +57,8 @@ var unshown = map[string]string{
 	"for stores that lack something; that of the example lacks nothing": `verifytest.Features`,
 }
 
-// interfaceMethods are methods of the standard library's and OpenTelemetry's interfaces. Whoever
-// calls them holds the interface. The methods of the module's own interfaces are added to them.
+// interfaceMethods are methods of the standard library's and OpenTelemetry's interfaces.
+// Callers hold the interface. The methods of the module's own interfaces are added to them.
 var interfaceMethods = strings.Fields(`
 	Error Unwrap Is As
 	String GoString Format LogValue

@@ -57,7 +57,7 @@ func keepPage(t *testing.T, result *probe.Report) {
 	}
 }
 
-// protected stands for the authentication of your program.
+// protected is where your program has its authentication.
 func protected(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/healthz" {

@@ -62,14 +62,15 @@ var arrows = []struct {
 	{"otelauth/detect/geoip", []string{"otelauth/attempt", "otelauth/semconv", "otelauth/internal/pairs", "otelauth/detect", "otelauth/detect/internal/feed"}, append([]string{"github.com/oschwald/maxminddb-golang/v2", "golang.org/x/sys"}, siphash...)},
 	{"otelauth/detect/redisfeed", []string{"otelauth/attempt", "otelauth/detect/internal/feed", "otelauth/internal/redishealth"}, redis},
 	{"otelauth/internal/redishealth", []string{"otelauth/attempt"}, redis},
-	{"otelauth/probe", nil, nil},
+	{"otelauth/internal/ranksum", nil, nil},
+	{"otelauth/probe", []string{"otelauth/internal/ranksum"}, nil},
 	{"internal/otlpreceiver", nil, otlp},
 	{"otelauth/internal/leak", nil, nil},
 	{"otelauth/probe/evidence", []string{"otelauth/semconv", "otelauth/internal/leak", "internal/otlpreceiver"}, otlp},
 	{"otelauth/probe/loglines", []string{
 		"otelauth/semconv", "otelauth/internal/leak", "internal/otlpreceiver", "otelauth/probe/evidence",
 	}, append([]string{"go.yaml.in/yaml/v4"}, otlp...)},
-	{"otelauth/probe/openapi", []string{"otelauth/probe"}, []string{
+	{"otelauth/probe/openapi", []string{"otelauth/internal/ranksum", "otelauth/probe"}, []string{
 		"github.com/getkin/kin-openapi", "github.com/go-openapi", "github.com/santhosh-tekuri/jsonschema/v6", "go.yaml.in/yaml/v4", "golang.org/x/text",
 	}},
 	{"otelauth/internal/legible", nil, nil},
@@ -80,7 +81,7 @@ var arrows = []struct {
 		"otelauth/internal/problem", "otelauth/internal/scrub", "otelauth/internal/slogevent", "otelauth/semconv", "otelauth/throttle",
 		"otelauth/throttle/internal/budget", "otelauth/verify", "otelauth/verify/password",
 	}, slices.Concat([]string{"golang.org/x/text"}, mac, otelhttp)},
-	{"otelauth/probe/report", []string{"otelauth/probe"}, nil},
+	{"otelauth/probe/report", []string{"otelauth/internal/ranksum", "otelauth/probe"}, nil},
 	{"otelauth/client", []string{"otelauth/attempt", "otelauth/semconv", "otelauth/credential"}, otelhttp},
 	{"otelauth/telemetry", []string{"otelauth/attempt", "otelauth/credential", "otelauth/internal/scrub", "otelauth/internal/slogevent"}, autoexport},
 }

@@ -26,8 +26,8 @@ import (
 type Config struct {
 	// API answers the requests below v1/. It is an operator.Operator. Required.
 	API http.Handler
-	// TraceLink is the address of a trace in the operator's backend. {trace_id} stands for the id.
-	// It must begin with https:// or http://. Default: no link.
+	// TraceLink is the address of a trace in the operator's backend. {trace_id} is replaced by
+	// the id. It must begin with https:// or http://. Default: no link.
 	TraceLink string
 }
 

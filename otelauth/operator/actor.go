@@ -15,7 +15,8 @@ import (
 type actorKey struct{}
 
 // WithActor returns a context whose requests are those of actor. It is for services that
-// authenticate operators in a way of their own; whoever can send such a request can act.
+// authenticate operators in a way of their own; every client whose request has such a context can
+// act.
 func WithActor(ctx context.Context, actor string) context.Context {
 	return context.WithValue(ctx, actorKey{}, actor)
 }

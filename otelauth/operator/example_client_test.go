@@ -126,8 +126,8 @@ func use(ctx context.Context, client *operator.Client) error {
 	return nil
 }
 
-// The API over HTTP, with the page. Whoever reaches it can act, so it is behind RequireGroup, or
-// the service names the actor itself.
+// The API over HTTP, with the page. Every client that reaches it can act, so it is behind
+// RequireGroup, or the service names the actor itself.
 func ExampleOperator() {
 	op, err := operator.New(operator.Config{})
 	if err != nil {

@@ -233,7 +233,7 @@ type Episode struct {
 	Route        string   `json:"route,omitempty"`
 	DistanceKm   float64  `json:"distance_km,omitempty"`
 	SpeedKmh     float64  `json:"speed_kmh,omitempty"`
-	// Folded reports that the episode stands for all further ones of its rule.
+	// Folded reports that the episode represents all further ones of its rule.
 	Folded bool `json:"folded,omitempty"`
 }
 
@@ -385,7 +385,7 @@ type Refusal struct { //nolint:errname // the name of the document; a client ret
 	Title  string `json:"title"`
 	Status int    `json:"status"`
 	Detail string `json:"detail"`
-	// Code tells refusals apart. See the constants whose names begin with Code.
+	// Code distinguishes refusals. See the constants whose names begin with Code.
 	Code string `json:"code"`
 }
 

@@ -134,7 +134,7 @@ func (e *Explanation) lastAttempt() string {
 // clockText returns a time for a sentence: the hour, in UTC.
 func clockText(t time.Time) string { return t.UTC().Format("15:04:05") + " UTC" }
 
-// full ends a reason like a sentence that goes on: without a full stop.
+// full ends a reason like a sentence that continues: without a full stop.
 func full(reason string) string { return strings.TrimRight(reason, ". ") }
 
 // perText returns an interval behind "each": "minute", "90 seconds".

@@ -112,7 +112,7 @@ func (s *service) block() {
 			return
 		}
 	}
-	s.t.Fatal("20 wrong passwords block nobody")
+	s.t.Fatal("20 wrong passwords block no client")
 }
 
 // client returns a Client whose calls are those of carol.

@@ -71,8 +71,13 @@ func (t *traffic) count(at time.Time, o attempt.Outcome, cache attempt.CacheResu
 	}
 	t.total[o].Add(1)
 	t.cache[cache.Known()].Add(1)
-	c := (*t.routes.Load())[route]
-	if c == nil {
+	routes := *t.routes.Load()
+	c := routes[route]
+	switch {
+	case c != nil:
+	case len(routes) > maxRoutes: // without the lock, which requests would share
+		c = routes[otherRoute]
+	default:
 		c = t.addRoute(route)
 	}
 	c[o].Add(1)

@@ -69,7 +69,7 @@ type Header struct {
 	Value string `json:"value"`
 }
 
-// Request is a request without its secrets: a placeholder such as "{password of alice}" stands for
+// Request is a request without its secrets: a placeholder such as "{password of alice}" replaces
 // each password.
 type Request struct {
 	Method string `json:"method"`
@@ -138,7 +138,7 @@ const (
 // Outcome is the value of auth.outcome that a service which verifies Basic Auth should record.
 type Outcome string
 
-// The outcomes that a probe can expect. OutcomeAny stands for requests that a server may refuse
+// The outcomes that a probe can expect. OutcomeAny is for requests that a server may refuse
 // before authentication.
 const (
 	OutcomeSuccess   Outcome = "success"

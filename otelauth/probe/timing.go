@@ -4,12 +4,12 @@
 package probe
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"math"
 	"slices"
 	"time"
+
+	"github.com/otelauth/otelauth-go/otelauth/internal/ranksum"
 )
 
 // timingAlpha is the probability of a finding by chance, over all looks at the samples together.
@@ -64,11 +64,15 @@ func (p *Prober) compareTimes(ctx context.Context) {
 			return
 		}
 		t := p.report.Timing
-		t.Samples, t.P = len(unknown), mannWhitney(unknown, wrong)
+		t.Samples, t.P = len(unknown), ranksum.PValue(unknown, wrong)
 		t.Difference = median(wrong) - median(unknown)
 		if t.Decided = t.P < timingAlpha/float64(looks); t.Decided {
-			p.findings = append(p.findings, *newFinding(RuleTiming, *p.timing, fmt.Sprintf(
-				"a wrong password takes %s longer than an unknown user (p = %.2g, %d samples of each)", t.Difference.Round(time.Microsecond), t.P, t.Samples)))
+			than := "longer"
+			if t.Difference < 0 {
+				than = "shorter"
+			}
+			p.findings = append(p.findings, *newFinding(RuleTiming, *p.timing, fmt.Sprintf("a wrong password takes %s %s than an unknown user (p = %.2g, %d samples of each)",
+				t.Difference.Abs().Round(time.Microsecond), than, t.P, t.Samples)))
 			return
 		}
 		if look >= p.config.Samples {
@@ -104,44 +108,4 @@ func (p *Prober) sample(ctx context.Context, s sender, c *cell, n int, unknown, 
 func median(samples []time.Duration) time.Duration {
 	s := slices.Sorted(slices.Values(samples))
 	return s[len(s)/2]
-}
-
-// mannWhitney returns the two-sided p-value of the test of Mann and Whitney, by its normal
-// approximation with the correction for ties.
-func mannWhitney(a, b []time.Duration) float64 {
-	type ranked struct {
-		d     time.Duration
-		first bool
-	}
-	all := make([]ranked, 0, len(a)+len(b))
-	for _, d := range a {
-		all = append(all, ranked{d, true})
-	}
-	for _, d := range b {
-		all = append(all, ranked{d, false})
-	}
-	slices.SortFunc(all, func(x, y ranked) int { return cmp.Compare(x.d, y.d) })
-	var rankSum, ties float64
-	for i := 0; i < len(all); {
-		j := i
-		for j < len(all) && all[j].d == all[i].d {
-			j++
-		}
-		tied := float64(j - i)
-		ties += tied*tied*tied - tied
-		for rank := float64(i+j+1) / 2; i < j; i++ { // ranks begin with 1
-			if all[i].first {
-				rankSum += rank
-			}
-		}
-	}
-	n, m := float64(len(a)), float64(len(b))
-	u := rankSum - n*(n+1)/2
-	total := n + m
-	variance := n * m / 12 * (total + 1 - ties/(total*(total-1)))
-	if variance <= 0 {
-		return 1
-	}
-	z := (math.Abs(u-n*m/2) - 0.5) / math.Sqrt(variance)
-	return math.Erfc(max(0, z) / math.Sqrt2)
 }

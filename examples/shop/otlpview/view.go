@@ -7,7 +7,6 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -190,27 +189,7 @@ func latest[T any](all []T) []T {
 func attributesOf(list []*commonpb.KeyValue) Attributes {
 	a := make(Attributes, len(list))
 	for _, kv := range list {
-		a[kv.GetKey()] = textOf(kv.GetValue())
+		a[kv.GetKey()] = otlpreceiver.Text(kv.GetValue())
 	}
 	return a
-}
-
-func textOf(value *commonpb.AnyValue) string {
-	switch v := value.GetValue().(type) {
-	case *commonpb.AnyValue_StringValue:
-		return v.StringValue
-	case *commonpb.AnyValue_BoolValue:
-		return strconv.FormatBool(v.BoolValue)
-	case *commonpb.AnyValue_IntValue:
-		return strconv.FormatInt(v.IntValue, 10)
-	case *commonpb.AnyValue_DoubleValue:
-		return strconv.FormatFloat(v.DoubleValue, 'g', -1, 64)
-	case *commonpb.AnyValue_ArrayValue:
-		var all []string
-		for _, e := range v.ArrayValue.GetValues() {
-			all = append(all, textOf(e))
-		}
-		return strings.Join(all, ",")
-	}
-	return ""
 }

@@ -149,7 +149,7 @@ func TestOriginOfSignature(t *testing.T) {
 			t.Errorf("a checkpoint of %s signed by %s is %+v, %v", ours.Origin(), theirs.Origin(), c, err)
 		}
 	}
-	// The name of our key with the bytes of theirs is a key that nobody trusts.
+	// The name of our key with the bytes of theirs is not a trusted key.
 	renamed := bytes.Replace(signed, []byte("— "+theirs.Origin()), []byte("— "+ours.Origin()), 1)
 	if _, err := trail.ParseCheckpoint(renamed, ours.Public(), theirs.Public()); err == nil {
 		t.Error("a signature under another name is accepted")

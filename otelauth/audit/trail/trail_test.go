@@ -364,7 +364,7 @@ func TestPrune(t *testing.T) {
 	if report.First != 903 || report.Size != 915 || len(report.Pruned) != 1 || report.Pruned[0].Actor != "carol" || report.Pruned[0].Reason != "retention" {
 		t.Errorf("the report is %+v", report)
 	}
-	f.open(t, trail.Config{}) // the tree goes on
+	f.open(t, trail.Config{}) // the tree continues
 	f.close(t)
 	f.verify(t)
 }
@@ -405,7 +405,7 @@ func TestPrunedTiles(t *testing.T) {
 	if got := kinds(verify(older.Note)); !slices.Equal(got, []trail.ProblemKind{trail.TileChanged}) {
 		t.Errorf("without the tiles, an older checkpoint has the problems %v", got)
 	}
-	f.open(t, trail.Config{}) // the tree goes on
+	f.open(t, trail.Config{}) // the tree continues
 	f.record(t, 300)
 	f.close(t)
 	if err := verify(); err != nil {

@@ -14,7 +14,7 @@ import (
 // consoleFlags configure the operator's page.
 type consoleFlags struct {
 	Console          bool   `via:"console:API" help:"Serve the operator's page on --admin-listen, at /-/operator/, to the members of --operator-group. Default: only the API is there."`
-	ConsoleTraceLink string `sets:"console:TraceLink" placeholder:"URL" help:"Address of a trace in your backend, for a link on the page. {trace_id} stands for the id: 'https://backend.example/trace/{trace_id}'. Default: no link."`
+	ConsoleTraceLink string `sets:"console:TraceLink" placeholder:"URL" help:"Address of a trace in your backend, for a link on the page. {trace_id} is replaced by the id: 'https://backend.example/trace/{trace_id}'. Default: no link."`
 }
 
 // check reports problems of the flags.

@@ -66,7 +66,7 @@ func attackAlice(t *testing.T, url string) {
 			return
 		}
 	}
-	t.Fatal("20 wrong passwords block nobody")
+	t.Fatal("20 wrong passwords block no client")
 }
 
 // TestOperator is a gateway under attack: see, explain, clear, deny, undo, with real processes.

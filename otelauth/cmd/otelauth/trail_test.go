@@ -460,7 +460,8 @@ func TestTrailShow(t *testing.T) {
 	}
 }
 
-// Whoever can write to the folder cannot write to the terminal of the auditor.
+// TestTrailShowChanged: an intruder who can write to the folder cannot write to the terminal of
+// the auditor.
 func TestTrailShowChanged(t *testing.T) {
 	t.Parallel()
 	e := newEvidence(t)

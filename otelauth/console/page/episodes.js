@@ -91,7 +91,7 @@ function details(e) {
     title(sentence(e.summary), [severity(e.severity), ' ', h('b', {}, e.rule), ' · ', e.running ? h('span', { class: 'running' }, 'running') : 'over',
       ' · ', plural(e.attempts, 'attempt'), ' · since ', stamp(e.first), ' (' + span((now() - Date.parse(e.first)) / 1000) + ' ago)']),
     section('What it means', h('p', {}, 'By default the rule fires at: ', rule?.fires ?? 'see the documentation', '.'), h('p', {}, advice[e.severity] ?? ''),
-      e.folded ? h('p', {}, 'This episode stands for all further ones of its rule.') : null),
+      e.folded ? h('p', {}, 'This episode represents all further ones of its rule.') : null),
     h('div', { class: 'columns' },
       evidence('Accounts', e.accounts, e.account_count, nameOf, text => /:[0-9a-f]{16,}$/.test(text) ? null : buttons({ account: text }, ['deny', 'forget'])),
       evidence('Networks', e.networks, e.network_count, text => network(text), text => buttons({ ...about, network: text }, ['deny'])),

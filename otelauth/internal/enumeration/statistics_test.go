@@ -4,12 +4,13 @@
 package enumeration
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/otelauth/otelauth-go/otelauth/internal/ranksum"
 )
 
 // sample is the measurements of one class.
@@ -27,44 +28,9 @@ type comparison struct {
 
 func (c comparison) String() string { return fmt.Sprintf("%+.2f %%, p = %.2g", 100*c.shift, c.p) }
 
-// compare is the Mann-Whitney U test (Mann and Whitney 1947) in its normal approximation,
-// corrected for ties. Each sample needs at least 20 values. The test assumes no distribution;
-// that of times is skewed.
+// compare tests whether two samples differ. Each needs at least 20 values.
 func compare(a, b sample) comparison {
-	type value struct {
-		v     float64
-		first bool
-	}
-	all := make([]value, 0, len(a)+len(b))
-	for _, v := range a {
-		all = append(all, value{v, true})
-	}
-	for _, v := range b {
-		all = append(all, value{v, false})
-	}
-	slices.SortFunc(all, func(x, y value) int { return cmp.Compare(x.v, y.v) })
-	var ranks, ties float64
-	for i := 0; i < len(all); {
-		j := i
-		for j < len(all) && all[j].v == all[i].v {
-			j++
-		}
-		same := float64(j - i)
-		ties += same*same*same - same
-		for ; i < j; i++ {
-			if all[i].first {
-				ranks += float64(j) - (same-1)/2
-			}
-		}
-	}
-	n, m := float64(len(a)), float64(len(b))
-	u := ranks - n*(n+1)/2
-	variance := n * m / 12 * (n + m + 1 - ties/((n+m)*(n+m-1)))
-	c := comparison{p: 1, shift: median(b)/median(a) - 1}
-	if variance > 0 {
-		c.p = math.Erfc(math.Abs(u-n*m/2) / math.Sqrt(2*variance))
-	}
-	return c
+	return comparison{p: ranksum.PValue(a, b), shift: median(b)/median(a) - 1}
 }
 
 func median(s sample) float64 {

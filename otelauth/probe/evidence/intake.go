@@ -4,8 +4,6 @@
 package evidence
 
 import (
-	"encoding/hex"
-	"strconv"
 	"strings"
 	"time"
 
@@ -115,7 +113,7 @@ func (l *Ledger) addLog(r *logspb.LogRecord, arrived time.Time) {
 		copy(e.trace[:], r.GetTraceId())
 		copy(e.span[:], r.GetSpanId())
 		for _, kv := range r.GetAttributes() {
-			e.put(kv.GetKey(), textOf(kv.GetValue()))
+			e.put(kv.GetKey(), otlpreceiver.Text(kv.GetValue()))
 		}
 		l.addEvent(e)
 	}
@@ -187,34 +185,8 @@ func timeOf(unixNano uint64) time.Time {
 func valueOf(list []*commonpb.KeyValue, key string) string {
 	for _, kv := range list {
 		if kv.GetKey() == key {
-			return textOf(kv.GetValue())
+			return otlpreceiver.Text(kv.GetValue())
 		}
-	}
-	return ""
-}
-
-// textOf returns a value as text. The elements of a list have commas between them.
-func textOf(value *commonpb.AnyValue) string {
-	switch v := value.GetValue().(type) {
-	case *commonpb.AnyValue_StringValue:
-		return v.StringValue
-	case *commonpb.AnyValue_BoolValue:
-		return strconv.FormatBool(v.BoolValue)
-	case *commonpb.AnyValue_IntValue:
-		return strconv.FormatInt(v.IntValue, 10)
-	case *commonpb.AnyValue_DoubleValue:
-		return strconv.FormatFloat(v.DoubleValue, 'g', -1, 64)
-	case *commonpb.AnyValue_BytesValue:
-		return hex.EncodeToString(v.BytesValue)
-	case *commonpb.AnyValue_ArrayValue:
-		var b strings.Builder
-		for i, e := range v.ArrayValue.GetValues() {
-			if i > 0 {
-				b.WriteByte(',')
-			}
-			b.WriteString(textOf(e))
-		}
-		return b.String()
 	}
 	return ""
 }

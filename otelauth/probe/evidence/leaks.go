@@ -131,7 +131,7 @@ func (s *search) logs(x *otlpreceiver.Export) {
 			for _, r := range scope.GetLogRecords() {
 				e := &event{}
 				for _, kv := range r.GetAttributes() {
-					e.put(kv.GetKey(), textOf(kv.GetValue()))
+					e.put(kv.GetKey(), otlpreceiver.Text(kv.GetValue()))
 				}
 				copy(e.trace[:], r.GetTraceId())
 				s.of, s.trace = s.ledger.by.find(e), e.trace

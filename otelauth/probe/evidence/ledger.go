@@ -181,7 +181,7 @@ func (l *Ledger) notify() {
 }
 
 // HasBaseline reports whether metrics arrived before the first request. Without them attempts
-// before the run cannot be told from those of the run.
+// before the run cannot be distinguished from those of the run.
 func (l *Ledger) HasBaseline() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -119,7 +119,7 @@ func (l *Ledger) addPoints(x *otlpreceiver.Export) {
 func resourceID(list []*commonpb.KeyValue) string {
 	var all []string
 	for _, kv := range list {
-		all = append(all, kv.GetKey()+"="+textOf(kv.GetValue()))
+		all = append(all, kv.GetKey()+"="+otlpreceiver.Text(kv.GetValue()))
 	}
 	slices.Sort(all)
 	sum := sha256.Sum256([]byte(strings.Join(all, "\x00")))

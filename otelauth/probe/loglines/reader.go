@@ -296,8 +296,8 @@ func resolutionOf(text string) time.Duration {
 	return time.Duration(math.Pow10(9 - digits))
 }
 
-// epoch returns a time since 1970 in seconds, milliseconds, microseconds or nanoseconds, which its
-// size tells.
+// epoch returns a time since 1970. The size of n decides whether it is in seconds, milliseconds,
+// microseconds or nanoseconds.
 func epoch(n float64, hasFraction bool) (time.Time, time.Duration) {
 	unit := time.Second
 	switch {

@@ -225,9 +225,6 @@ func takePicture(t *testing.T, p *browser.Page) {
 func TestLargePage(t *testing.T) {
 	testkit.OnlyLong(t)
 	t.Parallel()
-	if testkit.Race {
-		return // the times would be those of the race detector
-	}
 	r := largeReport(t, 1000)
 	b := browser.Start(t)
 	start := time.Now()

@@ -69,7 +69,7 @@ def legacy(request):
 
 
 def export(request):
-    """A view outside of the framework, which nobody protected."""
+    """A view outside of the framework, which is not protected."""
     return JsonResponse({"customers": ["Ada Lovelace", "Alan Turing", "Grace Hopper"]})
 
 

@@ -56,9 +56,9 @@
 //
 // The rules of Budgets.Allow and Budgets.Deny, and what package operator shares, are documents
 // "{otelauth}:d:…", encrypted and authenticated with [throttle.Config].Key. Each process compares
-// them five times a second. So a rule applies everywhere within a second, whoever can write to
-// Redis cannot forge one, and one who can read it learns nothing. While Redis is lost, a rule
-// applies in its process; it is shared when Redis answers again.
+// them five times a second. So a rule applies everywhere within a second. An attacker who can write
+// to Redis cannot forge one, and an attacker who can read it learns nothing. While Redis
+// is lost, a rule applies in its process; it is shared when Redis answers again.
 package redisstore
 
 import (

@@ -7,7 +7,7 @@
   // verdict: the sign in a cell, and what it means. The most severe first.
   const VERDICTS = {
     opened: ['O', 'the answer has the content of the control'],
-    leaking: ['L', 'the answer shows a secret, or tells an account from an unknown name'],
+    leaking: ['L', 'the answer shows a secret, or differs between an account and an unknown name'],
     weak: ['W', 'a denial, or the right answer, with a flaw'],
     failed: ['5', 'an internal error, without the content'],
     unknown: ['?', 'no verdict is possible; the cell says why'],
@@ -574,7 +574,7 @@
   // evidenceView shows what arrived beside what was expected.
   function evidenceView(a) {
     const e = a.evidence, want = e.expected ?? {}, arrived = e.arrived ?? []
-    // "user" stands for the name, or for its hash.
+    // "user" is the name or its hash.
     const value = (key, r) => r.attributes?.[key] ?? (key === 'user' ? r.attributes?.['user.name'] ?? r.attributes?.['user.hash'] : undefined)
     const keys = [...new Set([...Object.keys(want).sort(), ...(e.fields ?? []), ...arrived.flatMap(r => Object.keys(r.attributes ?? {}).sort())])]
     const differs = key => (e.fields ?? []).some(f => f === key || key === 'user' && f.startsWith('user.'))
