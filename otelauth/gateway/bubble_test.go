@@ -157,6 +157,7 @@ func TestStalledClients(t *testing.T) {
 				answer, _ := io.ReadAll(conn)
 				took := time.Since(begin)
 				time.Sleep(time.Minute) // the event about connections comes later
+				synctest.Wait()         // orders what the upstream wrote before what is read here
 				if tc.status != 0 {
 					equal(t, "status", status(t, string(answer)), tc.status)
 				}
