@@ -174,6 +174,23 @@ func TestOperatorReadOnly(t *testing.T) {
 	}
 }
 
+// TestOperatorClockSkew calls a process whose clock is an hour ahead.
+func TestOperatorClockSkew(t *testing.T) {
+	t.Parallel()
+	op, err := operator.New(operator.Config{Now: func() time.Time { return time.Now().Add(time.Hour) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		op.ServeHTTP(w, r.WithContext(operator.WithActor(r.Context(), "carol")))
+	}))
+	defer srv.Close()
+	out, problems, code := operate(t, "", "status", "--operator", srv.URL)
+	if code != exitDone || !strings.Contains(out, "up 0s") || !strings.Contains(problems, "the clock of the gateway differs from the one here by 1h0m0s; times are those of the gateway") {
+		t.Errorf("%d %s%s", code, out, problems)
+	}
+}
+
 // TestOperatorStatus shows an upstream that ends, and exporters without a collector.
 func TestOperatorStatus(t *testing.T) {
 	t.Parallel()
