@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
-	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/otelauth/otelauth-go/otelauth/audit/trail/internal/disk"
 )
@@ -301,7 +300,7 @@ func (r *recovery) replaySegment(first, end, offset int64) error {
 			problem = err
 			break
 		}
-		e.append(tlog.RecordHash(line))
+		e.append(lines.leaf())
 		position = lines.position()
 		if err := r.check(e); err != nil {
 			return err
