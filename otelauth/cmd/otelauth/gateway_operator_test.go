@@ -213,6 +213,19 @@ func TestOperatorStatus(t *testing.T) {
 	})
 }
 
+// TestOperatorForwardAuth has no upstream to show.
+func TestOperatorForwardAuth(t *testing.T) {
+	t.Parallel()
+	testkit.OnlyLong(t)
+	socket := filepath.Join(t.TempDir(), "op.sock")
+	p := start(t, nil, "gateway", "--forward-auth", "nginx", "--trusted-proxy", "127.0.0.1", "--users", usersFile(t), "--listen", "127.0.0.1:0",
+		"--operator-listen", "unix:"+socket)
+	p.event("gateway.operator_listening", nil)
+	if out := mustOperate(t, socket, []string{"status"}, "healthy"); strings.Contains(out, "upstream:") {
+		t.Errorf("the status shows an upstream:\n%s", out)
+	}
+}
+
 // TestOperatorReplicas acts at one of two gateways with one Redis, and measures when the other one
 // follows.
 func TestOperatorReplicas(t *testing.T) {
