@@ -24,8 +24,8 @@ type kind struct {
 	// owns reports whether a detection by the rule is about the attack, beside those from its
 	// networks.
 	owns func(t *attacker, d *detect.Detection) bool
-	// isBotnet means that the attack is one of many networks. Two of them at a time cannot be told
-	// apart, so [Rounds] plays each alone.
+	// isBotnet means that the attack is one of many networks. Two of them at a time are the
+	// same to detection, so [Rounds] plays each alone.
 	isBotnet bool
 	// rule is the rule that must detect a variant.
 	rule string

@@ -65,6 +65,7 @@ type tuningFlags struct {
 	EventEvery                span `rare:"" sets:"gateway:Auth.Events.Every" placeholder:"TIME" group:"Signals" help:"After --event-burst, one more denial in this time is an event of its own. Default: 2s."`
 	EventPeriod               span `rare:"" sets:"gateway:Auth.Events.Period" placeholder:"TIME" group:"Signals" help:"How often folded denials are reported. Default: 10s."`
 	EventEntries              int  `rare:"" sets:"gateway:Auth.Events.Entries" placeholder:"NUMBER" group:"Signals" help:"How many networks and kinds of denials are folded separately. Default: 4096."`
+	EventPerSecond            int  `rare:"" sets:"gateway:Auth.Events.PerSecond" placeholder:"NUMBER" group:"Signals" help:"How many events of denials a second this process emits at most, sustained, from however many networks; further ones are folded, with their number. At most 10000. Default: 5."`
 	DangerouslyUnfoldedEvents bool `rare:"" sets:"gateway:Auth.Events.DangerouslyUnfolded" group:"Signals" help:"Every denial is an event of its own. Any client can then fill a disk."`
 
 	SpanValueLength int `rare:"" placeholder:"CHARACTERS" start:"" group:"Signals" help:"Where exported spans cut texts, because a client chooses their length. $$OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT and $$OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT override it. Default: 512."`
