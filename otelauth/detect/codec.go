@@ -385,6 +385,7 @@ func (d *decoder) content(v reflect.Value) {
 		}
 		reflect.Copy(v, reflect.ValueOf(d.take(uint64(len(d.b)))))
 	case v.Kind() == reflect.Slice:
+		v.SetLen(0)
 		for len(d.b) > 0 {
 			item := reflect.New(v.Type().Elem()).Elem()
 			d.value(item)

@@ -166,7 +166,10 @@ func (e *engine) parts() []part {
 		{"now", &e.now},
 		{"begun", &e.begun},
 		{"pairs", keptPairs{e.pairs}},
+		{"seen", keptPairs{e.seen}},
+		{"lostCrowds", &e.lostCrowds},
 		{"habits", e.habits},
+		{"habitsLost", &e.habitsLost},
 		{"crowds", e.crowds},
 		{"tries", e.tries},
 		{"targets", e.targets},
@@ -221,6 +224,7 @@ func (e *engine) restore(state []byte, wall time.Time) error {
 		return snapshot.ErrFuture
 	}
 	e.swept = e.now
+	e.resizeLostCrowds()
 	for id, all := range e.episodes {
 		if all == nil {
 			e.episodes[id] = map[uint64]*episode{}

@@ -28,7 +28,7 @@ func (e *engine) onStranger(m *moment, names int) {
 	if names == 2 && e.open(distributedStuffing, strangersKey) {
 		e.recallTakeovers(m)
 	}
-	if e.crowd(m.network) > 0 {
+	if e.hasSucceeded(m.network) {
 		return
 	}
 	if hour := e.now / hour; hour != s.hour {
@@ -68,8 +68,8 @@ func (e *engine) recallTakeovers(m *moment) {
 	if !e.isStranger(m.network) {
 		return
 	}
-	for i := range e.recent.ring {
-		g := &e.recent.ring[i]
+	for i := range e.recent.rings[0].places {
+		g := &e.recent.rings[0].places[i]
 		if !g.succeeded || g.network != m.network || e.open(successAfterFailures, g.account) {
 			continue
 		}
