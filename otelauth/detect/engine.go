@@ -60,6 +60,7 @@ type engine struct {
 	endpoints map[string]*endpoint
 	recent    recent
 	strangers strangers
+	arrivals  arrivals
 	blocks    blocks // of all counters
 
 	episodes episodes
@@ -91,7 +92,7 @@ type target struct {
 }
 
 // source is the evidence about one network or group of networks, from accounts that it is unknown
-// to. 168 bytes with its place.
+// to. 176 bytes with its place.
 type source struct {
 	tally   tally    // within 3 days
 	names   distinct // within 3 days
@@ -99,16 +100,23 @@ type source struct {
 	parts   distinct // within 3 days: refusals on sensitive endpoints; of a group, its networks
 	refused uint32   // time of the first of them
 	tick    tick
+	sprayed uint32 // time at which password_spray or credential_stuffing last fired
+	entered uint32 // time at which many_accounts last fired
 }
 
-// reused is the evidence about one wrong password. 120 bytes with its place.
+// reused is the evidence about one wrong password. 128 bytes with its place.
 type reused struct {
 	tally    tally    // within 3 days
 	names    distinct // within 3 days
 	networks distinct
+	hour     uint32
+	repeats  uint16 // within this hour of the clock: by clients that have sent it before
+	repeated uint32 // time of the first of them
 }
 
-// crowd is the set of accounts that succeed from a network. 128 bytes with its place.
+// crowd is the set of accounts that succeed from a network. An account belongs to it that is known
+// for a while: an attacker must not become a crowd with accounts of its own. 128 bytes with its
+// place.
 type crowd struct {
 	accounts  distinct // within 3 days
 	newcomers distinct // of these, settled accounts that had never used the network
@@ -128,9 +136,6 @@ const (
 	agedDays = 8
 )
 
-// hourAt returns the slot of an hour at now.
-func (e *engine) hourAt() uint32 { return e.now / (hour / windowSlots) }
-
 // tryAt returns the slot of tryWindow at now.
 func (e *engine) tryAt() uint32 { return e.now / (tryWindow / windowSlots) }
 
@@ -148,7 +153,7 @@ func newEngine(cfg *Config, key sip, onReport func(*Detection), mark func(ruleID
 		tries:     newTable[try](2*cfg.Entries, day, tryWindow),
 		targets:   newTable[target](cfg.Entries, 3*day, slowWindow),
 		sources:   newTable[source](cfg.Entries, 3*day, window),
-		passwords: newTable[reused](cfg.Entries, 3*day, window),
+		passwords: newTable[reused](cfg.Entries/2, 3*day, window),
 		endpoints: map[string]*endpoint{},
 		recent:    newRecent(max(cfg.Entries/8, 32)),
 	}
@@ -234,6 +239,7 @@ func (e *engine) add(m *moment) {
 	now := uint64(e.now / hour)
 	// Where pairs were lost, a rule must not take an owner for an intruder.
 	m.known = m.account != 0 && (e.pairs.Contains(m.pair, now) || e.pairs.IsUnsure(m.pair, now))
+	e.judge(m)
 	if s.kind == succeeded {
 		e.success(m)
 		return

@@ -176,6 +176,7 @@ func (e *engine) parts() []part {
 		{"sources", e.sources},
 		{"endpoints", &e.endpoints},
 		{"strangers", &e.strangers},
+		{"arrivals", &e.arrivals},
 		{"episodes", &e.episodes},
 		{"folded", &e.folded},
 	}
@@ -199,8 +200,11 @@ func (e *engine) restore(state []byte, wall time.Time) error {
 	dec := newDecoder(&e.blocks, state)
 	parts := e.parts()
 	for len(dec.b) > 0 {
-		name, f := dec.tag()
-		known := false
+		at, f := dec.tag()
+		if dec.bad {
+			break
+		}
+		name, known := dec.list[at], false
 		for _, p := range parts {
 			k, isKeeper := p.value.(keeper)
 			switch {
@@ -225,6 +229,9 @@ func (e *engine) restore(state []byte, wall time.Time) error {
 	}
 	e.swept = e.now
 	e.resizeLostCrowds()
+	if a := &e.arrivals; len(a.ring) != maxArrivals || a.next < 0 || a.next >= maxArrivals || a.waiting < 0 || a.waiting > maxArrivals {
+		*a = arrivals{} // of a version with another number of them
+	}
 	for id, all := range e.episodes {
 		if all == nil {
 			e.episodes[id] = map[uint64]*episode{}
