@@ -77,6 +77,8 @@
 //	distributed_stuffing    high    T1110.004
 //	    within an hour, wrong passwords for 50 names from 50 networks without a success, and
 //	    twice as many networks as in any hour of the last days; after a day
+//	failure_burst           medium  T1110
+//	    5 different wrong credentials within 10 minutes from one network without a success
 //
 // # What is not detected
 //
@@ -120,9 +122,9 @@
 // number identifies each of the last four wrong passwords of an account at a process. The cost:
 //
 //   - Each process detects same_password in its own attempts only, and reports it.
-//   - One stale password counts once for each process. So brute_force, distributed_guessing and
-//     success_after_failures require one more password for each other process that sent something
-//     within the hour. low_and_slow does not: a stale client from an unknown network that reaches
+//   - One stale password counts once for each process. So brute_force, distributed_guessing,
+//     success_after_failures and failure_burst (at most 8) require one more password for each other
+//     process that sent something within the hour. low_and_slow does not: a stale client from an unknown network that reaches
 //     one process after another, over hours, can start it.
 //   - An episode that one process reported without the feed has empty lists at the others.
 //

@@ -87,7 +87,7 @@ type target struct {
 }
 
 // source is the evidence about one network or group of networks, from accounts that it is unknown
-// to. 168 bytes with its place.
+// to. 176 bytes with its place.
 type source struct {
 	tally   tally    // within 3 days
 	names   distinct // within 3 days
@@ -95,6 +95,7 @@ type source struct {
 	parts   distinct // within 3 days: refusals on sensitive endpoints; of a group, its networks
 	refused uint32   // time of the first of them
 	tick    tick
+	burst   burst
 }
 
 // reused is the evidence about one wrong password. 120 bytes with its place.

@@ -107,6 +107,7 @@ func (e *engine) onSource(m *moment) {
 	p := e.sources.touch(m.network, e.now, 1)
 	n := &p.value
 	attempts, first := n.tally.add(e.now, window)
+	n.burst.add(e.now, n.tick.last)
 	if n.tick.at(e.now) >= e.th.TickIntervals {
 		e.fire(m, firing{
 			rule: scheduledGuessing, key: m.network, keys: byNetwork, first: first, attempts: attempts,
@@ -117,6 +118,7 @@ func (e *engine) onSource(m *moment) {
 		return
 	}
 	n.try(e, m)
+	e.onBurst(m, n)
 	e.onStranger(m, n.names.count(&e.blocks, e.at()))
 	e.onNames(m, m.network, n, firing{key: m.network, first: first, attempts: attempts, networks: 1})
 }

@@ -34,6 +34,7 @@ const (
 	UnusableAccount      = "unusable_account"
 	ManyAccounts         = "many_accounts"
 	DistributedStuffing  = "distributed_stuffing"
+	FailureBurst         = "failure_burst"
 )
 
 // ruleID is the wire number of a rule: one byte in the batches of a feed, and the index in rules.
@@ -58,6 +59,7 @@ const (
 	unusableAccount      ruleID = 14
 	manyAccounts         ruleID = 15
 	distributedStuffing  ruleID = 16
+	failureBurst         ruleID = 17
 
 	ruleCount = ruleID(len(rules))
 )
@@ -249,6 +251,16 @@ var rules = [...]definition{
 		keys:       byEverything,
 		thresholds: []threshold{{"StrangeNetworks", 50, 10, exactMax}},
 	},
+	failureBurst: {
+		Rule: Rule{
+			Name: FailureBurst, UUID: "303f36b4-c93f-59cf-be16-2e987da5bbdb",
+			Severity: Medium, Technique: "T1110",
+			Default: "{BurstFailures} different wrong credentials within 10 minutes from one network without a success",
+			Summary: "a network without a success tries wrong credentials quickly",
+		},
+		keys: byNetwork, recalls: true,
+		thresholds: []threshold{{"BurstFailures", 5, 2, burstMax}},
+	},
 }
 
 // Thresholds decide when the rules fire. A zero field means its default. A count of different
@@ -311,6 +323,9 @@ type Thresholds struct {
 	// StrangeNetworks is the number of networks without a success, and of names that they fail
 	// for, within an hour. At most 64. Default: 50.
 	StrangeNetworks int
+	// BurstFailures is the number of different wrong credentials, within 10 minutes, from a network
+	// without a success. At most 8. Default: 5.
+	BurstFailures int
 }
 
 // Rule describes one attack pattern that a [Detector] detects. [Rules] returns all of them.

@@ -124,6 +124,11 @@ export default {
       "severity": "high",
       "technique": "T1110.004",
       "fires": "within an hour, wrong passwords for 50 names from 50 networks without a success, and twice as many networks as in any hour of the last days; after a day"
+    },
+    "failure_burst": {
+      "severity": "medium",
+      "technique": "T1110",
+      "fires": "5 different wrong credentials within 10 minutes from one network without a success"
     }
   }
 }
