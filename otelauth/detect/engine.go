@@ -71,6 +71,7 @@ type try struct {
 	tally     tally    // within a day
 	passwords distinct // within a day
 	tick      tick
+	isResumed bool // its passwords are those before a restart
 }
 
 // target is the evidence about one account, gathered from networks that are unknown to it.

@@ -15,6 +15,10 @@ func (e *engine) guess(m *moment) {
 		p := e.tries.touch(m.pair, e.now, 1)
 		attempts, first := p.value.tally.add(e.now, tryWindow)
 		fresh = p.value.passwords.add(&e.blocks, m.password, e.tryAt())
+		if p.value.isResumed {
+			// The fingerprints of passwords have changed, so this may be one of those before.
+			p.value.isResumed, fresh = false, false
+		}
 		passwords := p.value.passwords.count(&e.blocks, e.tryAt())
 		if s.unusable {
 			e.onUnusable(m)

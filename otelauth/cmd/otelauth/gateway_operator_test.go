@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -171,6 +172,28 @@ func TestOperatorReadOnly(t *testing.T) {
 	if code != exitDone || !strings.Contains(out, "read-only") {
 		t.Errorf("the command at the admin listener: %d %s%s", code, out, problems)
 	}
+}
+
+// TestOperatorStatus shows an upstream that ends, and exporters without a collector.
+func TestOperatorStatus(t *testing.T) {
+	t.Parallel()
+	testkit.OnlyLong(t)
+	up := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer up.Close()
+	socket := filepath.Join(t.TempDir(), "op.sock")
+	p := start(t, []string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + testkit.FreeAddress(t), "OTEL_BSP_SCHEDULE_DELAY=100", "OTEL_METRIC_EXPORT_INTERVAL=100"},
+		gatewayArgs(up.URL, usersFile(t), "--operator-listen", "unix:"+socket)...)
+	url := "http://" + p.address("gateway.listening")
+	mustOperate(t, socket, []string{"status"}, "upstream: answers; last answer never; 0 errors", "exporters: traces to otlp, metrics to otlp, logs to otlp")
+	ask(t, url, "alice", canaryNew)
+	mustOperate(t, socket, []string{"status"}, "upstream: answers; last answer ", "s ago; 0 errors")
+	up.Close()
+	ask(t, url, "alice", canaryNew)
+	mustOperate(t, socket, []string{"status"}, "needs attention", "auth.gateway.upstream since ", "upstream: does not answer since ", "1 errors (upstream_unreachable)")
+	testkit.Eventually(t, "errors of the exporters", func() bool {
+		out, _, _ := operate(t, socket, "status")
+		return strings.Contains(out, "export errors: ") && strings.Contains(out, "an exporter fails, so traces, metrics or events are missing in the backend")
+	})
 }
 
 // TestOperatorReplicas acts at one of two gateways with one Redis, and measures when the other one

@@ -121,13 +121,17 @@ func (p *prover) awaitMetrics(ctx context.Context) {
 	}
 }
 
-// judge waits for the last telemetry and adds the judgement to the report. The function that it
-// returns completes attempts; it is nil without a prover.
-func (p *prover) judge(ctx context.Context, report *probe.Report) (func(*probe.Attempt), error) {
+// judge waits for the last telemetry and adds the judgement to the report, also after an interrupt:
+// what is in transit is not missing. The function that it returns completes attempts; it is nil
+// without a prover.
+func (p *prover) judge(ctx context.Context, t *terminal, report *probe.Report) (func(*probe.Attempt), error) {
 	if p == nil {
 		return nil, nil
 	}
-	wait, cancel := context.WithTimeout(ctx, time.Duration(p.flags.TelemetryWait))
+	if ctx.Err() != nil {
+		fmt.Fprintf(t.err, "otelauth: interrupted; waiting for the last telemetry, at most %s; Ctrl-C again ends at once\n", p.flags.TelemetryWait)
+	}
+	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Duration(p.flags.TelemetryWait))
 	defer cancel()
 	_ = p.ledger.Wait(wait) // what did not arrive is a verdict
 	if err := p.logs.end(); err != nil {
