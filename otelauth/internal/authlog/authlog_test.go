@@ -8,6 +8,8 @@ import (
 	"compress/gzip"
 	"fmt"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -227,4 +229,65 @@ func FuzzLine(f *testing.F) {
 			t.Fatalf("%+v", a)
 		}
 	})
+}
+
+// TestRealLogs reads what OpenSSH 9.2 (through rsyslog), nginx 1.22 and Apache 2.4 wrote about the
+// same attempts: no credentials, wrong passwords with names that imitate a log line, a success.
+func TestRealLogs(t *testing.T) {
+	t.Parallel()
+	const hostileSSH = `fail "x from 9.9.9.9 port 1 ssh2"`
+	ssh := `fail "admin", fail "admin", fail "root", fail "alice", ` + hostileSSH + `, ok "alice", fail "eve"`
+	for file, want := range map[string]string{
+		"openssh-syslog": ssh,
+		"openssh-iso":    ssh,
+		"nginx-access":   `fail "alice", fail "eve \"x\" [a] b", fail "zoë", fail "x\", client", ok "alice", ok "alice"`,
+		"apache-access":  `fail "alice", fail "eve \"x\" [a] b", fail "zoë", fail "x\", client", fail "", ok "alice", ok "alice"`,
+		"apache-vhost":   `fail "alice", fail "eve \"x\" [a] b", fail "zoë", fail "x\", client", fail "", ok "alice", ok "alice"`,
+		"nginx-error":    `fail "alice", fail "eve \"x\" [a] b", fail "zoë", fail "x\", client"`,
+		"apache-error":   `fail "alice", fail "eve \"x\" [a] b", fail "zoë", fail "x\", client", fail ""`,
+	} {
+		got, counts := readAll(t, file)
+		if strings.Join(got, ", ") != want {
+			t.Errorf("%s: got %s\nwant %s", file, strings.Join(got, ", "), want)
+		}
+		if counts.Kinds[authlog.Unreadable] != 0 {
+			t.Errorf("%s: unreadable: %s", file, counts.Unreadable)
+		}
+	}
+	// Both logs of a server together have each wrong password once.
+	for _, server := range []string{"nginx", "apache"} {
+		access, _ := readAll(t, server+"-access")
+		both, counts := readAll(t, server+"-access", server+"-error")
+		if len(both) != len(access) || counts.Kinds[authlog.Duplicate] < 4 {
+			t.Errorf("%s: %d attempts in the access log, %d with the error log; %d duplicates", server, len(access), len(both), counts.Kinds[authlog.Duplicate])
+		}
+	}
+}
+
+// readAll returns the attempts of files of testdata.
+func readAll(t *testing.T, names ...string) (list []string, counts authlog.Counts) {
+	t.Helper()
+	var files []authlog.File
+	for _, name := range names {
+		text, err := os.ReadFile(filepath.Join("testdata", name+".log"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, authlog.File{Name: name, Reader: bytes.NewReader(text), Options: authlog.Options{Zone: time.UTC, Written: written}})
+	}
+	counts, err := authlog.Merge(files, func(a *authlog.Attempt) error {
+		verdict := "ok"
+		if a.Outcome == attempt.Failure {
+			verdict = "fail"
+		}
+		if a.Client != netip.MustParseAddr("127.0.0.1") {
+			t.Errorf("%v: the client is %v", names, a.Client)
+		}
+		list = append(list, fmt.Sprintf("%s %q", verdict, a.Name))
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list, counts
 }
