@@ -39,8 +39,9 @@ func (b *burst) took(n int) (seconds uint32) {
 }
 
 // onBurst evaluates how fast the guesses of a network arrive. A network with a success has users
-// who mistype, and of a client with an old password only the first attempt is a guess.
-func (e *engine) onBurst(m *moment, n *source) {
+// who mistype, and of a client with an old password only the first attempt is a guess. first is the
+// time of its first guess within 3 days.
+func (e *engine) onBurst(m *moment, n *source, first uint32) {
 	took := n.burst.took(min(e.th.BurstFailures+e.spread, burstMax))
 	if took > burstWindow && !e.open(failureBurst, m.network) || e.crowd(m.network) > 0 {
 		return
@@ -51,7 +52,7 @@ func (e *engine) onBurst(m *moment, n *source) {
 		}
 	}
 	e.fire(m, firing{
-		rule: failureBurst, key: m.network, first: e.now - took, attempts: uint64(e.th.BurstFailures),
+		rule: failureBurst, key: m.network, first: max(first, e.now-took), attempts: uint64(e.th.BurstFailures),
 		accounts: n.names.count(&e.blocks, e.at()), networks: 1,
 	})
 }

@@ -62,3 +62,6 @@ func TestFailureBurst(t *testing.T) {
 		}
 	}
 }
+
+// quietBurst turns failure_burst off, for tests of another rule that count its episodes.
+func quietBurst(cfg *detect.Config) { cfg.Off = append(cfg.Off, detect.FailureBurst) }

@@ -104,7 +104,7 @@ var examples = map[string][]example{
 	},
 	"detect replay": {
 		{"What would detection have found in the log of OpenSSH?", "otelauth detect replay /var/log/auth.log /var/log/auth.log.1"},
-		{"The same without a log file, from the journal.", "journalctl -u ssh -o short-iso | otelauth detect replay -"},
+		{"From standard input, such as what journalctl -u ssh -o short-iso prints.", "otelauth detect replay - < ssh.txt"},
 		{"A web server: the access log has the successes, the error log has the reasons.", "otelauth detect replay /var/log/nginx/access.log /var/log/nginx/error.log"},
 		{"For a pipeline: exit code 1 if there is an attack of high severity.", "otelauth detect replay events.jsonl --fail-on high -o json"},
 	},

@@ -65,6 +65,7 @@ type tuningFlags struct {
 	EventEvery                span `rare:"" sets:"gateway:Auth.Events.Every" placeholder:"TIME" group:"Signals" help:"After --event-burst, one more denial in this time is an event of its own. Default: 2s."`
 	EventPeriod               span `rare:"" sets:"gateway:Auth.Events.Period" placeholder:"TIME" group:"Signals" help:"How often folded denials are reported. Default: 10s."`
 	EventEntries              int  `rare:"" sets:"gateway:Auth.Events.Entries" placeholder:"NUMBER" group:"Signals" help:"How many networks and kinds of denials are folded separately. Default: 4096."`
+	EventPerSecond            int  `rare:"" sets:"gateway:Auth.Events.PerSecond" placeholder:"NUMBER" group:"Signals" help:"How many events of denials a second this process emits at most, sustained, from however many networks; further ones are folded, with their number. At most 10000. Default: 5."`
 	DangerouslyUnfoldedEvents bool `rare:"" sets:"gateway:Auth.Events.DangerouslyUnfolded" group:"Signals" help:"Every denial is an event of its own. Any client can then fill a disk."`
 
 	SpanValueLength int `rare:"" placeholder:"CHARACTERS" start:"" group:"Signals" help:"Where exported spans cut texts, because a client chooses their length. $$OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT and $$OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT override it. Default: 512."`
@@ -98,7 +99,8 @@ type detectFlags struct {
 	DetectEndpointNames        int  `rare:"" sets:"gateway:Auth.Detect.Thresholds.EndpointNames" start:"" placeholder:"NUMBER" help:"endpoint_failure_ratio: failing names within an hour above twice the usual number. Default: 20."`
 	DetectSensitiveDenials     int  `rare:"" sets:"gateway:Auth.Detect.Thresholds.SensitiveDenials" start:"" placeholder:"NUMBER" help:"sensitive_only_denied: different refusals at sensitive endpoints within 3 days. Default: 5."`
 	DetectManyAccounts         int  `rare:"" sets:"gateway:Auth.Detect.Thresholds.ManyAccounts" start:"" placeholder:"NUMBER" help:"many_accounts: accounts, within 3 days, that succeed from a network that they have never used. Default: 10."`
-	DetectStrangeNetworks      int  `rare:"" sets:"gateway:Auth.Detect.Thresholds.StrangeNetworks" start:"" placeholder:"NUMBER" help:"distributed_stuffing: networks without a success, and names that they fail for, within an hour. Default: 50."`
+	DetectStrangeNetworks      int  `rare:"" sets:"gateway:Auth.Detect.Thresholds.StrangeNetworks" start:"" placeholder:"NUMBER" help:"distributed_stuffing: networks without a success, and names that they fail for, within an hour; twice as many within a day. Default: 50."`
+	DetectStaleRepeats         int  `rare:"" sets:"gateway:Auth.Detect.Thresholds.StaleRepeats" start:"" placeholder:"NUMBER" help:"stale_credential: repetitions of one wrong password for one account within an hour. Default: 100."`
 	DetectBurstFailures        int  `rare:"" sets:"gateway:Auth.Detect.Thresholds.BurstFailures" start:"" placeholder:"NUMBER" help:"failure_burst: different wrong credentials within 10 minutes from one network without a success; at most 8. Default: 5."`
 	DetectUnusableTries        int  `rare:"" sets:"gateway:Auth.Detect.Thresholds.UnusableTries" start:"" placeholder:"NUMBER" help:"unusable_account: attempts at a disabled or expired account within 3 days. Default: 3."`
 }

@@ -26,7 +26,7 @@ type probeTelemetry struct {
 	Logs          string   `placeholder:"FILE" help:"Judge the lines that the service appends to this log during the run, in JSON or logfmt; - is standard input."`
 	LogFields     string   `default:"otelauth" placeholder:"NAME" help:"Which field of a line means what: otelauth, ecs, ocsf, django, or the path of a YAML file. Default: otelauth."`
 	TelemetryWait span     `default:"30s" placeholder:"TIME" help:"How long the last telemetry may take to arrive, and the first metrics before the run. Default: 30s."`
-	Require       []string `placeholder:"NAME,…" help:"What must hold: events, each-attempt, no-others, spans, metrics, no-secrets, user, private-names, client, method, route, path, status, agent. Default: everything but each-attempt; with --logs alone what a line can hold."`
+	Require       []string `placeholder:"NAME" help:"What must hold: events, each-attempt, no-others, spans, metrics, no-secrets, user, private-names, client, method, route, path, status, agent. Default: everything but each-attempt; with --logs alone what a line can hold."`
 	SharedTraffic bool     `help:"Others use the service during the run. Counters must then grow at least by the attempts, and events of others are expected."`
 }
 
