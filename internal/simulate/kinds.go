@@ -150,6 +150,12 @@ var kinds = map[string]kind{
 	detect.StaleCredential: {every: 3 * time.Second, try: func(t *attacker, ev *event) {
 		ev.password = t.wrong + 1
 	}},
+	// As a bot tries a short list of names and passwords, and leaves.
+	detect.FailureBurst: {every: 10 * time.Second, try: func(t *attacker, ev *event) {
+		ev.password = t.password()
+		ev.client = t.from(t.tries / 6)
+		ev.account, ev.name = -1, [...]string{"root", "admin", "test"}[t.tries%3]
+	}},
 	detect.UnusableAccount: {every: 6 * time.Minute, try: func(t *attacker, ev *event) {
 		ev.password, ev.disabled = t.wrong+1, true
 	}},

@@ -315,7 +315,9 @@ func BenchmarkTotal(b *testing.B) {
 
 func Example() {
 	d, err := detect.New(detect.Config{OnDetection: func(d detect.Detection) {
-		fmt.Println(d.Phase, d.Rule.Name, d.Rule.Severity, d.Accounts, d.Networks)
+		if d.Phase == detect.Start {
+			fmt.Println(d.Rule.Name, d.Rule.Severity, d.Accounts, d.Networks)
+		}
 	}})
 	if err != nil {
 		fmt.Println(err)
@@ -331,5 +333,7 @@ func Example() {
 		_ = d.Decide(req.Context, &req, &res)
 	}
 	d.Drain(time.Now())
-	// Output: start brute_force high [alice] [192.0.2.0/24]
+	// Output:
+	// failure_burst medium [alice] [192.0.2.0/24]
+	// brute_force high [alice] [192.0.2.0/24]
 }

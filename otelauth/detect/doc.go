@@ -56,13 +56,13 @@
 //	    a success from a network new to an account that is known for 7 days and seldom changes
 //	    networks; fewer than 10 accounts used the network more than 7 days ago
 //	impossible_travel       medium  T1078
-//	    two successes 500 km apart at 1000 km/h of an account that is known for 3 days, one of
-//	    them from a network that is new to the account within 3 days and that fewer than 10
-//	    accounts used more than 7 days ago (needs a Locator)
+//	    two successes 500 km apart at 1000 km/h of an account that is known for 3 days and
+//	    seldom changes networks, one of them from a network that is new to the account within 3
+//	    days and that fewer than 10 accounts used more than 7 days ago (needs a Locator)
 //	concurrent_networks     low     T1078
 //	    4 changes within 2 hours between a network known for less than a day and another one
 //	unusual_hour            low     T1078
-//	    a success from a known network at an hour of the day that is more than 3 hours from
+//	    a success from a known network at an hour of the day that is more than 2 hours from
 //	    every hour at which the account was used in the last four weeks; only for accounts with
 //	    at least 6 hours of rest, after 14 days and 10 days with use
 //	endpoint_failure_ratio  medium  T1110
@@ -85,6 +85,8 @@
 //	stale_credential        low     T1078
 //	    within an hour of the clock, 100 repetitions of one wrong password for one account, by
 //	    clients that have sent it before; the password is tried on no other account
+//	failure_burst           medium  T1110
+//	    5 different wrong credentials within 10 minutes from one network without a success
 //
 // # What is not detected
 //
@@ -139,9 +141,9 @@
 // number identifies each of the last four wrong passwords of an account at a process. The cost:
 //
 //   - Each process detects same_password in its own attempts only, and reports it.
-//   - One stale password counts once for each process. So brute_force, distributed_guessing and
-//     success_after_failures require one more password for each other process that sent something
-//     within the hour. low_and_slow does not: a stale client from an unknown network that reaches
+//   - One stale password counts once for each process. So brute_force, distributed_guessing,
+//     success_after_failures and failure_burst (at most 8) require one more password for each other
+//     process that sent something within the hour. low_and_slow does not: a stale client from an unknown network that reaches
 //     one process after another, over hours, can start it.
 //   - An episode that one process reported without the feed has empty lists at the others.
 //

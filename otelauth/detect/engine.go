@@ -92,7 +92,7 @@ type target struct {
 }
 
 // source is the evidence about one network or group of networks, from accounts that it is unknown
-// to. 176 bytes with its place.
+// to. 184 bytes with its place.
 type source struct {
 	tally   tally    // within 3 days
 	names   distinct // within 3 days
@@ -102,6 +102,7 @@ type source struct {
 	tick    tick
 	sprayed uint32 // time at which password_spray or credential_stuffing last fired
 	entered uint32 // time at which many_accounts last fired
+	burst   burst
 }
 
 // reused is the evidence about one wrong password. 128 bytes with its place.

@@ -134,6 +134,7 @@ func (e *engine) onSource(m *moment) {
 	}
 	n := &p.value
 	attempts, first := n.tally.add(e.now, window)
+	n.burst.add(e.now, n.tick.last)
 	if n.tick.at(e.now) >= e.th.TickIntervals {
 		e.fire(m, firing{
 			rule: scheduledGuessing, key: m.network, keys: byNetwork, first: first, attempts: attempts,
@@ -144,6 +145,7 @@ func (e *engine) onSource(m *moment) {
 		return
 	}
 	n.try(e, m)
+	e.onBurst(m, n, first)
 	e.onStranger(m, n.names.count(&e.blocks, e.at()))
 	e.onNames(m, m.network, n, firing{key: m.network, first: first, attempts: attempts, networks: 1})
 }

@@ -81,6 +81,9 @@ func TestThresholds(t *testing.T) {
 		{rule: detect.UnusableAccount, n: d.UnusableTries, every: 24 * time.Hour, try: func(w *watch, _ int) {
 			w.try(try{password: 3, reason: attempt.ReasonAccountDisabled})
 		}},
+		{rule: detect.FailureBurst, n: d.BurstFailures, every: 150 * time.Second, try: func(w *watch, i int) {
+			w.try(try{name: fmt.Sprint("user", i%2), unknown: true, password: uint64(i + 1)})
+		}},
 		{rule: detect.EndpointFailureRatio, n: d.EndpointNames + 1, every: time.Second, learn: func(w *watch) {
 			for range 50 {
 				w.try(try{})

@@ -120,7 +120,7 @@ func TestOpenEpisodesAfterARestart(t *testing.T) {
 	t.Parallel()
 	var notices []attempt.Notice
 	file := filepath.Join(t.TempDir(), "evidence")
-	w := newWatch(t, kept(file, &notices))
+	w := newWatch(t, kept(file, &notices), quietBurst)
 	for i := range 40 {
 		w.try(try{password: uint64(i + 1)})
 	}
@@ -138,7 +138,7 @@ func TestOpenEpisodesAfterARestart(t *testing.T) {
 	var listed []detect.Detection
 	w = w.restart(kept(file, &notices), func(cfg *detect.Config) {
 		cfg.OnEpisode = func(d detect.Detection) { listed = append(listed, d) }
-	})
+	}, quietBurst)
 	if b := data(); bytes.Contains(b, []byte("alice")) {
 		t.Error("the file shows a name")
 	}

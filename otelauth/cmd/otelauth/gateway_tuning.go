@@ -104,6 +104,7 @@ type detectFlags struct {
 	DetectManyAccounts         int  `rare:"" sets:"gateway:Auth.Detect.Thresholds.ManyAccounts" start:"" placeholder:"NUMBER" help:"many_accounts: accounts, within 3 days, that succeed from a network that they have never used. Default: 10."`
 	DetectStrangeNetworks      int  `rare:"" sets:"gateway:Auth.Detect.Thresholds.StrangeNetworks" start:"" placeholder:"NUMBER" help:"distributed_stuffing: networks without a success, and names that they fail for, within an hour; twice as many within a day. Default: 50."`
 	DetectStaleRepeats         int  `rare:"" sets:"gateway:Auth.Detect.Thresholds.StaleRepeats" start:"" placeholder:"NUMBER" help:"stale_credential: repetitions of one wrong password for one account within an hour. Default: 100."`
+	DetectBurstFailures        int  `rare:"" sets:"gateway:Auth.Detect.Thresholds.BurstFailures" start:"" placeholder:"NUMBER" help:"failure_burst: different wrong credentials within 10 minutes from one network without a success; at most 8. Default: 5."`
 	DetectUnusableTries        int  `rare:"" sets:"gateway:Auth.Detect.Thresholds.UnusableTries" start:"" placeholder:"NUMBER" help:"unusable_account: attempts at a disabled or expired account within 3 days. Default: 3."`
 }
 

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/otelauth/otelauth-go/internal/otlpreceiver"
@@ -197,19 +196,7 @@ func readLines(ctx context.Context, in io.Reader, fields *loglines.Fields, ledge
 
 // fields returns the mapping that --log-fields names.
 func (c *probeTelemetry) fields() (*loglines.Fields, error) {
-	if slices.Contains(loglines.Names(), c.LogFields) {
-		return loglines.Shipped(c.LogFields)
-	}
-	f, err := openRegular(c.LogFields)
-	if err != nil {
-		return nil, fmt.Errorf("--log-fields: no mapping has this name (%s), and no file: %w", strings.Join(loglines.Names(), ", "), err)
-	}
-	defer func() { _ = f.Close() }() // only read
-	fields, err := loglines.Parse(f)
-	if err != nil {
-		return nil, fmt.Errorf("--log-fields: %s: %w", c.LogFields, err)
-	}
-	return fields, nil
+	return readFields("--log-fields", c.LogFields)
 }
 
 // end reads what is left of a file. Standard input may never end, so it is not waited for.
