@@ -250,7 +250,7 @@ var rules = [...]definition{
 				"as many networks as in any hour of the last days; after a day; or twice as many of both within a day; after 8 days",
 			Summary: "many networks, each with few attempts, try a list of names and passwords",
 		},
-		keys: byEverything, recalls: true,
+		keys: byEverything, recalls: true, quiet: day,
 		thresholds: []threshold{{"StrangeNetworks", 50, 10, exactMax}},
 	},
 	staleCredential: {
