@@ -43,8 +43,8 @@ func Attacks(speed float64) []Attack {
 	return all
 }
 
-// Rounds returns the attacks of [Attacks] and all variants, in groups that can run beside each other:
-// each attack of many networks runs alone.
+// Rounds returns the attacks of [Attacks] and all variants, in groups that can run beside each
+// other: each attack of many networks runs alone.
 func Rounds(speed float64) (rounds [][]Attack) {
 	rounds = [][]Attack{nil}
 	add := func(k kind, a Attack) {

@@ -25,8 +25,8 @@ type kind struct {
 	// owns reports whether a detection by the rule is about the attack, beside those from its
 	// networks.
 	owns func(t *attacker, d *detect.Detection) bool
-	// isBotnet means that the attack is one of many networks. Two of them at a time cannot be told
-	// apart, so [Rounds] plays each alone.
+	// isBotnet means that the attack is one of many networks. Two of them at a time are the
+	// same to detection, so [Rounds] plays each alone.
 	isBotnet bool
 	// rule is the rule that must detect a variant.
 	rule string
@@ -150,6 +150,12 @@ var kinds = map[string]kind{
 	// One wrong password for one account, which looks like an outage.
 	detect.StaleCredential: {every: 3 * time.Second, try: func(t *attacker, ev *event) {
 		ev.password = t.wrong + 1
+	}},
+	// As a bot tries a short list of names and passwords, and leaves.
+	detect.FailureBurst: {every: 10 * time.Second, try: func(t *attacker, ev *event) {
+		ev.password = t.password()
+		ev.client = t.from(t.tries / 6)
+		ev.account, ev.name = -1, [...]string{"root", "admin", "test"}[t.tries%3]
 	}},
 	detect.UnusableAccount: {every: 6 * time.Minute, try: func(t *attacker, ev *event) {
 		ev.password, ev.disabled = t.wrong+1, true

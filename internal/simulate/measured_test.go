@@ -144,8 +144,8 @@ var worldsOfTable = [][]simulate.World{
 	{simulate.CIFleet}, {simulate.CarrierNAT}, {simulate.Pods}, {simulate.Conference}, {simulate.Travellers},
 }
 
-// TestHonestReach: in 600,000 user-days of the base there is no false episode of high severity and no
-// right password is refused, and there are at most 5 of medium severity in 10,000 user-days.
+// TestHonestReach: in 600,000 user-days of the base there is no false episode of high severity and
+// no right password is refused, and there are at most 5 of medium severity in 10,000 user-days.
 func TestHonestReach(t *testing.T) {
 	seeds := seedsOfTables(t)
 	reports := make([]*simulate.Report, seeds)

@@ -32,7 +32,8 @@
 //
 // auth.events.suppressed has the attributes that are equal in all events it represents, lists of
 // at most [MaxRoutes] routes and [MaxTraces] trace ids, and the ids of no span. The one for all
-// networks has only the event and the outcome. The one for successes has account and http.route,
+// networks has only the event and the outcome. The one for an account has user.hash and, if names
+// are recorded, user.name. The one for successes has account and http.route,
 // and lists no routes.
 //
 // # Hostile values

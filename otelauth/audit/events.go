@@ -21,13 +21,18 @@ import (
 // if they share the client network (an IPv4 address, an IPv6 /64), event, outcome, error.type,
 // auth.reason, auth.scheme, auth.credentials.exposed and auth.credentials.previous. Of identical
 // denials Burst are emitted individually, then one each Every. The limit of a site (/24, /48) is
-// 8 times that, and the limit of one outcome from all networks 100 times. Denials above a limit
-// are folded into the event of the network, the site or all networks, whichever limit is reached
-// first.
+// 8 times that, and the limit of an account, from all networks, twice that. Denials above a limit
+// are folded into the event of the network, the site or the account, whichever limit is reached
+// first. By default, a network that never stops causes 56 events in its first minute and 36 in
+// each further one.
 //
-// By default, a network that never stops causes 56 events in its first minute and 36 in each
-// further one. All networks together cause 2000 of one outcome and then 50 a second at most. The
-// folded events come on top: at most one for each entry and period.
+// PerSecond bounds the process, however many networks and accounts take part. Sustained, two
+// fifths of it are denials that are emitted individually, 40 times PerSecond at once. One fifth
+// are the first 3 denials of a site within an hour, which fall under no other limit of accounts or
+// the process; a quarter of Entries at once. One fifth are folded events of networks, sites and
+// accounts, 20 times PerSecond at once. What is beyond that is in the folded events of all
+// networks ("other"), at most six in a Period. So a flood from many networks that never stops
+// causes at most 5 events a second by default, after at most 1,324 at once.
 //
 // No event is lost: the individual events and the counts of the folded ones add up to the number
 // of attempts. Detections and notices are never folded. Other observers see every attempt, so
@@ -49,11 +54,14 @@ type Events struct {
 	Period time.Duration
 	// Entries bounds the networks and kinds of denials that have limits of their own, at most
 	// 1,048,576. An entry takes 64 bytes, and less than 512 more while events are folded into it.
-	// There are a quarter as many sites and, with [FirstSuccess], four times as many successes
-	// (account, network, route). Default: 4096, together at most 3 MiB, with [FirstSuccess] 12
-	// MiB. Without room, a denial counts for its site and then for all networks; a success is
-	// emitted.
+	// There are a quarter as many sites and accounts and, with [FirstSuccess], four times as many
+	// successes (account, network, route). Default: 4096, together at most 4 MiB, with
+	// [FirstSuccess] 13 MiB. Without room, a denial counts for the next larger group; a success
+	// is emitted.
 	Entries int
+	// PerSecond bounds the events of denials of this process, individual and folded ones, 5 to
+	// 10,000. Default: 5 a second, sustained.
+	PerSecond int
 	// DangerouslyUnfolded emits every denial individually: any client can then fill a disk.
 	DangerouslyUnfolded bool
 
@@ -85,6 +93,7 @@ const (
 	DefaultEvery         = 2 * time.Second
 	DefaultPeriod        = 10 * time.Second
 	DefaultEntries       = 4096
+	DefaultPerSecond     = 5
 )
 
 // The bounds of the lists of a folded event.
@@ -109,6 +118,9 @@ func (e *Events) Validate() error {
 	}
 	if e.Entries < 0 || e.Entries > 1<<20 {
 		invalid("Entries is %d; choose 1 to %d, or 0 for %d", e.Entries, 1<<20, DefaultEntries)
+	}
+	if e.PerSecond != 0 && (e.PerSecond < 5 || e.PerSecond > 10_000) {
+		invalid("PerSecond is %d; choose 5 to 10000, or 0 for %d", e.PerSecond, DefaultPerSecond)
 	}
 	for _, d := range []struct {
 		name            string
@@ -140,6 +152,7 @@ func (e Events) folder(emit func(*wide.Fold, time.Time)) (*wide.Folder, error) {
 		Every:         cmp.Or(e.Every, DefaultEvery),
 		Period:        cmp.Or(e.Period, DefaultPeriod),
 		Entries:       cmp.Or(e.Entries, DefaultEntries),
+		PerSecond:     cmp.Or(e.PerSecond, DefaultPerSecond),
 		Unfolded:      e.DangerouslyUnfolded,
 		Suppressed:    e.Suppressed,
 		Now:           e.Now,

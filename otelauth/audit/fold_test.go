@@ -166,6 +166,7 @@ func TestFloodOfRefusals(t *testing.T) {
 			time.Sleep(time.Second / ticks)
 		}
 		minute := y.snapshot().byNet
+		delete(minute, "other failure <nil>") // what is beyond the limit of the process
 		if n := len(minute); n != 9 {
 			t.Fatalf("%d networks and rules: %v", n, minute)
 		}
@@ -413,7 +414,7 @@ func TestRollUp(t *testing.T) {
 	} {
 		rec := otelauthtest.NewRecorder(t)
 		o, err := audit.New(audit.Config{LoggerProvider: rec.LoggerProvider(), Events: audit.Events{
-			Burst: 3, Every: time.Hour, Now: func() time.Time { return began },
+			Burst: 3, Every: time.Hour, Entries: 256, Now: func() time.Time { return began },
 		}})
 		if err != nil {
 			t.Fatal(err)
@@ -475,8 +476,9 @@ func TestRoomOfOthers(t *testing.T) {
 	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 3<<20 {
 		t.Errorf("the heap grew by %d bytes", grown)
 	}
-	// 2000 at once and 50 a second of all networks, 20 of the flooder.
-	if n := y.single["failure"]; n > 2000+50+20 {
+	// 200 at once and 2 a second of all networks, 1024 and 1 a second of new ones, 20 of the
+	// flooder.
+	if n := y.single["failure"]; n > 200+2+1024+1+20 {
 		t.Errorf("%d individual events", n)
 	}
 	for range 1000 {
@@ -492,6 +494,93 @@ func TestRoomOfOthers(t *testing.T) {
 	runtime.KeepAlive(o)
 }
 
+// TestManyNetworks: 100,041 denials from 40,000 networks in an hour make at most 5 events a second
+// beside the first burst, individual and folded ones together. The first denial of each network
+// and every success stay individual while the networks are few, and every denial is counted.
+func TestManyNetworks(t *testing.T) {
+	t.Parallel()
+	const denials, networks, fewNetworks = 100_041, 40_000, 500
+	synctest.Test(t, func(t *testing.T) {
+		y := newTally()
+		o := slogObserver(t, y, audit.Events{})
+		end := func(out attempt.Outcome, client netip.Addr) {
+			req := attempt.Request{Context: context.Background(), Time: time.Now(), Route: "/", Client: client}
+			res := attempt.Result{Outcome: out, UserHash: "k:" + client.String()}
+			o.End(req.Context, &req, &res, &attempt.Response{Status: 401})
+		}
+		successes := 0
+		for i := range denials {
+			// At first only as many networks as are always reported.
+			n := i % networks
+			if i < denials/10 {
+				n = i % fewNetworks
+			}
+			end(attempt.Failure, v4(uint32(n)<<8))
+			if i == fewNetworks {
+				if got := len(y.snapshot().byNet) - successes; got != fewNetworks {
+					t.Errorf("the first denials of %d networks of %d are events", got, fewNetworks)
+				}
+			}
+			if i%100 == 0 {
+				successes++
+				end(attempt.Success, v4(uint32(n)<<8))
+			}
+			time.Sleep(time.Hour / denials)
+		}
+		o.Flush()
+		synctest.Wait()
+		got := y.snapshot()
+		if n := got.records - successes; n > 5*3600+1324 || n < 3600 {
+			t.Errorf("%d events of denials", n)
+		}
+		want := map[string]int64{"failure": denials, "success": int64(successes)}
+		if d := cmp.Diff(want, got.all()); d != "" {
+			t.Errorf("(-want +got):\n%s", d)
+		}
+		if got.single["success"] != int64(successes) {
+			t.Errorf("%d of %d successes are events", got.single["success"], successes)
+		}
+	})
+}
+
+// TestOneAccount: denials of one account from many networks are folded into an event that names
+// the account, and leave the limits of the process to others.
+func TestOneAccount(t *testing.T) {
+	t.Parallel()
+	rec := otelauthtest.NewRecorder(t)
+	o, err := audit.New(audit.Config{LoggerProvider: rec.LoggerProvider(), Events: audit.Events{
+		Entries: 8, Now: func() time.Time { return began },
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const attempts = 150
+	for i := range attempts {
+		req := attempt.Request{Context: context.Background(), Time: began, Client: v4(uint32(i) << 8)}
+		res := attempt.Result{Outcome: attempt.Failure, Reason: attempt.ReasonWrongPassword, UserName: "alice", UserHash: "k:1"}
+		o.End(req.Context, &req, &res, &attempt.Response{Status: 401})
+	}
+	o.Flush()
+	individual, counted := int64(0), int64(0)
+	for _, e := range rec.Events() {
+		if e.Name() != semconv.EventEventsSuppressed {
+			individual++
+			continue
+		}
+		counted += e.Attributes().Get(semconv.KeyEventsSuppressedCount).AsInt64()
+		got := [4]string{
+			e.Attribute("user.name"), e.Attribute("user.hash"), e.Attribute(semconv.KeyReason), e.Attribute(semconv.KeyEventsSuppressedNetwork),
+		}
+		if want := [4]string{"alice", "k:1", "wrong_password", "other"}; got != want {
+			t.Errorf("the fold has %v, want %v", got, want)
+		}
+	}
+	// 40 of the account, and the first ones of two networks.
+	if individual > 42 || individual+counted != attempts {
+		t.Errorf("%d individual events and %d in folds, of %d", individual, counted, attempts)
+	}
+}
+
 // TestEveryEntryTaken measures the maximum memory of an observer: every entry has a fold.
 func TestEveryEntryTaken(t *testing.T) {
 	t.Parallel()
@@ -503,7 +592,7 @@ func TestEveryEntryTaken(t *testing.T) {
 	runtime.ReadMemStats(&before)
 	// No period ends during the test, however slow the machine is.
 	o := slogObserver(t, enabled{slog.DiscardHandler}, audit.Events{
-		Success: audit.FirstSuccess, Burst: 1, Every: time.Hour, Period: 24 * time.Hour, SuccessPeriod: 24 * time.Hour,
+		Success: audit.FirstSuccess, Burst: 1, Every: time.Hour, Period: 24 * time.Hour, SuccessPeriod: 24 * time.Hour, PerSecond: 10_000,
 	})
 	for i := range 100_000 {
 		for range 2 {
@@ -711,18 +800,18 @@ func TestFoldedHostileValues(t *testing.T) {
 
 func TestEventsValidate(t *testing.T) {
 	t.Parallel()
-	bad := audit.Events{Success: 7, Burst: -1, Entries: 1 << 30, SuccessPeriod: 1, Every: 1, Period: -1}
+	bad := audit.Events{Success: 7, Burst: -1, Entries: 1 << 30, SuccessPeriod: 1, Every: 1, Period: -1, PerSecond: 2}
 	_, err := audit.New(audit.Config{Events: bad})
 	if _, other := audit.NewSlogEvents(nil, bad); other == nil || err == nil || other.Error() != err.Error() {
 		t.Fatalf("%v, %v", err, other)
 	}
 	lines := strings.Split(err.Error(), "\n")
-	for _, field := range []string{"Success", "Burst", "Entries", "SuccessPeriod", "Every", "Period"} {
+	for _, field := range []string{"Success", "Burst", "Entries", "SuccessPeriod", "Every", "Period", "PerSecond"} {
 		if !slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, "audit: Events."+field+" is ") }) {
 			t.Errorf("no error about %s in\n%v", field, err)
 		}
 	}
-	if len(lines) != 6 {
+	if len(lines) != 7 {
 		t.Errorf("%d errors", len(lines))
 	}
 }

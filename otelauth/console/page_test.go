@@ -107,7 +107,8 @@ func TestFromAttackToUndo(t *testing.T) {
 	p.Click(".grid.history .verb.undo")
 	confirm(p, "a customer's office")
 	p.AwaitText(".grid.history", "undone")
-	p.Await("document.querySelectorAll('.grid.history .verb.undo').length === 1") // that of the unblock
+	// That of the unblock is left.
+	p.Await("document.querySelectorAll('.grid.history .verb.undo').length === 1")
 	if got := s.try("198.51.100.7", http.MethodGet, "/orders", "bob", "builder"); got != http.StatusOK {
 		t.Errorf("bob gets %d after the undo, want 200", got)
 	}
@@ -315,7 +316,8 @@ func TestPasswordAgain(t *testing.T) {
 	}
 	before := asked.Load()
 	knows.Store(true)
-	browser.Eval[int](p, "fetch(location.origin + location.pathname + 'v1/status').then(r => r.status)") // is hashed
+	// The next request is hashed.
+	browser.Eval[int](p, "fetch(location.origin + location.pathname + 'v1/status').then(r => r.status)")
 	later.Add(int64(6 * time.Minute))
 	p.Press("Enter")
 	p.Await("!document.querySelector('dialog')")
@@ -341,6 +343,7 @@ func TestCoverageGaps(t *testing.T) {
 	p.AwaitText("main", "1 of 2 registered endpoints has served an authenticated caller")
 	later.Store(int64(25 * time.Hour))
 	p.Reload()
+	p.AwaitText("#notices", "ahead of that of this computer")
 	p.AwaitText("main", "GET /admin · never_authenticated · The route is registered, and served no authenticated caller for a day.")
 	p.Accessible()
 }

@@ -150,7 +150,7 @@ func TestStateOfAnotherVersion(t *testing.T) {
 	dec := newDecoder(&b, enc.bytes())
 	var got after
 	for len(dec.b) > 0 {
-		if name, f := dec.tag(); name == "state:s" {
+		if name, f := dec.tag(); dec.list[name] == "state:s" {
 			dec.value(reflect.ValueOf(&got).Elem())
 		} else {
 			dec.skip(f)

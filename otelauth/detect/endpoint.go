@@ -11,7 +11,7 @@ import (
 
 // maxEndpoints is the number of endpoints that have a baseline, at 900 bytes each. Routes are
 // registered patterns, so clients cannot fill it.
-const maxEndpoints = 1024
+const maxEndpoints = 896
 
 // endpoint is the ratio of failing names to attempts at one endpoint, in this hour and usually.
 // The usual ratio has a half-life of 3 days.

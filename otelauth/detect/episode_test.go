@@ -29,7 +29,7 @@ func TestEpisode(t *testing.T) {
 	t.Parallel()
 	rec := otelauthtest.NewRecorder(t)
 	w := newWatch(t, reportingTo(rec.LoggerProvider(), rec.MeterProvider()), func(cfg *detect.Config) {
-		cfg.Off = []string{detect.LowAndSlow, detect.ScheduledGuessing}
+		cfg.Off = []string{detect.LowAndSlow, detect.ScheduledGuessing, detect.FailureBurst}
 	})
 	for i := range 500 {
 		w.try(try{password: uint64(i + 1)})
@@ -146,7 +146,7 @@ func TestEvent(t *testing.T) {
 // TestFolding: a rule has at most MaxEpisodes episodes and one folded one, and keeps the first.
 func TestFolding(t *testing.T) {
 	t.Parallel()
-	w := newWatch(t, func(cfg *detect.Config) { cfg.Entries = 1 << 16 })
+	w := newWatch(t, func(cfg *detect.Config) { cfg.Entries, cfg.Off = 1<<16, []string{detect.FailureBurst} })
 	for n := range 3000 {
 		for i := range 6 {
 			w.try(try{name: fmt.Sprint("root", i), unknown: true, password: uint64(7*n + i + 1), from: network(n), sensitive: true})

@@ -35,6 +35,7 @@ const (
 	ManyAccounts         = "many_accounts"
 	DistributedStuffing  = "distributed_stuffing"
 	StaleCredential      = "stale_credential"
+	FailureBurst         = "failure_burst"
 )
 
 // ruleID is the wire number of a rule: one byte in the batches of a feed, and the index in rules.
@@ -60,6 +61,7 @@ const (
 	manyAccounts         ruleID = 15
 	distributedStuffing  ruleID = 16
 	staleCredential      ruleID = 17
+	failureBurst         ruleID = 18
 
 	ruleCount = ruleID(len(rules))
 )
@@ -264,6 +266,16 @@ var rules = [...]definition{
 		keys: byAccount, recalls: true, local: true,
 		thresholds: []threshold{{"StaleRepeats", 100, 2, 10_000}},
 	},
+	failureBurst: {
+		Rule: Rule{
+			Name: FailureBurst, UUID: "303f36b4-c93f-59cf-be16-2e987da5bbdb",
+			Severity: Medium, Technique: "T1110",
+			Default: "{BurstFailures} different wrong credentials within 10 minutes from one network without a success",
+			Summary: "a network without a success tries wrong credentials quickly",
+		},
+		keys: byNetwork, recalls: true,
+		thresholds: []threshold{{"BurstFailures", 5, 2, burstMax}},
+	},
 }
 
 // Thresholds decide when the rules fire. A zero field means its default. A count of different
@@ -326,9 +338,12 @@ type Thresholds struct {
 	// StrangeNetworks is the number of networks without a success, and of names that they fail
 	// for, within an hour; twice as many within a day. At most 64. Default: 50.
 	StrangeNetworks int
-	// StaleRepeats is the number of times, within an hour of the clock, that one wrong password for one account
-	// is repeated by clients that have sent it before. Default: 100.
+	// StaleRepeats is the number of times, within an hour of the clock, that one wrong password for
+	// one account is repeated by clients that have sent it before. Default: 100.
 	StaleRepeats int
+	// BurstFailures is the number of different wrong credentials, within 10 minutes, from a network
+	// without a success. At most 8. Default: 5.
+	BurstFailures int
 }
 
 // Rule describes one attack pattern that a [Detector] detects. [Rules] returns all of them.

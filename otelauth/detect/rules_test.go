@@ -33,7 +33,11 @@ func TestThresholds(t *testing.T) {
 			w.try(try{password: uint64(i + 1)})
 		}},
 		{rule: detect.BruteForce, n: d.BruteForcePasswords, every: time.Second, learn: func(w *watch) { w.live(1, "", "") }, try: func(w *watch, i int) {
-			w.try(try{password: uint64(i + 1), outcome: attempt.Throttled})
+			outcome := attempt.Throttled
+			if i == 0 {
+				outcome = attempt.Failure // a guess that was checked, from which the evidence begins
+			}
+			w.try(try{password: uint64(i + 1), outcome: outcome})
 		}},
 		{rule: detect.PasswordSpray, n: d.SprayAccounts, every: time.Hour, try: func(w *watch, i int) {
 			w.try(try{name: fmt.Sprint("user", i), password: uint64(i + 1)})
@@ -76,6 +80,9 @@ func TestThresholds(t *testing.T) {
 		}},
 		{rule: detect.UnusableAccount, n: d.UnusableTries, every: 24 * time.Hour, try: func(w *watch, _ int) {
 			w.try(try{password: 3, reason: attempt.ReasonAccountDisabled})
+		}},
+		{rule: detect.FailureBurst, n: d.BurstFailures, every: 150 * time.Second, try: func(w *watch, i int) {
+			w.try(try{name: fmt.Sprint("user", i%2), unknown: true, password: uint64(i + 1)})
 		}},
 		{rule: detect.EndpointFailureRatio, n: d.EndpointNames + 1, every: time.Second, learn: func(w *watch) {
 			for range 50 {

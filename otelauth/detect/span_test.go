@@ -59,7 +59,7 @@ func aliceFrom(ctx context.Context, at time.Time, from string, password uint64) 
 func TestSpan(t *testing.T) {
 	t.Parallel()
 	spans, tp := traced(t)
-	w := newWatch(t, tracing(tp))
+	w := newWatch(t, tracing(tp), quietBurst)
 	under := func(n int) context.Context {
 		return trace.ContextWithSpanContext(t.Context(), span(n, trace.FlagsSampled))
 	}
@@ -158,7 +158,7 @@ func TestSpanParent(t *testing.T) {
 		"unsampled own span":    {own: unsampled},
 	} {
 		spans, tp := traced(t)
-		w := newWatch(t, tracing(tp))
+		w := newWatch(t, tracing(tp), quietBurst)
 		for i := range 30 {
 			req, res := aliceFrom(trace.ContextWithSpanContext(t.Context(), tc.server), w.now, "198.51.100.9", uint64(i+1))
 			ctx := req.Context
@@ -191,7 +191,7 @@ func TestSpanParent(t *testing.T) {
 func TestNoTracer(t *testing.T) {
 	t.Parallel()
 	for _, tp := range []trace.TracerProvider{nil, tracenoop.NewTracerProvider()} {
-		w := newWatch(t, tracing(tp))
+		w := newWatch(t, tracing(tp), quietBurst)
 		for i := range 30 {
 			w.alice(trace.ContextWithSpanContext(t.Context(), span(1, trace.FlagsSampled)), "198.51.100.9", uint64(i+1))
 		}

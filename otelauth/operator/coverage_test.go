@@ -27,7 +27,8 @@ func TestCoverage(t *testing.T) {
 	for _, pattern := range []string{"GET /u/me", "GET /orders", "GET /invoices/{id}"} {
 		inner.HandleFunc(pattern, func(http.ResponseWriter, *http.Request) {})
 	}
-	s.handler = s.mw.Wrap(http.HandlerFunc(inner.ServeHTTP)) // whose routes the Middleware cannot know
+	// The Middleware cannot know the routes of a plain function.
+	s.handler = s.mw.Wrap(http.HandlerFunc(inner.ServeHTTP))
 	c := s.client(operator.ClientConfig{})
 	want := func(healthy bool, registered string, gaps ...string) {
 		t.Helper()

@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -338,7 +339,9 @@ func TestInterrupted(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	c := seededConfig()
+	var sent atomic.Int64
 	c.Handler = site{flawed}
+	c.Sending = func(probe.Attempt) { sent.Add(1) }
 	c.Progress = func(p probe.Progress) {
 		if p.EndpointsDone == 5 {
 			cancel()
@@ -347,6 +350,9 @@ func TestInterrupted(t *testing.T) {
 	report, err := probe.Run(ctx, c)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if n := int(sent.Load()); report.Requests != n {
+		t.Errorf("%d requests are reported, %d were sent", report.Requests, n)
 	}
 	if report.Complete || report.Stopped == "" || len(report.Findings) == 0 || !gapHas(report, "the run ended before") {
 		t.Errorf("complete: %t, stopped: %q, findings: %d, gaps: %+v", report.Complete, report.Stopped, len(report.Findings), report.NotTested)

@@ -72,10 +72,16 @@ func (p *pace) wait(ctx context.Context, guess bool) (answered func(time.Time), 
 		at, answered = p.reserve(at)
 	}
 	p.mu.Unlock()
-	if d := at.Sub(now); d > 0 {
-		return answered, p.config.Sleep(ctx, d)
+	err = ctx.Err()
+	if d := at.Sub(now); d > 0 && err == nil {
+		err = p.config.Sleep(ctx, d)
 	}
-	return answered, ctx.Err()
+	if err != nil {
+		p.mu.Lock()
+		p.requests-- // it is not sent
+		p.mu.Unlock()
+	}
+	return answered, err
 }
 
 // reserve returns when a guess may be sent so that the target sees no more than GuessLimit-1 of

@@ -33,6 +33,7 @@ func try(after time.Duration, from netip.Addr, name string, outcome attempt.Outc
 
 func sample() *recording {
 	return &recording{
+		format:  formats["nginx"],
 		attacks: []simulate.Attack{{Rule: detect.BruteForce}},
 		attempts: []simulate.Attempt{
 			try(0, good, "", attempt.Missing, -1),
@@ -75,7 +76,7 @@ func TestErrorLog(t *testing.T) {
 
 func TestPathsHaveNoWildcards(t *testing.T) {
 	t.Parallel()
-	r, err := record(t.Context(), simulate.Scenario{Seed: 1, Users: 100, Days: 1})
+	r, err := record(t.Context(), simulate.Scenario{Seed: 1, Users: 100, Days: 1}, formats["nginx"])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,5 +158,42 @@ func TestScore(t *testing.T) {
 	}
 	if _, err := parseFindings([]byte("Traceback\n")); err == nil {
 		t.Error("parseFindings accepts a traceback")
+	}
+}
+
+// TestOpenSSH: a wrong password of a name that is not an account has two lines, and a right one has
+// a line too.
+func TestOpenSSH(t *testing.T) {
+	t.Parallel()
+	r := sample()
+	r.format = formats["openssh"]
+	path := filepath.Join(t.TempDir(), "auth.log")
+	if err := r.writeErrorLog(path, nil); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `2026-01-20T04:05:07.700000+00:00 host sshd[1001]: Accepted password for alice from 20.1.2.3 port 40000 ssh2
+2026-01-20T04:05:08.700000+00:00 host sshd[1002]: Failed password for alice from 100.0.0.1 port 40000 ssh2
+2026-01-20T04:05:09.700000+00:00 host sshd[1003]: Invalid user mallory from 100.0.0.1 port 40000
+2026-01-20T04:05:09.700000+00:00 host sshd[1003]: Failed password for invalid user mallory from 100.0.0.1 port 40000 ssh2
+`
+	if !strings.HasPrefix(string(text), want) {
+		t.Errorf("got\n%s", text)
+	}
+}
+
+// TestNamed: a finding names the addresses of its networks that failed while it lasted.
+func TestNamed(t *testing.T) {
+	t.Parallel()
+	f, err := sample().named([]byte(`{"findings":[{"rule":"failure_burst","severity":"medium","first":"2026-01-20T04:05:07Z","detected":"2026-01-20T04:05:09Z",` +
+		`"last":"2026-01-20T04:05:09Z","networks":["100.0.0.0/24","20.1.2.0/24"]},{"severity":"low","networks":["20.1.2.0/24"]}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(f.blocks) != 1 || f.blocks[0].addr != evil || f.blocks[0].by != "failure_burst" {
+		t.Errorf("named: %+v", f.blocks)
 	}
 }

@@ -39,9 +39,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	users := fs.Int("users", 500, "number of honest users")
 	days := fs.Int("days", 25, "number of days; attacks begin on day 15, when habits are learned")
 	whole := fs.Bool("whole", false, "give CrowdSec also the lines of addresses that never fail 6 times in a minute; far slower")
+	name := fs.String("format", "nginx", "the log that is read: nginx, or openssh without django-axes")
 	speeds := fs.String("speeds", "1,0.1", "`list` of speeds of the attacks; each is a separate run")
 	if err := fs.Parse(args); err != nil {
 		return err
+	}
+	f := formats[*name]
+	if f == nil {
+		return fmt.Errorf("detection: -format is %q; use nginx or openssh", *name)
 	}
 	if err := installed(); err != nil {
 		return err
@@ -52,7 +57,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			return fmt.Errorf("detection: -speeds has %q; use numbers above 0", field)
 		}
 		s := simulate.Scenario{Seed: *seed, Users: *users, Days: *days, Attacks: simulate.Attacks(speed)}
-		if err := compare(ctx, s, speed, *whole, stdout, stderr); err != nil {
+		r, err := compare(ctx, s, f, *whole, stderr)
+		if err != nil {
+			return err
+		}
+		if err := writeTable(stdout, speed, r); err != nil {
 			return err
 		}
 	}
@@ -71,38 +80,44 @@ func installed() error {
 	return nil
 }
 
-func compare(ctx context.Context, s simulate.Scenario, speed float64, whole bool, stdout, stderr io.Writer) (err error) {
+func compare(ctx context.Context, s simulate.Scenario, of *format, whole bool, stderr io.Writer) (_ *comparison, err error) {
 	dir, err := os.MkdirTemp("", "detection-*")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	r, err := record(ctx, s)
+	r, err := record(ctx, s, of)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	report, mine, err := ours(ctx, s)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	p := &replay{
 		dir: dir, recording: r, attempts: filepath.Join(dir, "attempts.jsonl"), errorLog: filepath.Join(dir, "whole-error.log"),
 		whole: whole, log: &locked{w: stderr},
 	}
 	if err := errors.Join(r.writeAttempts(p.attempts), r.writeErrorLog(p.errorLog, nil)); err != nil {
-		return err
+		return nil, err
 	}
 	lines, err := p.matched(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	fmt.Fprintf(p.log, "speed %v: %d attempts; fail2ban-regex: %s\n", speed, len(r.attempts), lines)
+	fmt.Fprintf(p.log, "%d attempts; fail2ban-regex: %s\n", len(r.attempts), lines)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	peers := []struct {
 		name string
 		run  func(context.Context) (findings, error)
-	}{{"django-axes", p.axes}, {"fail2ban", p.fail2ban}, {"CrowdSec", p.crowdsec}}
+	}{{"otelauth, from the log", p.replayed}, {"fail2ban", p.fail2ban}, {"CrowdSec", p.crowdsec}}
+	if of.web {
+		peers = append(peers, struct {
+			name string
+			run  func(context.Context) (findings, error)
+		}{"django-axes", p.axes})
+	}
 	columns := make([]column, len(peers))
 	problems := make([]error, len(peers))
 	var wg sync.WaitGroup
@@ -116,16 +131,16 @@ func compare(ctx context.Context, s simulate.Scenario, speed float64, whole bool
 				return
 			}
 			fmt.Fprintf(p.log, "%s: %d blocks, %d attempts refused, in %v\n", peer.name, len(f.blocks), len(f.refused), time.Since(begin).Round(time.Second))
-			columns[i].name = peer.name
+			columns[i].name, columns[i].found = peer.name, f
 			columns[i].attacks, columns[i].honest = score(r, f)
 			columns[i].by = scenarios(f)
 		})
 	}
 	wg.Wait()
 	if err := errors.Join(problems...); err != nil {
-		return err
+		return nil, err
 	}
-	return writeTable(stdout, speed, s, r, report, mine, columns)
+	return &comparison{s, r, report, mine, columns}, nil
 }
 
 // locked is a Writer for concurrent programs.

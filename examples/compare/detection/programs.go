@@ -85,8 +85,6 @@ func (p *replay) axes(ctx context.Context) (findings, error) {
 	return p.drive(ctx, "replay_axes.py", axesDriver, p.attempts)
 }
 
-const jail = "nginx-http-auth"
-
 // fail2ban enables the jail in a copy of the stock configuration and changes no other decision.
 func (p *replay) fail2ban(ctx context.Context) (findings, error) {
 	conf, growing := filepath.Join(p.dir, "fail2ban"), filepath.Join(p.dir, "error.log")
@@ -97,20 +95,20 @@ func (p *replay) fail2ban(ctx context.Context) (findings, error) {
 	if err := os.RemoveAll(filepath.Join(conf, "jail.d")); err != nil {
 		return findings{}, err
 	}
-	local := fmt.Sprintf("[%s]\nenabled = true\nlogpath = %s\nbackend = polling\naction =\n", jail, growing)
+	local := fmt.Sprintf("[%s]\nenabled = true\nlogpath = %s\nbackend = polling\naction =\n", p.recording.format.jail, growing)
 	if err := os.WriteFile(filepath.Join(conf, "jail.local"), []byte(local), 0o600); err != nil {
 		return findings{}, err
 	}
 	if err := os.WriteFile(growing, nil, 0o600); err != nil {
 		return findings{}, err
 	}
-	return p.drive(ctx, "replay_fail2ban.py", fail2banDriver, conf, jail, growing, p.attempts)
+	return p.drive(ctx, "replay_fail2ban.py", fail2banDriver, conf, p.recording.format.jail, growing, p.attempts)
 }
 
 // matched returns how many lines of the error log the stock filter matches, as fail2ban-regex
 // counts.
 func (p *replay) matched(ctx context.Context) (string, error) {
-	out, err := p.command(ctx, "/usr/bin/fail2ban-regex", "--no-check-all", p.errorLog, jail)
+	out, err := p.command(ctx, "/usr/bin/fail2ban-regex", "--no-check-all", p.errorLog, p.recording.format.jail)
 	if err != nil {
 		return "", err
 	}
@@ -125,21 +123,13 @@ func (p *replay) matched(ctx context.Context) (string, error) {
 // crowdsecFor is the duration of a decision in the profile of the package.
 const crowdsecFor = 4 * time.Hour
 
-// CrowdSec takes about 3 ms for a line, so by default it gets only addresses that can overflow a
-// bucket. The bucket for failed logins holds 5 and leaks one in 10 s. n failures within t
-// overflow it if n > 5 + t/10 s, and then one minute has 6 of them. The other buckets need more.
-const (
-	crowdsecBurst  = 6
-	crowdsecWindow = time.Minute + time.Second // a log has seconds
-)
-
 // crowdsec replays the log with a copy of the configuration of the package. Only paths, journal
 // and address differ, the central API is left out, and alerts are not deleted after 5,000.
 func (p *replay) crowdsec(ctx context.Context) (findings, error) {
 	log := filepath.Join(p.dir, "crowdsec-error.log")
 	var of map[netip.Addr]bool
 	if !p.whole {
-		of = p.recording.bursts(crowdsecBurst, crowdsecWindow)
+		of = p.recording.bursts(p.recording.format.burst, p.recording.format.within)
 	}
 	if err := p.recording.writeErrorLog(log, of); err != nil {
 		return findings{}, err
@@ -179,7 +169,7 @@ func (p *replay) crowdsec(ctx context.Context) (findings, error) {
 		"--password", rand.Text(), "--url", "http://"+api, "-f", credentials); err != nil {
 		return findings{}, err
 	}
-	if _, err := p.command(ctx, "/usr/bin/crowdsec", "-c", file, "-dsn", "file://"+log, "-type", "nginx"); err != nil {
+	if _, err := p.command(ctx, "/usr/bin/crowdsec", "-c", file, "-dsn", "file://"+log, "-type", p.recording.format.kind); err != nil {
 		return findings{}, err
 	}
 	f, err := p.drive(ctx, "replay_alerts.py", alertsDriver, db)

@@ -21,11 +21,12 @@ import (
 type recording struct {
 	attempts []simulate.Attempt
 	attacks  []simulate.Attack
+	format   *format
 }
 
 // record plays the scenario without a throttle and keeps every attempt.
-func record(ctx context.Context, s simulate.Scenario) (*recording, error) {
-	r := &recording{}
+func record(ctx context.Context, s simulate.Scenario, f *format) (*recording, error) {
+	r := &recording{format: f}
 	s.OnAttempt = func(a simulate.Attempt) { r.attempts = append(r.attempts, a) }
 	report, err := simulate.Run(ctx, s)
 	if err != nil {
@@ -69,7 +70,7 @@ type played struct {
 	Right bool    `json:"right"`
 	Path  string  `json:"path"`
 	Agent string  `json:"agent"`
-	Error string  `json:"error"` // the line of nginx; "" if there is none
+	Error string  `json:"error"` // the lines of the log; "" if there are none
 }
 
 // writeAttempts writes the recording for the drivers, one JSON object a line.
@@ -80,7 +81,7 @@ func (r *recording) writeAttempts(path string) error {
 		for i, a := range r.attempts {
 			err := enc.Encode(played{
 				Index: i, Time: float64(a.Time.UnixMilli()) / 1000, IP: a.Client.String(), Name: a.Name, Right: a.Outcome == attempt.Success,
-				Path: pathOf(a.Route), Agent: agent, Error: errorLine(&a, i),
+				Path: pathOf(a.Route), Agent: agent, Error: r.format.line(&a, i),
 			})
 			if err != nil {
 				return err
@@ -90,11 +91,11 @@ func (r *recording) writeAttempts(path string) error {
 	})
 }
 
-// writeErrorLog writes nginx's error log of the addresses in of; nil means all addresses.
+// writeErrorLog writes the log that fail2ban and CrowdSec read, of the addresses in of; nil means all addresses.
 func (r *recording) writeErrorLog(path string, of map[netip.Addr]bool) error {
 	return writeFile(path, func(w *bufio.Writer) error {
 		for i := range r.attempts {
-			if line := errorLine(&r.attempts[i], i); line != "" && (of == nil || of[r.attempts[i].Client]) {
+			if line := r.format.line(&r.attempts[i], i); line != "" && (of == nil || of[r.attempts[i].Client]) {
 				fmt.Fprintln(w, line)
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -21,7 +22,38 @@ type column struct {
 	name    string
 	attacks []attackScore
 	honest  honestScore
+	found   findings
 	by      string // its scenarios, if it has several
+}
+
+// comparison is one run.
+type comparison struct {
+	scenario  simulate.Scenario
+	recording *recording
+	report    *simulate.Report // of otelauth inside the service
+	mine      findings
+	peers     []column // the first is otelauth from the log
+}
+
+// covered returns the number of hostile addresses that a program blocks, and how many of them
+// otelauth names from the log.
+func (c *comparison) covered(p *column) (hostile, common int) {
+	ours, attackers := map[netip.Addr]bool{}, c.recording.hostile()
+	for _, b := range c.peers[0].found.blocks {
+		ours[b.addr] = true
+	}
+	seen := map[netip.Addr]bool{}
+	for _, b := range p.found.blocks {
+		if _, ok := attackers[b.addr]; !ok || seen[b.addr] {
+			continue
+		}
+		seen[b.addr] = true
+		hostile++
+		if ours[b.addr] {
+			common++
+		}
+	}
+	return hostile, common
 }
 
 // scenarios lists the reasons of the blocks with their numbers.
@@ -40,10 +72,11 @@ func scenarios(f findings) string {
 }
 
 // writeTable writes one run as Markdown.
-func writeTable(w io.Writer, speed float64, s simulate.Scenario, r *recording, report *simulate.Report, mine findings, peers []column) error {
+func writeTable(w io.Writer, speed float64, c *comparison) error {
+	s, r, report, mine, peers := c.scenario, c.recording, c.report, c.mine, c.peers
 	var b bytes.Buffer
 	ourTries, ourHonest := score(r, mine)
-	fmt.Fprintf(&b, "\n**Attacks at %v × their default speed** (seed %d, %d users, %d days, %d attempts)\n\n", speed, s.Seed, s.Users, s.Days, len(r.attempts))
+	fmt.Fprintf(&b, "\n**Attacks at %v × their default speed** (log of %s, seed %d, %d users, %d days, %d attempts)\n\n", speed, r.format.name, s.Seed, s.Users, s.Days, len(r.attempts))
 	fmt.Fprint(&b, "| attack | one try every | otelauth ")
 	for _, p := range peers {
 		fmt.Fprintf(&b, "| %s ", p.name)
@@ -69,7 +102,7 @@ func writeTable(w io.Writer, speed float64, s simulate.Scenario, r *recording, r
 	}
 	fmt.Fprintf(&b, "|\n| *honest: false alarms* | | %d high, %d medium, %d low ", report.FalseOf(detect.High), report.FalseOf(detect.Medium), report.FalseOf(detect.Low))
 	for _, p := range peers {
-		fmt.Fprintf(&b, "| %d addresses blocked ", p.honest.addrs)
+		fmt.Fprintf(&b, "| %d addresses ", p.honest.addrs)
 	}
 	fmt.Fprintf(&b, "|\n| *honest: locked out with the right password* | | %s ", out(ourHonest))
 	for _, p := range peers {
@@ -80,6 +113,10 @@ func writeTable(w io.Writer, speed float64, s simulate.Scenario, r *recording, r
 		if p.by != "" {
 			fmt.Fprintf(&b, "\n%s's decisions by scenario: %s.\n", p.name, p.by)
 		}
+	}
+	for _, p := range peers[1:] {
+		hostile, common := c.covered(&p)
+		fmt.Fprintf(&b, "\nOf the %d hostile addresses that %s blocks, otelauth names %d from the same log.\n", hostile, p.name, common)
 	}
 	_, err := w.Write(b.Bytes())
 	return err

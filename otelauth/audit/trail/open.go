@@ -19,10 +19,11 @@ import (
 // The limits of individual denials. They bound what callers without an account can write: about
 // 60 lines and as many counts a second.
 const (
-	foldBurst   = 20
-	foldEvery   = 10 * time.Second
-	foldPeriod  = 900 * time.Millisecond // a fold is emitted up to a sixteenth later
-	foldEntries = 64
+	foldBurst     = 20
+	foldEvery     = 10 * time.Second
+	foldPeriod    = 900 * time.Millisecond // a fold is emitted up to a sixteenth later
+	foldEntries   = 64
+	foldPerSecond = 50
 )
 
 // Open opens the trail in cfg.Dir, or begins a new one. It keeps every whole line of a previous
@@ -107,7 +108,7 @@ func (t *Trail) start() error {
 		return err
 	}
 	t.folder = wide.NewFolder(wide.Limits{
-		SuccessPeriod: foldPeriod, Burst: foldBurst, Every: foldEvery, Period: foldPeriod, Entries: foldEntries, Now: cfg.Now,
+		SuccessPeriod: foldPeriod, Burst: foldBurst, Every: foldEvery, Period: foldPeriod, Entries: foldEntries, PerSecond: foldPerSecond, Now: cfg.Now,
 	}, t.suppressed)
 	go t.keeper.run()
 	for _, a := range r.anomalies {

@@ -29,7 +29,7 @@ func TestCandidates(t *testing.T) {
 		t.Fatal(err)
 	}
 	for line, want := range map[string]string{
-		"":                                      "gateway users whois status top attempts episodes budgets trail probe help completion man version",
+		"":                                      "gateway users whois status top attempts episodes budgets detect trail probe help completion man version",
 		"us":                                    "users",
 		"users pas":                             "passwd",
 		"users passwd " + users + " al":         "alice",

@@ -102,6 +102,12 @@ var examples = map[string][]example{
 		{"The report as a page for people, and for the pipelines of GitHub and GitLab.", "otelauth probe http://127.0.0.1:8080 --list endpoints.txt --html probe.html --sarif probe.sarif --junit probe.xml"},
 		{"Without a limit of requests, against a copy of the service on this machine.", "otelauth probe http://127.0.0.1:8080 --list endpoints.txt --rate 0 --unsafe-methods"},
 	},
+	"detect replay": {
+		{"What would detection have found in the log of OpenSSH?", "otelauth detect replay /var/log/auth.log /var/log/auth.log.1"},
+		{"From standard input, such as what journalctl -u ssh -o short-iso prints.", "otelauth detect replay - < ssh.txt"},
+		{"A web server: the access log has the successes, the error log has the reasons.", "otelauth detect replay /var/log/nginx/access.log /var/log/nginx/error.log"},
+		{"For a pipeline: exit code 1 if there is an attack of high severity.", "otelauth detect replay events.jsonl --fail-on high -o json"},
+	},
 	"version": {{"Version, commit and Go version.", "otelauth version"}},
 	"help":    {{"All settings of the gateway.", "otelauth help --all gateway"}},
 	"completion": {

@@ -121,7 +121,9 @@ func (a *operatorAPI) describe(s *operator.Status) {
 		s.Exporters[2].Exporter = "lines"
 	}
 	describeErrors(s, telemetry.Errors())
-	describeUpstream(s, a.upstream())
+	if l.flags.Upstream != "" { // not with --forward-auth
+		describeUpstream(s, a.upstream())
+	}
 	for _, flag := range l.settings.flags {
 		if isOnlyFlag(flag.Name) || flag.Target.IsZero() {
 			continue

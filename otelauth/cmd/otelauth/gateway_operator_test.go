@@ -174,6 +174,23 @@ func TestOperatorReadOnly(t *testing.T) {
 	}
 }
 
+// TestOperatorClockSkew calls a process whose clock is an hour ahead.
+func TestOperatorClockSkew(t *testing.T) {
+	t.Parallel()
+	op, err := operator.New(operator.Config{Now: func() time.Time { return time.Now().Add(time.Hour) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		op.ServeHTTP(w, r.WithContext(operator.WithActor(r.Context(), "carol")))
+	}))
+	defer srv.Close()
+	out, problems, code := operate(t, "", "status", "--operator", srv.URL)
+	if code != exitDone || !strings.Contains(out, "up 0s") || !strings.Contains(problems, "the clock of the gateway differs from the one here by 1h0m0s; times are those of the gateway") {
+		t.Errorf("%d %s%s", code, out, problems)
+	}
+}
+
 // TestOperatorStatus shows an upstream that ends, and exporters without a collector.
 func TestOperatorStatus(t *testing.T) {
 	t.Parallel()
@@ -194,6 +211,19 @@ func TestOperatorStatus(t *testing.T) {
 		out, _, _ := operate(t, socket, "status")
 		return strings.Contains(out, "export errors: ") && strings.Contains(out, "an exporter fails, so traces, metrics or events are missing in the backend")
 	})
+}
+
+// TestOperatorForwardAuth has no upstream to show.
+func TestOperatorForwardAuth(t *testing.T) {
+	t.Parallel()
+	testkit.OnlyLong(t)
+	socket := filepath.Join(t.TempDir(), "op.sock")
+	p := start(t, nil, "gateway", "--forward-auth", "nginx", "--trusted-proxy", "127.0.0.1", "--users", usersFile(t), "--listen", "127.0.0.1:0",
+		"--operator-listen", "unix:"+socket)
+	p.event("gateway.operator_listening", nil)
+	if out := mustOperate(t, socket, []string{"status"}, "read-only"); strings.Contains(out, "upstream:") {
+		t.Errorf("the status shows an upstream:\n%s", out)
+	}
 }
 
 // TestOperatorReplicas acts at one of two gateways with one Redis, and measures when the other one

@@ -65,6 +65,7 @@ type tuningFlags struct {
 	EventEvery                span `rare:"" sets:"gateway:Auth.Events.Every" placeholder:"TIME" group:"Signals" help:"After --event-burst, one more denial in this time is an event of its own. Default: 2s."`
 	EventPeriod               span `rare:"" sets:"gateway:Auth.Events.Period" placeholder:"TIME" group:"Signals" help:"How often folded denials are reported. Default: 10s."`
 	EventEntries              int  `rare:"" sets:"gateway:Auth.Events.Entries" placeholder:"NUMBER" group:"Signals" help:"How many networks and kinds of denials are folded separately. Default: 4096."`
+	EventPerSecond            int  `rare:"" sets:"gateway:Auth.Events.PerSecond" placeholder:"NUMBER" group:"Signals" help:"How many events of denials a second this process emits at most, sustained, from however many networks; further ones are folded, with their number. At most 10000. Default: 5."`
 	DangerouslyUnfoldedEvents bool `rare:"" sets:"gateway:Auth.Events.DangerouslyUnfolded" group:"Signals" help:"Every denial is an event of its own. Any client can then fill a disk."`
 
 	SpanValueLength int `rare:"" placeholder:"CHARACTERS" start:"" group:"Signals" help:"Where exported spans cut texts, because a client chooses their length. $$OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT and $$OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT override it. Default: 512."`
@@ -75,9 +76,12 @@ type tuningFlags struct {
 
 // detectFlags tune the detection of attacks. The fields after DetectQueue are the thresholds.
 type detectFlags struct {
-	DetectOff     []string `sep:"none" via:"gateway:Auth.Detect.Off" start:"" placeholder:"RULE" complete:"rule" help:"Rule of detection that never fires, such as unusual_hour. May be repeated. Default: every rule is on."`
-	DetectEntries int      `rare:"" sets:"gateway:Auth.Detect.Entries" start:"" placeholder:"NUMBER" help:"The size of each table of evidence. All tables take at most 64 MiB at the default. Default: 16384."`
-	DetectQueue   int      `rare:"" sets:"gateway:Auth.Detect.Queue" start:"" placeholder:"NUMBER" help:"How many attempts may wait for evaluation; further ones are dropped and counted. Default: 8192."`
+	DetectOff       []string `sep:"none" via:"gateway:Auth.Detect.Off" start:"" placeholder:"RULE" complete:"rule" help:"Rule of detection that never fires, such as unusual_hour. May be repeated. Default: every rule is on."`
+	DetectFile      string   `via:"gateway:Auth.Detect.Snapshot.File" start:"" placeholder:"FILE" complete:"file" help:"File that keeps what detection has learned over a restart. It is encrypted. Requires --identity-key-file. Default: detection learns anew after a restart. With --redis-url-file, Redis keeps the attempts."`
+	DetectFileEvery span     `rare:"" via:"gateway:Auth.Detect.Snapshot.Every" start:"" placeholder:"TIME" help:"How often --detect-file is written. Default: 5m."`
+
+	DetectEntries int `rare:"" sets:"gateway:Auth.Detect.Entries" start:"" placeholder:"NUMBER" help:"The size of each table of evidence: at least the number of accounts. All tables take at most 64 MiB at the default. Default: 16384."`
+	DetectQueue   int `rare:"" sets:"gateway:Auth.Detect.Queue" start:"" placeholder:"NUMBER" help:"How many attempts may wait for evaluation; further ones are dropped and counted. Default: 8192."`
 
 	DetectBruteForcePasswords  int  `rare:"" sets:"gateway:Auth.Detect.Thresholds.BruteForcePasswords" start:"" placeholder:"NUMBER" help:"brute_force: different wrong passwords within a day, for one account from one network. Default: 30."`
 	DetectSprayAccounts        int  `rare:"" sets:"gateway:Auth.Detect.Thresholds.SprayAccounts" start:"" placeholder:"NUMBER" help:"password_spray: accounts within 3 days that have never succeeded from the network. Default: 10."`
@@ -100,6 +104,7 @@ type detectFlags struct {
 	DetectManyAccounts         int  `rare:"" sets:"gateway:Auth.Detect.Thresholds.ManyAccounts" start:"" placeholder:"NUMBER" help:"many_accounts: accounts, within 3 days, that succeed from a network that they have never used. Default: 10."`
 	DetectStrangeNetworks      int  `rare:"" sets:"gateway:Auth.Detect.Thresholds.StrangeNetworks" start:"" placeholder:"NUMBER" help:"distributed_stuffing: networks without a success, and names that they fail for, within an hour; twice as many within a day. Default: 50."`
 	DetectStaleRepeats         int  `rare:"" sets:"gateway:Auth.Detect.Thresholds.StaleRepeats" start:"" placeholder:"NUMBER" help:"stale_credential: repetitions of one wrong password for one account within an hour. Default: 100."`
+	DetectBurstFailures        int  `rare:"" sets:"gateway:Auth.Detect.Thresholds.BurstFailures" start:"" placeholder:"NUMBER" help:"failure_burst: different wrong credentials within 10 minutes from one network without a success; at most 8. Default: 5."`
 	DetectUnusableTries        int  `rare:"" sets:"gateway:Auth.Detect.Thresholds.UnusableTries" start:"" placeholder:"NUMBER" help:"unusable_account: attempts at a disabled or expired account within 3 days. Default: 3."`
 }
 

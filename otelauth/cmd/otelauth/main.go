@@ -39,6 +39,7 @@ type commands struct {
 	Attempts   attemptsCommand   `cmd:"" help:"Print recent attempts at a running gateway."`
 	Episodes   episodesCommand   `cmd:"" help:"Print the attacks that a running gateway has detected, with their evidence."`
 	Budgets    budgetsCommands   `cmd:"" help:"See who is blocked and why; unblock and block."`
+	Detect     detectCommands    `cmd:"" help:"Try detection on the logs that you have."`
 	Trail      trailCommands     `cmd:"" help:"Verify and read the tamper-evident trail of a service."`
 	Probe      probeCommand      `cmd:"" help:"Find the endpoints of a service that answer without the right password."`
 	Help       helpCommand       `cmd:"" help:"Print the help of a command."`

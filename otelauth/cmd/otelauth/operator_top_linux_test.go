@@ -58,11 +58,11 @@ func TestTopOnATerminal(t *testing.T) {
 			}
 		}
 	}()
-	const clear = "\x1b[H\x1b[J"
+	const erase = "\x1b[H\x1b[J"
 	screens := func() []string {
 		mu.Lock()
 		defer mu.Unlock()
-		return strings.Split(all.String(), clear)[1:]
+		return strings.Split(all.String(), erase)[1:]
 	}
 	shows := func(what string, parts ...string) {
 		t.Helper()

@@ -26,8 +26,8 @@ type probeCommand struct {
 	Identities string `placeholder:"FILE" group:"Accounts" help:"A YAML file with accounts of the service, and how to get their passwords. Default: the variables OTELAUTH_PROBE_USER, OTELAUTH_PROBE_PASSWORD and OTELAUTH_PROBE_GROUPS; further accounts with the suffix _2, _3 and so on."`
 	Throwaway  string `placeholder:"NAME" group:"Accounts" help:"The name of an account that may be locked. Wrong passwords go to it. Default: none, and the probes that need one are not made."`
 
-	Only                            []string `placeholder:"PROBE,…" group:"Requests" help:"Make these probes only. A group counts as its probes: credentials, identity, path, method, header, protocol. Default: all."`
-	Without                         []string `placeholder:"PROBE,…" group:"Requests" help:"Leave these probes or groups out."`
+	Only                            []string `placeholder:"PROBE" group:"Requests" help:"Make these probes only. A group counts as its probes: credentials, identity, path, method, header, protocol. Default: all."`
+	Without                         []string `placeholder:"PROBE" group:"Requests" help:"Leave these probes or groups out."`
 	UnsafeMethods                   bool     `group:"Requests" help:"Also probe POST, PUT, PATCH and DELETE, which may change data of the service. Use it with a copy of the service only."`
 	Rate                            float64  `default:"20" placeholder:"NUMBER" group:"Requests" help:"How many requests are sent in a second; 0: no limit. Default: 20."`
 	Workers                         int      `placeholder:"NUMBER" group:"Requests" help:"How many endpoints are probed at once. Default: 1, or 4 with --rate 0."`
@@ -37,7 +37,7 @@ type probeCommand struct {
 	MaxBody                         int64    `default:"262144" placeholder:"BYTES" group:"Requests" help:"How much of an answer is read and compared. Default: 262144."`
 	Timeout                         span     `default:"10s" placeholder:"TIME" group:"Requests" help:"How long the service may take for one answer. Default: 10s."`
 	Samples                         int      `default:"200" placeholder:"NUMBER" group:"Requests" help:"How many answers to unknown users, and as many to wrong passwords, are compared by their time at most; 0: none. Requires --throwaway. Default: 200."`
-	Correlate                       []string `placeholder:"TOKEN,…" group:"Requests" help:"What carries the token of a request: traceparent, request-id, user-agent. Default: all three."`
+	Correlate                       []string `placeholder:"TOKEN" group:"Requests" help:"What carries the token of a request: traceparent, request-id, user-agent. Default: all three."`
 	Plaintext                       string   `placeholder:"HOST:PORT" group:"Requests" help:"Where the host of an https target may answer without TLS. Default: not tested."`
 	CAFile                          string   `name:"ca-file" placeholder:"FILE" group:"Requests" help:"CA certificates (PEM) that verify the target. Default: the system's."`
 	DangerouslyAcceptAnyCertificate bool     `group:"Requests" help:"Do not verify the certificate of the target: everyone on the network path can read the passwords."`

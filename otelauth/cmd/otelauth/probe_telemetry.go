@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/otelauth/otelauth-go/internal/otlpreceiver"
@@ -27,7 +26,7 @@ type probeTelemetry struct {
 	Logs          string   `placeholder:"FILE" help:"Judge the lines that the service appends to this log during the run, in JSON or logfmt; - is standard input."`
 	LogFields     string   `default:"otelauth" placeholder:"NAME" help:"Which field of a line means what: otelauth, ecs, ocsf, django, or the path of a YAML file. Default: otelauth."`
 	TelemetryWait span     `default:"30s" placeholder:"TIME" help:"How long the last telemetry may take to arrive, and the first metrics before the run. Default: 30s."`
-	Require       []string `placeholder:"NAME,…" help:"What must hold: events, each-attempt, no-others, spans, metrics, no-secrets, user, private-names, client, method, route, path, status, agent. Default: everything but each-attempt; with --logs alone what a line can hold."`
+	Require       []string `placeholder:"NAME" help:"What must hold: events, each-attempt, no-others, spans, metrics, no-secrets, user, private-names, client, method, route, path, status, agent. Default: everything but each-attempt; with --logs alone what a line can hold."`
 	SharedTraffic bool     `help:"Others use the service during the run. Counters must then grow at least by the attempts, and events of others are expected."`
 }
 
@@ -197,19 +196,7 @@ func readLines(ctx context.Context, in io.Reader, fields *loglines.Fields, ledge
 
 // fields returns the mapping that --log-fields names.
 func (c *probeTelemetry) fields() (*loglines.Fields, error) {
-	if slices.Contains(loglines.Names(), c.LogFields) {
-		return loglines.Shipped(c.LogFields)
-	}
-	f, err := openRegular(c.LogFields)
-	if err != nil {
-		return nil, fmt.Errorf("--log-fields: no mapping has this name (%s), and no file: %w", strings.Join(loglines.Names(), ", "), err)
-	}
-	defer func() { _ = f.Close() }() // only read
-	fields, err := loglines.Parse(f)
-	if err != nil {
-		return nil, fmt.Errorf("--log-fields: %s: %w", c.LogFields, err)
-	}
-	return fields, nil
+	return readFields("--log-fields", c.LogFields)
 }
 
 // end reads what is left of a file. Standard input may never end, so it is not waited for.

@@ -102,20 +102,25 @@ function mergeAct(act) {
 
 const reported = new Map() // episodes that are not in state.episodes yet, by id
 
+let loading = 0 // calls of load that have not ended, whose answers may be older than what is reported
+
 // An attack may change hundreds of episodes a second, so they are merged together.
-const mergeReported = later(100, () => {
+const mergeReported = later(250, () => {
+  if (loading) return
   mergeEpisodes([...reported.values()])
   reported.clear()
 })
 
-const rank = e => (e.running ? '1' : '0') + e.updated
+// The time without its Z has an order: it has digits after the second only if they are not zero.
+const updated = e => e.updated.slice(0, -1)
+const rank = e => (e.running ? '1' : '0') + updated(e)
 
 // mergeEpisodes puts episodes in the order of the API, those that were reported last before others
 // of the same time. Of two with one id, the later report stays.
 function mergeEpisodes(list) {
   const all = new Map(list.toReversed().map(e => [e.id, e]))
   for (const e of state.episodes) {
-    if (!(all.get(e.id)?.updated >= e.updated)) all.set(e.id, e)
+    if (!all.has(e.id) || updated(all.get(e.id)) < updated(e)) all.set(e.id, e)
   }
   state.episodes = [...all.values()].map(e => [rank(e), e]).sort((a, b) => a[0] < b[0] ? 1 : a[0] > b[0] ? -1 : 0).map(pair => pair[1]).slice(0, keep)
   change('episodes')
@@ -186,6 +191,7 @@ async function load() {
   add(attempts.attempts)
   state.oldest = attempts.oldest
   change('status', 'traffic', 'attempts', 'episodes', 'budgets', 'acts')
+  mergeReported()
   if (attempts.more) loadOlder(state.instance)
   if (episodes.more) loadEpisodes(state.instance)
 }
@@ -283,10 +289,13 @@ async function hello(message) {
     change('restart')
   }
   if (!message.resumed || !state.loaded || another) {
+    loading++
     try {
       await load()
     } catch {
       return retry()
+    } finally {
+      loading--
     }
   }
   connection('live')

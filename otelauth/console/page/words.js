@@ -133,6 +133,11 @@ export default {
       "severity": "low",
       "technique": "T1078",
       "fires": "within an hour of the clock, 100 repetitions of one wrong password for one account, by clients that have sent it before; the password is tried on no other account"
+    },
+    "failure_burst": {
+      "severity": "medium",
+      "technique": "T1110",
+      "fires": "5 different wrong credentials within 10 minutes from one network without a success"
     }
   }
 }

@@ -19,7 +19,7 @@ import (
 type key struct {
 	hi, lo  uint64 // the network's bits; all zero when the client is unknown
 	scheme  uint64 // keyed hash of auth.scheme
-	account uint64 // keyed hash, of successes only
+	account uint64 // keyed hash, of successes and of the bucket of an account
 	route   uint64 // keyed hash, of successes only
 	family  uint8  // 4, 6, or 0 when the client is unknown
 	scope   scope
@@ -42,14 +42,21 @@ const (
 type scope uint8
 
 const (
-	host scope = iota // IPv4 /32, IPv6 /64: what one customer of a provider has
-	site              // /24, /48
+	host    scope = iota // IPv4 /32, IPv6 /64: what one customer of a provider has
+	site                 // /24, /48
+	account              // one account, from any network
 	allNetworks
 )
 
 const (
-	siteTimes        = 8
-	allNetworksTimes = 100
+	siteTimes    = 8
+	accountTimes = 2
+)
+
+// The first denials of a site in firstPeriod, as one limit.
+const (
+	firstCount  = 3
+	firstPeriod = time.Hour
 )
 
 const (
@@ -83,6 +90,13 @@ func (k key) atSite() key {
 	return k
 }
 
+// atAccount returns k for an account, whatever the network.
+func (k key) atAccount(hash uint64) key {
+	k.scope, k.account = account, hash
+	k.hi, k.lo, k.family = 0, 0, 0
+	return k
+}
+
 // network returns the network of k; the zero Prefix if it is unknown.
 func (k *key) network() netip.Prefix {
 	var b [16]byte
@@ -111,6 +125,12 @@ type limit struct {
 func newLimit(burst int, every, period time.Duration, times int64) limit {
 	each := max(int64(every)/times, 1)
 	return limit{every: each, burst: each * int64(burst) * times, period: int64(period)}
+}
+
+// newRate returns a limit of burst events at once, and then perFiveSeconds of five seconds.
+func newRate(burst, perFiveSeconds int) limit {
+	every := int64(5*time.Second) / int64(perFiveSeconds)
+	return limit{every: every, burst: every * int64(burst)}
 }
 
 // bucket is the state of one limit for one key, and its fold. It is 64 bytes.

@@ -20,8 +20,9 @@ import (
 type Fold struct {
 	key    key
 	scheme attempt.Scheme
-	// Successes only.
-	userName, userHash, route string
+	// Successes, and the denials of an account.
+	userName, userHash string
+	route              string // successes only
 
 	first, last time.Time
 	due         int64
@@ -95,20 +96,26 @@ type lockedBucket struct {
 }
 
 // Folder decides which events are emitted individually, and folds the others. A flood in one of
-// its three tables takes no room in the others.
+// its tables takes no room in the others.
 type Folder struct {
 	limits Limits
 	emit   func(*Fold, time.Time)
 	base   time.Time
 	seed   maphash.Seed
 
-	hosts, sites, successes           *table
-	hostLimit, siteLimit, successOnce limit
+	hosts, sites, accounts, successes               *table
+	hostLimit, siteLimit, accountLimit, successOnce limit
+	// newcomers has the sites that were refused within the hour.
+	newcomers     *table
+	newcomerLimit limit
 
+	// The limits of the process: denials that are emitted individually, the first ones of a site
+	// beside them, and the folds of networks and accounts.
+	denials, firsts, folded lane
 	// allNetworks has a bucket for each outcome and one for public responses, so it always has
-	// room.
-	allNetworksLimit limit
-	allNetworks      [attempt.OutcomeCount + 1]lockedBucket
+	// room. It folds whatever the limits of the process refuse.
+	allNetworks       [attempt.OutcomeCount + 1]lockedBucket
+	allNetworksPeriod int64
 
 	folds    sync.Pool
 	sweeping sync.Mutex // Flush returns only when the events of the timer are emitted too
@@ -117,20 +124,42 @@ type Folder struct {
 	longest time.Duration
 }
 
+// lane is a limit of the process.
+type lane struct {
+	lockedBucket
+	limit limit
+}
+
+// take spends one event. It reports whether one was left.
+func (l *lane) take(now int64) bool {
+	l.Lock()
+	defer l.Unlock()
+	return l.bucket.take(now, &l.limit)
+}
+
 // NewFolder returns a Folder. Every number of l is positive. emit emits a folded event; no lock is
 // held, and it must not keep the fold.
 func NewFolder(l Limits, emit func(*Fold, time.Time)) *Folder {
 	seed := maphash.MakeSeed()
 	f := &Folder{
 		limits: l, emit: emit, base: l.Now(), seed: seed,
-		hosts:            newTable(seed, l.Entries),
-		sites:            newTable(seed, (l.Entries+3)/4),
-		successes:        newTable(seed, l.Entries*4),
-		hostLimit:        newLimit(l.Burst, l.Every, l.Period, 1),
-		siteLimit:        newLimit(l.Burst, l.Every, l.Period, siteTimes),
-		allNetworksLimit: newLimit(l.Burst, l.Every, l.Period, allNetworksTimes),
-		successOnce:      newLimit(1, l.SuccessPeriod, l.SuccessPeriod, 1),
+		hosts:             newTable(seed, l.Entries),
+		sites:             newTable(seed, (l.Entries+3)/4),
+		accounts:          newTable(seed, (l.Entries+3)/4),
+		successes:         newTable(seed, l.Entries*4),
+		newcomers:         newTable(seed, l.Entries),
+		hostLimit:         newLimit(l.Burst, l.Every, l.Period, 1),
+		siteLimit:         newLimit(l.Burst, l.Every, l.Period, siteTimes),
+		accountLimit:      newLimit(l.Burst, l.Every, l.Period, accountTimes),
+		successOnce:       newLimit(1, l.SuccessPeriod, l.SuccessPeriod, 1),
+		newcomerLimit:     newLimit(firstCount, firstPeriod/firstCount, l.Period, 1),
+		allNetworksPeriod: int64(l.Period),
 	}
+	// Four fifths of PerSecond; the folds of all networks, at most one for each bucket and period,
+	// have the rest.
+	f.denials.limit = newRate(40*l.PerSecond, 2*l.PerSecond)
+	f.firsts.limit = newRate((l.Entries+3)/4, l.PerSecond)
+	f.folded.limit = newRate(20*l.PerSecond, l.PerSecond)
 	for i := range f.allNetworks {
 		f.allNetworks[i].key = key{scope: allNetworks, outcome: attempt.Outcome(i)}
 	}
@@ -167,12 +196,17 @@ func (f *Folder) Attempt(ctx context.Context, req *attempt.Request, res *attempt
 	}
 	e.key.answer = answer(resp)
 	e.key.route = maphash.String(f.seed, req.Route)
-	// The service may record no names, or have no key for hashes.
-	e.key.account = maphash.String(f.seed, res.UserHash)
-	if res.UserHash == "" {
-		e.key.account = maphash.String(f.seed, res.UserName)
-	}
+	e.key.account = f.account(res)
 	return f.take(f.successes, e.key, &f.successOnce, &e) != folded
+}
+
+// account returns the keyed hash of the account of res. The service may record no names, or have
+// no key for hashes.
+func (f *Folder) account(res *attempt.Result) uint64 {
+	if res.UserHash == "" {
+		return maphash.String(f.seed, res.UserName)
+	}
+	return maphash.String(f.seed, res.UserHash)
 }
 
 // Count folds an attempt, or with a nil res the response of a public endpoint, into the event of
@@ -185,9 +219,14 @@ func (f *Folder) Count(ctx context.Context, req *attempt.Request, res *attempt.R
 		e.key.kind, e.key.outcome = ofAttempt, res.Outcome.Known()
 	}
 	f.begin(&e)
-	all := f.all(&e)
+	f.count(&e)
+}
+
+// count folds e into the event of all networks.
+func (f *Folder) count(e *candidate) {
+	all := f.all(e)
 	all.Lock()
-	done, opened := f.fold(&all.bucket, &f.allNetworksLimit, &e)
+	done, opened := f.fold(&all.bucket, &limit{period: f.allNetworksPeriod}, e)
 	all.Unlock()
 	f.after(done, opened, e.now)
 }
@@ -219,21 +258,41 @@ func (f *Folder) since(t time.Time) int64 {
 	return min(max(int64(t.Sub(f.base)), -far), far)
 }
 
-// denial checks the limits of the host, its site and all networks. Without room for one, the next
-// decides.
+// denial checks the limits of the host, its site, the account and the process. Without room for
+// one, the next decides. The first denials of a site pass those of the account and the process.
 func (f *Folder) denial(e *candidate) bool {
-	if f.take(f.hosts, e.key, &f.hostLimit, e) == folded {
+	v := f.take(f.hosts, e.key, &f.hostLimit, e)
+	if v == passed || v == noRoom {
+		v = f.take(f.sites, e.key.atSite(), &f.siteLimit, e)
+	}
+	if v == passed || v == noRoom {
+		if f.isFirst(e) {
+			return true
+		}
+		if e.res != nil && (e.res.UserHash != "" || e.res.UserName != "") {
+			v = f.take(f.accounts, e.key.atAccount(f.account(e.res)), &f.accountLimit, e)
+		}
+	}
+	if (v == passed || v == noRoom) && f.denials.take(e.now) {
+		return true
+	}
+	if v != folded {
+		f.count(e)
+	}
+	return false
+}
+
+// isFirst reports whether e is one of the first denials of its site within an hour. That is
+// bounded: by the table of sites, and by a limit of the process.
+func (f *Folder) isFirst(e *candidate) bool {
+	at := e.key.atSite()
+	b, mu := f.newcomers.locked(key{hi: at.hi, lo: at.lo, family: at.family, scope: site}, e.now, &f.newcomerLimit)
+	if b == nil {
 		return false
 	}
-	if f.take(f.sites, e.key.atSite(), &f.siteLimit, e) == folded {
-		return false
-	}
-	all := f.all(e)
-	all.Lock()
-	v, done, opened := f.decide(&all.bucket, &f.allNetworksLimit, e)
-	all.Unlock()
-	f.after(done, opened, e.now)
-	return v != folded
+	first := b.take(e.now, &f.newcomerLimit)
+	mu.Unlock()
+	return first && f.firsts.take(e.now)
 }
 
 // all returns the bucket of all networks for e.
@@ -250,6 +309,7 @@ type verdict uint8
 const (
 	passed verdict = iota
 	folded
+	refused // neither emitted nor folded: the process has no more folds
 	noRoom
 )
 
@@ -264,12 +324,16 @@ func (f *Folder) take(t *table, k key, lim *limit, e *candidate) verdict {
 	return v
 }
 
-// decide spends an event of b or folds e into it. done is a fold whose period is over. opened is
-// when the fold that e opened is due; never if e opened none.
+// decide spends an event of b or folds e into it. A denial opens a fold only within the limit of
+// the process. done is a fold whose period is over. opened is when the fold that e opened is due;
+// never if e opened none.
 func (f *Folder) decide(b *bucket, lim *limit, e *candidate) (v verdict, done *Fold, opened int64) {
 	done = b.expired(e.now, lim.period)
 	if b.take(e.now, lim) {
 		return passed, done, never
+	}
+	if b.open == nil && !lim.once && !f.folded.take(e.now) {
+		return refused, done, never
 	}
 	also, opened := f.fold(b, lim, e)
 	if done == nil {
@@ -299,8 +363,12 @@ func (f *Folder) open(k key, e *candidate) *Fold {
 		fo = new(Fold)
 	}
 	*fo = Fold{key: k, first: e.at, scheme: e.req.Scheme}
-	if k.kind == ofAttempt && k.outcome == attempt.Success {
-		fo.userName, fo.userHash, fo.route = e.res.UserName, e.res.UserHash, e.req.Route
+	success := k.kind == ofAttempt && k.outcome == attempt.Success
+	if success || k.scope == account {
+		fo.userName, fo.userHash = e.res.UserName, e.res.UserHash
+	}
+	if success {
+		fo.route = e.req.Route
 	}
 	return fo
 }
@@ -354,6 +422,7 @@ func (f *Folder) sweep(now int64, all bool) (next int64) {
 	next = min(
 		f.hosts.sweep(now, f.hostLimit.period, all, f.close),
 		f.sites.sweep(now, f.siteLimit.period, all, f.close),
+		f.accounts.sweep(now, f.accountLimit.period, all, f.close),
 	)
 	if f.limits.FirstSuccess {
 		next = min(next, f.successes.sweep(now, f.successOnce.period, all, f.close))
@@ -361,7 +430,7 @@ func (f *Folder) sweep(now int64, all bool) (next int64) {
 	for i := range f.allNetworks {
 		b := &f.allNetworks[i]
 		b.Lock()
-		done := b.expired(now, f.allNetworksLimit.period)
+		done := b.expired(now, f.allNetworksPeriod)
 		if done == nil && all {
 			done, b.open = b.open, nil
 		}

@@ -21,6 +21,8 @@ type Limits struct {
 	Every   time.Duration
 	Period  time.Duration
 	Entries int
+	// PerSecond bounds the denials and the folded ones that the process emits, sustained.
+	PerSecond int
 	// Unfolded passes every denial.
 	Unfolded bool
 

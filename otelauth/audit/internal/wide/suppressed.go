@@ -17,7 +17,7 @@ import (
 // The values of auth.events.suppressed.network that are not prefixes.
 const (
 	networkUnknown = "unknown" // a unix socket
-	networkOther   = "other"   // all networks that have no event of their own
+	networkOther   = "other"   // all networks that have no event of their own, or all of an account
 	routeOther     = "_OTHER"
 )
 
@@ -37,7 +37,7 @@ func (f *Fold) Level() Level {
 }
 
 // Suppressed adds the attributes of a folded event. An event of all networks has only the event
-// and the outcome.
+// and the outcome; that of an account has no network.
 func (a *Attributes) Suppressed(f *Fold) {
 	k := &f.key
 	a.Str(semconv.KeyEventsSuppressedEvent, k.kind.event(), MaxNameBytes)
@@ -84,7 +84,7 @@ func (a *Attributes) network(k *key) {
 	p := k.network()
 	text := networkUnknown
 	switch {
-	case k.scope == allNetworks:
+	case k.scope == allNetworks, k.scope == account:
 		text = networkOther
 	case p.IsValid():
 		text = p.String()

@@ -51,8 +51,7 @@ base=$(sed -n 's/^ *base_image: //p' .goreleaser.yaml)
 mkdir -p "$tmp/base/etc/ssl/certs"
 cp -L /etc/ssl/certs/ca-certificates.crt "$tmp/base/etc/ssl/certs/"
 echo 'nonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin' >"$tmp/base/etc/passwd"
-printf 'FROM scratch\nCOPY etc /etc\nUSER 65532\nWORKDIR /home/nonroot\n' >"$tmp/base/Dockerfile"
-docker build -q -t "$base" "$tmp/base" >/dev/null
+tar -C "$tmp/base" -c etc | docker import --change 'USER 65532' --change 'WORKDIR /home/nonroot' - "$base" >/dev/null
 
 echo "build"
 # This machine's processor only, and nothing but the image.
@@ -89,8 +88,8 @@ status=$(curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:8080/)
 [[ $status == 401 ]] || fail "the answer is $status: $(cat "$tmp/log")"
 recorded '"auth.attempt"'
 echo "first attempt recorded after $((($(date +%s%N) - began) / 1000000)) ms, $(wc -l <"$tmp/log") lines"
+grep -q "^| \[image\].* | $(wc -l <"$tmp/log") |\$" "$OLDPWD/docs/install.md" || fail "docs/install.md has another number of lines: $(cat "$tmp/log")"
 id=$(docker ps -q)
-[[ $(docker top "$id" -eo uid | tail -n 1 | tr -d ' ') == 1000 ]] || fail "it runs as another user"
+[[ $(docker top "$id" -eo uid,pid | awk 'NR > 1 { print $1 }') == 1000 ]] || fail "it runs as another user"
 docker stop "$id" >/dev/null
-[[ $(docker ps -aq) == '' ]] || fail "a container is left"
 echo "the image works"
