@@ -273,6 +273,26 @@ func TestImpossibleTravel(t *testing.T) {
 	}
 }
 
+// TestVPNIsNotAPlace: a user in a hotel continues to use a VPN that ends on another continent.
+func TestVPNIsNotAPlace(t *testing.T) {
+	t.Parallel()
+	w := newWatch(t, located)
+	for range 10 {
+		w.live(1, "", "")
+		w.try(try{from: network(1)})
+		w.pass(time.Hour)
+		w.try(try{})
+		w.pass(12 * time.Hour)
+	}
+	w.found = nil
+	w.try(try{from: "198.51.100.1"})
+	w.pass(10 * time.Minute)
+	w.try(try{from: network(1)})
+	if w.starts(detect.ImpossibleTravel) != 0 {
+		t.Error("the VPN is a place")
+	}
+}
+
 // TestIntruderBeforeOwner: the credential is used elsewhere first, and detected at the next use
 // by its owner.
 func TestIntruderBeforeOwner(t *testing.T) {
