@@ -82,7 +82,7 @@ export default {
     "success_after_failures": {
       "severity": "high",
       "technique": "T1110",
-      "fires": "a success after 20 different wrong passwords from a network new to the account, after 30 from any network, or from a new network during an attack on the account, from the network, or from many networks of which it is one"
+      "fires": "a success after 20 different wrong passwords from a network new to the account, after 30 from any network, or from a new network during an attack on the account or an attack that the network takes part in"
     },
     "new_network": {
       "severity": "low",
@@ -92,7 +92,7 @@ export default {
     "impossible_travel": {
       "severity": "medium",
       "technique": "T1078",
-      "fires": "two successes 500 km apart at 1000 km/h, one of them from a network that is new to the account within 3 days and that fewer than 10 accounts used more than 7 days ago (needs a Locator)"
+      "fires": "two successes 500 km apart at 1000 km/h of an account that is known for 3 days and seldom changes networks, one of them from a network that is new to the account within 3 days and that fewer than 10 accounts used more than 7 days ago (needs a Locator)"
     },
     "concurrent_networks": {
       "severity": "low",
@@ -102,7 +102,7 @@ export default {
     "unusual_hour": {
       "severity": "low",
       "technique": "T1078",
-      "fires": "a success at an hour of the day (UTC) at which, and next to which, the account was never used; after 14 days and 10 days with use"
+      "fires": "a success from a known network at an hour of the day that is more than 2 hours from every hour at which the account was used in the last four weeks; only for accounts with at least 6 hours of rest, after 14 days and 10 days with use"
     },
     "endpoint_failure_ratio": {
       "severity": "medium",
@@ -122,12 +122,17 @@ export default {
     "many_accounts": {
       "severity": "high",
       "technique": "T1078",
-      "fires": "within 3 days, successes of 10 accounts from a network that none of them has used; each is known for 7 days and seldom changes networks; fewer than 10 accounts used the network more than 7 days ago"
+      "fires": "within 3 days, successes of 10 accounts from a network that none of them has used; each is known for 7 days and seldom changes networks; fewer than 10 accounts used the network more than 7 days ago, and neither password_spray nor credential_stuffing has fired for it"
     },
     "distributed_stuffing": {
       "severity": "high",
       "technique": "T1110.004",
-      "fires": "within an hour, wrong passwords for 50 names from 50 networks without a success, and twice as many networks as in any hour of the last days; after a day"
+      "fires": "within an hour, wrong passwords for 50 names from 50 networks without a success, and twice as many networks as in any hour of the last days; after a day; or twice as many of both within a day; after 8 days"
+    },
+    "stale_credential": {
+      "severity": "low",
+      "technique": "T1078",
+      "fires": "within an hour of the clock, 100 repetitions of one wrong password for one account, by clients that have sent it before; the password is tried on no other account"
     }
   }
 }
