@@ -99,11 +99,11 @@ func TestSlowSocket(t *testing.T) {
 	_, fast := dialLive(t, srv.URL, "")
 	var received atomic.Int64
 	go count(fast, &received)
-	for i := range int64(1300) {
+	for i := range int64(2000) {
 		o.Detection(detect.Detection{Rule: detect.Rules()[0], Episode: uint64(i)})
 		testkit.Eventually(t, "the events at the fast watcher", func() bool { return received.Load() > i-500 })
 	}
-	testkit.Eventually(t, "all events at the fast watcher", func() bool { return received.Load() == 1300 })
+	testkit.Eventually(t, "all events at the fast watcher", func() bool { return received.Load() == 2000 })
 	text, err := io.ReadAll(slow)
 	if err != nil {
 		t.Fatal(err)
