@@ -373,6 +373,7 @@ func TestDocsFlags(t *testing.T) {
 	var help bytes.Buffer
 	commands := [][]string{
 		{"gateway"}, {"gateway", "init"}, {"whois"}, {"probe"}, {"help"}, {"man"}, {"status"}, {"top"}, {"attempts"}, {"episodes"},
+		{"detect", "replay"},
 	}
 	for _, c := range []string{"list", "explain", "clear", "allow", "deny", "forget", "acts", "undo"} {
 		commands = append(commands, []string{"budgets", c})

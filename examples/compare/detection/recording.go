@@ -91,7 +91,8 @@ func (r *recording) writeAttempts(path string) error {
 	})
 }
 
-// writeErrorLog writes the log that fail2ban and CrowdSec read, of the addresses in of; nil means all addresses.
+// writeErrorLog writes the log that fail2ban and CrowdSec read, of the addresses in of; nil means
+// all addresses.
 func (r *recording) writeErrorLog(path string, of map[netip.Addr]bool) error {
 	return writeFile(path, func(w *bufio.Writer) error {
 		for i := range r.attempts {

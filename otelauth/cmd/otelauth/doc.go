@@ -48,7 +48,8 @@
 //
 //	0    success
 //	1    failure: the file cannot be edited, a line is invalid, no name was found, the address is
-//	     in use, a request was cut at the end, or a probe has findings
+//	     in use, a request was cut at the end, a probe has findings, or a replay has findings
+//	     of --fail-on
 //	2    the command line, the environment or the configuration is invalid
 //	130  a prompt was interrupted
 //
