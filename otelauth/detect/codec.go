@@ -7,11 +7,10 @@ import (
 	"bytes"
 	"encoding"
 	"encoding/binary"
-	"errors"
-	"fmt"
 	"math"
 	"reflect"
 	"slices"
+	"strings"
 )
 
 // The state of an engine is written field by field, with the names and shapes of the fields in
@@ -29,12 +28,13 @@ const (
 	sized  form = 2
 )
 
-var errState = errors.New("detect: the state is damaged")
-
 var binaryMarshaler = reflect.TypeFor[encoding.BinaryMarshaler]()
 
 // hasOwnForm reports whether a type writes itself, such as netip.Prefix.
 func hasOwnForm(t reflect.Type) bool { return t.Implements(binaryMarshaler) }
+
+// unwritable is the shape of types that cannot be in a snapshot. A field that has it is left out.
+const unwritable = "?"
 
 // shape describes a type. A field whose shape has changed counts as another one.
 func shape(t reflect.Type) string {
@@ -62,7 +62,7 @@ func shape(t reflect.Type) string {
 		}
 		return "s"
 	default:
-		panic(fmt.Sprintf("detect: a field of type %v cannot be in a snapshot", t))
+		return unwritable
 	}
 }
 
@@ -80,7 +80,8 @@ func formOf(t reflect.Type) form {
 type plan struct {
 	hasOwnForm bool
 	fields     []field
-	places     []int // of a decoder: for each name of its list, the place in fields, or -1
+	left       []string // fields that cannot be written
+	places     []int    // of a decoder: for each name of its list, the place in fields, or -1
 }
 
 type field struct {
@@ -103,6 +104,10 @@ func (p plans) of(t reflect.Type) *plan {
 	}
 	for i := range t.NumField() {
 		f := t.Field(i)
+		if strings.Contains(shape(f.Type), unwritable) {
+			made.left = append(made.left, f.Name)
+			continue
+		}
 		made.fields = append(made.fields, field{i, f.Name + ":" + shape(f.Type), formOf(f.Type)})
 	}
 	return made
@@ -226,7 +231,8 @@ func (e *encoder) structure(v reflect.Value) {
 	}
 	p := e.plans.of(v.Type())
 	if p.hasOwnForm {
-		b, _ := own(v).Interface().(encoding.BinaryMarshaler).MarshalBinary() // none of our types fails
+		// None of our types fails.
+		b, _ := own(v).Interface().(encoding.BinaryMarshaler).MarshalBinary()
 		e.b = append(e.b, b...)
 		return
 	}

@@ -187,8 +187,8 @@ func (e *engine) loseCrowd(bucket int, p *place[crowd]) {
 	l.last = max(l.last, p.last)
 }
 
-// resizeLostCrowds adapts what a snapshot has to the number of buckets. The bucket of a network in a
-// table of another size has the same low bits.
+// resizeLostCrowds adapts what a snapshot has to the number of buckets. The bucket of a network in
+// a table of another size has the same low bits.
 func (e *engine) resizeLostCrowds() {
 	from, n := e.lostCrowds, len(e.crowds.buckets)
 	if len(from) == n {

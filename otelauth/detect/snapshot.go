@@ -183,7 +183,9 @@ func (e *engine) parts() []part {
 }
 
 // state returns the state of the engine.
-func (e *engine) state() []byte {
+func (e *engine) state() []byte { return e.encode().bytes() }
+
+func (e *engine) encode() *encoder {
 	enc := newEncoder(&e.blocks)
 	for _, p := range e.parts() {
 		if k, ok := p.value.(keeper); ok {
@@ -192,7 +194,7 @@ func (e *engine) state() []byte {
 		}
 		enc.section(p.field, p.value)
 	}
-	return enc.bytes()
+	return enc
 }
 
 // restore sets the state of a new engine. After an error the engine must not be used.

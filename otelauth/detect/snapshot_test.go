@@ -75,7 +75,8 @@ func TestTakeoverAfterARestart(t *testing.T) {
 // detected nor the episode.
 func TestEvidenceSurvivesARestart(t *testing.T) {
 	t.Parallel()
-	// spray guesses one password for each of n users, an hour apart, with a restart before guess at.
+	// spray guesses one password for each of n users, an hour apart, and restarts before one of
+	// them.
 	spray := func(n, at int) []detect.Detection {
 		var notices []attempt.Notice
 		file := filepath.Join(t.TempDir(), "evidence")

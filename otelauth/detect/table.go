@@ -21,9 +21,11 @@ type table[E any] struct {
 	halfLife uint32 // seconds
 	life     uint32 // seconds after which the evidence of an entry is over
 	live     int
-	evicted  uint64                        // entries whose evidence was not over
-	drop     func(*E)                      // frees what an evicted entry holds; nil if it holds nothing
-	lose     func(bucket int, p *place[E]) // called before an entry is evicted whose evidence is not over
+	evicted  uint64 // entries whose evidence was not over
+	// drop, if not nil, frees what an evicted entry holds.
+	drop func(*E)
+	// lose, if not nil, is called before an entry is evicted whose evidence is not over.
+	lose func(bucket int, p *place[E])
 }
 
 type place[E any] struct {

@@ -30,7 +30,7 @@ const (
 type Set struct {
 	buckets [][ways]atomic.Uint64
 	life    uint64
-	lost    []atomic.Uint32 // for each bucket, the newest tick of a pair that it has evicted; 0: none
+	lost    []atomic.Uint32 // for each bucket, the newest tick of an evicted pair; 0: none
 	evicted atomic.Uint64
 }
 
@@ -169,8 +169,8 @@ func (s *Set) Restore(stored []byte) bool {
 		if v == 0 || from >= buckets {
 			return false
 		}
-		// The bits of a pair that choose its bucket are not stored. In a larger Set the pair goes to
-		// each bucket that it can belong to.
+		// The bits of a pair that choose its bucket are not stored. In a larger Set the pair goes
+		// to each bucket that it can belong to.
 		for to := from & uint64(len(s.buckets)-1); to < uint64(len(s.buckets)); to += buckets {
 			s.put(to, v)
 		}
