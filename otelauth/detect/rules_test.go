@@ -279,6 +279,7 @@ func TestVPNIsNotAPlace(t *testing.T) {
 	w := newWatch(t, located)
 	for range 10 {
 		w.live(1, "", "")
+		w.try(try{})
 		w.try(try{from: network(1)})
 		w.pass(time.Hour)
 		w.try(try{})

@@ -330,7 +330,9 @@ func (e *engine) onHour(m *moment, h *habit) {
 			e.fire(m, firing{rule: unusualHour, key: m.account, first: e.now, attempts: 1, accounts: 1, networks: 1})
 		}
 	}
-	h.hours[week%hourWeeks] |= 1 << at.Hour()
+	if m.known { // the first success from a network may be that of an intruder
+		h.hours[week%hourWeeks] |= 1 << at.Hour()
+	}
 }
 
 // usualHours returns the hours of the day with use, and those near them; a bit each.
