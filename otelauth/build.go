@@ -197,6 +197,13 @@ func (m *Middleware) ownDetector(cfg *Config, loggers log.LoggerProvider) (*dete
 	if own.Rand == nil {
 		own.Rand = cfg.Rand
 	}
+	configured := own.Notice
+	own.Notice = func(ctx context.Context, n attempt.Notice) {
+		m.Notice(n)
+		if configured != nil {
+			configured(ctx, n)
+		}
+	}
 	d, err := detect.New(own)
 	if err != nil {
 		return nil, err

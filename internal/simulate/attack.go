@@ -43,8 +43,8 @@ func Attacks(speed float64) []Attack {
 	return all
 }
 
-// Rounds returns the attacks of [Attacks] and all variants, in groups that can run beside each other:
-// each attack of many networks runs alone.
+// Rounds returns the attacks of [Attacks] and all variants, in groups that can run beside each
+// other: each attack of many networks runs alone.
 func Rounds(speed float64) (rounds [][]Attack) {
 	rounds = [][]Attack{nil}
 	add := func(k kind, a Attack) {
@@ -129,7 +129,7 @@ func newAttacker(a Attack, index int, w *world, rng *rand.Rand) (*attacker, erro
 // choose returns a victim. The victim of a stolen credential is present and keeps to its networks
 // and hours: the rules cannot tell other users from an intruder, and do not claim to.
 func (t *attacker) choose() int {
-	for i := t.index; ; i += 100 {
+	for i := t.index; ; i += 101 {
 		u := &t.world.users[i%len(t.world.users)]
 		if !t.kind.isStolen || u.regular && !u.mobile && u.vpn == nil || i > 100*len(t.world.users) {
 			u.stays = t.kind.isStolen
@@ -173,7 +173,7 @@ const attackedRoute = "/orders/{id}"
 // day appends the attempts of a day.
 func (t *attacker) day(day int, out []event) []event {
 	end := time.Duration(day+1) * dayLong
-	for t.next < end && t.tries < tryLimit {
+	for t.next < end && t.tries < cmp.Or(t.kind.entries, tryLimit) {
 		if t.next >= time.Duration(day)*dayLong {
 			out = append(out, t.try())
 		}

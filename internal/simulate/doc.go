@@ -8,8 +8,8 @@
 // Honest users have offices behind one address, phones in the networks of carriers, homes,
 // hotels, a VPN, holidays, typing errors, forgotten passwords and clients with an old password.
 // Beside them are a crawler without credentials, a fleet that is sometimes deployed with an old
-// secret, a script, and phones of users who have left. There is an attack for each rule, at any
-// speed.
+// secret, a script, and phones of users who have left. [Worlds] add honest traffic that has misled
+// detection. There is an attack for each rule, at any speed, and variants of some.
 //
 // The rates are guesses, listed in world.go. They serve to compare thresholds and to see that a
 // change of one rule does not break another. They prove nothing about the traffic of a real

@@ -16,7 +16,8 @@ type kind struct {
 	every     time.Duration // mean time between attempts at speed 1
 	isRegular bool          // attempts come at equal intervals
 	isStolen  bool          // the attacker has the right password
-	hasList   bool          // the attacker has the right passwords of many accounts
+	// entries is the number of accounts whose right passwords the attacker has and uses, once each.
+	entries int
 	// offset is the first use of a stolen credential after the start of the victim's working day.
 	offset time.Duration
 	// try completes an attempt at the victim.
@@ -24,8 +25,8 @@ type kind struct {
 	// owns reports whether a detection by the rule is about the attack, beside those from its
 	// networks.
 	owns func(t *attacker, d *detect.Detection) bool
-	// isBotnet means that the attack is one of many networks. Two of them at a time cannot be told
-	// apart, so [Rounds] plays each alone.
+	// isBotnet means that the attack is one of many networks. Two of them at a time are the
+	// same to detection, so [Rounds] plays each alone.
 	isBotnet bool
 	// rule is the rule that must detect a variant.
 	rule string
@@ -133,8 +134,8 @@ var kinds = map[string]kind{
 		ev.route, ev.secret = "/admin/{page}", true
 	}},
 	// Forty accounts, one after the other, with the right passwords.
-	detect.ManyAccounts: {every: 10 * time.Minute, hasList: true, try: func(t *attacker, ev *event) {
-		t.aim(ev, t.victim+t.tries%40*3)
+	detect.ManyAccounts: {every: 10 * time.Minute, entries: 40, try: func(t *attacker, ev *event) {
+		t.aim(ev, t.victim+t.tries*3)
 	}},
 	// 10,000 leaked pairs in a day, three from each network, one in 200 of them right.
 	detect.DistributedStuffing: {every: 9 * time.Second, isBotnet: true, try: func(t *attacker, ev *event) {

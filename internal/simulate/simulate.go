@@ -411,14 +411,14 @@ func (p *play) found(d detect.Detection) {
 // takeover is an account that an attack has entered.
 type takeover struct {
 	attacker int
-	at       time.Time
+	at       []time.Time
 	marked   bool
 }
 
 // enter records the success of an attack that guesses.
 func (p *play) enter(ev *event) {
 	a := p.attackers[ev.attacker-1]
-	if p.res.Outcome != attempt.Success || a.kind.isStolen || a.kind.hasList {
+	if p.res.Outcome != attempt.Success || a.kind.isStolen || a.kind.entries > 0 {
 		return
 	}
 	t, again := p.taken[ev.name]
@@ -426,19 +426,22 @@ func (p *play) enter(ev *event) {
 		p.report.Takeovers++
 		p.report.Attacks[ev.attacker-1].Takeovers++
 	}
-	p.taken[ev.name] = takeover{ev.attacker - 1, p.now, t.marked}
+	p.taken[ev.name] = takeover{ev.attacker - 1, append(t.at, p.now), t.marked}
 }
 
-// markedWithin is the time within which an episode of success_after_failures is about the takeover
-// of its account.
-const markedWithin = time.Hour
+// isAbout reports whether d is about t: about a success of now, or an earlier one.
+func (t *takeover) isAbout(d *detect.Detection) bool {
+	return slices.ContainsFunc(t.at, func(at time.Time) bool {
+		return at.Sub(d.First).Abs() <= time.Second || d.Time.Sub(at).Abs() <= time.Second
+	})
+}
 
 // mark returns the attack that an episode of success_after_failures is about, or -1 if it is about
 // the owner.
 func (p *play) mark(d *detect.Detection) int {
 	for _, name := range d.Accounts {
 		t, ok := p.taken[name]
-		if !ok || p.now.Sub(t.at) > markedWithin {
+		if !ok || !t.isAbout(d) {
 			continue
 		}
 		if !t.marked {

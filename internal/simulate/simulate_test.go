@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/otelauth/otelauth-go/internal/simulate"
+	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/detect"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
@@ -53,7 +55,7 @@ func TestEveryAttackIsDetected(t *testing.T) {
 			t.Run(fmt.Sprint(seed, "/", speed), func(t *testing.T) {
 				t.Parallel()
 				attacks := 0
-				for _, round := range simulate.Rounds(speed) {
+				for _, round := range simulate.Rounds(speed)[:testkit.Repeats(1, len(simulate.Rounds(speed)))] {
 					r := run(t, simulate.Scenario{Seed: seed, Users: attackedUsers, Days: 25, Attacks: round})
 					for _, a := range r.Attacks {
 						attacks++
@@ -61,15 +63,42 @@ func TestEveryAttackIsDetected(t *testing.T) {
 							t.Errorf("%s%s, one attempt every %v: %d attempts, detected by %v", a.Attack.Rule, a.Attack.Variant, a.Attack.Every, a.Tries, a.By)
 						}
 					}
-					if 2*r.Marked < r.Takeovers || 20*r.Owners > r.Marked+r.Owners {
-						t.Errorf("%d of %d takeovers are marked, and %d owners", r.Marked, r.Takeovers, r.Owners)
+					if len(round) == 1 && (2*r.Marked < r.Takeovers || 20*r.Owners > r.Marked+r.Owners) {
+						t.Errorf("%v: %d of %d takeovers are marked, and %d owners", round, r.Marked, r.Takeovers, r.Owners)
 					}
 				}
-				if attacks != len(detect.Rules())+5 {
+				if want := len(detect.Rules()) + 2; attacks < want || testkit.Long && attacks != want+3 {
 					t.Errorf("%d attacks", attacks)
 				}
 			})
 		}
+	}
+}
+
+// TestExpiryMonday: the passwords of all users of a VPN expire on the day on which it moves or the
+// process restarts. At most one false episode has high severity.
+func TestExpiryMonday(t *testing.T) {
+	t.Parallel()
+	testkit.OnlyLong(t)
+	for _, worlds := range [][]simulate.World{
+		{simulate.ExpiryMonday, simulate.Restart}, {simulate.ExpiryMonday, simulate.EgressMove},
+		{simulate.ExpiryMonday, simulate.EgressMove, simulate.Restart},
+	} {
+		r := run(t, simulate.Scenario{Seed: 15, Users: attackedUsers, Days: simulate.EventDay + 2, Worlds: worlds})
+		if n := r.FalseOf(detect.High); n > 1 {
+			t.Errorf("%v: %d false episodes of high severity: %v", worlds, n, r.FalseDetections)
+		}
+	}
+}
+
+// TestOutage: pods with an old password are an outage, and not an attack.
+func TestOutage(t *testing.T) {
+	t.Parallel()
+	s := simulate.Scenario{Seed: 16, Users: 20, Days: 3}
+	base := run(t, s)
+	s.Worlds = []simulate.World{simulate.Pods}
+	if r := run(t, s); r.Outages != base.Outages+1 || r.FalseOf(detect.High)+r.FalseOf(detect.Medium) != 0 {
+		t.Errorf("%d outages are reported, %d of them without the pods; false: %v", r.Outages, base.Outages, r.False)
 	}
 }
 
@@ -116,7 +145,7 @@ func TestReplay(t *testing.T) {
 		{Rule: detect.PasswordSpray, Begin: 1}, {Rule: detect.DistributedGuessing, Begin: 1},
 	}}
 	a, b := run(t, s), run(t, s)
-	if d := cmp.Diff(a, b, cmpopts.EquateComparable(), cmpopts.IgnoreUnexported(detect.Rule{})); d != "" {
+	if d := cmp.Diff(a, b, cmpopts.EquateComparable(netip.Prefix{}), cmpopts.IgnoreUnexported(detect.Rule{})); d != "" {
 		t.Errorf("two runs of one seed differ:\n%s", d)
 	}
 	s.Seed++
@@ -191,7 +220,8 @@ func TestInvalidScenarios(t *testing.T) {
 	for _, s := range []simulate.Scenario{
 		{Days: -1}, {Users: -1}, {SharedPercent: 101}, {Users: 200, Attacks: []simulate.Attack{{Rule: "nonsense"}}},
 		{Users: 50, Attacks: simulate.Attacks(1)}, {Users: 200, Attacks: []simulate.Attack{{Rule: detect.BruteForce, Speed: -1}}},
-		{Users: 200, Attacks: slices.Repeat(simulate.Attacks(1), 7)}, {Thresholds: detect.Thresholds{SlowDays: 99}},
+		{Users: 200, Attacks: slices.Repeat(simulate.Attacks(1), 7)}, {Users: 200, Attacks: []simulate.Attack{{Variant: "nonsense"}}},
+		{Users: 10, Worlds: []simulate.World{"nonsense"}}, {Thresholds: detect.Thresholds{SlowDays: 99}},
 	} {
 		if _, err := simulate.Run(t.Context(), s); err == nil {
 			t.Errorf("Run accepts %+v", s)

@@ -147,6 +147,9 @@ const (
 	// DetectionSnapshot reports that the file of what detection has learned could not be used or
 	// written (Err); Source is the file.
 	DetectionSnapshot NoticeKind = "auth.detection.snapshot"
+	// DetectionMemory reports that a table of detection is half full, that it has lost state and
+	// rules are silent (Err), or that it has room again.
+	DetectionMemory NoticeKind = "auth.detection.memory"
 	// TelemetryUnrecorded reports that no provider records the spans or the metrics.
 	TelemetryUnrecorded NoticeKind = "auth.telemetry.unrecorded"
 	// Coverage reports a route whose protection is in doubt: Notice.Coverage says why.
@@ -158,7 +161,7 @@ const (
 
 var noticeKinds = [...]NoticeKind{
 	AccountReload, IdentityKeyRandom, UntrustedForwarded, ThrottleChanged, ThrottleSnapshot, ThrottleStore, DetectionFeed,
-	DetectionSnapshot, TelemetryUnrecorded, Coverage, TrailAnomaly, OperatorAct,
+	DetectionSnapshot, DetectionMemory, TelemetryUnrecorded, Coverage, TrailAnomaly, OperatorAct,
 }
 
 // NoticeKinds returns every NoticeKind.

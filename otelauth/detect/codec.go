@@ -80,6 +80,7 @@ func formOf(t reflect.Type) form {
 type plan struct {
 	hasOwnForm bool
 	fields     []field
+	places     []int // of a decoder: for each name of its list, the place in fields, or -1
 }
 
 type field struct {
@@ -309,14 +310,14 @@ func (d *decoder) within(read func()) {
 	}
 }
 
-// tag reads the name and the form of a field.
-func (d *decoder) tag() (name string, f form) {
+// tag reads the form of a field and the place of its name in the list.
+func (d *decoder) tag() (name int, f form) {
 	v := d.uvarint()
 	if v>>2 >= uint64(len(d.list)) || v&3 > uint64(sized) {
 		d.fail()
-		return "", 0
+		return 0, 0
 	}
-	return d.list[v>>2], form(v & 3)
+	return int(v >> 2), form(v & 3)
 }
 
 func (d *decoder) skip(f form) {
@@ -385,6 +386,7 @@ func (d *decoder) content(v reflect.Value) {
 		}
 		reflect.Copy(v, reflect.ValueOf(d.take(uint64(len(d.b)))))
 	case v.Kind() == reflect.Slice:
+		v.SetLen(0)
 		for len(d.b) > 0 {
 			item := reflect.New(v.Type().Elem()).Elem()
 			d.value(item)
@@ -411,21 +413,20 @@ func (d *decoder) structure(v reflect.Value) {
 		}
 		return
 	}
-	next := 0 // fields are mostly in order
+	if p.places == nil {
+		for _, name := range d.list {
+			p.places = append(p.places, slices.IndexFunc(p.fields, func(f field) bool { return f.name == name }))
+		}
+	}
 	for len(d.b) > 0 {
 		name, f := d.tag()
-		i := next
-		for i < len(p.fields) && p.fields[i].name != name {
-			i++
+		if d.bad {
+			return
 		}
-		if i == len(p.fields) {
-			i = slices.IndexFunc(p.fields, func(f field) bool { return f.name == name })
-		}
-		if i < 0 {
+		if i := p.places[name]; i >= 0 {
+			d.value(own(v.Field(p.fields[i].at)))
+		} else {
 			d.skip(f)
-			continue
 		}
-		d.value(own(v.Field(p.fields[i].at)))
-		next = i + 1
 	}
 }

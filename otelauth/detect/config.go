@@ -54,15 +54,15 @@ type Config struct {
 	Snapshot Snapshot
 
 	// Entries is the size of each table of evidence and of habits, at most 2^24, rounded up to a
-	// power of two. Memory is in proportion: at the default about 20 MiB, and at most 64 MiB while
+	// power of two. Choose at least the number of accounts that succeed within 30 days. Memory is in proportion: at the default about 20 MiB, and at most 64 MiB while
 	// attacks fill the tables. Default: 16,384.
 	Entries int
 	// Queue is the number of attempts that can wait for evaluation, at most 2^20, rounded up to a
 	// power of two. Further ones are dropped and counted. Default: 8,192, of 144 bytes each.
 	Queue int
 
-	// Notice, if not nil, gets a notice if the snapshot is unusable or cannot be written. It must
-	// not block.
+	// Notice, if not nil, gets a notice if the snapshot is unusable or cannot be written, and if
+	// the tables become half full, lose state or have room again. It must not block.
 	Notice func(context.Context, attempt.Notice)
 
 	// Now is the clock of [Detector.Run], of attempts without a time, and of the ends of spans.

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"net/netip"
 	"runtime"
+	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -24,54 +26,84 @@ import (
 // stated is the memory in the comment of Config.Entries, in bytes.
 const stated = 64 << 20
 
-// TestFloodKeepsMemoryAndEvidence: a flood neither exceeds the stated memory nor hides an attack.
-// BenchmarkFlood does the same with ten million attempts.
+// TestFloodKeepsMemoryAndEvidence: a flood neither exceeds the stated memory nor hides one of ten
+// attacks. The full test does the same with 30 million attempts.
 func TestFloodKeepsMemoryAndEvidence(t *testing.T) {
+	hostile := 200_000
 	if testkit.Race {
-		flood(t, 50_000)
-		return
+		hostile = 50_000
 	}
-	t.Logf("the heap grew by %d bytes", flood(t, 500_000))
+	t.Logf("the heap grew by %d bytes", flood(t, 1<<9, hostile))
 }
 
 func BenchmarkFlood(b *testing.B) {
-	const hostile = 10_000_000
+	const hostile = 1_000_000
 	for b.Loop() {
-		b.ReportMetric(float64(flood(b, hostile)), "heap-B")
+		b.ReportMetric(float64(flood(b, 0, hostile)), "heap-B")
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/hostile, "ns/attempt")
 }
 
-// flood sends attempts of different networks and names, and a real attack among them. It returns
-// the growth of the heap in bytes.
-func flood(t testing.TB, hostile int) uint64 {
+// guesser is an attack beside a flood. guess returns its i-th guess; owns reports whether a
+// detection is about it.
+type guesser struct {
+	rule  string
+	guess func(i int) try
+	owns  func(d *detect.Detection) bool
+}
+
+// guessers returns ten attacks.
+func guessers() (all []guesser) {
+	from := func(network string) func(*detect.Detection) bool {
+		return func(d *detect.Detection) bool {
+			return slices.Contains(d.Networks, netip.MustParsePrefix(network+".0/24"))
+		}
+	}
+	at := func(name string) func(*detect.Detection) bool {
+		return func(d *detect.Detection) bool { return slices.Contains(d.Accounts, name) }
+	}
+	for n := range 2 {
+		network, victim, target := fmt.Sprint("198.51.", n), fmt.Sprint("victim", n), fmt.Sprint("target", n)
+		spray, stuffing := fmt.Sprint("198.52.", n), fmt.Sprint("198.53.", n)
+		all = append(all,
+			guesser{detect.BruteForce, func(i int) try { return try{name: victim, password: uint64(i + 1), from: network + ".7"} }, at(victim)},
+			guesser{detect.PasswordSpray, func(i int) try { return try{name: fmt.Sprint("user", i), password: uint64(i + 1), from: spray + ".7"} }, from(spray)},
+			guesser{detect.CredentialStuffing, func(i int) try {
+				return try{name: fmt.Sprint("leaked", i), unknown: i%4 != 0, password: uint64(i + 1), from: stuffing + ".7"}
+			}, from(stuffing)},
+			guesser{detect.SamePassword, func(i int) try {
+				return try{name: fmt.Sprint("same", n, i), password: uint64(1<<50 + n), from: fmt.Sprintf("198.5%d.%d.7", 4+n, i&0xff)}
+			}, func(d *detect.Detection) bool {
+				return slices.ContainsFunc(d.Networks, func(p netip.Prefix) bool { return p.Addr().As4()[1] == byte(54+n) })
+			}},
+			guesser{detect.DistributedGuessing, func(i int) try {
+				return try{name: target, password: uint64(i + 1), from: fmt.Sprintf("198.6%d.%d.7", n, i&0xff)}
+			}, at(target)},
+		)
+	}
+	return all
+}
+
+// flood sends attempts of different networks and names, and ten real attacks among them, each of
+// which guesses 100 times. It returns the growth of the heap in bytes.
+func flood(t testing.TB, entries, hostile int) uint64 {
 	t.Helper()
 	before := heap()
-	w := newWatch(t, func(cfg *detect.Config) { cfg.Entries = 0 })
+	w := newWatch(t, func(cfg *detect.Config) { cfg.Entries = entries })
 	w.live(20, "owner", "")
 	w.found = nil
 
-	var req attempt.Request
-	var res attempt.Result
-	victim := 0
-	names := make([]byte, 8)
+	attacks := guessers()
+	guesses := 0
 	for i := range hostile {
 		w.now = w.now.Add(time.Millisecond)
-		var a [16]byte
-		binary.BigEndian.PutUint64(a[:], 0x2001<<48|uint64(i)<<16)
-		binary.BigEndian.PutUint64(names, uint64(i))
-		req = attempt.Request{Context: context.Background(), Time: w.now, Client: netip.AddrFrom16(a), Route: "/orders"}
-		res = attempt.Result{
-			Outcome: attempt.Failure, ErrorType: attempt.InvalidCredentials, Reason: attempt.ReasonUnknownUser,
-			UserHash: string(names), PasswordFingerprint: uint64(i) | 1<<62,
-		}
-		_ = w.d.Decide(req.Context, &req, &res)
+		w.hostile(i, attempt.Failure)
 		if i%1000 == 0 {
 			w.d.Drain(w.now)
 		}
-		if i%(hostile/1000) == 0 {
-			victim++
-			w.try(try{name: "victim", password: uint64(victim), from: "198.51.100.7"})
+		if i%(hostile/(100*len(attacks))) == 0 {
+			w.try(attacks[guesses%len(attacks)].guess(guesses / len(attacks)))
+			guesses++
 		}
 	}
 	w.d.Drain(w.now)
@@ -82,14 +114,10 @@ func flood(t testing.TB, hostile int) uint64 {
 	if grown > stated {
 		t.Errorf("the Detector takes %d bytes; the comment of Config.Entries states %d", grown, stated)
 	}
-	var attack *detect.Detection
-	for i, d := range w.found {
-		if d.Rule.Name == detect.BruteForce && len(d.Accounts) == 1 && d.Accounts[0] == "victim" {
-			attack = &w.found[i]
+	for _, a := range attacks {
+		if !slices.ContainsFunc(w.found, func(d detect.Detection) bool { return d.Rule.Name == a.rule && !d.Folded && a.owns(&d) }) {
+			t.Errorf("%s of %+v is not found", a.rule, a.guess(0))
 		}
-	}
-	if attack == nil || attack.Attempts < uint64(victim)/2 {
-		t.Errorf("the attack with %d attempts in the flood is %+v", victim, attack)
 	}
 	w.found = nil
 	w.try(try{name: "owner"})
@@ -100,6 +128,48 @@ func flood(t testing.TB, hostile int) uint64 {
 	}
 	runtime.KeepAlive(w)
 	return grown
+}
+
+// hostile sends the i-th attempt of a flood: a name that does not exist, from a network of its own.
+func (w *watch) hostile(i int, outcome attempt.Outcome) {
+	var a [16]byte
+	binary.BigEndian.PutUint64(a[:], 0x2001<<48|uint64(i)<<16)
+	req := attempt.Request{Context: context.Background(), Time: w.now, Client: netip.AddrFrom16(a), Route: "/orders"}
+	res := attempt.Result{
+		Outcome: outcome, ErrorType: attempt.InvalidCredentials, Reason: attempt.ReasonUnknownUser,
+		UserHash: "h:" + strconv.Itoa(i), PasswordFingerprint: uint64(i) | 1<<62,
+	}
+	if outcome == attempt.Throttled {
+		// One host, whose guesses are refused without a check.
+		req.Client, res.Reason, res.ErrorType, res.PasswordFingerprint = netip.MustParseAddr("192.0.2.66"), attempt.ReasonBudgetEmpty, attempt.RateLimited, 0
+	}
+	_ = w.d.Decide(req.Context, &req, &res)
+}
+
+// TestRefusedHostHidesNothing: a host that is refused at 1,000 guesses a second does not hide one
+// password that is tried on an account each minute, from a network of its own each time, nor the
+// names in its episode.
+func TestRefusedHostHidesNothing(t *testing.T) {
+	t.Parallel()
+	w := newWatch(t)
+	n := 0
+	for i := range 20 {
+		w.try(try{name: fmt.Sprint("user", i), password: 7, from: network(i)})
+		for range testkit.Repeats(6, 60) {
+			for range 1000 {
+				w.now = w.now.Add(time.Millisecond)
+				w.hostile(n, attempt.Throttled)
+				n++
+			}
+			w.d.Drain(w.now)
+		}
+	}
+	if w.d.Dropped() != 0 || w.starts(detect.SamePassword) != 1 || w.starts("") != 1 {
+		t.Fatalf("%d dropped; found %+v", w.d.Dropped(), w.found)
+	}
+	if d := w.found[0]; len(d.Accounts) != 8 || !slices.Contains(d.Accounts, "user5") {
+		t.Errorf("the episode names %v", d.Accounts)
+	}
 }
 
 func heap() uint64 {

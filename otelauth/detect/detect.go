@@ -41,6 +41,7 @@ type Detector struct {
 	snapshot  Snapshot
 	notice    func(context.Context, attempt.Notice)
 	onEpisode func(Detection)
+	entries   int
 	saving    sync.Mutex // before mu; for one Save at a time
 
 	mu              sync.Mutex // guards the fields below
@@ -52,6 +53,7 @@ type Detector struct {
 	shared          *sharing // nil without a Feed
 	restored        bool     // Snapshot.File was read
 	changed         bool     // since it was written
+	occupancy       occupancy
 }
 
 var _ attempt.Observer = (*Detector)(nil)
@@ -69,6 +71,7 @@ type sample struct {
 	sensitive   bool
 	unknown     bool // the account does not exist
 	unusable    bool // the account is disabled or expired
+	refused     bool // a budget was empty, so the password was not checked
 	proven      bool // the account exists
 }
 
@@ -101,7 +104,7 @@ func New(cfg Config) (*Detector, error) {
 		now:      cfg.Now,
 		reporter: rep,
 		marker:   newMarker(&cfg),
-		snapshot: cfg.Snapshot, notice: cfg.Notice, onEpisode: cfg.OnEpisode,
+		snapshot: cfg.Snapshot, notice: cfg.Notice, onEpisode: cfg.OnEpisode, entries: cfg.Entries,
 	}
 	own := newSip(key)
 	// seen calls OnEpisode before report.
@@ -170,9 +173,10 @@ func (d *Detector) Decide(ctx context.Context, req *attempt.Request, res *attemp
 	s.fingerprint = res.PasswordFingerprint
 	s.trace, s.span = spanOf(ctx, req)
 	s.kind, s.sensitive = kind, req.Sensitive
+	s.refused = res.Outcome == attempt.Throttled
 	s.unknown = res.Reason == attempt.ReasonUnknownUser
 	s.unusable = res.Reason == attempt.ReasonAccountDisabled || res.Reason == attempt.ReasonCredentialsExpired
-	s.proven = res.UserName != "" || s.unusable
+	s.proven = res.UserName != "" || s.unusable || kind == succeeded || res.Reason == attempt.ReasonWrongPassword
 	p.seq.Store(pos + 1)
 	if pos&(d.queue.mask>>1) == 0 { // twice in each round of the ring
 		select {
@@ -234,6 +238,9 @@ func (d *Detector) drain(ctx context.Context, now time.Time) {
 			d.engine.sweep(now)
 		}
 	}
+	if d.engine != nil {
+		d.measure()
+	}
 	if n := d.dropped.Load(); n != d.reportedDropped {
 		d.reporter.dropped.Add(context.Background(), int64(min(n-d.reportedDropped, 1<<62)))
 		d.reportedDropped = n
@@ -258,6 +265,7 @@ type reporter struct {
 	logger     log.Logger
 	detections metric.Int64Counter
 	dropped    metric.Int64Counter
+	tables     tableMetrics
 	byRule     [ruleCount][]metric.AddOption
 	on         func(Detection)
 }
@@ -274,7 +282,9 @@ func newReporter(cfg *Config) (t reporter, err error) {
 	for id := range rules {
 		t.byRule[id] = []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(semconv.SecurityRuleName(rules[id].Name)))}
 	}
-	if err := errors.Join(errs[:]...); err != nil {
+	var errTables error
+	t.tables, errTables = newTableMetrics(meter)
+	if err := errors.Join(errs[0], errs[1], errTables); err != nil {
 		return t, fmt.Errorf("detect: the MeterProvider refused an instrument; check its views: %w", err)
 	}
 	// rate() and increase() cannot see an increment that begins a series, so each series begins

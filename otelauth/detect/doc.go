@@ -95,8 +95,9 @@
 //   - A right guess at the first try, from a network that other accounts use.
 //   - One guess for each name and network, too slow to change the failure ratio of an endpoint, and
 //     from fewer than 50 new networks an hour and 100 a day.
-//   - Attempts before the process started, and attempts at other processes. Without a Feed each
-//     process behind a load balancer evaluates its own attempts, and thresholds apply to each.
+//   - Without a Snapshot or a Feed, attempts before the process started.
+//   - Without a Feed, attempts at other processes. Each process behind a load balancer then
+//     evaluates its own attempts, and thresholds apply to each.
 //
 // Without attempt.Result.PasswordFingerprint each wrong password counts as a new one, and
 // same_password does not fire.
@@ -108,9 +109,18 @@
 // Successes and guesses write to separate tables. A flood of guesses therefore cannot erase which
 // networks and hours are usual for an account.
 //
-// In a full table of guesses, the entry with the least evidence is evicted. Accounts that exist
-// outlast names that do not. A flood of networks or names that appear once evicts an attack only
-// if as many others as the table has entries come before the second guess of the attack.
+// In a full table of guesses, the entry with the least evidence is evicted, and evidence about
+// accounts that exist outlasts evidence about names that do not. So a flood of invented names
+// evicts itself. A guess that was refused without a check adds to evidence, but creates none.
+//
+// Where a table of successes is full, rules that need what was lost are silent: an account or a
+// network whose history was lost is never taken for an intruder. A notice says so, and an earlier
+// one that a table is half full. Config.Entries suffices for as many accounts, with three networks
+// each. The metrics auth.detection.entry.count, .limit and .evicted show the tables.
+//
+// Config.Snapshot keeps the tables and the open episodes over a restart. Fingerprints of wrong
+// passwords change with each start: same_password then begins anew, and the first wrong password
+// of each account and network after a restart is no evidence, because it may be an old one.
 //
 // A rule has at most [MaxEpisodes] episodes at a time. Further ones are folded into one. An episode
 // with twice the evidence of the weakest one takes its place, and the weaker one ends.

@@ -46,9 +46,12 @@ type engine struct {
 	alone  bool // the feed is down
 
 	// written by successes
-	pairs  *pairs.Set // of accounts and networks; ticks are hours
-	habits *table[habit]
-	crowds *table[crowd]
+	pairs      *pairs.Set // of accounts and networks; ticks are hours
+	seen       *pairs.Set // networks with a success within 3 days; ticks are hours
+	habits     *table[habit]
+	habitsLost tally // of the last 30 days
+	crowds     *table[crowd]
+	lostCrowds []lostCrowd // for each bucket of crowds
 	// written by guesses
 	tries     *table[try]
 	targets   *table[target]
@@ -145,15 +148,19 @@ func newEngine(cfg *Config, key sip, onReport func(*Detection), mark func(ruleID
 		key: key, th: cfg.Thresholds, loc: cfg.Locator, onReport: onReport, mark: mark,
 		base: cfg.Now(), now: epoch, swept: epoch,
 		pairs:     pairs.New(16*cfg.Entries, pairLife/hour),
-		habits:    newTable[habit](2*cfg.Entries, 7*day),
-		crowds:    newTable[crowd](cfg.Entries/2, 7*day),
-		tries:     newTable[try](2*cfg.Entries, day),
-		targets:   newTable[target](cfg.Entries, 3*day),
-		sources:   newTable[source](cfg.Entries, 3*day),
-		passwords: newTable[reused](cfg.Entries, 3*day),
+		seen:      pairs.New(8*cfg.Entries, window/hour),
+		habits:    newTable[habit](2*cfg.Entries, 7*day, pairLife),
+		crowds:    newTable[crowd](cfg.Entries/2, 7*day, crowdDays*day),
+		tries:     newTable[try](2*cfg.Entries, day, tryWindow),
+		targets:   newTable[target](cfg.Entries, 3*day, slowWindow),
+		sources:   newTable[source](cfg.Entries, 3*day, window),
+		passwords: newTable[reused](cfg.Entries/2, 3*day, window),
 		endpoints: map[string]*endpoint{},
-		recent:    recent{ring: make([]recalled, max(cfg.Entries/4, 64))},
+		recent:    newRecent(max(cfg.Entries/8, 32)),
 	}
+	e.lostCrowds = make([]lostCrowd, len(e.crowds.buckets))
+	e.crowds.lose = e.loseCrowd
+	e.habits.lose = func(int, *place[habit]) { e.habitsLost.add(e.now, pairLife) }
 	for id := range rules {
 		e.off[id] = slices.Contains(cfg.Off, rules[id].Name)
 	}
@@ -189,7 +196,7 @@ type moment struct {
 	network, account, password uint64 // keyed hashes; account 0: unknown
 	group                      uint64 // keyed hash of the group of networks; 0: none
 	pair                       uint64 // keyed hash of account and network
-	known                      bool   // the account has succeeded from the network
+	known                      bool   // the account has succeeded from the network, or may have
 
 	same     uint64 // keyed fingerprint, the same for all accounts; 0: unknown
 	lat, lon float64
@@ -230,7 +237,9 @@ func (e *engine) add(m *moment) {
 		m.name = strings.Clone(attempt.Text(m.name, maxNameBytes))
 	}
 	m.pair = e.key.pair(m.account, m.network) | 1
-	m.known = m.account != 0 && e.pairs.Contains(m.pair, uint64(e.now/hour))
+	now := uint64(e.now / hour)
+	// Where pairs were lost, a rule must not take an owner for an intruder.
+	m.known = m.account != 0 && (e.pairs.Contains(m.pair, now) || e.pairs.IsUnsure(m.pair, now))
 	e.judge(m)
 	if s.kind == succeeded {
 		e.success(m)

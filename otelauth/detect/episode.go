@@ -270,9 +270,21 @@ func (e *engine) end() {
 // recent holds the last guesses, and the last successes of accounts from networks new to them. So
 // an episode starts with the names, networks and traces of its earlier evidence. 112 bytes each,
 // and a name.
-type recent struct {
-	ring []recalled
-	next int
+//
+// Guesses at invented names have a ring of their own, so that a flood of them leaves the others.
+type recent struct{ rings [2]ring }
+
+type ring struct {
+	places []recalled
+	next   int
+}
+
+// newRecent returns a recent with rings of n places.
+func newRecent(n int) (r recent) {
+	for i := range r.rings {
+		r.rings[i].places = make([]recalled, n)
+	}
+	return r
 }
 
 type recalled struct {
@@ -289,15 +301,26 @@ func (m *moment) recalled() recalled {
 }
 
 func (r *recent) note(m *moment) {
-	r.ring[r.next] = m.recalled()
-	r.next = (r.next + 1) % len(r.ring)
+	to := &r.rings[0]
+	if !m.sample.proven {
+		to = &r.rings[1]
+	}
+	to.places[to.next] = m.recalled()
+	to.next = (to.next + 1) % len(to.places)
 }
 
-// recall fills the lists of an episode from the recent attempts about key, the newest first: from
-// successes for an episode of successes, else from guesses.
+// recall fills the lists of an episode from the recent attempts about key, the newest first, and
+// accounts that exist before invented names: from successes for an episode of successes, else from
+// guesses.
 func (r *recent) recall(ep *episode, keys keyKind, successes bool, m *moment, key uint64) {
-	for i := range r.ring {
-		g := &r.ring[(r.next-1-i+2*len(r.ring))%len(r.ring)]
+	for i := range r.rings {
+		r.rings[i].recall(ep, keys, successes, m, key)
+	}
+}
+
+func (r *ring) recall(ep *episode, keys keyKind, successes bool, m *moment, key uint64) {
+	for i := range r.places {
+		g := &r.places[(r.next-1-i+2*len(r.places))%len(r.places)]
 		if g.account == 0 && g.network == 0 {
 			return
 		}

@@ -14,7 +14,10 @@ func (e *engine) guess(m *moment) {
 	s := m.sample
 	fresh := true
 	if m.account != 0 {
-		p := e.tries.touch(m.pair, e.now, 1)
+		p := reach(e.tries, e, m, m.pair)
+		if p == nil {
+			return
+		}
 		attempts, first := p.value.tally.add(e.now, tryWindow)
 		fresh = p.value.passwords.add(&e.blocks, m.password, e.tryAt())
 		if p.value.isResumed {
@@ -25,7 +28,7 @@ func (e *engine) guess(m *moment) {
 		if s.unusable {
 			e.onUnusable(m)
 		}
-		if fresh || e.open(bruteForce, m.pair) {
+		if !s.refused && (fresh || e.open(bruteForce, m.pair)) {
 			e.recent.note(m)
 		}
 		if passwords >= e.th.BruteForcePasswords+e.spread {
@@ -65,7 +68,16 @@ func (e *engine) guess(m *moment) {
 	}
 }
 
-// weight makes entries of accounts that exist outlast entries of invented names.
+// reach returns the entry of key and adds weight to it. A guess that was refused without a check
+// creates no entry: reach then returns nil if there is none.
+func reach[E any](t *table[E], e *engine, m *moment, key uint64) *place[E] {
+	if m.sample.refused {
+		return t.get(key)
+	}
+	return t.touch(key, e.now, m.weight())
+}
+
+// weight makes evidence about accounts that exist outlast that about invented names.
 func (m *moment) weight() uint32 {
 	if m.sample.proven {
 		return 8
@@ -79,7 +91,10 @@ const fewPasswords = 4
 
 // onTarget evaluates the account of a guess from an unknown network.
 func (e *engine) onTarget(m *moment) {
-	p := e.targets.touch(m.account, e.now, m.weight())
+	p := reach(e.targets, e, m, m.account)
+	if p == nil {
+		return
+	}
 	t := &p.value
 	f := firing{key: m.account, accounts: 1}
 	f.attempts, f.first = t.tally.add(e.now, window)
@@ -113,7 +128,10 @@ func (e *engine) onTarget(m *moment) {
 
 // onSource evaluates the network of a guess, which is unknown to the account.
 func (e *engine) onSource(m *moment) {
-	p := e.sources.touch(m.network, e.now, 1)
+	p := reach(e.sources, e, m, m.network)
+	if p == nil {
+		return
+	}
 	n := &p.value
 	attempts, first := n.tally.add(e.now, window)
 	n.burst.add(e.now, n.tick.last)
@@ -182,7 +200,10 @@ func (e *engine) onGroup(m *moment) {
 	if m.group == 0 || e.begun != 0 && e.now-e.begun < day {
 		return
 	}
-	p := e.sources.touch(m.group, e.now, 1)
+	p := reach(e.sources, e, m, m.group)
+	if p == nil {
+		return
+	}
 	n := &p.value
 	attempts, first := n.tally.add(e.now, window)
 	n.try(e, m)
@@ -194,17 +215,24 @@ func (e *engine) onGroup(m *moment) {
 	e.onNames(m, m.group, n, firing{key: m.group, keys: byGroup, first: first, attempts: attempts, networks: networks})
 }
 
-// crowd returns the number of accounts that succeed from a network.
-func (e *engine) crowd(network uint64) int {
+// crowd returns the number of accounts that succeed from a network, or the most that it may be
+// where the number was lost.
+func (e *engine) crowd(network uint64) (n int) {
 	if p := e.crowds.get(network); p != nil {
-		return p.value.accounts.count(&e.blocks, e.at())
+		n = p.value.accounts.count(&e.blocks, e.at())
 	}
-	return 0
+	return max(n, e.lostCrowd(network, window))
+}
+
+// hasSucceeded reports whether a network has a success within 3 days, or may have.
+func (e *engine) hasSucceeded(network uint64) bool {
+	now := uint64(e.now / hour)
+	return e.seen.Contains(network, now) || e.seen.IsUnsure(network, now)
 }
 
 // onPassword evaluates one wrong password over all accounts and networks.
 func (e *engine) onPassword(m *moment) {
-	p := e.passwords.touch(m.same, e.now, 1)
+	p := e.passwords.touch(m.same, e.now, m.weight()) // a refused guess has no fingerprint
 	w := &p.value
 	attempts, first := w.tally.add(e.now, window)
 	w.names.add(&e.blocks, m.account, e.at())
@@ -239,7 +267,10 @@ func (e *engine) onStale(m *moment) {
 
 // onSensitive evaluates the network of a refusal at a sensitive endpoint.
 func (e *engine) onSensitive(m *moment) {
-	p := e.sources.touch(m.network, e.now, 1)
+	p := reach(e.sources, e, m, m.network)
+	if p == nil {
+		return
+	}
 	n := &p.value
 	if n.parts.count(&e.blocks, e.at()) == 0 {
 		n.refused = e.now
@@ -247,7 +278,7 @@ func (e *engine) onSensitive(m *moment) {
 	what := e.key.pair(m.account^m.password, e.key.text(m.sample.route))
 	fresh := n.parts.add(&e.blocks, what, e.at())
 	denials := n.parts.count(&e.blocks, e.at())
-	if denials < e.th.SensitiveDenials || !fresh && !e.open(sensitiveOnlyDenied, m.network) || e.crowd(m.network) > 0 {
+	if denials < e.th.SensitiveDenials || !fresh && !e.open(sensitiveOnlyDenied, m.network) || e.hasSucceeded(m.network) {
 		return
 	}
 	e.fire(m, firing{rule: sensitiveOnlyDenied, key: m.network, first: n.refused, attempts: uint64(denials), networks: 1})
@@ -255,7 +286,10 @@ func (e *engine) onSensitive(m *moment) {
 
 // onUnusable evaluates an attempt at a disabled or expired account.
 func (e *engine) onUnusable(m *moment) {
-	p := e.targets.touch(m.account, e.now, m.weight())
+	p := reach(e.targets, e, m, m.account)
+	if p == nil {
+		return
+	}
 	attempts, first := p.value.unusable.add(e.now, window)
 	if attempts >= uint64(e.th.UnusableTries) {
 		e.fire(m, firing{rule: unusableAccount, key: m.account, first: first, attempts: attempts, accounts: 1})

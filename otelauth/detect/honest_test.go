@@ -140,6 +140,24 @@ func TestCrowdRaisesThreshold(t *testing.T) {
 	}
 }
 
+// TestOwnAccounts: an attacker who registers a hundred accounts does not become a crowd.
+func TestOwnAccounts(t *testing.T) {
+	t.Parallel()
+	w := newWatch(t)
+	w.live(10, "owner", network(1))
+	for i := range 100 {
+		w.try(try{name: fmt.Sprint("own", i)})
+	}
+	w.found = nil
+	for i := range 10 {
+		w.try(try{name: fmt.Sprint("victim", i), password: uint64(i + 1)})
+		w.pass(time.Duration(100+i*i) * time.Second)
+	}
+	if w.starts(detect.PasswordSpray) != 1 {
+		t.Error("accounts of the attacker hide a spray")
+	}
+}
+
 // TestSensitiveWithSuccess: a network with a success does not fire sensitive_only_denied.
 func TestSensitiveWithSuccess(t *testing.T) {
 	t.Parallel()

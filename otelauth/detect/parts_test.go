@@ -170,7 +170,7 @@ func TestTick(t *testing.T) {
 func TestTableKeepsTheStrong(t *testing.T) {
 	t.Parallel()
 	k := sip{1, 2}
-	table := newTable[int](1024, day)
+	table := newTable[int](1024, day, day)
 	size := len(table.buckets) * ways
 	strong := make([]uint64, 64)
 	for i := range strong {
@@ -283,7 +283,7 @@ func TestMemory(t *testing.T) {
 	e := newEngine(&cfg, sip{1, 2}, func(*Detection) {}, func(ruleID, uint64, *sample) {})
 	empty := heap() - before
 	counters := len(e.tries.buckets) + 2*len(e.targets.buckets) + 3*len(e.sources.buckets) + 2*len(e.passwords.buckets) + 2*len(e.crowds.buckets)
-	full := empty + counters*ways*(blockBytes+4) + maxEndpoints*int(unsafe.Sizeof(endpoint{})) + len(e.recent.ring)*maxNameBytes +
+	full := empty + counters*ways*(blockBytes+4) + maxEndpoints*int(unsafe.Sizeof(endpoint{})) + 2*len(e.recent.rings[0].places)*maxNameBytes +
 		maxArrivals*(int(unsafe.Sizeof(arrival{}))+maxNameBytes)
 	t.Logf("%d MiB, at most %d MiB with %d blocks", empty>>20, full>>20, counters*ways)
 	if full > stated {

@@ -252,7 +252,7 @@ var rules = [...]definition{
 				"as many networks as in any hour of the last days; after a day; or twice as many of both within a day; after 8 days",
 			Summary: "many networks, each with few attempts, try a list of names and passwords",
 		},
-		keys: byEverything, recalls: true,
+		keys: byEverything, recalls: true, quiet: day,
 		thresholds: []threshold{{"StrangeNetworks", 50, 10, exactMax}},
 	},
 	staleCredential: {
@@ -338,8 +338,8 @@ type Thresholds struct {
 	// StrangeNetworks is the number of networks without a success, and of names that they fail
 	// for, within an hour; twice as many within a day. At most 64. Default: 50.
 	StrangeNetworks int
-	// StaleRepeats is the number of times, within an hour of the clock, that one wrong password for one account
-	// is repeated by clients that have sent it before. Default: 100.
+	// StaleRepeats is the number of times, within an hour of the clock, that one wrong password for
+	// one account is repeated by clients that have sent it before. Default: 100.
 	StaleRepeats int
 	// BurstFailures is the number of different wrong credentials, within 10 minutes, from a network
 	// without a success. At most 8. Default: 5.

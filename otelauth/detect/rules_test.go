@@ -33,7 +33,11 @@ func TestThresholds(t *testing.T) {
 			w.try(try{password: uint64(i + 1)})
 		}},
 		{rule: detect.BruteForce, n: d.BruteForcePasswords, every: time.Second, learn: func(w *watch) { w.live(1, "", "") }, try: func(w *watch, i int) {
-			w.try(try{password: uint64(i + 1), outcome: attempt.Throttled})
+			outcome := attempt.Throttled
+			if i == 0 {
+				outcome = attempt.Failure // a guess that was checked, from which the evidence begins
+			}
+			w.try(try{password: uint64(i + 1), outcome: outcome})
 		}},
 		{rule: detect.PasswordSpray, n: d.SprayAccounts, every: time.Hour, try: func(w *watch, i int) {
 			w.try(try{name: fmt.Sprint("user", i), password: uint64(i + 1)})
@@ -266,6 +270,26 @@ func TestImpossibleTravel(t *testing.T) {
 	w.try(try{from: network(1)})
 	if w.starts(detect.ImpossibleTravel) != 0 {
 		t.Error("impossible_travel fires without a Locator")
+	}
+}
+
+// TestVPNIsNotAPlace: a user in a hotel continues to use a VPN that ends on another continent.
+func TestVPNIsNotAPlace(t *testing.T) {
+	t.Parallel()
+	w := newWatch(t, located)
+	for range 10 {
+		w.live(1, "", "")
+		w.try(try{from: network(1)})
+		w.pass(time.Hour)
+		w.try(try{})
+		w.pass(12 * time.Hour)
+	}
+	w.found = nil
+	w.try(try{from: "198.51.100.1"})
+	w.pass(10 * time.Minute)
+	w.try(try{from: network(1)})
+	if w.starts(detect.ImpossibleTravel) != 0 {
+		t.Error("the VPN is a place")
 	}
 }
 

@@ -83,7 +83,7 @@ type held struct {
 func newSharing(cfg *Config, key sip, report func(*Detection)) *sharing {
 	return &sharing{
 		feed: cfg.Feed, report: report, loc: cfg.Locator, senders: map[uint64]time.Time{},
-		tokens: tokens{key: key, of: newTable[lately](cfg.Entries, day)},
+		tokens: tokens{key: key, of: newTable[lately](cfg.Entries, day, day)},
 	}
 }
 

@@ -166,13 +166,17 @@ func (e *engine) parts() []part {
 		{"now", &e.now},
 		{"begun", &e.begun},
 		{"pairs", keptPairs{e.pairs}},
+		{"seen", keptPairs{e.seen}},
+		{"lostCrowds", &e.lostCrowds},
 		{"habits", e.habits},
+		{"habitsLost", &e.habitsLost},
 		{"crowds", e.crowds},
 		{"tries", e.tries},
 		{"targets", e.targets},
 		{"sources", e.sources},
 		{"endpoints", &e.endpoints},
 		{"strangers", &e.strangers},
+		{"arrivals", &e.arrivals},
 		{"episodes", &e.episodes},
 		{"folded", &e.folded},
 	}
@@ -196,8 +200,11 @@ func (e *engine) restore(state []byte, wall time.Time) error {
 	dec := newDecoder(&e.blocks, state)
 	parts := e.parts()
 	for len(dec.b) > 0 {
-		name, f := dec.tag()
-		known := false
+		at, f := dec.tag()
+		if dec.bad {
+			break
+		}
+		name, known := dec.list[at], false
 		for _, p := range parts {
 			k, isKeeper := p.value.(keeper)
 			switch {
@@ -221,6 +228,10 @@ func (e *engine) restore(state []byte, wall time.Time) error {
 		return snapshot.ErrFuture
 	}
 	e.swept = e.now
+	e.resizeLostCrowds()
+	if a := &e.arrivals; len(a.ring) != maxArrivals || a.next < 0 || a.next >= maxArrivals || a.waiting < 0 || a.waiting > maxArrivals {
+		*a = arrivals{} // of a version with another number of them
+	}
 	for id, all := range e.episodes {
 		if all == nil {
 			e.episodes[id] = map[uint64]*episode{}

@@ -35,7 +35,7 @@ func (e *engine) onStranger(m *moment, names int) {
 	if names == 2 && e.open(distributedStuffing, strangersKey) {
 		e.exposeFrom(m)
 	}
-	if e.crowd(m.network) > 0 {
+	if e.hasSucceeded(m.network) {
 		return
 	}
 	for i, of := range strangerPeriods {

@@ -60,6 +60,21 @@ func TestStuffingInADay(t *testing.T) {
 	}
 }
 
+// TestSlowStuffing: 1,000 leaked pairs a day, three from each network, are found within a day.
+func TestSlowStuffing(t *testing.T) {
+	t.Parallel()
+	w := newWatch(t, func(cfg *detect.Config) { cfg.Entries = 0 })
+	w.live(9, "owner", "")
+	w.found = nil
+	for i := range 1000 {
+		w.try(try{name: fmt.Sprint("leak", i), unknown: i%2 == 0, password: uint64(i + 1), from: network(i / 3)})
+		w.pass(86*time.Second + time.Duration(i%7)*time.Second)
+	}
+	if w.starts(detect.DistributedStuffing) != 1 {
+		t.Errorf("%d episodes", w.starts(detect.DistributedStuffing))
+	}
+}
+
 // TestManyHomesMistype: a thousand users, each in a network of its own, mistype within an hour and
 // then succeed.
 func TestManyHomesMistype(t *testing.T) {

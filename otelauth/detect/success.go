@@ -56,6 +56,7 @@ func (e *engine) success(m *moment) {
 	}
 	h := &e.habits.touch(m.account, e.now, 1).value
 	if e.isSettled(h) || !e.hasLearned() {
+		e.seen.Add(m.network, uint64(e.now/hour))
 		e.crowds.touch(m.network, e.now, 1).value.add(e, m.account)
 		if m.group != 0 {
 			e.crowds.touch(m.group, e.now, 1).value.add(e, m.account)
@@ -212,6 +213,9 @@ func (e *engine) hasLearned() bool { return e.begun != 0 && e.now-e.begun >= age
 // normal for an account to use it for the first time. Before the engine has learned, any successes
 // make a network familiar.
 func (e *engine) isFamiliar(network uint64) bool {
+	if e.lostCrowd(network, crowdDays*day) >= familiar {
+		return true
+	}
 	p := e.crowds.get(network)
 	if p == nil {
 		return false

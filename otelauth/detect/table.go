@@ -19,8 +19,11 @@ const ways = 8
 type table[E any] struct {
 	buckets  [][ways]place[E]
 	halfLife uint32 // seconds
+	life     uint32 // seconds after which the evidence of an entry is over
 	live     int
-	drop     func(*E) // frees what an evicted entry holds; nil if it holds nothing
+	evicted  uint64                        // entries whose evidence was not over
+	drop     func(*E)                      // frees what an evicted entry holds; nil if it holds nothing
+	lose     func(bucket int, p *place[E]) // called before an entry is evicted whose evidence is not over
 }
 
 type place[E any] struct {
@@ -30,14 +33,15 @@ type place[E any] struct {
 	value  E
 }
 
-func newTable[E any](capacity int, halfLife uint32) *table[E] {
+func newTable[E any](capacity int, halfLife, life uint32) *table[E] {
 	n := 1 << bits.Len(uint(max(capacity, 2*ways)/ways-1))
-	return &table[E]{buckets: make([][ways]place[E], n), halfLife: halfLife}
+	return &table[E]{buckets: make([][ways]place[E], n), halfLife: halfLife, life: life}
 }
 
-func (t *table[E]) bucket(key uint64) *[ways]place[E] {
-	return &t.buckets[(key>>16)&uint64(len(t.buckets)-1)]
-}
+// bucketOf returns the index of the bucket of a key.
+func (t *table[E]) bucketOf(key uint64) int { return int((key >> 16) & uint64(len(t.buckets)-1)) }
+
+func (t *table[E]) bucket(key uint64) *[ways]place[E] { return &t.buckets[t.bucketOf(key)] }
 
 func (t *table[E]) get(key uint64) *place[E] {
 	b := t.bucket(key)
@@ -68,11 +72,35 @@ func (t *table[E]) touch(key uint64, now, weight uint32) *place[E] {
 	p := &b[weakest]
 	if p.key == 0 {
 		t.live++
-	} else if t.drop != nil {
-		t.drop(&p.value)
+	} else {
+		t.evict(t.bucketOf(key), p, now)
 	}
 	*p = place[E]{key: key, last: now, weight: weight}
 	return p
+}
+
+func (t *table[E]) evict(bucket int, p *place[E], now uint32) {
+	if now-min(p.last, now) < t.life {
+		t.evicted++
+		if t.lose != nil {
+			t.lose(bucket, p)
+		}
+	}
+	if t.drop != nil {
+		t.drop(&p.value)
+	}
+}
+
+// used returns the number of entries whose evidence is not over at now.
+func (t *table[E]) used(now uint32) (n int) {
+	for i := range t.buckets {
+		for j := range t.buckets[i] {
+			if p := &t.buckets[i][j]; p.key != 0 && now-min(p.last, now) < t.life {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 const maxWeight = 1 << 24

@@ -36,7 +36,8 @@ const (
 	wirePlaced    = 1 << 6
 	wireIPv6      = 1 << 7
 	wireAddr      = 1 << 8
-	wireFlags     = 1<<9 - 1 // all of them
+	wireRefused   = 1 << 9
+	wireFlags     = 1<<10 - 1 // all of them
 )
 
 const (
@@ -70,6 +71,7 @@ func appendSample(b []byte, s *relayed) []byte {
 		{wireUnknown, s.unknown},
 		{wireUnusable, s.unusable},
 		{wireProven, s.proven},
+		{wireRefused, s.refused},
 		{wireTrace, s.trace.IsValid()},
 		{wirePlaced, s.placed},
 		{wireIPv6, network.IsValid() && !network.Addr().Is4()},
@@ -186,6 +188,7 @@ func (r *reader) samples() (all []relayed, err error) {
 			copy(s.trace[:], r.take(len(s.trace)))
 		}
 		s.sensitive, s.unknown, s.unusable, s.proven = has(wireSensitive), has(wireUnknown), has(wireUnusable), has(wireProven)
+		s.refused = has(wireRefused)
 		if r.truncated || flags > wireFlags || math.Abs(s.lat) > 90 || math.Abs(s.lon) > 180 {
 			return nil, errWire
 		}

@@ -117,7 +117,7 @@ func FuzzWire(f *testing.F) {
 
 func TestTokens(t *testing.T) {
 	t.Parallel()
-	tk := tokens{key: sip{1, 2}, of: newTable[lately](64, day)}
+	tk := tokens{key: sip{1, 2}, of: newTable[lately](64, day, day)}
 	a := tk.token("k:alice", 7, epoch)
 	if tk.token("k:alice", 7, epoch) != a {
 		t.Error("the same password of the same account has another token")
@@ -125,7 +125,7 @@ func TestTokens(t *testing.T) {
 	if tk.token("k:bob", 7, epoch) == a || tk.token("k:alice", 8, epoch) == a {
 		t.Error("two accounts or two passwords have the same token")
 	}
-	other := tokens{key: sip{3, 4}, of: newTable[lately](64, day)}
+	other := tokens{key: sip{3, 4}, of: newTable[lately](64, day, day)}
 	if other.token("k:alice", 7, epoch) == a {
 		t.Error("another process has the same token")
 	}

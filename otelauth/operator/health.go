@@ -110,6 +110,7 @@ func (h *health) stores() []Store {
 var storeNames = map[attempt.NoticeKind]string{
 	attempt.AccountReload: "accounts", attempt.ThrottleStore: "redis, guess budgets", attempt.DetectionFeed: "redis, detection",
 	attempt.ThrottleSnapshot: "file of guess budgets", attempt.DetectionSnapshot: "file of detection", attempt.TrailAnomaly: "trail",
+	attempt.DetectionMemory: "tables of detection",
 }
 
 func (h *health) reloaded() Reloads {

@@ -45,9 +45,9 @@ type Config struct {
 	Rate float64
 	// MaxRequests ends the run after this number of requests. Default: DefaultMaxRequests.
 	MaxRequests int
-	// GuessLimit is the number of wrong credentials within GuessPeriod at which the target throttles
-	// or locks, 2 at least. The run stays one below it. Default: not known, and the run learns it
-	// when the target throttles.
+	// GuessLimit is the number of wrong credentials within GuessPeriod at which the target
+	// throttles or locks, 2 at least. The run stays one below it. Default: not known, and the run
+	// learns it when the target throttles.
 	GuessLimit  int
 	GuessPeriod time.Duration
 	// Workers is the number of endpoints that are probed at once. Default: 1 with a limited Rate or

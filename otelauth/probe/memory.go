@@ -67,7 +67,8 @@ func (h *memory) send(ctx context.Context, m *message) (*response, error) {
 		select {
 		case err = <-done: // the writer canceled, or the handler noticed
 		case <-time.After(100 * time.Millisecond):
-			h.raw, h.reader = nil, bufio.NewReaderSize(nil, memoryLine) // the handler may still read the others
+			// The handler may still read the others.
+			h.raw, h.reader = nil, bufio.NewReaderSize(nil, memoryLine)
 			return nil, errors.New("no answer in time")
 		}
 	}

@@ -158,7 +158,7 @@ func TestCorrelate(t *testing.T) {
 			t.Fatal(err)
 		}
 		attempts := report.Rows[0].Attempts
-		got = got[len(got)-len(attempts):] // without the first request, which is for the public page
+		got = got[len(got)-len(attempts):] // without that for the public page
 		has := func(name string) bool { return chosen == nil || slices.Contains(chosen, name) }
 		for i, a := range attempts {
 			h := got[i]

@@ -113,8 +113,8 @@ func (w *wire) connect(ctx context.Context) (kept bool, err error) {
 	return false, nil
 }
 
-// send sends the message once. It repeats it only if a kept connection ends before the first byte of the
-// answer, and only if the method is safe.
+// send sends the message once. It repeats it only if a kept connection ends before the first byte
+// of the answer, and only if the method is safe.
 func (w *wire) send(ctx context.Context, m *message) (*response, error) {
 	w.raw = m.append(w.raw[:0])
 	if !isSafe(m.method) {

@@ -59,6 +59,9 @@ const (
 	KeyDetectionSeverity = "auth.detection.severity"
 	// KeyDetectionSpeedKmh is a double. Speed of the journey, for impossible_travel.
 	KeyDetectionSpeedKmh = "auth.detection.speed_kmh"
+	// KeyDetectionTable is one of: pairs, networks, habits, crowds, guesses, targets, sources,
+	// passwords. Table of detection. Only successes write to the first four.
+	KeyDetectionTable = "auth.detection.table"
 	// KeyDetectionTechnique is a string. MITRE ATT&CK technique.
 	KeyDetectionTechnique = "auth.detection.technique"
 	// KeyDetectionTraceIDs is a string[]. At most 4 sample trace ids.

@@ -30,6 +30,15 @@ const (
 	// MetricDetectionDropped is a counter in {attempt}. Attempts that detection did not see
 	// because its queue was full.
 	MetricDetectionDropped = "auth.detection.dropped"
+	// MetricDetectionEntryCount is an updowncounter in {entry}. Entries in the tables of
+	// detection whose evidence is not over.
+	MetricDetectionEntryCount = "auth.detection.entry.count"
+	// MetricDetectionEntryLimit is an updowncounter in {entry}. Places in the tables of
+	// detection.
+	MetricDetectionEntryLimit = "auth.detection.entry.limit"
+	// MetricDetectionEntryEvicted is a counter in {entry}. Entries that another one has
+	// replaced before their evidence was over.
+	MetricDetectionEntryEvicted = "auth.detection.entry.evicted"
 	// MetricGatewayUpstreamErrors is a counter in {error}. Requests that the upstream did not
 	// answer, or not to the end.
 	MetricGatewayUpstreamErrors = "auth.gateway.upstream.errors"
@@ -120,6 +129,12 @@ const (
 	// EventDetectionFeed is an event. Evidence is no longer shared with other processes, or the
 	// feed holds a foreign entry (ERROR); it is shared again (WARN).
 	EventDetectionFeed = "auth.detection.feed"
+	// EventDetectionSnapshot is an event. The file of what detection has learned could not be
+	// used or written.
+	EventDetectionSnapshot = "auth.detection.snapshot"
+	// EventDetectionMemory is an event. A table of detection is half full or has room again
+	// (WARN), or it has lost state, and rules that need it are silent (ERROR).
+	EventDetectionMemory = "auth.detection.memory"
 	// EventGatewayUpstream is an event. The upstream starts to fail (ERROR), or answers again
 	// (INFO).
 	EventGatewayUpstream = "auth.gateway.upstream"
@@ -188,6 +203,12 @@ func Unit(metric string) string {
 		return "{detection}"
 	case MetricDetectionDropped:
 		return "{attempt}"
+	case MetricDetectionEntryCount:
+		return "{entry}"
+	case MetricDetectionEntryLimit:
+		return "{entry}"
+	case MetricDetectionEntryEvicted:
+		return "{entry}"
 	case MetricGatewayUpstreamErrors:
 		return "{error}"
 	case MetricGatewayStreamsEnded:
@@ -257,6 +278,12 @@ func Description(metric string) string {
 		return "Episodes that detection found."
 	case MetricDetectionDropped:
 		return "Attempts that detection did not see because its queue was full."
+	case MetricDetectionEntryCount:
+		return "Entries in the tables of detection whose evidence is not over."
+	case MetricDetectionEntryLimit:
+		return "Places in the tables of detection."
+	case MetricDetectionEntryEvicted:
+		return "Entries that another one has replaced before their evidence was over."
 	case MetricGatewayUpstreamErrors:
 		return "Requests that the upstream did not answer, or not to the end."
 	case MetricGatewayStreamsEnded:

@@ -19,8 +19,8 @@
 // The signing key is on the host. An attacker who controls the host can therefore write any new
 // line, and can rewrite the lines after the last checkpoint that left the host. Send checkpoints
 // away: the event "auth.trail.checkpoint" carries each of them through the LoggerProvider, and a
-// [Witness] can cosign them. They are made each [Config.CheckpointInterval], at the start of each
-// segment, and by [Trail.Close]; so the window is one interval.
+// [Witness] can cosign them. They are made each [Config.CheckpointInterval], after 65,536 lines, at
+// the start of each segment, and by [Trail.Close]; so the window is at most one interval.
 //
 // # Durability
 //
@@ -43,6 +43,7 @@
 //	segments/00000000000000000000.jsonl
 //	current.jsonl                 a link to the newest segment, for tail -F and fail2ban
 //	tile/0/000, tile/0/000.p/7    hashes (c2sp.org/tlog-tiles)
+//	tiles-flushed                 the lines whose tiles are flushed; Open reads those after them
 //	debris/                       what a crash left behind the last whole line
 //
 // The name of a segment is the number of its first line. Only segments are written for each

@@ -259,7 +259,8 @@ func (r *recovery) lineBefore(p position) ([]byte, error) {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }()
-	data := make([]byte, min(p.offset, MaxLineBytes+2)) // with its newline and that of the line before
+	// With its newline and that of the line before.
+	data := make([]byte, min(p.offset, MaxLineBytes+2))
 	if _, err := f.ReadAt(data, p.offset-int64(len(data))); err != nil {
 		return nil, err
 	}

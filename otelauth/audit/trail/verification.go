@@ -340,8 +340,8 @@ func (v *verification) sealed() int64 {
 	return v.report.Sealed
 }
 
-// add adds the line with the hash h to the tree, and compares it with its tile and with the checkpoints of the
-// new size.
+// add adds the line with the hash h to the tree. It compares the line with its tile, and the tree
+// with the checkpoints of the new size.
 func (v *verification) add(name string, line []byte, h tlog.Hash) {
 	n := v.edge.size
 	if tiled, ok := v.tiled(n); ok && tiled != h && v.other == nil {

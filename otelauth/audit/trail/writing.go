@@ -35,8 +35,8 @@ type writing struct {
 // maxOwed bounds writing.owed.
 const maxOwed = 64
 
-// durableLines is after how many lines tiles are flushed, besides at the start of a segment: it bounds
-// what Open reads.
+// durableLines is after how many lines tiles are flushed, besides at the start of a segment. It
+// bounds what Open reads.
 const durableLines = 65_536
 
 // collectTime is how long lines are collected for which no caller waits.

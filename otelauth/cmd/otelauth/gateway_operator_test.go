@@ -221,7 +221,7 @@ func TestOperatorForwardAuth(t *testing.T) {
 	p := start(t, nil, "gateway", "--forward-auth", "nginx", "--trusted-proxy", "127.0.0.1", "--users", usersFile(t), "--listen", "127.0.0.1:0",
 		"--operator-listen", "unix:"+socket)
 	p.event("gateway.operator_listening", nil)
-	if out := mustOperate(t, socket, []string{"status"}, "healthy"); strings.Contains(out, "upstream:") {
+	if out := mustOperate(t, socket, []string{"status"}, "read-only"); strings.Contains(out, "upstream:") {
 		t.Errorf("the status shows an upstream:\n%s", out)
 	}
 }

@@ -9,9 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/detect"
 	"github.com/otelauth/otelauth-go/otelauth/gateway"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
 )
@@ -39,12 +41,34 @@ func (f *gatewayFlags) checkLimits(s *settings, key otelauth.IdentityKey) []erro
 			p.report("limit-file", fmt.Errorf("%s is not a directory: create it, writable for the gateway only", quoted(shown(dir))))
 		}
 	}
+	p.all = append(p.all, f.checkDetectFile(s, key)...)
 	if f.LimitMemoryBytes != 0 {
 		m, err := throttle.NewMemory(throttle.MemoryConfig{Bytes: f.LimitMemoryBytes})
 		if err != nil {
 			return append(p.all, explain(err, nil, s))
 		}
 		_ = m.Close() // nothing to save
+	}
+	return p.all
+}
+
+// checkDetectFile returns the problems of --detect-file, without reading it.
+func (f *gatewayFlags) checkDetectFile(s *settings, key otelauth.IdentityKey) []error {
+	p := &problems{settings: s}
+	switch {
+	case f.DetectFile == "":
+		if f.DetectFileEvery != 0 {
+			p.report("detect-file-every", errors.New("has no effect without --detect-file: set that too, or remove this"))
+		}
+	case f.RedisURLFile != "":
+		p.report("detect-file", errors.New("cannot be combined with --redis-url-file, because Redis keeps the attempts: remove one of them"))
+	case key.IsZero():
+		p.report("detect-file", errors.New("needs an identity key that stays the same after a restart: set --identity-key-file, "+
+			`created with: echo "k1:$(openssl rand -hex 32)" > identity.key`))
+	default:
+		if dir := filepath.Dir(f.DetectFile); !isDirectory(dir) {
+			p.report("detect-file", fmt.Errorf("%s is not a directory: create it, writable for the gateway only", quoted(shown(dir))))
+		}
 	}
 	return p.all
 }
@@ -69,6 +93,7 @@ type stores struct {
 	memory *throttle.Memory // nil: that of the library
 	key    []byte           // of the budgets in memory; nil: that of the library
 	shared *shared          // nil: not shared
+	detect detect.Snapshot  // its File is empty: a restart loses what was learned
 }
 
 // stores opens the stores that the flags name.
@@ -78,6 +103,12 @@ func (l *loaded) stores(observer attempt.NoticeObserver) (*stores, error) {
 	var err error
 	if !key.IsZero() {
 		if st.key, err = derive(key, "budgets"); err != nil {
+			return nil, err
+		}
+	}
+	if l.flags.DetectFile != "" {
+		st.detect.File, st.detect.Every = l.flags.DetectFile, time.Duration(l.flags.DetectFileEvery)
+		if st.detect.Key, err = derive(key, "detection"); err != nil {
 			return nil, err
 		}
 	}
@@ -93,6 +124,7 @@ func (l *loaded) stores(observer attempt.NoticeObserver) (*stores, error) {
 
 // wire sets the stores in cfg.
 func (st *stores) wire(cfg *gateway.Config) {
+	cfg.Auth.Detect.Snapshot = st.detect
 	switch {
 	case st.shared != nil:
 		cfg.Auth.Throttle, cfg.Auth.Detect.Feed = st.shared.guesses, st.shared.feed

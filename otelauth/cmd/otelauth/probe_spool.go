@@ -59,7 +59,7 @@ func openSpool(path, target string, judges bool) (*spool, error) {
 	if path == "" {
 		s.remove = true
 		if s.file, err = os.CreateTemp("", "otelauth-probe-*"); err == nil {
-			_ = os.Remove(s.file.Name()) // nothing is left when the process is killed; close repeats it
+			_ = os.Remove(s.file.Name()) // nothing is left of a killed process; close repeats it
 		}
 	} else {
 		s.file, err = os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)

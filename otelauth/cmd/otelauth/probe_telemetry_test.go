@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -150,16 +151,16 @@ func TestProbeResumeTelemetry(t *testing.T) {
 	}
 	receiver := testkit.FreeAddress(t)
 	target := recordedShop(t, receiver, "/stock/7")
-	state := []string{"--resume", file("state"), "--only", "credentials", "--fail-on", "none"}
-	judge := append(state, "--telemetry", receiver, "--telemetry-wait", "5s", "--require", "events,no-secrets")
+	state := []string{"--resume", file("state"), "--workers", "1", "--only", "credentials", "--fail-on", "none"}
+	judge := slices.Concat(state, []string{"--telemetry", receiver, "--telemetry-wait", "5s", "--require", "events,no-secrets"})
 	// A run that judges nothing is no evidence: the next one repeats the endpoint.
-	if out, err := probeShop(t, target, dir, append(state, "--max-requests", "30")...); err == nil {
+	if out, err := probeShop(t, target, dir, slices.Concat(state, []string{"--max-requests", "30"})...); err == nil {
 		t.Fatalf("the first run is complete:\n%s", out)
 	}
-	if out, err := probeShop(t, target, dir, append(judge, "--max-requests", "30")...); err == nil || !strings.Contains(out, "event: missing") {
+	if out, err := probeShop(t, target, dir, slices.Concat(judge, []string{"--max-requests", "30"})...); err == nil || !strings.Contains(out, "event: missing") {
 		t.Fatalf("the second run is complete, or finds nothing: %v\n%s", err, out)
 	}
-	out, err := probeShop(t, target, dir, append(judge, "--json", file("report.json"))...)
+	out, err := probeShop(t, target, dir, slices.Concat(judge, []string{"--json", file("report.json")})...)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

@@ -79,6 +79,8 @@ var notSettings = map[string]string{
 	"gateway:Auth.Detect.TracerProvider": "that of the middleware",
 	"gateway:Auth.Detect.OnDetection":    "Go code",
 	"gateway:Auth.Detect.OnEpisode":      "the operator's API records episodes",
+	"gateway:Auth.Detect.Notice":         "set by the middleware",
+	"gateway:Auth.Detect.Snapshot.Key":   "derived from the identity key",
 	"gateway:Auth.Detect.Feed":           "--redis-url-file opens it",
 	"memory:SnapshotKey":                 "derived from the identity key",
 	"memory:Notice":                      "set by the command",

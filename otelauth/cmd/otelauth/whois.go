@@ -19,8 +19,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/verify/htpasswd"
 )
 
-// whoisCommand finds the name behind a user.hash by hashing candidate names, or prints the hashes of
-// all candidates.
+// whoisCommand finds the name behind a user.hash by hashing candidate names, or prints the hashes
+// of all candidates.
 type whoisCommand struct {
 	Hash []string `arg:"" optional:"" help:"The user.hash of an event or span: id:hex. May be repeated. Default: every candidate is printed with its hashes."`
 

@@ -22,32 +22,33 @@ const (
 // Set is a bounded set of pairs. A pair is a keyed hash, so a caller who does not know the key
 // cannot choose its bucket. Only a success may write, so a flood of failures evicts nothing; a full
 // bucket forgets its oldest pair. A pair takes 8 bytes: 40 bits of the hash and 24 bits of time. A
-// pair that was never added is found with a chance of 1 in 2^37.
+// pair that was never added is found with a chance of 1 in 2^37. Four bytes for each bucket record
+// whether it has forgotten a pair before the end of its life.
 //
 // Create it with [New]. It is safe for concurrent use; of two pairs that are added to one bucket at
 // the same time, one may be lost.
 type Set struct {
 	buckets [][ways]atomic.Uint64
 	life    uint64
+	lost    []atomic.Uint32 // for each bucket, the newest tick of a pair that it has evicted; 0: none
+	evicted atomic.Uint64
 }
 
 // New returns a Set for capacity pairs, rounded up to a power of two. It forgets a pair after life
 // ticks of the caller's clock, at most 2^24-2.
 func New(capacity int, life uint32) *Set {
 	n := 1 << bits.Len(uint(max(capacity, 2*ways)/ways-1))
-	return &Set{make([][ways]atomic.Uint64, n), uint64(life)}
+	return &Set{buckets: make([][ways]atomic.Uint64, n), life: uint64(life), lost: make([]atomic.Uint32, n)}
 }
 
-func (s *Set) bucket(pair uint64) *[ways]atomic.Uint64 {
-	return &s.buckets[pair>>1&uint64(len(s.buckets)-1)]
-}
+func (s *Set) bucket(pair uint64) uint64 { return pair >> 1 & uint64(len(s.buckets)-1) }
 
 // stored returns a tick as it is stored. It is never 0, so a used place is never 0.
 func stored(tick uint64) uint64 { return tick%tickMask + 1 }
 
 // Contains reports whether pair was added less than a life before the tick now.
 func (s *Set) Contains(pair, now uint64) bool {
-	b := s.bucket(pair)
+	b := &s.buckets[s.bucket(pair)]
 	for i := range b {
 		if v := b[i].Load(); v != 0 && v>>tickBits == pair>>tickBits {
 			return stored(now)-v&tickMask < s.life
@@ -56,13 +57,38 @@ func (s *Set) Contains(pair, now uint64) bool {
 	return false
 }
 
+// IsUnsure reports whether a pair that s does not contain may have been added less than a life
+// before now, because its bucket has evicted such a pair.
+func (s *Set) IsUnsure(pair, now uint64) bool {
+	lost := uint64(s.lost[s.bucket(pair)].Load())
+	return lost != 0 && stored(now)-lost < s.life
+}
+
+// Usage returns the number of pairs that are contained at now, the number of places, the share of
+// the buckets that are unsure, and how many pairs were evicted before the end of their life.
+func (s *Set) Usage(now uint64) (used, places int, unsure float64, evicted uint64) {
+	buckets := 0
+	for i := range s.buckets {
+		if lost := uint64(s.lost[i].Load()); lost != 0 && stored(now)-lost < s.life {
+			buckets++
+		}
+		for j := range s.buckets[i] {
+			if v := s.buckets[i][j].Load(); v != 0 && stored(now)-v&tickMask < s.life {
+				used++
+			}
+		}
+	}
+	return used, ways * len(s.buckets), float64(buckets) / float64(len(s.buckets)), s.evicted.Load()
+}
+
 // Add stores pair, or the time of a pair that is stored.
 func (s *Set) Add(pair, now uint64) {
 	s.put(s.bucket(pair), pair>>tickBits<<tickBits|stored(now))
 }
 
 // put stores a value in the place of its pair, in a free one, or in that of the oldest pair.
-func (s *Set) put(b *[ways]atomic.Uint64, value uint64) {
+func (s *Set) put(bucket, value uint64) {
+	b := &s.buckets[bucket]
 	oldest := 0
 	for i := range b {
 		v := b[i].Load()
@@ -74,8 +100,14 @@ func (s *Set) put(b *[ways]atomic.Uint64, value uint64) {
 			oldest = i
 		}
 	}
-	if b[oldest].Load() != value {
-		b[oldest].Store(value)
+	v := b[oldest].Load()
+	if v == value {
+		return
+	}
+	b[oldest].Store(value)
+	if v != 0 && v>>tickBits != value>>tickBits && value&tickMask-v&tickMask < s.life {
+		s.evicted.Add(1)
+		s.lost[bucket].Store(uint32(max(v&tickMask, uint64(s.lost[bucket].Load()))))
 	}
 }
 
@@ -83,6 +115,9 @@ func (s *Set) put(b *[ways]atomic.Uint64, value uint64) {
 // in it are those of the caller's key.
 func (s *Set) AppendStored(b []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(len(s.buckets)))
+	for i := range s.lost {
+		b = binary.AppendUvarint(b, uint64(s.lost[i].Load()))
+	}
 	free := uint64(0)
 	for i := range s.buckets {
 		for j := range s.buckets[i] {
@@ -106,6 +141,18 @@ func (s *Set) Restore(stored []byte) bool {
 	if n <= 0 || buckets == 0 || buckets&(buckets-1) != 0 || buckets > 1<<40 {
 		return false
 	}
+	for from := range buckets {
+		if stored = stored[n:]; len(stored) == 0 {
+			return false
+		}
+		var lost uint64
+		if lost, n = binary.Uvarint(stored); n <= 0 || lost > tickMask {
+			return false
+		}
+		for to := from & uint64(len(s.buckets)-1); to < uint64(len(s.buckets)); to += buckets {
+			s.lost[to].Store(uint32(max(lost, uint64(s.lost[to].Load()))))
+		}
+	}
 	for at := uint64(0); ; at++ {
 		stored = stored[n:]
 		if len(stored) == 0 {
@@ -125,7 +172,7 @@ func (s *Set) Restore(stored []byte) bool {
 		// The bits of a pair that choose its bucket are not stored. In a larger Set the pair goes to
 		// each bucket that it can belong to.
 		for to := from & uint64(len(s.buckets)-1); to < uint64(len(s.buckets)); to += buckets {
-			s.put(&s.buckets[to], v)
+			s.put(to, v)
 		}
 	}
 }

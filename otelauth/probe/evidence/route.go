@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// parameter is a parameter in a route, as routers write it: {id}, {path...}, <int:id>, :id or *path.
+// parameter is a parameter in a route, as routers write it: {id}, {path...}, <int:id>, :id, *path.
 var parameter = regexp.MustCompile(`\{[^}/]*\}|<[^>/]*>|(^|/)[:*][^/]*`)
 
 // shape returns a route without the names of its parameters. An OpenAPI document, a list and the

@@ -26,17 +26,20 @@ import (
 
 // requests measures HTTP requests with a cached credential, without a trail and with each
 // durability, over loopback. Rounds alternate, and the samples of all rounds are one distribution.
+// The unit of what the trail adds is a bare flush under the same load: rounds of their own flush
+// a file while the requests of "no trail" run, and do not count for anything else.
 func requests(work string, duration time.Duration, rounds int) error {
-	flushes, err := bareFlushes(filepath.Join(work, "flushes"))
-	if err != nil {
-		return err
-	}
-	fmt.Printf("\nbare flush: p50 %v, p99 %v\n\n", quantile(flushes, 50), quantile(flushes, 99))
-	fmt.Println("| cached request over HTTP | clients | requests/s | p50 | p99 |\n| --- | --- | --- | --- | --- |")
+	fmt.Println("\n| cached request over HTTP | clients | requests/s | p50 | p99 |\n| --- | --- | --- | --- | --- |")
 	variants := []string{"no trail", "ordered", "required"}
 	for _, clients := range []int{1, 64} {
 		all := make([][]time.Duration, len(variants))
+		var flushes []time.Duration
 		for round := range rounds {
+			took, err := flushesBeside(filepath.Join(work, fmt.Sprint("flush", clients, round)), clients, duration)
+			if err != nil {
+				return err
+			}
+			flushes = append(flushes, took...)
 			for i, variant := range variants {
 				took, err := requestsOf(filepath.Join(work, fmt.Sprint("http", clients, round, i)), variant, clients, duration)
 				if err != nil {
@@ -50,11 +53,30 @@ func requests(work string, duration time.Duration, rounds int) error {
 			rate := float64(len(all[i])) / (duration * time.Duration(rounds)).Seconds()
 			fmt.Printf("| %s | %d | %.0f | %v | %v |\n", variant, clients, rate, quantile(all[i], 50), quantile(all[i], 99))
 		}
+		slices.Sort(flushes)
+		fmt.Printf("| bare flush beside them | %d | | %v | %v |\n", clients, quantile(flushes, 50), quantile(flushes, 99))
 		added := quantile(all[2], 99) - quantile(all[0], 99)
 		fmt.Printf("\nrequired adds %v to p99: %.1f bare flushes of p50, %.1f of p99\n\n", added,
 			added.Seconds()/quantile(flushes, 50).Seconds(), added.Seconds()/quantile(flushes, 99).Seconds())
 	}
 	return nil
+}
+
+// flushPause is the pause between flushes, which are not to be what the requests wait for.
+const flushPause = 5 * time.Millisecond
+
+// flushesBeside returns the times of bare flushes beside requests without a trail.
+func flushesBeside(name string, clients int, duration time.Duration) ([]time.Duration, error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	failed := make(chan error, 1)
+	go func() {
+		defer cancel()
+		_, err := requestsOf("", "no trail", clients, duration)
+		failed <- err
+	}()
+	took, err := bareFlushes(ctx, name, flushPause)
+	return took, errors.Join(err, <-failed)
 }
 
 func quantile(sorted []time.Duration, percent int) time.Duration {

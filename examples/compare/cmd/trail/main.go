@@ -73,7 +73,7 @@ var contenders = []contender{
 }
 
 func run(work string, duration time.Duration, rounds int) error {
-	flushes, err := bareFlushes(filepath.Join(work, "flush"))
+	flushes, err := bareFlushes(context.Background(), filepath.Join(work, "flush"), 0)
 	if err != nil {
 		return err
 	}
@@ -149,8 +149,12 @@ func measure(dir string, c contender, writers int, duration time.Duration) (figu
 	return figures{float64(len(all)) / elapsed.Seconds(), all[len(all)/2], all[len(all)*99/100]}, nil
 }
 
-// bareFlushes returns the times of writing a line and flushing it, in order.
-func bareFlushes(name string) ([]time.Duration, error) {
+// maxFlushes bounds what bareFlushes measures.
+const maxFlushes = 1000
+
+// bareFlushes returns the times of writing a line and flushing it, in order. It waits for pause
+// after each, and stops when ctx ends.
+func bareFlushes(ctx context.Context, name string, pause time.Duration) ([]time.Duration, error) {
 	f, err := os.Create(name)
 	if err != nil {
 		return nil, err
@@ -158,7 +162,8 @@ func bareFlushes(name string) ([]time.Duration, error) {
 	defer func() { _ = f.Close() }()
 	line := bytes.Repeat([]byte("x"), lineBytes)
 	var all []time.Duration
-	for range 1000 {
+	for len(all) < maxFlushes && ctx.Err() == nil {
+		time.Sleep(pause)
 		start := time.Now()
 		if _, err := f.Write(line); err != nil {
 			return nil, err
@@ -232,14 +237,22 @@ func openTrail(dir string) (func() error, func() error, error) {
 		return nil, nil, err
 	}
 	client := netip.MustParseAddr("192.0.2.7")
-	add := func() error {
-		req := attempt.Request{
-			Context: context.Background(), Time: time.Now(), Scheme: attempt.SchemeBasic, Method: "GET", Route: "/orders/{id}",
+	type verdict struct {
+		req attempt.Request
+		res attempt.Result
+	}
+	verdicts := sync.Pool{New: func() any { // as the replies of the bare loop
+		return &verdict{attempt.Request{
+			Context: context.Background(), Scheme: attempt.SchemeBasic, Method: "GET", Route: "/orders/{id}",
 			Path: "/orders/7", UserAgent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
 			Client: client, ClientText: "192.0.2.7", Peer: netip.AddrPortFrom(client, 40000),
-		}
-		res := attempt.Result{Outcome: attempt.Success, UserName: "alice", UserHash: "k1:0123456789abcdef0123456789abcdef"}
-		return t.Decide(req.Context, &req, &res)
+		}, attempt.Result{Outcome: attempt.Success, UserName: "alice", UserHash: "k1:0123456789abcdef0123456789abcdef"}}
+	}}
+	add := func() error {
+		v, _ := verdicts.Get().(*verdict)
+		defer verdicts.Put(v)
+		v.req.Time = time.Now()
+		return t.Decide(v.req.Context, &v.req, &v.res)
 	}
 	return add, func() error { return t.Close(context.Background()) }, nil
 }
