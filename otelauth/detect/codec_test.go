@@ -31,7 +31,6 @@ var unsaved = map[string]string{
 	"spread":    "of the feed",
 	"alone":     "of the feed",
 	"passwords": "fingerprints of passwords change with each start",
-	"arrivals":  "new networks are judged within minutes",
 	"recent":    "it only fills the lists of an episode with earlier attempts",
 	"blocks":    "the counters bring their values",
 }
