@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/otelauth/otelauth-go/internal/simulate"
@@ -79,7 +80,12 @@ func accessLine(a *simulate.Attempt) string {
 // replayed runs otelauth detect replay on the log that fail2ban reads, and on the access log.
 func (p *replay) replayed(ctx context.Context) (findings, error) {
 	program := filepath.Join(p.dir, "otelauth")
-	build := exec.CommandContext(ctx, "go", "build", "-o", program, "github.com/otelauth/otelauth-go/otelauth/cmd/otelauth")
+	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/otelauth/otelauth-go").Output()
+	if err != nil {
+		return findings{}, fmt.Errorf("detection: go list: %w", err)
+	}
+	build := exec.CommandContext(ctx, "go", "build", "-o", program, "./otelauth/cmd/otelauth")
+	build.Dir = strings.TrimSpace(string(root))
 	if out, err := build.CombinedOutput(); err != nil {
 		return findings{}, fmt.Errorf("detection: go build: %w: %s", err, out)
 	}
