@@ -134,6 +134,9 @@ func (c *core) authenticate(a *arrival, req *attempt.Request, res *attempt.Resul
 	if c.cfg.UserNames == HashedNames {
 		res.UserName = ""
 	}
+	if account != nil {
+		res.Groups = account.Groups
+	}
 	res.Duration = c.clock.since(req.Time)
 	if err := c.observer.Decide(ctx, req, res); err != nil && res.Outcome == attempt.Success {
 		res.Outcome, res.ErrorType, res.Err = attempt.Error, attempt.TrailUnavailable, err

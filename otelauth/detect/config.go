@@ -40,6 +40,8 @@ type Config struct {
 	Thresholds Thresholds
 	// Off has the names of rules that never fire. Default: none.
 	Off []string
+	// Custom has rules and exceptions of the operator. [Detector.Use] replaces them.
+	Custom Custom
 	// Locator returns the place of an address. Without it, impossible_travel never fires.
 	Locator Locator
 
@@ -52,7 +54,7 @@ type Config struct {
 	// attacks fill the tables. Default: 16,384.
 	Entries int
 	// Queue is the number of attempts that can wait for evaluation, at most 2^20, rounded up to a
-	// power of two. Further ones are dropped and counted. Default: 8,192, of 144 bytes each.
+	// power of two. Further ones are dropped and counted. Default: 8,192, of 208 bytes each.
 	Queue int
 
 	// Now is the clock of [Detector.Run], of attempts without a time, and of the ends of spans.
@@ -69,7 +71,7 @@ const (
 )
 
 // Locator returns the place of an address. Package geoip has one for databases in MaxMind's
-// format.
+// format. If it implements [Owner] too, detections list countries and owners of networks.
 type Locator interface {
 	// Locate returns latitude and longitude in degrees, and false if the place is unknown. No
 	// request waits for it, but it must not use the network.
@@ -78,7 +80,7 @@ type Locator interface {
 
 // complete sets the defaults and returns one error that lists every problem.
 func (cfg *Config) complete() error {
-	problems := cfg.Thresholds.complete()
+	problems := append(cfg.Thresholds.complete(), cfg.Custom.Validate())
 	for _, name := range cfg.Off {
 		if !slices.ContainsFunc(rules[:], func(r definition) bool { return r.Name == name }) {
 			problems = append(problems, fmt.Errorf("detect: Config.Off has %q, which is not a rule; use a name of detect.Rules", name))
