@@ -219,17 +219,21 @@ func runShell(t *testing.T, where, dir, line string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "sh", "-c", line)
 	cmd.Dir, cmd.Env = dir, freshHome(dir)
+	if strings.Contains(line, "otelauth ") {
+		cmd.Env = append(cmd.Env, "PATH="+filepath.Dir(otelauthCommand(t))+":"+os.Getenv("PATH"))
+	}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%s: %s: %v\n%s", where, line, err, out)
 	}
 }
 
-// TestDocsCommands runs or checks every line of every sh block. A line of a kind that this test
-// does not know is an error.
+// TestDocsCommands runs or checks every line of every sh and console block. A line of a kind that
+// this test does not know is an error.
 func TestDocsCommands(t *testing.T) {
 	t.Parallel()
+	declared := declaredTests(t)
 	for name, text := range pages(t) {
-		for _, block := range blocks(text, "sh") {
+		for _, block := range blocks(text, "(?:sh|console)") {
 			dir, here := sandbox(t, block), "."
 			for line := range strings.Lines(strings.ReplaceAll(block, "\\\n", "")) {
 				line, _, _ = strings.Cut(strings.TrimSpace(line), " #")
@@ -241,6 +245,9 @@ func TestDocsCommands(t *testing.T) {
 					continue
 				}
 				switch {
+				case ranElsewhere(t, name, text, line, declared):
+				case args[0] == "mkdir" || args[0] == "otelauth" && slices.Contains(args, ">"):
+					runShell(t, name, dir, line)
 				case args[0] == "otelauth":
 					runOtelauth(t, name, dir, args[1:])
 				case strings.HasPrefix(line, "go run ./otelauth/cmd/otelauth "):

@@ -27,17 +27,19 @@ var unshown = map[string]string{
 		redisstore.Store.Ahead redisstore.Store.Clear redisstore.Store.ClearHere redisstore.Store.Forget
 		redisstore.Store.Look redisstore.Store.Update
 		throttle.Memory.Forget throttle.Memory.Look throttle.Documents.Ahead throttle.Documents.Update
-		throttle.Budgets.Documents throttle.Budgets.Sharing verify.Gate.Limits
-		gateway.Gateway.CloseStreams telemetry.Exporter
+		throttle.Budgets.Documents throttle.Budgets.Charge throttle.Budgets.Sharing verify.Gate.Limits
+		gateway.Gateway.CloseStreams gateway.Gateway.UpstreamState gateway.UpstreamState
+		telemetry.Exporter telemetry.Errors telemetry.ErrorState
+		otelauth.Middleware.Coverage otelauth.Coverage otelauth.CoverageGap
 		evidence.Arrived loglines.Follow loglines.Reader.Long`,
 	"an alias; examples use its values": `
 		throttle.Settlement throttle.Store throttle.Verdict`,
 	"part of an answer of the API, which openapi.json describes": `
-		operator.Attempt operator.Bucket operator.Budget operator.Cache operator.Count operator.Dropped
-		operator.Episode operator.Exporter operator.Hashing operator.LiveAttempts operator.Meta
+		operator.Attempt operator.Bucket operator.Budget operator.Cache operator.Count operator.Coverage
+		operator.Dropped operator.Episode operator.ExportErrors operator.Exporter operator.Gap operator.Hashing operator.LiveAttempts operator.Meta
 		operator.OutcomeRate operator.Problem operator.Pulse operator.Refusal operator.Reloads
 		operator.Replica operator.Rule operator.Setting operator.Standing operator.Store operator.Table
-		operator.UndoRequest`,
+		operator.UndoRequest operator.Upstream`,
 	"part of a report, or of what is asked for; the package comment explains it": `
 		attempt.Act operator.Act
 		evidence.DefaultTelemetry evidence.Delay evidence.Finding evidence.Judgement evidence.Received

@@ -11,8 +11,9 @@ import (
 	"testing"
 )
 
-// commandsElsewhere names what runs a kind of command of the READMEs that this package cannot
-// run: a test, or a step of .ci/run. "" means that nothing does, and the README says so.
+// commandsElsewhere names what runs a kind of command of the READMEs and of docs that this package
+// cannot run: a test, a step of .ci/run, or one of .ci/full. "" means that nothing does, and the
+// README says so.
 var commandsElsewhere = []struct{ readme, prefix, by string }{
 	{"collector-config/README.md", "export OTLP_", "TestQuickBackendsOfTheReadme"},
 	{"collector-config/README.md", "otelcol-contrib --config quick.yaml", "TestQuickBackendsOfTheReadme"},
@@ -34,13 +35,26 @@ var commandsElsewhere = []struct{ readme, prefix, by string }{
 	{"examples/django/README.md", "curl ", "TestTable"},
 	{"examples/shop/README.md", "shop ", "TestBadInput"},
 	{".github/RELEASING.md", "git ", ""},
+	{"docs/install.md", "go install ", ""},
+	{"docs/install.md", "dpkg -i ", "full_release"},
+	{"docs/install.md", "rpm -i ", ""},
+	{"docs/install.md", "otelauth users add /etc/otelauth/", "full_release"},
+	{"docs/install.md", "chgrp ", "full_release"},
+	{"docs/install.md", "chmod ", "full_release"},
+	{"docs/install.md", "otelauth gateway --check --config /etc/otelauth/", "full_release"},
+	{"docs/install.md", "systemctl ", ""},
+	{"docs/install.md", "journalctl ", ""},
+	{"docs/install.md", "docker run ", "full_image"},
+	{"docs/install.md", "cosign ", ""},
+	{"docs/install.md", "sha256sum ", "TestReleaseArtifacts"},
+	{"docs/install.md", "otelauth man gateway | ", "TestManualPages"},
 }
 
 // saysNothingRuns reports whether a README says which of its commands no test runs.
 func saysNothingRuns(text string) bool { return strings.Contains(text, "`go test` runs no command ") }
 
-// ranElsewhere reports whether a test or a step of .ci/run covers the command, or the README says
-// that none does.
+// ranElsewhere reports whether a test or a step covers the command, or the README says that none
+// does.
 func ranElsewhere(t *testing.T, readme, text, line string, declared map[string]bool) bool {
 	t.Helper()
 	for _, e := range commandsElsewhere {
@@ -48,6 +62,9 @@ func ranElsewhere(t *testing.T, readme, text, line string, declared map[string]b
 			continue
 		}
 		step := strings.HasPrefix(e.by, "step_") && strings.Contains(fromRoot(t, ".ci/run"), "\n"+e.by+"()")
+		if full, found := strings.CutPrefix(e.by, "full_"); found {
+			step = strings.Contains(fromRoot(t, ".ci/full"), "\n"+full+"() {")
+		}
 		marked := e.by == "" && saysNothingRuns(text)
 		if !declared[e.by] && !step && !marked {
 			t.Errorf("%s: %q is said to be run by %q, which does not exist; or the README does not say that nothing runs it", readme, line, e.by)
@@ -73,7 +90,7 @@ func TestReadmeCommandsAreRun(t *testing.T) {
 	for _, path := range readmes {
 		name := strings.TrimPrefix(filepath.ToSlash(path), "../")
 		text := file(t, path)
-		for _, m := range regexp.MustCompile("(?ms)^ *```sh\n(.*?)^ *```$").FindAllStringSubmatch(text, -1) {
+		for _, m := range regexp.MustCompile("(?ms)^ *```(?:sh|console)\n(.*?)^ *```$").FindAllStringSubmatch(text, -1) {
 			dir := sandbox(t, m[1])
 			for line := range strings.Lines(strings.ReplaceAll(m[1], "\\\n", "")) {
 				runReadmeLine(t, name, text, dir, line, declared)

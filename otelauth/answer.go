@@ -43,7 +43,8 @@ func (c *core) denial(a *arrival, req *attempt.Request, res *attempt.Result) Den
 	case res.ErrorType == attempt.InsecureTransport:
 		d.Status = http.StatusForbidden
 		d.Detail = "This endpoint accepts credentials over HTTPS only. If a proxy in front of it terminates HTTPS, the operator " +
-			"must add it to Config.TrustedProxies. Config.DangerouslyAllowPlaintextFrom lists networks that may use plaintext."
+			"must name it as a trusted proxy, and it must send X-Forwarded-Proto or Forwarded. The operator can also " +
+			"dangerously allow plaintext from a network."
 		if req.Exposed {
 			d.Detail = "The credentials were sent in plaintext and were not verified; change the password. " + d.Detail
 		}

@@ -188,7 +188,7 @@ func TestAnswers(t *testing.T) {
 				t.Errorf("recorded %v %v %q %d, want %v %v %q %d",
 					got.Outcome, got.ErrorType, got.Reason, got.Status, d.outcome, d.errorType, d.reason, d.status)
 			}
-			for _, secret := range []string{string(d.reason), "alice", "mallory", "wonderland", "refused:", "trail:", "redis"} {
+			for _, secret := range []string{string(d.reason), "alice", "mallory", "wonderland", "refused:", "trail:", "redis", "Config."} {
 				if secret != "" && strings.Contains(dump(t, w), secret) {
 					t.Errorf("the answer contains %q: %s", secret, dump(t, w))
 				}

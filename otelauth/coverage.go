@@ -4,8 +4,11 @@
 package otelauth
 
 import (
+	"cmp"
 	"context"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -33,7 +36,13 @@ type coverage struct {
 	isDue      atomic.Bool // coverageAfter has passed and was reported
 
 	mu     sync.Mutex
-	served atomic.Pointer[map[string]struct{}] // patterns that served a caller without credentials
+	served atomic.Pointer[map[string]opening] // patterns that served a caller without credentials
+}
+
+// opening is the first response of a route to a caller without credentials.
+type opening struct {
+	method string
+	at     time.Time
 }
 
 // registeredRoute is one pattern of Config.Registered.
@@ -79,7 +88,7 @@ func (c *coverage) authenticated(route, method string) {
 
 // isNewOpening reports whether a route that just served a caller without credentials is not
 // public. It reports each route once.
-func (c *coverage) isNewOpening(pattern, method string) bool {
+func (c *coverage) isNewOpening(pattern, method string, at time.Time) bool {
 	if pattern == "" {
 		return false
 	}
@@ -90,23 +99,62 @@ func (c *coverage) isNewOpening(pattern, method string) bool {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	next := map[string]struct{}{}
+	next := map[string]opening{}
 	if served := c.served.Load(); served != nil {
 		if _, known := (*served)[pattern]; known || len(*served) >= maxServedRoutes {
 			return false
 		}
-		for p := range *served {
-			next[p] = struct{}{}
-		}
+		maps.Copy(next, *served)
 	}
-	next[strings.Clone(pattern)] = struct{}{}
+	next[strings.Clone(pattern)] = opening{strings.Clone(method), at}
 	c.served.Store(&next)
-	for _, p := range c.public {
-		if p.MatchesMethod(method) && p.Covers(pattern) {
-			return false
+	return !c.isPublic(pattern, method)
+}
+
+func (c *coverage) isPublic(pattern, method string) bool {
+	return slices.ContainsFunc(c.public, func(p *pathform.Pattern) bool { return p.MatchesMethod(method) && p.Covers(pattern) })
+}
+
+// Coverage is what a [Middleware] knows about the protection of routes.
+type Coverage struct {
+	// Registered is the number of routes of Config.Registered, and Authenticated that of those
+	// that have served an authenticated caller since Since.
+	Registered, Authenticated int
+	Since                     time.Time
+	// Gaps are the routes whose protection is in doubt now, by finding and route.
+	Gaps []CoverageGap
+}
+
+// CoverageGap is a route whose protection is in doubt.
+type CoverageGap struct {
+	Finding       attempt.CoverageFinding
+	Method, Route string
+	// Since is when the route first served a caller without credentials, or since when it has
+	// served no authenticated caller.
+	Since time.Time
+}
+
+// state returns what is known now. A gap ends when the configuration or a caller closes it.
+func (c *coverage) state(now time.Time) Coverage {
+	all := Coverage{Registered: len(c.registered), Since: c.began}
+	if served := c.served.Load(); served != nil {
+		for pattern, o := range *served {
+			if !c.isPublic(pattern, o.method) {
+				all.Gaps = append(all.Gaps, CoverageGap{attempt.AnonymousAccess, o.method, routeOf(pattern), o.at})
+			}
 		}
 	}
-	return true
+	for _, r := range c.registered {
+		if r.isAuthenticated.Load() {
+			all.Authenticated++
+		} else if now.Sub(c.began) >= coverageAfter {
+			all.Gaps = append(all.Gaps, CoverageGap{attempt.NeverAuthenticated, r.pattern.Method(), r.pattern.Route(), c.began})
+		}
+	}
+	slices.SortFunc(all.Gaps, func(a, b CoverageGap) int {
+		return cmp.Or(cmp.Compare(a.Finding, b.Finding), cmp.Compare(a.Route, b.Route), cmp.Compare(a.Method, b.Method))
+	})
+	return all
 }
 
 // unused returns the registered routes that have served no authenticated caller, once, when
@@ -135,7 +183,7 @@ func (x *exchange) cover() {
 		}
 		c.authenticated(route, x.req.Method)
 	case x.core.cfg.Endpoint == nil && x.resp.Handler && x.resp.Status/100 == 2:
-		if c.isNewOpening(x.request.Pattern, x.req.Method) {
+		if c.isNewOpening(x.request.Pattern, x.req.Method, x.req.Time) {
 			x.core.noticeCoverage(x.req.Context, attempt.AnonymousAccess, routeOf(x.request.Pattern), x.req.Method, x.req.Time,
 				"served a caller without credentials, but Config.Public does not name it. A public pattern opens it because Config.Routes is not "+
 					"the router that serves: set Config.Routes, or add the route to Config.Public")

@@ -56,6 +56,16 @@ func (m *Middleware) Forget(canonical string) int {
 	return c.engine.Forget(canonical)
 }
 
+// Coverage returns which routes are in doubt, for the operator. The event auth.coverage reports
+// the same once for each route.
+func (m *Middleware) Coverage() Coverage {
+	c := m.current.Load()
+	if c == nil {
+		return Coverage{}
+	}
+	return c.coverage.state(c.cfg.Now())
+}
+
 // Notice passes a notice to the observers that record notices.
 func (m *Middleware) Notice(n attempt.Notice) {
 	if c := m.current.Load(); c != nil {

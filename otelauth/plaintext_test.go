@@ -135,7 +135,7 @@ func TestPlaintext(t *testing.T) {
 					t.Errorf("%q: %d %v", name, w.Code, w.Header())
 				}
 				p := problemOf(t, w.Body.String())
-				if !strings.Contains(p.Detail, "DangerouslyAllowPlaintextFrom") || !strings.Contains(p.Detail, "TrustedProxies") {
+				if !strings.Contains(p.Detail, "dangerously allow plaintext from") || !strings.Contains(p.Detail, "trusted proxy") {
 					t.Errorf("%q: the answer does not name a remedy: %s", name, p.Detail)
 				}
 				if (exposed == true) != (name != "") || strings.Contains(p.Detail, "sent in plaintext") != (name != "") {

@@ -4,9 +4,12 @@
 package simulate
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/otelauth/otelauth-go/otelauth/detect"
@@ -16,6 +19,9 @@ import (
 type Attack struct {
 	// Rule is the name of the rule that must detect the attack; it selects what the attacker does.
 	Rule string
+	// Variant, if not empty, is another attack that a rule must detect, such as [UniqueSpray]. It
+	// determines Rule.
+	Variant string
 	// Speed multiplies the default rate of the attack. Default: 1.
 	Speed float64
 	// Every is the mean time between two attempts. It overrides Speed. Default: that of the
@@ -35,6 +41,26 @@ func Attacks(speed float64) []Attack {
 		all = append(all, Attack{Rule: r.Name, Speed: speed})
 	}
 	return all
+}
+
+// Rounds returns the attacks of [Attacks] and all variants, in groups that can run beside each other:
+// each attack of many networks runs alone.
+func Rounds(speed float64) (rounds [][]Attack) {
+	rounds = [][]Attack{nil}
+	add := func(k kind, a Attack) {
+		if k.isBotnet {
+			rounds = append(rounds, []Attack{a})
+		} else {
+			rounds[0] = append(rounds[0], a)
+		}
+	}
+	for _, a := range Attacks(speed) {
+		add(kinds[a.Rule], a)
+	}
+	for _, name := range slices.Sorted(maps.Keys(variants)) {
+		add(variants[name], Attack{Variant: name, Rule: variants[name].rule, Speed: speed})
+	}
+	return rounds
 }
 
 const (
@@ -59,8 +85,12 @@ type attacker struct {
 
 func newAttacker(a Attack, index int, w *world, rng *rand.Rand) (*attacker, error) {
 	k, ok := kinds[a.Rule]
+	if a.Variant != "" {
+		k, ok = variants[a.Variant]
+		a.Rule = k.rule
+	}
 	if !ok {
-		return nil, fmt.Errorf("simulate: no attack %q; use a name of detect.Rules, and add new rules to kinds", a.Rule)
+		return nil, fmt.Errorf("simulate: no attack %q; use a name of detect.Rules, and add new rules to kinds", cmp.Or(a.Variant, a.Rule))
 	}
 	if index >= 100 {
 		return nil, fmt.Errorf("simulate: %d attacks; use at most 100, one network each", index+1)
@@ -113,8 +143,11 @@ func (t *attacker) password() uint64 {
 	return t.wrong
 }
 
-// from returns an address in the n-th /24 of the attack.
+// from returns an address in the n-th /24 or /48 of the attack.
 func (t *attacker) from(n int) netip.Addr {
+	if t.kind.prefix != 0 {
+		return netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, byte(t.index), 4: byte(n >> 8), 5: byte(n), 15: 1})
+	}
 	return netip.AddrFrom4([4]byte{byte(firstAttack + t.index), byte(n >> 8), byte(n), byte(1 + t.tries%3)})
 }
 
@@ -128,7 +161,7 @@ func (t *attacker) owns(d *detect.Detection, start time.Time) bool {
 		return true
 	}
 	for _, n := range d.Networks {
-		if n.Addr().Is4() && int(n.Addr().As4()[0]) == firstAttack+t.index {
+		if a := n.Addr(); a.Is4() && int(a.As4()[0]) == firstAttack+t.index || a.Is6() && int(a.As16()[3]) == t.index {
 			return true
 		}
 	}

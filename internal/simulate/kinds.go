@@ -16,6 +16,7 @@ type kind struct {
 	every     time.Duration // mean time between attempts at speed 1
 	isRegular bool          // attempts come at equal intervals
 	isStolen  bool          // the attacker has the right password
+	hasList   bool          // the attacker has the right passwords of many accounts
 	// offset is the first use of a stolen credential after the start of the victim's working day.
 	offset time.Duration
 	// try completes an attempt at the victim.
@@ -23,6 +24,57 @@ type kind struct {
 	// owns reports whether a detection by the rule is about the attack, beside those from its
 	// networks.
 	owns func(t *attacker, d *detect.Detection) bool
+	// isBotnet means that the attack is one of many networks. Two of them at a time cannot be told
+	// apart, so [Rounds] plays each alone.
+	isBotnet bool
+	// rule is the rule that must detect a variant.
+	rule string
+	// prefix is the number of bits of the IPv6 prefix that the attacker has; 0 for IPv4.
+	prefix int
+}
+
+// Variants of the attack on a rule, for [Attack].Variant.
+const (
+	// UniqueSpray tries a new password on each of all accounts, over 500 networks. One in 100 is
+	// right.
+	UniqueSpray = "spray of unique passwords"
+	// FewPasswords tries the same nine passwords on one account, from 1,000 networks.
+	FewPasswords = "nine passwords for one account"
+	// Spray32 and Spray40 try each account once, each from another /48 of an IPv6 prefix.
+	Spray32 = "spray from an IPv6 /32"
+	Spray40 = "spray from an IPv6 /40"
+	// FromHome guesses in the network of the owner, 14 times a day.
+	FromHome = "guesses in the owner's network"
+)
+
+// variants has the attacks that are no rule's own.
+var variants = map[string]kind{
+	UniqueSpray: {rule: detect.DistributedStuffing, isBotnet: true, every: 30 * time.Second, try: func(t *attacker, ev *event) {
+		t.aim(ev, t.victim+t.tries*37)
+		ev.client = t.from(t.tries * 7 % 500)
+		if t.rng.IntN(100) > 0 {
+			ev.password = t.password()
+		}
+	}},
+	FewPasswords: {rule: detect.DistributedGuessing, every: 13 * time.Second, try: func(t *attacker, ev *event) {
+		ev.password = t.wrong + 1 + uint64(t.tries%9)
+		ev.client = t.from(t.tries % t.attack.Networks)
+	}},
+	Spray32: {rule: detect.PasswordSpray, prefix: 32, every: time.Minute, try: sprayOver},
+	Spray40: {rule: detect.PasswordSpray, prefix: 40, every: time.Minute, try: sprayOver},
+	FromHome: {rule: detect.BruteForce, every: 24 * time.Hour / 14, try: func(t *attacker, ev *event) {
+		ev.password = t.password()
+		ev.client = t.world.users[t.victim].home.address(77)
+	}, owns: func(t *attacker, d *detect.Detection) bool {
+		return slices.Contains(d.Accounts, t.world.users[t.victim].name)
+	}},
+}
+
+// sprayOver tries a password on each user, each from another network of the prefix.
+func sprayOver(t *attacker, ev *event) {
+	t.aim(ev, t.victim+t.tries*31)
+	ev.password = t.password()
+	ev.client = t.from(t.tries % (1 << (48 - t.kind.prefix)))
 }
 
 // kinds has one attack for each rule of detect. The tests play each one and expect its rule to
@@ -69,7 +121,7 @@ var kinds = map[string]kind{
 	}, owns: func(t *attacker, d *detect.Detection) bool {
 		return slices.Contains(d.Accounts, t.world.users[t.victim].name)
 	}},
-	detect.EndpointFailureRatio: {every: 6 * time.Second, try: func(t *attacker, ev *event) {
+	detect.EndpointFailureRatio: {every: 6 * time.Second, isBotnet: true, try: func(t *attacker, ev *event) {
 		ev.password = t.password()
 		ev.client = t.from(t.tries % 60_000)
 		ev.route = attackedRoute
@@ -81,11 +133,11 @@ var kinds = map[string]kind{
 		ev.route, ev.secret = "/admin/{page}", true
 	}},
 	// Forty accounts, one after the other, with the right passwords.
-	detect.ManyAccounts: {every: 10 * time.Minute, try: func(t *attacker, ev *event) {
+	detect.ManyAccounts: {every: 10 * time.Minute, hasList: true, try: func(t *attacker, ev *event) {
 		t.aim(ev, t.victim+t.tries%40*3)
 	}},
 	// 10,000 leaked pairs in a day, three from each network, one in 200 of them right.
-	detect.DistributedStuffing: {every: 9 * time.Second, try: func(t *attacker, ev *event) {
+	detect.DistributedStuffing: {every: 9 * time.Second, isBotnet: true, try: func(t *attacker, ev *event) {
 		ev.client = t.from(t.tries / 3 % 60_000)
 		ev.account, ev.name = -1, fmt.Sprintf("pair%d-%d", t.index, t.tries)
 		ev.password = t.password()
@@ -93,8 +145,11 @@ var kinds = map[string]kind{
 			t.aim(ev, t.victim+t.tries/200)
 			ev.password = 0
 		}
-		// One episode represents all botnets, so another attack may have started it.
-	}, owns: func(*attacker, *detect.Detection) bool { return true }},
+	}},
+	// One wrong password for one account, which looks like an outage.
+	detect.StaleCredential: {every: 3 * time.Second, try: func(t *attacker, ev *event) {
+		ev.password = t.wrong + 1
+	}},
 	detect.UnusableAccount: {every: 6 * time.Minute, try: func(t *attacker, ev *event) {
 		ev.password, ev.disabled = t.wrong+1, true
 	}},

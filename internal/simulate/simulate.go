@@ -41,6 +41,8 @@ type Scenario struct {
 	SharedPercent int
 	// Attacks are played beside the honest users. See [Attacks].
 	Attacks []Attack
+	// Worlds are added to the honest traffic.
+	Worlds []World
 
 	// Thresholds and Off are those of the Detector.
 	Thresholds detect.Thresholds
@@ -89,7 +91,14 @@ type Report struct {
 	KeptOut, KeptOutUsers int
 	// Attacks has the result of each attack, in the order of the Scenario.
 	Attacks []AttackReport
-	// False is the number of episodes that no attack explains, by rule.
+	// Takeovers is the number of accounts that attacks have entered by guessing; Marked is the number
+	// of these that success_after_failures named. Owners is the number of its episodes about a
+	// success of the owner.
+	Takeovers, Marked, Owners int
+	// Outages is the number of episodes of stale_credential.
+	Outages int
+	// False is the number of episodes that no attack explains, by rule. Episodes of stale_credential
+	// are not false: clients do have an old password.
 	False map[string]int
 	// FalseDetections are the starts of those of high severity.
 	FalseDetections []detect.Detection
@@ -120,6 +129,9 @@ type AttackReport struct {
 	By []string
 	// FirstAfter is the time until the first of them fired.
 	FirstAfter time.Duration
+	// Takeovers is the number of accounts that it has entered by guessing; Marked is the number of
+	// these that success_after_failures named.
+	Takeovers, Marked int
 }
 
 // Run plays s. It returns an error if s is invalid or ctx ends.
@@ -140,11 +152,15 @@ func Run(ctx context.Context, s Scenario) (*Report, error) {
 	if s.Days < 0 || s.Users < 0 || s.Users > 1<<20 || s.SharedPercent > 100 {
 		return nil, errors.New("simulate: Scenario needs Days from 0, Users from 0 to 1,048,576 and SharedPercent up to 100")
 	}
-	p := &play{s: s, now: s.Start, report: &Report{UserDays: s.Users * s.Days, False: map[string]int{}}, keptOut: map[string]bool{}}
+	p := &play{s: s, now: s.Start, report: &Report{UserDays: s.Users * s.Days, False: map[string]int{}}, keptOut: map[string]bool{},
+		taken: map[string]takeover{}}
 	if err := p.open(); err != nil {
 		return nil, err
 	}
-	w := newWorld(s, p.rng(1))
+	w, err := newWorld(s, p.rng(1))
+	if err != nil {
+		return nil, err
+	}
 	attackers := make([]*attacker, len(s.Attacks))
 	for i, a := range s.Attacks {
 		t, err := newAttacker(a, i, w, p.rng(uint64(1000+i)))
@@ -157,6 +173,11 @@ func Run(ctx context.Context, s Scenario) (*Report, error) {
 	p.attackers, p.world = attackers, w
 	var events []event
 	for day := range s.Days {
+		if day == EventDay && w.has(Restart) {
+			if err := p.start(); err != nil {
+				return nil, err
+			}
+		}
 		events = w.day(day, events)
 		for _, a := range attackers {
 			events = a.day(day, events)
@@ -175,7 +196,7 @@ func Run(ctx context.Context, s Scenario) (*Report, error) {
 			return nil, fmt.Errorf("simulate: stopped on day %d: %w", day, err)
 		}
 	}
-	p.report.Dropped = p.detector.Dropped()
+	p.report.Dropped += p.detector.Dropped()
 	p.report.KeptOutUsers = len(p.keptOut)
 	return p.report, nil
 }
@@ -190,6 +211,7 @@ type play struct {
 	attackers []*attacker
 	report    *Report
 	keptOut   map[string]bool
+	taken     map[string]takeover
 	pending   int
 	cached    map[pairKey]time.Time // until when
 
@@ -228,9 +250,17 @@ func (p *play) open() error {
 		p.s.LoggerProvider = lognoop.NewLoggerProvider()
 	}
 	p.cached = map[pairKey]time.Time{}
+	return p.start()
+}
+
+// start starts the Detector, or a new one without a memory.
+func (p *play) start() (err error) {
+	if p.detector != nil {
+		p.report.Dropped += p.detector.Dropped()
+	}
 	p.detector, err = detect.New(detect.Config{
 		LoggerProvider: p.s.LoggerProvider, MeterProvider: noopmetric.NewMeterProvider(), OnDetection: p.found,
-		Thresholds: p.s.Thresholds, Off: p.s.Off, Locator: places{}, Now: clock, Rand: seeded{p.rng(2)},
+		Thresholds: p.s.Thresholds, Off: p.s.Off, Locator: places{}, Now: func() time.Time { return p.now }, Rand: seeded{p.rng(2)},
 	})
 	return err
 }
@@ -271,6 +301,7 @@ func (p *play) play(ev *event) {
 	}
 	if ev.attacker > 0 {
 		p.report.Attacks[ev.attacker-1].Tries++
+		p.enter(ev)
 	}
 	if p.s.OnAttempt != nil {
 		p.s.OnAttempt(Attempt{
@@ -342,9 +373,18 @@ func (p *play) found(d detect.Detection) {
 	if d.Phase == detect.End {
 		return
 	}
-	mine := false
+	if d.Rule.Name == detect.StaleCredential && d.Phase == detect.Start {
+		p.report.Outages++
+	}
+	mine := d.Rule.Name == detect.StaleCredential
+	// Its lists have the networks of earlier guesses, so the account and the time decide.
+	isTakeover := d.Rule.Name == detect.SuccessAfterFailures
+	by := -1
+	if isTakeover {
+		by = p.mark(&d)
+	}
 	for i, a := range p.attackers {
-		if !a.owns(&d, p.s.Start) {
+		if isTakeover && i != by || !isTakeover && !a.owns(&d, p.s.Start) {
 			continue
 		}
 		mine = true
@@ -366,4 +406,51 @@ func (p *play) found(d detect.Detection) {
 			p.report.FalseDetections = append(p.report.FalseDetections, d)
 		}
 	}
+}
+
+// takeover is an account that an attack has entered.
+type takeover struct {
+	attacker int
+	at       time.Time
+	marked   bool
+}
+
+// enter records the success of an attack that guesses.
+func (p *play) enter(ev *event) {
+	a := p.attackers[ev.attacker-1]
+	if p.res.Outcome != attempt.Success || a.kind.isStolen || a.kind.hasList {
+		return
+	}
+	t, again := p.taken[ev.name]
+	if !again {
+		p.report.Takeovers++
+		p.report.Attacks[ev.attacker-1].Takeovers++
+	}
+	p.taken[ev.name] = takeover{ev.attacker - 1, p.now, t.marked}
+}
+
+// markedWithin is the time within which an episode of success_after_failures is about the takeover
+// of its account.
+const markedWithin = time.Hour
+
+// mark returns the attack that an episode of success_after_failures is about, or -1 if it is about
+// the owner.
+func (p *play) mark(d *detect.Detection) int {
+	for _, name := range d.Accounts {
+		t, ok := p.taken[name]
+		if !ok || p.now.Sub(t.at) > markedWithin {
+			continue
+		}
+		if !t.marked {
+			p.report.Marked++
+			p.report.Attacks[t.attacker].Marked++
+			t.marked = true
+			p.taken[name] = t
+		}
+		return t.attacker
+	}
+	if d.Phase == detect.Start {
+		p.report.Owners++
+	}
+	return -1
 }

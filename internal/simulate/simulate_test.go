@@ -52,14 +52,21 @@ func TestEveryAttackIsDetected(t *testing.T) {
 		for _, speed := range speeds {
 			t.Run(fmt.Sprint(seed, "/", speed), func(t *testing.T) {
 				t.Parallel()
-				r := run(t, simulate.Scenario{Seed: seed, Users: attackedUsers, Days: 25, Attacks: simulate.Attacks(speed)})
-				for _, a := range r.Attacks {
-					if !a.Detected {
-						t.Errorf("%s, one attempt every %v: %d attempts, detected by %v", a.Attack.Rule, a.Attack.Every, a.Tries, a.By)
+				attacks := 0
+				for _, round := range simulate.Rounds(speed) {
+					r := run(t, simulate.Scenario{Seed: seed, Users: attackedUsers, Days: 25, Attacks: round})
+					for _, a := range r.Attacks {
+						attacks++
+						if want := a.Attack.Variant != simulate.FromHome; a.Detected != want {
+							t.Errorf("%s%s, one attempt every %v: %d attempts, detected by %v", a.Attack.Rule, a.Attack.Variant, a.Attack.Every, a.Tries, a.By)
+						}
+					}
+					if 2*r.Marked < r.Takeovers || 20*r.Owners > r.Marked+r.Owners {
+						t.Errorf("%d of %d takeovers are marked, and %d owners", r.Marked, r.Takeovers, r.Owners)
 					}
 				}
-				if len(r.Attacks) != len(detect.Rules()) {
-					t.Errorf("%d attacks", len(r.Attacks))
+				if attacks != len(detect.Rules())+5 {
+					t.Errorf("%d attacks", attacks)
 				}
 			})
 		}

@@ -75,6 +75,9 @@ const (
 type places struct{}
 
 func (places) Locate(a netip.Addr) (lat, lon float64, ok bool) {
+	if !a.Is4() {
+		return 0, 0, false
+	}
 	b := a.As4()
 	region := int(b[0]) - firstRegion
 	if b[0] >= firstAttack {
@@ -104,6 +107,7 @@ type user struct {
 	left  int // first day of the holiday
 	away  int // day after the holiday
 	at    place
+	trip  place // of a traveller
 }
 
 // stale is a client with an old password.
@@ -122,12 +126,18 @@ type world struct {
 	wrong    uint64 // passwords given out
 	routes   []string
 	fleet    []place
+	worlds   map[World]bool
+	society  society
 }
 
 const dayLong = 24 * time.Hour
 
-func newWorld(s Scenario, rng *rand.Rand) *world {
-	w := &world{s: s, rng: rng, routes: []string{"/orders/{id}", "/reports", "/files/{path...}"}}
+func newWorld(s Scenario, rng *rand.Rand) (*world, error) {
+	worlds, err := checkWorlds(s.Worlds)
+	if err != nil {
+		return nil, err
+	}
+	w := &world{s: s, rng: rng, worlds: worlds, routes: []string{"/orders/{id}", "/reports", "/files/{path...}"}}
 	for i := range carrierSites {
 		w.carriers = append(w.carriers, w.place(uint8(i%len(cities))))
 	}
@@ -154,6 +164,7 @@ func newWorld(s Scenario, rng *rand.Rand) *world {
 			v := place{net: uint32(60_000 + rng.IntN(20)), region: uint8((int(u.region) + 5) % len(cities))}
 			u.vpn = &v
 		}
+		w.settle(i, &u)
 		u.starts = 8*time.Hour + time.Duration(rng.NormFloat64()*float64(time.Hour)) - offset(u.region)
 		u.starts = (u.starts + dayLong) % dayLong
 		w.users = append(w.users, u)
@@ -161,7 +172,8 @@ func newWorld(s Scenario, rng *rand.Rand) *world {
 	for range fleetSites {
 		w.fleet = append(w.fleet, w.place(0))
 	}
-	return w
+	w.society = newSociety(w)
+	return w, nil
 }
 
 // place returns an unused /24.
@@ -208,7 +220,7 @@ func (w *world) day(day int, out []event) []event {
 	if !free {
 		out = w.deploy(begin, out)
 	}
-	return out
+	return w.machines(day, begin, out)
 }
 
 // deploy restarts the fleet, one time in five with an old secret.
@@ -263,7 +275,11 @@ func (w *world) person(i, day int, begin time.Duration, free bool, out []event) 
 	case free:
 		sessions = w.poisson(sessionsWeekend)
 	}
-	base := w.base(u, day, free)
+	base := w.base(u, i, day, free)
+	out = w.travel(u, i, day, begin, out)
+	if w.has(ExpiryMonday) && day == EventDay && sessions > 0 && w.inCompany(i) {
+		out = w.expire(u, i, begin, base, out)
+	}
 	if w.chance(1 / passwordEveryDays) {
 		at := begin + u.starts + 4*time.Hour
 		if w.chance(stalePart) {
@@ -293,7 +309,10 @@ func (w *world) person(i, day int, begin time.Duration, free bool, out []event) 
 }
 
 // base returns the place from which a user works on that day.
-func (w *world) base(u *user, day int, free bool) place {
+func (w *world) base(u *user, i, day int, free bool) place {
+	if p, ok := w.workplace(u, i, day, free); ok {
+		return p
+	}
 	switch {
 	case day < u.away:
 		return u.at
@@ -309,6 +328,9 @@ func (w *world) base(u *user, day int, free bool) place {
 
 // carrier returns the current network of a phone.
 func (w *world) carrier(u *user, region uint8) place {
+	if w.has(CarrierNAT) {
+		return w.society.carriers[int(u.host%2)*len(cities)+int(region)]
+	}
 	// A phone mostly uses the few sites near it of the carrier of its region.
 	k := w.rng.IntN(4)
 	if w.chance(0.1) {

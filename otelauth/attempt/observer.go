@@ -144,6 +144,9 @@ const (
 	// DetectionFeed reports that evidence is no longer shared with other processes or that the
 	// feed holds a foreign entry (Err), or that evidence is shared again.
 	DetectionFeed NoticeKind = "auth.detection.feed"
+	// DetectionSnapshot reports that the file of what detection has learned could not be used or
+	// written (Err); Source is the file.
+	DetectionSnapshot NoticeKind = "auth.detection.snapshot"
 	// TelemetryUnrecorded reports that no provider records the spans or the metrics.
 	TelemetryUnrecorded NoticeKind = "auth.telemetry.unrecorded"
 	// Coverage reports a route whose protection is in doubt: Notice.Coverage says why.
@@ -155,7 +158,7 @@ const (
 
 var noticeKinds = [...]NoticeKind{
 	AccountReload, IdentityKeyRandom, UntrustedForwarded, ThrottleChanged, ThrottleSnapshot, ThrottleStore, DetectionFeed,
-	TelemetryUnrecorded, Coverage, TrailAnomaly, OperatorAct,
+	DetectionSnapshot, TelemetryUnrecorded, Coverage, TrailAnomaly, OperatorAct,
 }
 
 // NoticeKinds returns every NoticeKind.

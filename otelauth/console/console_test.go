@@ -24,7 +24,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/operator"
 )
 
-var update = flag.Bool("update", false, "take the pictures of the documentation again")
+var update = flag.Bool("update", false, "write page/words.js, and take the pictures of the documentation again")
 
 func ExampleNew() {
 	op, err := operator.New(operator.Config{})
@@ -159,51 +159,70 @@ func TestConfig(t *testing.T) {
 	}
 }
 
-// ruleWords is what the page says of a rule.
-type ruleWords struct {
-	Severity  string `json:"severity"`
-	Technique string `json:"technique"`
-	Fires     string `json:"fires"`
+// table is the names and the meanings of a table, in its order.
+type table []row
+
+type row struct {
+	name    string
+	meaning any
 }
 
-// vocabulary is page/words.js.
-type vocabulary struct {
-	Outcomes map[string]string    `json:"outcomes"`
-	Reasons  map[string]string    `json:"reasons"`
-	Cache    map[string]string    `json:"cache"`
-	Rules    map[string]ruleWords `json:"rules"`
+// MarshalJSON returns an object whose keys have the order of the table.
+func (t table) MarshalJSON() ([]byte, error) {
+	var b bytes.Buffer
+	for i, r := range t {
+		b.WriteString([]string{"{", ","}[min(i, 1)])
+		if err := errors.Join(encode(&b, r.name), b.WriteByte(':'), encode(&b, r.meaning)); err != nil {
+			return nil, err
+		}
+	}
+	b.WriteByte('}')
+	return b.Bytes(), nil
 }
 
-// TestWords compares the words of the page with docs/signals.md and with the rules of detection,
-// from which the dashboards have theirs too.
+// encode writes JSON for a script, in which < and & are not escaped.
+func encode(b *bytes.Buffer, value any) error {
+	e := json.NewEncoder(b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(value)
+}
+
+// TestWords compares page/words.js with docs/signals.md and with the rules of detection, from
+// which the dashboards have their words too. With -update it writes the file.
 func TestWords(t *testing.T) {
 	t.Parallel()
-	want := vocabulary{meanings(t, "auth.outcome"), meanings(t, "auth.reason"), meanings(t, "auth.cache.result"), map[string]ruleWords{}}
+	var rules table
 	for _, r := range detect.Rules() {
-		want.Rules[r.Name] = ruleWords{r.Severity.String(), r.Technique, r.Default}
+		rules = append(rules, row{r.Name, table{{"severity", r.Severity.String()}, {"technique", r.Technique}, {"fires", r.Default}}})
 	}
-	text, err := os.ReadFile("page/words.js")
+	var b bytes.Buffer
+	b.WriteString("export default ")
+	err := encode(&b, table{
+		{"outcomes", meanings(t, "auth.outcome")}, {"reasons", meanings(t, "auth.reason")}, {"cache", meanings(t, "auth.cache.result")},
+		{"findings", meanings(t, "auth.coverage.finding")}, {"rules", rules},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	var got vocabulary
-	if err := json.Unmarshal(bytes.TrimPrefix(text, []byte("export default ")), &got); err != nil {
+	if *update {
+		if err := os.WriteFile("page/words.js", b.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	have, err := os.ReadFile("page/words.js")
+	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("page/words.js (-want +got):\n%s", diff)
-	}
-	// The order of the outcomes is that of the documentation.
-	order := regexp.MustCompile(`(?s)"success".*"missing".*"malformed".*"failure".*"throttled".*"error"`)
-	if !order.Match(text) {
-		t.Error("page/words.js: the outcomes are in another order than in docs/signals.md")
+	if diff := cmp.Diff(b.String(), string(have)); diff != "" {
+		t.Errorf("page/words.js is not current: run go generate ./otelauth/console\n%s", diff)
 	}
 }
 
 var meaning = regexp.MustCompile("(?m)^\\| `([^`]+)` \\| (.*) \\|$")
 
 // meanings returns the table of an attribute's values in docs/signals.md.
-func meanings(t *testing.T, attribute string) map[string]string {
+func meanings(t *testing.T, attribute string) table {
 	t.Helper()
 	text, err := os.ReadFile("../../docs/signals.md")
 	if err != nil {
@@ -214,9 +233,9 @@ func meanings(t *testing.T, attribute string) map[string]string {
 		t.Fatalf("docs/signals.md has no table of %s", attribute)
 	}
 	part, _, _ := strings.Cut(rest, "\n### ")
-	all := make(map[string]string)
+	var all table
 	for _, m := range meaning.FindAllStringSubmatch(part, -1) {
-		all[m[1]] = m[2]
+		all = append(all, row{m[1], m[2]})
 	}
 	return all
 }

@@ -18,3 +18,5 @@
 // what would become markup. Control characters and those that change the direction of text are
 // written out, such as ⟨U+202E⟩.
 package console
+
+//go:generate go test -count=1 -run ^TestWords$ -update

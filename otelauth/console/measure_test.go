@@ -6,6 +6,7 @@ package console_test
 import (
 	"fmt"
 	"net/http"
+	"net/netip"
 	"os"
 	"slices"
 	"sync"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/internal/testkit/browser"
+	"github.com/otelauth/otelauth-go/otelauth/detect"
 )
 
 // TestTimings measures what docs/console.md reports. It fails only where a figure does not depend
@@ -50,21 +52,38 @@ func TestTimings(t *testing.T) {
 	t.Logf("from the request to the row, 20 attempts: median %v, slowest %v", seen[10].Round(time.Millisecond), seen[19].Round(time.Millisecond))
 }
 
-// scroll scrolls through all rows, one screen for each frame, and returns the times of the frames
-// and the greatest number of rows in the document.
+// scroll scrolls through all rows of a list, one screen for each frame, and returns the times of
+// the frames and the greatest number of rows in the document.
 const scroll = `new Promise(done => {
-	const body = document.querySelector('.grid.attempts .body'), frames = []
+	const body = document.querySelector('%s .body'), frames = []
 	let rows = 0, last = performance.now()
 	const step = now => {
 		frames.push(now - last)
 		last = now
-		rows = Math.max(rows, document.querySelectorAll('.grid.attempts .body .row').length)
+		rows = Math.max(rows, body.querySelectorAll('.row').length)
 		if (body.scrollTop + body.clientHeight >= body.scrollHeight - 1) return done({rows, frames, drawn: body.innerText !== ''})
 		body.scrollTop += body.clientHeight
 		requestAnimationFrame(step)
 	}
 	requestAnimationFrame(step)
 })`
+
+// scrolled is the result of scroll.
+type scrolled struct {
+	Rows   int
+	Drawn  bool
+	Frames []float64
+}
+
+func (s scrolled) check(t *testing.T) {
+	t.Helper()
+	if s.Rows > 120 || !s.Drawn {
+		t.Errorf("the document has up to %d rows, want only those in sight", s.Rows)
+	}
+	slices.Sort(s.Frames)
+	n := len(s.Frames)
+	t.Logf("%d rows in the document; %d frames: median %.1f ms, 95th percentile %.1f ms", s.Rows, n, s.Frames[n/2], s.Frames[n*95/100])
+}
 
 // TestTenThousandRows scrolls through 10,000 attempts while further ones arrive.
 func TestTenThousandRows(t *testing.T) {
@@ -87,17 +106,7 @@ func TestTenThousandRows(t *testing.T) {
 	if rowsOfList < 9_900 {
 		t.Errorf("the list has %d rows, want about 10,000", rowsOfList)
 	}
-	result := browser.Eval[struct {
-		Rows   int
-		Drawn  bool
-		Frames []float64
-	}](p, scroll)
-	if result.Rows > 120 || !result.Drawn {
-		t.Errorf("the document has up to %d rows, want only those in sight", result.Rows)
-	}
-	slices.Sort(result.Frames)
-	n := len(result.Frames)
-	t.Logf("%d rows, %d in the document; %d frames: median %.1f ms, 95th percentile %.1f ms", rowsOfList, result.Rows, n, result.Frames[n/2], result.Frames[n*95/100])
+	browser.Eval[scrolled](p, fmt.Sprintf(scroll, ".grid.attempts")).check(t)
 
 	browser.Eval[int](p, "document.querySelector('.grid.attempts .body').scrollTop = 36000")
 	p.Await("Math.abs(document.querySelector('.grid.attempts .body .row').getAttribute('aria-rowindex') - 1000) < 40")
@@ -115,6 +124,47 @@ func TestTenThousandRows(t *testing.T) {
 	}
 	p.Click(".more")
 	p.AwaitText(".grid.attempts .body", "192.0.2.99")
+	p.NoProblems()
+}
+
+// TestTenThousandEpisodes scrolls through 10,000 running episodes while many of them change.
+func TestTenThousandEpisodes(t *testing.T) {
+	t.Parallel()
+	testkit.OnlyLong(t)
+	s, b := start(t, options{}), browser.Start(t)
+	report := func(episode int, attempts uint64) {
+		s.op.Detection(detect.Detection{
+			Rule: detect.Rules()[episode%4], Episode: uint64(episode + 1), Time: time.Now(), First: time.Now(), Last: time.Now(), Attempts: attempts,
+			Accounts: []string{"alice"}, AccountCount: 1, Networks: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}, NetworkCount: 1,
+		})
+	}
+	for i := range 10_000 {
+		report(i, 30)
+	}
+	p := s.open(b)
+	goTo(p, "episodes")
+	p.AwaitText(".found", "10,000 running")
+	stop := make(chan struct{})
+	var attack sync.WaitGroup
+	attack.Go(func() { // 200 reports a second, on which the page must not hang
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			case <-tick.C:
+				report(i*37%10_000, 31)
+			}
+		}
+	})
+	result := browser.Eval[scrolled](p, fmt.Sprintf(scroll, ".grid.episodes"))
+	close(stop)
+	attack.Wait()
+	result.check(t)
+	report(4711, 987_654)
+	browser.Eval[int](p, "document.querySelector('.grid.episodes .body').scrollTop = 0")
+	p.AwaitText(".grid.episodes .body", "987,654")
 	p.NoProblems()
 }
 

@@ -8,7 +8,9 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/internal/testkit/browser"
@@ -39,6 +41,14 @@ func goTo(p *browser.Page, view string) {
 	browser.Eval[string](p, fmt.Sprintf("location.hash = %q", "#/"+view))
 	name, _, _ := strings.Cut(view, "?")
 	p.Await("document.querySelector('.view-" + name + " h1')")
+}
+
+// confirm sends the open dialog with a reason and waits until it is closed: the lists may show the
+// act before, while the page behind the dialog still takes no click.
+func confirm(p *browser.Page, reason string) {
+	p.Type("dialog input", reason)
+	p.Press("Enter")
+	p.Await("!document.querySelector('dialog')")
 }
 
 // attacked is what the pages show: normal traffic, a guesser of alice's password, a spray and a
@@ -77,8 +87,7 @@ func TestFromAttackToUndo(t *testing.T) {
 
 	p.Click(".answer .verb.clear")
 	p.AwaitText("dialog", "otelauth budgets clear alice --network 203.0.113.9")
-	p.Type("dialog input", "alice called")
-	p.Press("Enter")
+	confirm(p, "alice called")
 	p.AwaitText("#toasts", "full again")
 	p.AwaitText(".sentence", "Nothing blocks alice")
 	if got := s.try("203.0.113.9", http.MethodGet, "/orders", "alice", "wonderland"); got != http.StatusOK {
@@ -87,8 +96,7 @@ func TestFromAttackToUndo(t *testing.T) {
 
 	goTo(p, "explain?network=198.51.100.7")
 	p.Click(".answer .verb.deny")
-	p.Type("dialog input", "spray")
-	p.Press("Enter")
+	confirm(p, "spray")
 	p.AwaitText(".sentence", "is blocked")
 	if got := s.try("198.51.100.7", http.MethodGet, "/orders", "bob", "builder"); got != http.StatusTooManyRequests {
 		t.Errorf("bob gets %d from the denied network, want 429", got)
@@ -97,13 +105,20 @@ func TestFromAttackToUndo(t *testing.T) {
 	goTo(p, "acts")
 	p.AwaitText(".grid.history", "alice called")
 	p.Click(".grid.history .verb.undo")
-	p.Type("dialog input", "a customer's office")
-	p.Press("Enter")
+	confirm(p, "a customer's office")
 	p.AwaitText(".grid.history", "undone")
-	p.Await("!document.querySelector('.grid.history .verb.undo')")
+	// That of the unblock is left.
+	p.Await("document.querySelectorAll('.grid.history .verb.undo').length === 1")
 	if got := s.try("198.51.100.7", http.MethodGet, "/orders", "bob", "builder"); got != http.StatusOK {
 		t.Errorf("bob gets %d after the undo, want 200", got)
 	}
+	p.Click(".grid.history .verb.undo")
+	p.AwaitText("dialog", "Charges the guesses again")
+	confirm(p, "the caller was not alice")
+	p.Await("!document.querySelector('.grid.history .verb.undo')")
+	goTo(p, "explain?account=alice&network=203.0.113.9")
+	p.AwaitText(".meters", "of 10 guesses left")
+	p.Await("!document.querySelector('.meters').innerText.includes('10 of 10 guesses left')")
 	p.NoProblems()
 }
 
@@ -150,8 +165,7 @@ func TestHostileNames(t *testing.T) {
 	p.AwaitText("main", escaped)
 	p.Click(".answer .verb.deny")
 	p.AwaitText("dialog h2", escaped)
-	p.Type("dialog input", "<script>alert(2)</script> and \u2066more")
-	p.Press("Enter")
+	confirm(p, "<script>alert(2)</script> and \u2066more")
 	p.AwaitText("#toasts", "is blocked")
 	goTo(p, "acts")
 	p.AwaitText("main", "<script>alert(2)</script> and")
@@ -180,8 +194,7 @@ func TestAccessible(t *testing.T) {
 			p.Click(".answer .verb.deny")
 			p.AwaitText("dialog", "even with the right password")
 			p.Accessible()
-			p.Type("dialog input", "on leave")
-			p.Press("Enter")
+			confirm(p, "on leave")
 			p.AwaitText("#toasts", "bob")
 		}
 		for _, v := range []browser.View{{}, {Dark: true}, {Phone: true}, {Phone: true, Dark: true}}[:testkit.Repeats(1, 4)] {
@@ -221,6 +234,7 @@ func TestKeyboard(t *testing.T) {
 	p.Press("Enter")
 	p.AwaitText("dialog", "Reason")
 	p.Press("c", "a", "l", "l", "Enter")
+	p.Await("!document.querySelector('dialog')")
 	p.AwaitText("#toasts", "full again")
 	p.AwaitText(".view-accounts", "No one is blocked.")
 	p.Press("2") // attempts
@@ -247,6 +261,93 @@ func tabTo(p *browser.Page, selector string) {
 	p.Await(fmt.Sprintf("document.activeElement.matches(%q)", selector))
 }
 
+// TestUpdateDuringClick presses a button, lets an update replace its row, and releases.
+func TestUpdateDuringClick(t *testing.T) {
+	t.Parallel()
+	testkit.OnlyLong(t)
+	s, b := start(t, options{}), browser.Start(t)
+	p := s.open(b)
+	s.guess("203.0.113.9", "alice", 12)
+	goTo(p, "accounts")
+	p.AwaitText(".grid.budgets", "alice")
+	const refused = "document.querySelector('.grid.budgets .body .number').innerText"
+	before := browser.Eval[string](p, refused)
+	p.Hold(".grid.budgets .verb.clear")
+	s.guess("203.0.113.9", "alice", 7)
+	// The page has the new list and does not show it.
+	browser.Eval[any](p, "fetch(location.origin + location.pathname + 'v1/budgets').then(() => new Promise(done => setTimeout(done, 1000))).then(() => 0)")
+	if now := browser.Eval[string](p, refused); now != before {
+		t.Errorf("the list was updated from %s to %s refusals under the pressed button", before, now)
+	}
+	p.Release()
+	p.AwaitText("dialog", "Unblock alice")
+	p.Await(refused + " !== '" + before + "'")
+	p.Press("Escape")
+	p.Await("!document.querySelector('dialog')")
+	p.NoProblems()
+}
+
+// TestPasswordAgain acts when the password was checked too long ago, so that the browser asks.
+func TestPasswordAgain(t *testing.T) {
+	t.Parallel()
+	testkit.OnlyLong(t)
+	var later, asked atomic.Int64
+	s, b := start(t, options{now: func() time.Time { return time.Now().Add(time.Duration(later.Load())) }}), browser.Start(t)
+	p := s.open(b)
+	var knows atomic.Bool
+	p.OnChallenge(func() browser.Credentials {
+		asked.Add(1)
+		if !knows.Load() {
+			return browser.Credentials{}
+		}
+		return browser.Credentials{User: "root", Password: "toor"}
+	})
+	goTo(p, "explain?account=bob")
+	later.Store(int64(6 * time.Minute))
+	p.Click(".answer .verb.deny")
+	p.Type("dialog input", "on leave")
+	p.Press("Enter") // and cancel
+	p.AwaitText("dialog .problem", "your password was checked too long ago")
+	if asked.Load() == 0 {
+		t.Error("the browser did not ask for the password")
+	}
+	if got := s.try("192.0.2.11", http.MethodGet, "/orders", "bob", "builder"); got != http.StatusOK {
+		t.Errorf("bob gets %d, want 200: the act had an effect without the password", got)
+	}
+	before := asked.Load()
+	knows.Store(true)
+	// The next request is hashed.
+	browser.Eval[int](p, "fetch(location.origin + location.pathname + 'v1/status').then(r => r.status)")
+	later.Add(int64(6 * time.Minute))
+	p.Press("Enter")
+	p.Await("!document.querySelector('dialog')")
+	p.AwaitText("#toasts", "is blocked")
+	if asked.Load() == before {
+		t.Error("the browser did not ask for the password again")
+	}
+	if got := s.try("192.0.2.11", http.MethodGet, "/orders", "bob", "builder"); got != http.StatusTooManyRequests {
+		t.Errorf("bob gets %d, want 429", got)
+	}
+}
+
+// TestCoverageGaps lets a day pass in which no caller was authenticated at an endpoint.
+func TestCoverageGaps(t *testing.T) {
+	t.Parallel()
+	testkit.OnlyLong(t)
+	var later atomic.Int64
+	s, b := start(t, options{now: func() time.Time { return time.Now().Add(time.Duration(later.Load())) }}), browser.Start(t)
+	s.try("192.0.2.11", http.MethodGet, "/orders", "bob", "builder")
+	p := s.open(b)
+	goTo(p, "endpoints")
+	p.AwaitText("main", "No endpoint is in doubt.")
+	p.AwaitText("main", "1 of 2 registered endpoints has served an authenticated caller")
+	later.Store(int64(25 * time.Hour))
+	p.Reload()
+	p.AwaitText("#notices", "ahead of that of this computer")
+	p.AwaitText("main", "GET /admin · never_authenticated · The route is registered, and served no authenticated caller for a day.")
+	p.Accessible()
+}
+
 // TestTwoOperators lets two operators act on the same subject.
 func TestTwoOperators(t *testing.T) {
 	t.Parallel()
@@ -258,16 +359,14 @@ func TestTwoOperators(t *testing.T) {
 		goTo(p, "explain?network=198.51.100.7")
 		p.Click(".answer .verb.deny")
 	}
-	eve.Type("dialog input", "spray")
-	eve.Press("Enter")
+	confirm(eve, "spray")
 	root.AwaitText("dialog .problem", "Meanwhile eve did: deny. Reason: spray")
 	root.Press("Escape")
 	for _, p := range []*browser.Page{root, eve} {
 		goTo(p, "acts")
 		p.Click(".grid.history .verb.undo")
 	}
-	root.Type("dialog input", "wrong network")
-	root.Press("Enter")
+	confirm(root, "wrong network")
 	eve.AwaitText(".grid.history", "undone")
 	eve.Type("dialog input", "over")
 	eve.Press("Enter")

@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 
@@ -46,6 +47,7 @@ type options struct {
 	address  string // "" means any
 	attempts int    // in memory
 	readOnly bool
+	now      func() time.Time // nil: time.Now
 }
 
 func start(t testing.TB, o options) *service {
@@ -57,7 +59,7 @@ func start(t testing.TB, o options) *service {
 	for i := range 24 {
 		users.Hashes[fmt.Sprintf("user%02d", i)] = cheaphash.Of(t, "secret")
 	}
-	op, err := operator.New(operator.Config{Acts: !o.readOnly, Attempts: o.attempts})
+	op, err := operator.New(operator.Config{Acts: !o.readOnly, Attempts: o.attempts, Now: o.now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +74,7 @@ func start(t testing.TB, o options) *service {
 	}
 	rec := otelauthtest.NewRecorder(t)
 	mw, err := otelauth.New(otelauth.Config{
-		Realm: "test", Accounts: users, Routes: mux, Additional: []attempt.Observer{op}, Detect: detect.Config{OnEpisode: op.Detection},
+		Realm: "test", Accounts: users, Routes: mux, Registered: []string{"GET /orders", "GET /admin"}, Now: o.now, CacheTTL: time.Hour, Additional: []attempt.Observer{op}, Detect: detect.Config{OnEpisode: op.Detection},
 		IdentityKey:    otelauth.IdentityKey{ID: "k1", Secret: []byte("0123456789abcdef0123456789abcdef")},
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, DangerouslyAllowPlaintextFrom: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")},
 		TracerProvider: rec.TracerProvider(), MeterProvider: rec.MeterProvider(), LoggerProvider: rec.LoggerProvider(),

@@ -111,6 +111,11 @@ var advices = [ruleCount]advice{
 		next:    "ask two of the owners; if they do not know the network, deny it and change their passwords",
 		command: denyNetwork,
 	},
+	staleCredential: {
+		benign:  "it is no attack: a password was changed and its clients were not",
+		next:    "give the clients of the account the new password; find them by their addresses",
+		command: askAccount,
+	},
 	distributedStuffing: {
 		benign:  "a release of an app that sends wrong credentials, used by many",
 		next:    "look for successes that are part of this episode, and change those passwords",
@@ -153,8 +158,8 @@ func (e *engine) confidence(rule ruleID, ep *episode) (Severity, string) {
 		return Low, "honest users do this too"
 	case !e.hasLearned():
 		return severity - 1, "the process has not seen successes for 8 days, so it does not know which networks are usual"
-	case ep.attempts >= grow*ep.began:
-		return severity, fmt.Sprintf("the evidence has grown to %d times that of the first event", ep.attempts/ep.began)
+	case ep.attempts >= grow*max(ep.began, 1):
+		return severity, fmt.Sprintf("the evidence has grown to %d times that of the first event", ep.attempts/max(ep.began, 1))
 	}
 	return severity - 1, "the evidence has just reached the threshold"
 }

@@ -4,6 +4,7 @@
 package detect
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/detect/internal/feed"
 )
 
@@ -49,6 +51,10 @@ type Config struct {
 	// one. Default: this process evaluates its own attempts only.
 	Feed feed.Feed
 
+	// Snapshot keeps what was learned and the evidence over a restart. Default: a restart loses
+	// them. With a Feed it is not allowed, because the feed keeps them.
+	Snapshot Snapshot
+
 	// Entries is the size of each table of evidence and of habits, at most 2^24, rounded up to a
 	// power of two. Memory is in proportion: at the default about 20 MiB, and at most 64 MiB while
 	// attacks fill the tables. Default: 16,384.
@@ -56,6 +62,10 @@ type Config struct {
 	// Queue is the number of attempts that can wait for evaluation, at most 2^20, rounded up to a
 	// power of two. Further ones are dropped and counted. Default: 8,192, of 208 bytes each.
 	Queue int
+
+	// Notice, if not nil, gets a notice if the snapshot is unusable or cannot be written. It must
+	// not block.
+	Notice func(context.Context, attempt.Notice)
 
 	// Now is the clock of [Detector.Run], of attempts without a time, and of the ends of spans.
 	// Default: time.Now.
@@ -80,7 +90,14 @@ type Locator interface {
 
 // complete sets the defaults and returns one error that lists every problem.
 func (cfg *Config) complete() error {
-	problems := append(cfg.Thresholds.complete(), cfg.Custom.Validate())
+	problems := append(cfg.Thresholds.complete(), cfg.Snapshot.complete()...)
+	problems = append(problems, cfg.Custom.Validate())
+	if cfg.Snapshot.File != "" && cfg.Feed != nil {
+		problems = append(problems, errors.New("detect: Config.Snapshot.File cannot be combined with Config.Feed, which keeps what is learned; remove one of them"))
+	}
+	if cfg.Notice == nil {
+		cfg.Notice = func(context.Context, attempt.Notice) {}
+	}
 	for _, name := range cfg.Off {
 		if !slices.ContainsFunc(rules[:], func(r definition) bool { return r.Name == name }) {
 			problems = append(problems, fmt.Errorf("detect: Config.Off has %q, which is not a rule; use a name of detect.Rules", name))

@@ -38,6 +38,11 @@ type Detector struct {
 	wake    chan struct{}
 	now     func() time.Time
 
+	snapshot  Snapshot
+	notice    func(context.Context, attempt.Notice)
+	onEpisode func(Detection)
+	saving    sync.Mutex // before mu; for one Save at a time
+
 	mu              sync.Mutex // guards the fields below
 	engine          *engine    // nil before the first attempt
 	build           func() *engine
@@ -46,6 +51,8 @@ type Detector struct {
 	reporter        reporter
 	marker          marker
 	shared          *sharing // nil without a Feed
+	restored        bool     // Snapshot.File was read
+	changed         bool     // since it was written
 }
 
 var _ attempt.Observer = (*Detector)(nil)
@@ -83,6 +90,11 @@ func New(cfg Config) (*Detector, error) {
 	if _, err := io.ReadFull(cfg.Rand, key[:]); err != nil {
 		problems = append(problems, fmt.Errorf("detect: no randomness for the key of the tables; use crypto/rand.Reader as Config.Rand: %w", err))
 	}
+	if cfg.Snapshot.File != "" {
+		var err error
+		key, err = cfg.Snapshot.tablesKey()
+		problems = append(problems, err)
+	}
 	rep, err := newReporter(&cfg)
 	if err := errors.Join(append(problems, err)...); err != nil {
 		return nil, err
@@ -93,6 +105,7 @@ func New(cfg Config) (*Detector, error) {
 		now:      cfg.Now,
 		reporter: rep,
 		marker:   newMarker(&cfg),
+		snapshot: cfg.Snapshot, notice: cfg.Notice, onEpisode: cfg.OnEpisode,
 	}
 	d.custom = cfg.Custom
 	own := newSip(key)
@@ -184,14 +197,18 @@ func (d *Detector) Decide(ctx context.Context, req *attempt.Request, res *attemp
 const pace = 100 * time.Millisecond
 
 // Run evaluates queued attempts until ctx ends, then returns nil. It reports each detection at
-// most 100 ms late. It reports no end for episodes that are open when ctx ends.
+// most 100 ms late. It reports no end for episodes that are open when ctx ends. It writes
+// Config.Snapshot.File now and then, and at the end.
 func (d *Detector) Run(ctx context.Context) error {
 	t := time.NewTicker(pace)
 	defer t.Stop()
+	saved := d.saveNowAndThen(ctx)
 	for {
 		select {
 		case <-ctx.Done():
 			d.drain(context.WithoutCancel(ctx), d.now())
+			<-saved
+			_ = d.Save() // a notice reports an error
 			return nil
 		case <-d.wake:
 		case <-t.C:
@@ -210,6 +227,7 @@ func (d *Detector) drain(ctx context.Context, now time.Time) {
 	if d.shared != nil {
 		d.dropped.Add(d.shared.step(ctx, d.queue, now))
 	} else {
+		d.restore()
 		var s sample
 		// At most one queue at a time: during a flood, episodes must end too.
 		for range len(d.queue.places) {
@@ -220,6 +238,7 @@ func (d *Detector) drain(ctx context.Context, now time.Time) {
 				d.engine = d.build() // allocates the tables at the first attempt only
 			}
 			d.engine.take(&s)
+			d.changed = true
 		}
 		if d.engine != nil {
 			d.engine.sweep(now)

@@ -23,6 +23,8 @@
 // succeeded from it within 30 days. Except for brute_force and endpoint_failure_ratio, rules count
 // guesses from unknown networks only. Counts are exact up to 64; the same attempts cause the same
 // detections in every process. A window is at most a tenth shorter than stated, and never longer.
+// An account counts among those that use a network if it is known for 7 days; in the first 8 days
+// after a start without a memory, every account does.
 // The numbers are the defaults of [Thresholds]:
 //
 //	brute_force             high    T1110.001
@@ -48,20 +50,21 @@
 //	    within a tenth
 //	success_after_failures  high    T1110
 //	    a success after 20 different wrong passwords from a network new to the account, after
-//	    30 from any network, or from a new network during an attack on the account, from the
-//	    network, or from many networks of which it is one
+//	    30 from any network, or from a new network during an attack on the account or an attack
+//	    that the network takes part in
 //	new_network             low     T1078
 //	    a success from a network new to an account that is known for 7 days and seldom changes
 //	    networks; fewer than 10 accounts used the network more than 7 days ago
 //	impossible_travel       medium  T1078
-//	    two successes 500 km apart at 1000 km/h, one of them from a network that is new to the
-//	    account within 3 days and that fewer than 10 accounts used more than 7 days ago (needs
-//	    a Locator)
+//	    two successes 500 km apart at 1000 km/h of an account that is known for 3 days, one of
+//	    them from a network that is new to the account within 3 days and that fewer than 10
+//	    accounts used more than 7 days ago (needs a Locator)
 //	concurrent_networks     low     T1078
 //	    4 changes within 2 hours between a network known for less than a day and another one
 //	unusual_hour            low     T1078
-//	    a success at an hour of the day (UTC) at which, and next to which, the account was
-//	    never used; after 14 days and 10 days with use
+//	    a success from a known network at an hour of the day that is more than 3 hours from
+//	    every hour at which the account was used in the last four weeks; only for accounts with
+//	    at least 6 hours of rest, after 14 days and 10 days with use
 //	endpoint_failure_ratio  medium  T1110
 //	    within one hour of the clock, 20 failing names above twice the endpoint's usual ratio,
 //	    and six standard deviations above it; after 48 hours
@@ -73,17 +76,23 @@
 //	many_accounts           high    T1078
 //	    within 3 days, successes of 10 accounts from a network that none of them has used; each
 //	    is known for 7 days and seldom changes networks; fewer than 10 accounts used the
-//	    network more than 7 days ago
+//	    network more than 7 days ago, and neither password_spray nor credential_stuffing has
+//	    fired for it
 //	distributed_stuffing    high    T1110.004
 //	    within an hour, wrong passwords for 50 names from 50 networks without a success, and
-//	    twice as many networks as in any hour of the last days; after a day
+//	    twice as many networks as in any hour of the last days; after a day; or twice as many
+//	    of both within a day; after 8 days
+//	stale_credential        low     T1078
+//	    within an hour of the clock, 100 repetitions of one wrong password for one account, by
+//	    clients that have sent it before; the password is tried on no other account
 //
 // # What is not detected
 //
-//   - A guesser in a network that the account uses, below 30 passwords a day.
+//   - A guesser in a network that the account uses, below 30 passwords a day. docs/detection.md
+//     states how many honest users a lower threshold would accuse.
 //   - A right guess at the first try, from a network that other accounts use.
 //   - One guess for each name and network, too slow to change the failure ratio of an endpoint, and
-//     from fewer than 50 new networks an hour.
+//     from fewer than 50 new networks an hour and 100 a day.
 //   - Attempts before the process started, and attempts at other processes. Without a Feed each
 //     process behind a load balancer evaluates its own attempts, and thresholds apply to each.
 //

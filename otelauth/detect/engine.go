@@ -62,6 +62,7 @@ type engine struct {
 	endpoints map[string]*endpoint
 	recent    recent
 	strangers strangers
+	arrivals  arrivals
 	blocks    blocks // of all counters
 
 	episodes  episodes
@@ -77,6 +78,7 @@ type try struct {
 	tally     tally    // within a day
 	passwords distinct // within a day
 	tick      tick
+	isResumed bool // its passwords are those before a restart
 }
 
 // target is the evidence about one account, gathered from networks that are unknown to it.
@@ -93,7 +95,7 @@ type target struct {
 }
 
 // source is the evidence about one network or group of networks, from accounts that it is unknown
-// to. 168 bytes with its place.
+// to. 176 bytes with its place.
 type source struct {
 	tally   tally    // within 3 days
 	names   distinct // within 3 days
@@ -101,16 +103,23 @@ type source struct {
 	parts   distinct // within 3 days: refusals on sensitive endpoints; of a group, its networks
 	refused uint32   // time of the first of them
 	tick    tick
+	sprayed uint32 // time at which password_spray or credential_stuffing last fired
+	entered uint32 // time at which many_accounts last fired
 }
 
-// reused is the evidence about one wrong password. 120 bytes with its place.
+// reused is the evidence about one wrong password. 128 bytes with its place.
 type reused struct {
 	tally    tally    // within 3 days
 	names    distinct // within 3 days
 	networks distinct
+	hour     uint32
+	repeats  uint16 // within this hour of the clock: by clients that have sent it before
+	repeated uint32 // time of the first of them
 }
 
-// crowd is the set of accounts that succeed from a network. 128 bytes with its place.
+// crowd is the set of accounts that succeed from a network. An account belongs to it that is known
+// for a while: an attacker must not become a crowd with accounts of its own. 128 bytes with its
+// place.
 type crowd struct {
 	accounts  distinct // within 3 days
 	newcomers distinct // of these, settled accounts that had never used the network
@@ -130,9 +139,6 @@ const (
 	agedDays = 8
 )
 
-// hourAt returns the slot of an hour at now.
-func (e *engine) hourAt() uint32 { return e.now / (hour / windowSlots) }
-
 // tryAt returns the slot of tryWindow at now.
 func (e *engine) tryAt() uint32 { return e.now / (tryWindow / windowSlots) }
 
@@ -151,7 +157,7 @@ func newEngine(cfg *Config, key sip, onReport func(*Detection), mark func(ruleID
 		sources:   newTable[source](cfg.Entries, 3*day),
 		passwords: newTable[reused](cfg.Entries, 3*day),
 		endpoints: map[string]*endpoint{},
-		recent:    recent{ring: make([]recalled, max(cfg.Entries*5/16, 64))},
+		recent:    recent{ring: make([]recalled, max(cfg.Entries/4, 64))},
 	}
 	e.replace(&cfg.Custom)
 	for id := range rules {
@@ -235,6 +241,7 @@ func (e *engine) add(m *moment) {
 	}
 	m.pair = e.key.pair(m.account, m.network) | 1
 	m.known = m.account != 0 && e.pairs.Contains(m.pair, uint64(e.now/hour))
+	e.judge(m)
 	if s.kind == succeeded {
 		e.custom.evaluate(e, m)
 		e.success(m)

@@ -77,6 +77,18 @@ type firing struct {
 	km, kmh  float64
 }
 
+// episodeID returns the id of the open episode about key, of its own or folded; 0 if there is none.
+func (e *engine) episodeID(rule ruleID, key uint64) uint64 {
+	ep := e.episodes[rule][key]
+	if ep == nil && e.open(rule, key) {
+		ep = e.episodes[rule][0]
+	}
+	if ep == nil {
+		return 0
+	}
+	return ep.id
+}
+
 // open reports whether rule has an open episode about key, of its own or folded.
 func (e *engine) open(rule ruleID, key uint64) bool {
 	if e.episodes[rule][key] != nil {
@@ -280,9 +292,9 @@ func (ep *episode) dedupeKey(rule string) string {
 }
 
 // quiet returns the seconds without an attempt after which the episode is over.
-func (ep *episode) quiet() uint32 {
+func (ep *episode) quiet(rule ruleID) uint32 {
 	mean := uint64(ep.last-min(ep.first, ep.last)) / max(ep.attempts, 1)
-	return uint32(min(max(mean*quietIntervals, minQuiet), maxQuiet))
+	return uint32(min(max(mean*quietIntervals, minQuiet, uint64(rules[rule].quiet)), maxQuiet))
 }
 
 // end reports and removes the episodes that are over.
@@ -297,7 +309,7 @@ func (e *engine) end() {
 	for rule, all := range e.episodes {
 		var over []uint64
 		for key, ep := range all {
-			if e.now-min(ep.last, e.now) > ep.quiet() {
+			if e.now-min(ep.last, e.now) > ep.quiet(ruleID(rule)) {
 				over = append(over, key)
 			}
 		}
@@ -332,12 +344,18 @@ type recalled struct {
 	succeeded                  bool
 }
 
-func (r *recent) note(m *moment) {
+func (m *moment) recalled() recalled {
 	s := m.sample
-	m.isNoted = true
-	r.ring[r.next] = recalled{
-		m.account, m.network, m.same, m.group, m.site, m.name, s.trace, m.caller.addr, r.agents.put(&m.caller.agent), s.route, s.answer(), s.kind == succeeded,
+	return recalled{
+		account: m.account, network: m.network, password: m.same, group: m.group, site: m.site, name: m.name, trace: s.trace,
+		addr: m.caller.addr, route: s.route, answer: s.answer(), succeeded: s.kind == succeeded,
 	}
+}
+
+func (r *recent) note(m *moment) {
+	m.isNoted = true
+	r.ring[r.next] = m.recalled()
+	r.ring[r.next].agent = r.agents.put(&m.caller.agent)
 	r.next = (r.next + 1) % len(r.ring)
 }
 
@@ -362,7 +380,9 @@ func (e *engine) recall(ep *episode, keys keyKind, successes bool, m *moment, ke
 			match = g.account == key
 		case byPassword:
 			match = g.password == key
-		case byRoute, byRule, byEverything:
+		case byEverything:
+			match = true
+		case byRoute, byRule:
 			return
 		}
 		if !match || g.succeeded != successes {

@@ -3,6 +3,8 @@
 
 package detect
 
+import "math"
+
 // guess evaluates a wrong or refused credential.
 //
 // A client that repeats a wrong password has an old one and does not guess. So only a password
@@ -15,6 +17,10 @@ func (e *engine) guess(m *moment) {
 		p := e.tries.touch(m.pair, e.now, 1)
 		attempts, first := p.value.tally.add(e.now, tryWindow)
 		fresh = p.value.passwords.add(&e.blocks, m.password, e.tryAt())
+		if p.value.isResumed {
+			// The fingerprints of passwords have changed, so this may be one of those before.
+			p.value.isResumed, fresh = false, false
+		}
 		passwords := p.value.passwords.count(&e.blocks, e.tryAt())
 		if s.unusable {
 			e.onUnusable(m)
@@ -38,6 +44,9 @@ func (e *engine) guess(m *moment) {
 		e.onSensitive(m)
 	}
 	if !fresh {
+		if m.same != 0 && s.proven {
+			e.onStale(m)
+		}
 		return
 	}
 	if m.account != 0 {
@@ -142,12 +151,18 @@ func (e *engine) onNames(m *moment, network uint64, n *source, f firing) {
 	case names >= max(e.th.StuffingNames, crowd) && mostly && f.attempts <= 2*uint64(names),
 		e.open(credentialStuffing, network):
 		f.rule = credentialStuffing
-		e.fire(m, f)
 	case names >= max(e.th.StuffingNames, crowd) && mostly,
 		names-unknown >= max(e.th.SprayAccounts, crowd):
 		f.rule = passwordSpray
-		e.fire(m, f)
+	default:
+		return
 	}
+	// many_accounts has reported the network, and its users mistype.
+	if n.entered != 0 && e.now-n.entered < window && names < hostileRatio*e.crowd(network) && !e.open(f.rule, network) {
+		return
+	}
+	n.sprayed = e.now
+	e.fire(m, f)
 }
 
 const (
@@ -197,6 +212,25 @@ func (e *engine) onPassword(m *moment) {
 	if names >= e.th.SamePasswordAccounts || networks >= e.th.SamePasswordNetworks && names >= 3 {
 		e.fire(m, firing{
 			rule: samePassword, key: m.same, first: first, attempts: attempts, accounts: names, networks: networks,
+		})
+	}
+}
+
+// onStale evaluates a wrong password that its client has sent before.
+func (e *engine) onStale(m *moment) {
+	p := e.passwords.get(m.same)
+	if p == nil || p.value.names.count(&e.blocks, e.at()) > 1 {
+		return
+	}
+	w := &p.value
+	if now := e.now / hour; now != w.hour {
+		w.hour, w.repeats, w.repeated = now, 0, e.now
+	}
+	w.repeats = min(w.repeats, math.MaxUint16-1) + 1
+	if int(w.repeats) >= e.th.StaleRepeats || e.open(staleCredential, m.account) {
+		e.fire(m, firing{
+			rule: staleCredential, key: m.account, first: w.repeated, attempts: uint64(w.repeats), accounts: 1,
+			networks: w.networks.count(&e.blocks, e.at()),
 		})
 	}
 }

@@ -283,7 +283,8 @@ func TestMemory(t *testing.T) {
 	e := newEngine(&cfg, sip{1, 2}, func(*Detection) {}, func(ruleID, uint64, *sample) {})
 	empty := heap() - before
 	counters := len(e.tries.buckets) + 2*len(e.targets.buckets) + 3*len(e.sources.buckets) + 2*len(e.passwords.buckets) + 2*len(e.crowds.buckets)
-	full := empty + counters*ways*(blockBytes+4) + maxEndpoints*int(unsafe.Sizeof(endpoint{})) + len(e.recent.ring)*maxNameBytes
+	full := empty + counters*ways*(blockBytes+4) + maxEndpoints*int(unsafe.Sizeof(endpoint{})) + len(e.recent.ring)*maxNameBytes +
+		maxArrivals*(int(unsafe.Sizeof(arrival{}))+maxNameBytes)
 	t.Logf("%d MiB, at most %d MiB with %d blocks", empty>>20, full>>20, counters*ways)
 	if full > stated {
 		t.Errorf("the engine can take %d bytes; the comment of Config.Entries states %d", full, stated)

@@ -35,6 +35,7 @@ const (
 	UnusableAccount      = "unusable_account"
 	ManyAccounts         = "many_accounts"
 	DistributedStuffing  = "distributed_stuffing"
+	StaleCredential      = "stale_credential"
 )
 
 // ruleID is the wire number of a rule: one byte in the batches of a feed, and the index in rules.
@@ -59,6 +60,7 @@ const (
 	unusableAccount      ruleID = 14
 	manyAccounts         ruleID = 15
 	distributedStuffing  ruleID = 16
+	staleCredential      ruleID = 17
 
 	ruleCount = ruleID(len(rules))
 )
@@ -147,8 +149,8 @@ var rules = [...]definition{
 			Name: SuccessAfterFailures, UUID: "36ad329c-b073-573d-b972-ca3aa17f9e0a",
 			Severity: High, Technique: "T1110",
 			Default: "a success after {RunBeforeSuccess} different wrong passwords from a network new to the account, " +
-				"after {BruteForcePasswords} from any network, or from a new network during an attack on the account, from the network, " +
-				"or from many networks of which it is one",
+				"after {BruteForcePasswords} from any network, or from a new network during an attack on the account or an attack " +
+				"that the network takes part in",
 			Summary: "a success follows so many wrong passwords that it may be a guess",
 		},
 		keys: byAccount, recalls: true,
@@ -169,8 +171,8 @@ var rules = [...]definition{
 		Rule: Rule{
 			Name: ImpossibleTravel, UUID: "36ee898b-a601-5895-b016-4a56bfcd775d",
 			Severity: Medium, Technique: "T1078",
-			Default: "two successes {TravelKm} km apart at {TravelKmPerHour} km/h, one of them from a network that is new to " +
-				"the account within 3 days and that fewer than 10 accounts used more than 7 days ago (needs a Locator)",
+			Default: "two successes {TravelKm} km apart at {TravelKmPerHour} km/h of an account that is known for 3 days and seldom changes networks, one of them from a " +
+				"network that is new to the account within 3 days and that fewer than 10 accounts used more than 7 days ago (needs a Locator)",
 			Summary: "one credential is used in two places too far apart to travel between in that time",
 		},
 		keys:       byAccount,
@@ -189,8 +191,8 @@ var rules = [...]definition{
 		Rule: Rule{
 			Name: UnusualHour, UUID: "778c1e10-b5d5-51e4-ad82-fba9e8dbf14b",
 			Severity: Low, Technique: "T1078",
-			Default: "a success at an hour of the day (UTC) at which, and next to which, the account was never used; " +
-				"after {LearnHours} and 10 days with use",
+			Default: "a success from a known network at an hour of the day that is more than 2 hours from every hour at which the account was " +
+				"used in the last four weeks; only for accounts with at least 6 hours of rest, after {LearnHours} and 10 days with use",
 			Summary: "an account is used at an hour of the day it has never used",
 		},
 		keys:       byAccount,
@@ -233,10 +235,12 @@ var rules = [...]definition{
 			Name: ManyAccounts, UUID: "e5157586-0b76-5291-ba13-a4ed11e92f08",
 			Severity: High, Technique: "T1078",
 			Default: "within 3 days, successes of {ManyAccounts} accounts from a network that none of them has used; each is known for " +
-				"{NewNetworkAfter} and seldom changes networks; fewer than 10 accounts used the network more than 7 days ago",
+				"{NewNetworkAfter} and seldom changes networks; fewer than 10 accounts used the network more than 7 days ago, and neither " +
+				"password_spray nor credential_stuffing has fired for it",
 			Summary: "many accounts are used from one network that they have never used",
 		},
-		keys: byNetwork, recalls: true,
+		// Where a company moves to, its users arrive over days.
+		keys: byNetwork, recalls: true, quiet: window,
 		thresholds: []threshold{{"ManyAccounts", 10, 2, distinctMax}},
 	},
 	distributedStuffing: {
@@ -244,11 +248,22 @@ var rules = [...]definition{
 			Name: DistributedStuffing, UUID: "9e2bb240-412f-5e0f-af0c-7008f47a99dc",
 			Severity: High, Technique: "T1110.004",
 			Default: "within an hour, wrong passwords for {StrangeNetworks} names from {StrangeNetworks} networks without a success, and twice " +
-				"as many networks as in any hour of the last days; after a day",
+				"as many networks as in any hour of the last days; after a day; or twice as many of both within a day; after 8 days",
 			Summary: "many networks, each with few attempts, try a list of names and passwords",
 		},
-		keys:       byEverything,
+		keys: byEverything, recalls: true,
 		thresholds: []threshold{{"StrangeNetworks", 50, 10, exactMax}},
+	},
+	staleCredential: {
+		Rule: Rule{
+			Name: StaleCredential, UUID: "6f3e025f-738a-5882-ac42-d04b211e5ebd",
+			Severity: Low, Technique: "T1078",
+			Default: "within an hour of the clock, {StaleRepeats} repetitions of one wrong password for one account, by clients that have sent it before; " +
+				"the password is tried on no other account",
+			Summary: "clients use an old password of an account: an outage, and not an attack",
+		},
+		keys: byAccount, recalls: true, local: true,
+		thresholds: []threshold{{"StaleRepeats", 100, 2, 10_000}},
 	},
 }
 
@@ -310,8 +325,11 @@ type Thresholds struct {
 	// have never used. Default: 10.
 	ManyAccounts int
 	// StrangeNetworks is the number of networks without a success, and of names that they fail
-	// for, within an hour. At most 64. Default: 50.
+	// for, within an hour; twice as many within a day. At most 64. Default: 50.
 	StrangeNetworks int
+	// StaleRepeats is the number of times, within an hour of the clock, that one wrong password for one account
+	// is repeated by clients that have sent it before. Default: 100.
+	StaleRepeats int
 }
 
 // Rule describes one attack pattern that a [Detector] detects. [Rules] returns all of them.
@@ -359,6 +377,7 @@ func (s Severity) String() string {
 type definition struct {
 	Rule
 	keys       keyKind     // what an episode of the rule is about
+	quiet      uint32      // the least time without evidence that ends an episode, if not minQuiet
 	recalls    bool        // an episode starts with the lists of earlier guesses
 	local      bool        // its evidence never leaves a process, so each process detects it alone
 	thresholds []threshold // that this row declares; other rows may use them too

@@ -4,8 +4,11 @@
 package detect_test
 
 import (
+	"cmp"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -197,9 +200,9 @@ func TestManyAccounts(t *testing.T) {
 	if n := w.starts(detect.NewNetwork); n != 40 {
 		t.Errorf("new_network for %d of 40 accounts", n)
 	}
-	// Ten accounts that have used the network for a week make it familiar.
+	// Accounts that are known for a week and have used the network for another one make it familiar.
 	w = settled(40)
-	for range 9 {
+	for range 16 {
 		for i := range 12 {
 			w.try(try{name: fmt.Sprint("new", i), from: network(1)})
 		}
@@ -238,6 +241,8 @@ func TestImpossibleTravel(t *testing.T) {
 		{"nowhere", "10.0.0.1", time.Minute, 0},
 	} {
 		w := newWatch(t, located)
+		w.live(4, "", "")
+		w.found = nil
 		w.try(try{})
 		w.pass(tc.after)
 		w.try(try{from: tc.from})
@@ -305,6 +310,7 @@ func TestConcurrentNetworks(t *testing.T) {
 	w.none("a laptop and a phone, both known")
 }
 
+// TestUnusualHour: the hours of an account are learned, forgotten, and tolerant of time zones.
 func TestUnusualHour(t *testing.T) {
 	t.Parallel()
 	w := newWatch(t)
@@ -322,19 +328,193 @@ func TestUnusualHour(t *testing.T) {
 	if w.starts(detect.UnusualHour) != 1 {
 		t.Error("two in the morning is not detected")
 	}
+	w.live(40, "", "")
+	w.pass(17 * time.Hour)
+	w.try(try{})
+	if w.starts(detect.UnusualHour) != 2 {
+		t.Error("one night six weeks ago makes the night usual")
+	}
+	// Daylight saving, or a journey within a few time zones: two hours earlier, then later.
+	for _, shift := range []time.Duration{22 * time.Hour, 2 * time.Hour} {
+		w = newWatch(t)
+		w.live(20, "", "")
+		w.pass(shift)
+		w.live(20, "", "")
+		w.none(fmt.Sprint("hours shifted by ", shift))
+	}
+	// An account without usual hours, such as that of a script.
+	w = newWatch(t)
+	for i := range 60 * 24 {
+		if i%24 != 3 || i > 50*24 {
+			w.try(try{})
+		}
+		w.pass(time.Hour)
+	}
+	w.none("an account that is used around the clock")
+	// A network new to the account is the matter of new_network.
+	w = newWatch(t)
+	w.live(20, "", "")
+	w.pass(16 * time.Hour)
+	w.try(try{from: network(1)})
+	if w.starts(detect.UnusualHour) != 0 {
+		t.Error("a traveller has unusual hours")
+	}
 }
 
 // TestSuccessDuringEpisode: a success from a network during its spray fires
 // success_after_failures.
 func TestSuccessDuringEpisode(t *testing.T) {
 	t.Parallel()
-	w := newWatch(t)
-	for i := range 15 {
-		w.try(try{name: fmt.Sprint("user", i), password: uint64(i + 1)})
-		w.pass(time.Duration(50+i*i) * time.Second)
+	spray := func(learn int, success time.Duration) *watch {
+		w := newWatch(t)
+		w.live(learn, "owner", network(1))
+		for i := range 15 {
+			w.try(try{name: fmt.Sprint("user", i), password: uint64(i + 1)})
+			w.pass(time.Duration(50+i*i) * time.Second)
+			if d := time.Duration(i) * time.Minute; d == success {
+				w.try(try{name: "user7"})
+			}
+		}
+		w.pass(30 * time.Minute)
+		w.try(try{name: "owner", from: network(1)})
+		return w
 	}
-	w.try(try{name: "user7"})
-	if w.starts(detect.SuccessAfterFailures) != 1 {
-		t.Error("the successful guess of a spray is not detected")
+	for _, at := range []time.Duration{8 * time.Minute, 14 * time.Minute} {
+		w := spray(2, at)
+		if w.starts(detect.SuccessAfterFailures) != 1 {
+			t.Errorf("the successful guess of a spray after %v is not detected", at)
+			continue
+		}
+		for _, d := range w.found {
+			if d.Rule.Name == detect.SuccessAfterFailures && d.Phase == detect.Start && (d.PartOf == 0 || d.Accounts[0] != "user7") {
+				t.Errorf("the takeover is %+v", d)
+			}
+		}
+	}
+	// After a start, every network is new.
+	if w := spray(0, 14*time.Minute); w.starts(detect.PasswordSpray) != 1 || w.starts(detect.SuccessAfterFailures) != 0 {
+		t.Error("a success is a guess before the detector has learned")
+	}
+}
+
+// TestExpiryMonday: 600 users have changed to a new VPN, or the process has started, and the
+// passwords of all expire on a Monday. At most one episode has high severity.
+func TestExpiryMonday(t *testing.T) {
+	t.Parallel()
+	const users = 600
+	name := func(i int) string { return fmt.Sprint("user", i) }
+	for _, learned := range []int{0, 1, 12} {
+		w := newWatch(t, func(cfg *detect.Config) { cfg.Entries = 1 << 12 })
+		for range learned {
+			for i := range users {
+				w.try(try{name: name(i)})
+			}
+			w.pass(24 * time.Hour)
+		}
+		w.found = nil
+		type login struct {
+			at       time.Duration
+			name     string
+			right    bool
+			password uint64
+		}
+		rng := rand.New(rand.NewPCG(1, 2))
+		var all []login
+		for i := range users {
+			at := time.Duration(rng.Int64N(int64(2 * time.Hour)))
+			for n := range rng.IntN(4) + i%20/19*4 { // the old one, typos, and some forget
+				all = append(all, login{at: at, name: name(i), password: uint64(10*i + n + 1)})
+				at += time.Duration(rng.Int64N(int64(4 * time.Minute)))
+			}
+			all = append(all, login{at: at, name: name(i), right: true})
+		}
+		slices.SortFunc(all, func(a, b login) int { return cmp.Compare(a.at, b.at) })
+		begin := w.now
+		for _, l := range all {
+			w.now = begin.Add(l.at)
+			w.try(try{name: l.name, password: l.password, from: network(1)})
+		}
+		w.pass(time.Hour)
+		for i := range 40 { // some were ill
+			w.try(try{name: fmt.Sprint("late", i), from: network(1)})
+			w.pass(3 * time.Minute)
+		}
+		high := map[string]int{}
+		sum := 0
+		for _, d := range w.found {
+			if d.Phase == detect.Start && d.Rule.Severity == detect.High {
+				high[d.Rule.Name]++
+				sum++
+			}
+		}
+		if sum > 1 {
+			t.Errorf("after %d days: %v", learned, high)
+		}
+	}
+}
+
+// TestStaleCredential: 300 pods repeat one old password, each minute.
+func TestStaleCredential(t *testing.T) {
+	t.Parallel()
+	w := newWatch(t)
+	w.live(1, "pods", network(0))
+	for range 10 {
+		for pod := range 300 {
+			w.try(try{name: "pods", password: 7, from: network(pod % 20)})
+		}
+		w.pass(time.Minute)
+	}
+	if w.starts("") != 1 || w.starts(detect.StaleCredential) != 1 {
+		t.Fatalf("%d episodes, %d of them stale_credential", w.starts(""), w.starts(detect.StaleCredential))
+	}
+	if d := w.found[0]; d.Rule.Severity != detect.Low || len(d.Networks) != 8 || d.NetworkCount != 20 || d.Accounts[0] != "pods" {
+		t.Errorf("the episode is %+v", d)
+	}
+	// A phone with an old password is not an outage, nor is a password that many accounts are tried
+	// with.
+	w = newWatch(t, func(cfg *detect.Config) { cfg.Off = []string{detect.SamePassword, detect.PasswordSpray} })
+	for i := range 20 * 60 {
+		if i%15 == 0 {
+			w.try(try{password: 7})
+		}
+		w.try(try{name: fmt.Sprint("user", i%12), password: 8})
+		w.pass(time.Minute)
+	}
+	if w.starts(detect.StaleCredential) != 0 {
+		t.Error("a phone or a spray is an outage")
+	}
+}
+
+// TestMarksInMassAttack: while many accounts are guessed at, only a network that takes part in the
+// attack makes a success a takeover.
+func TestMarksInMassAttack(t *testing.T) {
+	t.Parallel()
+	w := newWatch(t, func(cfg *detect.Config) { cfg.Entries = 1 << 12 })
+	name := func(i int) string { return fmt.Sprint("user", i%40) }
+	for range 3 {
+		for i := range 40 {
+			w.try(try{name: name(i), from: network(1000 + i)})
+		}
+		w.pass(24 * time.Hour)
+	}
+	for i := range 40 * 14 { // 14 passwords for each of 40 accounts, from 101 networks
+		w.try(try{name: name(i), password: uint64(i + 1), from: network(i * 7 % 101)})
+		w.pass(time.Minute + time.Duration(i%7)*time.Second)
+	}
+	before := w.starts(detect.SuccessAfterFailures)
+	for i := range 20 {
+		w.try(try{name: name(i), from: network(2000 + i)})
+		w.pass(time.Minute)
+	}
+	w.pass(time.Hour)
+	w.try(try{name: "user39", from: network(1039)})
+	if n := w.starts(detect.SuccessAfterFailures); n != before {
+		t.Errorf("%d owners in new networks are marked", n-before)
+	}
+	for i := range 20 {
+		w.try(try{name: name(20 + i), from: network(i)})
+	}
+	if n := w.starts(detect.SuccessAfterFailures) - before; n < 18 {
+		t.Errorf("%d of 20 takeovers are marked", n)
 	}
 }

@@ -326,6 +326,8 @@ func TestSharedTravel(t *testing.T) {
 	t.Parallel()
 	_, _, fleet := newFleet(t, 2, func(cfg *detect.Config) { cfg.Locator = compass{t} })
 	fleet[0].try(try{})
+	pass(fleet, 4*24*time.Hour)
+	fleet[0].try(try{})
 	pass(fleet, time.Hour)
 	fleet[1].try(try{from: network(5)})
 	pass(fleet, 0)

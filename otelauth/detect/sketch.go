@@ -376,3 +376,47 @@ func (t *tick) at(now uint32) int {
 	}
 	return int(t.run)
 }
+
+// keptDistinct is a counter in a snapshot.
+type keptDistinct struct {
+	last   uint32
+	values []uint32 // while it is exact
+	sketch []byte
+}
+
+func (d *distinct) kept(b *blocks) (k keptDistinct) {
+	k.last = d.last
+	if d.isSketch {
+		k.sketch = b.at(d.block)[:]
+		return k
+	}
+	for i := range int(d.n) {
+		k.values = append(k.values, d.value(b, i))
+	}
+	return k
+}
+
+// counter returns the counter of a snapshot. More values than it can have are damage.
+func (k *keptDistinct) counter(dec *decoder) (d distinct) {
+	d.last = k.last
+	switch {
+	case len(k.values) > exactMax || len(k.sketch) > blockBytes:
+		dec.fail()
+	case len(k.sketch) > 0:
+		d.block, d.isSketch = dec.blocks.take(), true
+		for i := range copy(dec.blocks.at(d.block)[:], k.sketch) {
+			if k.sketch[i] != 0 {
+				d.n++
+			}
+		}
+	default:
+		if len(k.values) > inlineMax {
+			d.block = dec.blocks.take()
+		}
+		for i, v := range k.values {
+			d.store(dec.blocks, i, v)
+		}
+		d.n = uint16(len(k.values))
+	}
+	return d
+}

@@ -5,80 +5,61 @@ package detect
 
 import "math"
 
-// strangers counts the networks without a success that fail within an hour, and the names that
-// they fail for. A network that then succeeds no longer counts: its user has mistyped.
-type strangers struct {
+// strangers counts the networks without a success that fail, and the names that they fail for,
+// within an hour and within a day. A network that then succeeds no longer counts: its user has
+// mistyped.
+type strangers [len(strangerPeriods)]struct {
 	networks, names distinct
 	first           uint32 // time of the first of them
-	hour            uint32
-	now             int     // the highest number within this hour of the clock
-	usual           float64 // the highest number of an hour, with a half-life of 3 days
+	period          uint32 // by the clock
+	now             int    // the highest number within this period of the clock
+	usual           float64
+}
+
+// strangerPeriods are the periods of distributed_stuffing. The usual number is the highest of a
+// period, with a half-life.
+var strangerPeriods = [...]struct {
+	length, learned, halfLife uint32
+	times                     int // of Thresholds.StrangeNetworks
+}{
+	{hour, day, 3 * day, 1},
+	{day, agedDays * day, 7 * day, 2},
 }
 
 // strangersKey is the key of the only episode of distributed_stuffing.
 const strangersKey = 1
 
-// learnedStrangers is how long the usual number is learned.
-const learnedStrangers = day
-
 // onStranger evaluates a guess from a network that is unknown to the account and that has tried
 // names names within 3 days.
 func (e *engine) onStranger(m *moment, names int) {
-	s := &e.strangers
 	if names == 2 && e.open(distributedStuffing, strangersKey) {
-		e.recallTakeovers(m)
+		e.exposeFrom(m)
 	}
 	if e.crowd(m.network) > 0 {
 		return
 	}
-	if hour := e.now / hour; hour != s.hour {
-		if !e.open(distributedStuffing, strangersKey) {
-			s.usual = max(s.usual*math.Exp2(-float64(hour-s.hour)/72), float64(s.now))
+	for i, of := range strangerPeriods {
+		s, slot := &e.strangers[i], e.now/(of.length/windowSlots)
+		if period := e.now / of.length; period != s.period {
+			if !e.open(distributedStuffing, strangersKey) {
+				gone := float64(period-s.period) * float64(of.length)
+				s.usual = max(s.usual*math.Exp2(-gone/float64(of.halfLife)), float64(s.now))
+			}
+			s.period, s.now = period, 0
 		}
-		s.hour, s.now = hour, 0
-	}
-	if s.networks.count(&e.blocks, e.hourAt()) == 0 {
-		s.first = e.now
-	}
-	s.networks.add(&e.blocks, m.network, e.hourAt())
-	s.names.add(&e.blocks, m.account, e.hourAt())
-	networks, accounts := s.networks.count(&e.blocks, e.hourAt()), s.names.count(&e.blocks, e.hourAt())
-	s.now = max(s.now, networks)
-	if e.begun == 0 || e.now-e.begun < learnedStrangers {
-		return
-	}
-	if min(networks, accounts) >= e.th.StrangeNetworks && float64(networks) >= 2*s.usual {
-		e.fire(m, firing{
-			rule: distributedStuffing, key: strangersKey, first: max(s.first, e.now-hour), attempts: uint64(networks),
-			accounts: accounts, networks: networks,
-		})
-	}
-}
-
-// isStranger reports whether a network or a group of networks has failed for other names, and for
-// more names than accounts have succeeded from it.
-func (e *engine) isStranger(network uint64) bool {
-	p := e.sources.get(network)
-	return p != nil && !e.isFamiliar(network) && p.value.names.count(&e.blocks, e.at()) >= max(2*e.crowd(network)-1, 1)
-}
-
-// recallTakeovers reports the successes that came from the network of m before it failed for other
-// names, during an open episode of distributed_stuffing.
-func (e *engine) recallTakeovers(m *moment) {
-	if !e.isStranger(m.network) {
-		return
-	}
-	for i := range e.recent.ring {
-		g := &e.recent.ring[i]
-		if !g.succeeded || g.network != m.network || e.open(successAfterFailures, g.account) {
-			continue
+		if s.networks.count(&e.blocks, slot) == 0 {
+			s.first = e.now
 		}
-		past := moment{
-			sample: &sample{kind: succeeded, trace: g.trace, at: m.sample.at}, name: g.name, site: g.site, network: g.network, account: g.account,
+		s.networks.add(&e.blocks, m.network, slot)
+		s.names.add(&e.blocks, m.account, slot)
+		networks, accounts := s.networks.count(&e.blocks, slot), s.names.count(&e.blocks, slot)
+		s.now = max(s.now, networks)
+		if e.begun != 0 && e.now-e.begun >= of.learned &&
+			min(networks, accounts) >= of.times*e.th.StrangeNetworks && float64(networks) >= 2*s.usual {
+			e.fire(m, firing{
+				rule: distributedStuffing, key: strangersKey, first: max(s.first, e.now-of.length), attempts: uint64(networks),
+				accounts: accounts, networks: networks,
+			})
 		}
-		e.fire(&past, firing{
-			rule: successAfterFailures, key: g.account, first: e.now, attempts: 1, accounts: 1, networks: 1,
-			part: e.episodes[distributedStuffing][strangersKey].id,
-		})
 	}
 }

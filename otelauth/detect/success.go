@@ -6,18 +6,20 @@ package detect
 import (
 	"cmp"
 	"math"
+	"math/bits"
 	"net/netip"
 )
 
-// habit is the usual behaviour of an account. Only successes write to it. 120 bytes with its
+// habit is the usual behaviour of an account. Only successes write to it. 144 bytes with its
 // place.
 type habit struct {
 	first          uint32 // the first success
 	lastDay        uint32
-	days           uint32 // number of days with use
-	hours          uint32 // of the day, in UTC, with use; a bit each
+	days           uint32            // number of days with use
+	hours          [hourWeeks]uint32 // of the day, in UTC, with use, for each of the last weeks; a bit each
 	lastSite       uint64
 	newSite        uint64 // the network that became known last
+	tunnel         uint64 // a known network that the account has jumped to: a VPN, and not a place
 	newAt          uint32
 	novelAt        uint32
 	novel          float32 // recent new networks, halved every 14 days
@@ -52,12 +54,13 @@ func (e *engine) success(m *moment) {
 	if e.begun == 0 {
 		e.begun = e.now
 	}
-	e.crowds.touch(m.network, e.now, 1).value.add(e, m.account)
-	if m.group != 0 {
-		e.crowds.touch(m.group, e.now, 1).value.add(e, m.account)
+	h := &e.habits.touch(m.account, e.now, 1).value
+	if e.isSettled(h) || !e.hasLearned() {
+		e.crowds.touch(m.network, e.now, 1).value.add(e, m.account)
+		if m.group != 0 {
+			e.crowds.touch(m.group, e.now, 1).value.add(e, m.account)
+		}
 	}
-	p := e.habits.touch(m.account, e.now, 1)
-	h := &p.value
 	e.absolve(m)
 	e.onGuessedSuccess(m, h)
 	if h.first == 0 {
@@ -79,8 +82,17 @@ func (e *engine) absolve(m *moment) {
 			p.value.unknown.remove(&e.blocks, m.account)
 		}
 	}
-	e.strangers.networks.remove(&e.blocks, m.network)
-	e.strangers.names.remove(&e.blocks, m.account)
+	for i := range e.strangers {
+		s := &e.strangers[i]
+		s.networks.remove(&e.blocks, m.network)
+		s.names.remove(&e.blocks, m.account)
+	}
+}
+
+// isSettled reports whether an account is known for so long that a network new to it means
+// something.
+func (e *engine) isSettled(h *habit) bool {
+	return h.first != 0 && e.now-h.first >= uint32(e.th.NewNetworkAfter.Seconds())
 }
 
 // onGuessedSuccess evaluates a success that follows guesses.
@@ -99,17 +111,20 @@ func (e *engine) onGuessedSuccess(m *moment, h *habit) {
 		// Every network is new to an account without a success, and after a start that is every
 		// account.
 		!m.known && h.first != 0 && passwords >= e.th.RunBeforeSuccess+e.spread,
-		!m.known && (e.open(distributedGuessing, m.account) || e.open(lowAndSlow, m.account)),
-		// In a network of many accounts, a new one is suspect only after a guess at it from there.
-		!m.known && (passwords > 0 || !e.isFamiliar(m.network)) &&
+		!m.known && e.isUnderAttack(m),
+		// In a network of many accounts, a new one is suspect only after guesses at it from there.
+		!m.known && passwords >= fewPasswords*(1+e.spread) && e.hasLearned() && e.isFamiliar(m.network) &&
 			(e.open(passwordSpray, m.network) || e.open(credentialStuffing, m.network)),
-		!m.known && e.open(distributedStuffing, strangersKey) && e.isStranger(m.network),
-		!m.known && m.group != 0 && (e.open(passwordSpray, m.group) || e.open(credentialStuffing, m.group)) && e.isStranger(m.group):
+		!m.known && e.attackFrom(m) != 0:
 		e.fire(m, f)
 		if p != nil {
 			e.tries.drop(&p.value)
 			p.value = try{} // reports it once
 		}
+		return
+	}
+	if !m.known {
+		e.wait(m)
 	}
 }
 
@@ -136,7 +151,7 @@ func (e *engine) onNetworkChange(m *moment, h *habit) {
 		e.recent.note(m)
 		h.novel *= float32(math.Exp2(-float64(e.now-h.novelAt) / (14 * day)))
 		h.novelAt = e.now
-		if e.now-h.first >= uint32(e.th.NewNetworkAfter.Seconds()) && h.days >= 3 && h.novel < roams &&
+		if e.isSettled(h) && h.days >= 3 && h.novel < roams &&
 			!e.isFamiliar(m.network) {
 			e.fire(m, firing{rule: newNetwork, key: m.account, first: e.now, attempts: 1, accounts: 1, networks: 1})
 			e.onNewcomer(m)
@@ -152,19 +167,25 @@ func (e *engine) onNetworkChange(m *moment, h *habit) {
 	if h.turns == 0 || e.now-h.turnAt > 2*hour {
 		h.turns, h.turnAt = 0, e.now
 	}
-	if h.turns++; h.turns >= 4 && e.now-h.first >= uint32(e.th.NewNetworkAfter.Seconds()) {
+	if h.turns++; h.turns >= 4 && e.isSettled(h) {
 		h.turns = 0
 		e.fire(m, firing{rule: concurrentNetworks, key: m.account, first: h.turnAt, attempts: 4, accounts: 1, networks: 2, also: h.sites()})
 	}
 }
 
 // onNewcomer evaluates a network that is not familiar and that a settled account has used for the
-// first time.
+// first time. A network that was reported for its guesses is not reported again: if a company moves
+// to a new network on the day on which its passwords expire, both rules would fire.
 func (e *engine) onNewcomer(m *moment) {
 	c := &e.crowds.get(m.network).value
 	c.newcomers.add(&e.blocks, m.account, e.at())
 	n := c.newcomers.count(&e.blocks, e.at())
-	if n >= e.th.ManyAccounts && e.hasLearned() {
+	if n < e.th.ManyAccounts || !e.hasLearned() {
+		return
+	}
+	p := e.sources.get(m.network)
+	if e.open(manyAccounts, m.network) || p == nil || p.value.sprayed == 0 || e.now-p.value.sprayed >= window {
+		e.sources.touch(m.network, e.now, m.weight()).value.entered = e.now
 		e.fire(m, firing{
 			rule: manyAccounts, key: m.network, first: max(e.now-window, e.begun), attempts: uint64(n), accounts: n, networks: 1,
 		})
@@ -220,7 +241,7 @@ func (h *habit) sites() (sites [2]netip.Prefix) {
 
 // onTravel evaluates the place of a success.
 func (e *engine) onTravel(m *moment, h *habit) {
-	if e.loc == nil && !m.placed {
+	if e.loc == nil && !m.placed || m.network == h.tunnel {
 		return
 	}
 	if m.network == h.lastSite && h.placed {
@@ -234,14 +255,19 @@ func (e *engine) onTravel(m *moment, h *habit) {
 	if !ok {
 		return
 	}
-	// The network of an intruder soon becomes known, so it counts as new for 3 days, and fires
-	// once.
-	young := h.newSite == m.network || h.newSite == h.lastSite
-	if h.placed && young && !h.travelReported && e.now-h.newAt < 3*day {
-		km := distance(float64(h.lat), float64(h.lon), lat, lon)
-		kmh := km / max(float64(e.now-h.placedAt)/hour, 1.0/hour)
-		if km >= float64(e.th.TravelKm) && kmh >= float64(e.th.TravelKmPerHour) && !e.isFamiliar(h.newSite) &&
-			!e.open(manyAccounts, h.newSite) {
+	km := distance(float64(h.lat), float64(h.lon), lat, lon)
+	kmh := km / max(float64(e.now-h.placedAt)/hour, 1.0/hour)
+	if h.placed && km >= float64(e.th.TravelKm) && kmh >= float64(e.th.TravelKmPerHour) {
+		// The network of an intruder soon becomes known, so it counts as new for 3 days, and fires
+		// once.
+		isYoung := e.now-h.newAt < 3*day && (h.newSite == m.network || h.newSite == h.lastSite)
+		if m.known && !isYoung {
+			h.tunnel = m.network
+			return
+		}
+		// Every network of a new account is new to it.
+		if isYoung && !h.travelReported && e.now-h.first >= 3*day && h.novel <= roams &&
+			!e.isFamiliar(h.newSite) && !e.open(manyAccounts, h.newSite) {
 			h.travelReported = true
 			e.fire(m, firing{
 				rule: impossibleTravel, key: m.account, first: h.placedAt, attempts: 2, accounts: 1, networks: 2, also: h.sites(),
@@ -269,18 +295,50 @@ func distance(lat1, lon1, lat2, lon2 float64) float64 {
 	return 2 * radius * math.Asin(math.Sqrt(min(a, 1)))
 }
 
-// onHour evaluates the hour of the day of a success.
+const (
+	// hourWeeks is the number of weeks of which the used hours are remembered.
+	hourWeeks = 4
+	// nearHours is the number of hours before and after a usual one that are usual too: time zones
+	// and daylight saving move the habits of an account by that many hours.
+	nearHours = 2
+	// regularHours is the number of hours, with those near them, up to which an account has usual
+	// hours at all.
+	regularHours = 18
+)
+
+// onHour evaluates the hour of the day of a success. A network new to the account is the matter of
+// new_network: users who travel change their time zone.
 func (e *engine) onHour(m *moment, h *habit) {
 	// The engine's time: a wall clock that jumps must not change habits.
 	at := e.wall(e.now).UTC()
-	of := at.Hour()
-	near := uint32(1)<<of | 1<<((of+1)%24) | 1<<((of+23)%24)
-	if h.hours&near == 0 && h.days >= learnedDays && e.now-h.first >= uint32(e.th.LearnHours.Seconds()) {
-		e.fire(m, firing{rule: unusualHour, key: m.account, first: e.now, attempts: 1, accounts: 1, networks: 1})
-	}
-	h.hours |= 1 << of
-	if d := e.now / day; d != h.lastDay {
-		h.lastDay = d
+	week := e.now / (7 * day)
+	if today := e.now / day; today != h.lastDay {
+		last := h.lastDay / 7
+		for w := max(last, week-min(week, hourWeeks)) + 1; w <= week; w++ {
+			h.hours[w%hourWeeks] = 0
+		}
+		h.lastDay = today
 		h.days++
 	}
+	if m.known && h.days > learnedDays && e.now-h.first >= uint32(e.th.LearnHours.Seconds()) {
+		usual := h.usualHours()
+		if usual&(1<<at.Hour()) == 0 && bits.OnesCount32(usual) <= regularHours {
+			e.fire(m, firing{rule: unusualHour, key: m.account, first: e.now, attempts: 1, accounts: 1, networks: 1})
+		}
+	}
+	h.hours[week%hourWeeks] |= 1 << at.Hour()
+}
+
+// usualHours returns the hours of the day with use, and those near them; a bit each.
+func (h *habit) usualHours() (usual uint32) {
+	var used uint32
+	for _, week := range h.hours {
+		used |= week
+	}
+	for shift := range 2*nearHours + 1 {
+		// Rotated by shift-nearHours hours of the day.
+		by := (shift - nearHours + 24) % 24
+		usual |= used<<by | used>>(24-by)
+	}
+	return usual & (1<<24 - 1)
 }

@@ -3,7 +3,10 @@
 
 package detect
 
-import "math/bits"
+import (
+	"math/bits"
+	"reflect"
+)
 
 // ways is the number of entries in a bucket.
 const ways = 8
@@ -85,4 +88,34 @@ func (t *table[E]) weaker(p, q *place[E], now uint32) bool {
 	}
 	ps, qs := t.strength(p, now), t.strength(q, now)
 	return ps < qs || ps == qs && p.last < q.last
+}
+
+// save writes the entries in the order of their buckets.
+func (t *table[E]) save(e *encoder, name string) {
+	e.tag(name, sized)
+	e.within(func() {
+		for i := range t.buckets {
+			for j := range t.buckets[i] {
+				if p := &t.buckets[i][j]; p.key != 0 {
+					e.value(reflect.ValueOf(p).Elem())
+				}
+			}
+		}
+	})
+}
+
+// load reads the entries. If the table is smaller than the one that was saved, the weakest are
+// dropped.
+func (t *table[E]) load(d *decoder) {
+	d.within(func() {
+		for len(d.b) > 0 {
+			var p place[E]
+			if d.value(reflect.ValueOf(&p).Elem()); d.bad || p.key == 0 {
+				d.fail()
+				return
+			}
+			to := t.touch(p.key, p.last, p.weight)
+			*to = p
+		}
+	})
 }

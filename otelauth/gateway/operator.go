@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/otelauth/otelauth-go/otelauth"
 )
@@ -54,6 +55,32 @@ func (cfg *Config) checkOperator(report report) {
 	case cfg.Operator == nil && cfg.OperatorGroup != "":
 		report("OperatorGroup", errors.New("has no effect without Operator"))
 	}
+}
+
+// UpstreamState is the state of the upstream, as the requests of the gateway see it.
+type UpstreamState struct {
+	// OK is false from a failed request until the next answer. Since is when it last changed.
+	OK    bool
+	Since time.Time
+	// LastAnswer is when the upstream last answered; the zero Time if it never did.
+	LastAnswer time.Time
+	// Errors is the number of requests that it did not answer, or not to the end. LastError is
+	// the attribute error.type of the last one.
+	Errors    uint64
+	LastError string
+}
+
+// UpstreamState returns the state of the upstream. The gateway sends no requests of its own, so
+// without traffic it does not change.
+func (g *Gateway) UpstreamState() UpstreamState {
+	s := g.signals
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u := UpstreamState{OK: !s.failing.Load(), Since: s.since, Errors: s.failed.Load(), LastError: string(s.lastKind)}
+	if at := s.answered.Load(); at != 0 {
+		u.LastAnswer = time.Unix(0, at)
+	}
+	return u
 }
 
 // CloseStreams ends the open requests, responses and WebSockets of an account, and returns their

@@ -435,9 +435,16 @@ func TestUpstreamRecovers(t *testing.T) {
 		s.get(t, "/x", "alice", "wonderland")
 	}
 	equal(t, "events while it is down", len(s.named(semconv.EventGatewayUpstream)), 1)
+	failing := s.gw.UpstreamState()
+	if failing.OK || failing.Since.IsZero() || failing.Errors == 0 || failing.LastError == "" || !failing.LastAnswer.IsZero() {
+		t.Errorf("the state while it is down is %+v", failing)
+	}
 	down.Store(false)
 	s.get(t, "/x", "alice", "wonderland")
 	equal(t, "events after", len(s.named(semconv.EventGatewayUpstream)), 2)
+	if up := s.gw.UpstreamState(); !up.OK || up.Since.Before(failing.Since) || up.Errors != failing.Errors || up.LastAnswer.IsZero() {
+		t.Errorf("the state after is %+v", up)
+	}
 }
 
 // A denial is sent although net/http would first read a body that does not arrive.

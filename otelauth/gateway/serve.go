@@ -166,7 +166,7 @@ func (g *Gateway) drain(s *server, failed <-chan error) error {
 	late, cancelLate := context.WithTimeout(context.Background(), abortTimeout)
 	defer cancelLate()
 	g.await(late, mine)
-	return fmt.Errorf("otelauth/gateway: %d requests to %s were cut after %v; set a longer Config.DrainTimeout",
+	return fmt.Errorf("otelauth/gateway: %d requests to %s were cut after %v; set a longer drain timeout",
 		len(left), s.addr, g.latest.Load().cfg.DrainTimeout)
 }
 

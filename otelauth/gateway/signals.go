@@ -32,9 +32,13 @@ type signals struct {
 
 	upstreamErrors, streamsEnded, unparsedCount, certificates metric.Int64Counter
 
-	failing atomic.Bool // whether the upstream fails
-	mu      sync.Mutex
-	changed time.Time // when failing became true
+	failing  atomic.Bool   // whether the upstream fails
+	failed   atomic.Uint64 // requests that it did not answer, or not to the end
+	answered atomic.Int64  // when it last answered, in nanoseconds of the Unix time; 0: never
+	mu       sync.Mutex
+	changed  time.Time // when failing became true
+	since    time.Time // when failing last changed
+	lastKind failure
 
 	unparsed      int // not emitted yet
 	unparsedPeer  string
@@ -103,13 +107,15 @@ func (s *signals) upstreamFailed(ctx context.Context, kind failure) {
 	if !kind.isUpstream() {
 		return
 	}
+	s.failed.Add(1)
 	s.upstreamErrors.Add(ctx, 1, metric.WithAttributes(semconv.ErrorTypeKey.String(string(kind))))
 	s.mu.Lock()
 	now := s.now()
+	s.lastKind = kind
 	reported := s.failing.Load() || now.Sub(s.changed) < minUpstreamInterval && !s.changed.IsZero()
 	if !reported {
 		s.failing.Store(true)
-		s.changed = now
+		s.changed, s.since = now, now
 	}
 	s.mu.Unlock()
 	if !reported {
@@ -119,7 +125,11 @@ func (s *signals) upstreamFailed(ctx context.Context, kind failure) {
 }
 
 func (s *signals) upstreamAnswered(ctx context.Context) {
+	s.answered.Store(s.now().UnixNano())
 	if s.failing.Load() && s.failing.CompareAndSwap(true, false) {
+		s.mu.Lock()
+		s.since = s.now()
+		s.mu.Unlock()
 		s.emit(ctx, log.SeverityInfo, authconv.EventGatewayUpstream, "the upstream answers again")
 	}
 }

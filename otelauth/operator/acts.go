@@ -26,7 +26,7 @@ import (
 )
 
 const (
-	// maxActs bounds the acts in memory, of at most 1 KiB each.
+	// maxActs bounds the acts in memory, of at most 1 KiB each, and 4 KiB for a clear.
 	maxActs = 256
 	// maxBodyBytes bounds the body of an act.
 	maxBodyBytes = 16 << 10
@@ -52,6 +52,25 @@ type done struct {
 	Name     string         // the account as the store spells it
 	Began    time.Time      // of its rule, on the clock of its process
 	Replaced *throttle.Rule // the rule that an allow or deny has replaced
+	Cleared  []cleared      // what a clear gave back
+}
+
+// maxCleared bounds the budgets of one clear that its undo charges again.
+const maxCleared = 32
+
+// cleared is what a clear gave back to one budget.
+type cleared struct {
+	Subject throttle.Subject
+	Guesses int
+	Every   time.Duration // after which one guess would have come back without the clear
+}
+
+// left returns the guesses that the budget would still lack without the clear.
+func (c *cleared) left(age time.Duration) int {
+	if c.Every <= 0 {
+		return 0
+	}
+	return max(c.Guesses-int(max(age, 0)/c.Every), 0)
 }
 
 func (a *acts) add(d *done) {
@@ -108,10 +127,17 @@ func (o *Operator) serveActs(r *http.Request) (any, error) {
 	return list, nil
 }
 
-// isInForce reports whether the rule of an act is the one in force about its subject.
+// isInForce reports whether an act has an effect that can end: its rule is the one in force about
+// its subject, or a budget that it has cleared would not be full yet without it.
 func (o *Operator) isInForce(d *done) bool {
 	budgets := o.budgets()
-	if budgets == nil || d.UndoneBy != "" || d.Verb != VerbAllow && d.Verb != VerbDeny {
+	switch {
+	case budgets == nil || d.UndoneBy != "":
+		return false
+	case d.Verb == VerbClear:
+		age := o.sharedNow().Sub(d.Time)
+		return slices.ContainsFunc(d.Cleared, func(c cleared) bool { return c.left(age) > 0 })
+	case d.Verb != VerbAllow && d.Verb != VerbDeny:
 		return false
 	}
 	return slices.ContainsFunc(budgets.Rules(), func(r throttle.Rule) bool { return isOf(&r, d) })
@@ -310,6 +336,11 @@ func (o *Operator) clear(ctx context.Context, d *done, s *subject, how throttle.
 		}
 	}
 	for _, sub := range subjects {
+		if len(d.Cleared) < maxCleared {
+			if err := o.remember(ctx, d, sub); err != nil {
+				return nil, "", err
+			}
+		}
 		if err := budgets.Clear(ctx, sub, how); err != nil {
 			return nil, "", err
 		}
@@ -326,6 +357,29 @@ func (o *Operator) clear(ctx context.Context, d *done, s *subject, how throttle.
 		sentence += fmt.Sprintf(" A rule of %s still blocks: %s. Undo it.", shown(after.Rule.By), full(shown(after.Rule.Why)))
 	}
 	return d, sentence, nil
+}
+
+// remember notes what the clear of a subject is about to give back.
+func (o *Operator) remember(ctx context.Context, d *done, s throttle.Subject) error {
+	x, err := o.budgets().Explain(ctx, s)
+	if err != nil {
+		return err
+	}
+	kind := "site"
+	switch {
+	case s.Account != "" && s.Network.IsValid():
+		kind = "pair"
+	case s.Account != "":
+		kind = "account"
+	case s.Network == clientip.Network(s.Network.Addr()):
+		kind = "network"
+	}
+	for _, b := range x.Budgets {
+		if b.Budget.String() == kind && b.Left < b.Limit.Burst {
+			d.Cleared = append(d.Cleared, cleared{s, b.Limit.Burst - b.Left, b.Limit.Every})
+		}
+	}
+	return nil
 }
 
 // subjectOfBudget returns the subject whose clearing fills a budget that s draws on.
@@ -353,7 +407,7 @@ func (o *Operator) newID() string {
 // conclude records an act and reports it.
 func (o *Operator) conclude(d *done, s *subject) {
 	o.acts.add(d)
-	o.publish(EventAct, d.Act)
+	o.publishAct(d)
 	o.shareActs(context.Background())
 	n := attempt.Notice{
 		Kind: attempt.OperatorAct, Time: d.Time, Actor: d.Actor, Why: d.Reason, Network: s.Network, UserHash: s.Hash,
@@ -365,6 +419,14 @@ func (o *Operator) conclude(d *done, s *subject) {
 	if m := o.verifier.Load(); m != nil {
 		m.Notice(n)
 	}
+}
+
+// publishAct reports a new act on the live view.
+func (o *Operator) publishAct(d *done) {
+	act := d.Act
+	// At another replica, the rule of the act may arrive after the act.
+	act.Undoable = d.UndoneBy == "" && (d.Verb == VerbAllow || d.Verb == VerbDeny) || o.isInForce(d)
+	o.publish(EventAct, act)
 }
 
 // verbText returns an act in words without the name of an account, which may be a password.
@@ -402,12 +464,10 @@ func (o *Operator) serveUndo(w http.ResponseWriter, r *http.Request) error {
 		return refuse(http.StatusNotFound, CodeNotFound, "There is no act %q in memory. GET /v1/acts lists them.", shown(r.PathValue("id")))
 	}
 	switch {
-	case old.Verb == VerbClear:
-		return refuse(http.StatusConflict, CodeNotUndoable, "A cleared budget cannot be emptied again. Deny the subject instead.")
 	case old.Verb == VerbForget:
 		return refuse(http.StatusConflict, CodeNotUndoable, "Forgotten credentials come back when their owner sends them again.")
 	case !o.isInForce(&old):
-		return refuse(http.StatusConflict, CodeNotUndoable, "The act has no effect any more: it was undone or replaced, or it has ended.")
+		return refuse(http.StatusConflict, CodeNotUndoable, "The act has no effect any more: it was undone or replaced, it has ended, or what it cleared would be full again by now.")
 	}
 	d, sentence, err := o.undo(context.WithoutCancel(r.Context()), &old, actorOf(r.Context()), reason)
 	if err != nil {
@@ -423,7 +483,8 @@ func (o *Operator) serveUndo(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, ActResult{Meta: m, Act: d.Act, Sentence: sentence})
 }
 
-// undo ends a rule, and puts the rule that it has replaced in force again.
+// undo ends a rule, and puts the rule that it has replaced in force again. It charges what a clear
+// gave back, except for the guesses that would have come back since.
 func (o *Operator) undo(ctx context.Context, old *done, actor, reason string) (*done, string, error) {
 	d := &done{Subject: old.Subject, Began: o.cfg.Now(), Act: Act{
 		ID: o.newID(), Time: o.sharedNow(), Verb: VerbUndo, Undoes: old.ID, Account: old.Account, Network: old.Network,
@@ -431,6 +492,18 @@ func (o *Operator) undo(ctx context.Context, old *done, actor, reason string) (*
 	}}
 	who := subjectText(old.Account, old.Network)
 	budgets := o.budgets()
+	if old.Verb == VerbClear {
+		age := d.Time.Sub(old.Time)
+		for i := range old.Cleared {
+			c := &old.Cleared[i]
+			if n := c.left(age); n > 0 {
+				if err := budgets.Charge(ctx, c.Subject, n, throttle.Act{By: actor, Why: reason}); err != nil {
+					return nil, "", err
+				}
+			}
+		}
+		return d, fmt.Sprintf("The guesses that the clear gave back to %s are charged again.", who), nil
+	}
 	before := old.Replaced
 	left := time.Duration(0)
 	if before != nil && !before.Until.IsZero() {
@@ -452,8 +525,11 @@ func (o *Operator) undo(ctx context.Context, old *done, actor, reason string) (*
 
 // localActs names what an act has changed in this process only, while nothing is shared.
 func (o *Operator) localActs(verb string) []string {
-	if verb == VerbClear {
+	switch verb {
+	case VerbClear:
 		return []string{partActs, partBudgets}
+	case VerbUndo:
+		return []string{partActs, partBudgets, partRules}
 	}
 	return []string{partActs, partRules}
 }

@@ -48,6 +48,9 @@ func TestAnswersMatchOpenAPI(t *testing.T) {
 	t.Parallel()
 	s := newService(t, operator.Config{Acts: true, Describe: func(st *operator.Status) {
 		st.Exporters = append(st.Exporters, operator.Exporter{Signal: "traces", Exporter: "otlp"})
+		now := st.Now
+		st.Upstream = &operator.Upstream{Since: &now, LastAnswer: &now, Errors: 1, LastError: "upstream_timeout"}
+		st.ExportErrors = operator.ExportErrors{Count: 1, Last: &now, LastError: "x"}
 		st.Configuration = append(st.Configuration, operator.Setting{Name: "users", Value: "x", Place: "--users"})
 	}}, nil)
 	doc := strict(t, s)
@@ -58,7 +61,7 @@ func TestAnswersMatchOpenAPI(t *testing.T) {
 	s.block()
 	s.op.Detection(detect.Detection{
 		Rule: detect.Rules()[0], Time: s.clock.Now(), First: s.clock.Now(), Last: s.clock.Now(), Accounts: []string{"alice"}, Attempts: 3,
-		DistanceKm: 5, SpeedKmPerHour: 7, Route: "/orders", Folded: true,
+		DistanceKm: 5, SpeedKmPerHour: 7, Route: "/orders", Folded: true, PartOf: 9,
 	})
 	used := map[string]bool{}
 	check := func(method, target string, body any, want int) []byte {
@@ -120,7 +123,7 @@ func TestAnswersMatchOpenAPI(t *testing.T) {
 	check("GET", "/v1/attempts?limit=5&since=1h&outcome=failure,throttled&network="+laptop, nil, 200)
 	check("GET", "/v1/attempts?limit=x", nil, 400)
 	check("GET", "/v1/traffic?since=1h&top=5", nil, 200)
-	check("GET", "/v1/episodes?state=running&limit=5&account=alice", nil, 200)
+	check("GET", "/v1/episodes?state=running&limit=5&offset=1&account=alice", nil, 200)
 	check("GET", "/v1/openapi.json", nil, 200)
 	for path, item := range doc.Paths.Map() {
 		for method := range item.Operations() {

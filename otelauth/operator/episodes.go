@@ -87,12 +87,18 @@ func (e *episodes) size() (running, past int) {
 	return len(e.running), len(e.past)
 }
 
+// idText returns auth.detection.episode.
+func idText(episode uint64) string { return fmt.Sprintf("%016x", episode) }
+
 func episodeOf(d *detect.Detection) Episode {
 	ep := Episode{
-		ID: fmt.Sprintf("%016x", d.Episode), Rule: d.Rule.Name, Severity: d.Rule.Severity.String(), Technique: d.Rule.Technique,
+		ID: idText(d.Episode), Rule: d.Rule.Name, Severity: d.Rule.Severity.String(), Technique: d.Rule.Technique,
 		Summary: d.Rule.Summary, Running: d.Phase != detect.End, First: d.First.UTC(), Last: d.Last.UTC(), Updated: d.Time.UTC(),
 		Attempts: d.Attempts, Accounts: []string{}, AccountCount: d.AccountCount, Networks: []string{}, NetworkCount: d.NetworkCount,
 		TraceIDs: []string{}, Route: d.Route, DistanceKm: d.DistanceKm, SpeedKmh: d.SpeedKmPerHour, Folded: d.Folded,
+	}
+	if d.PartOf != 0 {
+		ep.PartOf = idText(d.PartOf)
 	}
 	ep.Accounts = append(ep.Accounts, d.Accounts...)
 	for _, n := range d.Networks {

@@ -109,7 +109,7 @@ func (h *health) stores() []Store {
 // storeNames are the stores that send a notice of each kind.
 var storeNames = map[attempt.NoticeKind]string{
 	attempt.AccountReload: "accounts", attempt.ThrottleStore: "redis, guess budgets", attempt.DetectionFeed: "redis, detection",
-	attempt.ThrottleSnapshot: "file of guess budgets", attempt.TrailAnomaly: "trail",
+	attempt.ThrottleSnapshot: "file of guess budgets", attempt.DetectionSnapshot: "file of detection", attempt.TrailAnomaly: "trail",
 }
 
 func (h *health) reloaded() Reloads {

@@ -198,8 +198,8 @@ func (o *Operator) serveTraffic(r *http.Request) (any, error) {
 
 // serveEpisodes answers GET v1/episodes.
 func (o *Operator) serveEpisodes(r *http.Request) (any, error) {
-	q := queryOf(r, "limit", "state", "rule", "severity", "account", "network")
-	limit, network := q.number("limit", defaultLimit, maxLimit), q.network("network")
+	q := queryOf(r, "limit", "offset", "state", "rule", "severity", "account", "network")
+	offset, limit, network := q.number("offset", 0, 1<<30), q.number("limit", defaultLimit, maxLimit), q.network("network")
 	state := q.values.Get("state")
 	if state != "" && state != "running" && state != "past" {
 		q.fail("The parameter state is %q. Use running or past.", shown(state))
@@ -225,6 +225,9 @@ func (o *Operator) serveEpisodes(r *http.Request) (any, error) {
 			severity != "" && e.Severity != severity,
 			account != "" && !slices.ContainsFunc(e.Accounts, isAbout),
 			network.IsValid() && !slices.ContainsFunc(e.Networks, overlaps):
+			continue
+		case offset > 0:
+			offset--
 			continue
 		case len(list.Episodes) == limit:
 			list.More = true

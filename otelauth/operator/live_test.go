@@ -69,7 +69,13 @@ func TestLive(t *testing.T) {
 		t.Fatal(err)
 	}
 	var act operator.Act
-	if next(operator.EventAct, &act); act.Actor != "carol" {
+	if next(operator.EventAct, &act); act.Actor != "carol" || act.Undoable {
+		t.Errorf("the act, which had nothing to clear, is %+v", act)
+	}
+	if _, err := c.Act(t.Context(), operator.ActRequest{Verb: operator.VerbDeny, Account: "alice", Reason: "test"}); err != nil {
+		t.Fatal(err)
+	}
+	if next(operator.EventAct, &act); act.Verb != operator.VerbDeny || !act.Undoable {
 		t.Errorf("the act is %+v", act)
 	}
 	var pulse operator.Pulse

@@ -51,6 +51,12 @@ type Status struct {
 	Stores    []Store    `json:"stores"`
 	Reloads   Reloads    `json:"reloads"`
 	Exporters []Exporter `json:"exporters"`
+	// ExportErrors are the errors of all exporters together since the start.
+	ExportErrors ExportErrors `json:"export_errors"`
+	// Upstream is the service behind a gateway; absent without one.
+	Upstream *Upstream `json:"upstream,omitempty"`
+	// Coverage is which endpoints are in doubt.
+	Coverage Coverage `json:"coverage"`
 	// Peers are the replicas, this process first. Without shared state it is the only one.
 	Peers []Replica `json:"peers"`
 	// Configuration has the settings in force, without secrets.
@@ -116,6 +122,46 @@ type Reloads struct {
 type Exporter struct {
 	Signal   string `json:"signal"`   // traces, metrics, logs
 	Exporter string `json:"exporter"` // otlp, console, prometheus, none, lines
+}
+
+// ExportErrors are errors of the exporters.
+type ExportErrors struct {
+	Count uint64 `json:"count"`
+	// Last is when the last one occurred, and LastError what it was.
+	Last      *time.Time `json:"last,omitempty"`
+	LastError string     `json:"last_error,omitempty"`
+}
+
+// Upstream is the state of the service behind a gateway, as its requests see it.
+type Upstream struct {
+	OK bool `json:"ok"` // false from a failed request until the next answer
+	// Since is when OK last changed; absent if it never did.
+	Since *time.Time `json:"since,omitempty"`
+	// LastAnswer is when it last answered a request; absent if it never did.
+	LastAnswer *time.Time `json:"last_answer,omitempty"`
+	Errors     uint64     `json:"errors"` // requests without a whole answer, since the start
+	// LastError is the attribute error.type of the last of them.
+	LastError string `json:"last_error,omitempty"`
+}
+
+// Coverage is which endpoints are in doubt: the event auth.coverage.
+type Coverage struct {
+	// Registered is the number of protected endpoints that the service has named, and
+	// Authenticated that of those that have served an authenticated caller since Since.
+	Registered    int        `json:"registered"`
+	Authenticated int        `json:"authenticated"`
+	Since         *time.Time `json:"since,omitempty"`
+	Gaps          []Gap      `json:"gaps"`
+}
+
+// Gap is an endpoint whose protection is in doubt.
+type Gap struct {
+	Finding string `json:"finding"` // anonymous_access or never_authenticated
+	Method  string `json:"method,omitempty"`
+	Route   string `json:"route"`
+	// Since is when it first served a caller without credentials, or since when it has served no
+	// authenticated caller.
+	Since time.Time `json:"since"`
 }
 
 // Replica is one process that shares state.
@@ -233,6 +279,8 @@ type Episode struct {
 	Route        string   `json:"route,omitempty"`
 	DistanceKm   float64  `json:"distance_km,omitempty"`
 	SpeedKmh     float64  `json:"speed_kmh,omitempty"`
+	// PartOf is the ID of the attack that a success completes.
+	PartOf string `json:"part_of,omitempty"`
 	// Folded reports that the episode represents all further ones of its rule.
 	Folded bool `json:"folded,omitempty"`
 }

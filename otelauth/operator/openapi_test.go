@@ -62,6 +62,7 @@ var api = []route{
 	}, nil, operator.Traffic{}, nil},
 	{"get", "/v1/episodes", "Running and past episodes of detection", []parameter{
 		pLimit,
+		{"offset", "integer", "How many of the first elements are left out: the next page. A page may repeat episodes that have changed since."},
 		{"state", "string", "running or past. Default: both."},
 		{"rule", "string", "Only those of this rule."},
 		{"severity", "string", "high, medium or low."},

@@ -49,7 +49,7 @@ func TestUnblock(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Act.Actor != "carol" || r.Act.Reason != "ticket 7" || r.Act.Undoable {
+	if r.Act.Actor != "carol" || r.Act.Reason != "ticket 7" || !r.Act.Undoable {
 		t.Errorf("the act is %+v", r.Act)
 	}
 	if got := s.login(laptop, "alice", alicePassword); got != http.StatusOK {
@@ -81,6 +81,60 @@ func TestClearAccountOnly(t *testing.T) {
 	if got := s.login(laptop, "alice", alicePassword); got != http.StatusOK {
 		t.Errorf("after the clear, alice is answered %d", got)
 	}
+}
+
+// TestUndoOfClear takes a clear back, except for what would have come back meanwhile.
+func TestUndoOfClear(t *testing.T) {
+	t.Parallel()
+	s := newService(t, operator.Config{Acts: true}, nil)
+	c := s.client(operator.ClientConfig{})
+	s.block()
+	act := func() string {
+		t.Helper()
+		r, err := c.Act(t.Context(), operator.ActRequest{Verb: operator.VerbClear, Account: "alice", Network: laptop, Reason: "ticket 7"})
+		if err != nil || !r.Act.Undoable {
+			t.Fatalf("%v %+v", err, r.Act)
+		}
+		return r.Act.ID
+	}
+	left := func(want int) {
+		t.Helper()
+		e, err := c.Explain(t.Context(), "alice", laptop)
+		if err != nil || e.Budgets[0].Kind != "pair" || e.Budgets[0].Left != want || e.Refused != (want == 0) {
+			t.Errorf("%d guesses are left, want %d: %v %+v", e.Budgets[0].Left, want, err, e)
+		}
+	}
+	id := act()
+	left(10)
+	r, err := c.Undo(t.Context(), id, "the caller was not alice")
+	if err != nil || r.Act.Undoes != id || r.Sentence != "The guesses that the clear gave back to alice from 192.0.2.7 are charged again." {
+		t.Fatalf("undo: %v %+v", err, r)
+	}
+	left(0)
+	if got := s.login(laptop, "alice", alicePassword); got != http.StatusTooManyRequests {
+		t.Errorf("after the undo, alice is answered %d", got)
+	}
+	if _, err := c.Undo(t.Context(), id, "again"); code(err) != operator.CodeNotUndoable {
+		t.Errorf("undo twice: %v", err)
+	}
+
+	id = act()
+	s.clock.Advance(3 * time.Minute) // without the clear, three guesses would have come back
+	if _, err := c.Undo(t.Context(), id, "wrong"); err != nil {
+		t.Fatal(err)
+	}
+	left(3)
+
+	id = act()
+	s.clock.Advance(time.Hour)
+	list, err := c.Acts(t.Context(), nil)
+	if err != nil || list.Acts[0].ID != id || list.Acts[0].Undoable {
+		t.Errorf("after an hour: %v %+v", err, list.Acts[0])
+	}
+	if _, err := c.Undo(t.Context(), id, "late"); code(err) != operator.CodeNotUndoable {
+		t.Errorf("undo after an hour: %v", err)
+	}
+	left(10)
 }
 
 // TestDenyAndUndo puts a rule in force, replaces it, and undoes both.

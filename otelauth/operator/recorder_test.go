@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"net/url"
 	"runtime"
 	"testing"
 	"time"
@@ -163,6 +164,41 @@ func TestManyEpisodes(t *testing.T) {
 	}
 	if l, err = c.Episodes(t.Context(), map[string][]string{"limit": {"1000"}, "state": {"past"}}); err != nil || len(l.Episodes) != 1000 || !l.More || l.Forgotten != 10_001-2048 {
 		t.Errorf("%v: %d past episodes, more %v, %d forgotten", err, len(l.Episodes), l.More, l.Forgotten)
+	}
+}
+
+// TestPagesOfEpisodes reads 10,000 running episodes, each once, in pages of 1,000.
+func TestPagesOfEpisodes(t *testing.T) {
+	t.Parallel()
+	s := newService(t, operator.Config{}, nil)
+	c := s.client(operator.ClientConfig{})
+	rule := ruleOf(t, detect.High)
+	for i := range uint64(10_000) {
+		at := s.clock.Advance(time.Second)
+		s.op.Detection(detect.Detection{Rule: rule, Episode: i + 1, Time: at, First: at, Last: at, Attempts: 1, PartOf: 7})
+	}
+	seen := map[string]bool{}
+	for page := 0; ; page++ {
+		q := url.Values{"limit": {"1000"}}
+		if page > 0 {
+			q.Set("offset", fmt.Sprint(1000*page))
+		}
+		l, err := c.Episodes(t.Context(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range l.Episodes {
+			if seen[e.ID] || e.PartOf != "0000000000000007" {
+				t.Fatalf("page %d: %+v", page, e)
+			}
+			seen[e.ID] = true
+		}
+		if !l.More {
+			break
+		}
+	}
+	if len(seen) != 10_000 {
+		t.Errorf("%d episodes, want 10,000", len(seen))
 	}
 }
 

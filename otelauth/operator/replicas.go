@@ -299,7 +299,7 @@ func (o *Operator) receiveActs(content []byte) {
 			o.forgetHere(d.Subject.Account, d.Name)
 		}
 		if now.Sub(d.Time).Abs() < forgetWithin {
-			o.publish(EventAct, d.Act)
+			o.publishAct(&d)
 		}
 	}
 	if lacks { // acts of an outage

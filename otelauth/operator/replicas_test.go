@@ -5,6 +5,7 @@ package operator_test
 
 import (
 	"bytes"
+	"fmt"
 	"net/http"
 	"slices"
 	"testing"
@@ -71,7 +72,23 @@ func TestReplicas(t *testing.T) {
 	testkit.Eventually(t, "alice is in at the other replica", func() bool { return b.login(laptop, "alice", alicePassword) == http.StatusOK })
 	t.Logf("after the clear, alice was in at the other replica within %v", time.Since(start))
 
+	for i := range 12 { // alice is known at the laptop now
+		b.login(attacker, "alice", fmt.Sprint("wrong", i))
+	}
+	if r, err = ca.Act(t.Context(), operator.ActRequest{Verb: operator.VerbClear, Account: "alice", Network: attacker, Reason: "ticket 7"}); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, "the clear at the replica that undoes it", func() bool {
+		_, err := cb.Undo(t.Context(), r.Act.ID, "the caller was not alice")
+		return err == nil
+	})
+	if e, err := ca.Explain(t.Context(), "alice", attacker); err != nil || !e.Refused {
+		t.Errorf("after the undo of the clear at the other replica: %v %+v", err, e)
+	}
+
 	start = time.Now()
+	// The acts are ordered by the clock of Redis, which each replica knows to within a round trip.
+	b.clock.Advance(time.Second)
 	deny, err := cb.Act(t.Context(), operator.ActRequest{Verb: operator.VerbDeny, Network: attacker, Reason: "attack", ForSeconds: 600})
 	if err != nil {
 		t.Fatal(err)
@@ -84,15 +101,16 @@ func TestReplicas(t *testing.T) {
 	}
 	testkit.Eventually(t, "the act at the other replica", func() bool {
 		l, err := ca.Acts(t.Context(), nil)
-		return err == nil && len(l.Acts) == 2 && l.Acts[0].ID == deny.Act.ID && l.Acts[0].Undoable
+		return err == nil && len(l.Acts) == 4 && l.Acts[0].ID == deny.Act.ID && l.Acts[0].Undoable
 	})
 	a.toNow()
+	a.clock.Advance(time.Second)
 	if _, err := ca.Undo(t.Context(), deny.Act.ID, "false alarm"); err != nil {
 		t.Fatal(err)
 	}
 	testkit.Eventually(t, "the undo at the first replica", func() bool {
 		l, err := cb.Acts(t.Context(), nil)
-		return err == nil && len(l.Acts) == 3 && l.Acts[1].UndoneBy == l.Acts[0].ID && b.login(attacker, "bob", "builder") == http.StatusOK
+		return err == nil && len(l.Acts) == 5 && l.Acts[1].UndoneBy == l.Acts[0].ID && b.login(attacker, "bob", "builder") == http.StatusOK
 	})
 	if _, err := ca.Act(t.Context(), operator.ActRequest{Verb: operator.VerbForget, Account: "alice", Reason: "stolen laptop"}); err != nil {
 		t.Fatal(err)

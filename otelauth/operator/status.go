@@ -43,11 +43,37 @@ func (o *Operator) status(ctx context.Context) Status {
 		s.Peers = append(s.Peers, p.Replica)
 	}
 	s.Problems = o.health.problems()
+	s.Coverage = o.coverage(&s)
 	if o.cfg.Describe != nil {
 		o.cfg.Describe(&s)
 	}
 	s.Healthy = len(s.Problems) == 0
 	return s
+}
+
+// coverage returns which endpoints are in doubt. One that serves callers without credentials is a
+// problem of the process.
+func (o *Operator) coverage(s *Status) Coverage {
+	all := Coverage{Gaps: []Gap{}}
+	m := o.verifier.Load()
+	if m == nil {
+		return all
+	}
+	known := m.Coverage()
+	all.Registered, all.Authenticated = known.Registered, known.Authenticated
+	if since := known.Since.UTC(); known.Registered > 0 {
+		all.Since = &since
+	}
+	for _, g := range known.Gaps {
+		all.Gaps = append(all.Gaps, Gap{Finding: string(g.Finding), Method: g.Method, Route: g.Route, Since: g.Since.UTC()})
+		if g.Finding == attempt.AnonymousAccess {
+			s.Problems = append(s.Problems, Problem{
+				Kind: string(attempt.Coverage), Since: g.Since.UTC(),
+				Message: "the endpoint " + shown(g.Route) + " serves callers without credentials and is not public; see coverage",
+			})
+		}
+	}
+	return all
 }
 
 // self returns this process as a replica.

@@ -24,6 +24,9 @@ type CoverageOptions struct {
 	// User and Password are an account of the handler. Without it no answer can be compared with
 	// the right one.
 	User, Password string
+	// Identities are further accounts, with their groups. Each must get 403 from routes of which it
+	// has no group, such as "GET /admin groups=admin".
+	Identities []probe.Identity
 	// Throwaway is the name of another account, which gets wrong passwords. "": none.
 	Throwaway string
 	// Close emits what the handler holds back, as Middleware.Close does with folded events.
@@ -54,6 +57,7 @@ func Coverage(t testing.TB, h http.Handler, routes []string, o CoverageOptions) 
 	if o.User != "" {
 		config.Identities = []probe.Identity{{Username: o.User, Password: o.Password}}
 	}
+	config.Identities = append(config.Identities, o.Identities...)
 	var report *probe.Report
 	if o.Recorder == nil {
 		report, err = probe.Run(t.Context(), config)

@@ -84,6 +84,38 @@ func TestCoverageFolds(t *testing.T) {
 	}
 }
 
+// TestCoverageOfGroups: each account that the test names must be refused where it has no group.
+func TestCoverageOfGroups(t *testing.T) {
+	t.Parallel()
+	for _, isRefused := range []bool{true, false} {
+		handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			user, password, _ := r.BasicAuth()
+			switch {
+			case len(r.Header.Values("Authorization")) != 1 || password != "password of "+user:
+				w.Header().Set("WWW-Authenticate", `Basic realm="shop"`)
+				http.Error(w, "an account is required", http.StatusUnauthorized)
+			case r.URL.Path != "/admin":
+				http.NotFound(w, r)
+			case user != "root" && isRefused:
+				http.Error(w, "the group admin is required", http.StatusForbidden)
+			default:
+				fmt.Fprintln(w, "settings: colour, language, currency, opening hours")
+			}
+		})
+		fails := &failures{TB: t}
+		otelauthtest.Coverage(fails, handler, []string{"GET /admin groups=admin"}, otelauthtest.CoverageOptions{
+			Identities: []probe.Identity{
+				{Username: "root", Password: "password of root", Groups: []string{"admin"}}, {Username: "bob", Password: "password of bob"},
+			},
+			FailOn: probe.Medium,
+		})
+		found := slices.ContainsFunc(fails.lines, func(text string) bool { return strings.Contains(text, "bob, who has none of the groups admin") })
+		if found == isRefused || len(fails.lines) > 1 {
+			t.Errorf("bob is refused: %t; failures %q", isRefused, fails.lines)
+		}
+	}
+}
+
 // TestCoverageFindsGaps has an endpoint that was forgotten, one that denies without a record, and
 // one that works without telemetry.
 func TestCoverageFindsGaps(t *testing.T) {

@@ -21,7 +21,7 @@ const maxTries = 4
 // attempt sends a message and returns what happened. res is nil if there was no answer; the
 // verdict of a is then Unknown, NotSent or Throttled.
 func (p *Prober) attempt(ctx context.Context, s sender, c *cell, probe Probe, m *message) (a Attempt, res *response) {
-	guess := probe.Outcome == OutcomeFailure || probe.Rule == RuleCredentials || probe.Rule == RuleAmbiguous
+	guess := m.isGuess()
 	for range maxTries {
 		a, res = p.once(ctx, s, c, probe, m, guess)
 		if res == nil || !throttles(res) {
@@ -61,7 +61,8 @@ func (p *Prober) once(ctx context.Context, s sender, c *cell, probe Probe, m *me
 		a.Verdict, a.Why = Throttled, "not sent: the target asks to wait longer than --max-wait before the next guess"
 		return a, nil
 	}
-	if err := p.pace.wait(ctx, guess); err != nil {
+	answered, err := p.pace.wait(ctx, guess)
+	if err != nil {
 		a.Verdict = NotSent
 		if errors.Is(err, errBound) {
 			a.Why = errBound.Error()
@@ -72,14 +73,14 @@ func (p *Prober) once(ctx context.Context, s sender, c *cell, probe Probe, m *me
 		return a, nil
 	}
 	marked := p.mark(&a, m)
-	raw := marked.append(make([]byte, 0, 1024))
 	a.Sent = p.config.Now()
 	if p.config.Sending != nil {
 		a.Request.Method, a.Request.Target = m.method, m.target
 		p.config.Sending(a)
 	}
-	res, err := s.send(ctx, marked, raw)
+	res, err := s.send(ctx, marked)
 	a.Answered = p.config.Now()
+	answered(a.Answered)
 	if p.config.Answered != nil {
 		if res != nil {
 			a.Answer.Status, a.Client = res.status, res.client
@@ -139,6 +140,7 @@ func (p *Prober) answer(res *response, m *message) Answer {
 		Status: res.status, BodyBytes: int64(len(res.body)), Cut: res.cut, SHA256: hex.EncodeToString(sum[:]),
 		Excerpt: strings.ToValidUTF8(scrub(string(excerpt), m.secrets), "\uFFFD"), Latency: res.latency,
 	}
+	a.Headers = make([]Header, 0, len(res.header))
 	for name, values := range res.header {
 		for _, v := range values {
 			a.Headers = append(a.Headers, Header{name, abridged(strings.ToValidUTF8(scrub(v, m.secrets), "\uFFFD"))})
@@ -159,8 +161,8 @@ func (p *Prober) progress() {
 		Endpoints: len(p.config.Endpoints), EndpointsDone: p.done, Requests: p.pace.sent(), Findings: len(p.findings),
 		Elapsed: p.elapsed(), Waiting: p.pace.waitingUntil(),
 	}
-	if p.done > 0 && p.done < state.Endpoints {
-		state.Remaining = time.Duration(float64(state.Elapsed) / float64(p.done) * float64(state.Endpoints-p.done))
+	if done := p.done - p.taken; done > 0 && p.done < state.Endpoints {
+		state.Remaining = time.Duration(float64(state.Elapsed) / float64(done) * float64(state.Endpoints-p.done))
 	}
 	p.config.Progress(state)
 }

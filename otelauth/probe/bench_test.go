@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth/probe"
 )
 
@@ -56,6 +57,7 @@ func benchmark(b *testing.B, c probe.Config) {
 		return nil
 	}
 	total := 0
+	used := testkit.CPUTime(b)
 	for b.Loop() {
 		report, err := probe.Run(b.Context(), c)
 		if err != nil {
@@ -67,6 +69,7 @@ func benchmark(b *testing.B, c probe.Config) {
 		total += report.Requests
 	}
 	b.ReportMetric(float64(total)/b.Elapsed().Seconds(), "attempts/s")
+	b.ReportMetric(float64(total)/(testkit.CPUTime(b)-used).Seconds(), "attempts/cpu-s")
 	b.ReportMetric(float64(total)/float64(b.N), "attempts/op")
 	b.ReportMetric(float64(most)/(1<<20), "MiB-heap")
 }

@@ -45,8 +45,13 @@ type Config struct {
 	Rate float64
 	// MaxRequests ends the run after this number of requests. Default: DefaultMaxRequests.
 	MaxRequests int
-	// Workers is the number of endpoints that are probed at once. Default: 1 with a limited Rate,
-	// otherwise 4.
+	// GuessLimit is the number of wrong credentials within GuessPeriod at which the target throttles
+	// or locks, 2 at least. The run stays one below it. Default: not known, and the run learns it
+	// when the target throttles.
+	GuessLimit  int
+	GuessPeriod time.Duration
+	// Workers is the number of endpoints that are probed at once. Default: 1 with a limited Rate or
+	// a GuessLimit, otherwise 4.
 	Workers int
 	// Timeout bounds one request with its answer. Default: DefaultTimeout.
 	Timeout time.Duration
@@ -158,6 +163,9 @@ func (c *Config) validate() (*url.URL, error) {
 			problem("the plaintext address %q is not on the host of the target, %q", c.Plaintext, target.Hostname())
 		}
 	}
+	if c.GuessLimit != 0 && (c.GuessLimit < 2 || c.GuessPeriod <= 0) {
+		problem("the limit of the target must be 2 wrong credentials or more, in a time above 0: below it, no wrong credentials can be sent")
+	}
 	c.defaults()
 	return target, errors.Join(problems...)
 }
@@ -219,7 +227,7 @@ func (c *Config) defaults() {
 	}
 	if c.Workers <= 0 {
 		c.Workers = 1
-		if c.Rate < 0 {
+		if c.Rate < 0 && c.GuessLimit == 0 {
 			c.Workers = 4
 		}
 	}

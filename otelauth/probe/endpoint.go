@@ -43,6 +43,9 @@ func (p *Prober) endpoint(ctx context.Context, s sender, e Endpoint) Row {
 	if p.config.Done != nil {
 		if row, done := p.config.Done(e); done {
 			p.keep(row)
+			p.mu.Lock()
+			p.taken++
+			p.mu.Unlock()
 			return row
 		}
 	}
@@ -184,6 +187,10 @@ func (t *trial) references(ctx context.Context) {
 		said := wordsOf([]byte(t.c.path + " " + t.c.query + " " + t.c.host + " " + t.c.right.Username + " " + t.c.right.Name))
 		t.own = t.controlText.without(t.errorPage, t.deniedPage, said)
 		t.personal = strings.Contains(string(t.control.body), t.c.right.Username)
+		if t.control.cut {
+			t.gap(Gap{Endpoint: t.c.endpoint.String(), Why: fmt.Sprintf("the content beyond the first %d bytes, or after the time for an answer: what follows was not compared; "+
+				"raise --max-body or --timeout", len(t.control.body))})
+		}
 	}
 }
 

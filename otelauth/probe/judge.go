@@ -36,26 +36,39 @@ func (t *trial) content(res *response, own words) (similarity, string) {
 	}
 	success := res.status >= 200 && res.status < 300
 	if len(t.control.body) == 0 || len(t.controlText) == 0 {
-		opened := res.status == t.control.status && bytes.Equal(res.body, t.control.body)
-		return similarity{opened: opened}, "the same status and body as the control"
+		same := res.status == t.control.status && bytes.Equal(res.body, t.control.body)
+		return t.whole(same, similarity{}, "the same status and body as the control")
 	}
 	text := t.words(res.body)
 	s := similarity{share: text.share(own)}
 	if len(own) == 0 { // the error pages have all words of the control
-		s.opened = success && bytes.Equal(res.body, t.control.body) && !bytes.Equal(res.body, nil)
-		return s, "the body of the control"
+		return t.whole(success && bytes.Equal(res.body, t.control.body), s, "the body of the control")
 	}
 	why := fmt.Sprintf("%.0f %% of the content of the control", 100*s.share)
 	switch {
 	case len(own) < fewWords:
-		s.opened = success && slices.Equal(text, t.controlText)
+		return t.whole(success && slices.Equal(text, t.controlText), s, why)
 	case s.share >= openedShare:
 		s.opened = true
+	case success && res.cut && !looksLikeDenial(res.body, t.control.body):
+		s.unclear = true
+		why += ", but only the start of the answer was read"
 	case !success, s.share < deniedShare, looksLikeDenial(res.body, t.control.body):
 	default:
 		s.unclear = true
 		why += ", which is neither the content nor another page"
 	}
+	return s, why
+}
+
+// whole returns the result of comparing an answer with the whole control. If only the start of the
+// control was read, an answer that is the same until there is neither the content nor another page.
+func (t *trial) whole(same bool, s similarity, why string) (similarity, string) {
+	if same && t.control.cut {
+		s.unclear = true
+		return s, why + ", as far as it was read"
+	}
+	s.opened = same
 	return s, why
 }
 

@@ -14,7 +14,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"strings"
 	"time"
 )
 
@@ -24,11 +23,15 @@ type memory struct {
 	timeout time.Duration
 	maxBody int64
 	tls     *tls.ConnectionState // nil: plaintext
-	reader  *bufio.Reader
+	raw     []byte               // the last message; its memory is used again
+	reader  *bufio.Reader        // of raw
 }
 
+// memoryLine is longer than the longest line of a request, so that it is read without a copy.
+const memoryLine = 128 << 10
+
 func newMemory(target *url.URL, c *Config) *memory {
-	h := &memory{handler: c.Handler, timeout: c.Timeout, maxBody: c.MaxBodyBytes, reader: bufio.NewReader(nil)}
+	h := &memory{handler: c.Handler, timeout: c.Timeout, maxBody: c.MaxBodyBytes, reader: bufio.NewReaderSize(nil, memoryLine)}
 	if target.Scheme == "https" {
 		h.tls = &tls.ConnectionState{Version: tls.VersionTLS13, HandshakeComplete: true, ServerName: target.Hostname()}
 	}
@@ -40,10 +43,11 @@ func (*memory) close() {}
 // memoryClient is the address of requests in memory, from TEST-NET-1 (RFC 5737).
 var memoryClient = netip.MustParseAddrPort("192.0.2.1:49152")
 
-func (h *memory) send(ctx context.Context, m *message, raw []byte) (*response, error) {
-	h.reader.Reset(bytes.NewReader(raw))
+func (h *memory) send(ctx context.Context, m *message) (*response, error) {
+	h.raw = m.append(h.raw[:0])
+	h.reader.Reset(bytes.NewReader(h.raw))
 	r, err := http.ReadRequest(h.reader)
-	if err != nil || !acceptable(r) {
+	if err != nil || r.ProtoAtLeast(1, 1) && r.Host == "" {
 		return &response{
 			status: http.StatusBadRequest, proto: "HTTP/1.1", header: http.Header{"Connection": {"close"}},
 			body: []byte("400 Bad Request"), client: memoryClient.Addr(),
@@ -63,7 +67,7 @@ func (h *memory) send(ctx context.Context, m *message, raw []byte) (*response, e
 		select {
 		case err = <-done: // the writer canceled, or the handler noticed
 		case <-time.After(100 * time.Millisecond):
-			h.reader = bufio.NewReader(nil) // the handler may still read from the other one
+			h.raw, h.reader = nil, bufio.NewReaderSize(nil, memoryLine) // the handler may still read the others
 			return nil, errors.New("no answer in time")
 		}
 	}
@@ -79,21 +83,6 @@ func (h *memory) send(ctx context.Context, m *message, raw []byte) (*response, e
 		status: w.status, proto: "HTTP/1.1", header: w.sent, body: body, cut: w.cut,
 		client: memoryClient.Addr(), latency: time.Since(start),
 	}, nil
-}
-
-// acceptable reports whether net/http's server would call a handler.
-func acceptable(r *http.Request) bool {
-	if r.ProtoAtLeast(1, 1) && r.Host == "" {
-		return false
-	}
-	for _, values := range r.Header {
-		for _, v := range values {
-			if strings.ContainsFunc(v, func(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f }) {
-				return false
-			}
-		}
-	}
-	return true
 }
 
 // serve calls the handler. A panic is an error, as it ends the connection in net/http's server.

@@ -68,6 +68,11 @@ func appendField(b []byte, name, value string) []byte {
 	return append(b, "\r\n"...)
 }
 
+// isGuess reports whether a service may count the request as a wrong password.
+func (m *message) isGuess() bool {
+	return m.identity == "" && slices.ContainsFunc(m.fields, func(f field) bool { return strings.TrimSpace(f.name) == "Authorization" })
+}
+
 // add appends a field that holds no secret.
 func (m *message) add(name, value string) *message {
 	m.fields = append(m.fields, field{name: name, value: value})
@@ -98,6 +103,7 @@ func (m *message) authorize(scheme, user, password, words string) *message {
 // request returns the message without its secrets.
 func (m *message) request(base string) Request {
 	r := Request{Method: m.method, Target: m.target, Credentials: m.credentials, Body: m.body}
+	r.Headers = make([]Header, 0, 2+len(m.fields))
 	if m.host != "" {
 		r.Headers = append(r.Headers, Header{"Host", m.host})
 	}
@@ -123,7 +129,7 @@ func abridged(s string) string {
 // curl returns a command line for the message. The placeholder of a password is the variable
 // PASSWORD.
 func (m *message) curl(base string) string {
-	args := []string{"curl", "--include", "--path-as-is"}
+	args := append(make([]string, 0, 10+2*len(m.fields)), "curl", "--include", "--path-as-is")
 	if m.proto == "HTTP/1.0" {
 		args = append(args, "--http1.0")
 	}
@@ -156,16 +162,24 @@ func (m *message) curl(base string) string {
 
 // quoteShell quotes s for a shell.
 func quoteShell(s string) string {
+	if isPlain(s) {
+		return s
+	}
 	if strings.ContainsFunc(s, unicode.IsControl) {
 		q := strconv.QuoteToASCII(s)
 		return "$'" + strings.ReplaceAll(strings.ReplaceAll(q[1:len(q)-1], `\"`, `"`), "'", `\'`) + "'"
 	}
-	if s != "" && !strings.ContainsFunc(s, func(r rune) bool {
-		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("-_./:=@%+,", r)
-	}) {
-		return s
-	}
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// isPlain reports whether s means itself to a shell.
+func isPlain(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; !isLetter(c) && (c < '0' || c > '9') && strings.IndexByte("-_./:=@%+,", c) < 0 {
+			return false
+		}
+	}
+	return s != ""
 }
 
 // scrub replaces the secrets of the message in text of the target.

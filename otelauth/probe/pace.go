@@ -24,8 +24,12 @@ type pace struct {
 	// guesses counts the wrong credentials since the target throttled last; learned is the number
 	// after which it did.
 	guesses, learned int
-	throttles        int
-	longest          time.Duration
+	// recent has the times of the latest GuessLimit-1 guesses: when each was answered, or else when
+	// it was planned. oldest is the index of the one that the next guess replaces.
+	recent    []time.Time
+	oldest    int
+	throttles int
+	longest   time.Duration
 	// blocked: the target asks to wait longer than MaxWait before the next guess.
 	blocked bool
 }
@@ -38,12 +42,14 @@ func (p *pace) sent() int {
 	return p.requests
 }
 
-// wait returns when the next request may be sent. A guess is a request with wrong credentials.
-func (p *pace) wait(ctx context.Context, guess bool) error {
+// wait returns when the next request may be sent. A guess is a request with wrong credentials. Call
+// answered when it has its answer.
+func (p *pace) wait(ctx context.Context, guess bool) (answered func(time.Time), err error) {
+	answered = func(time.Time) {}
 	p.mu.Lock()
 	if p.requests >= p.config.MaxRequests {
 		p.mu.Unlock()
-		return errBound
+		return answered, errBound
 	}
 	p.requests++
 	now := p.config.Now()
@@ -62,11 +68,38 @@ func (p *pace) wait(ctx context.Context, guess bool) error {
 		p.guesses++
 	}
 	at = later(at, p.paused)
-	p.mu.Unlock()
-	if d := at.Sub(now); d > 0 {
-		return p.config.Sleep(ctx, d)
+	if guess && p.config.GuessLimit > 0 {
+		at, answered = p.reserve(at)
 	}
-	return ctx.Err()
+	p.mu.Unlock()
+	err = ctx.Err()
+	if d := at.Sub(now); d > 0 && err == nil {
+		err = p.config.Sleep(ctx, d)
+	}
+	if err != nil {
+		p.mu.Lock()
+		p.requests-- // it is not sent
+		p.mu.Unlock()
+	}
+	return answered, err
+}
+
+// reserve returns when a guess may be sent so that the target sees no more than GuessLimit-1 of
+// them within GuessPeriod. The caller holds the lock.
+func (p *pace) reserve(at time.Time) (time.Time, func(answered time.Time)) {
+	i := p.oldest
+	if i == len(p.recent) {
+		p.recent = append(p.recent, at)
+	} else {
+		at = later(at, p.recent[i].Add(p.config.GuessPeriod))
+		p.recent[i] = at
+	}
+	p.oldest = (i + 1) % (p.config.GuessLimit - 1)
+	return at, func(answered time.Time) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.recent[i] = later(p.recent[i], answered)
+	}
 }
 
 func later(a, b time.Time) time.Time {

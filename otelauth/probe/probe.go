@@ -35,6 +35,7 @@ type Prober struct {
 	publicPage words
 	timing     *Endpoint // the first endpoint at which times can be compared
 	done, cut  int
+	taken      int // of done: those of an earlier run
 	stopped    string
 }
 

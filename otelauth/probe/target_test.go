@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -138,6 +139,39 @@ func TestCurl(t *testing.T) {
 			t.Errorf("%s: the service saw %q, want %q", a.ID, seen, want)
 		}
 		mu.Unlock()
+	}
+}
+
+// TestCorrelate: each request has its token in the headers that are chosen, and in no other.
+func TestCorrelate(t *testing.T) {
+	t.Parallel()
+	for _, chosen := range [][]string{nil, {"traceparent"}, {"request-id"}, {"user-agent"}, {"traceparent", "user-agent"}} {
+		var got []http.Header
+		c := seededConfig()
+		c.Endpoints, c.Only, c.Correlate, c.Workers = []probe.Endpoint{{Path: "/orders/list"}}, []string{"unknown-user"}, chosen, 1
+		c.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			got = append(got, r.Header.Clone())
+			simple(w, r)
+		})
+		report, err := probe.Run(t.Context(), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		attempts := report.Rows[0].Attempts
+		got = got[len(got)-len(attempts):] // without the first request, which is for the public page
+		has := func(name string) bool { return chosen == nil || slices.Contains(chosen, name) }
+		for i, a := range attempts {
+			h := got[i]
+			for name, is := range map[string]bool{
+				"traceparent": h.Get("Traceparent") != "" && strings.Contains(h.Get("Traceparent"), a.TraceID) && len(a.TraceID) == 32,
+				"request-id":  h.Get("X-Request-Id") == a.Token && a.RequestID == a.Token,
+				"user-agent":  strings.Contains(h.Get("User-Agent"), a.Token),
+			} {
+				if is != has(name) {
+					t.Errorf("%v: %s has a token in %s: %t; %v", chosen, a.ID, name, is, h)
+				}
+			}
+		}
 	}
 }
 

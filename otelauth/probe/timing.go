@@ -48,6 +48,9 @@ func (p *Prober) compareTimes(ctx context.Context) {
 	case p.timing == nil:
 		p.gap(Gap{Probe: "timing", Why: "no endpoint denies an unknown user and a wrong password alike"})
 		return
+	case p.config.GuessLimit > 0 && p.config.GuessLimit <= 2*leastSamples:
+		p.gap(Gap{Probe: "timing", Why: fmt.Sprintf("the limit of the target admits less than %d guesses at a time: compare times with a copy that has no limit", 2*leastSamples)})
+		return
 	}
 	s := p.sender()
 	defer s.close()

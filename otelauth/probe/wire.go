@@ -34,7 +34,7 @@ type response struct {
 
 // sender sends one message and reads the answer. A sender is used by one goroutine at a time.
 type sender interface {
-	send(ctx context.Context, m *message, raw []byte) (*response, error)
+	send(ctx context.Context, m *message) (*response, error)
 	close()
 }
 
@@ -52,6 +52,7 @@ type wire struct {
 	timeout time.Duration
 	maxBody int64
 
+	raw    []byte // the last message; its memory is used again
 	conn   net.Conn
 	limit  *io.LimitedReader
 	reader *bufio.Reader
@@ -112,9 +113,10 @@ func (w *wire) connect(ctx context.Context) (kept bool, err error) {
 	return false, nil
 }
 
-// send sends raw once. It repeats it only if a kept connection ends before the first byte of the
+// send sends the message once. It repeats it only if a kept connection ends before the first byte of the
 // answer, and only if the method is safe.
-func (w *wire) send(ctx context.Context, m *message, raw []byte) (*response, error) {
+func (w *wire) send(ctx context.Context, m *message) (*response, error) {
+	w.raw = m.append(w.raw[:0])
 	if !isSafe(m.method) {
 		w.close()
 	}
@@ -124,11 +126,11 @@ func (w *wire) send(ctx context.Context, m *message, raw []byte) (*response, err
 	if err != nil {
 		return nil, plainError(ctx, err)
 	}
-	res, err := w.exchange(ctx, m, raw)
+	res, err := w.exchange(ctx, m)
 	if err != nil && kept && !errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil {
 		w.close()
 		if _, err = w.connect(ctx); err == nil {
-			res, err = w.exchange(ctx, m, raw)
+			res, err = w.exchange(ctx, m)
 		}
 	}
 	if err != nil {
@@ -138,14 +140,14 @@ func (w *wire) send(ctx context.Context, m *message, raw []byte) (*response, err
 	return res, nil
 }
 
-func (w *wire) exchange(ctx context.Context, m *message, raw []byte) (*response, error) {
+func (w *wire) exchange(ctx context.Context, m *message) (*response, error) {
 	conn := w.conn
 	deadline, _ := ctx.Deadline()
 	_ = conn.SetDeadline(deadline)
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	w.limit.N = maxHeaderBytes
-	_, writeErr := conn.Write(raw) // the target may answer before it has read everything
+	_, writeErr := conn.Write(w.raw) // the target may answer before it has read everything
 	sent := time.Now()
 	if _, err := w.reader.Peek(1); err != nil {
 		return nil, errors.Join(err, writeErr)

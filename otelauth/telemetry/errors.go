@@ -22,6 +22,36 @@ func HandleErrors(w io.Writer) {
 	otel.SetErrorHandler(&sdkErrors{log: slog.New(slog.NewJSONHandler(w, nil))})
 }
 
+// ErrorState is what the SDK has reported since [HandleErrors] was called.
+type ErrorState struct {
+	// Count is the number of errors: exports that failed, for the most part.
+	Count uint64
+	// Last is when the last error occurred; the zero Time without one. Text is what it was.
+	Last time.Time
+	Text string
+}
+
+// Errors returns the errors of all exporters of the process.
+func Errors() ErrorState {
+	seen.mu.Lock()
+	defer seen.mu.Unlock()
+	return seen.state
+}
+
+// seen is what HandleErrors counts. The SDK has one error handler for the whole process.
+var seen counted
+
+type counted struct {
+	mu    sync.Mutex
+	state ErrorState
+}
+
+func (c *counted) add(text string, at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.state = ErrorState{c.state.Count + 1, at, text}
+}
+
 // withoutValues keeps the message of the SDK's own errors and drops all other attributes.
 func withoutValues(_ []string, a slog.Attr) slog.Attr {
 	switch a.Key {
@@ -48,9 +78,11 @@ func (h *sdkErrors) Handle(err error) {
 		return
 	}
 	text := scrub.Text(err.Error())
+	now := time.Now()
+	seen.add(text, now)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if now := time.Now(); text != h.last || now.Sub(h.at) >= time.Minute {
+	if text != h.last || now.Sub(h.at) >= time.Minute {
 		h.last, h.at = text, now
 		h.log.Error("telemetry", "error", text)
 	}

@@ -290,8 +290,12 @@ func TestExporter(t *testing.T) {
 func TestHandleErrors(t *testing.T) {
 	var lines bytes.Buffer
 	telemetry.HandleErrors(&lines)
+	before := telemetry.Errors().Count // those of other tests
 	for range 3 {
 		otel.Handle(errors.New("http://u:canary@h: connection refused"))
+	}
+	if e := telemetry.Errors(); e.Count != before+3 || e.Last.IsZero() || !strings.Contains(e.Text, "connection refused") || strings.Contains(e.Text, "canary") {
+		t.Errorf("%+v", e)
 	}
 	if text := lines.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "connection refused") || strings.Contains(text, "canary") {
 		t.Error(text)

@@ -27,7 +27,7 @@ type Documents struct {
 
 // ErrForeignDocument means that a document was written by something else, or under another key.
 // It is neither used nor replaced.
-var ErrForeignDocument = errors.New("throttle: a shared document cannot be decrypted: all processes need the same Config.Key; " +
+var ErrForeignDocument = errors.New("throttle: a shared document cannot be decrypted: all processes need the same identity key; " +
 	"if another program wrote it, use another prefix")
 
 // newDocuments returns the documents of a store; nil if it is not shared.

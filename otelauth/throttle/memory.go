@@ -27,11 +27,11 @@ type MemoryConfig struct {
 	Bytes int
 
 	// SnapshotFile keeps known pairs and debts over a restart; "" for none. NewMemory reads it.
-	// Save, Close and a timer write it, with mode 0600, in one rename. It holds keys and times
-	// only. NewMemory renames a damaged file, or one signed with another key, to SnapshotFile +
-	// ".broken" and sends a notice.
+	// Save, Close and a timer write it, with mode 0600, in one rename. It is encrypted. NewMemory
+	// renames a damaged file, or one of another key, to SnapshotFile + ".broken" and sends a
+	// notice.
 	SnapshotFile string
-	// SnapshotKey authenticates the file. It is required with SnapshotFile, at least 32 bytes. Use
+	// SnapshotKey encrypts the file. It is required with SnapshotFile, at least 32 bytes. Use
 	// Config.Key, because the keys in the file are valid for that key only.
 	SnapshotKey []byte
 	// SnapshotEvery is the time between two snapshots. Default: 5 min.

@@ -193,6 +193,36 @@ func (t *Budgets) Clear(ctx context.Context, s Subject, a Act) error {
 	return nil
 }
 
+// Charge takes back a Clear of the same subject: it charges guesses to the budget that Clear fills,
+// as wrong guesses do, until the budget is empty. It does not charge the reserve of a known pair,
+// nor requests without usable credentials.
+func (t *Budgets) Charge(ctx context.Context, s Subject, guesses int, a Act) error {
+	s, err := s.check()
+	if err = errors.Join(err, a.check()); err != nil {
+		return err
+	}
+	k, kind, err := t.budgetOf(s)
+	if err != nil {
+		return err
+	}
+	limits := &t.cfg.Limits
+	l := [...]Limit{budget.Pair: limits.NewPair, budget.Account: limits.Account, budget.Network: limits.Network, budget.Site: limits.Site}[kind]
+	b := t.blank(limits.NewPair)
+	b.Mode = budget.Take
+	b.Charges[kind] = charge(k, l)
+	for range min(guesses, l.Burst) {
+		answer, err := t.store.Spend(ctx, b)
+		if err != nil {
+			return fmt.Errorf("throttle: the budget was not charged; try again: %w", err)
+		}
+		if answer.Verdict != Granted {
+			break
+		}
+	}
+	t.changed(ctx, "charged again", s, a, "")
+	return nil
+}
+
 // budgetOf returns the key and the kind of the budget that a subject names.
 func (t *Budgets) budgetOf(s Subject) (budget.Key, budget.Kind, error) {
 	isNetwork := s.Network == clientip.Network(s.Network.Addr())

@@ -283,3 +283,45 @@ func TestCasesAreBounded(t *testing.T) {
 		t.Errorf("%d cases that are over", n)
 	}
 }
+
+// TestChargeTakesBackAClear charges each budget that Clear has filled, and no other.
+func TestChargeTakesBackAClear(t *testing.T) {
+	t.Parallel()
+	th, c, recorded := desk(t, throttle.Limits{})
+	for i := range 12 {
+		wrong(t, th, guess("alice", fmt.Sprint(i), office))
+	}
+	for _, s := range []throttle.Subject{subject("alice", office), subject("alice", ""), subject("", office), subject("", "198.51.100.0/24")} {
+		state := func() throttle.Standing {
+			t.Helper()
+			e, err := th.Explain(t.Context(), s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return e.Budgets[0]
+		}
+		before := state()
+		if err := th.Clear(t.Context(), s, act); err != nil {
+			t.Fatal(err)
+		}
+		if err := th.Charge(t.Context(), s, before.Limit.Burst-before.Left, act); err != nil {
+			t.Fatal(err)
+		}
+		if after := state(); after.Left != before.Left || after.Wait != before.Wait {
+			t.Errorf("%v: %+v after Clear and Charge, want %+v", s, after, before)
+		}
+	}
+	if n := recorded.all(); n[1].Message != "throttle: account h:alice from network 198.51.100.4/32 is charged again" {
+		t.Errorf("recorded %+v", n[1])
+	}
+	// More guesses than the budget holds only empty it.
+	if err := th.Charge(t.Context(), subject("bob", home), 1<<40, act); err != nil {
+		t.Fatal(err)
+	}
+	if e, _ := th.Explain(t.Context(), subject("bob", home)); e.Budgets[0].Left != 0 || e.Budgets[1].Left != 50 || !e.Until.Equal(c.Now().Add(time.Minute)) {
+		t.Errorf("%+v", e)
+	}
+	if err := th.Charge(t.Context(), throttle.Subject{}, 1, act); !errors.Is(err, throttle.ErrSubject) {
+		t.Errorf("without a subject: %v", err)
+	}
+}

@@ -4,30 +4,27 @@
 package throttle
 
 import (
-	"bufio"
 	"bytes"
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/internal/snapshot"
 	"github.com/otelauth/otelauth-go/otelauth/throttle/internal/budget"
 )
 
-// A snapshot consists of: the magic line; the wall time of writing in nanoseconds; the number of
-// records and the records; the width of the sketch, the number of its live cells and the cells;
-// and an HMAC-SHA-256 over all of it. Numbers are little-endian. Moments are written as the time
-// left, because each process has its own clock.
+// The state in a snapshot consists of: the wall time of writing in nanoseconds; the number of
+// records and the records; the width of the sketch, the number of its live cells and the cells.
+// Numbers are little-endian. Moments are written as the time left, because each process has its
+// own clock. Package snapshot encrypts and authenticates it.
 
-const snapshotMagic = "otelauth throttle 1\n"
+const snapshotKind snapshot.Kind = "throttle"
+
+func (m *Memory) file() snapshot.File {
+	return snapshot.File{Name: m.cfg.SnapshotFile, Kind: snapshotKind, Secret: m.cfg.SnapshotKey}
+}
 
 // saved is one record in a snapshot.
 type saved struct {
@@ -51,7 +48,7 @@ func (m *Memory) Save() error {
 	}
 	m.saving.Lock()
 	defer m.saving.Unlock()
-	err := writeFile(m.cfg.SnapshotFile, m.writeSnapshot)
+	err := m.file().Write(m.snapshotState())
 	if err != nil {
 		err = fmt.Errorf("throttle: the snapshot of guess budgets cannot be written; a restart would lose them: make the directory writable: %w", err)
 		m.noticeSnapshot("guess budgets cannot be written to "+m.cfg.SnapshotFile+"; make the directory writable", err)
@@ -65,57 +62,18 @@ func (m *Memory) noticeSnapshot(message string, err error) {
 	})
 }
 
-// writeFile writes a file of mode 0600 in one rename. It leaves no file behind if it fails.
-func writeFile(name string, write func(io.Writer) error) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = f.Close() // the first error is returned
-			_ = os.Remove(f.Name())
-		}
-	}()
-	if err = write(f); err != nil {
-		return err
-	}
-	if err = f.Sync(); err != nil {
-		return err
-	}
-	if err = f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), name)
-}
-
-func (m *Memory) writeSnapshot(w io.Writer) error {
-	mac := hmac.New(sha256.New, m.cfg.SnapshotKey)
-	out := bufio.NewWriterSize(io.MultiWriter(w, mac), 1<<16)
-	write := func(b []byte) { _, _ = out.Write(b) } // Flush returns the first error
+// snapshotState returns the state to save.
+func (m *Memory) snapshotState() []byte {
 	records := m.records()
 	cells := m.debts.live(m.now())
 	var buf []byte
-	buf = append(buf, snapshotMagic...)
 	buf = binary.LittleEndian.AppendUint64(buf, uint64(m.cfg.Now().UnixNano()))
 	buf = binary.LittleEndian.AppendUint32(buf, uint32(len(records)))
-	write(buf)
-	for _, r := range records {
-		buf, _ = binary.Append(buf[:0], binary.LittleEndian, r)
-		write(buf)
-	}
-	buf = binary.LittleEndian.AppendUint64(buf[:0], m.debts.width)
+	buf, _ = binary.Append(buf, binary.LittleEndian, records)
+	buf = binary.LittleEndian.AppendUint64(buf, m.debts.width)
 	buf = binary.LittleEndian.AppendUint32(buf, uint32(len(cells)))
-	write(buf)
-	for _, c := range cells {
-		buf, _ = binary.Append(buf[:0], binary.LittleEndian, c)
-		write(buf)
-	}
-	if err := out.Flush(); err != nil {
-		return err
-	}
-	_, err := w.Write(mac.Sum(nil))
-	return err
+	buf, _ = binary.Append(buf, binary.LittleEndian, cells)
+	return buf
 }
 
 // records returns the records to save, shard by shard.
@@ -164,47 +122,22 @@ func (s *sketch) live(now time.Duration) []savedCell {
 	return out
 }
 
-// load reads the snapshot, and renames it if it is unusable. A missing file is an empty snapshot.
+// load reads the snapshot, and renames it if it is unusable.
 func (m *Memory) load() {
-	name := m.cfg.SnapshotFile
-	data, err := os.ReadFile(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return
+	if err := m.file().Read("guess budgets", m.readState); err != nil {
+		m.noticeSnapshot(err.Error()+"; budgets start full and no pair is known", fmt.Errorf("throttle: %w", err))
 	}
-	if err == nil {
-		if err = m.readSnapshot(data); err == nil {
-			return
-		}
-	}
-	broken := name + ".broken"
-	message := "the snapshot of guess budgets is unusable and was renamed to " + broken + "; budgets start full and no pair is known"
-	if renamed := os.Rename(name, broken); renamed != nil {
-		message = "the snapshot of guess budgets is unusable and could not be renamed to " + broken + "; budgets start full and no pair is known"
-		err = errors.Join(err, renamed)
-	}
-	m.noticeSnapshot(message, fmt.Errorf("throttle: %s: %w", name, err))
 }
 
-var errSnapshot = errors.New("the file is damaged or was signed with another key")
-
-// readSnapshot restores the records of a snapshot. It restores nothing if the signature is wrong.
-func (m *Memory) readSnapshot(data []byte) error {
-	if len(data) < len(snapshotMagic)+sha256.Size || string(data[:len(snapshotMagic)]) != snapshotMagic {
-		return errors.New("the file is not a snapshot of this version")
-	}
-	body, sum := data[:len(data)-sha256.Size], data[len(data)-sha256.Size:]
-	mac := hmac.New(sha256.New, m.cfg.SnapshotKey)
-	mac.Write(body)
-	if !hmac.Equal(mac.Sum(nil), sum) {
-		return errSnapshot
-	}
-	in := bytes.NewReader(body[len(snapshotMagic):])
+// readState restores the records of a snapshot.
+func (m *Memory) readState(state []byte) error {
+	in := bytes.NewReader(state)
 	var head struct {
 		Written int64
 		Records uint32
 	}
 	if err := binary.Read(in, binary.LittleEndian, &head); err != nil {
-		return errSnapshot
+		return snapshot.ErrDamaged
 	}
 	// The wall clock may have gone back since; then no time has passed.
 	away := max(0, m.cfg.Now().Sub(time.Unix(0, head.Written)))
@@ -212,7 +145,7 @@ func (m *Memory) readSnapshot(data []byte) error {
 	for range head.Records {
 		var s saved
 		if err := binary.Read(in, binary.LittleEndian, &s); err != nil || budget.Kind(s.Budget) >= budget.NumKinds {
-			return errSnapshot
+			return snapshot.ErrDamaged
 		}
 		m.restore(&s, away, now)
 	}
@@ -221,7 +154,7 @@ func (m *Memory) readSnapshot(data []byte) error {
 		Cells uint32
 	}
 	if err := binary.Read(in, binary.LittleEndian, &width); err != nil {
-		return errSnapshot
+		return snapshot.ErrDamaged
 	}
 	if width.Width != m.debts.width {
 		return nil // Bytes has changed: the cells belong to other keys
@@ -230,7 +163,7 @@ func (m *Memory) readSnapshot(data []byte) error {
 	for range width.Cells {
 		var c savedCell
 		if err := binary.Read(in, binary.LittleEndian, &c); err != nil || uint64(c.Index) >= m.debts.size() {
-			return errSnapshot
+			return snapshot.ErrDamaged
 		}
 		if c.Debt > past {
 			m.debts.room()[c.Index].Store(uint32(now/sketchTick) + c.Debt - past + 1)

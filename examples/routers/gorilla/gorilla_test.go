@@ -10,7 +10,7 @@ import (
 	"github.com/otelauth/otelauth-go/examples/routers/internal/routertest"
 )
 
-func TestTold(t *testing.T) {
+func TestRecorded(t *testing.T) {
 	t.Parallel()
 	routertest.Test(t, "/orders/{id}", gorilla.New)
 }

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
@@ -33,7 +34,12 @@ type Page struct {
 	mu       sync.Mutex
 	requests []string
 	problems []string
+
+	pointer point // where the mouse is
 }
+
+// point is a place in the window, in CSS pixels.
+type point struct{ X, Y float64 }
 
 func run[T any](p *Page, what string, action chromedp.Action[T]) T {
 	p.t.Helper()
@@ -81,10 +87,64 @@ func (p *Page) Text(selector string) string {
 	return Eval[string](p, fmt.Sprintf("document.querySelector(%s)?.innerText ?? ''", quote(selector)))
 }
 
-// Click scrolls to the first element of a CSS selector and clicks on it.
+// Click scrolls to the first element of a CSS selector and clicks on it, once it is not covered.
 func (p *Page) Click(selector string) {
 	p.t.Helper()
-	run(p, "click on "+selector, chromedp.Click(chromedp.CSS(selector)))
+	p.Hold(selector)
+	p.Release()
+}
+
+// Hold is the first half of a Click: it presses the button of the mouse, until Release.
+func (p *Page) Hold(selector string) {
+	p.t.Helper()
+	testkit.Eventually(p.t, "click on "+selector, func() bool {
+		if !p.aim(selector) {
+			return false
+		}
+		p.mouse(input.DispatchMouseEventTypeMouseMoved)
+		p.mouse(input.DispatchMouseEventTypeMousePressed)
+		if p.isAt(selector) {
+			return true
+		}
+		// The page has changed meanwhile. A release elsewhere is not a click.
+		p.pointer = point{}
+		p.mouse(input.DispatchMouseEventTypeMouseMoved)
+		p.mouse(input.DispatchMouseEventTypeMouseReleased)
+		return false
+	})
+}
+
+// Release releases the button of the mouse.
+func (p *Page) Release() {
+	p.t.Helper()
+	p.mouse(input.DispatchMouseEventTypeMouseReleased)
+}
+
+// aim sets the pointer to the middle of an element, and reports whether it is there to be clicked.
+func (p *Page) aim(selector string) bool {
+	p.t.Helper()
+	p.pointer = Eval[point](p, fmt.Sprintf(`(() => {
+		const element = document.querySelector(%s)
+		element?.scrollIntoView({block: 'center', inline: 'nearest', behavior: 'instant'})
+		const box = element?.getClientRects()[0] ?? {x: -1, y: -1, width: 0, height: 0}
+		return {x: box.x + box.width / 2, y: box.y + box.height / 2}
+	})()`, quote(selector)))
+	return p.isAt(selector)
+}
+
+// isAt reports whether the pointer is on an element.
+func (p *Page) isAt(selector string) bool {
+	p.t.Helper()
+	return Eval[bool](p, fmt.Sprintf("Boolean(document.querySelector(%s)?.contains(document.elementFromPoint(%f, %f)))", quote(selector), p.pointer.X, p.pointer.Y))
+}
+
+func (p *Page) mouse(kind input.DispatchMouseEventType) {
+	p.t.Helper()
+	params := input.DispatchMouseEventParams{Type: kind, X: p.pointer.X, Y: p.pointer.Y}
+	if kind != input.DispatchMouseEventTypeMouseMoved {
+		params.Button, params.ClickCount = input.MouseButtonLeft, 1
+	}
+	call(p, input.DispatchMouseEvent, params)
 }
 
 // Type types text into the first element of a CSS selector.

@@ -10,8 +10,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/audit/trail/internal/disk"
 )
 
-// OpenOn is Open on another disk.
-func OpenOn(cfg Config, d disk.FS) (*Trail, error) { return open(cfg, d) }
+// OpenOn is Open on another disk. Tiles are flushed often.
+func OpenOn(cfg Config, d disk.FS) (*Trail, error) { return open(cfg, d, 5) }
 
 // VerifyOn is Verify on another disk.
 func VerifyOn(ctx context.Context, d disk.FS, dir string, opts VerifyOptions) (Report, error) {

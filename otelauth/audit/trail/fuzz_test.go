@@ -14,6 +14,7 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/mod/sumdb/tlog"
 )
 
 // Every line is valid JSON with the values that were given, and comes back from the parser.
@@ -26,8 +27,14 @@ func FuzzLine(f *testing.F) {
 		body := appendBody(nil, at, event, trace.SpanContext{}, []attribute.KeyValue{
 			attribute.String("user.name", value), attribute.Int64("n", seq), attribute.StringSlice("list", []string{value}),
 		})
-		line, _ := appendLine(nil, seq, body)
+		line, hash := appendLine(nil, seq, body)
+		if two, again := appendLine(bytes.Clone(line), seq, body); again != hash || !bytes.Equal(two, append(bytes.Clone(line), line...)) {
+			t.Fatalf("the line behind another is %q", two)
+		}
 		line = line[:len(line)-1]
+		if hash != tlog.RecordHash(line) {
+			t.Fatalf("%q has another hash", line)
+		}
 		if bytes.ContainsRune(line, '\n') || !json.Valid(line) {
 			t.Fatalf("the line is %q", line)
 		}
@@ -84,6 +91,9 @@ func FuzzLineReader(f *testing.F) {
 		for {
 			line, err := r.next()
 			if err == nil {
+				if r.leaf() != tlog.RecordHash(line) {
+					t.Fatalf("%q has another hash", line)
+				}
 				got = append(append(got, line...), '\n')
 				if int64(len(got)) != r.position() {
 					t.Fatalf("the position is %d after %d bytes", r.position(), len(got))

@@ -4,10 +4,10 @@
 package trail
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"sync"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -49,8 +49,38 @@ type keeper struct {
 type publication struct {
 	checkpoint Checkpoint
 	partial    []tile
+	end        position
 	flush      bool // flush all tiles
 	isCosigned bool // its tiles are on disk, the note has new signatures
+}
+
+// position is where a line begins.
+type position struct{ segment, offset int64 }
+
+// durablePoint is a tree whose tiles are flushed, and where its next line begins. Open needs only
+// the lines from there on.
+type durablePoint struct {
+	size int64
+	position
+	root tlog.Hash
+}
+
+// maxDurableBytes bounds the text of a durablePoint.
+const maxDurableBytes = 200
+
+func (p durablePoint) text() []byte {
+	return fmt.Appendf(nil, "%d %d %d %v\n", p.size, p.segment, p.offset, p.root)
+}
+
+func parseDurable(text []byte) (p durablePoint, err error) {
+	var root string
+	if _, err = fmt.Sscanf(string(text), "%d %d %d %s\n", &p.size, &p.segment, &p.offset, &root); err != nil {
+		return durablePoint{}, err
+	}
+	if p.root, err = tlog.ParseHash(root); err == nil && (p.segment < 0 || p.size < p.segment || p.offset < 0) {
+		err = errors.New("trail: no such place")
+	}
+	return p, err
 }
 
 func newKeeper(store tileStore, published func(Checkpoint, bool), failed func(error)) *keeper {
@@ -67,13 +97,13 @@ func (k *keeper) add(t tlog.Tile, hashes []byte) {
 	k.changed.Broadcast()
 }
 
-// publish takes a checkpoint whose tree has the edge e. A later checkpoint replaces it if it is
-// not on disk before.
-func (k *keeper) publish(c Checkpoint, e *edge, flush bool) {
+// publish takes a checkpoint whose tree has the edge e and ends at end. A later checkpoint replaces
+// it if it is not on disk before.
+func (k *keeper) publish(c Checkpoint, e *edge, end position, flush bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	flush = flush || k.next != nil && k.next.flush
-	k.next = &publication{checkpoint: c, partial: e.clone().partial(), flush: flush}
+	k.next = &publication{checkpoint: c, partial: e.clone().partial(), end: end, flush: flush}
 	k.changed.Broadcast()
 }
 
@@ -192,18 +222,24 @@ func (k *keeper) put(p *publication) error {
 			return err
 		}
 	}
-	edge := edgeTiles(p.checkpoint.Size)
-	before := k.kept
 	if p.flush {
 		if err := k.flush(p.checkpoint.Size); err != nil {
 			return err
 		}
-		before = append(before, k.durable...)
-		k.durable = edge
 	}
 	name := filepath.Join(k.store.dir, checkpointName)
 	if err := disk.WriteFile(k.store.disk, k.store.dir, name, p.checkpoint.Note, true); err != nil {
 		return err
+	}
+	edge, before := edgeTiles(p.checkpoint.Size), k.kept
+	if p.flush { // after the checkpoint, which is therefore never older
+		point := durablePoint{p.checkpoint.Size, p.end, p.checkpoint.Root}
+		name := filepath.Join(k.store.dir, durableName)
+		if err := disk.WriteFile(k.store.disk, k.store.dir, name, point.text(), true); err != nil {
+			return err
+		}
+		before = append(before, k.durable...)
+		k.durable = edge
 	}
 	k.kept = edge
 	for _, t := range before {
@@ -214,7 +250,7 @@ func (k *keeper) put(p *publication) error {
 	return nil
 }
 
-// flush flushes the tiles of the tree of size lines, and records that they are.
+// flush flushes the tiles of the tree of size lines.
 func (k *keeper) flush(size int64) error {
 	dirs := make(map[string]bool)
 	var names []string
@@ -236,6 +272,5 @@ func (k *keeper) flush(size int64) error {
 		}
 	}
 	k.unflushed = k.unflushed[:0]
-	name := filepath.Join(k.store.dir, durableName)
-	return disk.WriteFile(k.store.disk, k.store.dir, name, strconv.AppendInt(nil, size, 10), true)
+	return nil
 }

@@ -150,7 +150,10 @@ func appendLine(b []byte, seq int64, body []byte) (line []byte, hash tlog.Hash) 
 	b = append(b, seqPrefix...)
 	b = strconv.AppendInt(b, seq, 10)
 	b = append(b, body...)
-	return b, tlog.RecordHash(b[start : len(b)-1])
+	if start == 0 {
+		return b, tlog.RecordHash(b[:len(b)-1])
+	}
+	return b, leafHash(b[start-1 : len(b)-1])
 }
 
 // errNotALine is the error of parseSeq.

@@ -7,14 +7,17 @@ import (
 	"bytes"
 	"errors"
 	"io"
+
+	"golang.org/x/mod/sumdb/tlog"
 )
 
 // lineReader reads the lines of a file in order, with bounded memory.
 type lineReader struct {
 	file   io.ReaderAt
-	offset int64 // of buf in the file
+	offset int64 // of buf[1] in the file
 	buf    []byte
-	start  int // of the next line in buf
+	line   int // where the newest line begins in buf, not 0
+	start  int // where the next line begins in buf, not 0
 	isEnd  bool
 }
 
@@ -32,14 +35,17 @@ const (
 
 // newLineReader returns a reader that reads so many bytes at once.
 func newLineReader(f io.ReaderAt, bytes int) *lineReader {
-	return &lineReader{file: f, buf: make([]byte, 0, bytes+MaxLineBytes+1)}
+	return &lineReader{file: f, buf: make([]byte, 1, bytes+MaxLineBytes+2), start: 1}
 }
 
 // reset begins another file.
-func (r *lineReader) reset(f io.ReaderAt) { *r = lineReader{file: f, buf: r.buf[:0]} }
+func (r *lineReader) reset(f io.ReaderAt) { *r = lineReader{file: f, buf: r.buf[:1], start: 1} }
 
 // position returns the offset of the next line in the file.
-func (r *lineReader) position() int64 { return r.offset + int64(r.start) }
+func (r *lineReader) position() int64 { return r.offset + int64(r.start-1) }
+
+// leaf returns the hash of the newest line.
+func (r *lineReader) leaf() tlog.Hash { return leafHash(r.buf[r.line-1 : r.start-1]) }
 
 // next returns the next line without its newline, valid until the following call. The error is
 // io.EOF at the end, errTorn, errTooLong, or that of the file.
@@ -51,7 +57,7 @@ func (r *lineReader) next() ([]byte, error) {
 			if len(line) > MaxLineBytes {
 				return nil, errTooLong
 			}
-			r.start = searched + i + 1
+			r.line, r.start = r.start, searched+i+1
 			return line, nil
 		}
 		if len(r.buf)-r.start > MaxLineBytes {
@@ -72,11 +78,11 @@ func (r *lineReader) next() ([]byte, error) {
 
 // fill moves what is left to the beginning of buf and reads more.
 func (r *lineReader) fill() error {
-	left := copy(r.buf[:cap(r.buf)], r.buf[r.start:])
-	r.offset += int64(r.start)
-	r.start = 0
-	n, err := r.file.ReadAt(r.buf[left:left+cap(r.buf)-MaxLineBytes-1], r.offset+int64(left))
-	r.buf = r.buf[:left+n]
+	end := 1 + copy(r.buf[1:cap(r.buf)], r.buf[r.start:])
+	r.offset += int64(r.start - 1)
+	r.start = 1
+	n, err := r.file.ReadAt(r.buf[end:end+cap(r.buf)-MaxLineBytes-2], r.offset+int64(end-1))
+	r.buf = r.buf[:end+n]
 	if errors.Is(err, io.EOF) {
 		r.isEnd = true
 		return nil

@@ -29,15 +29,16 @@ const (
 // Open opens the trail in cfg.Dir, or begins a new one. It keeps every whole line of a previous
 // run and starts a new segment. The error is [ErrLocked], [ErrFileSystem], [ErrTampered] or
 // [ErrKey], or joins all errors of cfg.
-func Open(cfg Config) (*Trail, error) { return open(cfg, disk.OS{}) }
+func Open(cfg Config) (*Trail, error) { return open(cfg, disk.OS{}, durableLines) }
 
-func open(cfg Config, d disk.FS) (*Trail, error) {
+// open is Open on a disk. Tiles are flushed after so many lines.
+func open(cfg Config, d disk.FS, lines int64) (*Trail, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
 	isClockOwn := cfg.Now == nil
 	cfg = cfg.withDefaults()
-	t := &Trail{cfg: cfg, disk: d, calls: make(chan func()), quit: make(chan struct{}), done: make(chan struct{})}
+	t := &Trail{cfg: cfg, disk: d, durableLines: lines, calls: make(chan func()), quit: make(chan struct{}), done: make(chan struct{})}
 	t.unwitnessed = make(chan Checkpoint, 1)
 	if cfg.Durability == Off {
 		return t, nil
@@ -100,7 +101,7 @@ func (t *Trail) start() error {
 	if err := r.run(); err != nil {
 		return err
 	}
-	t.keeper.kept, t.keeper.durable = edgeTiles(r.checkpoint.Size), edgeTiles(r.durable)
+	t.keeper.kept, t.keeper.durable = edgeTiles(r.checkpoint.Size), edgeTiles(r.durable.size)
 	t.attempts.Store(t.writer.edge.size)
 	var err error
 	if t.tel, err = newTelemetry(cfg, func() occupancy { return occupancy{t.size.Load(), int64(t.queue.queued())} }); err != nil {
@@ -160,13 +161,13 @@ func (t *Trail) announce(previous *Key) error {
 	if err != nil {
 		return err
 	}
-	sealed := w.edge.clone()
+	sealed, end := w.edge.clone(), w.end()
 	w.stage(keyBody(t.cfg.Now(), t.cfg.Key, c.Note))
 	if _, err := w.flush(); err != nil {
 		return err
 	}
 	t.size.Store(w.edge.size)
-	t.publish(c, sealed, false)
+	t.publish(c, sealed, end, false)
 	t.writer.keys = []*Key{t.cfg.Key}
 	return nil
 }

@@ -51,7 +51,7 @@ func (t *Trail) Prune(ctx context.Context, opts PruneOptions) (PrunedRange, erro
 			return unavailable(anomaly{kind: kind, err: err})
 		}
 		t.size.Store(w.edge.size)
-		_, err = t.seal()
+		_, err = t.seal(false)
 		return err
 	})
 	if err != nil || len(old) == 0 {

@@ -4,23 +4,22 @@
 package trail
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"math"
 	"path/filepath"
-	"strconv"
-	"strings"
+	"slices"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
-	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/otelauth/otelauth-go/otelauth/audit/trail/internal/disk"
 )
 
-// recovery finds the state of the tree in a folder. It reads the tiles up to the last flush, and
-// the lines after it, usually those of the last segment.
+// recovery finds the state of the tree in a folder. It reads the tiles at the last flush, and the
+// lines after it.
 type recovery struct {
 	disk          disk.FS
 	dir           string
@@ -32,7 +31,7 @@ type recovery struct {
 	// What it finds.
 	checkpoint Checkpoint // the newest one; Note is nil if there is none
 	signer     *Key       // of checkpoint
-	durable    int64      // size of the tree whose tiles are flushed
+	durable    durablePoint
 	anomalies  []anomaly
 
 	isMet  bool    // the tree had the root of checkpoint at its size
@@ -87,12 +86,12 @@ func (r *recovery) readCheckpoint() error {
 }
 
 func (r *recovery) readDurable() {
-	text, err := disk.ReadFile(r.disk, filepath.Join(r.dir, durableName), 20)
+	text, err := disk.ReadFile(r.disk, filepath.Join(r.dir, durableName), maxDurableBytes)
 	if err != nil {
 		return // it is only a shortcut
 	}
-	if n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err == nil && n >= 0 {
-		r.durable = n
+	if p, err := parseDurable(text); err == nil {
+		r.durable = p
 	}
 }
 
@@ -184,7 +183,7 @@ func (r *recovery) cutAbandoned() error {
 
 // replay loads the edge before the last flush and adds the lines after it.
 func (r *recovery) replay() error {
-	begin, err := r.findEdge()
+	begin, offset, err := r.findEdge()
 	if err != nil {
 		return err
 	}
@@ -196,19 +195,26 @@ func (r *recovery) replay() error {
 		if i+1 < len(r.firsts) {
 			end = r.firsts[i+1]
 		}
-		if err := r.replaySegment(r.firsts[i], end); err != nil {
+		if err := r.replaySegment(r.firsts[i], end, offset); err != nil {
 			return err
 		}
+		offset = 0
 	}
 	return nil
 }
 
-// findEdge loads the edge at the beginning of the last segment whose tiles are good, and returns
-// the index of that segment.
-func (r *recovery) findEdge() (int, error) {
+// findEdge loads the edge at the last flush of the tiles, or at the beginning of the last segment
+// whose tiles are good. It returns the index of the segment, and where in it the next line begins.
+func (r *recovery) findEdge() (index int, offset int64, err error) {
+	if i, ok := slices.BinarySearch(r.firsts, r.durable.segment); ok && r.isDurable(i) {
+		if e, err := r.store.edge(r.durable.size); err == nil && e.hasRoot(r.durable.root) {
+			r.setEdge(e)
+			return i, r.durable.offset, nil
+		}
+	}
 	for i := len(r.firsts) - 1; i >= 0; i-- {
 		first := r.firsts[i]
-		if i > 0 && (first > r.durable || r.checkpoint.Note != nil && first > r.checkpoint.Size) {
+		if i > 0 && (first > r.durable.size || r.checkpoint.Note != nil && first > r.checkpoint.Size) {
 			continue // the tiles before it may not be on disk, or the checkpoint is to be met
 		}
 		e, err := r.store.edge(first)
@@ -220,9 +226,48 @@ func (r *recovery) findEdge() (int, error) {
 			continue
 		}
 		r.setEdge(e)
-		return i, nil
+		return i, 0, nil
 	}
-	return 0, fmt.Errorf("%w (no segment continues the hash tiles)", ErrTampered)
+	return 0, 0, fmt.Errorf("%w (no segment continues the hash tiles)", ErrTampered)
+}
+
+// isDurable reports whether the lines after the durable point may be added to its tree. i is the
+// index of its segment.
+func (r *recovery) isDurable(i int) bool {
+	p := r.durable
+	if r.checkpoint.Note != nil && p.size > r.checkpoint.Size {
+		return false // the checkpoint is to be met
+	}
+	if i+1 < len(r.firsts) && p.size > r.firsts[i+1] {
+		return false
+	}
+	if p.offset == 0 {
+		return p.size == p.segment
+	}
+	line, err := r.lineBefore(p.position)
+	if err != nil {
+		return false
+	}
+	seq, _, err := parseSeq(line)
+	return err == nil && seq == p.size-1
+}
+
+// lineBefore returns the line that ends at p, without its newline.
+func (r *recovery) lineBefore(p position) ([]byte, error) {
+	f, err := r.disk.Open(r.path(p.segment))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	data := make([]byte, min(p.offset, MaxLineBytes+2)) // with its newline and that of the line before
+	if _, err := f.ReadAt(data, p.offset-int64(len(data))); err != nil {
+		return nil, err
+	}
+	line, isWhole := bytes.CutSuffix(data, []byte("\n"))
+	if !isWhole {
+		return nil, errTorn
+	}
+	return line[bytes.LastIndexByte(line, '\n')+1:], nil
 }
 
 func (r *recovery) setEdge(e *edge) {
@@ -230,9 +275,9 @@ func (r *recovery) setEdge(e *edge) {
 	r.writer.edge = *e
 }
 
-// replaySegment adds the lines of a segment, up to the line end. A torn tail of the last segment
-// is moved to debris/.
-func (r *recovery) replaySegment(first, end int64) error {
+// replaySegment adds the lines of a segment from offset on, up to the line end. A torn tail of the
+// last segment is moved to debris/.
+func (r *recovery) replaySegment(first, end, offset int64) error {
 	f, err := r.disk.Edit(r.path(first))
 	if err != nil {
 		return fmt.Errorf("trail: %w; check the permissions of the folder", err)
@@ -240,8 +285,9 @@ func (r *recovery) replaySegment(first, end int64) error {
 	defer func() { _ = f.Close() }()
 	e := &r.writer.edge
 	lines := newLineReader(f, readAll)
+	lines.offset = offset
 	var problem error
-	position := int64(0)
+	position := offset
 	for e.size < end {
 		line, err := lines.next()
 		if errors.Is(err, io.EOF) {
@@ -254,7 +300,7 @@ func (r *recovery) replaySegment(first, end int64) error {
 			problem = err
 			break
 		}
-		e.append(tlog.RecordHash(line))
+		e.append(lines.leaf())
 		position = lines.position()
 		if err := r.check(e); err != nil {
 			return err

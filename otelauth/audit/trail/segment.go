@@ -25,7 +25,7 @@ const (
 	segmentsName   = "segments"
 	tilesName      = "tile"
 	debrisName     = "debris"
-	// durableName holds the size of the tree whose tiles are flushed.
+	// durableName holds a durablePoint.
 	durableName = "tiles-flushed"
 )
 
@@ -98,6 +98,9 @@ func (w *writer) path() string { return filepath.Join(w.segments(), segmentName(
 // writeBytes is how many bytes of a large commit are written at once, while the processor still has
 // them in its cache.
 const writeBytes = 256 << 10
+
+// end returns where the next line begins.
+func (w *writer) end() position { return position{w.first, w.offset} }
 
 // stage adds a line to what is written next.
 func (w *writer) stage(body []byte) {

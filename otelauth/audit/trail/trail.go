@@ -32,6 +32,8 @@ type Trail struct {
 	store  tileStore
 	lock   disk.Lock
 	bodies sync.Pool // *[]byte
+	// durableLines is after how many lines tiles are flushed, and a checkpoint is signed.
+	durableLines int64
 
 	attempts atomic.Int64 // the last number of a line of an attempt
 	size     atomic.Int64 // lines on disk
@@ -245,7 +247,7 @@ func (t *Trail) Checkpoint(ctx context.Context) (Checkpoint, error) {
 			return t.failure
 		}
 		var err error
-		c, err = t.seal()
+		c, err = t.seal(false)
 		return err
 	})
 	if err != nil {

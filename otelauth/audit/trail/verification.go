@@ -302,7 +302,7 @@ func (v *verification) next(name string, first, end int64, line []byte, err erro
 	} else if isAboutTrail(rest) {
 		v.aboutTrail(name, line)
 	}
-	v.add(name, line)
+	v.add(name, line, v.lines.leaf())
 	return false, nil
 }
 
@@ -340,11 +340,10 @@ func (v *verification) sealed() int64 {
 	return v.report.Sealed
 }
 
-// add adds the line to the tree, and compares it with its tile and with the checkpoints of the
+// add adds the line with the hash h to the tree, and compares it with its tile and with the checkpoints of the
 // new size.
-func (v *verification) add(name string, line []byte) {
+func (v *verification) add(name string, line []byte, h tlog.Hash) {
 	n := v.edge.size
-	h := tlog.RecordHash(line)
 	if tiled, ok := v.tiled(n); ok && tiled != h && v.other == nil {
 		v.other, v.differs, v.differsIn = v.edge.clone(), n, name
 	}

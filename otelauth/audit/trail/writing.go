@@ -14,6 +14,7 @@ import (
 type writing struct {
 	writer     writer
 	isFinished bool          // Close is done
+	durable    int64         // size of the newest tree whose tiles are flushed, or soon are
 	woken      int           // callers that the last commit has woken
 	took       time.Duration // of the last commit
 
@@ -33,6 +34,10 @@ type writing struct {
 
 // maxOwed bounds writing.owed.
 const maxOwed = 64
+
+// durableLines is after how many lines tiles are flushed, besides at the start of a segment: it bounds
+// what Open reads.
+const durableLines = 65_536
 
 // collectTime is how long lines are collected for which no caller waits.
 const collectTime = 100 * time.Millisecond
@@ -99,6 +104,11 @@ func (t *Trail) commitPending() {
 	t.took = time.Since(start)
 	t.tel.committed(t.took)
 	t.size.Store(t.writer.edge.size)
+	if !t.isFailed && t.writer.edge.size-t.durable >= t.durableLines {
+		if _, err := t.seal(true); err != nil {
+			t.report(anomaly{kind: writeFailed, time: t.cfg.Now(), err: err})
+		}
+	}
 }
 
 // errLockRemoved is why a trail whose lock was removed writes nothing more: another process may
@@ -227,7 +237,7 @@ func (t *Trail) begin(b *batch) error {
 	}
 	t.owed = t.owed[:0]
 	t.size.Store(w.edge.size)
-	t.publish(c, before, true)
+	t.publish(c, before, position{segment: w.first}, true)
 	pointCurrent(t.disk, t.cfg.Dir, w.first)
 	if t.isFailed {
 		t.isFailed, t.failure = false, nil
@@ -330,24 +340,27 @@ func (t *Trail) sealDue(now time.Time) error {
 		t.tel.confirm(now)
 		return nil
 	}
-	_, err := t.seal()
+	_, err := t.seal(false)
 	return err
 }
 
-// seal signs a checkpoint of the lines on disk.
-func (t *Trail) seal() (Checkpoint, error) {
+// seal signs a checkpoint of the lines on disk. flush flushes their tiles too.
+func (t *Trail) seal(flush bool) (Checkpoint, error) {
 	c, err := t.writer.seal()
 	if err != nil {
 		return Checkpoint{}, err
 	}
-	t.publish(c, &t.writer.edge, false)
+	t.publish(c, &t.writer.edge, t.writer.end(), flush)
 	return c, nil
 }
 
-func (t *Trail) publish(c Checkpoint, e *edge, flush bool) {
+func (t *Trail) publish(c Checkpoint, e *edge, end position, flush bool) {
 	t.lastSigned = t.cfg.Now()
+	if flush {
+		t.durable = c.Size
+	}
 	t.newest.Store(&signed{c, t.lastSigned})
-	t.keeper.publish(c, e, flush)
+	t.keeper.publish(c, e, end, flush)
 }
 
 // finish writes what waits, signs, and releases the folder.
@@ -363,7 +376,7 @@ func (t *Trail) finish() error {
 		err = t.failure
 	}
 	if err == nil {
-		_, err = t.seal()
+		_, err = t.seal(false)
 	}
 	if err == nil {
 		err = t.keeper.drain()

@@ -34,9 +34,9 @@ func checkOutput(t *testing.T, environ []string, args ...string) string {
 	return errors.String()
 }
 
-// TestCheckSpeaksOfFlags checks that --check finds each of many bad configurations, names the flag
+// TestCheckNamesFlags checks that --check finds each of many bad configurations, names the flag
 // or key, and shows no identifier of Go.
-func TestCheckSpeaksOfFlags(t *testing.T) {
+func TestCheckNamesFlags(t *testing.T) {
 	t.Parallel()
 	users, key := usersFile(t), fileOf(t, "key", "k1:"+strings.Repeat("5a", 32))
 	groups := fileOf(t, "groups", "ops: alice\n")

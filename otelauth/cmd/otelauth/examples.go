@@ -45,6 +45,7 @@ var examples = map[string][]example{
 	"users check":  {{"Check a file before a server reads it.", "otelauth users check users.htpasswd"}},
 	"whois": {
 		{"Which account is behind a user.hash in the telemetry?", "otelauth whois --identity-key-file identity.key --users users.htpasswd k1:00112233445566778899aabbccddeeff"},
+		{"Which hashes does each account have?", "otelauth whois --identity-key-file identity.key --users users.htpasswd"},
 		{"Try names from a list.", "otelauth whois --identity-key-file identity.key --names - k1:00112233445566778899aabbccddeeff < names.txt"},
 	},
 	"status": {

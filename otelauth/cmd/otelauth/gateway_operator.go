@@ -13,10 +13,12 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/gateway"
 	"github.com/otelauth/otelauth-go/otelauth/operator"
+	"github.com/otelauth/otelauth-go/otelauth/semconv"
 	"github.com/otelauth/otelauth-go/otelauth/telemetry"
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 )
@@ -62,6 +64,7 @@ type operatorAPI struct {
 	*operator.Operator
 	loaded   atomic.Pointer[loaded]
 	disabled bool // OTEL_SDK_DISABLED
+	upstream func() gateway.UpstreamState
 }
 
 // newOperator returns the operator's API.
@@ -73,6 +76,7 @@ func (p *process) newOperator() (*operatorAPI, error) {
 	cfg := l.flags.operatorFlags.config(l.settings)
 	cfg.SharedDetection = l.flags.RedisURLFile != ""
 	cfg.Version, cfg.Now, cfg.Describe = version(), p.t.now, a.describe
+	a.upstream = func() gateway.UpstreamState { return p.gw.UpstreamState() }
 	cfg.CloseStreams = func(account string) int { return p.gw.CloseStreams(account) }
 	var err error
 	if a.Operator, err = operator.New(cfg); err != nil {
@@ -116,6 +120,10 @@ func (a *operatorAPI) describe(s *operator.Status) {
 		}
 		s.Exporters[2].Exporter = "lines"
 	}
+	describeErrors(s, telemetry.Errors())
+	if l.flags.Upstream != "" { // not with --forward-auth
+		describeUpstream(s, a.upstream())
+	}
 	for _, flag := range l.settings.flags {
 		if isOnlyFlag(flag.Name) || flag.Target.IsZero() {
 			continue
@@ -131,6 +139,39 @@ func (a *operatorAPI) describe(s *operator.Status) {
 		value := strings.Join(strings.Fields(strings.ReplaceAll(text, "\n  - ", ", ")), " ")
 		s.Configuration = append(s.Configuration, operator.Setting{
 			Name: flag.Name, Value: strings.TrimPrefix(value, ", "), Place: shown(place),
+		})
+	}
+}
+
+// exportTrouble is how long an error of an exporter is a problem of the process. Metrics are
+// exported once a minute.
+const exportTrouble = 2 * time.Minute
+
+func describeErrors(s *operator.Status, e telemetry.ErrorState) {
+	if s.ExportErrors.Count = e.Count; e.Count == 0 {
+		return
+	}
+	last := e.Last.UTC()
+	s.ExportErrors.Last, s.ExportErrors.LastError = &last, shown(e.Text)
+	if s.Now.Sub(last) < exportTrouble {
+		s.Problems = append(s.Problems, operator.Problem{
+			Kind: "telemetry", Since: last, Message: "an exporter fails, so traces, metrics or events are missing in the backend: " + shown(e.Text),
+		})
+	}
+}
+
+func describeUpstream(s *operator.Status, u gateway.UpstreamState) {
+	optional := func(t time.Time) *time.Time {
+		if t.IsZero() {
+			return nil
+		}
+		t = t.UTC()
+		return &t
+	}
+	s.Upstream = &operator.Upstream{OK: u.OK, Since: optional(u.Since), LastAnswer: optional(u.LastAnswer), Errors: u.Errors, LastError: u.LastError}
+	if !u.OK {
+		s.Problems = append(s.Problems, operator.Problem{
+			Kind: semconv.EventGatewayUpstream, Since: u.Since.UTC(), Message: "the upstream does not answer (" + u.LastError + "): check that the service behind the gateway runs",
 		})
 	}
 }

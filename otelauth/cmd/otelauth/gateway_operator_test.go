@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -170,6 +171,58 @@ func TestOperatorReadOnly(t *testing.T) {
 		"--password-file", fileOf(t, "password", canaryNew+"\n"))
 	if code != exitDone || !strings.Contains(out, "read-only") {
 		t.Errorf("the command at the admin listener: %d %s%s", code, out, problems)
+	}
+}
+
+// TestOperatorClockSkew calls a process whose clock is an hour ahead.
+func TestOperatorClockSkew(t *testing.T) {
+	t.Parallel()
+	op, err := operator.New(operator.Config{Now: func() time.Time { return time.Now().Add(time.Hour) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		op.ServeHTTP(w, r.WithContext(operator.WithActor(r.Context(), "carol")))
+	}))
+	defer srv.Close()
+	out, problems, code := operate(t, "", "status", "--operator", srv.URL)
+	if code != exitDone || !strings.Contains(out, "up 0s") || !strings.Contains(problems, "the clock of the gateway differs from the one here by 1h0m0s; times are those of the gateway") {
+		t.Errorf("%d %s%s", code, out, problems)
+	}
+}
+
+// TestOperatorStatus shows an upstream that ends, and exporters without a collector.
+func TestOperatorStatus(t *testing.T) {
+	t.Parallel()
+	testkit.OnlyLong(t)
+	up := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer up.Close()
+	socket := filepath.Join(t.TempDir(), "op.sock")
+	p := start(t, []string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + testkit.FreeAddress(t), "OTEL_BSP_SCHEDULE_DELAY=100", "OTEL_METRIC_EXPORT_INTERVAL=100"},
+		gatewayArgs(up.URL, usersFile(t), "--operator-listen", "unix:"+socket)...)
+	url := "http://" + p.address("gateway.listening")
+	mustOperate(t, socket, []string{"status"}, "upstream: answers; last answer never; 0 errors", "exporters: traces to otlp, metrics to otlp, logs to otlp")
+	ask(t, url, "alice", canaryNew)
+	mustOperate(t, socket, []string{"status"}, "upstream: answers; last answer ", "s ago; 0 errors")
+	up.Close()
+	ask(t, url, "alice", canaryNew)
+	mustOperate(t, socket, []string{"status"}, "needs attention", "auth.gateway.upstream since ", "upstream: does not answer since ", "1 errors (upstream_unreachable)")
+	testkit.Eventually(t, "errors of the exporters", func() bool {
+		out, _, _ := operate(t, socket, "status")
+		return strings.Contains(out, "export errors: ") && strings.Contains(out, "an exporter fails, so traces, metrics or events are missing in the backend")
+	})
+}
+
+// TestOperatorForwardAuth has no upstream to show.
+func TestOperatorForwardAuth(t *testing.T) {
+	t.Parallel()
+	testkit.OnlyLong(t)
+	socket := filepath.Join(t.TempDir(), "op.sock")
+	p := start(t, nil, "gateway", "--forward-auth", "nginx", "--trusted-proxy", "127.0.0.1", "--users", usersFile(t), "--listen", "127.0.0.1:0",
+		"--operator-listen", "unix:"+socket)
+	p.event("gateway.operator_listening", nil)
+	if out := mustOperate(t, socket, []string{"status"}, "healthy"); strings.Contains(out, "upstream:") {
+		t.Errorf("the status shows an upstream:\n%s", out)
 	}
 }
 

@@ -99,7 +99,8 @@ type detectFlags struct {
 	DetectEndpointNames        int  `rare:"" sets:"gateway:Auth.Detect.Thresholds.EndpointNames" start:"" placeholder:"NUMBER" help:"endpoint_failure_ratio: failing names within an hour above twice the usual number. Default: 20."`
 	DetectSensitiveDenials     int  `rare:"" sets:"gateway:Auth.Detect.Thresholds.SensitiveDenials" start:"" placeholder:"NUMBER" help:"sensitive_only_denied: different refusals at sensitive endpoints within 3 days. Default: 5."`
 	DetectManyAccounts         int  `rare:"" sets:"gateway:Auth.Detect.Thresholds.ManyAccounts" start:"" placeholder:"NUMBER" help:"many_accounts: accounts, within 3 days, that succeed from a network that they have never used. Default: 10."`
-	DetectStrangeNetworks      int  `rare:"" sets:"gateway:Auth.Detect.Thresholds.StrangeNetworks" start:"" placeholder:"NUMBER" help:"distributed_stuffing: networks without a success, and names that they fail for, within an hour. Default: 50."`
+	DetectStrangeNetworks      int  `rare:"" sets:"gateway:Auth.Detect.Thresholds.StrangeNetworks" start:"" placeholder:"NUMBER" help:"distributed_stuffing: networks without a success, and names that they fail for, within an hour; twice as many within a day. Default: 50."`
+	DetectStaleRepeats         int  `rare:"" sets:"gateway:Auth.Detect.Thresholds.StaleRepeats" start:"" placeholder:"NUMBER" help:"stale_credential: repetitions of one wrong password for one account within an hour. Default: 100."`
 	DetectUnusableTries        int  `rare:"" sets:"gateway:Auth.Detect.Thresholds.UnusableTries" start:"" placeholder:"NUMBER" help:"unusable_account: attempts at a disabled or expired account within 3 days. Default: 3."`
 }
 

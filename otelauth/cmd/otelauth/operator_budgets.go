@@ -28,7 +28,7 @@ type budgetsCommands struct {
 	Deny    budgetsDeny    `cmd:"" help:"Block an account or a network, even with the right password."`
 	Forget  budgetsForget  `cmd:"" help:"Forget the remembered credentials of an account, and close its streams."`
 	Acts    budgetsActs    `cmd:"" help:"List what operators did, with the ids for undo."`
-	Undo    budgetsUndo    `cmd:"" help:"End the effect of an allow or a deny."`
+	Undo    budgetsUndo    `cmd:"" help:"End the effect of an allow or a deny, or take a clear back."`
 }
 
 // subjectArgs name an account, a network or both.
@@ -232,6 +232,8 @@ func (c *budgetsActs) Run(t *terminal) error {
 				state = "undone by " + a.UndoneBy
 			case a.Undoes != "":
 				state = "undoes " + a.Undoes
+			case a.Undoable && a.Verb == operator.VerbClear:
+				state = "can be undone"
 			case a.Undoable:
 				state = "in force"
 			}

@@ -79,12 +79,27 @@ func (t *terminal) printStatus(s *operator.Status) {
 		}
 		t.print("%s", stores)
 	}
+	t.printCoverage(&s.Coverage)
+	if u := s.Upstream; u != nil {
+		state := coloured("answers", green, t.isTerminal())
+		if !u.OK {
+			state = coloured("does not answer since "+clockOf(*u.Since), red, t.isTerminal())
+		}
+		last := "never"
+		if u.LastAnswer != nil {
+			last = ago(s.Now, *u.LastAnswer) + " ago"
+		}
+		t.print("upstream: %s; last answer %s; %d errors%s", state, last, u.Errors, inParentheses(u.LastError))
+	}
 	var exporters []string
 	for _, e := range s.Exporters {
 		exporters = append(exporters, e.Signal+" to "+legible.Text(e.Exporter))
 	}
 	t.print("accounts: %d, %d reloads, %d failed; exporters: %s", s.Reloads.Accounts, s.Reloads.Succeeded, s.Reloads.Failed,
 		cmp.Or(strings.Join(exporters, ", "), "unknown"))
+	if e := s.ExportErrors; e.Count > 0 {
+		t.print("export errors: %d, the last %s ago: %s", e.Count, ago(s.Now, *e.Last), legible.Text(e.LastError))
+	}
 	if len(s.Peers) > 1 {
 		peers := newTable(t, "REPLICA", "HOST", "VERSION", "UP", "SEEN", "CLOCK")
 		for _, p := range s.Peers {
@@ -92,6 +107,29 @@ func (t *terminal) printStatus(s *operator.Status) {
 		}
 		t.print("\n%s", strings.TrimSuffix(peers.String(), "\n"))
 	}
+}
+
+// printCoverage prints which endpoints are in doubt.
+func (t *terminal) printCoverage(c *operator.Coverage) {
+	if c.Registered > 0 {
+		t.print("endpoints: %d of %d registered ones have served an authenticated caller since %s", c.Authenticated, c.Registered, clockOf(*c.Since))
+	}
+	if len(c.Gaps) == 0 {
+		return
+	}
+	gaps := newTable(t, "COVERAGE GAP", "METHOD", "ROUTE", "SINCE")
+	for _, g := range c.Gaps {
+		gaps.row(g.Finding, g.Method, g.Route, clockOf(g.Since))
+	}
+	t.print("\n%s", gaps)
+}
+
+// inParentheses returns " (text)", or "" without a text.
+func inParentheses(text string) string {
+	if text == "" {
+		return ""
+	}
+	return " (" + legible.Text(text) + ")"
 }
 
 // attemptsCommand prints recent attempts.
@@ -151,6 +189,7 @@ type episodesCommand struct {
 	Account  string     `placeholder:"NAME" help:"Only episodes about this account."`
 	Network  networkArg `placeholder:"NETWORK" help:"Only episodes about this address or network."`
 	Limit    int        `placeholder:"NUMBER" default:"50" help:"How many episodes are printed, 1 to 1000. Default: 50."`
+	Offset   int        `placeholder:"NUMBER" help:"How many episodes are left out before: the next page. Default: 0."`
 }
 
 // Run prints the episodes with their evidence.
@@ -158,6 +197,9 @@ func (c *episodesCommand) Run(t *terminal) error {
 	q := url.Values{"limit": {strconv.Itoa(c.Limit)}}
 	if c.State != "all" {
 		q.Set("state", c.State)
+	}
+	if c.Offset > 0 {
+		q.Set("offset", strconv.Itoa(c.Offset))
 	}
 	set(q, "rule", c.Rule)
 	set(q, "severity", c.Severity)
@@ -173,7 +215,7 @@ func (c *episodesCommand) Run(t *terminal) error {
 			t.printEpisode(&l.Episodes[i], &l.Meta)
 		}
 		if l.More {
-			t.print("(more match: set --limit, or narrow the search)")
+			t.print("(more match: set --limit or --offset, or narrow the search)")
 		}
 		t.printScope(&l.Meta)
 	})
@@ -203,6 +245,9 @@ func (t *terminal) printEpisode(e *operator.Episode, m *operator.Meta) {
 	evidence("accounts", e.Accounts, e.AccountCount)
 	evidence("networks", e.Networks, e.NetworkCount)
 	evidence("traces", e.TraceIDs, 0)
+	if e.PartOf != "" {
+		t.print("    completes the attack %s", e.PartOf)
+	}
 	if e.Route != "" {
 		t.print("    endpoint: %s", legible.Text(e.Route))
 	}

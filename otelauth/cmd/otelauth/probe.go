@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -22,19 +23,21 @@ type probeCommand struct {
 
 	probeSources `group:"Endpoints"`
 
-	Identities string `placeholder:"FILE" group:"Accounts" help:"A YAML file with accounts of the service, and how to get their passwords. Default: the account of the variables OTELAUTH_PROBE_USER and OTELAUTH_PROBE_PASSWORD."`
+	Identities string `placeholder:"FILE" group:"Accounts" help:"A YAML file with accounts of the service, and how to get their passwords. Default: the variables OTELAUTH_PROBE_USER, OTELAUTH_PROBE_PASSWORD and OTELAUTH_PROBE_GROUPS; further accounts with the suffix _2, _3 and so on."`
 	Throwaway  string `placeholder:"NAME" group:"Accounts" help:"The name of an account that may be locked. Wrong passwords go to it. Default: none, and the probes that need one are not made."`
 
-	Only                            []string `placeholder:"PROBE,…" group:"Requests" help:"Make these probes only. A group counts as its probes: credentials, identity, path, method, header, protocol. Default: all."`
-	Without                         []string `placeholder:"PROBE,…" group:"Requests" help:"Leave these probes or groups out."`
+	Only                            []string `placeholder:"PROBE" group:"Requests" help:"Make these probes only. A group counts as its probes: credentials, identity, path, method, header, protocol. Default: all."`
+	Without                         []string `placeholder:"PROBE" group:"Requests" help:"Leave these probes or groups out."`
 	UnsafeMethods                   bool     `group:"Requests" help:"Also probe POST, PUT, PATCH and DELETE, which may change data of the service. Use it with a copy of the service only."`
 	Rate                            float64  `default:"20" placeholder:"NUMBER" group:"Requests" help:"How many requests are sent in a second; 0: no limit. Default: 20."`
 	Workers                         int      `placeholder:"NUMBER" group:"Requests" help:"How many endpoints are probed at once. Default: 1, or 4 with --rate 0."`
 	MaxRequests                     int      `default:"100000" placeholder:"NUMBER" group:"Requests" help:"The run ends after this number of requests. Default: 100000."`
 	MaxWait                         span     `default:"5m" placeholder:"TIME" group:"Requests" help:"The longest Retry-After that the run waits for. Default: 5m."`
+	TargetLimit                     window   `placeholder:"NUMBER/TIME" group:"Requests" help:"How many wrong passwords in which time make the service throttle or lock an account: 5/10m. The run stays one below. A limit 10/1m of otelauth gateway is 10/10m here. Default: learned when the service throttles."`
+	MaxBody                         int64    `default:"262144" placeholder:"BYTES" group:"Requests" help:"How much of an answer is read and compared. Default: 262144."`
 	Timeout                         span     `default:"10s" placeholder:"TIME" group:"Requests" help:"How long the service may take for one answer. Default: 10s."`
 	Samples                         int      `default:"200" placeholder:"NUMBER" group:"Requests" help:"How many answers to unknown users, and as many to wrong passwords, are compared by their time at most; 0: none. Requires --throwaway. Default: 200."`
-	Correlate                       []string `placeholder:"TOKEN,…" group:"Requests" help:"What carries the token of a request: traceparent, request-id, user-agent. Default: all three."`
+	Correlate                       []string `placeholder:"TOKEN" group:"Requests" help:"What carries the token of a request: traceparent, request-id, user-agent. Default: all three."`
 	Plaintext                       string   `placeholder:"HOST:PORT" group:"Requests" help:"Where the host of an https target may answer without TLS. Default: not tested."`
 	CAFile                          string   `name:"ca-file" placeholder:"FILE" group:"Requests" help:"CA certificates (PEM) that verify the target. Default: the system's."`
 	DangerouslyAcceptAnyCertificate bool     `group:"Requests" help:"Do not verify the certificate of the target: everyone on the network path can read the passwords."`
@@ -42,6 +45,23 @@ type probeCommand struct {
 	probeTelemetry `group:"Telemetry"`
 
 	probeReports `group:"Reports"`
+}
+
+// window is a number of events within a time: "5/10m".
+type window struct {
+	count  int
+	period span
+}
+
+// UnmarshalText reads NUMBER/TIME.
+func (w *window) UnmarshalText(text []byte) error {
+	number, period, found := strings.Cut(string(text), "/")
+	n, err := strconv.Atoi(number)
+	if !found || err != nil || n < 2 || w.period.UnmarshalText([]byte(period)) != nil {
+		return errors.New("not a valid limit: write how many wrong passwords, 2 or more, and within which time, such as 5/10m")
+	}
+	w.count = n
+	return nil
 }
 
 // findingsError means that the run has findings of or above --fail-on: exit code 1.
@@ -66,7 +86,7 @@ func (c *probeCommand) Run(t *terminal) error {
 	if err := c.check(); err != nil {
 		return usageError{err}
 	}
-	keep, err := openSpool(c.Resume, c.Target)
+	keep, err := openSpool(c.Resume, c.Target, c.isSet())
 	if err != nil {
 		return err
 	}
@@ -76,11 +96,10 @@ func (c *probeCommand) Run(t *terminal) error {
 	config.Progress = bar.show
 	ctx, stop := interruptible()
 	defer stop()
-	report, complete, err := c.probe(ctx, t, &config, bar)
+	report, err := c.probe(ctx, t, &config, bar, keep)
 	if err != nil {
 		return err
 	}
-	keep.complete = complete
 	if err := c.write(t, report, keep); err != nil {
 		return err
 	}
@@ -90,31 +109,35 @@ func (c *probeCommand) Run(t *terminal) error {
 	return c.verdict(report)
 }
 
-// probe makes the run, and judges its telemetry. complete adds the evidence to an attempt.
-func (c *probeCommand) probe(ctx context.Context, t *terminal, config *probe.Config, bar *probeProgress) (report *probe.Report, complete func(*probe.Attempt), err error) {
+// probe makes the run, and judges its telemetry.
+func (c *probeCommand) probe(ctx context.Context, t *terminal, config *probe.Config, bar *probeProgress, keep *spool) (*probe.Report, error) {
 	telemetry, err := c.prover(config)
 	if err != nil {
-		return nil, nil, usageError{err}
+		return nil, usageError{err}
 	}
 	defer telemetry.close()
 	prober, err := probe.New(*config)
 	if err != nil {
-		return nil, nil, usageError{err}
+		return nil, usageError{err}
 	}
 	if err := telemetry.start(ctx, t, prober, config); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	report, err = prober.Run(ctx)
+	report, err := prober.Run(ctx)
 	bar.end()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	report.Version = version()
-	complete, err = telemetry.judge(ctx, report)
-	if err == nil {
-		report.Accept(config.Baseline)
+	complete, err := telemetry.judge(ctx, t, report)
+	if err != nil {
+		return nil, err
 	}
-	return report, complete, err
+	if err := keep.settle(report, complete); err != nil {
+		return nil, err
+	}
+	report.Accept(config.Baseline)
+	return report, nil
 }
 
 // verdict returns an error if there are findings that matter.
@@ -143,6 +166,7 @@ func (c *probeCommand) config(t *terminal) (probe.Config, error) {
 	config := probe.Config{
 		Target: c.Target, Endpoints: withoutPrefix(endpoints, c.Target), Throwaway: c.Throwaway,
 		Only: c.Only, Without: c.Without, UnsafeMethods: c.UnsafeMethods, Rate: c.Rate, Workers: c.Workers, MaxRequests: c.MaxRequests,
+		GuessLimit: c.TargetLimit.count, GuessPeriod: time.Duration(c.TargetLimit.period), MaxBodyBytes: c.MaxBody,
 		MaxWait: time.Duration(c.MaxWait), Timeout: time.Duration(c.Timeout), Samples: c.Samples, Correlate: c.Correlate, Plaintext: c.Plaintext,
 	}
 	if c.Rate <= 0 {

@@ -196,24 +196,35 @@ type identityFile struct {
 	} `yaml:"identities"`
 }
 
-// The variables of the account that is used without --identities.
+// The variables of the account that is used without --identities. Those of further accounts have
+// the suffix _2, _3 and so on.
 const (
 	userVariable     = "OTELAUTH_PROBE_USER"
 	passwordVariable = "OTELAUTH_PROBE_PASSWORD" //nolint:gosec // the name of a variable
+	groupsVariable   = "OTELAUTH_PROBE_GROUPS"
 )
 
-// readIdentities returns the accounts of a file, or that of the environment. Errors do not show
+// environmentIdentities returns the accounts of the environment, up to the first number without
+// one.
+func environmentIdentities(getenv func(string) string) ([]probe.Identity, error) {
+	var list []probe.Identity
+	for suffix := ""; ; suffix = fmt.Sprintf("_%d", len(list)+1) {
+		user, password, groups := getenv(userVariable+suffix), getenv(passwordVariable+suffix), getenv(groupsVariable+suffix)
+		switch {
+		case user == "" && password == "" && groups == "":
+			return list, nil
+		case user == "" || password == "":
+			return nil, fmt.Errorf("%s and %s belong together: set both", userVariable+suffix, passwordVariable+suffix)
+		}
+		list = append(list, probe.Identity{Name: user, Username: user, Password: password, Groups: splitList(groups)})
+	}
+}
+
+// readIdentities returns the accounts of a file, or those of the environment. Errors do not show
 // what the file holds.
 func readIdentities(file string, getenv func(string) string) ([]probe.Identity, error) {
 	if file == "" {
-		user, password := getenv(userVariable), getenv(passwordVariable)
-		switch {
-		case user == "" && password == "":
-			return nil, nil
-		case user == "" || password == "":
-			return nil, fmt.Errorf("%s and %s belong together: set both", userVariable, passwordVariable)
-		}
-		return []probe.Identity{{Name: user, Username: user, Password: password}}, nil
+		return environmentIdentities(getenv)
 	}
 	text, err := os.ReadFile(file)
 	if err != nil {

@@ -27,8 +27,12 @@ type spool struct {
 	// rows is where the row of each endpoint is, by its method and path.
 	rows  map[string]place
 	order []string
+	fresh []string // of order: those of this run
 	// complete adds to an attempt what is known at the end of the run; nil: nothing.
 	complete func(*probe.Attempt)
+	// judges says that this run judges telemetry. earlier is the judgement on earlier runs, or nil.
+	judges  bool
+	earlier *judged
 }
 
 type place struct{ offset, length int64 }
@@ -41,14 +45,22 @@ type spoolHeader struct {
 
 const spoolVersion = 1
 
+// spoolLine is any other line: a row, or the judgement on the telemetry of the runs before it.
+type spoolLine struct {
+	probe.Row
+	Judged *judged `json:"judged,omitempty"`
+}
+
 // openSpool opens the file of an earlier run, or creates one. Without a path it is a temporary
-// file.
-func openSpool(path, target string) (*spool, error) {
-	s := &spool{rows: make(map[string]place)}
+// file. judges says that the run judges telemetry.
+func openSpool(path, target string, judges bool) (*spool, error) {
+	s := &spool{rows: make(map[string]place), judges: judges}
 	var err error
 	if path == "" {
 		s.remove = true
-		s.file, err = os.CreateTemp("", "otelauth-probe-*")
+		if s.file, err = os.CreateTemp("", "otelauth-probe-*"); err == nil {
+			_ = os.Remove(s.file.Name()) // nothing is left when the process is killed; close repeats it
+		}
 	} else {
 		s.file, err = os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	}
@@ -84,12 +96,15 @@ func (s *spool) load(target string) error {
 			}
 			first = false
 		} else {
-			var row probe.Row
-			if err := json.Unmarshal(line, &row); err != nil {
+			var of spoolLine
+			if err := json.Unmarshal(line, &of); err != nil {
 				return errors.New("a line is not a row of a probe: choose another file")
 			}
-			if !row.Cut {
-				s.note(row, int64(len(line)))
+			switch {
+			case of.Judged != nil:
+				s.earlier = of.Judged
+			case !of.Cut:
+				s.note(of.Row, int64(len(line)))
 			}
 		}
 		s.size += int64(len(line))
@@ -123,7 +138,8 @@ func (s *spool) append(line []byte) error {
 	return err
 }
 
-// done returns the row of an endpoint from an earlier run.
+// done returns the row of an endpoint from an earlier run. If this run judges telemetry and that
+// of the row was not judged, because the earlier run did not or was killed, it is not done.
 func (s *spool) done(e probe.Endpoint) (probe.Row, bool) {
 	s.mu.Lock()
 	at, found := s.rows[e.String()]
@@ -132,7 +148,7 @@ func (s *spool) done(e probe.Endpoint) (probe.Row, bool) {
 		return probe.Row{}, false
 	}
 	row, err := s.read(at)
-	return row, err == nil
+	return row, err == nil && (!s.judges || isJudged(row))
 }
 
 func (s *spool) read(at place) (probe.Row, error) {
@@ -154,11 +170,19 @@ func (s *spool) add(row probe.Row) error {
 	line = append(line, '\n')
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, known := s.rows[row.Endpoint.String()]; known || row.Cut {
+	key := row.Endpoint.String()
+	if at, known := s.rows[key]; row.Cut || known && s.isTaken(at) {
 		return nil
 	}
+	s.fresh = append(s.fresh, key)
 	s.note(row, int64(len(line)))
 	return s.append(line)
+}
+
+// isTaken reports whether the engine has the row that is kept there from this file.
+func (s *spool) isTaken(at place) bool {
+	row, err := s.read(at)
+	return err == nil && (!s.judges || isJudged(row))
 }
 
 // all returns the rows in the order in which they were completed.

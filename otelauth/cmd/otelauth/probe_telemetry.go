@@ -27,7 +27,7 @@ type probeTelemetry struct {
 	Logs          string   `placeholder:"FILE" help:"Judge the lines that the service appends to this log during the run, in JSON or logfmt; - is standard input."`
 	LogFields     string   `default:"otelauth" placeholder:"NAME" help:"Which field of a line means what: otelauth, ecs, ocsf, django, or the path of a YAML file. Default: otelauth."`
 	TelemetryWait span     `default:"30s" placeholder:"TIME" help:"How long the last telemetry may take to arrive, and the first metrics before the run. Default: 30s."`
-	Require       []string `placeholder:"NAME,…" help:"What must hold: events, each-attempt, no-others, spans, metrics, no-secrets, user, private-names, client, method, route, path, status, agent. Default: everything but each-attempt; with --logs alone what a line can hold."`
+	Require       []string `placeholder:"NAME" help:"What must hold: events, each-attempt, no-others, spans, metrics, no-secrets, user, private-names, client, method, route, path, status, agent. Default: everything but each-attempt; with --logs alone what a line can hold."`
 	SharedTraffic bool     `help:"Others use the service during the run. Counters must then grow at least by the attempts, and events of others are expected."`
 }
 
@@ -122,13 +122,17 @@ func (p *prover) awaitMetrics(ctx context.Context) {
 	}
 }
 
-// judge waits for the last telemetry and adds the judgement to the report. The function that it
-// returns completes attempts; it is nil without a prover.
-func (p *prover) judge(ctx context.Context, report *probe.Report) (func(*probe.Attempt), error) {
+// judge waits for the last telemetry and adds the judgement to the report, also after an interrupt:
+// what is in transit is not missing. The function that it returns completes attempts; it is nil
+// without a prover.
+func (p *prover) judge(ctx context.Context, t *terminal, report *probe.Report) (func(*probe.Attempt), error) {
 	if p == nil {
 		return nil, nil
 	}
-	wait, cancel := context.WithTimeout(ctx, time.Duration(p.flags.TelemetryWait))
+	if ctx.Err() != nil {
+		fmt.Fprintf(t.err, "otelauth: interrupted; waiting for the last telemetry, at most %s; Ctrl-C again ends at once\n", p.flags.TelemetryWait)
+	}
+	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Duration(p.flags.TelemetryWait))
 	defer cancel()
 	_ = p.ledger.Wait(wait) // what did not arrive is a verdict
 	if err := p.logs.end(); err != nil {

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
@@ -119,6 +120,70 @@ func TestProbeTelemetry(t *testing.T) {
 				t.Errorf("the report does not say what was recorded:\n%s", out)
 			}
 		})
+	}
+}
+
+// TestProbePortInUse: a receiver that cannot listen ends the command before the first request.
+func TestProbePortInUse(t *testing.T) {
+	t.Parallel()
+	service := &shop{}
+	server := httptest.NewServer(service)
+	t.Cleanup(server.Close)
+	for _, flag := range []string{"--telemetry", "--telemetry-grpc"} {
+		_, err := probeShop(t, server.URL, shopFiles(t), flag, server.Listener.Addr().String())
+		if err == nil || !strings.Contains(err.Error(), "another program listens there") || service.requests.Load() > 0 {
+			t.Errorf("%s: %v, %d requests", flag, err, service.requests.Load())
+		}
+	}
+}
+
+// TestProbeResumeTelemetry ends a run that judges telemetry by its bound of requests, and continues
+// it: the report has the evidence of each attempt of both runs, and what the first run found.
+func TestProbeResumeTelemetry(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := func(name string) string { return filepath.Join(dir, name) }
+	for name, text := range map[string]string{"list.txt": "GET /stock/7\nGET /orders\n", "identities.yaml": "identities: [{name: alice, password: canary-right-alice}]\n"} {
+		if err := os.WriteFile(file(name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	receiver := testkit.FreeAddress(t)
+	target := recordedShop(t, receiver, "/stock/7")
+	state := []string{"--resume", file("state"), "--only", "credentials", "--fail-on", "none"}
+	judge := append(state, "--telemetry", receiver, "--telemetry-wait", "5s", "--require", "events,no-secrets")
+	// A run that judges nothing is no evidence: the next one repeats the endpoint.
+	if out, err := probeShop(t, target, dir, append(state, "--max-requests", "30")...); err == nil {
+		t.Fatalf("the first run is complete:\n%s", out)
+	}
+	if out, err := probeShop(t, target, dir, append(judge, "--max-requests", "30")...); err == nil || !strings.Contains(out, "event: missing") {
+		t.Fatalf("the second run is complete, or finds nothing: %v\n%s", err, out)
+	}
+	out, err := probeShop(t, target, dir, append(judge, "--json", file("report.json"))...)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	report := readReport(t, file("report.json"))
+	found, sent := false, 0
+	for _, f := range report.Findings {
+		found = found || f.ID == "telemetry missing/event GET /stock/7"
+	}
+	for _, row := range report.Rows {
+		for _, a := range row.Attempts {
+			sent++
+			if a.Evidence == nil {
+				t.Errorf("%s has no verdict on its telemetry", a.ID)
+			}
+		}
+	}
+	if judged := report.Telemetry.Attempts["missing"] + report.Telemetry.Attempts["recorded"]; !found || !report.Complete || len(report.Rows) != 2 || judged < sent {
+		t.Errorf("found: %t, complete: %t, %d rows, %d attempts of which %d are judged", found, report.Complete, len(report.Rows), sent, judged)
+	}
+	if report.Requests > 30 {
+		t.Errorf("the last run made %d requests: it did not use the run before", report.Requests)
+	}
+	if text, err := os.ReadFile(file("state")); err != nil || bytes.Contains(text, []byte("canary")) {
+		t.Errorf("the file of --resume shows a password, or cannot be read: %v", err)
 	}
 }
 

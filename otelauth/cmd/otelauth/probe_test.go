@@ -5,7 +5,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,9 +14,13 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth/probe"
 )
 
@@ -104,23 +107,44 @@ func TestProbeReports(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, out)
 		}
 	}
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if bytes.Contains(text, []byte("canary")) {
-		t.Error("the JSON report shows a password")
-	}
-	report, err := probe.ParseReport(text)
-	if err != nil {
-		t.Fatal(err)
-	}
+	report := readReport(t, file)
 	attempts := 0
 	for _, row := range report.Rows {
 		attempts += len(row.Attempts)
 	}
 	if len(report.Rows) != 4 || attempts < 100 || report.Requests < attempts || int64(report.Requests) < service.requests.Load() {
 		t.Errorf("%d rows with %d attempts, %d requests, the service saw %d", len(report.Rows), attempts, report.Requests, service.requests.Load())
+	}
+}
+
+// TestProbePolicy: the rules of a gateway are endpoints with what they expect.
+func TestProbePolicy(t *testing.T) {
+	t.Parallel()
+	got, err := readPolicy(strings.NewReader(`
+upstream: http://127.0.0.1:8000
+public: ["GET /healthz", /static/]
+endpoint: ["/orders/{$}", "/orders/{id}"]
+sensitive: ["DELETE /orders/7"]
+default-groups: [staff]
+allow-groups: ["shop.example/admin/=admin,root"]
+`), "gateway.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []probe.Endpoint{
+		{Method: "GET", Path: "/healthz", Route: "/healthz", Access: probe.Public},
+		{Method: "GET", Path: "/static/", Route: "/static/", Access: probe.Public},
+		{Method: "GET", Path: "/orders/", Route: "/orders/", Groups: []string{"staff"}},
+		{Method: "GET", Path: "/orders/{id}", Route: "/orders/{id}", Groups: []string{"staff"},
+			Skip: "the pattern has a parameter: list a path of it with --list and route=/orders/{id}"},
+		{Method: "DELETE", Path: "/orders/7", Route: "/orders/7", Groups: []string{"staff"}},
+		{Method: "GET", Path: "/admin/", Route: "/admin/", Groups: []string{"admin", "root"}},
+	}
+	for i := range want {
+		want[i].Source = "gateway.yaml"
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
 	}
 }
 
@@ -181,14 +205,7 @@ func TestProbeResume(t *testing.T) {
 	if out, err = probeShop(t, server.URL, dir, "--resume", state, "--json", file, "--fail-on", "none"); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var report probe.Report
-	if err := json.Unmarshal(text, &report); err != nil {
-		t.Fatal(err)
-	}
+	report := readReport(t, file)
 	if len(report.Rows) != 4 || len(report.Findings) != 2 || !report.Complete {
 		t.Errorf("%d rows and %d findings, complete: %t", len(report.Rows), len(report.Findings), report.Complete)
 	}
@@ -201,6 +218,94 @@ func TestProbeResume(t *testing.T) {
 	if _, err := probeShop(t, server.URL, dir, "--resume", filepath.Join(dir, "list.txt")); err == nil || !strings.Contains(err.Error(), "not the file of a probe") {
 		t.Errorf("another file: %v", err)
 	}
+}
+
+// TestProbeIdentitiesOfEnvironment: bob must get 403 where alice may go, and the variables say so.
+func TestProbeIdentitiesOfEnvironment(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(&shop{})
+	t.Cleanup(server.Close)
+	p := start(t, []string{
+		"OTELAUTH_PROBE_USER=alice", "OTELAUTH_PROBE_PASSWORD=canary-right-alice", "OTELAUTH_PROBE_GROUPS=staff, admin",
+		"OTELAUTH_PROBE_USER_2=bob", "OTELAUTH_PROBE_PASSWORD_2=canary-right-bob", "OTELAUTH_PROBE_GROUPS_2=staff",
+	}, "probe", server.URL, "--list", filepath.Join(shopFiles(t), "list.txt"), "--rate", "0", "--only", "identity", "--fail-on", "high")
+	if code := p.ended(); code != exitFailed {
+		t.Errorf("exit code %d", code)
+	}
+	if out := p.output(); !strings.Contains(out, "bob, who has none of the groups admin, gets 200") {
+		t.Errorf("bob is not found:\n%s", out)
+	}
+	env := map[string]string{userVariable: "alice", passwordVariable: "a", userVariable + "_2": "bob"}
+	_, err := readIdentities("", func(name string) string { return env[name] })
+	if err == nil || !strings.Contains(err.Error(), "OTELAUTH_PROBE_USER_2 and OTELAUTH_PROBE_PASSWORD_2 belong together") {
+		t.Errorf("an account without a password: %v", err)
+	}
+}
+
+// TestProbeInterrupted sends the signal of Ctrl-C to the process. Every report is valid and says
+// that the run is not complete.
+func TestProbeInterrupted(t *testing.T) {
+	t.Parallel()
+	service := &shop{}
+	server := httptest.NewServer(service)
+	t.Cleanup(server.Close)
+	dir := shopFiles(t)
+	file := func(name string) string { return filepath.Join(dir, name) }
+	p := start(t, nil, "probe", server.URL, "--list", file("list.txt"), "--identities", file("identities.yaml"), "--rate", "50",
+		"--json", file("report.json"), "--html", file("report.html"), "--sarif", file("report.sarif"), "--junit", file("report.xml"))
+	p.Await(t, "requests", func() bool { return service.requests.Load() > 20 })
+	p.signal(syscall.SIGINT)
+	if code := p.ended(); code != exitInterrupted {
+		t.Errorf("exit code %d, want %d\n%s", code, exitInterrupted, p.output())
+	}
+	if !strings.Contains(p.output(), "the run is not complete: the run was interrupted") {
+		t.Errorf("the output does not say so:\n%s", p.output())
+	}
+	report := readReport(t, file("report.json"))
+	if report.Complete || len(report.NotTested) == 0 || report.Requests < 20 {
+		t.Errorf("complete: %t, %d requests, not tested: %+v", report.Complete, report.Requests, report.NotTested)
+	}
+	for name, end := range map[string]string{"report.html": "</html>", "report.sarif": "}", "report.xml": "</testsuites>"} {
+		text, err := os.ReadFile(file(name))
+		if err != nil || !strings.HasSuffix(strings.TrimSpace(string(text)), end) {
+			t.Errorf("%s is not whole: %v", name, err)
+		}
+	}
+}
+
+// TestProbeInterruptedTwice: after the first signal the probe waits for the telemetry that is in
+// transit, after the second one for nothing.
+func TestProbeInterruptedTwice(t *testing.T) {
+	t.Parallel()
+	service := &shop{}
+	server := httptest.NewServer(service)
+	t.Cleanup(server.Close)
+	dir := shopFiles(t)
+	p := start(t, nil, "probe", server.URL, "--list", filepath.Join(dir, "list.txt"), "--identities", filepath.Join(dir, "identities.yaml"),
+		"--rate", "50", "--telemetry", testkit.FreeAddress(t), "--require", "events", "--telemetry-wait", "1h")
+	p.Await(t, "requests", func() bool { return service.requests.Load() > 5 })
+	p.signal(syscall.SIGINT)
+	p.WaitLine(t, "waiting for the last telemetry, at most 1h; Ctrl-C again ends at once")
+	p.signal(syscall.SIGINT)
+	if code := p.ended(); code == exitDone {
+		t.Error("the exit code is that of a run without findings")
+	}
+}
+
+func readReport(t *testing.T, file string) *probe.Report {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Contains(text, []byte("canary")) {
+		t.Errorf("%s shows a password", file)
+	}
+	report, err := probe.ParseReport(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return report
 }
 
 // TestProbeProgress: the line of a terminal says how far the run is, and why it waits.

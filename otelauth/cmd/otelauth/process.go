@@ -104,42 +104,69 @@ func (p *process) serve(ctx context.Context, stop func(), hangups <-chan os.Sign
 	}
 	serving, cancel := context.WithCancel(ctx)
 	defer cancel()
-	ended := make(chan error, len(listeners))
+	ends := ends{left: len(listeners), clients: make(chan error, len(listeners))}
 	for _, l := range listeners {
-		go func() { ended <- p.gw.Serve(serving, l) }()
+		go func() { ends.clients <- p.gw.Serve(serving, l) }()
 		p.log("gateway.listening", "address", l.Addr().String())
 	}
 	// It outlives the other listeners, so that readyz reports the drain.
 	adminCtx, closeAdmin := context.WithCancel(context.Background())
 	defer closeAdmin()
-	var adminEnded chan error
 	if admin != nil {
-		adminEnded = make(chan error, 1)
-		go func() { adminEnded <- p.gw.ServeAdmin(adminCtx, admin) }()
+		ended := make(chan error, 1)
+		go func() { ended <- p.gw.ServeAdmin(adminCtx, admin) }()
+		ends.admin = ended
 		p.log("gateway.admin_listening", "address", admin.Addr().String())
 		if p.loaded.flags.Console {
 			p.log("gateway.console", "address", "http://"+admin.Addr().String()+"/-/operator/")
 		}
 	}
-	operatorEnded := p.serveOperator(adminCtx, operators)
-	var errs []error
-	for left := len(listeners); left > 0; {
+	ends.operator = p.serveOperator(adminCtx, operators)
+	errs := p.await(ctx, &ends, stop, cancel, hangups, load)
+	shutdown, done := context.WithTimeout(context.Background(), p.loaded.drainTimeout())
+	defer done()
+	errs = append(errs, p.gw.Shutdown(shutdown), p.trail.close())
+	_ = p.operator.Close() // ends live views with a message
+	closeAdmin()
+	if ends.admin != nil {
+		errs = append(errs, <-ends.admin)
+	}
+	if ends.operator != nil {
+		errs = append(errs, <-ends.operator)
+	}
+	p.loaded.close()
+	return errors.Join(errs...)
+}
+
+// ends holds where the listeners report that they have ended.
+type ends struct {
+	left            int // how many of those for clients still serve
+	clients         chan error
+	admin, operator <-chan error // nil: not served, or ended
+}
+
+// await reloads on hangups until no listener for clients serves any more, and returns their errors.
+// When ctx ends it calls stop. When a listener fails it calls cancel, which ends the others.
+func (p *process) await(
+	ctx context.Context, e *ends, stop, cancel func(), hangups <-chan os.Signal, load func() (*loaded, error),
+) (errs []error) {
+	for e.left > 0 {
 		select {
-		case err := <-ended:
-			left--
+		case err := <-e.clients:
+			e.left--
 			var refused *gateway.ConfigError
 			if errors.As(err, &refused) {
 				err = explain(err, &p.loaded.config, p.loaded.settings)
 			}
 			errs = append(errs, err)
 			cancel() // one failure ends all listeners
-		case err := <-adminEnded:
+		case err := <-e.admin:
 			errs = append(errs, err)
-			adminEnded = nil
+			e.admin = nil
 			cancel()
-		case err := <-operatorEnded:
+		case err := <-e.operator:
 			errs = append(errs, err)
-			operatorEnded = nil
+			e.operator = nil
 			cancel()
 		case <-hangups:
 			p.reload(load)
@@ -149,19 +176,7 @@ func (p *process) serve(ctx context.Context, stop func(), hangups <-chan os.Sign
 			p.log("gateway.draining", "timeout", p.loaded.drainTimeout().String())
 		}
 	}
-	shutdown, done := context.WithTimeout(context.Background(), p.loaded.drainTimeout())
-	defer done()
-	errs = append(errs, p.gw.Shutdown(shutdown), p.trail.close())
-	_ = p.operator.Close() // ends live views with a message
-	closeAdmin()
-	if adminEnded != nil {
-		errs = append(errs, <-adminEnded)
-	}
-	if operatorEnded != nil {
-		errs = append(errs, <-operatorEnded)
-	}
-	p.loaded.close()
-	return errors.Join(errs...)
+	return errs
 }
 
 // reload reads all settings again. After an error the previous settings stay in force.

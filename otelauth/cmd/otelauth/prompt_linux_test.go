@@ -7,9 +7,11 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -157,6 +159,27 @@ func waitForNoEcho(t *testing.T, f *os.File) {
 		}
 		if time.Now().After(deadline) {
 			t.Fatal("the prompt leaves echo on")
+		}
+	}
+}
+
+// TestProbeProgressOnTerminal: a terminal gets one line that says how much is done and how long the
+// rest takes, and that is gone at the end.
+func TestProbeProgressOnTerminal(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(&shop{})
+	t.Cleanup(server.Close)
+	dir := shopFiles(t)
+	shown, _ := dialogue(t, []string{
+		"probe", server.URL, "--list", filepath.Join(dir, "list.txt"), "--identities", filepath.Join(dir, "identities.yaml"), "--only", "none", "--rate", "12",
+	})
+	for _, want := range []string{
+		`\r\x1b\[K\[\.{30}\] 0 of 4 endpoints  \d+ requests  0 findings  estimating the time`,
+		`\r\x1b\[K\[#+\.+\] [123] of 4 endpoints  \d+ requests  \d+ findings?  about \d+s left`,
+		`\r\x1b\[Khttp://127\.0\.0\.1:\d+: \d+ requests in `,
+	} {
+		if !regexp.MustCompile(want).MatchString(shown) {
+			t.Errorf("no %s in\n%q", want, shown)
 		}
 	}
 }

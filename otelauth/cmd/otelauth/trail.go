@@ -127,9 +127,11 @@ func readTrailKey(file string) (*trail.Key, error) {
 	return key, nil
 }
 
-// interruptible returns a context that the first interrupt ends.
+// interruptible returns a context that the first interrupt ends. The second one ends the process.
 func interruptible() (ctx context.Context, stop context.CancelFunc) {
-	return signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop = signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	return ctx, stop
 }
 
 // interrupted returns errInterrupted if ctx was ended by an interrupt, and err otherwise.

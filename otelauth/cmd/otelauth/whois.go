@@ -15,12 +15,14 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/otelauth/otelauth-go/otelauth"
 	"github.com/otelauth/otelauth-go/otelauth/verify/htpasswd"
 )
 
-// whoisCommand finds the name behind a user.hash by hashing candidate names.
+// whoisCommand finds the name behind a user.hash by hashing candidate names, or prints the hashes of
+// all candidates.
 type whoisCommand struct {
-	Hash []string `arg:"" help:"The user.hash of an event or span: id:hex. May be repeated."`
+	Hash []string `arg:"" optional:"" help:"The user.hash of an event or span: id:hex. May be repeated. Default: every candidate is printed with its hashes."`
 
 	IdentityKeyFile []string `required:"" placeholder:"FILE" help:"File with the identity keys of the service that recorded the hash; see otelauth gateway --help. May be repeated."`
 	Users           []string `placeholder:"FILE" help:"An htpasswd file whose account names are candidates. May be repeated."`
@@ -39,6 +41,14 @@ func (c *whoisCommand) Run(t *terminal) error {
 	key, err := readIdentityKeys(c.IdentityKeyFile)
 	if err != nil {
 		return usageError{err}
+	}
+	if len(c.Hash) == 0 {
+		return c.candidates(t, func(name string) bool {
+			for _, k := range append([]otelauth.IdentityKey{key}, key.Previous...) {
+				t.print("%s %s", k.Hash(name), shown(name))
+			}
+			return true
+		})
 	}
 	known := map[string]bool{key.ID: true}
 	for _, f := range key.Previous {

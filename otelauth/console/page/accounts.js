@@ -3,7 +3,7 @@
 
 // Accounts and networks: who is blocked, by which rule or budget, who guesses, and what to do.
 
-import { clock, h, number, plural, replace, setText, shown, span, stamp } from './dom.js'
+import { clock, h, number, plural, released, replace, setText, shown, span, stamp } from './dom.js'
 import { get, now, state } from './data.js'
 import { account, address, attemptColumns, network, outcomeOrder, section, subject, title } from './parts.js'
 import { buttons, undoButton } from './act.js'
@@ -135,6 +135,7 @@ function refresher(box, who) {
     next = Date.now() + 3000
     try {
       const e = await get('budgets/explain', who)
+      await released()
       const key = JSON.stringify([e.sentence, e.budgets, e.rule, e.attempts.length, state.acts.length, state.status?.acts])
       if (key !== last) box.replaceChildren(...explanation(e, who))
       last = key

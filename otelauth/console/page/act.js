@@ -63,7 +63,7 @@ export function open(verb, about) {
   const write = () => { same.textContent = command(verb, about, reason.value, seconds()) }
   const form = h('form', { method: 'dialog' },
     h('h2', { id: id + 'title' }, verb === 'undo' ? 'Undo: ' + about.verb + ' ' : verbs[verb].button.replace('…', '') + ' ', subject(about, false)),
-    h('p', {}, verb === 'undo' ? ['Ends the effect of what ', shown(about.actor), ' did at ', stamp(about.time), ': ', shown(about.reason)] : verbs[verb].does),
+    h('p', {}, verb === 'undo' ? [about.verb === 'clear' ? 'Charges the guesses again that were given back by what ' : 'Ends the effect of what ', shown(about.actor), ' did at ', stamp(about.time), ': ', shown(about.reason)] : verbs[verb].does),
     h('p', { class: 'field' }, h('label', { for: id + 'reason' }, 'Reason'), reason,
       h('small', { id: id + 'hint' }, 'Recorded with your name, ', shown(state.status.actor), ', in the event auth.operator.act.')),
     verbs[verb]?.lasts ? h('p', { class: 'field' }, h('label', { for: id + 'lasts' }, 'For'), lasts) : null,

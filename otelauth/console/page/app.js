@@ -4,7 +4,7 @@
 // The frame of the page: views, the live state, the field that explains, keys, help.
 
 import { clock, h, setText, span } from './dom.js'
-import { connect, state, watch } from './data.js'
+import { change, connect, state, watch } from './data.js'
 import { address, outcome } from './parts.js'
 import overview, { counts } from './overview.js'
 import attempts from './attempts.js'
@@ -82,7 +82,7 @@ function frame(topics) {
     badge.hidden = !value
     setText(badge, value ? String(value) : '')
   }
-  if (state.status) setText(document.getElementById('host'), state.status.host)
+  if (state.status) setText(document.getElementById('host'), state.status.host + (state.status.peers.length > 1 ? ', one of ' + state.status.peers.length + ' processes' : ''))
   if (!version && state.status) version = state.status.version
   notices()
   if (topics.has('restart')) main.replaceChildren(h('p', { class: 'loading' }, 'The process was restarted. Reading its state again…'))
@@ -170,6 +170,6 @@ function help() {
 document.getElementById('help').addEventListener('click', help)
 
 // The times of the page are ages too, so it is never quite still.
-setInterval(() => { if (state.loaded && !document.hidden) update(new Set(['time'])) }, 1000)
+setInterval(() => { if (state.loaded && !document.hidden) change('time') }, 1000)
 route()
 connect()

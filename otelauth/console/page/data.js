@@ -4,7 +4,7 @@
 // The state of the page, and the API that it comes from. The live view of the API changes the
 // state; the lists are read again when it cannot continue.
 
-import { later } from './dom.js'
+import { later, released } from './dom.js'
 
 // The base has no credentials, even if those in the address of the page would be allowed there.
 const base = location.origin + location.pathname.replace(/[^/]*$/, '') + 'v1/'
@@ -25,7 +25,7 @@ export const state = {
   status: null, pulse: null, traffic: null, budgets: null,
   attempts: [], // the newest first
   oldest: {}, // the time of the oldest attempt in the memory of the process, by outcome
-  episodes: [], forgotten: 0, moreEpisodes: false,
+  episodes: [], forgotten: 0,
   acts: [],
 }
 
@@ -36,21 +36,23 @@ export const now = () => Date.now() + state.skew
 
 const listeners = new Set()
 
-// watch calls a function with the set of what changed, at most five times a second, and returns the
-// function that ends it.
+// watch calls a function with the set of what changed, at most five times a second and never between
+// the press and the release of a click, and returns the function that ends it.
 export function watch(listener) {
   listeners.add(listener)
   return () => listeners.delete(listener)
 }
 
 const changed = new Set()
-const announce = later(120, () => {
+const announce = later(120, async () => {
+  await released()
+  if (!changed.size) return
   const topics = new Set(changed)
   changed.clear()
   for (const listener of [...listeners]) listener(topics)
 })
 
-function change(...topics) {
+export function change(...topics) {
   for (const topic of topics) changed.add(topic)
   announce()
 }
@@ -98,10 +100,29 @@ function mergeAct(act) {
   change('acts')
 }
 
-function mergeEpisode(episode) {
-  const others = state.episodes.filter(other => other.id !== episode.id)
-  const rank = e => (e.running ? '1' : '0') + e.updated
-  state.episodes = [episode, ...others].sort((a, b) => rank(b) < rank(a) ? -1 : 1).slice(0, keep)
+const reported = new Map() // episodes that are not in state.episodes yet, by id
+
+let loading = 0 // calls of load that have not ended, whose answers may be older than what is reported
+
+// An attack may change hundreds of episodes a second, so they are merged together.
+const mergeReported = later(250, () => {
+  if (loading) return
+  mergeEpisodes([...reported.values()])
+  reported.clear()
+})
+
+// The time without its Z has an order: it has digits after the second only if they are not zero.
+const updated = e => e.updated.slice(0, -1)
+const rank = e => (e.running ? '1' : '0') + updated(e)
+
+// mergeEpisodes puts episodes in the order of the API, those that were reported last before others
+// of the same time. Of two with one id, the later report stays.
+function mergeEpisodes(list) {
+  const all = new Map(list.toReversed().map(e => [e.id, e]))
+  for (const e of state.episodes) {
+    if (!all.has(e.id) || updated(all.get(e.id)) < updated(e)) all.set(e.id, e)
+  }
+  state.episodes = [...all.values()].map(e => [rank(e), e]).sort((a, b) => a[0] < b[0] ? 1 : a[0] > b[0] ? -1 : 0).map(pair => pair[1]).slice(0, keep)
   change('episodes')
 }
 
@@ -165,12 +186,29 @@ async function load() {
     get('status'), get('traffic', { top: limit }), get('attempts', { limit }), get('episodes', { limit }), get('budgets', { limit }), get('acts', { limit }),
   ])
   Object.assign(state, {
-    status, traffic, budgets, loaded: true, episodes: episodes.episodes, forgotten: episodes.forgotten, moreEpisodes: episodes.more, acts: acts.acts,
+    status, traffic, budgets, loaded: true, episodes: episodes.episodes, forgotten: episodes.forgotten, acts: acts.acts,
   })
   add(attempts.attempts)
   state.oldest = attempts.oldest
   change('status', 'traffic', 'attempts', 'episodes', 'budgets', 'acts')
+  mergeReported()
   if (attempts.more) loadOlder(state.instance)
+  if (episodes.more) loadEpisodes(state.instance)
+}
+
+// loadEpisodes reads the pages of episodes after the first.
+async function loadEpisodes(instance) {
+  for (let offset = limit, more = true; more && offset < keep; offset += limit) {
+    let page
+    try {
+      page = await get('episodes', { limit, offset })
+    } catch {
+      return // the live view reports that the process does not answer
+    }
+    if (state.instance !== instance) return
+    mergeEpisodes(page.episodes)
+    more = page.more
+  }
 }
 
 // loadOlder reads the pages of attempts before those that the page has.
@@ -191,6 +229,7 @@ async function loadOlder(instance) {
 
 function forget() {
   known.clear()
+  reported.clear()
   Object.assign(state, { attempts: [], episodes: [], acts: [], budgets: null, traffic: null, status: null })
 }
 
@@ -211,7 +250,7 @@ export function connect() {
   const on = (name, handle) => source.addEventListener(name, event => handle(JSON.parse(event.data)))
   on('hello', hello)
   on('attempts', live => mergeAttempts(live.attempts, live.skipped))
-  on('episode', mergeEpisode)
+  on('episode', episode => { reported.set(episode.id, episode); mergeReported() })
   on('act', () => { refreshActs(); refreshBudgets() }) // it may end the effect of others
   on('pulse', pulse)
   on('dropped', dropped => connection('waiting', dropped.message))
@@ -250,10 +289,13 @@ async function hello(message) {
     change('restart')
   }
   if (!message.resumed || !state.loaded || another) {
+    loading++
     try {
       await load()
     } catch {
       return retry()
+    } finally {
+      loading--
     }
   }
   connection('live')

@@ -127,3 +127,35 @@ export function later(milliseconds, call) {
   let timer
   return () => { timer ??= setTimeout(() => { timer = undefined; call() }, milliseconds) }
 }
+
+// pressed is what the page waits for while a button or key is held down; undefined otherwise.
+let pressed
+
+// released returns a promise that ends when nothing is held down and the click has been handled.
+// What is under the pointer stays the same element until then: a click whose element was replaced
+// between press and release is lost.
+export const released = async () => { while (pressed) await pressed.promise }
+
+// The release on a scroll bar is not reported, but a movement without a button is, and no press lasts
+// longer than ten seconds.
+function press() {
+  pressed ??= Promise.withResolvers()
+  pressed.late ??= setTimeout(release, 10000)
+}
+
+function release() {
+  const held = pressed
+  if (!held) return
+  clearTimeout(held.late)
+  setTimeout(() => { // after the click
+    if (pressed === held) pressed = undefined
+    held.resolve()
+  })
+}
+
+addEventListener('pointerdown', press, true)
+addEventListener('pointerup', release, true)
+addEventListener('pointercancel', release, true)
+addEventListener('pointermove', event => { if (!event.buttons) release() }, true)
+addEventListener('keydown', event => { if (event.key === ' ') press() }, true) // clicks when it is released
+addEventListener('keyup', event => { if (event.key === ' ') release() }, true)

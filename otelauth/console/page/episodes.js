@@ -54,8 +54,7 @@ export function episodes(root) {
     if (source !== state.episodes) rows.set(source = state.episodes)
     const running = state.episodes.filter(e => e.running).length
     setText(note, number(running) + ' running, ' + number(state.episodes.length - running) + ' over.' +
-      (state.forgotten ? ' ' + plural(state.forgotten, 'older one is', 'older ones are') + ' no longer in memory.' : '') +
-      (state.moreEpisodes ? ' There are more: otelauth episodes lists them.' : ''))
+      (state.forgotten ? ' ' + plural(state.forgotten, 'older one is', 'older ones are') + ' no longer in memory.' : ''))
   }
 }
 
@@ -98,6 +97,7 @@ function details(e) {
       evidence('Sample attempts', e.trace_ids, 0, text => h('a', { href: address('attempt', { trace: text }), title: text }, h('code', {}, text.slice(0, 16) + '…')), text => backend(text, 'Backend'))),
     section('As recorded', facts([
       ['security_rule.name', e.rule], ['ATT&CK technique', e.technique], ['auth.detection.episode', h('code', {}, e.id)], ['First attempt', stamp(e.first)], ['Last attempt', stamp(e.last)],
+      ['Completes the attack', e.part_of && h('a', { href: address('episode', { id: e.part_of }) }, h('code', {}, e.part_of))],
       ['Endpoint', e.route && route(e.route)], ['Distance', e.distance_km ? number(Math.round(e.distance_km)) + ' km' : ''], ['Speed', e.speed_kmh ? number(Math.round(e.speed_kmh)) + ' km/h' : ''],
     ]))]
 }

@@ -36,11 +36,19 @@ function parts(s) {
     h('div', { class: 'columns' },
       section('Tables', h('p', { class: 'muted' }, 'Every table is bounded. A full one forgets hostile entries first.'), h('div', { class: 'meters' }, s.tables.map(tableMeter))),
       section('Stores and exporters', s.stores.length ? null : h('p', { class: 'muted' }, 'This service reports no stores.'), h('ul', { class: 'checks' }, s.stores.map(store => h('li', { class: store.ok ? 'ok' : 'broken' }, shown(store.name), ': ', store.ok ? 'answers' : 'does not answer',
-        store.since ? [' since ', stamp(store.since)] : '', store.detail ? [' · ', shown(store.detail)] : ''))), facts((s.exporters ?? []).map(e => [e.signal, e.exporter]))),
+        store.since ? [' since ', stamp(store.since)] : '', store.detail ? [' · ', shown(store.detail)] : ''))), facts([...(s.exporters ?? []).map(e => [e.signal, e.exporter]),
+        ['Errors of exporters', s.export_errors.count ? [number(s.export_errors.count) + ', the last ', stamp(s.export_errors.last), ': ', shown(s.export_errors.last_error)] : 'none'], ...upstream(s.upstream)])),
       section('Replicas', replicas(s))),
     section('Settings in force', settings(s.configuration ?? [])),
   ]
 }
+
+// upstream returns the facts about the service behind a gateway.
+const upstream = u => u ? [
+  ['Upstream', [u.ok ? 'answers' : 'does not answer', u.since ? [' since ', stamp(u.since)] : '']],
+  ['Its last answer', u.last_answer ? stamp(u.last_answer) : 'never'],
+  ['Its errors', number(u.errors) + (u.last_error ? ', the last ' + u.last_error : '')],
+] : []
 
 function tableMeter(t) {
   const fill = h('i')

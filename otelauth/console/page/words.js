@@ -39,6 +39,10 @@ export default {
     "miss": "A hash ran for this attempt or would have run.",
     "coalesced": "The attempt shared the hash of another attempt."
   },
+  "findings": {
+    "anonymous_access": "The route served 2xx to a caller without credentials, and is not public.",
+    "never_authenticated": "The route is registered, and served no authenticated caller for a day."
+  },
   "rules": {
     "brute_force": {
       "severity": "high",

@@ -206,7 +206,7 @@ func (f *Feed) Close() error {
 		return nil
 	}
 	if _, err := f.run(context.Background(), &release, []string{f.lead}, f.keys.self.text()); err != nil {
-		return fmt.Errorf("redisfeed: the lease was not released and ends after Config.Lease; check Redis: %w", err)
+		return fmt.Errorf("redisfeed: the lease was not released and ends by itself; check Redis: %w", err)
 	}
 	return nil
 }

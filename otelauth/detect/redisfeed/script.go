@@ -62,7 +62,7 @@ const (
 )
 
 var (
-	errTimeout = errors.New("redisfeed: Redis did not answer within Config.Timeout; check its load and the network")
+	errTimeout = errors.New("redisfeed: Redis did not answer in time; check its load and the network")
 	errLate    = errors.New("redisfeed: Redis executed a command too late; check whether it was paused or its clock stepped")
 	errReply   = errors.New("redisfeed: Redis returned a reply that the script cannot give; check for a proxy that changes replies")
 )

@@ -162,6 +162,7 @@ func (d database) Open(t testing.TB, o Options) (verify.Accounts, error) {
 		placeholder = "$1"
 	}
 	cfg := d.schema.config(placeholder)
+	cfg.Timeout = 5 * time.Second // a loaded machine
 	cfg.DB = counted{d.db.Driver(), d.dsn, o.QueryTime, o.Queries}.open()
 	cfg.Now = o.Now
 	store, err := sqlstore.Open(t.Context(), cfg)

@@ -6,6 +6,7 @@
 package pairs
 
 import (
+	"encoding/binary"
 	"math/bits"
 	"sync/atomic"
 )
@@ -57,11 +58,15 @@ func (s *Set) Contains(pair, now uint64) bool {
 
 // Add stores pair, or the time of a pair that is stored.
 func (s *Set) Add(pair, now uint64) {
-	b := s.bucket(pair)
+	s.put(s.bucket(pair), pair>>tickBits<<tickBits|stored(now))
+}
+
+// put stores a value in the place of its pair, in a free one, or in that of the oldest pair.
+func (s *Set) put(b *[ways]atomic.Uint64, value uint64) {
 	oldest := 0
 	for i := range b {
 		v := b[i].Load()
-		if v == 0 || v>>tickBits == pair>>tickBits {
+		if v == 0 || v>>tickBits == value>>tickBits {
 			oldest = i
 			break
 		}
@@ -69,7 +74,58 @@ func (s *Set) Add(pair, now uint64) {
 			oldest = i
 		}
 	}
-	if v := pair>>tickBits<<tickBits | stored(now); b[oldest].Load() != v {
-		b[oldest].Store(v)
+	if b[oldest].Load() != value {
+		b[oldest].Store(value)
+	}
+}
+
+// AppendStored appends the content of s to b, for [Set.Restore] after a restart. The keyed hashes
+// in it are those of the caller's key.
+func (s *Set) AppendStored(b []byte) []byte {
+	b = binary.AppendUvarint(b, uint64(len(s.buckets)))
+	free := uint64(0)
+	for i := range s.buckets {
+		for j := range s.buckets[i] {
+			v := s.buckets[i][j].Load()
+			if v == 0 {
+				free++
+				continue
+			}
+			b = binary.AppendUvarint(b, free)
+			b = binary.LittleEndian.AppendUint64(b, v)
+			free = 0
+		}
+	}
+	return b
+}
+
+// Restore adds what AppendStored has returned, of a Set with the same clock and any capacity. It
+// reports whether stored has the right form.
+func (s *Set) Restore(stored []byte) bool {
+	buckets, n := binary.Uvarint(stored)
+	if n <= 0 || buckets == 0 || buckets&(buckets-1) != 0 || buckets > 1<<40 {
+		return false
+	}
+	for at := uint64(0); ; at++ {
+		stored = stored[n:]
+		if len(stored) == 0 {
+			return true
+		}
+		var free uint64
+		if free, n = binary.Uvarint(stored); n <= 0 || len(stored) < n+8 || free > buckets*ways {
+			return false
+		}
+		v := binary.LittleEndian.Uint64(stored[n:])
+		n += 8
+		at += free
+		from := at / ways
+		if v == 0 || from >= buckets {
+			return false
+		}
+		// The bits of a pair that choose its bucket are not stored. In a larger Set the pair goes to
+		// each bucket that it can belong to.
+		for to := from & uint64(len(s.buckets)-1); to < uint64(len(s.buckets)); to += buckets {
+			s.put(&s.buckets[to], v)
+		}
 	}
 }

@@ -21,6 +21,9 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/probe/evidence"
 )
 
+// GapName is the Probe of gaps that are about telemetry.
+const GapName = "telemetry"
+
 // Proof follows a run. Create it with [New].
 type Proof struct {
 	ledger    *evidence.Ledger
@@ -200,7 +203,7 @@ func (p *Proof) Apply(report *probe.Report, judged evidence.Report) (func(*probe
 			if f.Verdict.IsGap() {
 				add(found, f, p.endpoints[of.endpoint], of.probe)
 			} else if f.Verdict == evidence.Unknown {
-				unknown[probe.Gap{Probe: "telemetry", Why: f.Detail}]++
+				unknown[probe.Gap{Probe: GapName, Why: f.Detail}]++
 			}
 		}
 	}
@@ -208,7 +211,7 @@ func (p *Proof) Apply(report *probe.Report, judged evidence.Report) (func(*probe
 		if f.Verdict.IsGap() {
 			add(found, f, probe.Endpoint{}, "")
 		} else {
-			unknown[probe.Gap{Probe: "telemetry", Why: f.Detail}]++
+			unknown[probe.Gap{Probe: GapName, Why: f.Detail}]++
 		}
 	}
 	for _, f := range found {

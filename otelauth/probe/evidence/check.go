@@ -142,7 +142,7 @@ func (c *checker) attributes(e *entry, of *event, j *Judgement) {
 	}{
 		{Client, keyClient, textOfAddr(e.Client), func(got string) bool { return isAddr(got, e.Client) }},
 		{Method, keyMethod, e.Method, func(got string) bool { return got == e.Method }},
-		{Route, keyRoute, e.Route, func(got string) bool { return got == e.Route }},
+		{Route, keyRoute, e.Route, func(got string) bool { return c.known(got) == e.Route }},
 		{Path, keyPath, e.Path, e.isPath},
 		{Agent, keyAgent, e.AgentToken, func(got string) bool { return c.by.inText(got) == e }},
 	} {

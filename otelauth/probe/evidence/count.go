@@ -112,7 +112,7 @@ func (l *Ledger) projection() func(seriesKey) seriesKey {
 		}
 	}
 	return func(k seriesKey) seriesKey {
-		if !hasRoutes {
+		if k.route = l.known(k.route); !hasRoutes {
 			k.route = ""
 		}
 		if !hasMethods {

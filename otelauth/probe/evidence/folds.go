@@ -93,7 +93,7 @@ func (l *Ledger) balances(without []*entry) []*balance {
 		b.count += f.count
 		rest := f.count
 		for route, n := range f.routes {
-			have[[2]string{f.outcome, route}] += n
+			have[[2]string{f.outcome, l.known(route)}] += n
 			rest -= n
 		}
 		have[[2]string{f.outcome, otherRoute}] += max(0, rest)

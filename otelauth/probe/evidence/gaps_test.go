@@ -455,6 +455,9 @@ func TestNoGaps(t *testing.T) {
 		"none is sampled":  {sampler: sdktrace.NeverSample()},
 		"behind a proxy":   {configure: func(c *otelauth.Config) { c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")} }},
 		"folds":            {configure: func(c *otelauth.Config) { c.Events = audit.Events{Burst: 1} }},
+		"traceparent only": {token: "Traceparent"},
+		"request id only":  {token: "X-Request-Id"},
+		"agent only":       {token: "User-Agent"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -61,6 +61,7 @@ type Ledger struct {
 	answers    int
 	settled    int // entries before this one are settled
 	by         correlation
+	routes     map[string]string // the routes of the expectations, by their shape
 	spans      spanTable
 	series     seriesTable
 	folds      []fold
@@ -98,7 +99,7 @@ func New(cfg Config) (*Ledger, error) {
 	if len(cfg.Require) == 0 {
 		cfg.Require = DefaultTelemetry()
 	}
-	l := &Ledger{cfg: cfg, require: map[Requirement]bool{}, changed: make(chan struct{})}
+	l := &Ledger{cfg: cfg, require: map[Requirement]bool{}, changed: make(chan struct{}), routes: map[string]string{}}
 	known := map[Requirement]bool{}
 	for _, r := range Requirements() {
 		known[r] = true
@@ -137,6 +138,10 @@ func (l *Ledger) Expect(x Expectation) error {
 	if len(l.entries) >= l.cfg.MaxAttempts {
 		return fmt.Errorf("evidence: more than %d requests; raise Config.MaxAttempts or send fewer", l.cfg.MaxAttempts)
 	}
+	if of := shape(x.Route); x.Route != "" && l.routes[of] == "" {
+		l.routes[of] = x.Route
+	}
+	x.Route = l.known(x.Route)
 	e := &entry{Expectation: x, index: len(l.entries)}
 	if err := l.by.add(e); err != nil {
 		return err

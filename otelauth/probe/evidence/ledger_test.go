@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -71,6 +72,7 @@ type fixture struct {
 	ledger *evidence.Ledger
 	now    time.Time
 	n      int
+	route  string // of the expectations
 }
 
 func newFixture(t *testing.T, cfg evidence.Config) *fixture {
@@ -79,7 +81,7 @@ func newFixture(t *testing.T, cfg evidence.Config) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &fixture{t: t, ledger: ledger, now: start}
+	return &fixture{t: t, ledger: ledger, now: start, route: "/a"}
 }
 
 func traceOf(i int) []byte {
@@ -94,7 +96,7 @@ func (f *fixture) attempts(n int) {
 	for range n {
 		id := fmt.Sprint(f.n)
 		err := f.ledger.Expect(evidence.Expectation{
-			ID: id, TraceID: hex.EncodeToString(traceOf(f.n)), Outcomes: []string{"missing"}, Route: "/a", Method: "GET", Sent: f.now,
+			ID: id, TraceID: hex.EncodeToString(traceOf(f.n)), Outcomes: []string{"missing"}, Route: f.route, Method: "GET", Sent: f.now,
 		})
 		if err != nil {
 			f.t.Fatal(err)
@@ -230,6 +232,59 @@ func TestTwiceAndOutOfOrder(t *testing.T) {
 	}
 	f.export(events(event(0), event(0))) // in one export it is no delivery
 	f.want(map[evidence.Verdict]int{evidence.Recorded: 3, evidence.Duplicate: 1})
+}
+
+// TestRoutes compares routes without the names of their parameters, and does not compare a route
+// that is not known: a list without routes does not make every route wrong.
+func TestRoutes(t *testing.T) {
+	t.Parallel()
+	require := []evidence.Requirement{evidence.Events, evidence.NoOthers, evidence.Route, evidence.Metrics}
+	for _, c := range []struct {
+		expected, recorded string
+		want               evidence.Verdict
+		run                []evidence.Verdict
+	}{
+		{"/orders/{id}", "/orders/{id}", evidence.Recorded, nil},
+		{"/orders/{id}", "/orders/:order", evidence.Recorded, nil},
+		{"/orders/{id}/notes", "/orders/<int:pk>/notes", evidence.Recorded, nil},
+		{"/files/{path...}", "/files/*path", evidence.Recorded, nil},
+		{"/orders/", "/orders/{$}", evidence.Recorded, nil},
+		{"", "/whatever/{id}", evidence.Recorded, nil},
+		{"", "", evidence.Recorded, nil},
+		{"/orders/{id}", "", evidence.Incomplete, []evidence.Verdict{evidence.Unexpected, evidence.Uncounted}},
+		{"/orders/{id}", "/orders/7", evidence.Wrong, []evidence.Verdict{evidence.Unexpected, evidence.Uncounted}},
+		{"/orders/{id}", "/customers/{id}", evidence.Wrong, []evidence.Verdict{evidence.Unexpected, evidence.Uncounted}},
+	} {
+		f := newFixture(t, evidence.Config{Require: require})
+		f.route = c.expected
+		export := func(n int64) {
+			m := counted(n, start, f.now, false)
+			point := m.GetResourceMetrics()[0].GetScopeMetrics()[0].GetMetrics()[0].GetSum().GetDataPoints()[0]
+			point.Attributes[1] = kv("http.route", c.recorded)
+			f.export(m)
+		}
+		export(0)
+		f.attempts(2)
+		f.now = f.now.Add(time.Second)
+		for i := range 2 {
+			e := event(i)
+			e.Attributes[1] = kv("http.route", c.recorded)
+			f.export(events(e))
+		}
+		export(2)
+		report := f.ledger.Judge()
+		if n := report.Count()[c.want]; n != 2 {
+			t.Errorf("%q recorded as %q: %v, want %s", c.expected, c.recorded, report.Count(), c.want)
+		}
+		for _, v := range c.run {
+			if !slices.ContainsFunc(report.Findings, func(f evidence.Finding) bool { return f.Verdict == v }) {
+				t.Errorf("%q recorded as %q: no finding %s in %+v", c.expected, c.recorded, v, report.Findings)
+			}
+		}
+		if len(c.run) == 0 && len(report.Findings) > 0 {
+			t.Errorf("%q recorded as %q: %+v", c.expected, c.recorded, report.Findings)
+		}
+	}
 }
 
 func TestLate(t *testing.T) {

@@ -39,7 +39,8 @@ type Expectation struct {
 	Client netip.Addr
 	// Method is the method of the request, or "_OTHER".
 	Method string
-	// Route is the registered pattern of the endpoint, such as "/orders/{id}".
+	// Route is the registered pattern of the endpoint, such as "/orders/{id}". The names of its
+	// parameters are not compared.
 	Route string
 	// Path is the path as it is sent, without the query.
 	Path string

@@ -51,6 +51,7 @@ type service struct {
 	isTrusting bool   // continues the trace of the caller
 	untouched  string // a prefix of paths that the middleware does not see
 	sampler    sdktrace.Sampler
+	token      string // the only header with a token that requests have; "": all three
 }
 
 // rig is a service with the real middleware and the real exporters, a real receiver and a ledger.
@@ -66,6 +67,7 @@ type rig struct {
 	mux      *http.ServeMux
 	random   *rand.Rand
 	sent     int
+	token    string
 }
 
 // newRig starts a receiver on TCP and a service that exports to it.
@@ -76,7 +78,7 @@ func newRig(t *testing.T, s service, cfg evidence.Config) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{t: t, ledger: ledger, random: rand.New(rand.NewPCG(1, 2))}
+	r := &rig{t: t, ledger: ledger, random: rand.New(rand.NewPCG(1, 2)), token: s.token}
 	r.receiver = otlpreceiver.New(otlpreceiver.Config{Sink: ledger.Export})
 	server, err := otlpserver.Listen(t.Context(), otlpserver.Config{Receiver: r.receiver, HTTP: "127.0.0.1:0"})
 	if err != nil {
@@ -222,6 +224,11 @@ func (r *rig) send(a attempt) {
 	x.TraceID = hex.EncodeToString(trace)
 	x.RequestID, x.AgentToken = "request-"+x.TraceID[:12], "probe-"+x.TraceID[12:24]
 	x.Sent = time.Now()
+	if r.token != "" {
+		x.TraceID = only(r.token == "Traceparent", x.TraceID)
+		x.RequestID = only(r.token == "X-Request-Id", x.RequestID)
+		x.AgentToken = only(r.token == "User-Agent", x.AgentToken)
+	}
 	if err := r.ledger.Expect(x); err != nil {
 		r.t.Fatal(err)
 	}
@@ -232,6 +239,11 @@ func (r *rig) send(a attempt) {
 	req.Header.Set("Traceparent", "00-"+x.TraceID+"-"+hex.EncodeToString(span)+"-01")
 	req.Header.Set("X-Request-Id", x.RequestID)
 	req.Header.Set("User-Agent", "evidence-test/1 ("+x.AgentToken+")")
+	for _, name := range []string{"Traceparent", "X-Request-Id", "User-Agent"} {
+		if r.token != "" && r.token != name {
+			req.Header.Set(name, "")
+		}
+	}
 	if a.user != "" {
 		req.SetBasicAuth(a.user, a.password)
 	} else if a.header != "" {
@@ -245,6 +257,13 @@ func (r *rig) send(a attempt) {
 	if err := r.ledger.Answered(x.ID, evidence.Answer{Status: resp.StatusCode, Time: time.Now()}); err != nil {
 		r.t.Fatal(err)
 	}
+}
+
+func only(is bool, text string) string {
+	if is {
+		return text
+	}
+	return ""
 }
 
 // run sends the attempts and returns the judgement on them.

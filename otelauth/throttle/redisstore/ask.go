@@ -38,7 +38,7 @@ var (
 	errBusy    = errors.New("redisstore: this process is too busy to ask Redis")
 	errReply   = errors.New("redisstore: Redis sent a reply that is not from the script; look for a proxy or a fork of Redis")
 	errLate    = errors.New("redisstore: a command reached Redis after its deadline")
-	errForeign = errors.New("redisstore: Redis holds a value that this package did not write; set another Config.Prefix")
+	errForeign = errors.New("redisstore: Redis holds a value that this package did not write; set another prefix")
 )
 
 // ask runs the script once and waits for its reply, however the client is configured. It ignores
@@ -186,7 +186,7 @@ func (s *Store) reply(c *redishealth.Call, cmd redishealth.Command) ([]int64, er
 		err := fmt.Errorf("%w: key %s", errForeign, c.Keys[i])
 		// Its budget is kept in memory: the value must not be destroyed, and its writer must not
 		// decide who is refused.
-		s.health.Foreign("budgets under foreign keys are not shared; set Config.Prefix to an unused one, or delete the keys", err)
+		s.health.Foreign("budgets under foreign keys are not shared; set an unused prefix, or delete the keys", err)
 		return nil, err
 	}
 	s.health.Answered()

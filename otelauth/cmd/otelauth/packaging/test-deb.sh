@@ -56,6 +56,10 @@ if command -v systemd-analyze >/dev/null; then
 	expect systemd-analyze verify /usr/lib/systemd/system/otelauth-gateway.service
 fi
 
+# systemd creates this folder for the unit, and it is where the gateway puts the operator's socket.
+runtime=/run/$(sed -n 's/^RuntimeDirectory=//p' /usr/lib/systemd/system/otelauth-gateway.service)
+install -d -o otelauth -g otelauth -m 755 "$runtime"
+
 # The commands of docs/install.md. The unit's command runs as the unit's user, because no systemd
 # runs here, on a free port.
 began=$(($(date +%s%N) - took))
@@ -80,8 +84,16 @@ exec 3<>"/dev/tcp/127.0.0.1/$port"
 printf 'GET / HTTP/1.0\r\n\r\n' >&3
 recorded '"auth.attempt"'
 echo "first attempt recorded after $((($(date +%s%N) - began) / 1000000)) ms, $(wc -l <log) lines"
+echo "operator"
+recorded '"gateway.operator_listening"'
+[[ $(stat -c '%U:%G %a' "$runtime/operator.sock") == 'otelauth:otelauth 600' ]] || fail "the socket: $(stat -c '%U:%G %a' "$runtime/operator.sock")"
+otelauth status | grep -q 'read-only' || fail "root gets no status"
+setpriv --reuid otelauth --regid otelauth --clear-groups otelauth attempts | grep -q 'missing' || fail "the user of the unit gets no attempts"
+! setpriv --reuid nobody --clear-groups otelauth status 2>refusal || fail "any user gets the status"
+expect grep -q 'may not open the socket' refusal
 kill $gateway
 wait $gateway || fail "the gateway ended with an error: $(cat log)"
+absent "$runtime/operator.sock"
 
 echo "upgrade"
 echo 'realm: mine' >>/etc/otelauth/gateway.yaml

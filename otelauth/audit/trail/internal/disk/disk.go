@@ -104,20 +104,6 @@ func ReadFile(d FS, name string, maxBytes int64) ([]byte, error) {
 	return nil, err
 }
 
-// SyncEach flushes the data of files one after the other.
-func SyncEach(d FS, names []string) error {
-	for _, name := range names {
-		f, err := d.Edit(name)
-		if err != nil {
-			return err
-		}
-		if err := errors.Join(f.Sync(), f.Close()); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // WriteFile replaces the file name by one with data, by way of a file with the suffix ".new", so
 // that a reader sees the previous content or data. With flush both the data and the name are
 // flushed.

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // OS is the file system of the operating system.
@@ -55,20 +56,41 @@ func (OS) Rename(from, to string) error { return os.Rename(from, to) }
 // Remove removes a file.
 func (OS) Remove(name string) error { return os.Remove(name) }
 
-// SyncFiles flushes the data of existing files. The system writes all of them before the first is
+// maxSyncFiles bounds the files that are open at once.
+const maxSyncFiles = 256
+
+// SyncFiles flushes the data of existing files. The system writes many of them before the first is
 // waited for, where it has a call for that: a commit of its journal then serves many files.
-func (d OS) SyncFiles(names []string) error {
-	for _, name := range names {
-		f, err := os.OpenFile(filepath.Clean(name), os.O_RDWR, 0)
-		if err != nil {
-			return err
-		}
-		beginSync(f)
-		if err := f.Close(); err != nil {
+func (OS) SyncFiles(names []string) error {
+	for some := range slices.Chunk(names, maxSyncFiles) {
+		if err := syncTogether(some); err != nil {
 			return err
 		}
 	}
-	return SyncEach(d, names)
+	return nil
+}
+
+func syncTogether(names []string) (err error) {
+	files := make([]*os.File, 0, len(names))
+	defer func() {
+		for _, f := range files {
+			err = errors.Join(err, f.Close())
+		}
+	}()
+	for _, name := range names {
+		f, err := os.OpenFile(filepath.Clean(name), os.O_RDWR|openFlags, 0)
+		if err != nil {
+			return err
+		}
+		files = append(files, f)
+		beginSync(f)
+	}
+	for _, f := range files {
+		if err := syncFile(f); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // SyncDir flushes the names in a folder.

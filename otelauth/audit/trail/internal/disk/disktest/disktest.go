@@ -327,7 +327,18 @@ func (d *Disk) Remove(name string) error {
 }
 
 // SyncFiles implements [disk.FS].
-func (d *Disk) SyncFiles(names []string) error { return disk.SyncEach(d, names) }
+func (d *Disk) SyncFiles(names []string) error {
+	for _, name := range names {
+		f, err := d.Edit(name)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(f.Sync(), f.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // SyncDir flushes the names in a folder.
 func (d *Disk) SyncDir(dir string) error {

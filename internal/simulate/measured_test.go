@@ -1,0 +1,208 @@
+//go:build full
+
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package simulate_test
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/otelauth/otelauth-go/internal/simulate"
+	"github.com/otelauth/otelauth-go/otelauth/detect"
+	"github.com/otelauth/otelauth-go/otelauth/throttle"
+)
+
+// seedsOfTables is the number of seeds of the tables of docs/detection.md. SIMULATE_SEEDS overrides
+// it.
+func seedsOfTables(t *testing.T) int {
+	n, err := strconv.Atoi(cmp.Or(os.Getenv("SIMULATE_SEEDS"), "20"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// each runs f for each n below count, on two processors.
+func each(count int, f func(n int)) {
+	var wg sync.WaitGroup
+	next := make(chan int)
+	for range 2 {
+		wg.Go(func() {
+			for n := range next {
+				f(n)
+			}
+		})
+	}
+	for n := range count {
+		next <- n
+	}
+	close(next)
+	wg.Wait()
+}
+
+func median[T cmp.Ordered](all []T) T {
+	slices.Sort(all)
+	return all[len(all)/2]
+}
+
+// cell describes the results of one attack at one speed.
+func cell(all []simulate.AttackReport) string {
+	var tries []int
+	var after []time.Duration
+	takeovers, marked := 0, 0
+	for _, a := range all {
+		if a.Detected {
+			tries, after = append(tries, a.Attempts), append(after, a.After)
+		}
+		takeovers, marked = takeovers+a.Takeovers, marked+a.Marked
+	}
+	text := "not detected"
+	if len(tries) > 0 {
+		text = fmt.Sprintf("%d, %s", median(tries), short(median(after)))
+	}
+	if len(tries) > 0 && len(tries) < len(all) {
+		text += fmt.Sprintf(" (%d of %d runs)", len(tries), len(all))
+	}
+	if takeovers > 0 {
+		text += fmt.Sprintf("; %d of %d takeovers", marked, takeovers)
+	}
+	return text
+}
+
+func short(d time.Duration) string {
+	switch {
+	case d >= 48*time.Hour:
+		return fmt.Sprintf("%.1f days", d.Hours()/24)
+	case d >= 2*time.Hour:
+		return fmt.Sprintf("%.1f h", d.Hours())
+	case d >= 2*time.Minute:
+		return fmt.Sprintf("%.0f min", d.Minutes())
+	}
+	return fmt.Sprintf("%.0f s", d.Seconds())
+}
+
+// TestTableOfAttacks logs the table of attacks of docs/detection.md.
+func TestTableOfAttacks(t *testing.T) {
+	type key struct {
+		name  string
+		speed float64
+	}
+	var mu sync.Mutex
+	found := map[key][]simulate.AttackReport{}
+	owners, marked, takeovers := map[float64]int{}, map[float64]int{}, map[float64]int{}
+	var names []string
+	each(3*seedsOfTables(t), func(n int) {
+		speed := speeds[n%3]
+		for _, round := range simulate.Rounds(speed) {
+			r := run(t, simulate.Scenario{Seed: uint64(n/3 + 1), Users: 300, Days: 24, Attacks: round})
+			mu.Lock()
+			for _, a := range r.Attacks {
+				name := cmp.Or(a.Attack.Variant, "`"+a.Attack.Rule+"`")
+				if speed == 1 {
+					name += ", every " + short(a.Attack.Every)
+				}
+				k := key{cmp.Or(a.Attack.Variant, a.Attack.Rule), speed}
+				if found[k] = append(found[k], a); speed == 1 && len(found[k]) == 1 {
+					names = append(names, name)
+				}
+			}
+			owners[speed] += r.Owners
+			marked[speed] += r.Marked
+			takeovers[speed] += r.Takeovers
+			mu.Unlock()
+		}
+	})
+	slices.Sort(names)
+	var b strings.Builder
+	for _, name := range names {
+		k, _, _ := strings.Cut(strings.Trim(name, "`"), ",")
+		k = strings.Trim(k, "`")
+		fmt.Fprintf(&b, "| %s |", name)
+		for _, speed := range []float64{10, 1, 0.1} {
+			fmt.Fprintf(&b, " %s |", cell(found[key{k, speed}]))
+		}
+		b.WriteString("\n")
+	}
+	t.Logf("attacks:\n%s", b.String())
+	t.Logf("by speed: takeovers %v, marked %v, owners marked %v", takeovers, marked, owners)
+}
+
+// worldsOfTable are the rows of the table of honest traffic of docs/detection.md.
+var worldsOfTable = [][]simulate.World{
+	nil, {simulate.VPN}, {simulate.EgressMove}, {simulate.Restart}, {simulate.ExpiryMonday},
+	{simulate.ExpiryMonday, simulate.Restart}, {simulate.ExpiryMonday, simulate.EgressMove},
+	{simulate.ExpiryMonday, simulate.EgressMove, simulate.Restart},
+	{simulate.CIFleet}, {simulate.CarrierNAT}, {simulate.Pods}, {simulate.Conference}, {simulate.Travellers},
+}
+
+// TestTableOfHonestTraffic logs the table of honest traffic of docs/detection.md.
+func TestTableOfHonestTraffic(t *testing.T) {
+	seeds := seedsOfTables(t)
+	reports := make([][]*simulate.Report, len(worldsOfTable))
+	for i := range reports {
+		reports[i] = make([]*simulate.Report, seeds)
+	}
+	each(seeds*len(worldsOfTable), func(n int) {
+		days := 30
+		if n >= seeds { // the base has 600,000 user-days over 20 seeds
+			days = 25
+		}
+		reports[n/seeds][n%seeds] = run(t, simulate.Scenario{
+			Seed: uint64(n%seeds + 1), Users: 1000, Days: days, Worlds: worldsOfTable[n/seeds], Throttle: simulate.Budgets(throttle.Limits{}),
+		})
+	})
+	var b strings.Builder
+	for i, world := range worldsOfTable {
+		var name []string
+		for _, w := range world {
+			name = append(name, string(w))
+		}
+		days, kept, outages := 0, 0, 0
+		by := map[detect.Severity]int{}
+		rules := map[string]int{}
+		for _, r := range reports[i] {
+			days, kept, outages = days+r.UserDays, kept+r.KeptOut, outages+r.Outages
+			for _, s := range []detect.Severity{detect.High, detect.Medium, detect.Low} {
+				by[s] += r.FalseOf(s)
+			}
+			for rule, n := range r.False {
+				rules[rule] += n
+			}
+		}
+		fmt.Fprintf(&b, "| %s | %d | %.1f | %.0f | %d | %d |", cmp.Or(strings.Join(name, ", "), "base"), by[detect.High],
+			float64(by[detect.Medium])*1e4/float64(days), float64(by[detect.Low])*1e4/float64(days), outages, kept)
+		fmt.Fprintf(&b, " %d user-days %v\n", days, rules)
+	}
+	t.Logf("honest:\n%s", b.String())
+}
+
+// TestTableOfThresholds logs how many honest users a lower Thresholds.BruteForcePasswords accuses.
+func TestTableOfThresholds(t *testing.T) {
+	seeds := seedsOfTables(t)
+	limits := []int{30, 20, 14, 10, 7, 5}
+	var mu sync.Mutex
+	accused, days := map[int]int{}, map[int]int{}
+	each(len(limits)*seeds, func(n int) {
+		limit := limits[n%len(limits)]
+		r := run(t, simulate.Scenario{
+			Seed: uint64(n/len(limits) + 1), Users: 1000, Days: 30,
+			Thresholds: detect.Thresholds{BruteForcePasswords: limit, RunBeforeSuccess: min(limit, 20)},
+		})
+		mu.Lock()
+		defer mu.Unlock()
+		accused[limit] += r.False[detect.BruteForce]
+		days[limit] += r.UserDays
+	})
+	for _, limit := range limits {
+		t.Logf("| %d | %.2f | %d in %d user-days", limit, float64(accused[limit])*1e4/float64(days[limit]), accused[limit], days[limit])
+	}
+}

@@ -1,0 +1,142 @@
+// Copyright The otelauth Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package detect
+
+const (
+	// judgedAfter is how long a success from a network new to its account waits for a verdict about
+	// the network. In that time, most users who have mistyped succeed, so a network of users has more
+	// successes than failing names.
+	judgedAfter = 20 * minute
+	// hostileRatio is the number of failing names, for each account that succeeds, that separates a
+	// network of guesses from a network of users.
+	hostileRatio = 5
+	// massAttack is the number of accounts under attack from which on the attack on an account does
+	// not make its user in a new network suspect.
+	massAttack = 10
+	// maxArrivals is the number of successes that wait, of 160 bytes and a name each.
+	maxArrivals = 1024
+)
+
+// arrivals holds the last successes from networks that are new to their accounts. The newest wait
+// until it is clear whether their network attacks. If all of them wait, the oldest is judged early.
+type arrivals struct {
+	ring    []arrival
+	next    int // place of the next success
+	waiting int // before it
+}
+
+type arrival struct {
+	recalled
+	at uint32 // 0 after it was reported
+}
+
+// wait adds a success.
+func (e *engine) wait(m *moment) {
+	a := &e.arrivals
+	if a.ring == nil {
+		a.ring = make([]arrival, maxArrivals)
+	}
+	if a.waiting == maxArrivals {
+		e.judgeOldest(m)
+	}
+	a.ring[a.next] = arrival{m.recalled(), e.now}
+	a.next = (a.next + 1) % maxArrivals
+	a.waiting++
+}
+
+// judge evaluates the successes that have waited long enough when m arrives.
+func (e *engine) judge(m *moment) {
+	a := &e.arrivals
+	for a.waiting > 0 && e.now-a.oldest().at >= judgedAfter {
+		e.judgeOldest(m)
+	}
+}
+
+func (a *arrivals) oldest() *arrival { return &a.ring[(a.next-a.waiting+maxArrivals)%maxArrivals] }
+
+func (e *engine) judgeOldest(m *moment) {
+	e.expose(m, e.arrivals.oldest())
+	e.arrivals.waiting--
+}
+
+// exposeFrom evaluates the earlier successes from the network of m.
+func (e *engine) exposeFrom(m *moment) {
+	for i := range e.arrivals.ring {
+		if p := &e.arrivals.ring[i]; p.network == m.network {
+			e.expose(m, p)
+		}
+	}
+}
+
+// expose reports an earlier success if its network attacks, once.
+func (e *engine) expose(m *moment, a *arrival) {
+	if a.at == 0 {
+		return
+	}
+	past := moment{
+		sample: &sample{kind: succeeded, trace: a.trace, at: m.sample.at, route: a.route}, name: a.name, site: a.site,
+		caller:  caller{addr: a.addr},
+		network: a.network, group: a.group, account: a.account,
+	}
+	if part := e.attackFrom(&past); part != 0 && !e.open(successAfterFailures, a.account) {
+		at := a.at
+		a.at = 0
+		e.fire(&past, firing{
+			rule: successAfterFailures, key: a.account, first: at, attempts: 1, accounts: 1, networks: 1, part: part,
+		})
+	}
+}
+
+// attackFrom returns the id of the open episode that makes a success from the network of m a
+// guess, although no guess at its account may have come before; 0 if there is none.
+func (e *engine) attackFrom(m *moment) uint64 {
+	if e.open(distributedStuffing, strangersKey) && e.isStranger(m.network) {
+		return e.episodeID(distributedStuffing, strangersKey)
+	}
+	for _, network := range [...]uint64{m.network, m.group} {
+		if network == 0 || !e.isHostile(network) {
+			continue
+		}
+		for _, rule := range [...]ruleID{passwordSpray, credentialStuffing} {
+			if e.open(rule, network) {
+				return e.episodeID(rule, network)
+			}
+		}
+	}
+	return 0
+}
+
+// isHostile reports whether a network, or a group of networks, guesses: it has failed for many more
+// names than accounts have succeeded from it, and not only for a moment. After a start, every
+// network is new, so none is hostile for a day.
+func (e *engine) isHostile(network uint64) bool {
+	p := e.sources.get(network)
+	if p == nil || e.begun == 0 || e.now-e.begun < day || e.isFamiliar(network) {
+		return false
+	}
+	n := &p.value
+	n.tally.roll(e.now, window)
+	return e.now-n.tally.first >= judgedAfter && n.names.count(&e.blocks, e.at()) >= hostileRatio*max(e.crowd(network), 1)
+}
+
+// isStranger reports whether a network or a group of networks has failed for other names, and for
+// more names than accounts have succeeded from it.
+func (e *engine) isStranger(network uint64) bool {
+	p := e.sources.get(network)
+	return p != nil && !e.isFamiliar(network) && p.value.names.count(&e.blocks, e.at()) >= max(2*e.crowd(network)-1, 1)
+}
+
+// isUnderAttack reports whether a success from a new network ends an attack on its account. If many
+// accounts are under attack, so are users who change networks: then the network must have failed
+// for other names.
+func (e *engine) isUnderAttack(m *moment) bool {
+	if !e.open(distributedGuessing, m.account) && !e.open(lowAndSlow, m.account) {
+		return false
+	}
+	under := 0
+	for _, rule := range [...]ruleID{distributedGuessing, lowAndSlow} {
+		under += len(e.episodes[rule]) + len(e.folded[rule])
+	}
+	return under < massAttack || e.isStranger(m.network)
+}
