@@ -60,7 +60,7 @@ type Config struct {
 	// attacks fill the tables. Default: 16,384.
 	Entries int
 	// Queue is the number of attempts that can wait for evaluation, at most 2^20, rounded up to a
-	// power of two. Further ones are dropped and counted. Default: 8,192, of 208 bytes each.
+	// power of two. Further ones are dropped and counted. Default: 8,192, of 224 bytes each.
 	Queue int
 
 	// Notice, if not nil, gets a notice if the snapshot is unusable or cannot be written. It must

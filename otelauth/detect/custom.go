@@ -356,9 +356,9 @@ func (c *Custom) compile(old *custom) *custom {
 		}
 		made.rules = append(made.rules, &customRule{
 			CustomRule: r, rule: Rule{
-				Name: r.Name, UUID: uuidOf(r.Name), Severity: r.Severity, Technique: "T1078", Summary: r.Summary, Default: r.text(), id: customID,
+				Name: r.Name, UUID: uuidOf(r.Name), Severity: r.Severity, Technique: "T1078", Summary: r.Summary, Default: r.String(), id: customID,
 			},
-			threshold: r.text(), evidence: newTable[matched](customEntries, uint32(r.Within/time.Second)), episodes: map[uint64]*episode{},
+			threshold: r.String(), evidence: newTable[matched](customEntries, uint32(r.Within/time.Second)), episodes: map[uint64]*episode{},
 		})
 	}
 	return made
@@ -374,11 +374,18 @@ func uuidOf(name string) string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", h[:4], h[4:6], h[6:8], h[8:10], h[10:16])
 }
 
-// text states when the rule fires.
-func (r *CustomRule) text() string {
+// String states when the rule fires.
+func (r CustomRule) String() string {
+	r.AtLeast, r.Within = cmp.Or(r.AtLeast, 1), cmp.Or(r.Within, time.Hour)
 	what := [...]string{"attempts", "accounts", "networks", "routes", "different wrong passwords"}[r.Count]
 	per := [...]string{"", " of one account", " from one network", " at one route"}[r.Per]
-	return fmt.Sprintf("%d %s%s that match, within %v", r.AtLeast, what, per, r.Within)
+	within := r.Within.String()
+	for _, zero := range [...]string{"0s", "0m"} {
+		if whole := strings.TrimSuffix(within, zero); strings.HasSuffix(whole, "m") || strings.HasSuffix(whole, "h") {
+			within = whole
+		}
+	}
+	return fmt.Sprintf("%d %s%s that match, within %s", r.AtLeast, what, per, within)
 }
 
 // evaluate evaluates an attempt of this process.
@@ -506,7 +513,7 @@ func (c *custom) end(e *engine) {
 func (r *customRule) end(e *engine, all bool) {
 	for _, key := range slices.Sorted(maps.Keys(r.episodes)) {
 		ep := r.episodes[key]
-		if all || e.now-min(ep.last, e.now) > ep.quiet() {
+		if all || e.now-min(ep.last, e.now) > ep.quiet(0) {
 			delete(r.episodes, key)
 			e.emit(&r.rule, r.advise(ep), ep, End, nil)
 		}

@@ -24,7 +24,7 @@ const (
 	// samplesListed is the number of the newest addresses that an event lists beside them.
 	samplesListed = 4
 	// maxAgentBytes is the length at which a user agent is cut.
-	maxAgentBytes = 63
+	maxAgentBytes = 47
 )
 
 // agent is the beginning of a User-Agent. It is a copy, because a part of a request would keep

@@ -56,13 +56,13 @@
 //	    a success from a network new to an account that is known for 7 days and seldom changes
 //	    networks; fewer than 10 accounts used the network more than 7 days ago
 //	impossible_travel       medium  T1078
-//	    two successes 500 km apart at 1000 km/h of an account that is known for 3 days, one of
-//	    them from a network that is new to the account within 3 days and that fewer than 10
-//	    accounts used more than 7 days ago (needs a Locator)
+//	    two successes 500 km apart at 1000 km/h of an account that is known for 3 days and
+//	    seldom changes networks, one of them from a network that is new to the account within 3
+//	    days and that fewer than 10 accounts used more than 7 days ago (needs a Locator)
 //	concurrent_networks     low     T1078
 //	    4 changes within 2 hours between a network known for less than a day and another one
 //	unusual_hour            low     T1078
-//	    a success from a known network at an hour of the day that is more than 3 hours from
+//	    a success from a known network at an hour of the day that is more than 2 hours from
 //	    every hour at which the account was used in the last four weeks; only for accounts with
 //	    at least 6 hours of rest, after 14 days and 10 days with use
 //	endpoint_failure_ratio  medium  T1110

@@ -157,7 +157,7 @@ func newEngine(cfg *Config, key sip, onReport func(*Detection), mark func(ruleID
 		sources:   newTable[source](cfg.Entries, 3*day),
 		passwords: newTable[reused](cfg.Entries, 3*day),
 		endpoints: map[string]*endpoint{},
-		recent:    recent{ring: make([]recalled, max(cfg.Entries/4, 64))},
+		recent:    recent{ring: make([]recalled, max(cfg.Entries*3/16, 64))},
 	}
 	e.replace(&cfg.Custom)
 	for id := range rules {

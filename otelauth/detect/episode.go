@@ -291,10 +291,10 @@ func (ep *episode) dedupeKey(rule string) string {
 	return rule + ":" + ep.subject
 }
 
-// quiet returns the seconds without an attempt after which the episode is over.
-func (ep *episode) quiet(rule ruleID) uint32 {
+// quiet returns the seconds without an attempt, at least least, after which the episode is over.
+func (ep *episode) quiet(least uint32) uint32 {
 	mean := uint64(ep.last-min(ep.first, ep.last)) / max(ep.attempts, 1)
-	return uint32(min(max(mean*quietIntervals, minQuiet, uint64(rules[rule].quiet)), maxQuiet))
+	return uint32(min(max(mean*quietIntervals, minQuiet, uint64(least)), maxQuiet))
 }
 
 // end reports and removes the episodes that are over.
@@ -309,7 +309,7 @@ func (e *engine) end() {
 	for rule, all := range e.episodes {
 		var over []uint64
 		for key, ep := range all {
-			if e.now-min(ep.last, e.now) > ep.quiet(ruleID(rule)) {
+			if e.now-min(ep.last, e.now) > ep.quiet(rules[rule].quiet) {
 				over = append(over, key)
 			}
 		}

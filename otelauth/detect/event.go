@@ -30,7 +30,7 @@ const (
 const (
 	maxListed    = 8 // accounts, and networks
 	maxTraces    = 4
-	maxNameBytes = 256
+	maxNameBytes = 128
 )
 
 // Phase is the kind of an event of an episode.
@@ -90,7 +90,7 @@ type Detection struct {
 	AddressCount int
 	// Routes has the 8 endpoints with most attempts.
 	Routes []Count[string]
-	// UserAgents has the 8 user agents with most attempts, each cut at 63 bytes. With a Feed it has
+	// UserAgents has the 8 user agents with most attempts, each cut at 47 bytes. With a Feed it has
 	// those of this process only.
 	UserAgents []Count[string]
 	// Origins has countries and owners of Addresses, if Config.Locator is an [Owner].
@@ -214,7 +214,7 @@ func (d *Detection) detailed(kv []attribute.KeyValue) []attribute.KeyValue {
 		maxBytes       int
 	}{
 		{authconv.KeyDetectionAddresses, authconv.KeyDetectionAddressAttempts, addresses, maxNameBytes},
-		{authconv.KeyDetectionRoutes, authconv.KeyDetectionRouteAttempts, d.Routes, maxNameBytes},
+		{authconv.KeyDetectionRoutes, authconv.KeyDetectionRouteAttempts, d.Routes, attempt.MaxPathBytes},
 		{authconv.KeyDetectionUserAgents, authconv.KeyDetectionUserAgentAttempts, d.UserAgents, maxAgentBytes},
 	} {
 		if len(l.list) == 0 {

@@ -107,7 +107,7 @@ const (
 	// KeyDetectionUserAgentAttempts is a int[]. Attempts of each of auth.detection.user_agents.
 	KeyDetectionUserAgentAttempts = "auth.detection.user_agent_attempts"
 	// KeyDetectionUserAgents is a string[]. The 8 user agents with most attempts, each cut at
-	// 95 bytes.
+	// 47 bytes.
 	KeyDetectionUserAgents = "auth.detection.user_agents"
 	// KeyEventsSuppressedCount is an int. Exact number of folded events.
 	KeyEventsSuppressedCount = "auth.events.suppressed.count"

@@ -33,7 +33,11 @@ func ExampleOpen() {
 		return
 	}
 	fmt.Println(db.Locate(netip.MustParseAddr("192.0.2.7")))
-	// Output: 52.5 13.4 true
+	country, _, _ := db.Owner(netip.MustParseAddr("192.0.2.7"))
+	fmt.Println(country)
+	// Output:
+	// 52.5 13.4 true
+	// DE
 }
 
 func TestLocate(t *testing.T) {

@@ -35,6 +35,12 @@ rules:
 	// rulefile: rules.yaml:3: match has no key "acount"; use account, group, network, outcome, route
 }
 
+func ExampleLoad() {
+	_, err := rulefile.Load("missing.yaml")
+	fmt.Println(err)
+	// Output: rulefile: open missing.yaml: no such file or directory
+}
+
 func TestParse(t *testing.T) {
 	t.Parallel()
 	got, err := rulefile.Parse([]byte(`
