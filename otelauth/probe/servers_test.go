@@ -118,6 +118,7 @@ func serverConfig(t *testing.T, server realServer, address string) probe.Config 
 	}
 	c := probe.Config{
 		Target: "http://" + address, Endpoints: endpoints, Rate: -1, Workers: 1, Samples: -1, Throwaway: "mallory",
+		Timeout:    testkit.Patience, // Caddy computes bcrypt with cost 14, also on a machine under load
 		Identities: []probe.Identity{{Username: "alice", Password: "right-of-alice"}},
 	}
 	if server.config != nil {

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"strings"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -122,5 +123,25 @@ func TestLongLine(t *testing.T) {
 	line, _ := appendLine(nil, 1<<62, body)
 	if len(line) > MaxLineBytes || !json.Valid(line) || !bytes.Contains(line, []byte(`"n":7`)) || bytes.Contains(line, []byte("long")) {
 		t.Errorf("the line is %s", line)
+	}
+}
+
+// A string of any byte at any place has the escapes of encoding/json.
+func TestEscapes(t *testing.T) {
+	t.Parallel()
+	for at := range 20 {
+		for c := range 256 {
+			s := []byte("abcdefghijklmnopqrst")
+			s[at] = byte(c)
+			want := new(bytes.Buffer)
+			encoder := json.NewEncoder(want)
+			encoder.SetEscapeHTML(false)
+			if err := encoder.Encode(string(s)); err != nil {
+				t.Fatal(err)
+			}
+			if got := appendString(nil, string(s)); string(got) != strings.TrimSuffix(want.String(), "\n") {
+				t.Errorf("%q became %s", s, got)
+			}
+		}
 	}
 }

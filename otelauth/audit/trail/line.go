@@ -98,7 +98,7 @@ func appendString(b []byte, s string) []byte {
 	const digits = "0123456789abcdef"
 	b = append(b, '"')
 	start := 0
-	for i := 0; i < len(s); {
+	for i := plainWords(s); i < len(s); {
 		c := s[i]
 		if c >= utf8.RuneSelf {
 			r, n := utf8.DecodeRuneInString(s[i:])
@@ -142,6 +142,23 @@ func appendString(b []byte, s string) []byte {
 	}
 	b = append(b, s[start:]...)
 	return append(b, '"')
+}
+
+// plainWords returns how many bytes at the beginning of s need no escape, in words of eight.
+func plainWords(s string) int {
+	const ones, highest = 0x0101_0101_0101_0101, 0x8080_8080_8080_8080
+	i := 0
+	for ; i+8 <= len(s); i += 8 {
+		w := uint64(s[i]) | uint64(s[i+1])<<8 | uint64(s[i+2])<<16 | uint64(s[i+3])<<24 |
+			uint64(s[i+4])<<32 | uint64(s[i+5])<<40 | uint64(s[i+6])<<48 | uint64(s[i+7])<<56
+		// A subtraction sets the highest bit of a byte that is too small. What it borrows from a
+		// later byte makes that one suspect at most.
+		isSpecial := w | (w - ' '*ones) | ((w ^ '"'*ones) - ones) | ((w ^ '\\'*ones) - ones)
+		if isSpecial&highest != 0 {
+			break
+		}
+	}
+	return i
 }
 
 // appendLine appends the line with the number seq and the given body. hash is that of its leaf.

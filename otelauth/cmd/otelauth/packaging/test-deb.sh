@@ -15,6 +15,8 @@ for name in $(compgen -v OTELAUTH_); do unset "$name"; done
 
 # Inside: a mount namespace, then the overlay as root.
 if [[ ${DEB_TEST_STAGE:-} == '' ]]; then
+	DEB_TEST_LINES=$(sed -n 's/^| \[package\].*| \([0-9]*\), in the journal |$/\1/p' "$(dirname "$0")/../../../../docs/install.md")
+	export DEB_TEST_LINES
 	DEB_TEST_STAGE=namespace exec unshare --mount --propagation private "$0" "$deb"
 fi
 if [[ $DEB_TEST_STAGE == namespace ]]; then
@@ -84,6 +86,7 @@ exec 3<>"/dev/tcp/127.0.0.1/$port"
 printf 'GET / HTTP/1.0\r\n\r\n' >&3
 recorded '"auth.attempt"'
 echo "first attempt recorded after $((($(date +%s%N) - began) / 1000000)) ms, $(wc -l <log) lines"
+[[ $(wc -l <log) == "$DEB_TEST_LINES" ]] || fail "docs/install.md says $DEB_TEST_LINES lines: $(cat log)"
 echo "operator"
 recorded '"gateway.operator_listening"'
 [[ $(stat -c '%U:%G %a' "$runtime/operator.sock") == 'otelauth:otelauth 600' ]] || fail "the socket: $(stat -c '%U:%G %a' "$runtime/operator.sock")"

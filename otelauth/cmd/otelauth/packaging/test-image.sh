@@ -88,6 +88,7 @@ status=$(curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:8080/)
 [[ $status == 401 ]] || fail "the answer is $status: $(cat "$tmp/log")"
 recorded '"auth.attempt"'
 echo "first attempt recorded after $((($(date +%s%N) - began) / 1000000)) ms, $(wc -l <"$tmp/log") lines"
+grep -q "^| \[image\].* | $(wc -l <"$tmp/log") |\$" "$OLDPWD/docs/install.md" || fail "docs/install.md has another number of lines: $(cat "$tmp/log")"
 id=$(docker ps -q)
 [[ $(docker top "$id" -eo uid,pid | awk 'NR > 1 { print $1 }') == 1000 ]] || fail "it runs as another user"
 docker stop "$id" >/dev/null
