@@ -91,6 +91,9 @@ type Result struct {
 	// is not an account; "" if the client claimed no name.
 	UserHash string
 
+	// ClaimedName is the name that the client sent, if it is not an account and the service allows
+	// such names in detections. No other signal has it.
+	ClaimedName string
 	// Groups are the groups of the account, for a success. Detection compares them with the rules
 	// of the operator; no signal has them. They must not be changed.
 	Groups []string

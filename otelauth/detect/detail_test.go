@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/detect"
 )
 
@@ -117,6 +118,21 @@ func TestCommandsAreSafe(t *testing.T) {
 		if strings.ContainsAny(w.found[0].Message(), "\n\x1b") {
 			t.Errorf("body %q", w.found[0].Message())
 		}
+	}
+}
+
+// TestClaimedName: a name that is not an account is listed where the service allows it.
+func TestClaimedName(t *testing.T) {
+	t.Parallel()
+	w := newWatch(t, only(detect.BruteForce))
+	for i := range 31 {
+		req := attempt.Request{Context: t.Context(), Time: w.now, Client: netip.MustParseAddr("192.0.2.7")}
+		w.decide(&req, &attempt.Result{
+			Outcome: attempt.Failure, Reason: attempt.ReasonUnknownUser, UserHash: "k:1", ClaimedName: "admin", PasswordFingerprint: uint64(i + 1),
+		})
+	}
+	if len(w.found) == 0 || !slices.Equal(w.found[0].Accounts, []string{"admin"}) {
+		t.Errorf("%+v", w.found)
 	}
 }
 

@@ -175,6 +175,9 @@ func (d *Detector) Decide(ctx context.Context, req *attempt.Request, res *attemp
 	}
 	s.client = req.Client
 	s.name, s.hash, s.route = res.UserName, res.UserHash, req.Route
+	if s.name == "" {
+		s.name = res.ClaimedName
+	}
 	s.fingerprint, s.groups = res.PasswordFingerprint, res.Groups
 	s.trace, s.span = spanOf(ctx, req)
 	s.agent.set(req.UserAgent)

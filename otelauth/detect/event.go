@@ -68,7 +68,7 @@ type Detection struct {
 	// Attempts is the number of attempts that are evidence.
 	Attempts uint64
 	// Accounts has at most 8 of the names. A name that is not an account is listed as its
-	// user.hash.
+	// user.hash, unless attempt.Result.ClaimedName has it.
 	Accounts []string
 	// AccountCount is an estimate of the number of names; Accounts may have fewer.
 	AccountCount int

@@ -327,8 +327,8 @@ type Thresholds struct {
 	// StrangeNetworks is the number of networks without a success, and of names that they fail
 	// for, within an hour; twice as many within a day. At most 64. Default: 50.
 	StrangeNetworks int
-	// StaleRepeats is the number of times, within an hour of the clock, that one wrong password for one account
-	// is repeated by clients that have sent it before. Default: 100.
+	// StaleRepeats is the number of times, within an hour of the clock, that one wrong password for
+	// one account is repeated by clients that have sent it before. Default: 100.
 	StaleRepeats int
 }
 

@@ -146,8 +146,11 @@ func (f *gatewayFlags) auth(p *problems, auth *otelauth.Config) {
 	if f.ForwardedHeader == "forwarded" {
 		auth.ForwardedHeader = clientip.Forwarded
 	}
-	if f.UserNames == "hash" {
+	switch f.UserNames {
+	case "hash":
 		auth.UserNames = otelauth.HashedNames
+	case "dangerously-claimed":
+		auth.UserNames = otelauth.DangerouslyClaimedNames
 	}
 	if f.Successes == "first" {
 		auth.Events.Success = audit.FirstSuccess

@@ -27,8 +27,8 @@ import (
 // owners of networks.
 var ErrNoLocations = errors.New("no record of the database has a latitude and a longitude; use one of cities")
 
-// Database is a [detect.Locator] and a [detect.Owner]. Create it with [Open]. It is safe for concurrent use and need
-// not be closed.
+// Database is a [detect.Locator] and a [detect.Owner]. Create it with [Open]. It is safe for
+// concurrent use and need not be closed.
 type Database struct {
 	reader *maxminddb.Reader
 	owners []*maxminddb.Reader // asked for owners after reader
