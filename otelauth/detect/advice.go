@@ -102,7 +102,7 @@ var advices = [ruleCount]advice{
 		command: denyNetwork,
 	},
 	unusableAccount: {
-		benign:  "a client that nobody stopped when the account was disabled",
+		benign:  "a client that still runs although its account was disabled",
 		next:    "find the client by its address and user agent",
 		command: askAccount,
 	},
