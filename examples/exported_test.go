@@ -35,13 +35,15 @@ var unshown = map[string]string{
 	"an alias; examples use its values": `
 		throttle.Settlement throttle.Store throttle.Verdict`,
 	"part of an answer of the API, which openapi.json describes": `
+		operator.DetectionException operator.DetectionRule
 		operator.Attempt operator.Bucket operator.Budget operator.Cache operator.Count operator.Coverage
 		operator.Dropped operator.Episode operator.ExportErrors operator.Exporter operator.Gap operator.Hashing operator.LiveAttempts operator.Meta
 		operator.OutcomeRate operator.Problem operator.Pulse operator.Refusal operator.Reloads
 		operator.Replica operator.Rule operator.Setting operator.Standing operator.Store operator.Table
 		operator.UndoRequest operator.Upstream`,
 	"part of a report, or of what is asked for; the package comment explains it": `
-		attempt.Act operator.Act
+		attempt.Act operator.Act operator.Status.ListCustom
+		detect.Advice detect.Count detect.CustomError detect.Owner
 		evidence.DefaultTelemetry evidence.Delay evidence.Finding evidence.Judgement evidence.Received
 		evidence.Report.Count evidence.Report.Gaps evidence.Requirements evidence.Series
 		evidence.Verdict evidence.Verdict.IsGap evidence.Verdicts

@@ -110,6 +110,10 @@ func (globe) Locate(a netip.Addr) (latitude, longitude float64, ok bool) {
 	return 0, float64(a.Unmap().As16()[12]) - 128, true
 }
 
+func (globe) Owner(netip.Addr) (country string, system uint32, organization string) {
+	return "DE", 64500, "Example Net"
+}
+
 // collect causes every signal.
 func collect(t *testing.T) *otelauthtest.Recorder {
 	t.Helper()
@@ -293,14 +297,12 @@ func attacks(t *testing.T, rec *otelauthtest.Recorder, service func([]attempt.Ob
 		return d
 	}
 	// Two wrong passwords are a brute force (high), or one at a sensitive endpoint (medium).
-	// Distant places are an impossible journey.
 	quick := detector(detect.Config{
 		Thresholds: detect.Thresholds{BruteForcePasswords: 2, RunBeforeSuccess: 2, SensitiveDenials: 2}, Locator: globe{},
 	})
 	slow := detector(detect.Config{Queue: 2})
 	send := service([]attempt.Observer{quick, slow})
-	send("10.0.0.1", "alice:wonderland")
-	send("100.0.0.1", "alice:wonderland")
+	journey(t, detector)
 	for i := range detect.MaxEpisodes + 1 {
 		for _, password := range []string{"looking-glass", "jabberwocky"} {
 			send(fmt.Sprintf("192.0.%d.1", i), "alice:"+password)
@@ -316,6 +318,24 @@ func attacks(t *testing.T, rec *otelauthtest.Recorder, service func([]attempt.Ob
 	if slow.Dropped() == 0 {
 		t.Fatal("the queue was never full")
 	}
+}
+
+// journey causes an impossible journey, of an account that is known for days.
+func journey(t *testing.T, detector func(detect.Config) *detect.Detector) {
+	t.Helper()
+	now := time.Now()
+	start := now.Add(-4 * 24 * time.Hour)
+	d := detector(detect.Config{Locator: globe{}, Now: func() time.Time { return start }})
+	for _, at := range []struct {
+		time time.Time
+		from string
+	}{{start, "10.0.0.1"}, {now.Add(-time.Minute), "10.0.0.1"}, {now, "100.0.0.1"}} {
+		req := attempt.Request{Time: at.time, Client: netip.MustParseAddr(at.from)}
+		if err := d.Decide(t.Context(), &req, &attempt.Result{Outcome: attempt.Success, UserName: "alice"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.Drain(now)
 }
 
 // budgets causes the notices of throttles: by an operator, by a broken snapshot, and by a Redis

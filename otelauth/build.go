@@ -179,7 +179,7 @@ func (m *Middleware) nameOf(canonical string) string {
 // ownDetector returns the detector of this Middleware; Reconfigure starts it.
 func (m *Middleware) ownDetector(cfg *Config, loggers log.LoggerProvider) (*detect.Detector, error) {
 	if m.detector != nil {
-		return m.detector, nil
+		return m.detector, cfg.Detect.Custom.Validate()
 	}
 	own := cfg.Detect
 	if own.LoggerProvider == nil {

@@ -138,8 +138,9 @@ type Config struct {
 	// flood. [Middleware.Close] flushes folded events. Unused when Observers is set.
 	Events audit.Events
 	// Detect configures the rules that report attacks over many attempts. Default: every rule at
-	// its default thresholds, with the providers above. Only New reads it, because a detector
-	// holds weeks of evidence that outlive a Reconfigure. Unused when Observers is set.
+	// its default thresholds, with the providers above. Only New reads it, except for Custom,
+	// because a detector holds weeks of evidence that outlive a Reconfigure. Unused when Observers
+	// is set.
 	Detect detect.Config
 	// Trail records every attempt in addition to the other observers, and decides first: a
 	// *trail.Trail that is required refuses credentials with 503 while it cannot write. Close it

@@ -21,6 +21,9 @@ const (
 	PlainNames UserNames = iota
 	// HashedNames emits user.hash only.
 	HashedNames
+	// DangerouslyClaimedNames is PlainNames, and detections also list names that are not accounts,
+	// such as "admin". People type passwords into the name field, so these appear there too.
+	DangerouslyClaimedNames
 )
 
 // IdentityKey keys user.hash, which correlates the attempts on one name without recording the

@@ -57,8 +57,11 @@ func (m *Middleware) Reconfigure(cfg Config) error {
 	if previous := m.current.Swap(c); previous != nil {
 		previous.close()
 	}
-	if m.detector != nil && m.stopDetector == nil {
-		m.startDetector()
+	if m.detector != nil {
+		_ = m.detector.Use(cfg.Detect.Custom) // build has validated it
+		if m.stopDetector == nil {
+			m.startDetector()
+		}
 	}
 	return nil
 }

@@ -134,6 +134,11 @@ func (c *core) authenticate(a *arrival, req *attempt.Request, res *attempt.Resul
 	if c.cfg.UserNames == HashedNames {
 		res.UserName = ""
 	}
+	if account != nil {
+		res.Groups = account.Groups
+	} else if c.cfg.UserNames == DangerouslyClaimedNames {
+		res.ClaimedName = claimedName(a, res)
+	}
 	res.Duration = c.clock.since(req.Time)
 	if err := c.observer.Decide(ctx, req, res); err != nil && res.Outcome == attempt.Success {
 		res.Outcome, res.ErrorType, res.Err = attempt.Error, attempt.TrailUnavailable, err
@@ -142,6 +147,23 @@ func (c *core) authenticate(a *arrival, req *attempt.Request, res *attempt.Resul
 		return nil
 	}
 	return account
+}
+
+// maxClaimedBytes bounds a name that is not an account.
+const maxClaimedBytes = 128
+
+// claimedName returns the name that the client sent, if it is not an account. It costs the same if
+// it is one.
+func claimedName(a *arrival, res *attempt.Result) string {
+	if res.UserHash == "" {
+		return ""
+	}
+	sent, _ := a.field.Decode()
+	name := attempt.Text(sent.Name, maxClaimedBytes)
+	if res.UserName != "" {
+		return ""
+	}
+	return name
 }
 
 // judge writes the decision to res. When a store panics, the attempt is denied and recorded.

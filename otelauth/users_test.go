@@ -22,6 +22,39 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/semconv"
 )
 
+// claims is an observer that collects claimed names.
+type claims struct{ names []string }
+
+func (*claims) Begin(ctx context.Context, _ *attempt.Request) context.Context { return ctx }
+
+func (c *claims) Decide(_ context.Context, _ *attempt.Request, res *attempt.Result) error {
+	c.names = append(c.names, res.ClaimedName)
+	return nil
+}
+
+func (*claims) End(context.Context, *attempt.Request, *attempt.Result, *attempt.Response) {}
+
+// With DangerouslyClaimedNames, detection gets a name that is not an account, and no signal does.
+func TestClaimedNames(t *testing.T) {
+	t.Parallel()
+	for mode, want := range map[otelauth.UserNames]string{
+		otelauth.DangerouslyClaimedNames: "administrator", otelauth.PlainNames: "", otelauth.HashedNames: "",
+	} {
+		var c claims
+		s := newService(t, otelauth.Config{UserNames: mode, Additional: []attempt.Observer{&c}}, nil)
+		s.do(request(t, "GET", "/orders", "administrator", "looking-glass"))
+		s.do(request(t, "GET", "/orders", "alice", "looking-glass"))
+		s.do(request(t, "GET", "/orders", "alice", "wonderland"))
+		if len(c.names) != 3 || c.names[0] != want || c.names[1] != "" || c.names[2] != "" {
+			t.Errorf("UserNames %d: %q", mode, c.names)
+		}
+		raw, err := s.OTLP()
+		if err != nil || bytes.Contains(raw, []byte("administrator")) {
+			t.Errorf("UserNames %d: the name is exported, %v", mode, err)
+		}
+	}
+}
+
 // With HashedNames no signal has a name, but the handler does.
 func TestHashedNames(t *testing.T) {
 	t.Parallel()

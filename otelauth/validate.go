@@ -121,8 +121,8 @@ func (cfg *Config) checkTelemetry(p *problems) {
 	if err := cfg.IdentityKey.validate(); err != nil {
 		*p = append(*p, err)
 	}
-	if cfg.UserNames > HashedNames {
-		p.add("Config.UserNames is %d; use PlainNames or HashedNames", cfg.UserNames)
+	if cfg.UserNames > DangerouslyClaimedNames {
+		p.add("Config.UserNames is %d; use PlainNames, HashedNames or DangerouslyClaimedNames", cfg.UserNames)
 	}
 	for i, o := range cfg.Observers {
 		if o == nil {

@@ -91,6 +91,13 @@ type Result struct {
 	// is not an account; "" if the client claimed no name.
 	UserHash string
 
+	// ClaimedName is the name that the client sent, if it is not an account and the service allows
+	// such names in detections. No other signal has it.
+	ClaimedName string
+	// Groups are the groups of the account, for a success. Detection compares them with the rules
+	// of the operator; no signal has them. They must not be changed.
+	Groups []string
+
 	// PasswordFingerprint is a hash of the wrong password under a key that only this process has:
 	// equal passwords have equal fingerprints. It is 0 if the attempt had no password, if the
 	// password was right, and if it was not checked. Detection uses it to separate a client that

@@ -33,6 +33,11 @@ var unsaved = map[string]string{
 	"passwords": "fingerprints of passwords change with each start",
 	"recent":    "it only fills the lists of an episode with earlier attempts",
 	"blocks":    "the counters bring their values",
+
+	"thresholds": "of the configuration",
+	"custom":     "of the configuration; its windows are short",
+	"markCustom": "of the configuration",
+	"addresses":  "restore counts them",
 }
 
 // TestSnapshotHasTheState: a new field of the engine is in the snapshot, or there is a reason.

@@ -42,6 +42,8 @@ type Config struct {
 	Thresholds Thresholds
 	// Off has the names of rules that never fire. Default: none.
 	Off []string
+	// Custom has rules and exceptions of the operator. [Detector.Use] replaces them.
+	Custom Custom
 	// Locator returns the place of an address. Without it, impossible_travel never fires.
 	Locator Locator
 
@@ -59,7 +61,7 @@ type Config struct {
 	// Default: 16,384.
 	Entries int
 	// Queue is the number of attempts that can wait for evaluation, at most 2^20, rounded up to a
-	// power of two. Further ones are dropped and counted. Default: 8,192, of 144 bytes each.
+	// power of two. Further ones are dropped and counted. Default: 8,192, of 224 bytes each.
 	Queue int
 
 	// Notice, if not nil, gets a notice if the snapshot is unusable or cannot be written, and if
@@ -80,7 +82,7 @@ const (
 )
 
 // Locator returns the place of an address. Package geoip has one for databases in MaxMind's
-// format.
+// format. If it implements [Owner] too, detections list countries and owners of networks.
 type Locator interface {
 	// Locate returns latitude and longitude in degrees, and false if the place is unknown. No
 	// request waits for it, but it must not use the network.
@@ -90,6 +92,7 @@ type Locator interface {
 // complete sets the defaults and returns one error that lists every problem.
 func (cfg *Config) complete() error {
 	problems := append(cfg.Thresholds.complete(), cfg.Snapshot.complete()...)
+	problems = append(problems, cfg.Custom.Validate())
 	if cfg.Snapshot.File != "" && cfg.Feed != nil {
 		problems = append(problems, errors.New("detect: Config.Snapshot.File cannot be combined with Config.Feed, which keeps what is learned; remove one of them"))
 	}

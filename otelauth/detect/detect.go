@@ -47,6 +47,7 @@ type Detector struct {
 	mu              sync.Mutex // guards the fields below
 	engine          *engine    // nil before the first attempt
 	build           func() *engine
+	custom          Custom // in force
 	reportedDropped uint64 // the part of dropped that the metric has
 	reporter        reporter
 	marker          marker
@@ -67,11 +68,13 @@ type sample struct {
 	fingerprint uint64
 	trace       trace.TraceID
 	span        spanRef // zero if unknown, or of another process
+	agent       agent
 	kind        sampleKind
 	sensitive   bool
 	unknown     bool // the account does not exist
 	unusable    bool // the account is disabled or expired
 	refused     bool // a budget was empty, so the password was not checked
+	groups      []string
 	proven      bool // the account exists
 }
 
@@ -106,6 +109,7 @@ func New(cfg Config) (*Detector, error) {
 		marker:   newMarker(&cfg),
 		snapshot: cfg.Snapshot, notice: cfg.Notice, onEpisode: cfg.OnEpisode, entries: cfg.Entries,
 	}
+	d.custom = cfg.Custom
 	own := newSip(key)
 	// seen calls OnEpisode before report.
 	seen := func(report func(*Detection)) func(*Detection) {
@@ -120,8 +124,10 @@ func New(cfg Config) (*Detector, error) {
 	if cfg.Feed == nil {
 		start := cfg.Now()
 		d.build = func() *engine {
+			cfg.Custom = d.custom
 			e := newEngine(&cfg, own, seen(d.reporter.report), d.marker.mark)
 			e.base = start // attempts happen before they are evaluated
+			e.markCustom = d.marker.add
 			return e
 		}
 		return d, nil
@@ -129,6 +135,7 @@ func New(cfg Config) (*Detector, error) {
 	d.shared = newSharing(&cfg, own, d.reporter.report)
 	d.engine = newEngine(&cfg, newSip(cfg.Feed.Key()), seen(d.shared.detected), d.marker.mark)
 	d.engine.base = sharedBase
+	d.engine.markCustom = d.marker.add
 	d.shared.engine = d.engine
 	return d, nil
 }
@@ -149,7 +156,7 @@ func (d *Detector) Decide(ctx context.Context, req *attempt.Request, res *attemp
 	switch res.Outcome {
 	case attempt.Success:
 		kind = succeeded
-	case attempt.Throttled:
+	case attempt.Throttled: // a guess too, which was not verified
 	case attempt.Failure:
 		if res.ErrorType == attempt.InsecureTransport {
 			return nil
@@ -170,8 +177,12 @@ func (d *Detector) Decide(ctx context.Context, req *attempt.Request, res *attemp
 	}
 	s.client = req.Client
 	s.name, s.hash, s.route = res.UserName, res.UserHash, req.Route
-	s.fingerprint = res.PasswordFingerprint
+	if s.name == "" {
+		s.name = res.ClaimedName
+	}
+	s.fingerprint, s.groups = res.PasswordFingerprint, res.Groups
 	s.trace, s.span = spanOf(ctx, req)
+	s.agent.set(req.UserAgent)
 	s.kind, s.sensitive = kind, req.Sensitive
 	s.refused = res.Outcome == attempt.Throttled
 	s.unknown = res.Reason == attempt.ReasonUnknownUser
@@ -247,6 +258,31 @@ func (d *Detector) drain(ctx context.Context, now time.Time) {
 	}
 }
 
+// Use replaces the rules and exceptions of Config.Custom, or returns all errors of c, joined, and
+// changes nothing. A rule that is unchanged keeps its evidence and its episodes; the episodes of
+// others end.
+func (d *Detector) Use(c Custom) error {
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.custom = c
+	d.reporter.begin(&c)
+	if d.engine != nil {
+		d.engine.replace(&c)
+	}
+	return nil
+}
+
+// Custom returns the rules and exceptions of the operator that are in force. The caller must not
+// change them.
+func (d *Detector) Custom() Custom {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.custom
+}
+
 // Unread returns the number of batches of a Feed that this Detector could not read and ignored,
 // for example those of a newer version.
 func (d *Detector) Unread() uint64 {
@@ -296,12 +332,24 @@ func newReporter(cfg *Config) (t reporter, err error) {
 			t.detections.Add(ctx, 0, t.byRule[id]...)
 		}
 	}
+	t.begin(&cfg.Custom)
 	return t, nil
+}
+
+// begin starts the series of the rules of the operator.
+func (t *reporter) begin(c *Custom) {
+	for i := range c.Rules {
+		t.detections.Add(context.Background(), 0, metric.WithAttributes(semconv.SecurityRuleName(c.Rules[i].Name)))
+	}
 }
 
 func (t *reporter) report(d *Detection) {
 	ctx := context.Background()
-	if d.Phase == Start {
+	switch {
+	case d.Phase != Start:
+	case d.Rule.id == customID:
+		t.detections.Add(ctx, 1, metric.WithAttributes(semconv.SecurityRuleName(d.Rule.Name)))
+	default:
 		t.detections.Add(ctx, 1, t.byRule[d.Rule.id]...)
 	}
 	emit(ctx, t.logger, d)

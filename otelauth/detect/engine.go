@@ -28,12 +28,17 @@ const (
 // Successes and failures write to separate tables. Only successes write pairs, habits and crowds,
 // so a flood of guesses cannot erase which networks an account uses.
 type engine struct {
-	key      sip
-	th       Thresholds
-	off      [ruleCount]bool
-	loc      Locator
-	onReport func(*Detection)
-	mark     func(rule ruleID, episode uint64, s *sample)
+	key sip
+	th  Thresholds
+	off [ruleCount]bool
+	loc Locator
+	// thresholds states when each rule fires, with the configured numbers
+	thresholds [ruleCount]string
+	onReport   func(*Detection)
+	custom     *custom // of the operator
+	// markCustom is mark for a rule of the operator; nil: no spans
+	markCustom func(rule *Rule, episode uint64, s *sample)
+	mark       func(rule ruleID, episode uint64, s *sample)
 
 	base  time.Time // at epoch
 	now   uint32
@@ -63,8 +68,9 @@ type engine struct {
 	arrivals  arrivals
 	blocks    blocks // of all counters
 
-	episodes episodes
-	folded   folded
+	episodes  episodes
+	folded    folded
+	addresses int // of all episodes
 }
 
 // epoch is the engine's time at its start, so late that no window reaches back before 0.
@@ -156,13 +162,15 @@ func newEngine(cfg *Config, key sip, onReport func(*Detection), mark func(ruleID
 		sources:   newTable[source](cfg.Entries, 3*day, window),
 		passwords: newTable[reused](cfg.Entries/2, 3*day, window),
 		endpoints: map[string]*endpoint{},
-		recent:    newRecent(max(cfg.Entries/8, 32)),
+		recent:    newRecent(max(cfg.Entries*3/32, 32)),
 	}
 	e.lostCrowds = make([]lostCrowd, len(e.crowds.buckets))
 	e.crowds.lose = e.loseCrowd
 	e.habits.lose = func(int, *place[habit]) { e.habitsLost.add(e.now, pairLife) }
+	e.replace(&cfg.Custom)
 	for id := range rules {
 		e.off[id] = slices.Contains(cfg.Off, rules[id].Name)
+		e.thresholds[id] = filled(&cfg.Thresholds).Replace(rules[id].Default)
 	}
 	e.crowds.drop = func(c *crowd) {
 		c.accounts.release(&e.blocks)
@@ -191,12 +199,15 @@ func newEngine(cfg *Config, key sip, onReport func(*Detection), mark func(ruleID
 // moment is a sample with the values that all rules need.
 type moment struct {
 	sample                     *sample
-	name                       string // for the lists of an episode
+	name                       string   // for the lists of an episode
+	caller                     caller   // zero in an attempt of another process
+	self                       identity // zero in an attempt of another process
 	site                       netip.Prefix
 	network, account, password uint64 // keyed hashes; account 0: unknown
 	group                      uint64 // keyed hash of the group of networks; 0: none
 	pair                       uint64 // keyed hash of account and network
 	known                      bool   // the account has succeeded from the network, or may have
+	isNoted                    bool   // it is the newest one of its ring of recent
 
 	same     uint64 // keyed fingerprint, the same for all accounts; 0: unknown
 	lat, lon float64
@@ -206,7 +217,7 @@ type moment struct {
 
 // take evaluates one attempt of a process without a feed.
 func (e *engine) take(s *sample) {
-	m := moment{sample: s}
+	m := moment{sample: s, caller: callerOf(s), self: identityOf(s)}
 	if s.fingerprint != 0 {
 		m.same = e.key.pair(s.fingerprint, 0) | 1
 	}
@@ -242,6 +253,7 @@ func (e *engine) add(m *moment) {
 	m.known = m.account != 0 && (e.pairs.Contains(m.pair, now) || e.pairs.IsUnsure(m.pair, now))
 	e.judge(m)
 	if s.kind == succeeded {
+		e.custom.evaluate(e, m)
 		e.success(m)
 		return
 	}
@@ -255,6 +267,7 @@ func (e *engine) add(m *moment) {
 		e.nonce++
 		m.password = e.key.pair(e.nonce, 0) | 1
 	}
+	e.custom.evaluate(e, m)
 	e.guess(m)
 }
 
@@ -274,6 +287,7 @@ func (e *engine) sweep(now time.Time) {
 	if e.now-e.swept >= sweepEvery {
 		e.swept = e.now
 		e.end()
+		e.custom.end(e)
 	}
 }
 

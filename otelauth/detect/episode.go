@@ -11,7 +11,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// MaxEpisodes is the number of episodes that one rule has at a time, of at most 3 KiB each.
+// MaxEpisodes is the number of episodes that one rule has at a time, of at most 6 KiB each without
+// addresses.
 // Further ones are folded into one, so that a flood of episodes does not fill a disk. An episode
 // that gathers twice the evidence of the weakest one takes its place, so a flood does not hide it
 // either. An episode of success_after_failures always takes a place.
@@ -34,8 +35,13 @@ type episode struct {
 	first, last uint32
 	attempts    uint64
 	next        uint64 // attempts at the next update
+	began       uint64 // attempts at the start
+	subject     string // for Detection.DedupeKey
 	folded      bool
 	alone       bool // reported by this process while the feed was down
+
+	detail
+	takeovers []uint64 // episodes of successes that are part of this one
 
 	accounts     []string
 	networks     []netip.Prefix
@@ -124,7 +130,7 @@ func (e *engine) isFolded(f firing) bool {
 		e.remember(f.rule, weakest, foldedSubject{ep.attempts, ep.last})
 		delete(all, weakest)
 		delete(subjects, f.key)
-		e.report(f.rule, ep, End)
+		e.report(f.rule, ep, End, nil)
 		return false
 	}
 	if ok {
@@ -157,7 +163,7 @@ func (e *engine) remember(rule ruleID, key uint64, s foldedSubject) {
 
 // fire starts an episode, or adds to the open one.
 func (e *engine) fire(m *moment, f firing) {
-	if e.off[f.rule] {
+	if e.off[f.rule] || e.custom.isExcepted(e, rules[f.rule].Name, m) {
 		return
 	}
 	all := e.episodes[f.rule]
@@ -172,14 +178,20 @@ func (e *engine) fire(m *moment, f firing) {
 			id: e.key.pair(key^uint64(f.rule)<<56, uint64(e.now)), first: f.first, folded: key == 0, alone: e.alone,
 			attempts: max(f.attempts, 1), km: f.km, kmh: f.kmh, part: f.part,
 		}
-		if !ep.folded && rules[f.rule].recalls {
-			e.recent.recall(ep, cmp.Or(f.keys, rules[f.rule].keys), f.rule == manyAccounts, m, f.key)
+		ep.began = ep.attempts
+		keys := cmp.Or(f.keys, rules[f.rule].keys)
+		if !ep.folded {
+			ep.subject = subject(keys, m)
+			if rules[f.rule].recalls {
+				e.recall(ep, keys, f.rule == manyAccounts, m, f.key)
+			}
 		}
 		all[key] = ep
-		ep.join(m, f)
+		e.link(f.part, ep.id)
+		e.join(ep, m, f)
 		ep.last = e.now
 		ep.next = 2 * ep.attempts
-		e.report(f.rule, ep, Start)
+		e.report(f.rule, ep, Start, m.sample)
 		e.mark(f.rule, ep.id, m.sample)
 		return
 	}
@@ -190,20 +202,57 @@ func (e *engine) fire(m *moment, f firing) {
 	}
 	ep.attempts++
 	ep.last = e.now
-	ep.join(m, f)
+	e.join(ep, m, f)
 	if ep.attempts >= ep.next {
 		ep.next = 2 * ep.attempts
-		e.report(f.rule, ep, Update)
+		e.report(f.rule, ep, Update, m.sample)
+	}
+}
+
+// goesOn adds a guess that was refused without a check to the open attacks of its client and on its
+// account: it creates no evidence, but the attack goes on.
+func (e *engine) goesOn(m *moment) {
+	for id := range rules {
+		rule, key := ruleID(id), uint64(0)
+		switch rules[id].keys {
+		case byNetwork:
+			key = m.network
+		case byGroup:
+			key = m.group
+		case byAccount:
+			key = m.account
+		}
+		if rules[id].recalls && rule != manyAccounts && e.episodes[rule][key] != nil {
+			e.fire(m, firing{rule: rule, key: key})
+		}
+	}
+}
+
+// maxTakeovers is the number of successes that an episode lists.
+const maxTakeovers = 8
+
+// link adds the episode of a success to the one that it completes.
+func (e *engine) link(attack, success uint64) {
+	if attack == 0 {
+		return
+	}
+	for _, all := range e.episodes {
+		for _, ep := range all {
+			if ep.id == attack && len(ep.takeovers) < maxTakeovers {
+				ep.takeovers = append(ep.takeovers, success)
+			}
+		}
 	}
 }
 
 // join adds an attempt to the bounded lists.
-func (ep *episode) join(m *moment, f firing) {
+func (e *engine) join(ep *episode, m *moment, f firing) {
+	e.addresses += ep.note(&m.caller, m.sample.route, m.sample.answer(), allAddresses-e.addresses)
 	ep.mention(m.name, m.site, m.sample.trace)
 	for _, site := range f.also {
 		ep.mention("", site, trace.TraceID{})
 	}
-	if rules[f.rule].keys == byRoute && !ep.folded {
+	if cmp.Or(f.keys, rules[f.rule].keys) == byRoute && !ep.folded {
 		ep.route = m.sample.route
 	}
 	if ep.folded {
@@ -225,21 +274,46 @@ func (ep *episode) mention(name string, site netip.Prefix, id trace.TraceID) {
 	}
 }
 
-func (e *engine) report(rule ruleID, ep *episode, phase Phase) {
-	e.onReport(&Detection{
-		Rule: described[rule], Phase: phase, Episode: ep.id, Time: e.wall(e.now),
+// report reports an episode. s is the attempt that causes the event; nil if none does.
+func (e *engine) report(rule ruleID, ep *episode, phase Phase, s *sample) {
+	e.emit(&described[rule], e.advise(rule, ep), ep, phase, s)
+}
+
+func (e *engine) emit(rule *Rule, advice Advice, ep *episode, phase Phase, s *sample) {
+	d := &Detection{
+		Rule: *rule, Phase: phase, Episode: ep.id, Time: e.wall(e.now),
 		First: e.wall(ep.first), Last: e.wall(ep.last), Attempts: ep.attempts,
 		Accounts: slices.Clone(ep.accounts), AccountCount: ep.accountCount,
 		Networks: slices.Clone(ep.networks), NetworkCount: ep.networkCount,
 		Traces: slices.Clone(ep.traces), Route: ep.route,
 		DistanceKm: ep.km, SpeedKmPerHour: ep.kmh, Folded: ep.folded, PartOf: ep.part,
-	})
+		Advice: advice, DedupeKey: ep.dedupeKey(rule.Name),
+	}
+	if s != nil {
+		d.Trace, d.span = s.trace, s.span
+	}
+	ep.describe(d)
+	d.Origins = e.origins(d)
+	if phase == End {
+		e.addresses -= len(ep.addresses.list)
+	}
+	e.onReport(d)
 }
 
-// quiet returns the seconds without an attempt after which the episode is over.
-func (ep *episode) quiet(rule ruleID) uint32 {
+func (ep *episode) dedupeKey(rule string) string {
+	switch {
+	case ep.folded:
+		return rule + ":folded"
+	case ep.subject == "":
+		return rule + ":" + episodeText(ep.id)
+	}
+	return rule + ":" + ep.subject
+}
+
+// quiet returns the seconds without an attempt, at least least, after which the episode is over.
+func (ep *episode) quiet(least uint32) uint32 {
 	mean := uint64(ep.last-min(ep.first, ep.last)) / max(ep.attempts, 1)
-	return uint32(min(max(mean*quietIntervals, minQuiet, uint64(rules[rule].quiet)), maxQuiet))
+	return uint32(min(max(mean*quietIntervals, minQuiet, uint64(least)), maxQuiet))
 }
 
 // end reports and removes the episodes that are over.
@@ -254,7 +328,7 @@ func (e *engine) end() {
 	for rule, all := range e.episodes {
 		var over []uint64
 		for key, ep := range all {
-			if e.now-min(ep.last, e.now) > ep.quiet(ruleID(rule)) {
+			if e.now-min(ep.last, e.now) > ep.quiet(rules[rule].quiet) {
 				over = append(over, key)
 			}
 		}
@@ -262,17 +336,20 @@ func (e *engine) end() {
 		for _, key := range over {
 			ep := all[key]
 			delete(all, key)
-			e.report(ruleID(rule), ep, End)
+			e.report(ruleID(rule), ep, End, nil)
 		}
 	}
 }
 
 // recent holds the last guesses, and the last successes of accounts from networks new to them. So
-// an episode starts with the names, networks and traces of its earlier evidence. 112 bytes each,
+// an episode starts with the names, networks and traces of its earlier evidence. 160 bytes each,
 // and a name.
 //
 // Guesses at invented names have a ring of their own, so that a flood of them leaves the others.
-type recent struct{ rings [2]ring }
+type recent struct {
+	rings  [2]ring
+	agents agents
+}
 
 type ring struct {
 	places []recalled
@@ -293,32 +370,47 @@ type recalled struct {
 	site                       netip.Prefix
 	name                       string
 	trace                      trace.TraceID
+	addr                       netip.Addr // zero in an attempt of another process
+	agent                      uint32     // in agents
+	route                      string
+	answer                     answer
 	succeeded                  bool
 }
 
 func (m *moment) recalled() recalled {
-	return recalled{m.account, m.network, m.same, m.group, m.site, m.name, m.sample.trace, m.sample.kind == succeeded}
+	s := m.sample
+	return recalled{
+		account: m.account, network: m.network, password: m.same, group: m.group, site: m.site, name: m.name, trace: s.trace,
+		addr: m.caller.addr, route: s.route, answer: s.answer(), succeeded: s.kind == succeeded,
+	}
 }
 
 func (r *recent) note(m *moment) {
-	to := &r.rings[0]
-	if !m.sample.proven {
-		to = &r.rings[1]
-	}
-	to.places[to.next] = m.recalled()
+	to := r.ringOf(m)
+	g := &to.places[to.next]
+	*g = m.recalled()
+	g.agent = r.agents.put(&m.caller.agent)
 	to.next = (to.next + 1) % len(to.places)
+	m.isNoted = true
+}
+
+func (r *recent) ringOf(m *moment) *ring {
+	if m.sample.proven {
+		return &r.rings[0]
+	}
+	return &r.rings[1]
 }
 
 // recall fills the lists of an episode from the recent attempts about key, the newest first, and
 // accounts that exist before invented names: from successes for an episode of successes, else from
 // guesses.
-func (r *recent) recall(ep *episode, keys keyKind, successes bool, m *moment, key uint64) {
-	for i := range r.rings {
-		r.rings[i].recall(ep, keys, successes, m, key)
+func (e *engine) recall(ep *episode, keys keyKind, successes bool, m *moment, key uint64) {
+	for i := range e.recent.rings {
+		e.recallFrom(&e.recent.rings[i], ep, keys, successes, m, key)
 	}
 }
 
-func (r *ring) recall(ep *episode, keys keyKind, successes bool, m *moment, key uint64) {
+func (e *engine) recallFrom(r *ring, ep *episode, keys keyKind, successes bool, m *moment, key uint64) {
 	for i := range r.places {
 		g := &r.places[(r.next-1-i+2*len(r.places))%len(r.places)]
 		if g.account == 0 && g.network == 0 {
@@ -341,11 +433,12 @@ func (r *ring) recall(ep *episode, keys keyKind, successes bool, m *moment, key 
 		case byRoute, byRule:
 			return
 		}
-		if match && g.succeeded == successes {
-			ep.mention(g.name, g.site, g.trace)
-			if len(ep.accounts) == maxListed && len(ep.networks) == maxListed && len(ep.traces) == maxTraces {
-				return
-			}
+		if !match || g.succeeded != successes {
+			continue
+		}
+		ep.mention(g.name, g.site, g.trace)
+		if i > 0 || !m.isNoted || r != e.recent.ringOf(m) { // m joins by itself
+			e.addresses += ep.note(&caller{addr: g.addr, agent: e.recent.agents.get(g.agent)}, g.route, g.answer, allAddresses-e.addresses)
 		}
 	}
 }

@@ -95,7 +95,12 @@ func TestEvent(t *testing.T) {
 	for i := range 10 {
 		id := trace.TraceID{15: byte(i + 1)}
 		ctx := trace.ContextWithSpanContext(t.Context(), trace.NewSpanContext(trace.SpanContextConfig{TraceID: id, SpanID: trace.SpanID{1}}))
-		req := attempt.Request{Context: ctx, Time: w.now, Client: netip.MustParseAddr("2001:db8:1:2::3")}
+		req := attempt.Request{
+			Context: ctx, Time: w.now, Client: netip.MustParseAddr("2001:db8:1:2::3"), Route: "/orders", UserAgent: "curl/8.5",
+		}
+		if i == 4 {
+			req.Client, req.Route, req.UserAgent = netip.MustParseAddr("2001:db8:1:2::4"), "/", "evil\u202eagent"
+		}
 		res := attempt.Result{
 			Outcome: attempt.Failure, ErrorType: attempt.InvalidCredentials, UserHash: fmt.Sprint("k:", i), PasswordFingerprint: uint64(i + 1),
 		}
@@ -110,7 +115,8 @@ func TestEvent(t *testing.T) {
 		t.Fatalf("%d events", len(events))
 	}
 	got := events[0].Attributes().Map()
-	if id, _ := got[authconv.KeyDetectionEpisode].(string); len(id) != 16 {
+	id, _ := got[authconv.KeyDetectionEpisode].(string)
+	if len(id) != 16 {
 		t.Errorf("episode %q", id)
 	}
 	delete(got, authconv.KeyDetectionEpisode)
@@ -131,15 +137,63 @@ func TestEvent(t *testing.T) {
 		"auth.detection.trace_ids": []string{
 			"0000000000000000000000000000000a", "00000000000000000000000000000009", "00000000000000000000000000000008", "00000000000000000000000000000007",
 		},
+		"auth.detection.addresses":           []string{"2001:db8:1:2::3", "2001:db8:1:2::4"},
+		"auth.detection.address_attempts":    []int64{9, 1},
+		"auth.detection.address_count":       int64(2),
+		"auth.detection.routes":              []string{"/orders", "/"},
+		"auth.detection.route_attempts":      []int64{9, 1},
+		"auth.detection.user_agents":         []string{"curl/8.5", "evil\ufffdagent"},
+		"auth.detection.user_agent_attempts": []int64{9, 1},
+		"auth.detection.refused":             int64(10),
+		"auth.detection.throttled":           int64(0),
+		"auth.detection.succeeded":           int64(0),
+		"auth.detection.threshold": "wrong passwords, within 3 days, for 10 accounts that have never succeeded from the network, " +
+			"and for at least 20 % as many as have; or the same from 5 networks or more of an IPv6 /32",
+		"auth.detection.confidence":        "medium",
+		"auth.detection.confidence_reason": "the process has not seen successes for 8 days, so it does not know which networks are usual",
+		"auth.detection.false_positives":   "an office or a VPN on the day on which passwords expire",
+		"auth.detection.next_step":         "look for successes from the network, then deny it",
+		"auth.detection.command":           "otelauth budgets deny --network 2001:db8:1::/48 --for 24h --reason " + id,
+		"auth.detection.runbook_url":       "https://github.com/otelauth/otelauth-go/blob/main/docs/detections.md#password_spray",
+		"auth.detection.dedupe_key":        "password_spray:2001:db8:1::/48",
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
+	}
+	const body = "password_spray: one network tries passwords on many accounts; 10 attempts since 2026-03-02 08:00:00 UTC " +
+		"from 2001:db8:1:2::3, 2001:db8:1:2::4 for user\ufffd9, user\ufffd8 and 8 more; " +
+		"listed attempts were answered 10 times with 401, 0 times with 429, and 0 succeeded."
+	if got := events[0].Body().AsString(); got != body {
+		t.Errorf("body\n%s\nwant\n%s", got, body)
+	}
+	if ids := events[0].TraceID(); ids != (trace.TraceID{15: 10}) || events[0].SpanID() != (trace.SpanID{1}) {
+		t.Errorf("the event is in trace %v, not in that of the last attempt", ids)
 	}
 	if name := events[0].Name(); name != "auth.detection" {
 		t.Errorf("event %q", name)
 	}
 	if n := len(events[0].Attributes()); n != len(want)+1 {
 		t.Errorf("%d attributes for %d keys; one is a duplicate", n, len(want)+1)
+	}
+
+	// Guesses that are refused without a check are no evidence, but the attack goes on.
+	for i := range 10 {
+		w.decide(&attempt.Request{Context: t.Context(), Time: w.now, Client: netip.MustParseAddr("2001:db8:1:2::3"), Route: "/orders"},
+			&attempt.Result{Outcome: attempt.Throttled, ErrorType: attempt.RateLimited, UserHash: fmt.Sprint("t:", i)})
+		w.pass(time.Second)
+	}
+	events = rec.Events()
+	if len(events) != 2 {
+		t.Fatalf("%d events after refused guesses", len(events))
+	}
+	got = events[1].Attributes().Map()
+	for key, want := range map[string]any{
+		"auth.detection.phase": "update", "auth.detection.attempts": int64(20), "auth.detection.account_count": int64(10),
+		"auth.detection.refused": int64(10), "auth.detection.throttled": int64(10),
+	} {
+		if got[key] != want {
+			t.Errorf("%s is %v, want %v", key, got[key], want)
+		}
 	}
 }
 

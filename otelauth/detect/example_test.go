@@ -7,7 +7,9 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"time"
 
+	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/detect"
 )
 
@@ -67,4 +69,37 @@ func ExampleDetector_Run() {
 	stop()
 	fmt.Println(<-ended, d.Dropped(), d.Unread())
 	// Output: <nil> 0 0
+}
+
+// A rule of the operator reports the CI's account outside the CI, and an exception keeps a
+// penetration test from alarming until it is over.
+func ExampleDetector_Use() {
+	start := time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
+	d, err := detect.New(detect.Config{
+		Now:         func() time.Time { return start },
+		OnDetection: func(d detect.Detection) { fmt.Println(d.Message()) },
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	err = d.Use(detect.Custom{
+		Rules: []detect.CustomRule{{
+			Name: "ci_elsewhere", Severity: detect.High, Summary: "the account of the CI is used outside the CI",
+			Match:  detect.Match{Accounts: []string{"ci"}, Outcomes: []string{"success"}},
+			Except: detect.Match{Networks: []netip.Prefix{netip.MustParsePrefix("198.51.100.16/28")}},
+			Count:  detect.CountAttempts, Per: detect.PerNetwork,
+		}},
+		Exceptions: []detect.Exception{{
+			Rule: detect.BruteForce, Networks: []netip.Prefix{netip.MustParsePrefix("203.0.113.7/32")},
+			Until: start.AddDate(0, 1, 0), Why: "penetration test",
+		}},
+	})
+	fmt.Println(len(d.Custom().Rules), err)
+	req := attempt.Request{Time: start, Client: netip.MustParseAddr("192.0.2.7"), Route: "/deploy"}
+	_ = d.Decide(context.Background(), &req, &attempt.Result{Outcome: attempt.Success, UserName: "ci"})
+	d.Drain(start)
+	// Output:
+	// 1 <nil>
+	// ci_elsewhere: the account of the CI is used outside the CI; 1 attempt since 2026-03-02 08:00:00 UTC from 192.0.2.7 for ci; listed attempts were answered 0 times with 401, 0 times with 429, and 1 succeeded.
 }

@@ -32,6 +32,10 @@ var generated = []struct {
 		begin: "| rule | severity | ATT&CK | fires at |\n| --- | --- | --- | --- |\n",
 		end:   "\n## How fast attacks are detected\n", render: attacksTable,
 	},
+	{
+		name: "page of detections", file: "../../docs/detections.md",
+		begin: "## The rules\n\n", end: "## Rules of your own\n", render: advicePage,
+	},
 }
 
 func packageComment() string {

@@ -16,6 +16,7 @@ func (e *engine) guess(m *moment) {
 	if m.account != 0 {
 		p := reach(e.tries, e, m, m.pair)
 		if p == nil {
+			e.goesOn(m)
 			return
 		}
 		attempts, first := p.value.tally.add(e.now, tryWindow)

@@ -4,6 +4,7 @@
 package detect
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
 	"strings"
@@ -436,14 +437,19 @@ func (h threshold) text(t *Thresholds, v int64) string {
 // described holds the Rule of each row, as [Rules] returns it.
 var described = describe()
 
-func describe() (all [ruleCount]Rule) {
+// filled returns a replacer of {Field} in a Default: by the field of t, or by its default.
+func filled(t *Thresholds) *strings.Replacer {
 	var fields []string
 	for id := range rules {
 		for _, h := range rules[id].thresholds {
-			fields = append(fields, "{"+h.field+"}", h.text(&Thresholds{}, h.byDefault))
+			fields = append(fields, "{"+h.field+"}", h.text(t, cmp.Or(h.in(t).Int(), h.byDefault)))
 		}
 	}
-	fill := strings.NewReplacer(fields...)
+	return strings.NewReplacer(fields...)
+}
+
+func describe() (all [ruleCount]Rule) {
+	fill := filled(&Thresholds{})
 	for id := range rules {
 		r := rules[id].Rule
 		r.id, r.Default = ruleID(id), fill.Replace(r.Default)

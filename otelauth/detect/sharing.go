@@ -68,8 +68,11 @@ type sharing struct {
 
 type outgoing struct {
 	feed.Outgoing
-	same  []uint64  // the fingerprints, which never leave the process
-	spans []spanRef // the spans, which never leave the process
+	// what never leaves the process
+	same    []uint64  // the fingerprints
+	spans   []spanRef // the spans
+	callers []caller
+	selves  []identity
 }
 
 // held is a detection that another process may report.
@@ -141,6 +144,7 @@ func (s *sharing) collect(q *queue) {
 			}
 			b.same = append(b.same, next.fingerprint)
 			b.spans = append(b.spans, next.span)
+			b.callers, b.selves = append(b.callers, callerOf(&next.sample)), append(b.selves, identityOf(&next.sample))
 			s.strip(&next)
 			b.Data = appendSample(b.Data, &next)
 		}
@@ -279,7 +283,7 @@ func (s *sharing) read(b []byte, own *outgoing, at time.Time) {
 		}
 		m := moment{sample: &p.sample, relayed: true, lat: p.lat, lon: p.lon, placed: p.placed}
 		if own != nil && i < len(own.same) {
-			p.span = own.spans[i]
+			p.span, m.caller, m.self = own.spans[i], own.callers[i], own.selves[i]
 			if own.same[i] != 0 && p.kind == guessed {
 				m.same = s.engine.key.pair(own.same[i], 0) | 1
 			}
@@ -291,7 +295,7 @@ func (s *sharing) read(b []byte, own *outgoing, at time.Time) {
 // detected reports a detection of the engine, or holds it for the leader.
 func (s *sharing) detected(d *Detection) {
 	switch {
-	case s.alone, rules[d.Rule.id].local:
+	case s.alone, d.Rule.id == customID, rules[d.Rule.id].local:
 		s.report(d)
 	case s.sweeping && s.lead:
 		s.report(d)
@@ -383,7 +387,7 @@ func (s *sharing) adopt(all []adoptable) {
 			return uint32(min(max(t, 0)+epoch, time.Duration(e.now)))
 		}
 		open[a.key] = &episode{
-			id: a.id, first: at(a.first), last: at(a.last), attempts: max(a.attempts, 1), next: max(a.next, 2),
+			id: a.id, first: at(a.first), last: at(a.last), attempts: max(a.attempts, 1), next: max(a.next, 2), began: max(a.attempts, 1),
 			accountCount: int(min(a.accounts, 1<<30)), networkCount: int(min(a.networks, 1<<30)),
 		}
 	}

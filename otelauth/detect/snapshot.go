@@ -238,6 +238,9 @@ func (e *engine) restore(state []byte, wall time.Time) error {
 		if all == nil {
 			e.episodes[id] = map[uint64]*episode{}
 		}
+		for _, ep := range all {
+			e.addresses += len(ep.addresses.list)
+		}
 	}
 	for i := range e.tries.buckets {
 		for j := range e.tries.buckets[i] {
@@ -259,7 +262,7 @@ func (e *engine) announce(on func(Detection)) {
 	defer func() { e.onReport = report }()
 	for id, all := range e.episodes {
 		for _, ep := range all {
-			e.report(ruleID(id), ep, Update)
+			e.report(ruleID(id), ep, Update, nil)
 		}
 	}
 }

@@ -61,7 +61,9 @@ func newMarker(cfg *Config) (m marker) {
 // mark creates a span from the attempt to now, for samplers that look at whole traces. The
 // provider's sampler sees whether the parent was sampled. If it was not, most samplers drop its
 // children too.
-func (m *marker) mark(rule ruleID, episode uint64, s *sample) {
+func (m *marker) mark(rule ruleID, episode uint64, s *sample) { m.add(&described[rule], episode, s) }
+
+func (m *marker) add(r *Rule, episode uint64, s *sample) {
 	if m.tracer == nil || !s.trace.IsValid() || !s.span.id.IsValid() {
 		return
 	}
@@ -70,7 +72,6 @@ func (m *marker) mark(rule ruleID, episode uint64, s *sample) {
 	ctx := trace.ContextWithSpanContext(context.Background(), trace.NewSpanContext(trace.SpanContextConfig{
 		TraceID: s.trace, SpanID: s.span.id, TraceFlags: s.span.flags,
 	}))
-	r := &rules[rule]
 	// A sampler sees only attributes that are passed to Start.
 	_, span := m.tracer.Start(ctx, authconv.SpanDetection, trace.WithTimestamp(s.at), trace.WithAttributes(
 		semconv.SecurityRuleName(r.Name),

@@ -72,6 +72,7 @@ type try struct {
 	sensitive bool
 	reason    attempt.Reason
 	outcome   attempt.Outcome // default: Success for password 0, else Failure
+	groups    []string
 }
 
 func (w *watch) try(a try) {
@@ -101,6 +102,7 @@ func (w *watch) try(a try) {
 			res.Reason = a.reason
 		}
 	}
+	res.Groups = a.groups
 	if a.outcome != attempt.Error {
 		res.Outcome = a.outcome
 	}

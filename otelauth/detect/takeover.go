@@ -14,7 +14,7 @@ const (
 	// massAttack is the number of accounts under attack from which on the attack on an account does
 	// not make its user in a new network suspect.
 	massAttack = 10
-	// maxArrivals is the number of successes that wait, of 112 bytes and a name each.
+	// maxArrivals is the number of successes that wait, of 160 bytes and a name each.
 	maxArrivals = 1024
 )
 
@@ -75,7 +75,8 @@ func (e *engine) expose(m *moment, a *arrival) {
 		return
 	}
 	past := moment{
-		sample: &sample{kind: succeeded, trace: a.trace, at: m.sample.at}, name: a.name, site: a.site,
+		sample: &sample{kind: succeeded, trace: a.trace, at: m.sample.at, route: a.route}, name: a.name, site: a.site,
+		caller:  caller{addr: a.addr},
 		network: a.network, group: a.group, account: a.account,
 	}
 	if part := e.attackFrom(&past); part != 0 && !e.open(successAfterFailures, a.account) {

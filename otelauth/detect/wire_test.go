@@ -57,7 +57,7 @@ func TestWire(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff(samplesOfTest, out, cmp.AllowUnexported(relayed{}, sample{}, spanRef{}), cmpopts.EquateComparable(netip.Addr{})); d != "" {
+	if d := cmp.Diff(samplesOfTest, out, cmp.AllowUnexported(relayed{}, sample{}, spanRef{}, agent{}), cmpopts.EquateComparable(netip.Addr{})); d != "" {
 		t.Error(d)
 	}
 

@@ -61,6 +61,28 @@ type Status struct {
 	Peers []Replica `json:"peers"`
 	// Configuration has the settings in force, without secrets.
 	Configuration []Setting `json:"configuration"`
+	// DetectionRules and DetectionExceptions are those of the operator's file for detection.
+	DetectionRules      []DetectionRule      `json:"detection_rules"`
+	DetectionExceptions []DetectionException `json:"detection_exceptions"`
+}
+
+// DetectionRule is a rule of the operator that is in force.
+type DetectionRule struct {
+	Name     string `json:"name"`
+	Severity string `json:"severity"`
+	Summary  string `json:"summary"`
+	Fires    string `json:"fires"` // when it fires, in words
+}
+
+// DetectionException keeps attempts from firing a rule of detection.
+type DetectionException struct {
+	Rule     string    `json:"rule"`
+	Networks []string  `json:"networks"`
+	Accounts []string  `json:"accounts"`
+	Until    time.Time `json:"until"`
+	Why      string    `json:"why"`
+	// Ended reports that Until has passed, so that the exception has no effect.
+	Ended bool `json:"ended"`
 }
 
 // Problem is something that needs the operator's attention.

@@ -4,6 +4,7 @@
 package operator
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 
@@ -33,6 +34,7 @@ func (o *Operator) status(ctx context.Context) Status {
 			Misses: o.traffic.cache[attempt.Miss].Load(), Coalesced: o.traffic.cache[attempt.Coalesced].Load(),
 		},
 		Tables: o.tables(state), Exporters: []Exporter{}, Configuration: []Setting{},
+		DetectionRules: []DetectionRule{}, DetectionExceptions: []DetectionException{},
 	}
 	s.Reloads.Accounts = state.Accounts
 	s.Peers = []Replica{o.self()}
@@ -74,6 +76,25 @@ func (o *Operator) coverage(s *Status) Coverage {
 		}
 	}
 	return all
+}
+
+// ListCustom adds the rules and exceptions of detection to s. A service calls it in
+// [Config].Describe.
+func (s *Status) ListCustom(c *detect.Custom) {
+	for _, r := range c.Rules {
+		s.DetectionRules = append(s.DetectionRules, DetectionRule{
+			Name: r.Name, Severity: r.Severity.String(), Summary: cmp.Or(r.Summary, r.Name), Fires: r.String(),
+		})
+	}
+	for _, x := range c.Exceptions {
+		networks := []string{}
+		for _, n := range x.Networks {
+			networks = append(networks, n.String())
+		}
+		s.DetectionExceptions = append(s.DetectionExceptions, DetectionException{
+			Rule: x.Rule, Networks: networks, Accounts: append([]string{}, x.Accounts...), Until: x.Until.UTC(), Why: x.Why, Ended: !s.Now.Before(x.Until),
+		})
+	}
 }
 
 // self returns this process as a replica.

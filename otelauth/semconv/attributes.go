@@ -33,12 +33,31 @@ const (
 	// KeyDetectionAccounts is a string[]. At most 8 names, and user.hash for names that are not
 	// accounts.
 	KeyDetectionAccounts = "auth.detection.accounts"
+	// KeyDetectionAddressAttempts is a int[]. Attempts of each of auth.detection.addresses.
+	KeyDetectionAddressAttempts = "auth.detection.address_attempts"
+	// KeyDetectionAddressCount is an int. Number of addresses; 256 means that there may be
+	// more.
+	KeyDetectionAddressCount = "auth.detection.address_count"
+	// KeyDetectionAddresses is a string[]. The 8 addresses with most attempts and the 4 newest
+	// others; at the end all, at most 256.
+	KeyDetectionAddresses = "auth.detection.addresses"
 	// KeyDetectionAttempts is an int. Attempts in the evidence.
 	KeyDetectionAttempts = "auth.detection.attempts"
+	// KeyDetectionCommand is a string. The operator's command for the next step.
+	KeyDetectionCommand = "auth.detection.command"
+	// KeyDetectionConfidence is one of: low, medium, high. How sure detection is that this is
+	// an attack.
+	KeyDetectionConfidence = "auth.detection.confidence"
+	// KeyDetectionConfidenceReason is a string. Why the confidence is what it is.
+	KeyDetectionConfidenceReason = "auth.detection.confidence_reason"
+	// KeyDetectionDedupeKey is a string. The same for all episodes of a rule about one subject.
+	KeyDetectionDedupeKey = "auth.detection.dedupe_key"
 	// KeyDetectionDistanceKm is a double. Distance of the two places, for impossible_travel.
 	KeyDetectionDistanceKm = "auth.detection.distance_km"
 	// KeyDetectionEpisode is a string. 16 hex digits, the same in each event of one episode.
 	KeyDetectionEpisode = "auth.detection.episode"
+	// KeyDetectionFalsePositives is a string. What looks the same without an attack.
+	KeyDetectionFalsePositives = "auth.detection.false_positives"
 	// KeyDetectionFirstTime is a string. Time of the first attempt of the evidence, RFC 3339.
 	KeyDetectionFirstTime = "auth.detection.first_time"
 	// KeyDetectionFolded is a boolean. true: the event represents all episodes of the rule
@@ -50,22 +69,49 @@ const (
 	KeyDetectionNetworkCount = "auth.detection.network_count"
 	// KeyDetectionNetworks is a string[]. At most 8 networks, by /24 and /48.
 	KeyDetectionNetworks = "auth.detection.networks"
+	// KeyDetectionNextStep is a string. What to do first.
+	KeyDetectionNextStep = "auth.detection.next_step"
+	// KeyDetectionOrigins is a string[]. Autonomous systems and countries of the addresses,
+	// where a database is given.
+	KeyDetectionOrigins = "auth.detection.origins"
 	// KeyDetectionPartOf is a string. The auth.detection.episode of the attack that a success
 	// completes, for success_after_failures.
 	KeyDetectionPartOf = "auth.detection.part_of"
 	// KeyDetectionPhase is one of: start, update, end. Position of the event in its episode.
 	KeyDetectionPhase = "auth.detection.phase"
+	// KeyDetectionRefused is an int. Listed attempts that were answered 401.
+	KeyDetectionRefused = "auth.detection.refused"
+	// KeyDetectionRouteAttempts is a int[]. Attempts at each of auth.detection.routes.
+	KeyDetectionRouteAttempts = "auth.detection.route_attempts"
+	// KeyDetectionRoutes is a string[]. The 8 endpoints with most attempts.
+	KeyDetectionRoutes = "auth.detection.routes"
+	// KeyDetectionRunbookURL is a string. A page about the rule.
+	KeyDetectionRunbookURL = "auth.detection.runbook_url"
 	// KeyDetectionSeverity is one of: low, medium, high. Severity of the rule.
 	KeyDetectionSeverity = "auth.detection.severity"
 	// KeyDetectionSpeedKmh is a double. Speed of the journey, for impossible_travel.
 	KeyDetectionSpeedKmh = "auth.detection.speed_kmh"
+	// KeyDetectionSucceeded is an int. Listed attempts that were right.
+	KeyDetectionSucceeded = "auth.detection.succeeded"
 	// KeyDetectionTable is one of: pairs, networks, habits, crowds, guesses, targets, sources,
 	// passwords. Table of detection. Only successes write to the first four.
 	KeyDetectionTable = "auth.detection.table"
+	// KeyDetectionTakeovers is a string[]. The auth.detection.episode of the first 8 successes
+	// that complete this attack.
+	KeyDetectionTakeovers = "auth.detection.takeovers"
 	// KeyDetectionTechnique is a string. MITRE ATT&CK technique.
 	KeyDetectionTechnique = "auth.detection.technique"
+	// KeyDetectionThreshold is a string. When the rule fires, with the configured numbers.
+	KeyDetectionThreshold = "auth.detection.threshold"
+	// KeyDetectionThrottled is an int. Listed attempts that were answered 429.
+	KeyDetectionThrottled = "auth.detection.throttled"
 	// KeyDetectionTraceIDs is a string[]. At most 4 sample trace ids.
 	KeyDetectionTraceIDs = "auth.detection.trace_ids"
+	// KeyDetectionUserAgentAttempts is a int[]. Attempts of each of auth.detection.user_agents.
+	KeyDetectionUserAgentAttempts = "auth.detection.user_agent_attempts"
+	// KeyDetectionUserAgents is a string[]. The 8 user agents with most attempts, each cut at
+	// 47 bytes.
+	KeyDetectionUserAgents = "auth.detection.user_agents"
 	// KeyEventsSuppressedCount is an int. Exact number of folded events.
 	KeyEventsSuppressedCount = "auth.events.suppressed.count"
 	// KeyEventsSuppressedEvent is a string. Name of the folded events.
@@ -75,7 +121,7 @@ const (
 	// KeyEventsSuppressedLastTime is a string. Time of the last folded event, RFC 3339.
 	KeyEventsSuppressedLastTime = "auth.events.suppressed.last_time"
 	// KeyEventsSuppressedNetwork is a string. A prefix; unknown; other for all networks that
-	// have no event of their own.
+	// have no event of their own, or all of one account.
 	KeyEventsSuppressedNetwork = "auth.events.suppressed.network"
 	// KeyEventsSuppressedRouteCounts is a int[]. One number for each route. They add up to the
 	// count.

@@ -46,7 +46,7 @@ func TestCheckNamesFlags(t *testing.T) {
 	if err := (&terminal{in: os.Stdin, out: io.Discard, err: io.Discard}).run([]string{"trail", "keygen", trailKey, "--origin", "host/site"}); err != nil {
 		t.Fatal(err)
 	}
-	redis := fileOf(t, "redis", "redis://127.0.0.1:1/0")
+	redis, detectRules := fileOf(t, "redis", "redis://127.0.0.1:1/0"), fileOf(t, "rules", "rulez: []\n")
 	for name, test := range map[string]struct {
 		args []string
 		want string
@@ -72,6 +72,9 @@ func TestCheckNamesFlags(t *testing.T) {
 		"period of events":        {[]string{"--event-period", "1us"}, "--event-period: is 1µs; "},
 		"entries of events":       {[]string{"--event-entries", "2000000"}, "--event-entries: is 2000000; "},
 		"unknown rule":            {[]string{"--detect-off", "brute-force"}, `--detect-off: "brute-force" is not a rule: did you mean brute_force?`},
+		"events a second":         {[]string{"--event-per-second", "2"}, "--event-per-second: is 2; "},
+		"detection rules":         {[]string{"--detect-rules", detectRules}, "--detect-rules: rulefile: " + detectRules + `:1: the file has no key "rulez"`},
+		"owners of addresses":     {[]string{"--geoip-owners", key}, "--geoip-owners: requires --geoip-database"},
 		"threshold":               {[]string{"--detect-slow-days", "15"}, "--detect-slow-days: is 15; choose 2 to 14"},
 		"thresholds contradict":   {[]string{"--detect-run-before-success", "40"}, "--detect-run-before-success: is 40 but --detect-brute-force-passwords is 30"},
 		"table of detection":      {[]string{"--detect-entries", "99999999"}, "--detect-entries: is 99999999; "},

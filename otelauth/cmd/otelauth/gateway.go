@@ -115,7 +115,8 @@ func (f *gatewayFlags) certificate() (sum [sha256.Size]byte) {
 func (l *loaded) unchanged(next *loaded) *htpasswd.File {
 	file, ok := l.accounts.(*htpasswd.File)
 	if !ok || l.flags.UpstreamCAFile != "" || l.certificate != next.certificate || !reflect.DeepEqual(l.flags, next.flags) ||
-		!reflect.DeepEqual(l.config.Auth.IdentityKey, next.config.Auth.IdentityKey) {
+		!reflect.DeepEqual(l.config.Auth.IdentityKey, next.config.Auth.IdentityKey) ||
+		!reflect.DeepEqual(l.config.Auth.Detect.Custom, next.config.Auth.Detect.Custom) {
 		return nil
 	}
 	return file

@@ -22,6 +22,7 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/cmd/otelauth/internal/nearest"
 	"github.com/otelauth/otelauth-go/otelauth/detect"
 	"github.com/otelauth/otelauth-go/otelauth/detect/geoip"
+	"github.com/otelauth/otelauth-go/otelauth/detect/rulefile"
 	"github.com/otelauth/otelauth-go/otelauth/gateway"
 	"github.com/otelauth/otelauth-go/otelauth/verify"
 	"github.com/otelauth/otelauth-go/otelauth/verify/htpasswd"
@@ -145,8 +146,11 @@ func (f *gatewayFlags) auth(p *problems, auth *otelauth.Config) {
 	if f.ForwardedHeader == "forwarded" {
 		auth.ForwardedHeader = clientip.Forwarded
 	}
-	if f.UserNames == "hash" {
+	switch f.UserNames {
+	case "hash":
 		auth.UserNames = otelauth.HashedNames
+	case "dangerously-claimed":
+		auth.UserNames = otelauth.DangerouslyClaimedNames
 	}
 	if f.Successes == "first" {
 		auth.Events.Success = audit.FirstSuccess
@@ -155,8 +159,18 @@ func (f *gatewayFlags) auth(p *problems, auth *otelauth.Config) {
 	p.report("identity-key-file", err)
 	auth.Detect.Off = f.DetectOff
 	p.report("detect-off", checkRuleNames(f.DetectOff))
+	if f.DetectRules != "" {
+		custom, err := rulefile.Load(f.DetectRules)
+		p.report("detect-rules", err)
+		if err == nil {
+			auth.Detect.Custom = *custom
+		}
+	}
+	if f.GeoIPDatabase == "" && len(f.GeoIPOwners) > 0 {
+		p.report("geoip-owners", errors.New("requires --geoip-database; set it too"))
+	}
 	if f.GeoIPDatabase != "" {
-		cities, err := geoip.Open(f.GeoIPDatabase)
+		cities, err := geoip.Open(f.GeoIPDatabase, f.GeoIPOwners...)
 		p.report("geoip-database", err)
 		auth.Detect.Locator = cities
 	}

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/otelauth/otelauth-go/otelauth/internal/legible"
 	"github.com/otelauth/otelauth-go/otelauth/operator"
@@ -34,9 +35,32 @@ func (c *statusCommand) Run(t *terminal) error {
 				settings.row(one.Name, one.Value, one.Place)
 			}
 			t.print("\n%s", strings.TrimSuffix(settings.String(), "\n"))
+			t.printCustom(&s)
 		}
 		t.printScope(&s.Meta)
 	})
+}
+
+// printCustom prints the operator's rules and exceptions of detection.
+func (t *terminal) printCustom(s *operator.Status) {
+	if len(s.DetectionRules) > 0 {
+		rules := newTable(t, "RULE", "SEVERITY", "FIRES AT")
+		for _, r := range s.DetectionRules {
+			rules.row(r.Name, r.Severity, r.Fires)
+		}
+		t.print("\n%s", strings.TrimSuffix(rules.String(), "\n"))
+	}
+	if len(s.DetectionExceptions) > 0 {
+		exceptions := newTable(t, "EXCEPTION FROM", "NETWORKS", "ACCOUNTS", "UNTIL", "WHY")
+		for _, x := range s.DetectionExceptions {
+			until := x.Until.Format(time.DateTime)
+			if x.Ended {
+				until += " (ended)"
+			}
+			exceptions.row(x.Rule, strings.Join(x.Networks, " "), strings.Join(x.Accounts, " "), until, x.Why)
+		}
+		t.print("\n%s", strings.TrimSuffix(exceptions.String(), "\n"))
+	}
 }
 
 func (t *terminal) printStatus(s *operator.Status) {

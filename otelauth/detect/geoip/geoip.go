@@ -27,19 +27,24 @@ import (
 // owners of networks.
 var ErrNoLocations = errors.New("no record of the database has a latitude and a longitude; use one of cities")
 
-// Database is a [detect.Locator]. Create it with [Open]. It is safe for concurrent use and need
-// not be closed.
+// Database is a [detect.Locator] and a [detect.Owner]. Create it with [Open]. It is safe for
+// concurrent use and need not be closed.
 type Database struct {
 	reader *maxminddb.Reader
+	owners []*maxminddb.Reader // asked for owners after reader
 }
 
-var _ detect.Locator = (*Database)(nil)
+var (
+	_ detect.Locator = (*Database)(nil)
+	_ detect.Owner   = (*Database)(nil)
+)
 
 // Open reads the whole database at path into memory, because truncating a mapped file would kill
 // the process. It does not read a replaced file again. The error has the path; it is
 // [ErrNoLocations] if the database has no coordinates, and another one if the file is truncated
-// or has another format.
-func Open(path string) (*Database, error) {
+// or has another format. owners are further databases with countries or autonomous systems, which
+// need no coordinates.
+func Open(path string, owners ...string) (*Database, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("geoip: %w", err)
@@ -48,7 +53,26 @@ func Open(path string) (*Database, error) {
 	if err != nil {
 		return nil, fmt.Errorf("geoip: %s: %w", path, err)
 	}
+	for _, path := range owners {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("geoip: %w", err)
+		}
+		reader, err := open(data)
+		if err != nil {
+			return nil, fmt.Errorf("geoip: %s: %w", path, err)
+		}
+		d.owners = append(d.owners, reader)
+	}
 	return d, nil
+}
+
+func open(data []byte) (*maxminddb.Reader, error) {
+	reader, err := maxminddb.OpenBytes(data)
+	if err != nil {
+		return nil, fmt.Errorf("the file is truncated or not in MaxMind's format; download it again: %w", err)
+	}
+	return reader, nil
 }
 
 // probed is the number of records that are searched for coordinates.
@@ -56,11 +80,11 @@ const probed = 10_000
 
 // parse returns the database in data, which must not change afterwards.
 func parse(data []byte) (*Database, error) {
-	reader, err := maxminddb.OpenBytes(data)
+	reader, err := open(data)
 	if err != nil {
-		return nil, fmt.Errorf("the file is truncated or not in MaxMind's format; download it again: %w", err)
+		return nil, err
 	}
-	d := &Database{reader}
+	d := &Database{reader: reader}
 	n := 0
 	for result := range reader.Networks() {
 		if err := result.Err(); err != nil {
@@ -84,6 +108,34 @@ func (d *Database) Locate(addr netip.Addr) (latitude, longitude float64, ok bool
 		return 0, 0, false
 	}
 	return located(d.reader.Lookup(addr))
+}
+
+// Owner returns the country of addr, and the number and the organization of its autonomous system:
+// of each the first that a database has.
+func (d *Database) Owner(addr netip.Addr) (country string, system uint32, organization string) {
+	addr = addr.Unmap().WithZone("")
+	if !addr.IsValid() {
+		return "", 0, ""
+	}
+	for _, reader := range append([]*maxminddb.Reader{d.reader}, d.owners...) {
+		var record struct {
+			Country struct {
+				Code string `maxminddb:"iso_code"`
+			} `maxminddb:"country"`
+			System       uint32 `maxminddb:"autonomous_system_number"`
+			Organization string `maxminddb:"autonomous_system_organization"`
+		}
+		if err := reader.Lookup(addr).Decode(&record); err != nil {
+			continue
+		}
+		if country == "" {
+			country = record.Country.Code
+		}
+		if system == 0 {
+			system, organization = record.System, record.Organization
+		}
+	}
+	return country, system, organization
 }
 
 func located(result maxminddb.Result) (latitude, longitude float64, ok bool) {

@@ -16,7 +16,8 @@ import (
 )
 
 func cities() []byte {
-	return database(true, record{"192.0.2.0/24", 52.5, 13.4}, record{"198.51.100.0/25", -33.9, 151.2}, record{"2001:db8::/32", 40.7, -74})
+	return database(true, record{network: "192.0.2.0/24", lat: 52.5, lon: 13.4, country: "DE"},
+		record{network: "198.51.100.0/25", lat: -33.9, lon: 151.2}, record{network: "2001:db8::/32", lat: 40.7, lon: -74})
 }
 
 func ExampleOpen() {
@@ -32,7 +33,11 @@ func ExampleOpen() {
 		return
 	}
 	fmt.Println(db.Locate(netip.MustParseAddr("192.0.2.7")))
-	// Output: 52.5 13.4 true
+	country, _, _ := db.Owner(netip.MustParseAddr("192.0.2.7"))
+	fmt.Println(country)
+	// Output:
+	// 52.5 13.4 true
+	// DE
 }
 
 func TestLocate(t *testing.T) {
@@ -62,10 +67,37 @@ func TestLocate(t *testing.T) {
 	}
 }
 
+// TestOwner: the country comes from the database of cities, the system from another one.
+func TestOwner(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write := func(name string, data []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	systems := write("systems.mmdb", database(false, record{network: "192.0.2.0/24", system: 64500}))
+	db, err := geoip.Open(write("cities.mmdb", cities()), systems)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if country, system, name := db.Owner(netip.MustParseAddr("192.0.2.7")); country != "DE" || system != 64500 || name != "Example Net" {
+		t.Errorf("%s %d %q", country, system, name)
+	}
+	if country, system, name := db.Owner(netip.MustParseAddr("203.0.113.7")); country != "" || system != 0 || name != "" {
+		t.Errorf("an unknown address: %s %d %q", country, system, name)
+	}
+	if _, err := geoip.Open(filepath.Join(dir, "cities.mmdb"), write("cut.mmdb", []byte("x"))); err == nil || !strings.Contains(err.Error(), "cut.mmdb") {
+		t.Errorf("a damaged database of owners: %v", err)
+	}
+}
+
 // TestImpossiblePlaces: coordinates that do not exist are ignored.
 func TestImpossiblePlaces(t *testing.T) {
 	t.Parallel()
-	db, err := geoip.Parse(database(true, record{"192.0.2.0/24", 91, 0}, record{"198.51.100.0/24", 1, 2}))
+	db, err := geoip.Parse(database(true, record{network: "192.0.2.0/24", lat: 91}, record{network: "198.51.100.0/24", lat: 1, lon: 2}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,8 @@ import (
 type record struct {
 	network  string
 	lat, lon float64
+	country  string
+	system   uint32
 }
 
 // database returns a small database in MaxMind's format, version 2.0
@@ -26,16 +28,32 @@ func database(locations bool, records ...record) []byte {
 	var offsets []int
 	for i, r := range records {
 		offsets = append(offsets, data.Len())
-		if locations {
+		fields := 0
+		for _, has := range []bool{locations, r.country != "", r.system != 0, r.system != 0} {
+			if has {
+				fields++
+			}
+		}
+		mapHeader(&data, fields)
+		if r.country != "" {
+			text(&data, "country")
 			mapHeader(&data, 1)
+			text(&data, "iso_code")
+			text(&data, r.country)
+		}
+		if r.system != 0 {
+			text(&data, "autonomous_system_number")
+			number(&data, r.system)
+			text(&data, "autonomous_system_organization")
+			text(&data, "Example Net")
+		}
+		if locations {
 			text(&data, "location")
 			mapHeader(&data, 2)
 			text(&data, "latitude")
 			double(&data, r.lat)
 			text(&data, "longitude")
 			double(&data, r.lon)
-		} else {
-			mapHeader(&data, 0)
 		}
 		p := netip.MustParsePrefix(r.network)
 		bits := p.Bits()

@@ -5,7 +5,8 @@
 // Cybersecurity Schema Framework. It imports the standard library and package semconv only.
 //
 // [ECS] returns a document of ECS 9.4. [OCSF] returns an event of OCSF 1.8: an attempt is class
-// Authentication (3002), and every other event is a Base Event (0).
+// Authentication (3002), a detection is class Detection Finding (2004), and every other event is a
+// Base Event (0).
 //
 // No attribute is lost. An attribute without a counterpart, or with a value of another type than
 // its counterpart, keeps its own name: below "otelauth" in ECS, below "unmapped" in OCSF.

@@ -96,7 +96,7 @@ func ECS(e Event) map[string]any {
 }
 
 // OCSF returns the event as an event of the Open Cybersecurity Schema Framework: Authentication
-// (3002) for attempts, Base Event (0) for everything else.
+// (3002) for attempts, Detection Finding (2004) for detections, Base Event (0) for everything else.
 func OCSF(e Event) map[string]any {
 	at := e.Time.UnixMilli()
 	doc := document{
@@ -124,15 +124,20 @@ func OCSF(e Event) map[string]any {
 		doc.set(f.ocsf, value)
 		return true
 	})
-	if e.kind().authentication {
+	switch e.kind().class {
+	case ocsfAuthentication:
 		e.authentication(doc)
-	} else {
+	case ocsfFinding:
+		e.finding(doc, rest)
+	default:
 		doc.merge(document{
 			"activity_id": ocsfOther, "activity_name": e.Name, "category_uid": 0, "category_name": "Uncategorized",
 			"class_uid": 0, "class_name": "Base Event", "type_uid": ocsfOther, "type_name": "Base Event: Other",
 		})
 	}
-	e.status(doc)
+	if e.kind().class != ocsfFinding {
+		e.status(doc)
+	}
 	if e.SpanID != "" {
 		rest["span_id"] = e.SpanID // the object span of OCSF needs the times of the span
 	}
@@ -173,6 +178,51 @@ func (e *Event) authentication(doc document) {
 	}
 }
 
+// finding adds what class 2004 has, and removes from rest what it takes from there.
+func (e *Event) finding(doc, rest document) {
+	phase, ok := activities[e.text(semconv.KeyDetectionPhase)]
+	if !ok {
+		phase = activity{ocsfOther, e.Name}
+	}
+	doc.merge(document{
+		"activity_id": phase.id, "activity_name": phase.name, "category_uid": ocsfFindings, "category_name": "Findings",
+		"class_uid": ocsfFinding, "class_name": "Detection Finding",
+		"type_uid": ocsfFinding*100 + phase.id, "type_name": "Detection Finding: " + phase.name, "is_alert": phase.id != activities["end"].id,
+	})
+	severity, ok := levels[e.text(semconv.KeyDetectionSeverity)]
+	if !ok {
+		severity.name = "Unknown"
+	}
+	doc["severity_id"], doc["severity"] = severity.severity, severity.name
+	if confidence, ok := levels[e.text(semconv.KeyDetectionConfidence)]; ok {
+		doc["confidence_id"], doc["confidence"] = confidence.confidence, confidence.name
+		delete(rest, semconv.KeyDetectionConfidence)
+	}
+	if !doc.has("finding_info.uid") {
+		doc.set("finding_info.uid", noUser)
+	}
+	if doc.has("finding_info.analytic") {
+		doc.set("finding_info.analytic.type_id", ocsfRule)
+		doc.set("finding_info.analytic.type", "Rule")
+	}
+	if id := e.text(semconv.KeyDetectionTechnique); id != "" {
+		attack := document{"technique": document{"uid": id}}
+		if technique, _, isSub := strings.Cut(id, "."); isSub {
+			attack = document{"technique": document{"uid": technique}, "sub_technique": document{"uid": id}}
+		}
+		doc.set("finding_info.attacks", []document{attack})
+		delete(rest, semconv.KeyDetectionTechnique)
+	}
+	if addresses, ok := ips.value(e.Attributes[semconv.KeyDetectionAddresses]); ok {
+		var evidences []document
+		for _, address := range addresses.([]string) {
+			evidences = append(evidences, document{"name": "address", "src_endpoint": document{"ip": address}})
+		}
+		doc["evidences"] = evidences
+		delete(rest, semconv.KeyDetectionAddresses)
+	}
+}
+
 // status adds the status and the severity.
 func (e *Event) status(doc document) {
 	o, ok := outcomes[e.text(semconv.KeyOutcome)]
@@ -206,6 +256,9 @@ func (e *Event) place(put func(f *field, value any) bool) document {
 
 // value returns v in the type of the counterpart. ok is false if it has another type.
 func (k kind) value(v any) (converted any, ok bool) {
+	if k == list || k == ips {
+		return k.values(v)
+	}
 	if list, isList := v.([]any); isList && k == text && len(list) == 1 {
 		v = list[0] // a header has a list
 	}
@@ -214,8 +267,6 @@ func (k kind) value(v any) (converted any, ok bool) {
 		switch k {
 		case text:
 			return v, true
-		case list:
-			return []string{v}, true
 		case address:
 			_, err := netip.ParseAddr(v)
 			return v, err == nil
@@ -229,6 +280,31 @@ func (k kind) value(v any) (converted any, ok bool) {
 		return v, k == number
 	}
 	return nil, false
+}
+
+// values is value for a list.
+func (k kind) values(v any) (converted any, ok bool) {
+	var all []string
+	switch v := v.(type) {
+	case string:
+		all = []string{v}
+	case []string:
+		all = v
+	case []any:
+		for _, one := range v {
+			s, isText := one.(string)
+			if !isText {
+				return nil, false
+			}
+			all = append(all, s)
+		}
+	}
+	for _, s := range all {
+		if _, err := netip.ParseAddr(s); k == ips && err != nil {
+			return nil, false
+		}
+	}
+	return all, len(all) > 0
 }
 
 // milliseconds returns a time that kind.value has accepted as OCSF has it.

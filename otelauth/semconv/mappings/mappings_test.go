@@ -66,8 +66,20 @@ func examples() map[string]mappings.Event {
 			semconv.KeyAccountCount: json.Number("3"), semconv.KeyAccountSource: "/etc/otelauth/users", "body": "line 7 is not valid", semconv.KeyExceptionMessage: "bad hash",
 		}},
 		"detection": {Name: semconv.EventDetection, Time: at, Sequence: -1, Attributes: map[string]any{
-			semconv.KeySecurityRuleName: "password_spraying", semconv.KeyDetectionTechnique: "T1110.003", semconv.KeyDetectionSeverity: "high",
-			semconv.KeyDetectionFirstTime: "2026-11-29T09:00:00Z",
+			semconv.KeySecurityRuleName: "password_spray", semconv.KeySecurityRuleUUID: "d79f3428-1376-54b2-8df1-bb336e7bc32e",
+			semconv.KeySecurityRuleDescription: "one network tries passwords on many accounts", semconv.KeySecurityRuleCategory: "authentication",
+			semconv.KeyDetectionTechnique: "T1110.003", semconv.KeyDetectionSeverity: "high", semconv.KeyDetectionPhase: "update",
+			semconv.KeyDetectionEpisode: "0af7651916cd43dd", semconv.KeyDetectionAttempts: json.Number("128"),
+			semconv.KeyDetectionFirstTime: "2026-11-29T09:00:00Z", semconv.KeyDetectionLastTime: "2026-11-29T09:29:00Z",
+			semconv.KeyDetectionAddresses: []any{"192.0.2.7", "2001:db8::1"}, semconv.KeyDetectionAddressAttempts: []any{json.Number("120"), json.Number("8")},
+			semconv.KeyDetectionAccounts: []any{"alice", "k1:00"}, semconv.KeyDetectionConfidence: "medium",
+			semconv.KeyDetectionThreshold: "wrong passwords for 10 accounts", semconv.KeyDetectionDedupeKey: "password_spray:192.0.2.0/24",
+			semconv.KeyDetectionNextStep: "deny the network", semconv.KeyDetectionCommand: "otelauth budgets deny --network 192.0.2.0/24",
+			semconv.KeyDetectionRunbookURL: "https://github.com/otelauth/otelauth-go/blob/main/docs/detections.md#password_spray",
+			"body":                         "password_spray: one network tries passwords on many accounts",
+		}},
+		"odd detection": {Name: semconv.EventDetection, Time: at, Sequence: -1, Attributes: map[string]any{
+			semconv.KeyDetectionTechnique: "T1078", semconv.KeyDetectionAddresses: []any{"nowhere"}, semconv.KeyDetectionPhase: "later",
 		}},
 		// Values of another type than the counterpart keep their names.
 		"odd": {Name: semconv.EventAttempt, Time: at, Sequence: 45, Attributes: map[string]any{
@@ -142,8 +154,8 @@ func asJSON(t *testing.T, doc map[string]any) map[string]any {
 	return read
 }
 
-// testdata/ocsf-1.8.0.json has the attributes of class Authentication, of Base Event and of the
-// objects that they refer to, from the schema's release 1.8.0.
+// testdata/ocsf-1.8.0.json has the attributes of the classes Authentication, Detection Finding and
+// Base Event and of the objects that they refer to, from the schema's release 1.8.0.
 func TestOCSFSchema(t *testing.T) {
 	t.Parallel()
 	var schema map[string]json.RawMessage
@@ -158,8 +170,11 @@ func TestOCSFSchema(t *testing.T) {
 	for name, event := range examples() {
 		doc := asJSON(t, mappings.OCSF(event))
 		kind := "base_event"
-		if doc["class_uid"] == float64(3002) {
+		switch doc["class_uid"] {
+		case float64(3002):
 			kind = "authentication"
+		case float64(2004):
+			kind = "detection_finding"
 		}
 		for _, problem := range violations(classes, kind, doc, kind) {
 			t.Errorf("%s: %s", name, problem)
@@ -214,6 +229,12 @@ func violations(classes map[string]class, name string, doc map[string]any, path 
 				problems = append(problems, fmt.Sprintf("%s.%s is %v, %q, but its name is %q", path, key, id, caption, sibling))
 			}
 		}
+		if list, isList := value.([]any); isList && a.Array && classes[a.Type].Attributes != nil {
+			for i, one := range list {
+				nested, _ := one.(map[string]any)
+				problems = append(problems, violations(classes, a.Type, nested, fmt.Sprintf("%s.%s[%d]", path, key, i))...)
+			}
+		}
 		if nested, isObject := value.(map[string]any); isObject && key != "unmapped" {
 			problems = append(problems, violations(classes, a.Type, nested, path+"."+key)...)
 		} else if !isObject && !a.Array && !hasType(value, a.Type) {
@@ -263,7 +284,8 @@ func TestECSFields(t *testing.T) {
 				t.Errorf("%s: %s is a list: %v; ECS: %v", name, path, isList, f.Array)
 			case isList && len(list) == 0:
 				t.Errorf("%s: %s is empty", name, path)
-			case f.Type == "ip" && !isAddress(value):
+			case f.Type == "ip" && isList && slices.ContainsFunc(list, func(one any) bool { return !isAddress(one) }),
+				f.Type == "ip" && !isList && !isAddress(value):
 				t.Errorf("%s: %s is %v", name, path, value)
 			case f.Type == "long" && fmt.Sprintf("%T", value) != "float64":
 				t.Errorf("%s: %s is %v", name, path, value)

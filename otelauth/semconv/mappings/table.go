@@ -20,7 +20,8 @@ const (
 	flag    kind = 3
 	address kind = 4 // an IP address
 	instant kind = 5 // RFC 3339; milliseconds since 1970 in OCSF
-	list    kind = 6 // a list of texts; an attribute has one text
+	list    kind = 6 // a list of texts; an attribute has one text or a list
+	ips     kind = 7 // a list of IP addresses
 )
 
 // field is the counterpart of one attribute. An empty path means that the schema has none.
@@ -55,32 +56,41 @@ var fields = []field{
 	{semconv.KeyEventsSuppressedFirstTime, instant, []string{"event.start"}, "start_time"},
 	{semconv.KeyEventsSuppressedLastTime, instant, []string{"event.end"}, "end_time"},
 	{semconv.KeyCredentialsExposed, flag, nil, "is_cleartext"},
-	{semconv.KeySecurityRuleName, text, []string{"rule.name"}, ""},
-	{semconv.KeySecurityRuleUUID, text, []string{"rule.uuid"}, ""},
-	{semconv.KeySecurityRuleCategory, text, []string{"rule.category"}, ""},
+	{semconv.KeySecurityRuleName, text, []string{"rule.name"}, "finding_info.analytic.name"},
+	{semconv.KeySecurityRuleUUID, text, []string{"rule.uuid"}, "finding_info.analytic.uid"},
+	{semconv.KeySecurityRuleCategory, text, []string{"rule.category"}, "finding_info.analytic.category"},
 	{semconv.KeySecurityRuleRulesetName, text, []string{"rule.ruleset"}, ""},
-	{semconv.KeySecurityRuleDescription, text, []string{"rule.description"}, ""},
-	{semconv.KeyDetectionTechnique, list, []string{"threat.technique.id"}, ""},
+	{semconv.KeySecurityRuleDescription, text, []string{"rule.description"}, "finding_info.title"},
+	{semconv.KeyDetectionTechnique, list, []string{"threat.technique.id"}, ""}, // OCSF: finding
+	{semconv.KeyDetectionEpisode, text, nil, "finding_info.uid"},
+	{semconv.KeyDetectionDedupeKey, text, nil, "finding_info.uid_alt"},
+	{semconv.KeyDetectionRunbookURL, text, []string{"rule.reference"}, "finding_info.src_url"},
+	{semconv.KeyDetectionThreshold, text, []string{"event.reason"}, "finding_info.analytic.desc"},
+	{semconv.KeyDetectionNextStep, text, nil, "remediation.desc"},
+	{semconv.KeyDetectionConfidence, text, nil, ""}, // OCSF: finding
+	{semconv.KeyDetectionAttempts, number, nil, "count"},
+	{semconv.KeyDetectionAddresses, ips, []string{"related.ip"}, ""}, // OCSF: finding
+	{semconv.KeyDetectionAccounts, list, []string{"related.user"}, ""},
 	{semconv.KeyDetectionFirstTime, instant, []string{"event.start"}, "start_time"},
 	{semconv.KeyDetectionLastTime, instant, []string{"event.end"}, "end_time"},
 }
 
 // event is the counterpart of an event name.
 type event struct {
-	ecsKind        string
-	ecsCategory    string
-	ecsType        string
-	authentication bool // OCSF class 3002
+	ecsKind     string
+	ecsCategory string
+	ecsType     string
+	class       int // of OCSF
 }
 
 // events has a row for each event that is more than a notice.
 var events = map[string]event{
-	semconv.EventAttempt:          {"event", "authentication", "start", true},
-	semconv.EventEventsSuppressed: {"event", "authentication", "start", true},
-	semconv.EventPublicResponse:   {"event", "web", "access", false},
-	semconv.EventDetection:        {"alert", "intrusion_detection", "info", false},
-	semconv.EventAccountReload:    {"event", "configuration", "change", false},
-	semconv.EventThrottleChanged:  {"event", "configuration", "change", false},
+	semconv.EventAttempt:          {"event", "authentication", "start", ocsfAuthentication},
+	semconv.EventEventsSuppressed: {"event", "authentication", "start", ocsfAuthentication},
+	semconv.EventPublicResponse:   {"event", "web", "access", 0},
+	semconv.EventDetection:        {"alert", "intrusion_detection", "info", ocsfFinding},
+	semconv.EventAccountReload:    {"event", "configuration", "change", 0},
+	semconv.EventThrottleChanged:  {"event", "configuration", "change", 0},
 }
 
 // notice is the row of every other event.
@@ -104,6 +114,23 @@ var outcomes = map[string]outcome{
 	"error":     {"unknown", "Unknown", 0, "Medium", 3},
 }
 
+// level is the counterpart of a value of auth.detection.severity and auth.detection.confidence.
+type level struct {
+	name       string
+	severity   int // severity_id
+	confidence int // confidence_id
+}
+
+var levels = map[string]level{"low": {"Low", 2, 1}, "medium": {"Medium", 3, 2}, "high": {"High", 4, 3}}
+
+// activity is the counterpart of a value of auth.detection.phase: activity_id and activity_name.
+type activity struct {
+	id   int
+	name string
+}
+
+var activities = map[string]activity{"start": {1, "Create"}, "update": {2, "Update"}, "end": {3, "Close"}}
+
 // scheme is the counterpart of a value of auth.scheme: auth_protocol and auth_protocol_id.
 type scheme struct {
 	ocsf   string
@@ -120,6 +147,9 @@ var schemes = map[string]scheme{
 // The names and numbers of OCSF that every event has.
 const (
 	ocsfAuthentication = 3002 // class_uid
+	ocsfFinding        = 2004 // class_uid: Detection Finding
+	ocsfFindings       = 2    // category_uid
+	ocsfRule           = 1    // type_id of an analytic
 	ocsfIdentity       = 3    // category_uid
 	ocsfLogon          = 1    // activity_id
 	ocsfOther          = 99   // activity_id

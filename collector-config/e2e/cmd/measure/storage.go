@@ -51,6 +51,7 @@ func storage(r *run, args []string) {
 	honest := func(s audit.Successes) audit.Events {
 		return audit.Events{
 			Success: s, SuccessPeriod: shorter(audit.DefaultSuccessPeriod), Every: shorter(audit.DefaultEvery), Period: shorter(audit.DefaultPeriod),
+			PerSecond: min(max(int(speed*audit.DefaultPerSecond), audit.DefaultPerSecond), 10_000),
 		}
 	}
 	// The flood of the day happens in one hour, which at 2500 attempts a second is the real speed.
