@@ -313,11 +313,41 @@ func attacks(t *testing.T, rec *otelauthtest.Recorder, service func([]attempt.Ob
 	}
 	now := time.Now()
 	quick.Drain(now)
+	memory(t, rec, detector)
 	quick.Drain(now.Add(30 * 24 * time.Hour)) // all attacks are over
 	slow.Drain(now)
 	if slow.Dropped() == 0 {
 		t.Fatal("the queue was never full")
 	}
+}
+
+// memory causes the notices of detection about what it keeps: of a table that is half full and
+// then loses state, and of a broken snapshot.
+func memory(t *testing.T, rec *otelauthtest.Recorder, detector func(detect.Config) *detect.Detector) {
+	t.Helper()
+	broken := filepath.Join(t.TempDir(), "detect.state")
+	if err := os.WriteFile(broken, []byte("no snapshot"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	events, err := audit.New(audit.Config{LoggerProvider: rec.LoggerProvider()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	d := detector(detect.Config{
+		Notice: events.Notice, Entries: 64, Snapshot: detect.Snapshot{File: broken, Key: []byte("a key of a test, 32 bytes or more")},
+		Now: func() time.Time { return now },
+	})
+	for i := range 1200 {
+		if i == 66 {
+			d.Drain(now.Add(time.Hour)) // half full
+		}
+		req := attempt.Request{Time: now, Client: netip.MustParseAddr(fmt.Sprintf("10.%d.%d.1", i>>8, i&0xff))}
+		if err := d.Decide(t.Context(), &req, &attempt.Result{Outcome: attempt.Success, UserName: fmt.Sprint("user", i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.Drain(now.Add(2 * time.Hour))
 }
 
 // journey causes an impossible journey, of an account that is known for days.

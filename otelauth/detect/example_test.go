@@ -7,6 +7,8 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
@@ -49,6 +51,38 @@ func ExampleConfig() {
 	})
 	fmt.Println(err)
 	// Output: <nil>
+}
+
+// What was learned survives a restart in an encrypted file.
+func ExampleDetector_Save() {
+	dir, err := os.MkdirTemp("", "detect")
+	if err != nil {
+		panic(err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	keep := detect.Snapshot{File: filepath.Join(dir, "detect.state"), Key: []byte("a secret of 32 random bytes, kept")}
+	now := time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
+	start := func() *detect.Detector {
+		d, err := detect.New(detect.Config{Snapshot: keep, Now: func() time.Time { return now }})
+		if err != nil {
+			panic(err)
+		}
+		return d
+	}
+
+	d := start()
+	req := attempt.Request{Time: now, Client: netip.MustParseAddr("192.0.2.7")}
+	_ = d.Decide(context.Background(), &req, &attempt.Result{Outcome: attempt.Success, UserName: "alice"})
+	d.Drain(now)
+	fmt.Println(d.Save())
+
+	now = now.Add(2 * time.Hour)
+	again := start()
+	again.Drain(now) // knows that alice works from 192.0.2.7
+	fmt.Println(again.Save())
+	// Output:
+	// <nil>
+	// <nil>
 }
 
 // Run evaluates attempts in the background. The two counters show whether it keeps up.

@@ -33,6 +33,7 @@ type keeper struct {
 	changed sync.Cond
 	waiting []tile       // full tiles
 	next    *publication // the newest checkpoint that is not on disk
+	writes  int          // begun
 	err     error        // of the last write; the next one waits for poke
 	closed  bool
 	isIdle  bool
@@ -132,14 +133,19 @@ func (k *keeper) poke() {
 	k.changed.Broadcast()
 }
 
-// drain waits until the newest checkpoint and its tiles are on disk, or until the first error.
+// drain waits until the newest checkpoint and its tiles are on disk, or until a write that begins
+// from now on fails.
 func (k *keeper) drain() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.err = nil
 	k.changed.Broadcast()
-	for k.err == nil && !(k.isIdle && k.next == nil) {
+	for before := k.writes; k.err == nil && !(k.isIdle && k.next == nil); {
 		k.changed.Wait()
+		if k.writes == before && k.err != nil {
+			k.err = nil
+			k.changed.Broadcast()
+		}
 	}
 	if k.err != nil {
 		return fmt.Errorf("trail: the checkpoint cannot be written: %w; check the disk and the permissions", k.err)
@@ -171,6 +177,7 @@ func (k *keeper) run() {
 		k.isIdle = false
 		tiles, next := k.waiting, k.next
 		k.waiting, k.next = nil, nil
+		k.writes++
 		k.mu.Unlock()
 		rest, err := k.write(tiles, next)
 		k.mu.Lock()

@@ -36,7 +36,7 @@ func TestCandidates(t *testing.T) {
 		"users passwd ":                         filesLine,
 		"users passwd " + users + " alice ":     "",
 		"gateway --user-na":                     "--user-names",
-		"gateway --user-names ":                 "plain hash",
+		"gateway --user-names ":                 "plain hash dangerously-claimed",
 		"gateway --user-names=h":                "--user-names=hash",
 		"gateway --cert-file ":                  filesLine,
 		"gateway --cert-file=x":                 filesLine,
