@@ -165,7 +165,8 @@ func (w *world) expire(u *user, i int, begin time.Duration, from place, out []ev
 		for range 2 + w.rng.IntN(5) {
 			try(w.password(), 30*time.Second)
 		}
-		at += 10*time.Minute + time.Duration(w.rng.ExpFloat64()*float64(15*time.Minute)) // the help desk
+		// The help desk answers.
+		at += 10*time.Minute + time.Duration(w.rng.ExpFloat64()*float64(15*time.Minute))
 	}
 	at += time.Duration(w.rng.ExpFloat64() * float64(3*time.Minute)) // the new password is chosen
 	for w.chance(expiredMistypes) {
@@ -222,7 +223,7 @@ func (w *world) machines(day int, begin time.Duration, out []event) []event {
 			ev := event{
 				name: "pods", account: len(w.users) + podsAccount, client: w.society.nodes[pod%podNetworks].address(pod), route: "/orders/{id}",
 			}
-			every := time.Hour
+			var every time.Duration
 			for at := begin + time.Duration(pod)*time.Second; at < begin+dayLong; at += every {
 				ev.at, ev.password, every = at, 0, time.Hour
 				if day%7 == 2 && at >= stale && at < stale+staleHoursOfPods {

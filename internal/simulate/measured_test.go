@@ -24,6 +24,7 @@ import (
 // seedsOfTables is the number of seeds of the tables of docs/detection.md. SIMULATE_SEEDS overrides
 // it.
 func seedsOfTables(t *testing.T) int {
+	t.Helper()
 	n, err := strconv.Atoi(cmp.Or(os.Getenv("SIMULATE_SEEDS"), "20"))
 	if err != nil {
 		t.Fatal(err)

@@ -91,14 +91,14 @@ type Report struct {
 	KeptOut, KeptOutUsers int
 	// Attacks has the result of each attack, in the order of the Scenario.
 	Attacks []AttackReport
-	// Takeovers is the number of accounts that attacks have entered by guessing; Marked is the number
-	// of these that success_after_failures named. Owners is the number of its episodes about a
-	// success of the owner.
+	// Takeovers is the number of accounts that attacks have entered by guessing; Marked is the
+	// number of these that success_after_failures named. Owners is the number of its episodes about
+	// a success of the owner.
 	Takeovers, Marked, Owners int
 	// Outages is the number of episodes of stale_credential.
 	Outages int
-	// False is the number of episodes that no attack explains, by rule. Episodes of stale_credential
-	// are not false: clients do have an old password.
+	// False is the number of episodes that no attack explains, by rule. Episodes of
+	// stale_credential are not false: clients do have an old password.
 	False map[string]int
 	// FalseDetections are the starts of those of high severity.
 	FalseDetections []detect.Detection

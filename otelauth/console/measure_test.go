@@ -52,8 +52,8 @@ func TestTimings(t *testing.T) {
 	t.Logf("from the request to the row, 20 attempts: median %v, slowest %v", seen[10].Round(time.Millisecond), seen[19].Round(time.Millisecond))
 }
 
-// scroll scrolls through all rows of a list, one screen for each frame and at most 20 s, and returns
-// the times of the frames and the greatest number of rows in the document.
+// scroll scrolls through all rows of a list, one screen for each frame and at most 20 s, and
+// returns the times of the frames and the greatest number of rows in the document.
 const scroll = `new Promise(done => {
 	const body = document.querySelector('%s .body'), frames = []
 	const began = performance.now()

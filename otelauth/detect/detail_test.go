@@ -38,7 +38,8 @@ func TestAddresses(t *testing.T) {
 	if n := len(update.Addresses); n != 12 || update.Addresses[0].Value != netip.MustParseAddr("192.0.2.250") {
 		t.Errorf("an update lists %d addresses: %v", n, update.Addresses)
 	}
-	newest := netip.MustParseAddr("192.0.2.120") // of attempt 120, at which the count has doubled twice
+	// Of attempt 120, at which the count has doubled twice.
+	newest := netip.MustParseAddr("192.0.2.120")
 	if !slices.ContainsFunc(w.found[2].Addresses, func(c detect.Count[netip.Addr]) bool { return c.Value == newest || c.Value == newest.Prev() }) {
 		t.Errorf("the newest addresses are not listed: %v", w.found[2].Addresses)
 	}

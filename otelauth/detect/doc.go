@@ -143,8 +143,8 @@
 //   - Each process detects same_password in its own attempts only, and reports it.
 //   - One stale password counts once for each process. So brute_force, distributed_guessing,
 //     success_after_failures and failure_burst (at most 8) require one more password for each other
-//     process that sent something within the hour. low_and_slow does not: a stale client from an unknown network that reaches
-//     one process after another, over hours, can start it.
+//     process that sent something within the hour. low_and_slow does not: a stale client from an
+//     unknown network that reaches one process after another, over hours, can start it.
 //   - An episode that one process reported without the feed has empty lists at the others.
 //
 // The time of an attempt is the sender's, limited to the minute before the feed's time.

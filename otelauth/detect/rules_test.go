@@ -35,7 +35,7 @@ func TestThresholds(t *testing.T) {
 		{rule: detect.BruteForce, n: d.BruteForcePasswords, every: time.Second, learn: func(w *watch) { w.live(1, "", "") }, try: func(w *watch, i int) {
 			outcome := attempt.Throttled
 			if i == 0 {
-				outcome = attempt.Failure // a guess that was checked, from which the evidence begins
+				outcome = attempt.Failure // checked: the evidence begins with it
 			}
 			w.try(try{password: uint64(i + 1), outcome: outcome})
 		}},
@@ -207,7 +207,8 @@ func TestManyAccounts(t *testing.T) {
 	if n := w.starts(detect.NewNetwork); n != 40 {
 		t.Errorf("new_network for %d of 40 accounts", n)
 	}
-	// Accounts that are known for a week and have used the network for another one make it familiar.
+	// Accounts that are known for a week and have used the network for another one make it
+	// familiar.
 	w = settled(40)
 	for range 16 {
 		for i := range 12 {

@@ -16,7 +16,7 @@ type habit struct {
 	first          uint32 // the first success
 	lastDay        uint32
 	days           uint32            // number of days with use
-	hours          [hourWeeks]uint32 // of the day, in UTC, with use, for each of the last weeks; a bit each
+	hours          [hourWeeks]uint32 // of the day, in UTC, with use, in each of the last weeks
 	lastSite       uint64
 	newSite        uint64 // the network that became known last
 	tunnel         uint64 // a known network that the account has jumped to: a VPN, and not a place

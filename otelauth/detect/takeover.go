@@ -5,8 +5,8 @@ package detect
 
 const (
 	// judgedAfter is how long a success from a network new to its account waits for a verdict about
-	// the network. In that time, most users who have mistyped succeed, so a network of users has more
-	// successes than failing names.
+	// the network. In that time, most users who have mistyped succeed, so a network of users has
+	// more successes than failing names.
 	judgedAfter = 20 * minute
 	// hostileRatio is the number of failing names, for each account that succeeds, that separates a
 	// network of guesses from a network of users.

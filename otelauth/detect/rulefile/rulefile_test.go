@@ -28,11 +28,11 @@ rules:
     except: {network: 198.51.100.16/28}
 `), "rules.yaml")
 	fmt.Println(custom.Rules[0].Name, custom.Rules[0].Severity, err)
-	_, err = rulefile.Parse([]byte("rules:\n  - name: x\n    match: {acount: ci-bot}\n"), "rules.yaml")
+	_, err = rulefile.Parse([]byte("rules:\n  - name: x\n    match: {acount: ci-bot}\n"), "my.yaml")
 	fmt.Println(err)
 	// Output:
 	// ci_elsewhere high <nil>
-	// rulefile: rules.yaml:3: match has no key "acount"; use account, group, network, outcome, route
+	// rulefile: my.yaml:3: match has no key "acount"; use account, group, network, outcome, route
 }
 
 func ExampleLoad() {

@@ -165,16 +165,16 @@ func unescape(s string) string {
 			continue
 		}
 		i++
-		switch n, err := uint64(0), error(nil); {
+		switch {
 		case s[i] == 'x' && i+2 < len(s):
-			if n, err = strconv.ParseUint(s[i+1:i+3], 16, 8); err == nil {
+			if n, err := strconv.ParseUint(s[i+1:i+3], 16, 8); err == nil {
 				out = append(out, byte(n))
 				i += 2
 				continue
 			}
 			out = append(out, '\\', s[i])
 		case s[i] >= '0' && s[i] <= '3' && i+2 < len(s):
-			if n, err = strconv.ParseUint(s[i:i+3], 8, 8); err == nil {
+			if n, err := strconv.ParseUint(s[i:i+3], 8, 8); err == nil {
 				out = append(out, byte(n))
 				i += 2
 				continue
