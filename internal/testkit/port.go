@@ -5,7 +5,11 @@ package testkit
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
 	"net"
+	"sync/atomic"
 	"testing"
 )
 
@@ -29,11 +33,26 @@ func FreePort(t testing.TB) string {
 	return port
 }
 
+// The ports of FindAddress are below those that systems give to outgoing connections, one of which
+// could take the port before the server of the test does.
+const (
+	firstPort = 10_000
+	ports     = 20_000
+)
+
+// next is a random place, different in each process, from which on ports are tried in turn.
+var next atomic.Uint32
+
+func init() { next.Store(rand.Uint32N(ports)) }
+
 // FindAddress is [FreeAddress] for programs that are not tests.
 func FindAddress(ctx context.Context) (string, error) {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	for range 1000 {
+		address := fmt.Sprintf("127.0.0.1:%d", firstPort+next.Add(1)%ports)
+		l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+		if err == nil {
+			return address, l.Close()
+		}
 	}
-	return l.Addr().String(), l.Close()
+	return "", errors.New("1000 ports in turn are in use")
 }

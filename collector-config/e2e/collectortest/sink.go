@@ -43,8 +43,8 @@ const (
 )
 
 // A Sink is a backend that receives OTLP over gRPC and over HTTP and records it. It is safe for
-// concurrent use. It is not internal/otlpreceiver, which has none of what these tests compare: zstd,
-// the header and metadata of requests, and backends that refuse, reject or hang.
+// concurrent use. It is not internal/otlpreceiver, which has none of what these tests compare:
+// zstd, the header and metadata of requests, and backends that refuse, reject or hang.
 type Sink struct {
 	GRPC string // host:port
 	// URL without a path; any path that ends in /v1/traces, /v1/metrics or /v1/logs is served

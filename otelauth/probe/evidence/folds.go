@@ -186,7 +186,7 @@ func (l *Ledger) foldsAccount() bool {
 		return false
 	}
 	for _, e := range l.entries {
-		if e.count > 0 && !l.isEntrySettled(e) || !e.answered {
+		if l.lacksSpan(e) || !e.answered {
 			return false
 		}
 	}

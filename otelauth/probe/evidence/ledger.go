@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -210,7 +211,7 @@ func (l *Ledger) Wait(ctx context.Context) error {
 	}
 }
 
-// isSettled reports whether nothing more is needed. It looks at each entry once.
+// isSettled reports whether nothing more is needed.
 func (l *Ledger) isSettled() bool {
 	l.resolve()
 	for ; l.settled < len(l.entries); l.settled++ {
@@ -218,21 +219,23 @@ func (l *Ledger) isSettled() bool {
 			return l.foldsAccount() && l.seriesSettled()
 		}
 	}
-	return l.seriesSettled()
+	// The event of an attempt that needs none may have arrived since.
+	return l.seriesSettled() && !slices.ContainsFunc(l.entries, l.lacksSpan)
 }
 
 func (l *Ledger) isEntrySettled(e *entry) bool {
 	if !e.answered {
 		return false
 	}
-	if len(e.Outcomes) == 0 || e.Optional {
-		return true
-	}
 	if e.count == 0 {
-		return !l.require[Events] && !l.require[EachAttempt]
+		return len(e.Outcomes) == 0 || e.Optional || !l.require[Events] && !l.require[EachAttempt]
 	}
-	first := e.events[0]
-	return !l.require[Spans] || !first.sampled || l.spans.has(first.trace)
+	return !l.lacksSpan(e)
+}
+
+// lacksSpan reports whether the event of an entry demands a span that has not arrived.
+func (l *Ledger) lacksSpan(e *entry) bool {
+	return e.count > 0 && l.require[Spans] && e.events[0].sampled && !l.spans.has(e.events[0].trace)
 }
 
 var errNoID = errors.New("evidence: Expectation.ID is empty; give each request a unique one")

@@ -68,11 +68,12 @@ var start = time.Date(2026, 11, 29, 9, 30, 0, 0, time.UTC)
 
 // fixture is a ledger with attempts of one kind, on a clock of its own.
 type fixture struct {
-	t      *testing.T
-	ledger *evidence.Ledger
-	now    time.Time
-	n      int
-	route  string // of the expectations
+	optional bool // of the attempts
+	t        *testing.T
+	ledger   *evidence.Ledger
+	now      time.Time
+	n        int
+	route    string // of the expectations
 }
 
 func newFixture(t *testing.T, cfg evidence.Config) *fixture {
@@ -97,6 +98,7 @@ func (f *fixture) attempts(n int) {
 		id := fmt.Sprint(f.n)
 		err := f.ledger.Expect(evidence.Expectation{
 			ID: id, TraceID: hex.EncodeToString(traceOf(f.n)), Outcomes: []string{"missing"}, Route: f.route, Method: "GET", Sent: f.now,
+			Optional: f.optional,
 		})
 		if err != nil {
 			f.t.Fatal(err)
@@ -316,6 +318,27 @@ func TestWait(t *testing.T) {
 	}
 	f.export(spans(span(1)))
 	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestWaitOptional: the event of a request that needs none demands its span nevertheless.
+func TestWaitOptional(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, evidence.Config{Require: logsAndSpans})
+	f.optional = true
+	f.attempts(1)
+	if err := f.ledger.Wait(t.Context()); err != nil {
+		t.Error(err)
+	}
+	f.export(events(event(0)))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := f.ledger.Wait(ctx); err == nil {
+		t.Error("the span of the event is missing, and Wait returns nil")
+	}
+	f.export(spans(span(0)))
+	if err := f.ledger.Wait(t.Context()); err != nil {
 		t.Error(err)
 	}
 }
