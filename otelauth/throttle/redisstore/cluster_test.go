@@ -24,8 +24,11 @@ import (
 func startCluster(t *testing.T) []server {
 	t.Helper()
 	var nodes []server
+	var buses []string // where the nodes talk; by default port + 10000, which may be in use
 	for range 3 {
-		nodes = append(nodes, startRedis(t, "--cluster-enabled", "yes", "--cluster-node-timeout", "5000"))
+		bus := testkit.FreePort(t)
+		nodes = append(nodes, startRedis(t, "--cluster-enabled", "yes", "--cluster-node-timeout", "5000", "--cluster-port", bus))
+		buses = append(buses, bus)
 	}
 	const slots = 16384
 	for i, n := range nodes {
@@ -39,9 +42,9 @@ func startCluster(t *testing.T) []server {
 		}
 	}
 	first := nodes[0].Client(t)
-	for _, n := range nodes[1:] {
+	for i, n := range nodes[1:] {
 		host, port, _ := net.SplitHostPort(n.Addr)
-		if err := first.ClusterMeet(ctx, host, port).Err(); err != nil {
+		if err := first.Do(ctx, "cluster", "meet", host, port, buses[i+1]).Err(); err != nil {
 			t.Fatal(err)
 		}
 	}
