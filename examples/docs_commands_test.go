@@ -230,6 +230,7 @@ func runShell(t *testing.T, where, dir, line string) {
 // TestDocsCommands runs or checks every line of every sh and console block. A line of a kind that
 // this test does not know is an error.
 func TestDocsCommands(t *testing.T) {
+	testkit.OnlyLong(t)
 	t.Parallel()
 	declared := declaredTests(t)
 	for name, text := range pages(t) {

@@ -80,6 +80,7 @@ var passwords = regexp.MustCompile(`wonderland|builder|YWxpY2U6|opensesame`)
 
 // The table of the README, request by request.
 func TestTable(t *testing.T) {
+	testkit.OnlyLong(t)
 	t.Parallel()
 	s := start(t)
 	table := []string{

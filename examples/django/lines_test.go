@@ -190,6 +190,7 @@ func TestGatewayOnTCP(t *testing.T) {
 // The span that is current in the site gets the caller. The tracer is that of opentelemetry-sdk
 // or, if Debian's Python does not have it, a small one with the same interface.
 func TestSpan(t *testing.T) {
+	testkit.OnlyLong(t)
 	t.Parallel()
 	here, err := os.Getwd()
 	if err != nil {

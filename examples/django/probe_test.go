@@ -50,6 +50,7 @@ func (s *site) judge(t *testing.T, url, log, fields string) probe.Report {
 // TestBefore probes the site as it was before the gateway, with a log that has gaps. Each of them
 // is found, and the endpoint that was forgotten too.
 func TestBefore(t *testing.T) {
+	testkit.OnlyLong(t)
 	t.Parallel()
 	log := filepath.Join(t.TempDir(), "site.log")
 	modules, err := filepath.Abs("testdata")

@@ -170,6 +170,7 @@ func unchanged(_, text string) string { return text }
 
 // TestGitHub runs the steps of the workflow against the quickstart.
 func TestGitHub(t *testing.T) {
+	testkit.OnlyLong(t)
 	t.Parallel()
 	dir, out, err := github(t).run(t, unchanged)
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/creack/pty"
 
+	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth/verify/htpasswd"
 )
 
@@ -187,6 +188,7 @@ func TestCompletionBash(t *testing.T) {
 }
 
 func TestCompletionZsh(t *testing.T) {
+	testkit.OnlyLong(t)
 	t.Parallel()
 	need(t, "zsh")
 	dir := completionFolder(t)
@@ -200,6 +202,7 @@ func TestCompletionZsh(t *testing.T) {
 
 // TestCompletionFish asks fish for its completions, descriptions included.
 func TestCompletionFish(t *testing.T) {
+	testkit.OnlyLong(t)
 	t.Parallel()
 	need(t, "fish")
 	dir := completionFolder(t)

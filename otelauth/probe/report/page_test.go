@@ -45,6 +45,7 @@ func focused(p *browser.Page) string {
 }
 
 func TestPage(t *testing.T) {
+	testkit.OnlyLong(t)
 	t.Parallel()
 	b, r := browser.Start(t), sample(t)
 	t.Run("search and keyboard", func(t *testing.T) {
