@@ -7,8 +7,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
+	"os"
 	"sync/atomic"
 	"testing"
 )
@@ -40,10 +40,10 @@ const (
 	ports     = 20_000
 )
 
-// next is a random place, different in each process, from which on ports are tried in turn.
-var next atomic.Uint32
+// next is the place, different in each process, from which on ports are tried in turn.
+var next atomic.Int64
 
-func init() { next.Store(rand.Uint32N(ports)) }
+func init() { next.Store(int64(os.Getpid()) * 97) }
 
 // FindAddress is [FreeAddress] for programs that are not tests.
 func FindAddress(ctx context.Context) (string, error) {
