@@ -33,7 +33,14 @@ type Middleware struct {
 	detector  *detect.Detector
 	// returns after the detector has reported its last detections; nil: not running
 	stopDetector func()
+	// The observers of the last configurations. An attempt that ends after its configuration was
+	// replaced may be folded there.
+	former []attempt.Flusher
 }
+
+// maxFormer bounds Middleware.former; an older observer emits its events at the end of their
+// period.
+const maxFormer = 8
 
 // New returns a Middleware for cfg. The error joins one error for each problem of cfg.
 func New(cfg Config) (*Middleware, error) {
@@ -56,6 +63,9 @@ func (m *Middleware) Reconfigure(cfg Config) error {
 	}
 	if previous := m.current.Swap(c); previous != nil {
 		previous.close()
+		if f, ok := previous.observer.(attempt.Flusher); ok {
+			m.former = append(m.former[max(0, len(m.former)-maxFormer+1):], f)
+		}
 	}
 	if m.detector != nil {
 		_ = m.detector.Use(cfg.Detect.Custom) // build has validated it
@@ -179,6 +189,9 @@ func (m *Middleware) Close() error {
 	defer m.mu.Unlock()
 	if c := m.current.Load(); c != nil {
 		c.close()
+	}
+	for _, f := range m.former {
+		f.Flush()
 	}
 	return nil
 }

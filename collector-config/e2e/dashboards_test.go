@@ -567,7 +567,7 @@ func TestDashboardsNameFieldsOfRealEvents(t *testing.T) {
 	sink := collectortest.NewSink(t)
 	newStory(t, sink.HTTP, "").play(t)
 	fields := map[string]bool{"event_name": true, "trace_id": true, "service_name": true}
-	events := []string{"auth.throttle.snapshot"}
+	events := []string{"auth.throttle.snapshot", "auth.detection.snapshot", "auth.detection.memory"}
 	for _, r := range sink.LogRecords() {
 		events = append(events, r.EventName())
 		for k := range r.Attributes().All() {

@@ -93,7 +93,7 @@ func TestQueriesNameFieldsOfRealEvents(t *testing.T) {
 			t.Errorf("the library has not emitted %s", name)
 		}
 	}
-	events = append(events, "auth.throttle.snapshot")
+	events = append(events, "auth.throttle.snapshot", "auth.detection.snapshot", "auth.detection.memory")
 	underscored := map[string]bool{}
 	for f := range exported {
 		underscored[strings.ReplaceAll(f, ".", "_")] = true

@@ -14,6 +14,7 @@ var (
 )
 
 const (
+	everyRound    = true
 	attackedUsers = 500
 	honestUsers   = 1500
 	honestDays    = 30

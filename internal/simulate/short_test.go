@@ -14,6 +14,7 @@ var (
 )
 
 const (
+	everyRound     = false
 	attackedUsers  = 150 // fewer have no victim for every attack
 	honestUsers    = 400
 	honestDays     = 7

@@ -41,9 +41,11 @@ const (
 )
 
 // next is the place, different in each process, from which on ports are tried in turn.
-var next atomic.Int64
-
-func init() { next.Store(int64(os.Getpid()) * 97) }
+var next = func() *atomic.Int64 {
+	n := new(atomic.Int64)
+	n.Store(int64(os.Getpid()) * 97)
+	return n
+}()
 
 // FindAddress is [FreeAddress] for programs that are not tests.
 func FindAddress(ctx context.Context) (string, error) {
