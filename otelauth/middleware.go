@@ -35,12 +35,12 @@ type Middleware struct {
 	stopDetector func()
 	// The observers of the last configurations. An attempt that ends after its configuration was
 	// replaced may be folded there.
-	former []attempt.Flusher
+	replaced []attempt.Flusher
 }
 
-// maxFormer bounds Middleware.former; an older observer emits its events at the end of their
+// maxReplaced bounds Middleware.replaced; an older observer emits its events at the end of their
 // period.
-const maxFormer = 8
+const maxReplaced = 8
 
 // New returns a Middleware for cfg. The error joins one error for each problem of cfg.
 func New(cfg Config) (*Middleware, error) {
@@ -64,7 +64,7 @@ func (m *Middleware) Reconfigure(cfg Config) error {
 	if previous := m.current.Swap(c); previous != nil {
 		previous.close()
 		if f, ok := previous.observer.(attempt.Flusher); ok {
-			m.former = append(m.former[max(0, len(m.former)-maxFormer+1):], f)
+			m.replaced = append(m.replaced[max(0, len(m.replaced)-maxReplaced+1):], f)
 		}
 	}
 	if m.detector != nil {
@@ -190,7 +190,7 @@ func (m *Middleware) Close() error {
 	if c := m.current.Load(); c != nil {
 		c.close()
 	}
-	for _, f := range m.former {
+	for _, f := range m.replaced {
 		f.Flush()
 	}
 	return nil
