@@ -79,6 +79,51 @@ func TestFloodIsFolded(t *testing.T) {
 	}
 }
 
+// TestCloseAfterReconfigure: an attempt that ends after its configuration was replaced is folded
+// there, and Close emits it.
+func TestCloseAfterReconfigure(t *testing.T) {
+	t.Parallel()
+	rec := otelauthtest.NewRecorder(t)
+	cfg := otelauth.Config{
+		Accounts: accounts(t), LoggerProvider: rec.LoggerProvider(), Events: audit.Events{Success: audit.FirstSuccess},
+	}
+	mw := newMiddleware(t, cfg)
+	begun, release := make(chan struct{}), make(chan struct{})
+	served := mw.Wrap(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			close(begun)
+			<-release
+		}
+	}))
+	serve := func(path string) {
+		served.ServeHTTP(httptest.NewRecorder(), request(t, "GET", path, "alice", "wonderland"))
+	}
+	serve("/")
+	ended := make(chan struct{})
+	go func() { defer close(ended); serve("/slow") }()
+	<-begun
+	if err := mw.Reconfigure(cfg); err != nil {
+		t.Fatal(err)
+	}
+	close(release)
+	<-ended
+	if err := mw.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var recorded, folded int64
+	for _, e := range rec.Events() {
+		switch e.Name() {
+		case semconv.EventAttempt:
+			recorded++
+		case semconv.EventEventsSuppressed:
+			folded += e.Attributes().Get(semconv.KeyEventsSuppressedCount).AsInt64()
+		}
+	}
+	if recorded != 1 || folded != 1 {
+		t.Errorf("%d recorded and %d folded, want 1 and 1", recorded, folded)
+	}
+}
+
 func TestEventsAreValidated(t *testing.T) {
 	t.Parallel()
 	_, err := otelauth.New(otelauth.Config{Accounts: accounts(t), Events: audit.Events{Burst: -1}})

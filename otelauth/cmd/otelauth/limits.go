@@ -23,25 +23,12 @@ func derive(key otelauth.IdentityKey, purpose string) ([]byte, error) {
 	return hkdf.Key(sha256.New, key.Secret, nil, "otelauth gateway "+purpose, sha256.Size)
 }
 
-// checkLimits returns the problems of the store of the budgets, without reading --limit-file.
+// checkLimits returns the problems of what the gateway keeps over a restart, without reading the
+// files.
 func (f *gatewayFlags) checkLimits(s *settings, key otelauth.IdentityKey) []error {
 	p := &problems{settings: s}
-	switch {
-	case f.LimitFile == "":
-		if f.LimitFileEvery != 0 {
-			p.report("limit-file-every", errors.New("has no effect without --limit-file: set that too, or remove this"))
-		}
-	case f.RedisURLFile != "":
-		p.report("limit-file", errors.New("cannot be combined with --redis-url-file, because Redis keeps the budgets: remove one of them"))
-	case key.IsZero():
-		p.report("limit-file", errors.New("needs an identity key that stays the same after a restart: set --identity-key-file, "+
-			`created with: echo "k1:$(openssl rand -hex 32)" > identity.key`))
-	default:
-		if dir := filepath.Dir(f.LimitFile); !isDirectory(dir) {
-			p.report("limit-file", fmt.Errorf("%s is not a directory: create it, writable for the gateway only", quoted(shown(dir))))
-		}
-	}
-	p.all = append(p.all, f.checkDetectFile(s, key)...)
+	f.checkSnapshot(p, key, "limit-file", f.LimitFile, f.LimitFileEvery, "budgets")
+	f.checkSnapshot(p, key, "detect-file", f.DetectFile, f.DetectFileEvery, "attempts")
 	if f.LimitMemoryBytes != 0 {
 		m, err := throttle.NewMemory(throttle.MemoryConfig{Bytes: f.LimitMemoryBytes})
 		if err != nil {
@@ -52,25 +39,24 @@ func (f *gatewayFlags) checkLimits(s *settings, key otelauth.IdentityKey) []erro
 	return p.all
 }
 
-// checkDetectFile returns the problems of --detect-file, without reading it.
-func (f *gatewayFlags) checkDetectFile(s *settings, key otelauth.IdentityKey) []error {
-	p := &problems{settings: s}
+// checkSnapshot reports the problems of a file that is written now and then. shared is what Redis
+// keeps in its place.
+func (f *gatewayFlags) checkSnapshot(p *problems, key otelauth.IdentityKey, flag, file string, every span, shared string) {
 	switch {
-	case f.DetectFile == "":
-		if f.DetectFileEvery != 0 {
-			p.report("detect-file-every", errors.New("has no effect without --detect-file: set that too, or remove this"))
+	case file == "":
+		if every != 0 {
+			p.report(flag+"-every", fmt.Errorf("has no effect without --%s: set that too, or remove this", flag))
 		}
 	case f.RedisURLFile != "":
-		p.report("detect-file", errors.New("cannot be combined with --redis-url-file, because Redis keeps the attempts: remove one of them"))
+		p.report(flag, fmt.Errorf("cannot be combined with --redis-url-file, because Redis keeps the %s: remove one of them", shared))
 	case key.IsZero():
-		p.report("detect-file", errors.New("needs an identity key that stays the same after a restart: set --identity-key-file, "+
+		p.report(flag, errors.New("needs an identity key that stays the same after a restart: set --identity-key-file, "+
 			`created with: echo "k1:$(openssl rand -hex 32)" > identity.key`))
 	default:
-		if dir := filepath.Dir(f.DetectFile); !isDirectory(dir) {
-			p.report("detect-file", fmt.Errorf("%s is not a directory: create it, writable for the gateway only", quoted(shown(dir))))
+		if dir := filepath.Dir(file); !isDirectory(dir) {
+			p.report(flag, fmt.Errorf("%s is not a directory: create it, writable for the gateway only", quoted(shown(dir))))
 		}
 	}
-	return p.all
 }
 
 // memory returns the store of the budgets in this process, or nil for that of the library. The
