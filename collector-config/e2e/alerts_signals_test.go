@@ -147,27 +147,34 @@ func TestRulesReadRealSeries(t *testing.T) {
 	loseInService(t, sinkIn(t, collectortest.Reject))
 	s.play(t)
 
-	lost := losingCollector(t).Series(t)
-	var exported []labels.Labels
+	losing := losingCollector(t)
+	groups := ruleGroups(t)
+	// The series of one export do not all arrive at once, and a scrape may come between two.
+	var complaints []string
 	collectortest.Wait(t, func() bool {
-		exported = exported[:0]
-		for _, series := range append(collectortest.ScrapeURL(t, "http://"+addr+"/metrics"), lost...) {
+		var exported []labels.Labels
+		for _, series := range append(collectortest.ScrapeURL(t, "http://"+addr+"/metrics"), losing.Series(t)...) {
 			l := labels.NewBuilder(labels.FromMap(series.Labels)).Set(model.MetricNameLabel, series.Name)
 			if series.Labels["job"] == "" { // of the collector itself; a scrape adds them
 				l.Set("job", "otelauth-collector").Set("instance", "collector:8888")
 			}
 			exported = append(exported, l.Labels())
 		}
-		return slices.ContainsFunc(exported, func(l labels.Labels) bool { return l.Get(model.MetricNameLabel) == "auth_detection_dropped_total" })
-	}, "the service's metrics")
+		complaints = rulesThatReadNothing(t, groups, exported)
+		return len(complaints) == 0
+	}, "rules whose series all exist, but: %q", &complaints)
+}
 
-	// Series that the rules themselves record.
-	made := map[string]bool{}
+// rulesThatReadNothing returns a sentence for each name, label and label value in the rules that
+// no exported series has.
+func rulesThatReadNothing(t *testing.T, groups []ruleGroup, exported []labels.Labels) (complaints []string) {
+	t.Helper()
+	made := map[string]bool{} // by the rules themselves
 	known := map[string]bool{"security_rule_severity": true, "lost_by": true, "counter": true, "signal": true, "severity": true}
 	for _, l := range exported {
 		l.Range(func(l labels.Label) { known[l.Name] = true })
 	}
-	for _, g := range ruleGroups(t) {
+	for _, g := range groups {
 		for _, r := range g.Rules {
 			made[r.Record] = true
 		}
@@ -181,12 +188,11 @@ func TestRulesReadRealSeries(t *testing.T) {
 	}
 
 	p := parser.NewParser(parser.Options{})
-	for _, g := range ruleGroups(t) {
+	for _, g := range groups {
 		for _, r := range g.Rules {
 			expr, err := p.ParseExpr(r.Expr)
 			if err != nil {
-				t.Errorf("%s: %v", r.Alert+r.Record, err)
-				continue
+				t.Fatalf("%s: %v", r.Alert+r.Record, err)
 			}
 			parser.Inspect(expr, func(node parser.Node, _ []parser.Node) error {
 				var names []string
@@ -199,21 +205,22 @@ func TestRulesReadRealSeries(t *testing.T) {
 					}
 				case *parser.VectorSelector:
 					for _, complaint := range selects(n, exported, made, known, values) {
-						t.Errorf("%s, %s: %s", g.File, r.Alert+r.Record, complaint)
+						complaints = append(complaints, g.File+", "+r.Alert+r.Record+": "+complaint)
 					}
 				}
 				for _, name := range names {
 					if !known[name] {
-						t.Errorf("%s, %s: no series has the label %s", g.File, r.Alert+r.Record, name)
+						complaints = append(complaints, g.File+", "+r.Alert+r.Record+": no series has the label "+name)
 					}
 				}
 				return nil
 			})
 		}
 	}
+	return complaints
 }
 
-// selects returns an error if the selector matches no series.
+// selects returns a sentence for each part of the selector that no series has.
 func selects(n *parser.VectorSelector, exported []labels.Labels, made, known map[string]bool, values map[string][]string) (complaints []string) {
 	var names []string
 	for _, m := range n.LabelMatchers {
