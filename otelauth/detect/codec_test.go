@@ -38,6 +38,7 @@ var unsaved = map[string]string{
 	"custom":     "of the configuration; its windows are short",
 	"markCustom": "of the configuration",
 	"addresses":  "restore counts them",
+	"floor":      "it only saves a search",
 }
 
 // TestSnapshotHasTheState: a new field of the engine is in the snapshot, or there is a reason.

@@ -123,8 +123,10 @@
 // of each account and network after a restart is no evidence, because it may be an old one.
 //
 // A rule has at most [MaxEpisodes] episodes at a time. Further ones are folded into one. An episode
-// with twice the evidence of the weakest one takes its place, and the weaker one ends.
-// success_after_failures is never folded: its weakest episode ends instead.
+// with twice the evidence of the weakest one takes its place, and the weaker one ends. An attack
+// that a success has completed is the last to end. success_after_failures is never folded: its
+// oldest episode ends instead. Config.Entries is also the number of folded networks and accounts
+// that are remembered as attackers and victims, those of severe rules with much evidence longest.
 //
 // # Sharing
 //

@@ -70,7 +70,8 @@ type engine struct {
 
 	episodes  episodes
 	folded    folded
-	addresses int // of all episodes
+	floor     [ruleCount]uint64 // what the weakest of MaxEpisodes had when it was last sought; 0: unknown
+	addresses int               // of all episodes
 }
 
 // epoch is the engine's time at its start, so late that no window reaches back before 0.
@@ -163,6 +164,7 @@ func newEngine(cfg *Config, key sip, onReport func(*Detection), mark func(ruleID
 		passwords: newTable[reused](cfg.Entries/2, 3*day, window),
 		endpoints: map[string]*endpoint{},
 		recent:    newRecent(max(cfg.Entries*3/32, 32)),
+		folded:    newFolded(cfg.Entries),
 	}
 	e.lostCrowds = make([]lostCrowd, len(e.crowds.buckets))
 	e.crowds.lose = e.loseCrowd

@@ -15,11 +15,9 @@ import (
 // addresses.
 // Further ones are folded into one, so that a flood of episodes does not fill a disk. An episode
 // that gathers twice the evidence of the weakest one takes its place, so a flood does not hide it
-// either. An episode of success_after_failures always takes a place.
+// either. One that a success has completed is the last to lose its place. An episode of
+// success_after_failures always takes a place: that of the oldest one.
 const MaxEpisodes = 128
-
-// maxFolded is the number of folded subjects that a rule remembers, of 40 bytes each.
-const maxFolded = 1024
 
 // An episode is over if nothing is added for this number of its mean intervals, within bounds.
 const (
@@ -41,7 +39,8 @@ type episode struct {
 	alone       bool // reported by this process while the feed was down
 
 	detail
-	takeovers []uint64 // episodes of successes that are part of this one
+	takeovers []uint64       // episodes of successes that are part of this one
+	entered   []netip.Prefix // of an episode of success_after_failures: the networks of the successes
 
 	accounts     []string
 	networks     []netip.Prefix
@@ -55,12 +54,35 @@ type episode struct {
 
 type episodes [ruleCount]map[uint64]*episode
 
-// folded holds the evidence about subjects whose episodes are folded.
-type folded [ruleCount]map[uint64]foldedSubject
+// folded holds the evidence about subjects whose episodes are folded, of all rules. 24 bytes each.
+// If there are too many, the ones with the least severity and evidence are forgotten first.
+type folded struct{ *table[foldedSubject] }
 
-type foldedSubject struct {
-	attempts uint64
-	last     uint32
+type foldedSubject struct{ attempts uint64 }
+
+// foldedLife is how long a folded subject without further evidence is remembered.
+const foldedLife = day
+
+func newFolded(entries int) folded { return folded{newTable[foldedSubject](entries, day, foldedLife)} }
+
+// foldedKey returns the key of a subject in folded.
+func (e *engine) foldedKey(rule ruleID, key uint64) uint64 {
+	return e.key.pair(key, uint64(rule)+4) | 1
+}
+
+// foldedAttempts returns the evidence about a folded subject; 0 if it is not folded.
+func (e *engine) foldedAttempts(rule ruleID, key uint64) uint64 {
+	if p := e.folded.get(e.foldedKey(rule, key)); p != nil && e.now-min(p.last, e.now) < foldedLife {
+		return p.value.attempts
+	}
+	return 0
+}
+
+// remember stores the evidence about a folded subject; 0 if it is not folded.
+func (e *engine) remember(rule ruleID, key, attempts uint64) {
+	p := e.folded.touch(e.foldedKey(rule, key), e.now, 0)
+	p.value.attempts = attempts
+	p.weight = uint32(min(attempts, maxWeight>>4)) << (2 * rules[rule].Severity)
 }
 
 // firing is the evidence with which a rule fires for one attempt.
@@ -94,17 +116,25 @@ func (e *engine) open(rule ruleID, key uint64) bool {
 	if e.episodes[rule][key] != nil {
 		return true
 	}
-	_, ok := e.folded[rule][key]
-	return ok
+	return e.foldedAttempts(rule, key) > 0
 }
 
-// weakest returns the key of the episode with the least evidence, of those without a success.
+// weakest returns the key of the episode that loses its place: one that no success has completed,
+// before one that a success has, and of these the one with the least evidence. Successes themselves
+// differ in age only.
 func (e *engine) weakest(rule ruleID) (weakest uint64) {
 	all := e.episodes[rule]
-	for key, ep := range all {
+	isWeaker := func(key uint64, ep *episode) bool {
+		w := all[weakest]
+		byValue := 0
+		if rule != successAfterFailures {
+			byValue = cmp.Or(cmp.Compare(min(len(ep.takeovers), 1), min(len(w.takeovers), 1)), cmp.Compare(ep.attempts, w.attempts))
+		}
 		// The order of the keys decides at last, so that every process chooses the same.
-		if !ep.folded && (weakest == 0 || cmp.Or(
-			cmp.Compare(ep.attempts, all[weakest].attempts), cmp.Compare(ep.last, all[weakest].last), cmp.Compare(key, weakest)) < 0) {
+		return cmp.Or(byValue, cmp.Compare(ep.last, w.last), cmp.Compare(key, weakest)) < 0
+	}
+	for key, ep := range all {
+		if !ep.folded && (weakest == 0 || isWeaker(key, ep)) {
 			weakest = key
 		}
 	}
@@ -121,44 +151,22 @@ func (e *engine) isFolded(f firing) bool {
 	if named < MaxEpisodes {
 		return false
 	}
-	subjects := e.folded[f.rule]
-	s, ok := subjects[f.key]
-	s.attempts, s.last = max(s.attempts+1, f.attempts), e.now
+	attempts := max(e.foldedAttempts(f.rule, f.key)+1, f.attempts)
+	if f.rule != successAfterFailures && attempts < 2*e.floor[f.rule] {
+		e.remember(f.rule, f.key, attempts)
+		return true
+	}
 	weakest := e.weakest(f.rule)
-	if f.rule == successAfterFailures || s.attempts >= 2*all[weakest].attempts {
-		ep := all[weakest]
-		e.remember(f.rule, weakest, foldedSubject{ep.attempts, ep.last})
+	ep := all[weakest]
+	if e.floor[f.rule] = ep.attempts; f.rule == successAfterFailures || attempts >= 2*ep.attempts {
+		e.remember(f.rule, weakest, ep.attempts)
+		e.remember(f.rule, f.key, 0)
 		delete(all, weakest)
-		delete(subjects, f.key)
 		e.report(f.rule, ep, End, nil)
 		return false
 	}
-	if ok {
-		subjects[f.key] = s
-	} else {
-		e.remember(f.rule, f.key, s)
-	}
+	e.remember(f.rule, f.key, attempts)
 	return true
-}
-
-// remember stores a folded subject, and forgets the one without evidence for the longest time if
-// there are too many.
-func (e *engine) remember(rule ruleID, key uint64, s foldedSubject) {
-	all := e.folded[rule]
-	if all == nil {
-		all = map[uint64]foldedSubject{}
-		e.folded[rule] = all
-	}
-	if len(all) >= maxFolded {
-		var oldest uint64
-		for key, s := range all {
-			if oldest == 0 || cmp.Or(cmp.Compare(s.last, all[oldest].last), cmp.Compare(key, oldest)) < 0 {
-				oldest = key
-			}
-		}
-		delete(all, oldest)
-	}
-	all[key] = s
 }
 
 // fire starts an episode, or adds to the open one.
@@ -181,7 +189,9 @@ func (e *engine) fire(m *moment, f firing) {
 		ep.began = ep.attempts
 		keys := cmp.Or(f.keys, rules[f.rule].keys)
 		if !ep.folded {
+			e.floor[f.rule] = 0
 			ep.subject = subject(keys, m)
+			ep.enter(f.rule, m.site)
 			if rules[f.rule].recalls {
 				e.recall(ep, keys, f.rule == manyAccounts, m, f.key)
 			}
@@ -202,8 +212,9 @@ func (e *engine) fire(m *moment, f firing) {
 	}
 	ep.attempts++
 	ep.last = e.now
+	isEntered := ep.enter(f.rule, m.site)
 	e.join(ep, m, f)
-	if ep.attempts >= ep.next {
+	if ep.attempts >= ep.next || isEntered {
 		ep.next = 2 * ep.attempts
 		e.report(f.rule, ep, Update, m.sample)
 	}
@@ -262,6 +273,18 @@ func (e *engine) join(ep *episode, m *moment, f firing) {
 	ep.networkCount = max(ep.networkCount, f.networks, len(ep.networks))
 }
 
+// enter puts the network of a takeover in front of those that only guess. It reports whether the
+// network is a further one, for at most maxListed of them.
+func (ep *episode) enter(rule ruleID, site netip.Prefix) bool {
+	if rule != successAfterFailures || !site.IsValid() || len(ep.entered) >= maxListed || slices.Contains(ep.entered, site) {
+		return false
+	}
+	ep.entered = append(ep.entered, site)
+	others := slices.DeleteFunc(ep.networks, func(p netip.Prefix) bool { return p == site })
+	ep.networks = append([]netip.Prefix{site}, others[:min(len(others), maxListed-1)]...)
+	return true
+}
+
 func (ep *episode) mention(name string, site netip.Prefix, id trace.TraceID) {
 	if name != "" && len(ep.accounts) < maxListed && !slices.Contains(ep.accounts, name) {
 		ep.accounts = append(ep.accounts, name)
@@ -318,13 +341,6 @@ func (ep *episode) quiet(least uint32) uint32 {
 
 // end reports and removes the episodes that are over.
 func (e *engine) end() {
-	for _, all := range e.folded {
-		for key, s := range all {
-			if e.now-min(s.last, e.now) > day {
-				delete(all, key)
-			}
-		}
-	}
 	for rule, all := range e.episodes {
 		var over []uint64
 		for key, ep := range all {

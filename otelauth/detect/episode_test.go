@@ -18,6 +18,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/detect"
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
@@ -225,56 +226,160 @@ func TestFolding(t *testing.T) {
 	}
 }
 
-// TestFloodOfEpisodesHidesNoAttack: a spray and its takeover are named beside 10,000 provoked
-// episodes.
-func TestFloodOfEpisodesHidesNoAttack(t *testing.T) {
-	t.Parallel()
-	w := newWatch(t, func(cfg *detect.Config) {
-		cfg.Entries, cfg.Off = 1<<14, []string{detect.ScheduledGuessing, detect.EndpointFailureRatio, detect.SamePassword}
-	})
-	w.live(1, "victim", "")
-	provoke := func(from, to int) {
-		for n := from; n < to; n++ {
-			for i := range 10 {
-				w.try(try{name: fmt.Sprint("root", i), unknown: i > 8, password: uint64(10*n + i + 1), from: network(n)})
-			}
-			w.pass(100 * time.Millisecond)
-		}
-	}
-	provoke(0, 5000)
-	const spray = "198.51.100.9"
-	for i := range 100 {
-		w.try(try{name: fmt.Sprint("user", i), password: uint64(i + 1_000_000), from: spray})
-		provoke(5000+50*i, 5050+50*i)
-	}
-	w.try(try{name: "victim", password: 1, from: spray})
-	w.try(try{name: "victim", from: spray})
-	named := func(rule string, names ...string) bool {
-		return slices.ContainsFunc(w.found, func(d detect.Detection) bool {
-			return d.Rule.Name == rule && !d.Folded && slices.Contains(d.Networks, netip.MustParsePrefix("198.51.100.0/24")) &&
-				!slices.ContainsFunc(names, func(n string) bool { return !slices.Contains(d.Accounts, n) })
+// provoke lets the n-th network of an attacker fire one or more rules that are cheap to fire.
+func (w *watch) provoke(n int) {
+	guess := func(name string, password int, unknown bool) {
+		w.try(try{
+			name: name, unknown: unknown, password: uint64(1_000_000 + 100*n + password), from: network(n), sensitive: n%2 == 0,
 		})
 	}
-	if !named(detect.PasswordSpray) {
+	switch n % 4 {
+	case 0: // failure_burst, sensitive_only_denied, password_spray; over many networks distributed_guessing
+		for i := range 14 {
+			guess(fmt.Sprint("root", n/40*14+i), i, false)
+		}
+	case 1, 2: // failure_burst, sensitive_only_denied, credential_stuffing
+		for i := range 22 {
+			guess(fmt.Sprint("none", 100*n+i), i, i%4 != 0)
+		}
+	case 3: // failure_burst, brute_force; then a success of an account of the attacker
+		for i := range 31 {
+			guess(fmt.Sprint("own", n), i, false)
+		}
+		w.try(try{name: fmt.Sprint("own", n), from: network(n)})
+	}
+	w.pass(100 * time.Millisecond)
+}
+
+// named reports whether an episode of a rule that is not the folded one names a network and all
+// accounts.
+func (w *watch) named(rule, network string, accounts ...string) bool {
+	return slices.ContainsFunc(w.found, func(d detect.Detection) bool {
+		return d.Rule.Name == rule && !d.Folded && slices.Contains(d.Networks, netip.MustParsePrefix(network+".0/24")) &&
+			!slices.ContainsFunc(accounts, func(n string) bool { return !slices.Contains(d.Accounts, n) })
+	})
+}
+
+// TestFloodOfEpisodesHidesNoAttack: beside 10,000 provoked networks, which fill the episodes of
+// each rule that is cheap to fire, a spray is named, and so is each takeover.
+func TestFloodOfEpisodesHidesNoAttack(t *testing.T) {
+	t.Parallel()
+	provoked := testkit.Repeats(2400, 10_000)
+	w := newWatch(t, func(cfg *detect.Config) {
+		// distributed_stuffing would detect the flood as one attack, and each takeover as part of it.
+		cfg.Entries, cfg.Off = 1<<14, []string{detect.DistributedStuffing}
+	})
+	victims := []string{"early", "sprayed", "folded", "distributed", "brute"}
+	for range 2 {
+		for _, name := range victims {
+			w.live(1, name, "")
+		}
+		for n := 3; n < provoked; n += 4 {
+			w.try(try{name: fmt.Sprint("own", n), from: "192.0.2.9"})
+		}
+	}
+	w.found = nil
+	const early, spray, small, brute = "198.51.99", "198.51.100", "198.51.101", "198.51.102"
+	for i := range 11 {
+		w.try(try{name: fmt.Sprint("user", i), password: uint64(i + 1), from: early + ".9"})
+		w.pass(2 * time.Minute)
+	}
+	w.try(try{name: "early", from: early + ".9"})
+	n := 0
+	flood := func(share int) {
+		for range provoked / share {
+			w.provoke(n)
+			n++
+		}
+	}
+	flood(4)
+	for i := range 12 { // stays folded
+		w.try(try{name: fmt.Sprint("user", i), password: uint64(i + 1), from: small + ".9"})
+		w.pass(2 * time.Minute)
+	}
+	w.try(try{name: "user11", password: 12, from: early + ".9"}) // continues
+	for i := range 100 {
+		w.try(try{name: fmt.Sprint("user", i), password: uint64(i + 1000), from: spray + ".9"})
+		if i < 30 {
+			w.try(try{name: "brute", password: uint64(i + 2000), from: brute + ".9"})
+			w.try(try{name: "distributed", password: uint64(i + 3000), from: fmt.Sprintf("198.52.%d.9", i)})
+		}
+		w.pass(15 * time.Second)
+		flood(200)
+	}
+	flood(4)
+	w.try(try{name: "sprayed", from: spray + ".9"})
+	w.try(try{name: "folded", from: small + ".9"})
+	w.try(try{name: "brute", from: brute + ".9"})
+	w.try(try{name: "another", password: 4000, from: "198.52.3.9"})
+	w.try(try{name: "distributed", from: "198.52.3.9"})
+	for _, rule := range []string{
+		detect.FailureBurst, detect.SensitiveOnlyDenied, detect.PasswordSpray, detect.CredentialStuffing, detect.BruteForce, detect.SuccessAfterFailures,
+	} {
+		if got := w.starts(rule); got < detect.MaxEpisodes {
+			t.Errorf("the flood starts %d episodes of %s, so it does not fill them", got, rule)
+		}
+	}
+	if !w.named(detect.PasswordSpray, spray) {
 		t.Error("the spray is folded")
 	}
-	if !named(detect.SuccessAfterFailures, "victim") {
-		t.Error("the takeover is not named")
+	for network, victim := range map[string]string{early: "early", spray: "sprayed", small: "folded", brute: "brute", "198.52.3": "distributed"} {
+		if !w.named(detect.SuccessAfterFailures, network, victim) {
+			t.Errorf("the takeover of %s from %s.0/24 is not named", victim, network)
+		}
 	}
-	running := map[uint64]bool{}
 	for _, d := range w.found {
-		if d.Rule.Name == detect.PasswordSpray && !d.Folded {
-			running[d.Episode] = d.Phase != detect.End
+		if d.Phase == detect.Start && d.Rule.Name == detect.SuccessAfterFailures && d.Accounts[0] == "folded" && d.PartOf == 0 {
+			t.Error("the takeover is not part of the folded attack")
+		}
+		if d.Phase == detect.End && d.Rule.Name == detect.SuccessAfterFailures && slices.Contains(victims[1:], d.Accounts[0]) {
+			t.Errorf("the takeover of %s gives way to earlier ones of the flood", d.Accounts[0])
+		}
+		if d.Phase == detect.End && d.Rule.Name == detect.PasswordSpray && slices.Contains(d.Networks, netip.MustParsePrefix(early+".0/24")) {
+			t.Error("a spray with a success gives way to the flood")
 		}
 	}
-	open := 0
-	for _, is := range running {
-		if is {
-			open++
+	open := map[string]map[uint64]bool{}
+	for _, d := range w.found {
+		of := open[d.Rule.Name]
+		if of == nil {
+			of = map[uint64]bool{}
+			open[d.Rule.Name] = of
+		}
+		if of[d.Episode] = true; d.Phase == detect.End {
+			delete(of, d.Episode)
+		}
+		if len(of) > detect.MaxEpisodes+1 {
+			t.Fatalf("%d episodes of %s are open at once", len(of), d.Rule.Name)
 		}
 	}
-	if open > detect.MaxEpisodes {
-		t.Errorf("%d episodes are open at once", open)
+}
+
+// TestTakeoverNamesItsNetwork: the event of a takeover names the network of the success first, also
+// after guesses from more networks than an event lists. A further network that the account is
+// entered from is named at once, although the episode is open.
+func TestTakeoverNamesItsNetwork(t *testing.T) {
+	t.Parallel()
+	w := newWatch(t)
+	w.live(2, "alice", "")
+	for i := range 20 {
+		w.try(try{password: uint64(i + 1), from: network(i)})
+	}
+	for i := range 40 {
+		w.found = nil
+		from := fmt.Sprintf("198.51.%d", i)
+		w.try(try{from: from + ".9"})
+		d := slices.IndexFunc(w.found, func(d detect.Detection) bool { return d.Rule.Name == detect.SuccessAfterFailures })
+		switch {
+		case i == 0 && (d < 0 || w.found[d].Phase != detect.Start || w.found[d].Networks[0].String() != from+".0/24" || w.found[d].PartOf == 0):
+			t.Fatalf("the takeover: %+v", w.found)
+		case i == 0, i >= 8 && d < 0:
+		case i < 8 && (d < 0 || w.found[d].Phase != detect.Update || !w.named(detect.SuccessAfterFailures, from, "alice")):
+			t.Errorf("success %d: %+v", i, w.found)
+		case i >= 8 && w.found[d].Attempts < 16:
+			t.Errorf("the episode has an event for each success, also after %d", i)
+		}
+		w.pass(time.Minute)
 	}
 }
 

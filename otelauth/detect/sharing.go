@@ -386,6 +386,7 @@ func (s *sharing) adopt(all []adoptable) {
 			t := time.Unix(int64(min(unix, 1<<40)), 0).Sub(e.base) / time.Second
 			return uint32(min(max(t, 0)+epoch, time.Duration(e.now)))
 		}
+		e.floor[a.rule] = 0
 		open[a.key] = &episode{
 			id: a.id, first: at(a.first), last: at(a.last), attempts: max(a.attempts, 1), next: max(a.next, 2), began: max(a.attempts, 1),
 			accountCount: int(min(a.accounts, 1<<30)), networkCount: int(min(a.networks, 1<<30)),

@@ -178,7 +178,7 @@ func (e *engine) parts() []part {
 		{"strangers", &e.strangers},
 		{"arrivals", &e.arrivals},
 		{"episodes", &e.episodes},
-		{"folded", &e.folded},
+		{"folded", e.folded},
 	}
 }
 

@@ -129,8 +129,9 @@ func (e *engine) onGuessedSuccess(m *moment, h *habit) {
 	}
 }
 
-// attack returns the id of the open episode that a success may complete, or 0.
-func (e *engine) attack(m *moment) uint64 {
+// attack returns the id of the open episode that a success may complete, a folded one only if there
+// is no other; 0 if there is none.
+func (e *engine) attack(m *moment) (id uint64) {
 	for _, of := range [...]struct {
 		rule ruleID
 		key  uint64
@@ -139,11 +140,15 @@ func (e *engine) attack(m *moment) uint64 {
 		{passwordSpray, m.group}, {credentialStuffing, m.group},
 		{bruteForce, m.pair}, {distributedStuffing, strangersKey},
 	} {
-		if ep := e.episodes[of.rule][of.key]; ep != nil && !ep.folded {
+		if of.key == 0 {
+			continue
+		}
+		if ep := e.episodes[of.rule][of.key]; ep != nil {
 			return ep.id
 		}
+		id = cmp.Or(id, e.episodeID(of.rule, of.key))
 	}
-	return 0
+	return id
 }
 
 // onNetworkChange evaluates the network of a success.

@@ -136,7 +136,9 @@ func (e *engine) isUnderAttack(m *moment) bool {
 	}
 	under := 0
 	for _, rule := range [...]ruleID{distributedGuessing, lowAndSlow} {
-		under += len(e.episodes[rule]) + len(e.folded[rule])
+		if under += len(e.episodes[rule]); e.episodes[rule][0] != nil {
+			under += massAttack // others are folded
+		}
 	}
 	return under < massAttack || e.isStranger(m.network)
 }
