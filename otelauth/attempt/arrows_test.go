@@ -62,7 +62,7 @@ var arrows = []struct {
 	{"otelauth/internal/scrub", []string{"otelauth/attempt", "otelauth/credential"}, nil},
 	{"otelauth/detect/geoip", []string{"otelauth/attempt", "otelauth/semconv", "otelauth/internal/pairs", "otelauth/internal/snapshot", "otelauth/detect", "otelauth/detect/internal/feed"}, append([]string{"github.com/oschwald/maxminddb-golang/v2", "golang.org/x/sys"}, siphash...)},
 	{"otelauth/detect/rulefile", []string{"otelauth/attempt", "otelauth/semconv", "otelauth/internal/pairs", "otelauth/internal/snapshot", "otelauth/detect", "otelauth/detect/internal/feed"}, append([]string{"go.yaml.in/yaml/v4"}, siphash...)},
-	{"otelauth/detect/redisfeed", []string{"otelauth/attempt", "otelauth/detect/internal/feed", "otelauth/internal/redishealth"}, redis},
+	{"otelauth/detect/redisfeed", []string{"otelauth/attempt", "otelauth/detect/internal/feed", "otelauth/internal/redishealth", "otelauth/internal/snapshot"}, redis},
 	{"otelauth/internal/redishealth", []string{"otelauth/attempt"}, redis},
 	{"otelauth/internal/ranksum", nil, nil},
 	{"otelauth/probe", []string{"otelauth/internal/ranksum"}, nil},

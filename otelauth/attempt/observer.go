@@ -144,8 +144,8 @@ const (
 	// DetectionFeed reports that evidence is no longer shared with other processes or that the
 	// feed holds a foreign entry (Err), or that evidence is shared again.
 	DetectionFeed NoticeKind = "auth.detection.feed"
-	// DetectionSnapshot reports that the file of what detection has learned could not be used or
-	// written (Err); Source is the file.
+	// DetectionSnapshot reports that what detection has learned could not be read or stored (Err);
+	// Source is the file, or "redis".
 	DetectionSnapshot NoticeKind = "auth.detection.snapshot"
 	// DetectionMemory reports that a table of detection is half full, that it has lost state and
 	// rules are silent (Err), or that it has room again.

@@ -52,7 +52,7 @@ type Config struct {
 	Feed feed.Feed
 
 	// Snapshot keeps what was learned and the evidence over a restart. Default: a restart loses
-	// them. With a Feed it is not allowed, because the feed keeps them.
+	// them. With a Feed no file is allowed, because the feed keeps them.
 	Snapshot Snapshot
 
 	// Entries is the size of each table of evidence and of habits, at most 2^24, rounded up to a
@@ -64,7 +64,7 @@ type Config struct {
 	// power of two. Further ones are dropped and counted. Default: 8,192, of 224 bytes each.
 	Queue int
 
-	// Notice, if not nil, gets a notice if the snapshot is unusable or cannot be written, and if
+	// Notice, if not nil, gets a notice if the snapshot is unusable or cannot be stored, and if
 	// the tables become half full, lose state or have room again. It must not block.
 	Notice func(context.Context, attempt.Notice)
 

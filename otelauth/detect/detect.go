@@ -121,22 +121,21 @@ func New(cfg Config) (*Detector, error) {
 			report(found)
 		}
 	}
+	build := func(key sip, base time.Time, report func(*Detection)) *engine {
+		cfg.Custom = d.custom
+		e := newEngine(&cfg, key, seen(report), d.marker.mark)
+		e.base, e.markCustom = base, d.marker.add
+		return e
+	}
 	if cfg.Feed == nil {
-		start := cfg.Now()
-		d.build = func() *engine {
-			cfg.Custom = d.custom
-			e := newEngine(&cfg, own, seen(d.reporter.report), d.marker.mark)
-			e.base = start // attempts happen before they are evaluated
-			e.markCustom = d.marker.add
-			return e
-		}
+		start := cfg.Now() // attempts happen before they are evaluated
+		d.build = func() *engine { return build(own, start, d.reporter.report) }
 		return d, nil
 	}
 	d.shared = newSharing(&cfg, own, d.reporter.report)
-	d.engine = newEngine(&cfg, newSip(cfg.Feed.Key()), seen(d.shared.detected), d.marker.mark)
-	d.engine.base = sharedBase
-	d.engine.markCustom = d.marker.add
-	d.shared.engine = d.engine
+	d.shared.build = func() *engine { return build(newSip(cfg.Feed.Key()), sharedBase, d.shared.detected) }
+	d.shared.engine = d.shared.build()
+	d.engine = d.shared.engine
 	return d, nil
 }
 
@@ -202,8 +201,8 @@ func (d *Detector) Decide(ctx context.Context, req *attempt.Request, res *attemp
 const pace = 100 * time.Millisecond
 
 // Run evaluates queued attempts until ctx ends, then returns nil. It reports each detection at
-// most 100 ms late. It reports no end for episodes that are open when ctx ends. It writes
-// Config.Snapshot.File now and then, and at the end.
+// most 100 ms late. It reports no end for episodes that are open when ctx ends. It saves what was
+// learned now and then, and at the end: see [Detector.Save].
 func (d *Detector) Run(ctx context.Context) error {
 	t := time.NewTicker(pace)
 	defer t.Stop()
@@ -231,6 +230,10 @@ func (d *Detector) drain(ctx context.Context, now time.Time) {
 	defer d.mu.Unlock()
 	if d.shared != nil {
 		d.dropped.Add(d.shared.step(ctx, d.queue, now))
+		if d.engine != d.shared.engine { // restored
+			d.engine = d.shared.engine
+			d.engine.announce(d.onEpisode)
+		}
 	} else {
 		d.restore()
 		var s sample

@@ -132,8 +132,11 @@
 //
 // With Config.Feed, for example of package redisfeed, every process evaluates the attempts of all
 // processes in one order, and detects the same. One process at a time is the leader and reports. A
-// new leader has the same evidence, and continues where the previous one ended. A process that
-// starts reads what the feed has kept. Evidence about accounts is kept by user.hash, so only
+// new leader has the same evidence, and continues where the previous one ended. The leader stores
+// what was learned in the feed, every Config.Snapshot.Every and at its end. A process that starts
+// continues from there with the attempts that the feed has kept, so a restart of any process, or
+// of all, loses nothing that is older. The value has user.hash and networks, and no more than the
+// attempts below have; at most 10 MiB, which suffices for Config.Entries of the default. Evidence about accounts is kept by user.hash, so only
 // services that share an IdentityKey share it.
 //
 // A process sends of each attempt: the time, user.hash, the network (/24 or /48), the route, the

@@ -54,6 +54,10 @@ type sharing struct {
 	senders map[uint64]time.Time
 	newest  time.Time
 
+	build    func() *engine
+	restored bool
+	kept     feed.Position // up to which the feed keeps what was learned
+
 	at       feed.Position // up to which batches are evaluated
 	reported feed.Position // up to which detections are reported
 	held     []held
@@ -93,6 +97,11 @@ func newSharing(cfg *Config, key sip, report func(*Detection)) *sharing {
 // step publishes, receives, evaluates and reports. It returns the number of lost attempts.
 func (s *sharing) step(ctx context.Context, q *queue, now time.Time) uint64 {
 	s.lost, s.now = 0, now
+	if !s.restored {
+		if s.restored = s.feed.Restore(ctx, s.restore) == nil; !s.restored && s.feed.Shared() {
+			return 0 // it has not answered yet
+		}
+	}
 	for range rounds {
 		s.collect(q)
 		out := make([]feed.Outgoing, len(s.out))

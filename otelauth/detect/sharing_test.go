@@ -24,6 +24,9 @@ type hub struct {
 	leader   *testFeed
 	now      func() time.Time
 	skew     time.Duration // of the hub's clock
+	learned  []byte        // from Keep
+	upTo     int           // the batches that it was learned from
+	problem  error         // of Restore
 }
 
 type testFeed struct {
@@ -37,6 +40,32 @@ type testFeed struct {
 }
 
 func (*testFeed) Key() (k [16]byte) { return k }
+
+func (f *testFeed) Shared() bool { return !f.alone }
+
+func (f *testFeed) Keep(state []byte) func(context.Context) error {
+	upTo := f.next
+	return func(context.Context) error {
+		if f.failed {
+			return errors.New("the feed is full")
+		}
+		f.hub.learned, f.hub.upTo = state, upTo
+		return nil
+	}
+}
+
+func (f *testFeed) Restore(_ context.Context, restore func([]byte) error) error {
+	if f.alone || f.failed {
+		return errors.New("no answer")
+	}
+	if f.hub.learned == nil {
+		return nil
+	}
+	if f.hub.problem = restore(f.hub.learned); f.hub.problem == nil {
+		f.next = f.hub.upTo
+	}
+	return nil
+}
 
 func (f *testFeed) Exchange(_ context.Context, out []feed.Outgoing, reported feed.Position) (x feed.Exchanged, err error) {
 	if f.alone {
@@ -82,11 +111,16 @@ func newFleet(t testing.TB, n int, change ...func(*detect.Config)) (*hub, []*tes
 	feeds := make([]*testFeed, n)
 	fleet := make([]*watch, n)
 	for i := range fleet {
-		feeds[i] = &testFeed{hub: h, id: uint64(i + 1), seen: map[uint64]uint64{}}
-		fleet[i] = newWatch(t, append(change, func(cfg *detect.Config) { cfg.Feed, cfg.Rand = feeds[i], dice(i+1) })...)
+		feeds[i], fleet[i] = h.join(t, i+1, change...)
 	}
 	h.leader, h.now = feeds[0], func() time.Time { return fleet[0].now }
 	return h, feeds, fleet
+}
+
+// join starts the process with a number.
+func (h *hub) join(t testing.TB, number int, change ...func(*detect.Config)) (*testFeed, *watch) {
+	f := &testFeed{hub: h, id: uint64(number), seen: map[uint64]uint64{}}
+	return f, newWatch(t, append(change, func(cfg *detect.Config) { cfg.Feed, cfg.Rand = f, dice(number) })...)
 }
 
 func pass(fleet []*watch, d time.Duration) {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/detect/internal/feed"
 	"github.com/otelauth/otelauth-go/otelauth/internal/pairs"
 	"github.com/otelauth/otelauth-go/otelauth/internal/snapshot"
 )
@@ -27,7 +28,7 @@ type Snapshot struct {
 	// Key encrypts the file and selects places in tables. It is a secret of at least 32 random
 	// bytes, the same after a restart, and required with File.
 	Key []byte
-	// Every is the time between two snapshots. Default: 5 min.
+	// Every is the time between two snapshots, also of those in a Config.Feed. Default: 5 min.
 	Every time.Duration
 }
 
@@ -63,15 +64,43 @@ func (s *Snapshot) tablesKey() (key [16]byte, err error) {
 	return key, err
 }
 
-// Save writes Config.Snapshot.File, or does nothing without one or if no attempt was evaluated
-// since the last time. [Detector.Run] calls it now and then and at its end; callers of
-// [Detector.Drain] call it themselves. An error leaves the previous file in place.
+// Save writes Config.Snapshot.File, or stores what was learned in Config.Feed if this process is the
+// one that reports. It does nothing without both, or if no attempt was evaluated since the last
+// time. [Detector.Run] calls it now and then and at its end; callers of [Detector.Drain] call it
+// themselves. An error leaves the previous snapshot in place.
 func (d *Detector) Save() error {
-	if d.snapshot.File == "" {
-		return nil
-	}
 	d.saving.Lock()
 	defer d.saving.Unlock()
+	switch {
+	case d.shared != nil:
+		return d.keep()
+	case d.snapshot.File != "":
+		return d.write()
+	}
+	return nil
+}
+
+// keep stores what was learned in the feed.
+func (d *Detector) keep() error {
+	d.mu.Lock()
+	store := d.shared.keep()
+	d.mu.Unlock()
+	if store == nil {
+		return nil
+	}
+	err := store(context.Background())
+	if err != nil {
+		d.mu.Lock()
+		d.shared.kept = feed.Position{}
+		d.mu.Unlock()
+		err = fmt.Errorf("detect: what detection has learned cannot be stored in the feed; a restart of all processes would lose it: %w", err)
+		d.noticeSnapshot(err.Error(), "redis", err)
+	}
+	return err
+}
+
+// write writes the file.
+func (d *Detector) write() error {
 	d.mu.Lock()
 	changed := d.changed
 	d.changed = false
@@ -89,7 +118,7 @@ func (d *Detector) Save() error {
 		d.changed = true
 		d.mu.Unlock()
 		err = fmt.Errorf("detect: what detection has learned cannot be written to %s; a restart would lose it: make the directory writable: %w", d.snapshot.File, err)
-		d.noticeSnapshot(err.Error(), err)
+		d.noticeSnapshot(err.Error(), d.snapshot.File, err)
 	}
 	return err
 }
@@ -98,7 +127,7 @@ func (d *Detector) Save() error {
 // disk does not delay detections.
 func (d *Detector) saveNowAndThen(ctx context.Context) <-chan struct{} {
 	ended := make(chan struct{})
-	if d.snapshot.File == "" {
+	if d.snapshot.File == "" && d.shared == nil {
 		close(ended)
 		return ended
 	}
@@ -118,9 +147,9 @@ func (d *Detector) saveNowAndThen(ctx context.Context) <-chan struct{} {
 	return ended
 }
 
-func (d *Detector) noticeSnapshot(message string, err error) {
+func (d *Detector) noticeSnapshot(message, source string, err error) {
 	d.notice(context.Background(), attempt.Notice{
-		Kind: attempt.DetectionSnapshot, Time: d.now(), Message: message, Err: err, Source: d.snapshot.File,
+		Kind: attempt.DetectionSnapshot, Time: d.now(), Message: message, Err: err, Source: source,
 	})
 }
 
@@ -135,11 +164,12 @@ func (d *Detector) restore() {
 		if err := e.restore(state, d.now()); err != nil {
 			return err
 		}
+		e.resumePasswords()
 		d.engine = e
 		return nil
 	})
 	if err != nil {
-		d.noticeSnapshot(err.Error()+"; detection learns anew", fmt.Errorf("detect: %w", err))
+		d.noticeSnapshot(err.Error()+"; detection learns anew", d.snapshot.File, fmt.Errorf("detect: %w", err))
 	}
 	if d.engine != nil {
 		d.engine.announce(d.onEpisode)
@@ -242,13 +272,17 @@ func (e *engine) restore(state []byte, wall time.Time) error {
 			e.addresses += len(ep.addresses.list)
 		}
 	}
+	return nil
+}
+
+// resumePasswords notes that the fingerprints of passwords are others than before the restart.
+func (e *engine) resumePasswords() {
 	for i := range e.tries.buckets {
 		for j := range e.tries.buckets[i] {
 			p := &e.tries.buckets[i][j]
 			p.value.isResumed = p.value.passwords.n > 0
 		}
 	}
-	return nil
 }
 
 // announce passes the open episodes to on, for example the operator's API, which starts without

@@ -215,7 +215,7 @@ func TestSnapshotsThatAreRefused(t *testing.T) {
 			if len(notices) != 1 || notices[0].Kind != attempt.DetectionSnapshot || notices[0].Err == nil || notices[0].Source != file {
 				t.Fatalf("notices %+v", notices)
 			}
-			for _, part := range []string{c.want, file + ".broken", "delete the file", "learns anew"} {
+			for _, part := range []string{c.want, file + ".broken", "delete it", "learns anew"} {
 				if !strings.Contains(notices[0].Message, part) {
 					t.Errorf("the message %q lacks %q", notices[0].Message, part)
 				}

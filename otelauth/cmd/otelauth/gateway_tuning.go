@@ -77,7 +77,7 @@ type tuningFlags struct {
 // detectFlags tune the detection of attacks. The fields after DetectQueue are the thresholds.
 type detectFlags struct {
 	DetectOff       []string `sep:"none" via:"gateway:Auth.Detect.Off" start:"" placeholder:"RULE" complete:"rule" help:"Rule of detection that never fires, such as unusual_hour. May be repeated. Default: every rule is on."`
-	DetectFile      string   `via:"gateway:Auth.Detect.Snapshot.File" start:"" placeholder:"FILE" complete:"file" help:"File that keeps what detection has learned over a restart. It is encrypted. Requires --identity-key-file. Default: detection learns anew after a restart. With --redis-url-file, Redis keeps the attempts."`
+	DetectFile      string   `via:"gateway:Auth.Detect.Snapshot.File" start:"" placeholder:"FILE" complete:"file" help:"File that keeps what detection has learned over a restart. It is encrypted. Requires --identity-key-file. Default: detection learns anew after a restart. With --redis-url-file, Redis keeps it."`
 	DetectFileEvery span     `rare:"" via:"gateway:Auth.Detect.Snapshot.Every" start:"" placeholder:"TIME" help:"How often --detect-file is written. Default: 5m."`
 
 	DetectEntries int `rare:"" sets:"gateway:Auth.Detect.Entries" start:"" placeholder:"NUMBER" help:"The size of each table of evidence: at least the number of accounts. All tables take at most 64 MiB at the default. Default: 16384."`

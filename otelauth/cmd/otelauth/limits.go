@@ -28,7 +28,7 @@ func derive(key otelauth.IdentityKey, purpose string) ([]byte, error) {
 func (f *gatewayFlags) checkLimits(s *settings, key otelauth.IdentityKey) []error {
 	p := &problems{settings: s}
 	f.checkSnapshot(p, key, "limit-file", f.LimitFile, f.LimitFileEvery, "budgets")
-	f.checkSnapshot(p, key, "detect-file", f.DetectFile, f.DetectFileEvery, "attempts")
+	f.checkSnapshot(p, key, "detect-file", f.DetectFile, f.DetectFileEvery, "learned")
 	if f.LimitMemoryBytes != 0 {
 		m, err := throttle.NewMemory(throttle.MemoryConfig{Bytes: f.LimitMemoryBytes})
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -54,7 +55,7 @@ func TestGatewaysShare(t *testing.T) {
 	server := redistest.Start(t)
 	admin := server.Client(t)
 	if err := admin.Do(t.Context(), "ACL", "SETUSER", "gateway", "on", ">canary-redis", "~{shop*", "-@all",
-		"+hello", "+client", "+select", "+ping", "+eval", "+evalsha", "+time", "+get", "+set", "+del", "+exists", "+strlen", "+pexpire", "+xadd", "+xrange", "+xrevrange").Err(); err != nil {
+		"+hello", "+client", "+select", "+ping", "+eval", "+evalsha", "+time", "+get", "+set", "+del", "+exists", "+strlen", "+getrange", "+pexpire", "+xadd", "+xrange", "+xrevrange").Err(); err != nil {
 		t.Fatal(err)
 	}
 	up, users := newUpstream(t, nil), usersFile(t)
@@ -126,6 +127,43 @@ func TestGatewaysShare(t *testing.T) {
 	if both[0].has("redis:", nil) || strings.Contains(both[0].output(), "redis: ") {
 		t.Errorf("go-redis writes log lines:\n%s", both[0].output())
 	}
+}
+
+// TestGatewayLearningInRedis checks that a gateway that ends stores what it has learned, and that the
+// next one continues from there: neither sees enough names of a spread list, and Redis has lost the
+// attempts of the first.
+func TestGatewayLearningInRedis(t *testing.T) {
+	t.Parallel()
+	testkit.OnlyLong(t)
+	server := redistest.Start(t)
+	admin := server.Client(t)
+	up, users := newUpstream(t, nil), usersFile(t)
+	args := gatewayArgs(up.url, users, "--redis-url-file", fileOf(t, "redis", "redis://"+server.Addr+"/0\n"), "--redis-prefix", "shop",
+		"--identity-key-file", fileOf(t, "key", "k1:"+strings.Repeat("5f", 32)+"\n"))
+	var p *running
+	for run := range 2 {
+		p = start(t, nil, args...)
+		url := "http://" + p.address("gateway.listening")
+		testkit.Eventually(t, "it leads", func() bool { return admin.Exists(t.Context(), "{shop-detect}:lead").Val() == 1 })
+		for i := range 12 {
+			ask(t, url, fmt.Sprint("unknown", run, "-", i), canaryBad)
+		}
+		if run == 1 {
+			break
+		}
+		testkit.Eventually(t, "the attempts arrive", func() bool { return admin.XLen(t.Context(), "{shop-detect}:attempts").Val() > 0 })
+		p.signal(syscall.SIGTERM)
+		if code := p.ended(); code != 0 {
+			t.Fatalf("exit code %d", code)
+		}
+		if admin.Exists(t.Context(), "{shop-detect}:learned").Val() != 1 {
+			t.Fatal("what was learned is not in Redis")
+		}
+		if err := admin.Del(t.Context(), "{shop-detect}:attempts").Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.event("auth.detection", map[string]any{"security_rule.name": "credential_stuffing"})
 }
 
 // TestRedisErrors checks that every error names its flag and shows no part of the URL.

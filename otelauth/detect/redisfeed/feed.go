@@ -10,6 +10,10 @@
 // [Config.Lease]. While Redis does not answer, each process evaluates and reports its own
 // attempts, and one notice is recorded for each change.
 //
+// The process that reports also stores what it has learned every five minutes
+// (detect.Config.Snapshot.Every) and at its end. A process that starts continues from there, so a
+// restart of any of them, or of all, loses nothing.
+//
 // Everything in Redis is encrypted and authenticated with [Config.Key]. Not even the other
 // processes learn names, addresses within a network, or values computed from passwords; see
 // section Sharing of package detect.
@@ -26,7 +30,7 @@
 // ignored and counted by [Feed.Rejected]. The attacker can delete entries. Holding the lease
 // delays detections by 30 s, and then every process reports them. An old batch can be repeated if
 // no newer batch of the same process is left. Use TLS, and a Redis user that may run only EVAL,
-// EVALSHA, TIME, GET, SET, DEL, STRLEN, PEXPIRE, XADD, XRANGE and XREVRANGE on the prefix.
+// EVALSHA, TIME, GET, SET, DEL, STRLEN, GETRANGE, PEXPIRE, XADD, XRANGE and XREVRANGE on the prefix.
 package redisfeed
 
 import (
@@ -56,8 +60,9 @@ type Config struct {
 	// Key is a secret of at least 32 random bytes, the same in all processes that share. It must
 	// not be a password.
 	Key []byte
-	// Prefix is the part in braces of three Redis keys: "{otelauth-detect}:attempts", ":lead" and
-	// ":reported". It has 1 to 64 letters, digits and "._-:". Default: "otelauth-detect".
+	// Prefix is the part in braces of the Redis keys: "{otelauth-detect}:attempts", ":lead",
+	// ":reported", ":learned" and ":learned-broken". It has 1 to 64 letters, digits and "._-:".
+	// Default: "otelauth-detect".
 	Prefix string
 	// Timeout is how long the detector waits for Redis, 1 ms to 1 s. No request waits. Default:
 	// 100 ms.
@@ -74,8 +79,8 @@ type Config struct {
 	// Keep is how long Redis keeps attempts if none is added, 1 minute to 365 days. Default: 14
 	// days.
 	Keep time.Duration
-	// Notice, if not nil, is called when sharing stops and when it resumes, and for foreign
-	// entries at most once an hour. It must not block.
+	// Notice, if not nil, is called when sharing stops and when it resumes, if what was learned is
+	// unusable, and for foreign entries at most once an hour. It must not block.
 	Notice func(context.Context, attempt.Notice)
 	// Now is the clock of notices. Default: time.Now.
 	Now func() time.Time
@@ -100,6 +105,7 @@ const (
 type Feed struct {
 	cfg                    Config
 	stream, lead, reported string // Redis keys
+	learned, broken        string // Redis keys
 	keys                   keys
 	peers                  peers
 	health                 *redishealth.Health
@@ -127,7 +133,9 @@ func New(cfg Config) (*Feed, error) {
 		return nil, err
 	}
 	tag := "{" + cfg.Prefix + "}:"
-	f := &Feed{cfg: cfg, stream: tag + "attempts", lead: tag + "lead", reported: tag + "reported"}
+	f := &Feed{
+		cfg: cfg, stream: tag + "attempts", lead: tag + "lead", reported: tag + "reported", learned: tag + "learned", broken: tag + "learned-broken",
+	}
 	if err := f.keys.derive(cfg.Key, cfg.Prefix, cfg.Rand); err != nil {
 		return nil, fmt.Errorf("redisfeed: no keys; use crypto/rand.Reader as Config.Rand: %w", err)
 	}

@@ -72,18 +72,18 @@ func (f *Feed) run(ctx context.Context, script *redishealth.Script, keys []strin
 	call := redishealth.Call{Script: script, Keys: keys, Args: args}
 	var v any
 	_, err := call.Run(func(cmd redishealth.Command) (err error) {
-		v, err = f.within(ctx, cmd)
+		v, err = f.within(ctx, f.cfg.Timeout, cmd)
 		return err
 	})
 	return v, err
 }
 
-// within waits for a command at most Config.Timeout, even if the client does not obey contexts.
+// within waits for a command, even if the client does not obey contexts.
 // The command continues in the background for up to patience, so that a slow connection is
 // established in the end. It is not shared with redisstore, which must not take a busy CPU for a
 // silent Redis: here a batch that is given up is only sent again.
-func (f *Feed) within(ctx context.Context, cmd redishealth.Command) (any, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+func (f *Feed) within(ctx context.Context, wait time.Duration, cmd redishealth.Command) (any, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), max(wait, patience))
 	type result struct {
 		value any
 		err   error
@@ -94,7 +94,7 @@ func (f *Feed) within(ctx context.Context, cmd redishealth.Command) (any, error)
 		err := f.cfg.Client.Process(ctx, cmd)
 		done <- result{cmd.Val(), err}
 	}()
-	limit := time.NewTimer(f.cfg.Timeout)
+	limit := time.NewTimer(wait)
 	defer limit.Stop()
 	select {
 	case r := <-done:

@@ -41,6 +41,7 @@ func (s sender) text() string { return hex.EncodeToString(s[:]) }
 // keys are the keys that are derived from Config.Key.
 type keys struct {
 	secret   []byte // from which the keys of senders are derived
+	learned  []byte // encrypts what was learned
 	reported []byte // authenticates the reported position
 	tables   [16]byte
 	prefix   string
@@ -62,6 +63,9 @@ func (k *keys) derive(secret []byte, prefix string, random io.Reader) error {
 	}
 	copy(k.tables[:], tables)
 	if k.reported, err = derive("reported", 32); err != nil {
+		return err
+	}
+	if k.learned, err = derive("learned", 32); err != nil {
 		return err
 	}
 	if k.secret, err = derive("batches", 32); err != nil {
@@ -218,8 +222,12 @@ func (f *Feed) openPosition(s string) (p feed.Position) {
 		f.reject("the position of reported detections is not from a process with this key")
 		return p
 	}
-	p.Major, p.Minor = binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:])
-	return p
+	return feedPosition(b)
+}
+
+// feedPosition reads the position at the start of b.
+func feedPosition(b []byte) feed.Position {
+	return feed.Position{Major: binary.BigEndian.Uint64(b), Minor: binary.BigEndian.Uint64(b[8:])}
 }
 
 var errForeign = errors.New("redisfeed: Redis has values of another writer; use the prefix for one key only")

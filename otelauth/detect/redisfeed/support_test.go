@@ -147,6 +147,15 @@ func (f fleet) drain() {
 	}
 }
 
+// save stores what was learned.
+func (f fleet) save() {
+	for _, p := range f {
+		if err := p.d.Save(); err != nil {
+			p.t.Error(err)
+		}
+	}
+}
+
 // count returns how often distributed_guessing was reported.
 func (f fleet) count(phase detect.Phase) int {
 	n := 0

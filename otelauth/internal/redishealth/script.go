@@ -48,8 +48,11 @@ func (c *Call) command(name, script string) Command {
 	for _, k := range c.Keys {
 		args = append(args, k)
 	}
-	return Command{redis.NewCmd(context.Background(), append(args, c.Args...)...)}
+	return NewCommand(append(args, c.Args...)...)
 }
+
+// NewCommand returns a command that is not a script.
+func NewCommand(args ...any) Command { return Command{redis.NewCmd(context.Background(), args...)} }
 
 // Run sends a call by digest, and again in full if the server does not have the script. It returns
 // the command that was sent last.

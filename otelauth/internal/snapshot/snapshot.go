@@ -45,10 +45,10 @@ type Kind string
 
 // The errors that [Open] returns; each says what to do.
 var (
-	ErrVersion = errors.New("it has the format of another version of this program: start that version, or delete the file")
-	ErrKey     = errors.New("it was written with another key: restore that key, or delete the file")
-	ErrDamaged = errors.New("it is cut off or damaged: restore it from a copy, or delete the file")
-	ErrFuture  = errors.New("it was written in the future: set the clock of this machine, or delete the file")
+	ErrVersion = errors.New("it has the format of another version of this program: start that version, or delete it")
+	ErrKey     = errors.New("it was written with another key: restore that key, or delete it")
+	ErrDamaged = errors.New("it is cut off or damaged: restore it from a copy, or delete it")
+	ErrFuture  = errors.New("it was written in the future: set the clock of this machine, or delete it")
 )
 
 func magic(kind Kind) string { return "otelauth " + string(kind) + " snapshot " }

@@ -24,6 +24,17 @@ type Feed interface {
 	// After an error the caller passes the same batches again under the same numbers, even if they
 	// may have been published: no receiver gets a number twice.
 	Exchange(ctx context.Context, out []Outgoing, reported Position) (Exchanged, error)
+	// Keep returns a function that stores state, which is what the caller has learned from the
+	// batches that it has got, for processes that start later. It replaces what was stored before.
+	// The function may run at the same time as the other methods, and waits a bounded time.
+	Keep(state []byte) (store func(context.Context) error)
+	// Restore passes to restore what a process has stored, or does nothing if there is nothing.
+	// Exchange then continues behind the batches that it was learned from. If the stored state or
+	// restore fails, it reports that to the operator and returns nil. The caller calls it before
+	// the first Exchange, and again after an error, which means that the feed did not answer.
+	Restore(ctx context.Context, restore func(state []byte) error) error
+	// Shared reports whether the feed is up: if not, Exchange returns [Exchanged].Alone.
+	Shared() bool
 }
 
 // MaxBatchBytes is the most bytes that [Outgoing].Data may have.
