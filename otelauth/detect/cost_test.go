@@ -287,6 +287,34 @@ func BenchmarkDecide(b *testing.B) {
 	}
 }
 
+// BenchmarkHomes measures the whole CPU time of an attempt of 10,000 accounts, each in one of three
+// networks, at the default size. One attempt of thirty is a wrong password.
+func BenchmarkHomes(b *testing.B) {
+	w := newWatch(b, func(cfg *detect.Config) { cfg.Entries = 0 })
+	right, granted := sampleAttempt(attempt.Success)
+	wrong, refused := sampleAttempt(attempt.Failure)
+	names := make([]string, 10_000)
+	for i := range names {
+		names[i] = fmt.Sprint("user", i)
+	}
+	b.ReportAllocs()
+	n := 0
+	for b.Loop() {
+		req, res := right, granted
+		if n%30 == 0 {
+			req, res = wrong, refused
+		}
+		i := n * 7919 % len(names)
+		w.now = w.now.Add(100 * time.Millisecond)
+		req.Time, req.Client = w.now, netip.AddrFrom4([4]byte{20, byte(i >> 6), byte(i<<2 | n%3), 7})
+		res.UserName, res.UserHash, res.PasswordFingerprint = names[i], names[i], uint64(n)
+		_ = w.d.Decide(req.Context, req, res)
+		if n++; n%4096 == 0 {
+			w.d.Drain(w.now)
+		}
+	}
+}
+
 // BenchmarkTotal measures Decide and the evaluation: the whole CPU time of an attempt.
 func BenchmarkTotal(b *testing.B) {
 	for _, mix := range []string{"home", "flood"} {

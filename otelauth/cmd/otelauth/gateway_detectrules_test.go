@@ -4,19 +4,26 @@
 package main
 
 import (
+	"encoding/json"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/otelauth/otelauth-go/otelauth/operator"
 )
 
 // TestGatewayDetectRules checks that a rule of the operator fires, that SIGHUP reads the file
-// again, and that a file with an error leaves the rules in force.
+// again, and that a file with an error leaves the rules in force. The operator's API and "otelauth
+// status --settings" list what is in force.
 func TestGatewayDetectRules(t *testing.T) {
 	t.Parallel()
 	up := newUpstream(t, nil)
 	file := fileOf(t, "rules.yaml", "rules:\n  - name: first_rule\n    match: {account: alice, outcome: success}\n")
-	p := start(t, nil, gatewayArgs(up.url, usersFile(t), "--detect-rules", file)...)
+	socket := filepath.Join(t.TempDir(), "op.sock")
+	p := start(t, nil, gatewayArgs(up.url, usersFile(t), "--detect-rules", file, "--operator-listen", "unix:"+socket)...)
 	url := "http://" + p.address("gateway.listening")
 	login := func() {
 		t.Helper()
@@ -24,6 +31,26 @@ func TestGatewayDetectRules(t *testing.T) {
 			t.Fatalf("alice: %d", resp.StatusCode)
 		}
 	}
+	// listed checks that rule alone, and exceptions from the rules in except, are listed.
+	listed := func(rule string, except ...string) {
+		t.Helper()
+		var s operator.Status
+		if err := json.Unmarshal([]byte(mustOperate(t, socket, []string{"status", "-o", "json"})), &s); err != nil {
+			t.Fatal(err)
+		}
+		if len(s.DetectionRules) != 1 || s.DetectionRules[0].Name != rule || s.DetectionRules[0].Fires != "1 attempts that match, within 1h" {
+			t.Errorf("the API lists the rules %+v", s.DetectionRules)
+		}
+		var from []string
+		for _, x := range s.DetectionExceptions {
+			from = append(from, x.Rule)
+		}
+		if !slices.Equal(from, except) {
+			t.Errorf("the API lists exceptions from %q, want %q", from, except)
+		}
+		mustOperate(t, socket, []string{"status", "--settings"}, append([]string{"detect-rules", file, rule, "1 attempts that match, within 1h"}, except...)...)
+	}
+	listed("first_rule")
 	login()
 	p.event("auth.detection", map[string]any{"security_rule.name": "first_rule", "auth.detection.phase": "start"})
 
@@ -33,12 +60,16 @@ func TestGatewayDetectRules(t *testing.T) {
 	p.signal(syscall.SIGHUP)
 	p.line("error of the rules", func(l string) bool { return strings.Contains(l, file+`:3: match has no key "acount"`) })
 	p.event("gateway.reload_failed", nil)
+	listed("first_rule")
 
-	if err := os.WriteFile(file, []byte("rules:\n  - name: second_rule\n    match: {account: alice}\n"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte("rules:\n  - name: second_rule\n    match: {account: alice}\n"+
+		"exceptions:\n  - rule: unusual_hour\n    account: bob\n    until: 2099-12-31\n    why: shift work\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	p.signal(syscall.SIGHUP)
 	p.event("auth.detection", map[string]any{"security_rule.name": "first_rule", "auth.detection.phase": "end"})
+	listed("second_rule", "unusual_hour")
+	mustOperate(t, socket, []string{"status", "--settings"}, "bob", "2099-12-31", "shift work")
 	login()
 	p.event("auth.detection", map[string]any{"security_rule.name": "second_rule", "auth.detection.phase": "start"})
 }
