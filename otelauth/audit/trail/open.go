@@ -21,7 +21,7 @@ import (
 const (
 	foldBurst     = 20
 	foldEvery     = 10 * time.Second
-	foldPeriod    = 800 * time.Millisecond // up to a sixteenth later, then collectTime: below a second
+	foldPeriod    = 800 * time.Millisecond // with a sixteenth and collectTime below a second
 	foldEntries   = 64
 	foldPerSecond = 50
 )

@@ -37,7 +37,8 @@ func TestGatewayTrailHungDisk(t *testing.T) {
 		t.Fatalf("status %d", got)
 	}
 	freeze("--freeze")
-	t.Cleanup(func() { _ = exec.Command("fsfreeze", "--unfreeze", disk).Run() }) // if the test has failed
+	// If the test has failed; otherwise this does nothing.
+	t.Cleanup(func() { _ = exec.Command("fsfreeze", "--unfreeze", disk).Run() })
 	for i, secret := range []string{canaryNew, canaryNew, canaryBad} {
 		began := time.Now()
 		if got := ask(t, url, "alice", secret).StatusCode; got != http.StatusServiceUnavailable {
