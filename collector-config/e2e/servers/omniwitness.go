@@ -4,6 +4,7 @@
 package servers
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -71,8 +72,13 @@ func cosigner(t Owner, public string) string {
 // refuses returns a function whose error is nil when a server answers an empty request.
 func refuses(url string) func() error {
 	return func() error {
-		client := http.Client{Timeout: 5 * time.Second}
-		resp, err := client.Post(url, "text/plain", http.NoBody)
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, http.NoBody)
+		if err != nil {
+			return err
+		}
+		resp, err := http.DefaultClient.Do(req)
 		if err != nil {
 			return err
 		}

@@ -112,7 +112,7 @@ func TestOmniwitness(t *testing.T) {
 		want string
 	}{
 		"the trail": {w, ""}, "an old copy": {old, witness.ErrBehind.Error()}, "another trail": {forked, witness.ErrFork.Error()},
-		"an unknown trail": {unknown, "the public key of the trail"}, // 500 from the database, 404 without one
+		"an unknown trail": {unknown, "the public key of the trail"}, // 404, or 500 with a database
 	} {
 		c, err := tc.newest()
 		if err != nil {
