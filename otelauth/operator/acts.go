@@ -243,7 +243,11 @@ func (o *Operator) serveAct(w http.ResponseWriter, r *http.Request) error {
 	o.conclude(d, &s)
 	act := d.Act
 	act.Undoable = o.isInForce(d)
-	m, _ := o.shared(r.Context(), nil, o.localActs(d.Verb))
+	var local []string
+	if d.Verb == VerbForget {
+		local = []string{partForgotten} // the other replicas do the same and do not count it here
+	}
+	m, _ := o.shared(r.Context(), local, o.localActs(d.Verb))
 	return writeJSON(w, ActResult{Meta: m, Act: act, Sentence: sentence})
 }
 
@@ -530,6 +534,8 @@ func (o *Operator) localActs(verb string) []string {
 		return []string{partActs, partBudgets}
 	case VerbUndo:
 		return []string{partActs, partBudgets, partRules}
+	case VerbForget:
+		return []string{partActs}
 	}
 	return []string{partActs, partRules}
 }
