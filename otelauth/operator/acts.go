@@ -339,13 +339,17 @@ func (o *Operator) clear(ctx context.Context, d *done, s *subject, how throttle.
 			}
 		}
 	}
+	isHere := false
 	for _, sub := range subjects {
 		if len(d.Cleared) < maxCleared {
 			if err := o.remember(ctx, d, sub); err != nil {
 				return nil, "", err
 			}
 		}
-		if err := budgets.Clear(ctx, sub, how); err != nil {
+		switch err := budgets.Clear(ctx, sub, how); {
+		case errors.Is(err, throttle.ErrClearedHere):
+			isHere = true
+		case err != nil:
 			return nil, "", err
 		}
 	}
@@ -356,6 +360,9 @@ func (o *Operator) clear(ctx context.Context, d *done, s *subject, how throttle.
 	sentence := "The budget of " + names[0] + " is full again."
 	if last := len(names) - 1; last > 0 {
 		sentence = "The budgets of " + strings.Join(names[:last], ", of ") + " and of " + names[last] + " are full again."
+	}
+	if isHere {
+		sentence += " That is so in this process only, because the shared store does not answer. Clear again when it does."
 	}
 	if after.Refused && after.Rule != nil {
 		sentence += fmt.Sprintf(" A rule of %s still blocks: %s. Undo it.", shown(after.Rule.By), full(shown(after.Rule.Why)))
