@@ -160,3 +160,13 @@ func (s *service) traffic() {
 	}
 	s.try("192.0.2.10", http.MethodGet, "/orders/7", "alice", "wonderlamd")
 }
+
+// hostileEpisode reports an episode all of whose texts try to be markup.
+func (s *service) hostileEpisode() {
+	count := []detect.Count[string]{{Value: hostile, Attempts: 3}}
+	s.op.Detection(detect.Detection{
+		Rule: detect.Rules()[0], Episode: 0xff, Time: time.Now(), First: time.Now(), Last: time.Now(), Attempts: 3,
+		Accounts: []string{hostile}, AccountCount: 1, Routes: count, UserAgents: count, Origins: []string{"<b>origin</b>"},
+		Advice: detect.Advice{Threshold: hostile, Confidence: "low", Why: hostile, FalsePositives: hostile, NextStep: hostile, Command: hostile, Runbook: "javascript:alert(1)"},
+	})
+}
