@@ -5,6 +5,8 @@ package console_test
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -72,7 +74,7 @@ func TestFiles(t *testing.T) {
 		t.Error("the page has a placeholder")
 	}
 	total := get(t, page, "/", "Accept-Encoding", "gzip, br").Body.Len()
-	loaded := map[string]bool{"index.html": true}
+	loaded := map[string]bool{"index.html": true, "style.css": isInline(t, index)}
 	for _, match := range reference.FindAllStringSubmatch(index.Body.String(), -1) {
 		_, name, _ := strings.Cut(match[1], "/")
 		if loaded[name] {
@@ -102,6 +104,23 @@ func TestFiles(t *testing.T) {
 	if total > maxCompressedBytes {
 		t.Errorf("the page has %d bytes, want at most %d", total, maxCompressedBytes)
 	}
+}
+
+var inline = regexp.MustCompile(`(?s)<style>(.*)</style>`)
+
+// isInline reports whether the page holds its style sheet and its policy permits that one only.
+func isInline(t *testing.T, index *httptest.ResponseRecorder) bool {
+	t.Helper()
+	text, err := os.ReadFile("page/style.css")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := inline.FindSubmatch(index.Body.Bytes())
+	if found == nil || string(found[1]) != strings.TrimSpace(string(text)) {
+		return false
+	}
+	sum := sha256.Sum256(found[1])
+	return strings.Contains(index.Header().Get("Content-Security-Policy"), "style-src 'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+"';")
 }
 
 // TestPolicy compares the headers by which a browser refuses what would be markup.

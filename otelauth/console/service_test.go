@@ -40,6 +40,7 @@ type service struct {
 	server *httptest.Server
 	op     *operator.Operator
 	client *http.Client
+	extra  *http.ServeMux // beneath /console/zz/
 }
 
 // options change a service.
@@ -84,7 +85,9 @@ func start(t testing.TB, o options) *service {
 	}
 	op.Attach(mw)
 	mux.Handle("/console/", mw.RequireGroup("ops")(http.StripPrefix("/console", page)))
-	s := &service{t: t, op: op, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}}
+	extra := http.NewServeMux()
+	mux.Handle("/console/zz/", mw.RequireGroup("ops")(extra))
+	s := &service{t: t, op: op, extra: extra, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}}
 	s.server = httptest.NewUnstartedServer(otelhttp.NewHandler(mw.Wrap(mux), "test", otelhttp.WithTracerProvider(rec.TracerProvider()), otelhttp.WithMeterProvider(rec.MeterProvider())))
 	if o.address != "" {
 		_ = s.server.Listener.Close()

@@ -121,7 +121,7 @@ function detail(d) {
       d.folded ? h('p', {}, 'This episode represents all further ones of its rule.') : null),
     section('What to do first', h('p', {}, shown(sentence(d.next_step))), d.command ? h('pre', {}, shown(d.command)) : null,
       h('p', { class: 'tools' }, d.command ? copy(d.command, 'Copy the command') : null,
-        d.runbook_url.startsWith('https://') ? h('a', { class: 'button', target: '_blank', rel: 'noopener noreferrer', href: d.runbook_url }, 'More about the rule ↗') : null)),
+        /^https:/.test(d.runbook_url) ? h('a', { class: 'button', target: '_blank', rel: 'noopener noreferrer', href: d.runbook_url }, 'More about the rule ↗') : null)),
     h('div', { class: 'columns' }, tallies('Addresses' + count, text => network(text), d.addresses), tallies('Endpoints', route, d.routes),
       tallies('User agents', text => shown(text), d.user_agents)),
     d.replicas > 1 && d.local.length ? h('p', { class: 'muted' }, 'Of this process only: ' + d.local.join(', ').replaceAll('_', ' ') + '.') : null,
