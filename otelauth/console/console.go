@@ -109,15 +109,15 @@ func load(link string) (map[string]*asset, error) {
 		sum.Write(texts[e.Name()])
 	}
 	folder := hex.EncodeToString(sum.Sum(nil)[:6]) + "/"
-	preload := ""
+	var scripts []string
 	for _, name := range slices.Sorted(maps.Keys(texts)) {
-		if path.Ext(name) == ".js" && name != "app.js" {
-			preload += fmt.Sprintf("<link rel=\"modulepreload\" href=%q>\n", folder+name)
+		if path.Ext(name) == ".js" && name != "start.js" {
+			scripts = append(scripts, name)
 		}
 	}
 	style := strings.TrimSpace(string(texts["style.css"]))
 	sum256 := sha256.Sum256([]byte(style))
-	fill := strings.NewReplacer("{{trace-link}}", html.EscapeString(link), "{{preload}}\n", preload, "{{files}}", folder,
+	fill := strings.NewReplacer("{{trace-link}}", html.EscapeString(link), "{{scripts}}", strings.Join(scripts, " "), "{{files}}", folder,
 		"{{style}}", style, "{{icon}}", strings.TrimSpace(string(texts["icon.svg"])))
 	delete(texts, "style.css")
 	assets := make(map[string]*asset, len(texts))

@@ -57,7 +57,21 @@ func get(t *testing.T, h http.Handler, path string, header ...string) *httptest.
 // maxCompressedBytes bounds what a browser loads at the first visit.
 const maxCompressedBytes = 150_000
 
-var reference = regexp.MustCompile(`(?:src|href)="([0-9a-f]+/[^"]+)"`)
+var (
+	reference = regexp.MustCompile(`(?:src|href)="([0-9a-f]+/)([^"]+)"`)
+	scripts   = regexp.MustCompile(`<meta name="otelauth-scripts" content="([^"]+)">`)
+)
+
+// filesOf returns the folder of the files that a page loads, and their names.
+func filesOf(index string) (folder string, names []string) {
+	for _, match := range reference.FindAllStringSubmatch(index, -1) {
+		folder, names = match[1], append(names, match[2])
+	}
+	if match := scripts.FindStringSubmatch(index); match != nil {
+		names = append(names, strings.Fields(match[1])...)
+	}
+	return folder, names
+}
 
 // TestFiles loads what a browser loads.
 func TestFiles(t *testing.T) {
@@ -75,27 +89,27 @@ func TestFiles(t *testing.T) {
 	}
 	total := get(t, page, "/", "Accept-Encoding", "gzip, br").Body.Len()
 	loaded := map[string]bool{"index.html": true, "style.css": isInline(t, index)}
-	for _, match := range reference.FindAllStringSubmatch(index.Body.String(), -1) {
-		_, name, _ := strings.Cut(match[1], "/")
+	folder, files := filesOf(index.Body.String())
+	for _, name := range files {
 		if loaded[name] {
 			continue
 		}
 		loaded[name] = true
-		w := get(t, page, "/"+match[1], "Accept-Encoding", "gzip")
+		w := get(t, page, "/"+folder+name, "Accept-Encoding", "gzip")
 		total += w.Body.Len()
 		h := w.Header()
 		if w.Code != http.StatusOK || h.Get("Content-Encoding") != "gzip" || !strings.Contains(h.Get("Cache-Control"), "immutable") {
-			t.Errorf("%s: status %d, %v", match[1], w.Code, h)
+			t.Errorf("%s: status %d, %v", name, w.Code, h)
 		}
-		if again := get(t, page, "/"+match[1], "If-None-Match", h.Get("ETag")); again.Code != http.StatusNotModified {
-			t.Errorf("%s again: status %d, want 304", match[1], again.Code)
+		if again := get(t, page, "/"+folder+name, "If-None-Match", h.Get("ETag")); again.Code != http.StatusNotModified {
+			t.Errorf("%s again: status %d, want 304", name, again.Code)
 		}
 	}
-	files, err := fs.ReadDir(os.DirFS("page"), ".")
+	entries, err := fs.ReadDir(os.DirFS("page"), ".")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range files {
+	for _, f := range entries {
 		if !loaded[f.Name()] {
 			t.Errorf("no browser loads page/%s", f.Name())
 		}
