@@ -37,9 +37,9 @@ var unshown = map[string]string{
 	"part of an answer of the API, which openapi.json describes": `
 		operator.DetectionException operator.DetectionRule
 		operator.Attempt operator.Bucket operator.Budget operator.Cache operator.Count operator.Coverage
-		operator.Dropped operator.Episode operator.ExportErrors operator.Exporter operator.Gap operator.Hashing operator.LiveAttempts operator.Meta
+		operator.Dropped operator.Episode operator.EpisodeDetail operator.ExportErrors operator.Exporter operator.Gap operator.Hashing operator.LiveAttempts operator.Meta
 		operator.OutcomeRate operator.Problem operator.Pulse operator.Refusal operator.Reloads
-		operator.Replica operator.Rule operator.Setting operator.Standing operator.Store operator.Table
+		operator.Replica operator.Rule operator.Setting operator.Standing operator.Store operator.Table operator.Tally
 		operator.UndoRequest operator.Upstream`,
 	"part of a report, or of what is asked for; the package comment explains it": `
 		attempt.Act operator.Act operator.Status.ListCustom

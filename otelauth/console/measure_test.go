@@ -197,6 +197,7 @@ func TestPictures(t *testing.T) {
 	}{
 		{"console", "overview", browser.View{Width: 1280, Height: 860}},
 		{"console-dark", "attempts", browser.View{Width: 1280, Height: 720, Dark: true}},
+		{"console-episode", "episodes", browser.View{Width: 1280, Height: 1060}},
 		{"console-explain", "explain?account=alice&network=203.0.113.9", browser.View{Width: 1280, Height: 720}},
 		{"console-phone", "accounts", browser.View{Phone: true, Scale: 2}},
 	}
@@ -220,6 +221,9 @@ func TestPictures(t *testing.T) {
 	for _, picture := range pictures {
 		p.View(picture.v)
 		goTo(p, picture.view)
+		if picture.view == "episodes" {
+			p.Click(".grid.episodes .body .row a")
+		}
 		<-time.After(2 * time.Second)
 		if err := os.WriteFile(file(picture.name), p.Screenshot("webp"), 0o644); err != nil {
 			t.Fatal(err)
