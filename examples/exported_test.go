@@ -37,7 +37,7 @@ var unshown = map[string]string{
 	"part of an answer of the API, which openapi.json describes": `
 		operator.DetectionException operator.DetectionRule
 		operator.Attempt operator.Bucket operator.Budget operator.Cache operator.Count operator.Coverage
-		operator.Dropped operator.Episode operator.EpisodeDetail operator.ExportErrors operator.Exporter operator.Gap operator.Hashing operator.LiveAttempts operator.Meta
+		operator.Dropped operator.Episode operator.ExportErrors operator.Exporter operator.Gap operator.Hashing operator.LiveAttempts operator.Meta
 		operator.OutcomeRate operator.Problem operator.Pulse operator.Refusal operator.Reloads
 		operator.Replica operator.Rule operator.Setting operator.Standing operator.Store operator.Table operator.Tally
 		operator.UndoRequest operator.Upstream`,
