@@ -39,7 +39,7 @@ var unshown = map[string]string{
 		operator.Attempt operator.Bucket operator.Budget operator.Cache operator.Count operator.Coverage
 		operator.Dropped operator.Episode operator.ExportErrors operator.Exporter operator.Gap operator.Hashing operator.LiveAttempts operator.Meta
 		operator.OutcomeRate operator.Problem operator.Pulse operator.Refusal operator.Reloads
-		operator.Replica operator.Rule operator.Setting operator.Standing operator.Store operator.Table
+		operator.Replica operator.Rule operator.Setting operator.Standing operator.Store operator.Table operator.Tally
 		operator.UndoRequest operator.Upstream`,
 	"part of a report, or of what is asked for; the package comment explains it": `
 		attempt.Act operator.Act operator.Status.ListCustom

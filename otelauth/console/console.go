@@ -8,6 +8,7 @@ import (
 	"compress/gzip"
 	"crypto/sha256"
 	"embed"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -37,9 +38,9 @@ var (
 	ErrTraceLink = errors.New("console: Config.TraceLink is not an address such as https://backend.example/trace/{trace_id}")
 )
 
-// policy permits nothing but the files of the page and its API. Trusted Types without a policy
-// turn every use of markup in a script into an error.
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+// policy permits nothing but the files of the page, its one style sheet by its hash, and its API.
+// Trusted Types without a policy turn every use of markup in a script into an error.
+const policy = "default-src 'none'; script-src 'self'; style-src 'sha256-{{hash}}'; img-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 
 //go:embed page
@@ -47,12 +48,12 @@ var page embed.FS
 
 // asset is a file of the page as it is sent.
 type asset struct {
-	mediaType, caching, tag string
-	plain, compressed       []byte
+	mediaType, caching, tag, policy string
+	plain, compressed               []byte
 }
 
 var mediaTypes = map[string]string{
-	".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml",
+	".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml",
 }
 
 // New returns the handler of the page, or all errors of cfg joined. Its paths begin with "/";
@@ -94,6 +95,7 @@ func checkLink(link string) error {
 
 // load reads and compresses the files once. It returns them by their path. All but the page itself
 // are in a folder whose name changes with their content, so that a browser asks for each only once.
+// The page holds its style sheet, so that a browser paints it without a further request.
 func load(link string) (map[string]*asset, error) {
 	entries, err := fs.ReadDir(page, "page")
 	if err != nil {
@@ -107,13 +109,17 @@ func load(link string) (map[string]*asset, error) {
 		sum.Write(texts[e.Name()])
 	}
 	folder := hex.EncodeToString(sum.Sum(nil)[:6]) + "/"
-	preload := ""
+	var scripts []string
 	for _, name := range slices.Sorted(maps.Keys(texts)) {
-		if path.Ext(name) == ".js" && name != "app.js" {
-			preload += fmt.Sprintf("<link rel=\"modulepreload\" href=%q>\n", folder+name)
+		if path.Ext(name) == ".js" && name != "start.js" {
+			scripts = append(scripts, name)
 		}
 	}
-	fill := strings.NewReplacer("{{trace-link}}", html.EscapeString(link), "{{preload}}\n", preload, "{{files}}", folder)
+	style := strings.TrimSpace(string(texts["style.css"]))
+	sum256 := sha256.Sum256([]byte(style))
+	fill := strings.NewReplacer("{{trace-link}}", html.EscapeString(link), "{{scripts}}", strings.Join(scripts, " "), "{{files}}", folder,
+		"{{style}}", style, "{{icon}}", strings.TrimSpace(string(texts["icon.svg"])))
+	delete(texts, "style.css")
 	assets := make(map[string]*asset, len(texts))
 	for name, text := range texts {
 		address, caching := "/"+folder+name, "private, max-age=31536000, immutable"
@@ -124,6 +130,7 @@ func load(link string) (map[string]*asset, error) {
 		if err != nil {
 			return nil, err
 		}
+		a.policy = strings.ReplaceAll(policy, "{{hash}}", base64.StdEncoding.EncodeToString(sum256[:]))
 		a.mediaType, a.caching = mediaTypes[path.Ext(name)], caching
 		assets[address] = a
 	}
@@ -148,7 +155,7 @@ func newAsset(text []byte) (*asset, error) {
 
 func (a *asset) serve(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
-	h.Set("Content-Security-Policy", policy)
+	h.Set("Content-Security-Policy", a.policy)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")

@@ -5,6 +5,8 @@ package console_test
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -55,7 +57,21 @@ func get(t *testing.T, h http.Handler, path string, header ...string) *httptest.
 // maxCompressedBytes bounds what a browser loads at the first visit.
 const maxCompressedBytes = 150_000
 
-var reference = regexp.MustCompile(`(?:src|href)="([0-9a-f]+/[^"]+)"`)
+var (
+	reference = regexp.MustCompile(`(?:src|href)="([0-9a-f]+/)([^"]+)"`)
+	scripts   = regexp.MustCompile(`<meta name="otelauth-scripts" content="([^"]+)">`)
+)
+
+// filesOf returns the folder of the files that a page loads, and their names.
+func filesOf(index string) (folder string, names []string) {
+	for _, match := range reference.FindAllStringSubmatch(index, -1) {
+		folder, names = match[1], append(names, match[2])
+	}
+	if match := scripts.FindStringSubmatch(index); match != nil {
+		names = append(names, strings.Fields(match[1])...)
+	}
+	return folder, names
+}
 
 // TestFiles loads what a browser loads.
 func TestFiles(t *testing.T) {
@@ -72,28 +88,28 @@ func TestFiles(t *testing.T) {
 		t.Error("the page has a placeholder")
 	}
 	total := get(t, page, "/", "Accept-Encoding", "gzip, br").Body.Len()
-	loaded := map[string]bool{"index.html": true}
-	for _, match := range reference.FindAllStringSubmatch(index.Body.String(), -1) {
-		_, name, _ := strings.Cut(match[1], "/")
+	loaded := map[string]bool{"index.html": true, "style.css": isInline(t, index)}
+	folder, files := filesOf(index.Body.String())
+	for _, name := range files {
 		if loaded[name] {
 			continue
 		}
 		loaded[name] = true
-		w := get(t, page, "/"+match[1], "Accept-Encoding", "gzip")
+		w := get(t, page, "/"+folder+name, "Accept-Encoding", "gzip")
 		total += w.Body.Len()
 		h := w.Header()
 		if w.Code != http.StatusOK || h.Get("Content-Encoding") != "gzip" || !strings.Contains(h.Get("Cache-Control"), "immutable") {
-			t.Errorf("%s: status %d, %v", match[1], w.Code, h)
+			t.Errorf("%s: status %d, %v", name, w.Code, h)
 		}
-		if again := get(t, page, "/"+match[1], "If-None-Match", h.Get("ETag")); again.Code != http.StatusNotModified {
-			t.Errorf("%s again: status %d, want 304", match[1], again.Code)
+		if again := get(t, page, "/"+folder+name, "If-None-Match", h.Get("ETag")); again.Code != http.StatusNotModified {
+			t.Errorf("%s again: status %d, want 304", name, again.Code)
 		}
 	}
-	files, err := fs.ReadDir(os.DirFS("page"), ".")
+	entries, err := fs.ReadDir(os.DirFS("page"), ".")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range files {
+	for _, f := range entries {
 		if !loaded[f.Name()] {
 			t.Errorf("no browser loads page/%s", f.Name())
 		}
@@ -102,6 +118,23 @@ func TestFiles(t *testing.T) {
 	if total > maxCompressedBytes {
 		t.Errorf("the page has %d bytes, want at most %d", total, maxCompressedBytes)
 	}
+}
+
+var inline = regexp.MustCompile(`(?s)<style>(.*)</style>`)
+
+// isInline reports whether the page holds its style sheet and its policy permits that one only.
+func isInline(t *testing.T, index *httptest.ResponseRecorder) bool {
+	t.Helper()
+	text, err := os.ReadFile("page/style.css")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := inline.FindSubmatch(index.Body.Bytes())
+	if found == nil || string(found[1]) != strings.TrimSpace(string(text)) {
+		return false
+	}
+	sum := sha256.Sum256(found[1])
+	return strings.Contains(index.Header().Get("Content-Security-Policy"), "style-src 'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+"';")
 }
 
 // TestPolicy compares the headers by which a browser refuses what would be markup.

@@ -144,6 +144,12 @@ func TestStory(t *testing.T) {
 	goTo(p, "episodes")
 	p.Click(".grid.episodes .body .row a")
 	p.AwaitText(".view-episode", "198.51.100.0/24")
+	for _, want := range []string{
+		"198.51.100.7\n20 attempts", "/admin\n20 attempts", "Go-http-client/1.1", "20 × 401", "Confidence", "otelauth budgets deny --network 198.51.100.0/24 --for 24h --reason ",
+		"password_spray continues: one network tries passwords on many accounts; 20 attempts since ",
+	} {
+		p.AwaitText(".view-episode .detail", want)
+	}
 	p.Click(".view-episode .evidence code")
 	p.AwaitText(".steps", "The password is not that of the account.")
 	p.NoProblems()
@@ -161,6 +167,18 @@ func TestHostileNames(t *testing.T) {
 		goTo(p, view)
 		p.AwaitText("main", "<img src=x onerror=alert(1)>")
 	}
+	s.hostileEpisode()
+	goTo(p, "episode?id=00000000000000ff")
+	p.AwaitText(".view-episode .detail", "User agents")
+	for _, part := range []string{"Endpoints", "User agents"} {
+		p.AwaitText(".detail section[aria-label='"+part+"']", escaped)
+	}
+	p.AwaitText(".view-episode", "<b>origin</b>")
+	if n := browser.Eval[int](p, "document.querySelectorAll('.detail a[href^=javascript], .detail section section').length"); n != 0 {
+		t.Errorf("%d links or sections are made of what an event says", n)
+	}
+	isPlain(t, p)
+	goTo(p, "accounts")
 	p.Click(".view-accounts .grid.budgets a")
 	p.AwaitText("main", escaped)
 	p.Click(".answer .verb.deny")
@@ -169,6 +187,13 @@ func TestHostileNames(t *testing.T) {
 	p.AwaitText("#toasts", "is blocked")
 	goTo(p, "acts")
 	p.AwaitText("main", "<script>alert(2)</script> and")
+	isPlain(t, p)
+	p.NoProblems()
+}
+
+// isPlain fails if what a client sent became an element, or has bidirectional controls.
+func isPlain(t *testing.T, p *browser.Page) {
+	t.Helper()
 	for _, forbidden := range []string{"main img", "main script", "main b b", "dialog script", "#toasts script"} {
 		if n := browser.Eval[int](p, fmt.Sprintf("document.querySelectorAll(%q).length", forbidden)); n != 0 {
 			t.Errorf("the page has %d elements %q, made of what a client sent", n, forbidden)
@@ -177,7 +202,6 @@ func TestHostileNames(t *testing.T) {
 	if text := browser.Eval[string](p, "document.body.textContent"); strings.ContainsAny(text, "\u202e\u2066") {
 		t.Error("the page has a bidirectional control character as it was sent")
 	}
-	p.NoProblems()
 }
 
 // TestAccessible looks at each view, empty and full, in both colour schemes, on a screen and on a
@@ -203,7 +227,7 @@ func TestAccessible(t *testing.T) {
 				goTo(p, view)
 				if view == "episodes" && isAttacked {
 					p.Click(".grid.episodes .body .row a")
-					p.AwaitText(".view-episode", "What it means")
+					p.AwaitText(".view-episode .detail", "What it means")
 					p.Accessible()
 					goTo(p, view)
 				}

@@ -84,6 +84,10 @@ func start(t testing.TB, o options) *service {
 	}
 	op.Attach(mw)
 	mux.Handle("/console/", mw.RequireGroup("ops")(http.StripPrefix("/console", page)))
+	// What the browser and the service take for the least that a page can be.
+	mux.Handle("/empty/", mw.RequireGroup("ops")(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, "<!doctype html><title>empty</title><link rel=\"icon\" href=\"data:,\"><p>Hello")
+	})))
 	s := &service{t: t, op: op, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}}
 	s.server = httptest.NewUnstartedServer(otelhttp.NewHandler(mw.Wrap(mux), "test", otelhttp.WithTracerProvider(rec.TracerProvider()), otelhttp.WithMeterProvider(rec.MeterProvider())))
 	if o.address != "" {
@@ -159,4 +163,14 @@ func (s *service) traffic() {
 		}
 	}
 	s.try("192.0.2.10", http.MethodGet, "/orders/7", "alice", "wonderlamd")
+}
+
+// hostileEpisode reports an episode all of whose texts try to be markup.
+func (s *service) hostileEpisode() {
+	count := []detect.Count[string]{{Value: hostile, Attempts: 3}}
+	s.op.Detection(detect.Detection{
+		Rule: detect.Rules()[0], Episode: 0xff, Time: time.Now(), First: time.Now(), Last: time.Now(), Attempts: 3,
+		Accounts: []string{hostile}, AccountCount: 1, Routes: count, UserAgents: count, Origins: []string{"<b>origin</b>"},
+		Advice: detect.Advice{Threshold: hostile, Confidence: "low", Why: hostile, FalsePositives: hostile, NextStep: hostile, Command: hostile, Runbook: "javascript:alert(1)"},
+	})
 }

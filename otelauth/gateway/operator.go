@@ -59,7 +59,8 @@ func (cfg *Config) checkOperator(report report) {
 
 // UpstreamState is the state of the upstream, as the requests of the gateway see it.
 type UpstreamState struct {
-	// OK is false from a failed request until the next answer. Since is when it last changed.
+	// OK is false from a failed request until the next answer. Since is when it last changed. The
+	// event auth.gateway.upstream has at most one such change a second.
 	OK    bool
 	Since time.Time
 	// LastAnswer is when the upstream last answered; the zero Time if it never did.

@@ -447,6 +447,49 @@ func TestUpstreamRecovers(t *testing.T) {
 	}
 }
 
+// An upstream that fails and answers within a second emits one pair of events. Its state is that of
+// the last request at each moment, and the next event comes with the first failure after the second.
+func TestUpstreamFlaps(t *testing.T) {
+	t.Parallel()
+	clock := otelauthtest.NewClock(time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC))
+	var down atomic.Bool
+	cfg := gateway.Config{}
+	cfg.Auth.Now = clock.Now
+	s := newSite(t, cfg, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		if down.Load() {
+			panic(http.ErrAbortHandler)
+		}
+	}))
+	events, failures := 0, uint64(0)
+	request := func(isDown bool, newEvents int) {
+		t.Helper()
+		clock.Advance(100 * time.Millisecond)
+		before := s.gw.UpstreamState()
+		down.Store(isDown)
+		s.get(t, "/x", "alice", "wonderland")
+		events += newEvents
+		if isDown {
+			failures++
+		}
+		equal(t, "events", len(s.named(semconv.EventGatewayUpstream)), events)
+		up := s.gw.UpstreamState()
+		if up.OK == isDown || up.Errors != failures || isDown == before.OK != up.Since.Equal(clock.Now()) {
+			t.Errorf("after the failure: %v, the state is %+v; before it was %+v", isDown, up, before)
+		}
+	}
+	request(false, 0)
+	request(true, 1)  // it fails
+	request(false, 1) // it answers again
+	request(true, 0)  // the state has it, the events do not
+	request(true, 0)
+	request(false, 0) // no event said that it fails
+	request(true, 0)
+	clock.Advance(time.Second)
+	request(true, 1) // it fails
+	request(true, 0)
+	request(false, 1) // it answers again
+}
+
 // A denial is sent although net/http would first read a body that does not arrive.
 func TestDeniedWithABodyThatStops(t *testing.T) {
 	t.Parallel()

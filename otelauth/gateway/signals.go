@@ -32,13 +32,14 @@ type signals struct {
 
 	upstreamErrors, streamsEnded, unparsedCount, certificates metric.Int64Counter
 
-	failing  atomic.Bool   // whether the upstream fails
+	failing  atomic.Bool   // whether the last request to the upstream failed
 	failed   atomic.Uint64 // requests that it did not answer, or not to the end
 	answered atomic.Int64  // when it last answered, in nanoseconds of the Unix time; 0: never
 	mu       sync.Mutex
-	changed  time.Time // when failing became true
 	since    time.Time // when failing last changed
 	lastKind failure
+	reported bool      // whether the last event says that the upstream fails
+	lastDown time.Time // when the last such event was emitted
 
 	unparsed      int // not emitted yet
 	unparsedPeer  string
@@ -100,7 +101,7 @@ func (s *signals) emit(ctx context.Context, severity log.Severity, name, body st
 
 // minUpstreamInterval is the shortest time between two events about a failing upstream, so that
 // an upstream that answers every other request does not fill a disk. The metric counts every
-// failure.
+// failure, and UpstreamState has each change.
 const minUpstreamInterval = time.Second
 
 func (s *signals) upstreamFailed(ctx context.Context, kind failure) {
@@ -112,13 +113,16 @@ func (s *signals) upstreamFailed(ctx context.Context, kind failure) {
 	s.mu.Lock()
 	now := s.now()
 	s.lastKind = kind
-	reported := s.failing.Load() || now.Sub(s.changed) < minUpstreamInterval && !s.changed.IsZero()
-	if !reported {
+	if !s.failing.Load() {
 		s.failing.Store(true)
-		s.changed, s.since = now, now
+		s.since = now
+	}
+	isNews := !s.reported && (s.lastDown.IsZero() || now.Sub(s.lastDown) >= minUpstreamInterval)
+	if isNews {
+		s.reported, s.lastDown = true, now
 	}
 	s.mu.Unlock()
-	if !reported {
+	if isNews {
 		s.emit(ctx, log.SeverityError, authconv.EventGatewayUpstream, "the upstream fails: check that the service behind the gateway runs, and the address of the upstream",
 			semconv.ErrorTypeKey.String(string(kind)))
 	}
@@ -126,10 +130,18 @@ func (s *signals) upstreamFailed(ctx context.Context, kind failure) {
 
 func (s *signals) upstreamAnswered(ctx context.Context) {
 	s.answered.Store(s.now().UnixNano())
-	if s.failing.Load() && s.failing.CompareAndSwap(true, false) {
-		s.mu.Lock()
+	if !s.failing.Load() {
+		return
+	}
+	s.mu.Lock()
+	if s.failing.Load() {
+		s.failing.Store(false)
 		s.since = s.now()
-		s.mu.Unlock()
+	}
+	isNews := s.reported
+	s.reported = false
+	s.mu.Unlock()
+	if isNews {
 		s.emit(ctx, log.SeverityInfo, authconv.EventGatewayUpstream, "the upstream answers again")
 	}
 }

@@ -243,7 +243,11 @@ func (o *Operator) serveAct(w http.ResponseWriter, r *http.Request) error {
 	o.conclude(d, &s)
 	act := d.Act
 	act.Undoable = o.isInForce(d)
-	m, _ := o.shared(r.Context(), nil, o.localActs(d.Verb))
+	var local []string
+	if d.Verb == VerbForget {
+		local = []string{partForgotten} // the other replicas do the same and do not count it here
+	}
+	m, _ := o.shared(r.Context(), local, o.localActs(d.Verb))
 	return writeJSON(w, ActResult{Meta: m, Act: act, Sentence: sentence})
 }
 
@@ -335,13 +339,17 @@ func (o *Operator) clear(ctx context.Context, d *done, s *subject, how throttle.
 			}
 		}
 	}
+	isHere := false
 	for _, sub := range subjects {
 		if len(d.Cleared) < maxCleared {
 			if err := o.remember(ctx, d, sub); err != nil {
 				return nil, "", err
 			}
 		}
-		if err := budgets.Clear(ctx, sub, how); err != nil {
+		switch err := budgets.Clear(ctx, sub, how); {
+		case errors.Is(err, throttle.ErrClearedHere):
+			isHere = true
+		case err != nil:
 			return nil, "", err
 		}
 	}
@@ -352,6 +360,9 @@ func (o *Operator) clear(ctx context.Context, d *done, s *subject, how throttle.
 	sentence := "The budget of " + names[0] + " is full again."
 	if last := len(names) - 1; last > 0 {
 		sentence = "The budgets of " + strings.Join(names[:last], ", of ") + " and of " + names[last] + " are full again."
+	}
+	if isHere {
+		sentence += " That is so in this process only, because the shared store does not answer. Clear again when it does."
 	}
 	if after.Refused && after.Rule != nil {
 		sentence += fmt.Sprintf(" A rule of %s still blocks: %s. Undo it.", shown(after.Rule.By), full(shown(after.Rule.Why)))
@@ -530,6 +541,8 @@ func (o *Operator) localActs(verb string) []string {
 		return []string{partActs, partBudgets}
 	case VerbUndo:
 		return []string{partActs, partBudgets, partRules}
+	case VerbForget:
+		return []string{partActs}
 	}
 	return []string{partActs, partRules}
 }

@@ -29,6 +29,7 @@ func (o *Operator) serveBudgets(r *http.Request) (any, error) {
 	hash := o.hashOf(r, account)
 	m, others := o.shared(r.Context(), nil, []string{partBudgets, partRules})
 	list := BudgetList{Meta: m, Budgets: []Budget{}, Rules: o.rules()}
+	list.More = slices.ContainsFunc(others, func(p published) bool { return p.More })
 	for _, b := range joinBudgets(o.blockedHere(), others) {
 		p, _ := parseNetwork(b.Network) // the zero Prefix if there is none
 		switch {

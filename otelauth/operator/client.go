@@ -96,6 +96,11 @@ func (c *Client) Episodes(ctx context.Context, parameters url.Values) (l Episode
 	return l, c.get(ctx, "episodes", parameters, &l)
 }
 
+// Episode calls GET v1/episodes/{id}.
+func (c *Client) Episode(ctx context.Context, id string) (d EpisodeDetail, err error) {
+	return d, c.get(ctx, "episodes/"+url.PathEscape(id), nil, &d)
+}
+
 // Budgets calls GET v1/budgets.
 func (c *Client) Budgets(ctx context.Context, parameters url.Values) (l BudgetList, err error) {
 	return l, c.get(ctx, "budgets", parameters, &l)

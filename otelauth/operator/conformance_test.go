@@ -68,7 +68,9 @@ func TestAnswersMatchOpenAPI(t *testing.T) {
 	s.block()
 	s.op.Detection(detect.Detection{
 		Rule: detect.Rules()[0], Time: s.clock.Now(), First: s.clock.Now(), Last: s.clock.Now(), Accounts: []string{"alice"}, Attempts: 3,
-		DistanceKm: 5, SpeedKmPerHour: 7, Route: "/orders", Folded: true, PartOf: 9,
+		DistanceKm: 5, SpeedKmPerHour: 7, Route: "/orders", Folded: true, PartOf: 9, Episode: 7,
+		Addresses: []detect.Count[netip.Addr]{{Value: netip.MustParseAddr(laptop), Attempts: 3}}, AddressCount: 1, Takeovers: []uint64{8},
+		Routes: []detect.Count[string]{{Value: "/orders", Attempts: 3}}, UserAgents: []detect.Count[string]{{Value: "curl", Attempts: 3}}, Origins: []string{"DE"},
 	})
 	used := map[string]bool{}
 	check := func(method, target string, body any, want int) []byte {
@@ -131,6 +133,8 @@ func TestAnswersMatchOpenAPI(t *testing.T) {
 	check("GET", "/v1/attempts?limit=x", nil, 400)
 	check("GET", "/v1/traffic?since=1h&top=5", nil, 200)
 	check("GET", "/v1/episodes?state=running&limit=5&offset=1&account=alice", nil, 200)
+	check("GET", "/v1/episodes/0000000000000007", nil, 200)
+	check("GET", "/v1/episodes/8", nil, 404)
 	check("GET", "/v1/openapi.json", nil, 200)
 	for path, item := range doc.Paths.Map() {
 		for method := range item.Operations() {

@@ -20,6 +20,7 @@
 //	GET  /v1/attempts            recent attempts
 //	GET  /v1/traffic             attempts over time, by endpoint, account and network
 //	GET  /v1/episodes            running and past attacks, with their evidence
+//	GET  /v1/episodes/{id}       one attack, with addresses, endpoints and what to do
 //	GET  /v1/budgets             who is blocked, and the rules in force
 //	GET  /v1/budgets/explain     whether and why an account or a network is refused
 //	GET  /v1/acts                the acts of operators

@@ -91,6 +91,13 @@ func use(ctx context.Context, client *operator.Client) error {
 	if err != nil {
 		return err
 	}
+	for _, e := range episodes.Episodes {
+		detail, err := client.Episode(ctx, e.ID)
+		if err != nil {
+			return err
+		}
+		fmt.Println(detail.Message, detail.NextStep, detail.Command)
+	}
 	fmt.Println(status.Instance == attempts.Instance, len(attempts.Attempts), len(episodes.Episodes))
 
 	done, err := client.Act(ctx, operator.ActRequest{Verb: "deny", Account: "alice", Reason: "her laptop was stolen"})

@@ -34,6 +34,7 @@ func (o *Operator) routes() *http.ServeMux {
 	read("/v1/attempts", o.serveAttempts)
 	read("/v1/traffic", o.serveTraffic)
 	read("/v1/episodes", o.serveEpisodes)
+	read("/v1/episodes/{id}", o.serveEpisode)
 	read("/v1/budgets", o.serveBudgets)
 	read("/v1/budgets/explain", o.serveExplanation)
 	read("/v1/acts", o.serveActs)

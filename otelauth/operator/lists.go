@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
+	"github.com/otelauth/otelauth-go/otelauth/detect"
 )
 
 // The parts of answers that Meta.Local names.
@@ -24,6 +25,11 @@ const (
 	partBudgets  = "budgets"
 	partRules    = "rules"
 	partActs     = "acts"
+
+	partAddresses = "addresses"
+	partAgents    = "user_agents"
+	partOrigins   = "origins"
+	partForgotten = "credentials and streams"
 )
 
 const (
@@ -155,7 +161,8 @@ func (o *Operator) serveAttempts(r *http.Request) (any, error) {
 	}
 	account, hash, route, id := q.values.Get("account"), q.values.Get("hash"), q.values.Get("route"), strings.ToLower(q.values.Get("trace_id"))
 	accountHash := o.hashOf(r, account)
-	list := AttemptList{Meta: o.meta(partAttempts), Attempts: []Attempt{}, Oldest: map[string]time.Time{}}
+	m, _ := o.shared(r.Context(), []string{partAttempts}, nil)
+	list := AttemptList{Meta: m, Attempts: []Attempt{}, Oldest: map[string]time.Time{}}
 	for _, rec := range o.rings.all() {
 		list.Oldest[rec.outcome.String()] = rec.at.UTC()
 		switch {
@@ -188,8 +195,9 @@ func (o *Operator) serveTraffic(r *http.Request) (any, error) {
 		since = now.Add(-defaultSpan)
 	}
 	recent := slices.DeleteFunc(o.rings.all(), func(r record) bool { return r.at.Before(since) })
+	m, _ := o.shared(r.Context(), []string{partTraffic}, nil)
 	t := Traffic{
-		Meta: o.meta(partTraffic), BucketSeconds: bucketSeconds, Buckets: o.traffic.buckets(now), Endpoints: o.traffic.endpoints(),
+		Meta: m, BucketSeconds: bucketSeconds, Buckets: o.traffic.buckets(now), Endpoints: o.traffic.endpoints(),
 		Since: since.UTC(),
 	}
 	t.Accounts, t.Networks = top(recent, limit)
@@ -236,4 +244,26 @@ func (o *Operator) serveEpisodes(r *http.Request) (any, error) {
 		list.Episodes = append(list.Episodes, e)
 	}
 	return list, nil
+}
+
+// serveEpisode answers GET v1/episodes/{id}.
+func (o *Operator) serveEpisode(r *http.Request) (any, error) {
+	if q := queryOf(r); q.err != nil {
+		return nil, q.err
+	}
+	k, ok := o.episodes.find(strings.ToLower(r.PathValue("id")))
+	if !ok {
+		return nil, refuse(http.StatusNotFound, CodeNotFound,
+			"There is no episode %q in memory. GET /v1/episodes lists them; the backend has older ones as events auth.detection.", shown(r.PathValue("id")))
+	}
+	local := []string{partEpisodes}
+	if o.cfg.SharedDetection {
+		if k.Rule != detect.SamePassword { // which each process detects alone
+			local = nil
+		}
+		local = append(local, partAddresses, partAgents, partOrigins)
+	}
+	detail := detailOf(&k)
+	detail.Meta, _ = o.shared(r.Context(), local, nil)
+	return detail, nil
 }

@@ -174,11 +174,14 @@ func (h *hub) stopIfIdle(idle *time.Duration) bool {
 func (o *Operator) pulse() Pulse {
 	now := o.cfg.Now()
 	running, _ := o.episodes.size()
+	var s Status
+	s.Now = now.UTC()
+	o.judge(&s)
 	o.hub.mu.Lock()
 	watchers := o.hub.watchers
 	o.hub.mu.Unlock()
 	return Pulse{
-		Instance: o.instance, Now: now.UTC(), Healthy: len(o.health.problems()) == 0, Outcomes: o.traffic.rates(now),
+		Instance: o.instance, Now: s.Now, Healthy: s.Healthy, Outcomes: o.traffic.rates(now),
 		Hashing: hashingOf(o.state()), Running: running, Blocked: len(o.blockedHere()), Watchers: watchers,
 	}
 }
@@ -197,7 +200,8 @@ func (o *Operator) serveLive(w http.ResponseWriter, r *http.Request) error {
 	_ = v.c.SetReadDeadline(time.Time{}) // the server's is for the request
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("X-Accel-Buffering", "no")
-	v.send([]byte("retry: 1000\n"), frame("", EventHello, Hello{Meta: o.meta(partAttempts, partTraffic), Resumed: resumed}))
+	m, _ := o.shared(r.Context(), append([]string{partStatus, partAttempts}, o.localEpisodes()...), []string{partActs})
+	v.send([]byte("retry: 1000\n"), frame("", EventHello, Hello{Meta: m, Resumed: resumed}))
 	o.follow(r, &v, position)
 	return nil
 }

@@ -307,6 +307,50 @@ type Episode struct {
 	Folded bool `json:"folded,omitempty"`
 }
 
+// EpisodeDetail is one episode with all that its last event says: GET v1/episodes/{id}. User agents
+// and invented names are what clients sent.
+type EpisodeDetail struct {
+	Meta
+	Episode
+	// Message is the episode in one sentence: the body of the event auth.detection.
+	Message string `json:"message"`
+	// Addresses are the exact addresses of clients, those with most attempts first: at most 12 of
+	// a running episode and 256 of one that has ended.
+	Addresses []Tally `json:"addresses"`
+	// AddressCount is the number of addresses; 256 means that there may be more.
+	AddressCount int     `json:"address_count"`
+	Routes       []Tally `json:"routes"`      // at most 8 endpoints, the busiest first
+	UserAgents   []Tally `json:"user_agents"` // at most 8, each cut at 47 bytes
+	// Origins has countries and owners of the addresses, if the process can find them.
+	Origins []string `json:"origins"`
+	// Refused, Throttled and Succeeded count the attempts of these lists by their answer: 401, 429,
+	// or what the client asked for. Attempts counts older evidence too.
+	Refused   uint64 `json:"refused"`
+	Throttled uint64 `json:"throttled"`
+	Succeeded uint64 `json:"succeeded"`
+	// Takeovers has the ID of the first 8 successes that complete this attack.
+	Takeovers []string `json:"takeovers"`
+	// DedupeKey is the same for all episodes of the rule about one subject.
+	DedupeKey string `json:"dedupe_key"`
+	// Threshold is when the rule fires, with the configured numbers.
+	Threshold string `json:"threshold"`
+	// Confidence is low, medium or high, and ConfidenceReason is why.
+	Confidence       string `json:"confidence"`
+	ConfidenceReason string `json:"confidence_reason"`
+	// FalsePositives is what looks the same without an attack.
+	FalsePositives string `json:"false_positives"`
+	// NextStep is what to do first, and Command the command for it.
+	NextStep string `json:"next_step"`
+	Command  string `json:"command"`
+	Runbook  string `json:"runbook_url"` // a page about the rule
+}
+
+// Tally is the number of attempts that share a value.
+type Tally struct {
+	Value    string `json:"value"`
+	Attempts uint64 `json:"attempts"`
+}
+
 // EpisodeList is the running episodes and then the past ones, the newest first: GET v1/episodes.
 type EpisodeList struct {
 	Meta

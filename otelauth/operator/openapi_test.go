@@ -68,6 +68,7 @@ var api = []route{
 		{"severity", "string", "high, medium or low."},
 		pAccount, pNetwork,
 	}, nil, operator.EpisodeList{}, nil},
+	{"get", "/v1/episodes/{id}", "One episode of detection, with all of its evidence", nil, nil, operator.EpisodeDetail{}, []string{"404"}},
 	{"get", "/v1/budgets", "Who is blocked, and the rules in force", []parameter{
 		pLimit,
 		{"kind", "string", "pair, account, network, site or requests."},
@@ -132,7 +133,7 @@ func document(t *testing.T) object {
 		}
 		if strings.Contains(r.path, "{id}") {
 			parameters = append(parameters, object{
-				"name": "id", "in": "path", "required": true, "description": "The id of the act.", "schema": object{"type": "string"},
+				"name": "id", "in": "path", "required": true, "description": "The id of the " + map[bool]string{true: "episode", false: "act"}[r.body == nil] + ".", "schema": object{"type": "string"},
 			})
 		}
 		if r.body != nil {

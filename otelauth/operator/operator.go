@@ -64,9 +64,9 @@ const (
 // Operator observes attempts and detections, and serves the API. Create it with [New]. It is safe
 // for concurrent use.
 //
-// Its memory is bounded: 2 MiB for attempts at the default, 220 KiB for rates, and at most 4 KiB
-// for each of 2,048 past episodes and of the running ones. As an observer it neither blocks nor
-// allocates.
+// Its memory is bounded: 2 MiB for attempts at the default, 220 KiB for rates, and at most 8 KiB
+// for each of 2,048 past episodes and of the running ones. The past ones have at most 65,536
+// addresses of 32 bytes, or 16 each. As an observer it neither blocks nor allocates.
 type Operator struct {
 	cfg      Config
 	instance string

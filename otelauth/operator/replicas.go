@@ -40,6 +40,8 @@ const (
 type published struct {
 	Replica Replica  `json:"replica"`
 	Budgets []Budget `json:"budgets"`
+	// More reports that it has more than maxPublished.
+	More bool `json:"more,omitempty"`
 }
 
 // replicas is the connection to the other processes.
@@ -102,7 +104,7 @@ func (o *Operator) announce(r *replicas) {
 }
 
 func (o *Operator) publishReplica(r *replicas, budgets []Budget) error {
-	p := published{Replica: o.self(), Budgets: budgets[:min(len(budgets), maxPublished)]}
+	p := published{Replica: o.self(), Budgets: budgets[:min(len(budgets), maxPublished)], More: len(budgets) > maxPublished}
 	p.Replica.ClockSkewSeconds = -r.docs.Ahead().Seconds()
 	p.Replica.Seen = o.sharedNow()
 	return r.docs.Update(context.Background(), replicaDocument+o.instance, replicaLife, func([]byte) ([]byte, error) { return json.Marshal(p) })
@@ -185,15 +187,18 @@ func (o *Operator) shared(ctx context.Context, local, alone []string) (Meta, []p
 		return o.meta(append(alone, local...)...), nil
 	}
 	others, err := o.gather(ctx)
+	isDegraded := err != nil
+	if budgets := o.budgets(); budgets != nil && !isDegraded {
+		_, isShared := budgets.Sharing()
+		isDegraded = !isShared
+	}
+	if isDegraded {
+		local = append(append([]string{}, alone...), local...)
+	}
 	m := o.meta(local...)
 	m.Replicas = 1 + len(others)
-	if budgets := o.budgets(); budgets != nil && err == nil {
-		if _, ok := budgets.Sharing(); !ok {
-			m.Degraded = notShared
-		}
-	}
-	if err != nil {
-		m.Degraded, m.Local = notShared, append(append([]string{}, alone...), local...)
+	if isDegraded {
+		m.Degraded = notShared
 	}
 	return m, others
 }

@@ -5,14 +5,18 @@ package operator_test
 
 import (
 	"bytes"
+	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth"
+	"github.com/otelauth/otelauth-go/otelauth/detect"
 	"github.com/otelauth/otelauth-go/otelauth/internal/redistest"
 	"github.com/otelauth/otelauth-go/otelauth/operator"
 	"github.com/otelauth/otelauth-go/otelauth/throttle"
@@ -143,9 +147,105 @@ func TestReplicasWithoutRedis(t *testing.T) {
 	if got := a.login(attacker, "bob", "builder"); got != http.StatusTooManyRequests {
 		t.Errorf("the rule does not apply here: %d", got)
 	}
+	a.block() // in the memory of this process
+	if r, err = c.Act(t.Context(), operator.ActRequest{Verb: operator.VerbClear, Account: "alice", Network: laptop, Reason: "ticket 7"}); err != nil ||
+		r.Degraded == "" || !slices.Contains(r.Local, "budgets") || !strings.Contains(r.Sentence, "in this process only") || strings.Contains(r.Sentence, "\n") {
+		t.Errorf("clear during the outage: %v %+v", err, r)
+	}
+	if got := a.login(laptop, "alice", alicePassword); got != http.StatusOK {
+		t.Errorf("the clear does not apply here: %d", got)
+	}
+	if l, err := c.Budgets(t.Context(), nil); err != nil || len(l.Budgets) != 0 {
+		t.Errorf("after the clear: %v %+v", err, l.Budgets)
+	}
 	srv.Restart(t)
 	testkit.Eventually(t, "the end of the outage", func() bool {
 		l, err := c.Budgets(t.Context(), nil)
 		return err == nil && l.Degraded == "" && len(l.Rules) == 1
 	})
+	if l, err := c.Acts(t.Context(), nil); err != nil || len(l.Acts) != 2 {
+		t.Errorf("after the outage: %v %+v", err, l.Acts)
+	}
+}
+
+// TestEveryAnswerSaysWhatIsLocal asks for every answer at one process alone, at two replicas, and at
+// a replica whose Redis is down.
+func TestEveryAnswerSaysWhatIsLocal(t *testing.T) {
+	t.Parallel()
+	srv := redistest.Start(t)
+	alone := newService(t, operator.Config{Acts: true}, nil)
+	a := newReplica(t, srv, operator.Config{Acts: true, SharedDetection: true})
+	newReplica(t, srv, operator.Config{Acts: true})
+	testkit.Eventually(t, "two replicas", func() bool { return a.meta(t, "GET", "/v1/status", nil).Replicas == 2 })
+	act := func(verb string) *operator.ActRequest {
+		return &operator.ActRequest{Verb: verb, Account: "alice", Reason: "ticket 7"}
+	}
+	for _, s := range []*service{alone, a} {
+		s.op.Detection(detect.Detection{Rule: detect.Rules()[0], Episode: 7})
+	}
+	answers := []struct {
+		method, path  string
+		body          *operator.ActRequest
+		alone, shared string
+	}{
+		{"GET", "/v1/status", nil, "status", "status"},
+		{"GET", "/v1/attempts", nil, "attempts", "attempts"},
+		{"GET", "/v1/traffic", nil, "traffic", "traffic"},
+		{"GET", "/v1/episodes", nil, "episodes", "episodes of same_password"},
+		{"GET", "/v1/episodes/0000000000000007", nil, "episodes", "addresses user_agents origins"},
+		{"GET", "/v1/budgets", nil, "budgets rules", ""},
+		{"GET", "/v1/budgets/explain?account=alice", nil, "budgets rules attempts", "attempts"},
+		{"GET", "/v1/acts", nil, "acts", ""},
+		{"GET", "/v1/live", nil, "acts status attempts episodes", "status attempts episodes of same_password"},
+		{"POST", "/v1/acts", act(operator.VerbDeny), "acts rules", ""},
+		{"POST", "/v1/acts", act(operator.VerbClear), "acts budgets", ""},
+		{"POST", "/v1/acts", act(operator.VerbForget), "acts credentials and streams", "credentials and streams"},
+	}
+	for _, answer := range answers {
+		if m := alone.meta(t, answer.method, answer.path, answer.body); m.Replicas != 1 || strings.Join(m.Local, " ") != answer.alone || m.Degraded != "" {
+			t.Errorf("alone, %s %s: %+v, want %q", answer.method, answer.path, m, answer.alone)
+		}
+		if m := a.meta(t, answer.method, answer.path, answer.body); m.Replicas != 2 || strings.Join(m.Local, " ") != answer.shared || m.Degraded != "" {
+			t.Errorf("with Redis, %s %s: %+v, want %q", answer.method, answer.path, m, answer.shared)
+		}
+	}
+	srv.Kill()
+	testkit.Eventually(t, "the outage", func() bool {
+		a.login(laptop, "alice", "guess")
+		return a.meta(t, "GET", "/v1/budgets", nil).Degraded != ""
+	})
+	for _, answer := range answers {
+		m := a.meta(t, answer.method, answer.path, answer.body)
+		own := strings.TrimPrefix(answer.alone, answer.shared) // what sharing adds is missing now
+		for _, part := range []string{"budgets", "rules", "acts"} {
+			if strings.Contains(own, part) && !slices.Contains(m.Local, part) || m.Degraded == "" {
+				t.Errorf("without Redis, %s %s: %+v, want %q in local", answer.method, answer.path, m, part)
+			}
+		}
+	}
+}
+
+// meta sends a request as root and returns what begins the answer.
+func (s *service) meta(t *testing.T, method, path string, body *operator.ActRequest) (m operator.Meta) {
+	t.Helper()
+	var into any
+	if body != nil {
+		into = body
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	w := s.call(method, path, into, func(r *http.Request) {
+		if strings.HasSuffix(path, "/live") {
+			time.AfterFunc(100*time.Millisecond, cancel)
+			*r = *r.WithContext(ctx)
+		}
+	})
+	text := w.Body.String()
+	if _, event, isLive := strings.Cut(text, "event: hello\ndata: "); isLive {
+		text, _, _ = strings.Cut(event, "\n")
+	}
+	if err := json.Unmarshal([]byte(text), &m); err != nil || w.Code != http.StatusOK {
+		t.Fatalf("%s %s: %d %s: %v", method, path, w.Code, w.Body, err)
+	}
+	return m
 }

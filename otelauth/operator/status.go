@@ -44,13 +44,18 @@ func (o *Operator) status(ctx context.Context) Status {
 	for _, p := range others {
 		s.Peers = append(s.Peers, p.Replica)
 	}
+	o.judge(&s)
+	return s
+}
+
+// judge adds to s what needs attention, and what only the service knows.
+func (o *Operator) judge(s *Status) {
 	s.Problems = o.health.problems()
-	s.Coverage = o.coverage(&s)
+	s.Coverage = o.coverage(s)
 	if o.cfg.Describe != nil {
-		o.cfg.Describe(&s)
+		o.cfg.Describe(s)
 	}
 	s.Healthy = len(s.Problems) == 0
-	return s
 }
 
 // coverage returns which endpoints are in doubt. One that serves callers without credentials is a

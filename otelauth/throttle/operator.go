@@ -155,9 +155,14 @@ func (t *Budgets) Rules() []Rule {
 	return out
 }
 
+// ErrClearedHere means that a budget is clear in this process only, because the shared Store does not
+// answer. Clear it again when it does.
+var ErrClearedHere = budget.ErrHere
+
 // Clear fills the budget of a subject: with an account and a network, that of the pair alone;
 // otherwise that of the account or of the network. A network shorter than /32 or /64 is a site.
-// Unsettled guesses remain held. With a shared Store it applies in all processes.
+// Unsettled guesses remain held. With a shared Store it applies in all processes, or else in this
+// one, with an [ErrClearedHere].
 func (t *Budgets) Clear(ctx context.Context, s Subject, a Act) error {
 	s, err := s.check()
 	if err = errors.Join(err, a.check()); err != nil {
@@ -167,21 +172,26 @@ func (t *Budgets) Clear(ctx context.Context, s Subject, a Act) error {
 	if err != nil {
 		return err
 	}
-	if err := t.store.Clear(ctx, k, b); err != nil {
+	var here error
+	clearOne := func(k budget.Key, b budget.Kind) error {
+		err := t.store.Clear(ctx, k, b)
+		if errors.Is(err, ErrClearedHere) {
+			here, err = err, nil
+		}
+		return err
+	}
+	if err := clearOne(k, b); err != nil {
 		return fmt.Errorf("throttle: the budget was not cleared; try again: %w", err)
 	}
 	switch b {
 	case budget.Pair:
-		if err := t.store.Clear(ctx, t.keys.network(pairReserve, t.keys.account(s.Account), s.Network), budget.Pair); err != nil {
+		if err := clearOne(t.keys.network(pairReserve, t.keys.account(s.Account), s.Network), budget.Pair); err != nil {
 			return fmt.Errorf("throttle: the reserve of the pair was not cleared; try again: %w", err)
 		}
 		t.mirror.forget(t.keys.quick(&Guess{Account: s.Account, Network: s.Network}))
 	case budget.Network:
 		r := t.keys.network(budget.Requests, budget.Key{}, s.Network)
-		if err := errors.Join(
-			t.store.Clear(ctx, t.keys.network(networkReserve, budget.Key{}, s.Network), budget.Network),
-			t.store.Clear(ctx, r, budget.Requests),
-		); err != nil {
+		if err := errors.Join(clearOne(t.keys.network(networkReserve, budget.Key{}, s.Network), budget.Network), clearOne(r, budget.Requests)); err != nil {
 			return fmt.Errorf("throttle: the reserve and the request budget were not cleared; try again: %w", err)
 		}
 		t.cases.forget(r)
@@ -190,6 +200,9 @@ func (t *Budgets) Clear(ctx context.Context, s Subject, a Act) error {
 	t.waiters.wake(&budget.Bill{Charges: [budget.NumKinds]budget.Charge{{Key: k}}})
 	t.sharing.clear(ctx, s)
 	t.changed(ctx, "cleared", s, a, "")
+	if here != nil {
+		return fmt.Errorf("throttle: %w", here)
+	}
 	return nil
 }
 

@@ -65,6 +65,7 @@ var examples = map[string][]example{
 	"episodes": {
 		{"Who is attacking now?", "otelauth episodes --state running"},
 		{"Attacks on one account.", "otelauth episodes --account alice"},
+		{"One attack: its addresses, endpoints and clients, how sure detection is, and what to do.", "otelauth episodes 5f0c3a9be1d24a77"},
 	},
 	"budgets list": {{"Who is blocked?", "otelauth budgets list"}},
 	"budgets explain": {

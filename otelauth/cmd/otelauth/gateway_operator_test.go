@@ -99,6 +99,7 @@ func TestOperator(t *testing.T) {
 		out, _, code := operate(t, socket, "episodes", "--state", "running")
 		return code == exitDone && strings.Contains(out, "credential_stuffing") && strings.Contains(out, "127.0.0.0/24")
 	})
+	explainEpisode(t, socket)
 
 	begin := time.Now()
 	mustOperate(t, socket, []string{"budgets", "clear", "alice", "--reason", "ticket 7"}, "are full again.")
@@ -141,6 +142,34 @@ func TestOperator(t *testing.T) {
 	_, problems, code = operate(t, socket, "status")
 	if code != exitFailed || !strings.Contains(problems, "no gateway listens there") {
 		t.Errorf("after the end: %d %s", code, problems)
+	}
+}
+
+// explainEpisode asks for all about the attack, and runs the command that it proposes.
+func explainEpisode(t *testing.T, socket string) {
+	t.Helper()
+	var l operator.EpisodeList
+	out := mustOperate(t, socket, []string{"episodes", "--rule", "credential_stuffing", "-o", "json"})
+	if err := json.Unmarshal([]byte(out), &l); err != nil || len(l.Episodes) != 1 {
+		t.Fatalf("%v: %s", err, out)
+	}
+	id := l.Episodes[0].ID
+	mustOperate(t, socket, []string{"episodes", id}, "credential_stuffing", "ATTEMPTS  ADDRESS\n", "  127.0.0.1\n", "USER AGENT", "Go-http-client/1.1",
+		"refused with 401", "In one sentence: credential_stuffing", "The rule fires at: 5 names", "Confidence: ", "Without an attack: ", "What to do first: ",
+		"Command: otelauth budgets deny --network 127.0.0.0/24 --for 24h --reason "+id, "#credential_stuffing")
+	var d operator.EpisodeDetail
+	out = mustOperate(t, socket, []string{"episodes", id, "-o", "json"})
+	if err := json.Unmarshal([]byte(out), &d); err != nil || d.ID != id || len(d.Addresses) != 1 {
+		t.Fatalf("%v: %s", err, out)
+	}
+	deny := mustOperate(t, socket, append(strings.Fields(strings.TrimPrefix(d.Command, "otelauth ")), "-o", "json"))
+	var result operator.ActResult
+	if err := json.Unmarshal([]byte(deny), &result); err != nil || result.Act.Network != "127.0.0.0/24" || result.Act.Reason != id {
+		t.Fatalf("the command %s: %v %s", d.Command, err, deny)
+	}
+	mustOperate(t, socket, []string{"budgets", "undo", result.Act.ID, "--reason", "a test"})
+	if _, problems, code := operate(t, socket, "episodes", "0000000000000001"); code != exitFailed || !strings.Contains(problems, "There is no episode") {
+		t.Errorf("an episode that is not there: %d %s", code, problems)
 	}
 }
 

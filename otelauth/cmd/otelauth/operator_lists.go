@@ -6,6 +6,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -204,9 +205,10 @@ func nameOr(name, hash string) string { return cmp.Or(name, hash) }
 // secondsText returns a span in the form of the API.
 func secondsText(s span) string { return strconv.FormatInt(int64(s)/1e9, 10) + "s" }
 
-// episodesCommand prints the episodes of detection.
+// episodesCommand prints the episodes of detection, or one of them in detail.
 type episodesCommand struct {
 	apiFlags
+	ID       string     `arg:"" optional:"" placeholder:"ID" help:"The id of one episode: print all that is known about it, and what to do."`
 	State    string     `enum:"running,past,all" default:"all" placeholder:"running|past|all" help:"Which episodes are printed. Default: all."`
 	Rule     string     `placeholder:"RULE" complete:"rule" help:"Only episodes of this rule, such as password_spray."`
 	Severity string     `enum:"high,medium,low," default:"" placeholder:"high|medium|low" help:"Only episodes of this severity."`
@@ -218,6 +220,9 @@ type episodesCommand struct {
 
 // Run prints the episodes with their evidence.
 func (c *episodesCommand) Run(t *terminal) error {
+	if c.ID != "" {
+		return c.explain(t)
+	}
 	q := url.Values{"limit": {strconv.Itoa(c.Limit)}}
 	if c.State != "all" {
 		q.Set("state", c.State)
@@ -243,6 +248,60 @@ func (c *episodesCommand) Run(t *terminal) error {
 		}
 		t.printScope(&l.Meta)
 	})
+}
+
+// explain prints one episode.
+func (c *episodesCommand) explain(t *terminal) error {
+	if *c != (episodesCommand{apiFlags: c.apiFlags, ID: c.ID, State: "all", Limit: defaultEpisodes}) {
+		return usageError{errors.New("an id names one episode: remove the other flags that select episodes, or remove the id")}
+	}
+	return call(t, &c.apiFlags, func(ctx context.Context, api *operator.Client) (operator.EpisodeDetail, error) {
+		return api.Episode(ctx, c.ID)
+	}, func(d operator.EpisodeDetail) {
+		t.printEpisode(&d.Episode, &d.Meta)
+		t.printDetail(&d)
+		t.printScope(&d.Meta)
+	})
+}
+
+// defaultEpisodes is the default of --limit.
+const defaultEpisodes = 50
+
+// printDetail prints what an episode has beside its summary.
+func (t *terminal) printDetail(d *operator.EpisodeDetail) {
+	t.print("    answers: %d refused with 401, %d throttled with 429, %d succeeded", d.Refused, d.Throttled, d.Succeeded)
+	if len(d.Takeovers) > 0 {
+		t.print("    successes that complete it: %s", strings.Join(d.Takeovers, ", "))
+	}
+	if len(d.Origins) > 0 {
+		t.print("    owners of the addresses: %s", legible.Text(strings.Join(d.Origins, "; ")))
+	}
+	for _, list := range []struct {
+		head    string
+		tallies []operator.Tally
+		total   int
+	}{{"ADDRESS", d.Addresses, d.AddressCount}, {"ENDPOINT", d.Routes, 0}, {"USER AGENT", d.UserAgents, 0}} {
+		if len(list.tallies) == 0 {
+			continue
+		}
+		tab := newTable(t, "ATTEMPTS", list.head)
+		for _, one := range list.tallies {
+			tab.row(one.Attempts, one.Value)
+		}
+		t.print("\n%s", strings.TrimSuffix(tab.String(), "\n"))
+		if more := list.total - len(list.tallies); more > 0 {
+			t.print("(and %d more addresses)", more)
+		}
+	}
+	t.print("")
+	for _, line := range []struct{ name, text string }{
+		{"In one sentence", d.Message}, {"The rule fires at", d.Threshold}, {"Confidence", d.Confidence + ": " + d.ConfidenceReason},
+		{"Without an attack", d.FalsePositives}, {"What to do first", d.NextStep}, {"Command", d.Command}, {"More about the rule", d.Runbook},
+	} {
+		if line.text != "" && line.text != ": " {
+			t.print("%s: %s", line.name, legible.Text(line.text))
+		}
+	}
 }
 
 func (t *terminal) printEpisode(e *operator.Episode, m *operator.Meta) {

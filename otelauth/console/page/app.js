@@ -82,7 +82,7 @@ function frame(topics) {
     badge.hidden = !value
     setText(badge, value ? String(value) : '')
   }
-  if (state.status) setText(document.getElementById('host'), state.status.host + (state.status.peers.length > 1 ? ', one of ' + state.status.peers.length + ' processes' : ''))
+  if (state.status) setText(document.getElementById('host'), state.status.host + (state.status.peers.length > 1 ? ', one of ' + state.status.peers.length + ' processes; attempts and rates are its own' : ''))
   if (!version && state.status) version = state.status.version
   notices()
   if (topics.has('restart')) main.replaceChildren(h('p', { class: 'loading' }, 'The process was restarted. Reading its state again…'))

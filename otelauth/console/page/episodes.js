@@ -3,9 +3,9 @@
 
 // Episodes of detection, with their evidence.
 
-import { h, number, plural, setText, shown, span, stamp } from './dom.js'
-import { now, state } from './data.js'
-import { account, address, backend, facts, network, route, section, sentence, severity, title } from './parts.js'
+import { h, later, number, plural, released, setText, shown, span, stamp } from './dom.js'
+import { get, now, state } from './data.js'
+import { account, address, backend, copy, facts, network, route, section, sentence, severity, title } from './parts.js'
 import { buttons } from './act.js'
 import { table } from './list.js'
 import words from './words.js'
@@ -62,42 +62,74 @@ const ruleTable = () => h('div', { class: 'wide', tabindex: '0', role: 'region',
   h('thead', {}, h('tr', {}, ['rule', 'severity', 'fires at'].map(name => h('th', { scope: 'col' }, name)))),
   h('tbody', {}, Object.entries(words.rules).map(([name, rule]) => h('tr', {}, h('th', { scope: 'row' }, name), h('td', {}, severity(rule.severity)), h('td', { class: 'text' }, rule.fires))))))
 
-const advice = {
-  high: 'Look for a success in the evidence first. If there is one from the same network, change the password of that account and forget its credentials.',
-  medium: 'Look at the accounts and networks below. A misconfigured client looks like this too.',
-  low: 'Usually harmless alone. Ask the owner of the account if it coincides with other episodes.',
-}
-
 export function episode(root, parameters) {
   const box = h('div')
+  const known = h('div', { class: 'detail', 'aria-busy': 'true' }, h('p', { class: 'loading' }, 'Reading the evidence…'))
   root.append(box)
-  let shownAt
+  const id = parameters.get('id') ?? ''
+  let shownAt, read
+  const refresh = later(100, async () => {
+    try {
+      read = await get('episodes/' + encodeURIComponent(id))
+    } catch (problem) {
+      if (!read) known.replaceChildren(h('p', { class: 'alarm' }, 'The evidence cannot be read: ' + problem.message))
+      return
+    }
+    await released()
+    known.removeAttribute('aria-busy')
+    known.replaceChildren(...detail(read))
+  })
   return () => {
-    const e = state.episodes.find(other => other.id === parameters.get('id'))
+    const e = state.episodes.find(other => other.id === id)
     const key = e ? e.id + e.updated : state.loaded ? 'absent' : ''
     if (key === shownAt) return
     shownAt = key
-    box.replaceChildren(...(e ? details(e) : [title('Episode', 'This episode is not in the memory of the process. Past episodes are in your backend: search for the event auth.detection.')]))
+    box.replaceChildren(...(e ? [heading(e), known, evidence(e), recorded(e)] : [title('Episode', 'This episode is not in the memory of the process. Past episodes are in your backend: search for the event auth.detection.')]))
+    if (e) refresh()
   }
 }
 
-function details(e) {
-  const rule = words.rules[e.rule]
+const heading = e => title(sentence(e.summary), [severity(e.severity), ' ', h('b', {}, e.rule), ' · ', e.running ? h('span', { class: 'running' }, 'running') : 'over',
+  ' · ', plural(e.attempts, 'attempt'), ' · since ', stamp(e.first), ' (' + span((now() - Date.parse(e.first)) / 1000) + ' ago)'])
+
+function evidence(e) {
   const about = e.accounts?.length === 1 && !/:/.test(e.accounts[0]) ? { account: e.accounts[0] } : {}
-  const evidence = (name, list, count, cell, act) => list?.length ? section(name + (count > list.length ? ': ' + number(list.length) + ' of about ' + number(count) : ''),
+  const part = (name, list, count, cell, act) => list?.length ? section(name + (count > list.length ? ': ' + number(list.length) + ' of about ' + number(count) : ''),
     h('ul', { class: 'evidence' }, list.map(text => h('li', {}, cell(text), act(text))))) : null
-  return [
-    title(sentence(e.summary), [severity(e.severity), ' ', h('b', {}, e.rule), ' · ', e.running ? h('span', { class: 'running' }, 'running') : 'over',
-      ' · ', plural(e.attempts, 'attempt'), ' · since ', stamp(e.first), ' (' + span((now() - Date.parse(e.first)) / 1000) + ' ago)']),
-    section('What it means', h('p', {}, 'By default the rule fires at: ', rule?.fires ?? 'see the documentation', '.'), h('p', {}, advice[e.severity] ?? ''),
-      e.folded ? h('p', {}, 'This episode represents all further ones of its rule.') : null),
-    h('div', { class: 'columns' },
-      evidence('Accounts', e.accounts, e.account_count, nameOf, text => /:[0-9a-f]{16,}$/.test(text) ? null : buttons({ account: text }, ['deny', 'forget'])),
-      evidence('Networks', e.networks, e.network_count, text => network(text), text => buttons({ ...about, network: text }, ['deny'])),
-      evidence('Sample attempts', e.trace_ids, 0, text => h('a', { href: address('attempt', { trace: text }), title: text }, h('code', {}, text.slice(0, 16) + '…')), text => backend(text, 'Backend'))),
-    section('As recorded', facts([
-      ['security_rule.name', e.rule], ['ATT&CK technique', e.technique], ['auth.detection.episode', h('code', {}, e.id)], ['First attempt', stamp(e.first)], ['Last attempt', stamp(e.last)],
-      ['Completes the attack', e.part_of && h('a', { href: address('episode', { id: e.part_of }) }, h('code', {}, e.part_of))],
-      ['Endpoint', e.route && route(e.route)], ['Distance', e.distance_km ? number(Math.round(e.distance_km)) + ' km' : ''], ['Speed', e.speed_kmh ? number(Math.round(e.speed_kmh)) + ' km/h' : ''],
-    ]))]
+  return h('div', { class: 'columns' },
+    part('Accounts', e.accounts, e.account_count, nameOf, text => /:[0-9a-f]{16,}$/.test(text) ? null : buttons({ account: text }, ['deny', 'forget'])),
+    part('Networks', e.networks, e.network_count, text => network(text), text => buttons({ ...about, network: text }, ['deny'])),
+    part('Sample attempts', e.trace_ids, 0, text => h('a', { href: address('attempt', { trace: text }), title: text }, h('code', {}, text.slice(0, 16) + '…')), text => backend(text, 'Backend')))
 }
+
+// first is how many addresses are shown at once.
+const first = 12
+
+// detail returns what the last event about an episode says. Its texts may be those of clients.
+function detail(d) {
+  const line = (cell, one) => h('li', {}, cell(one.value), h('span', { class: 'muted' }, plural(one.attempts, 'attempt')))
+  const list = (cell, tallies) => h('ul', { class: 'evidence' }, tallies.map(one => line(cell, one)))
+  const tallies = (name, cell, all) => all.length ? section(name, list(cell, all.slice(0, first)),
+    all.length > first ? h('details', {}, h('summary', {}, plural(all.length - first, 'further one')), list(cell, all.slice(first))) : null) : null
+  const count = d.address_count > d.addresses.length ? ': ' + number(d.addresses.length) + ' of ' + number(d.address_count) : ''
+  return [
+    section('What it means', h('p', {}, shown(d.message)),
+      facts([['The rule fires at', shown(d.threshold)], ['Confidence', [shown(d.confidence), ': ', shown(d.confidence_reason)]],
+        ['The same without an attack', shown(d.false_positives)], ['Answers', d.refused + ' × 401, ' + d.throttled + ' × 429, ' + d.succeeded + ' succeeded'],
+        ['Successes that complete it', d.takeovers.length ? d.takeovers.map(id => h('a', { href: address('episode', { id }) }, h('code', {}, id), ' ')) : ''],
+        ['Owners of the addresses', d.origins.length ? d.origins.map(text => h('div', {}, shown(text))) : '']]),
+      d.folded ? h('p', {}, 'This episode represents all further ones of its rule.') : null),
+    section('What to do first', h('p', {}, shown(sentence(d.next_step))), d.command ? h('pre', {}, shown(d.command)) : null,
+      h('p', { class: 'tools' }, d.command ? copy(d.command, 'Copy the command') : null,
+        /^https:/.test(d.runbook_url) ? h('a', { class: 'button', target: '_blank', rel: 'noopener noreferrer', href: d.runbook_url }, 'More about the rule ↗') : null)),
+    h('div', { class: 'columns' }, tallies('Addresses' + count, text => network(text), d.addresses), tallies('Endpoints', route, d.routes),
+      tallies('User agents', text => shown(text), d.user_agents)),
+    d.replicas > 1 && d.local.length ? h('p', { class: 'muted' }, 'Of this process only: ' + d.local.join(', ').replaceAll('_', ' ') + '.') : null,
+  ].filter(Boolean)
+}
+
+const recorded = e => section('As recorded', facts([
+  ['security_rule.name', e.rule], ['ATT&CK technique', e.technique], ['auth.detection.episode', h('code', {}, e.id)], ['First attempt', stamp(e.first)], ['Last attempt', stamp(e.last)],
+  ['Completes the attack', e.part_of && h('a', { href: address('episode', { id: e.part_of }) }, h('code', {}, e.part_of))],
+  ['Endpoint', e.route && route(e.route)], ['Distance', e.distance_km ? number(Math.round(e.distance_km)) + ' km' : ''], ['Speed', e.speed_kmh ? number(Math.round(e.speed_kmh)) + ' km/h' : ''],
+]))

@@ -114,6 +114,8 @@ function showEpisodes(box) {
     return
   }
   if (box.dataset.key) { delete box.dataset.key; box.replaceChildren() }
+  const severities = ['high', 'medium', 'low']
+  running.sort((a, b) => severities.indexOf(a.severity) - severities.indexOf(b.severity))
   reconcile(box, running.slice(0, 4), e => e.id + e.updated, episodeCard)
 }
 

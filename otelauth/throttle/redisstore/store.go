@@ -379,12 +379,16 @@ func (s *Store) Look(ctx context.Context, b budget.Bill) (budget.View, error) {
 	return s.local.Look(ctx, b)
 }
 
-// Clear implements [throttle.Store]. An error means that the budget is clear in this process only.
+// Clear implements [throttle.Store]. The error is a budget.ErrHere if the budget is clear in this
+// process only.
 func (s *Store) Clear(ctx context.Context, k budget.Key, b budget.Kind) error {
 	if int(b) >= numBudgets {
 		return fmt.Errorf("redisstore: unknown budget %d", b)
 	}
-	return errors.Join(s.local.Clear(ctx, k, b), s.everywhere(ctx, s.clearCall(opClear, &k, b)))
+	if err := s.local.Clear(ctx, k, b); err != nil {
+		return err
+	}
+	return s.everywhere(ctx, s.clearCall(opClear, &k, b))
 }
 
 // Forget implements [throttle.Store]. An error means that the pair is forgotten in this process
@@ -395,11 +399,11 @@ func (s *Store) Forget(ctx context.Context, pair budget.Key) error {
 
 func (s *Store) everywhere(ctx context.Context, c *redishealth.Call) error {
 	if !s.isUsable() {
-		return errors.New("redisstore: done in this process only, because Redis does not answer; repeat it when it does")
+		return fmt.Errorf("redisstore: Redis does not answer: %w", budget.ErrHere)
 	}
 	s.flush() // otherwise earlier settlements would undo it
 	if _, err := s.ask(ctx, c, nil); err != nil {
-		return fmt.Errorf("redisstore: done in this process only; repeat it: %w", err)
+		return fmt.Errorf("redisstore: %w: %w", err, budget.ErrHere)
 	}
 	return nil
 }

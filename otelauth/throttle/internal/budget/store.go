@@ -8,6 +8,7 @@ package budget
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -136,6 +137,9 @@ type State struct {
 	Wait time.Duration
 }
 
+// ErrHere means that a budget is clear in this process only.
+var ErrHere = errors.New("the budget is clear in this process only; clear it again when the shared store answers")
+
 // Store keeps budgets. Implementations are bounded, safe for concurrent use, and pass the tests of
 // package budgettest.
 //
@@ -154,6 +158,7 @@ type Store interface {
 	// Look returns the state of the budgets and changes nothing. It ignores Mode.
 	Look(ctx context.Context, b Bill) (View, error)
 	// Clear fills the budget of a key. Holds remain, and a known pair remains known.
+	// The error is an ErrHere if that is so in this process only.
 	Clear(ctx context.Context, k Key, kind Kind) error
 	// Forget clears the budget of a pair and makes the pair unknown.
 	Forget(ctx context.Context, pair Key) error
