@@ -4,10 +4,13 @@
 package redisfeed
 
 import (
+	"bytes"
+	"compress/flate"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -17,13 +20,14 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/internal/snapshot"
 )
 
-// What was learned is one value: the snapshot of a position in the stream, of the last number of
-// each sender up to there, and of the state of the detector. testdata/learned.golden holds the
-// format.
+// What was learned is one value: the snapshot, compressed, of a position in the stream, of the last
+// number of each sender up to there, and of the state of the detector.
 const (
 	learnedKind snapshot.Kind = "redisfeed"
-	// maxLearnedBytes bounds the value.
+	// maxLearnedBytes bounds the value. Full tables of the default size take 6 MiB.
 	maxLearnedBytes = 10 << 20
+	// maxUnpackedBytes bounds what a value is decompressed to.
+	maxUnpackedBytes = 64 << 20
 	// learnedLife is how long Redis keeps it if no process replaces it. Detection remembers nothing
 	// for longer.
 	learnedLife = 32 * 24 * time.Hour
@@ -42,7 +46,11 @@ func (f *Feed) Keep(state []byte) (store func(context.Context) error) {
 	}
 	b = append(b, state...)
 	return func(ctx context.Context) error {
-		value, err := snapshot.Seal(learnedKind, f.keys.learned, b)
+		packed, err := pack(b)
+		if err != nil {
+			return err
+		}
+		value, err := snapshot.Seal(learnedKind, f.keys.learned, packed)
 		switch {
 		case err != nil:
 			return fmt.Errorf("redisfeed: %w", err)
@@ -51,6 +59,26 @@ func (f *Feed) Keep(state []byte) (store func(context.Context) error) {
 		}
 		return f.set(ctx, f.learned, value)
 	}
+}
+
+func pack(b []byte) ([]byte, error) {
+	var packed bytes.Buffer
+	w, err := flate.NewWriter(&packed, flate.BestSpeed)
+	if err == nil {
+		_, err = w.Write(b)
+	}
+	if err == nil {
+		err = w.Close()
+	}
+	return packed.Bytes(), err
+}
+
+func unpack(packed []byte) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(packed)), maxUnpackedBytes+1))
+	if err != nil || len(b) > maxUnpackedBytes {
+		return nil, snapshot.ErrDamaged
+	}
+	return b, nil
 }
 
 func (f *Feed) set(ctx context.Context, key string, value []byte) error {
@@ -106,7 +134,11 @@ func (f *Feed) load(ctx context.Context) ([]byte, error) {
 
 // resume restores the state and lets Exchange continue behind it.
 func (f *Feed) resume(value []byte, restore func(state []byte) error) error {
-	b, err := snapshot.Open(learnedKind, f.keys.learned, value)
+	packed, err := snapshot.Open(learnedKind, f.keys.learned, value)
+	if err != nil {
+		return err
+	}
+	b, err := unpack(packed)
 	if err != nil {
 		return err
 	}

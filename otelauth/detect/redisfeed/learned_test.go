@@ -7,6 +7,8 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -120,7 +122,7 @@ func TestLearnedIsBounded(t *testing.T) {
 	f.drain()
 	f.save()
 	c := srv.Client(t)
-	if n := c.StrLen(ctx, learned).Val(); n < 1000 || n > 1<<20 {
+	if n := c.StrLen(ctx, learned).Val(); n < 100 || n > 1<<20 {
 		t.Errorf("%d bytes", n)
 	}
 	if ttl := c.PTTL(ctx, learned).Val(); ttl < 31*24*time.Hour || ttl > 32*24*time.Hour {
@@ -142,6 +144,51 @@ func TestLearnedIsBounded(t *testing.T) {
 	other := newProcess(t, srv)
 	if err := other.feed.Restore(ctx, func(state []byte) error { restored = len(state); return nil }); err != nil || restored != 9<<20 {
 		t.Errorf("%d bytes come back, %v", restored, err)
+	}
+}
+
+// TestFullTablesFit: what was learned with full tables of the default size is stored, and restored.
+func TestFullTablesFit(t *testing.T) {
+	t.Parallel()
+	testkit.OnlyLong(t)
+	srv := startRedis(t)
+	size := func(_ *redisfeed.Config, cfg *detect.Config) { cfg.Entries = 0 }
+	p := newProcess(t, srv, size)
+	c := srv.Client(t)
+	for i := range 300_000 {
+		name := fmt.Sprint("user", i%40_000)
+		req := &attempt.Request{
+			Context: ctx, Time: time.Now(), Scheme: attempt.SchemeBasic, Route: "/orders",
+			Client: netip.AddrFrom4([4]byte{byte(20 + i*7919>>16&63), byte(i * 7919 >> 8), byte(i * 7919), 7}),
+		}
+		res := &attempt.Result{Outcome: attempt.Success, UserName: name, UserHash: name}
+		if i%4 == 0 {
+			res.Outcome, res.ErrorType, res.PasswordFingerprint = attempt.Failure, attempt.InvalidCredentials, uint64(i+1)
+		}
+		if err := p.d.Decide(ctx, req, res); err != nil {
+			t.Fatal(err)
+		}
+		if i%4000 == 0 {
+			p.drain()
+		}
+	}
+	testkit.Eventually(t, "it is stored", func() bool {
+		p.drain()
+		if err := p.d.Save(); err != nil {
+			t.Error(err)
+		}
+		return c.Exists(ctx, learned).Val() == 1
+	})
+	if p.d.Dropped() != 0 {
+		t.Fatalf("%d dropped", p.d.Dropped())
+	}
+	n := c.StrLen(ctx, learned).Val()
+	begin := time.Now()
+	next := newProcess(t, srv, size)
+	next.drain()
+	t.Logf("%d bytes, restored in %v", n, time.Since(begin))
+	if n < 4<<20 || len(next.notices) != 0 {
+		t.Errorf("%d bytes, notices %+v; want full tables", n, next.notices)
 	}
 }
 
