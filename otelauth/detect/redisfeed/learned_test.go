@@ -175,7 +175,7 @@ func TestFullTablesFit(t *testing.T) {
 	testkit.Eventually(t, "it is stored", func() bool {
 		p.drain()
 		if err := p.d.Save(); err != nil {
-			t.Error(err)
+			t.Fatal(err)
 		}
 		return c.Exists(ctx, learned).Val() == 1
 	})
