@@ -23,7 +23,7 @@ const modulePath = "github.com/otelauth/otelauth-go"
 // unshown holds the exported names that need no example, by the reason.
 var unshown = map[string]string{
 	"only another package of the project calls it": `
-		redisfeed.Feed.Exchange redisfeed.Feed.Key
+		redisfeed.Feed.Exchange redisfeed.Feed.Keep redisfeed.Feed.Key redisfeed.Feed.Restore
 		redisstore.Store.Ahead redisstore.Store.Clear redisstore.Store.ClearHere redisstore.Store.Forget
 		redisstore.Store.Look redisstore.Store.Update
 		throttle.Memory.Forget throttle.Memory.Look throttle.Documents.Ahead throttle.Documents.Update
