@@ -134,11 +134,11 @@
 // processes in one order, and detects the same. One process at a time is the leader and reports. A
 // new leader has the same evidence, and continues where the previous one ended. The leader stores
 // what was learned in the feed, every Config.Snapshot.Every and at its end. A process that starts
-// continues from there with the attempts that the feed has kept, so a restart of any process, or
-// of all, loses nothing that is older. The value has user.hash and networks, and no more than the
+// continues from there with the attempts that the feed has kept, so a restart of any process, or of
+// all, loses nothing that is older. The value has user.hash and networks, and no more than the
 // attempts below have. It takes at most 10 MiB; full tables of the default size take 6. If it would
-// take more, a notice says so and it is not stored. Evidence about accounts is kept by user.hash, so only
-// services that share an IdentityKey share it.
+// take more, a notice says so and it is not stored. Evidence about accounts is kept by user.hash,
+// so only services that share an IdentityKey share it.
 //
 // A process sends of each attempt: the time, user.hash, the network (/24 or /48), the route, the
 // trace id, whether it succeeded, whether the account exists and is usable, and whether the

@@ -70,7 +70,7 @@ type engine struct {
 
 	episodes  episodes
 	folded    folded
-	floor     [ruleCount]uint64 // what the weakest of MaxEpisodes had when it was last sought; 0: unknown
+	floor     [ruleCount]uint64 // of the weakest of MaxEpisodes when it was last sought; or 0
 	addresses int               // of all episodes
 }
 

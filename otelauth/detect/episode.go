@@ -40,7 +40,7 @@ type episode struct {
 
 	detail
 	takeovers []uint64       // episodes of successes that are part of this one
-	entered   []netip.Prefix // of an episode of success_after_failures: the networks of the successes
+	entered   []netip.Prefix // by the successes of success_after_failures
 
 	accounts     []string
 	networks     []netip.Prefix

@@ -234,7 +234,7 @@ func (w *watch) provoke(n int) {
 		})
 	}
 	switch n % 4 {
-	case 0: // failure_burst, sensitive_only_denied, password_spray; over many networks distributed_guessing
+	case 0: // failure_burst, sensitive_only_denied, password_spray; together distributed_guessing
 		for i := range 14 {
 			guess(fmt.Sprint("root", n/40*14+i), i, false)
 		}
@@ -266,7 +266,7 @@ func TestFloodOfEpisodesHidesNoAttack(t *testing.T) {
 	t.Parallel()
 	provoked := testkit.Repeats(2400, 10_000)
 	w := newWatch(t, func(cfg *detect.Config) {
-		// distributed_stuffing would detect the flood as one attack, and each takeover as part of it.
+		// distributed_stuffing would detect the flood as one attack, and takeovers as part of it.
 		cfg.Entries, cfg.Off = 1<<14, []string{detect.DistributedStuffing}
 	})
 	victims := []string{"early", "sprayed", "folded", "distributed", "brute"}

@@ -14,8 +14,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/internal/snapshot"
 )
 
-// This file keeps what was learned in a feed. Every process has learned the same from the batches up
-// to a position, so the leader alone stores it, and a process that starts continues behind it.
+// This file keeps what was learned in a feed. Every process has learned the same from the batches
+// up to a position, so the leader alone stores it, and a process that starts continues behind it.
 
 // keep returns a function that stores what was learned; nil if another process does or if nothing
 // is new.

@@ -40,8 +40,8 @@ func (h *hub) trim() {
 }
 
 // TestLearningSurvivesARestartOfAll: what a fleet has learned in 20 days finds a takeover two hours
-// after all of it has restarted, although the feed has no attempt of these days. Without what it has
-// learned, nothing does.
+// after all of it has restarted, although the feed has no attempt of these days. Without what it
+// has learned, nothing does.
 func TestLearningSurvivesARestartOfAll(t *testing.T) {
 	t.Parallel()
 	for _, with := range []bool{true, false} {
@@ -130,8 +130,9 @@ func TestRestartedProcessAgrees(t *testing.T) {
 	}
 }
 
-// TestRestartedProcessCountsTheOthers: a process that restarts requires as many more wrong passwords
-// as the others, and does not continue what only the process with the fingerprints has detected.
+// TestRestartedProcessCountsTheOthers: a process that restarts requires as many more wrong
+// passwords as the others, and does not continue what only the process with the fingerprints has
+// detected.
 func TestRestartedProcessCountsTheOthers(t *testing.T) {
 	t.Parallel()
 	h, _, fleet := newFleet(t, 2)
@@ -172,8 +173,8 @@ func essence(all []detect.Detection) (lines []string) {
 	return lines
 }
 
-// TestLearnedRevealsNothing: what a process stores has neither an address nor a user agent, a name or
-// a fingerprint.
+// TestLearnedRevealsNothing: what a process stores has neither an address nor a user agent, a name
+// or a fingerprint.
 func TestLearnedRevealsNothing(t *testing.T) {
 	t.Parallel()
 	const fingerprint = 0xf1e2d3c4b5a69788
@@ -213,8 +214,8 @@ func TestLearnedRevealsNothing(t *testing.T) {
 	}
 }
 
-// TestOneProcessKeeps: the leader stores what was learned, and not again if nothing is new; an error
-// is reported and leads to another try.
+// TestOneProcessKeeps: the leader stores what was learned, and not again if nothing is new; an
+// error is reported and leads to another try.
 func TestOneProcessKeeps(t *testing.T) {
 	t.Parallel()
 	var notices []attempt.Notice

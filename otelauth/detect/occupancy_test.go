@@ -19,9 +19,9 @@ import (
 )
 
 // overfull plays eleven days of honest accounts, each with a home, an office of 200 accounts and a
-// carrier of 750, at a Detector of the given size. One attempt of fifteen is a wrong password, and half of
-// the users who mistype come back later. It returns the number of episodes by rule, and fails
-// the test for those of high severity.
+// carrier of 750, at a Detector of the given size. One attempt of fifteen is a wrong password, and
+// half of the users who mistype come back later. It returns the number of episodes by rule, and
+// fails the test for those of high severity.
 func overfull(t *testing.T, entries, accounts int) map[string]int {
 	t.Helper()
 	var notices []attempt.Notice

@@ -119,6 +119,7 @@ func newFleet(t testing.TB, n int, change ...func(*detect.Config)) (*hub, []*tes
 
 // join starts the process with a number.
 func (h *hub) join(t testing.TB, number int, change ...func(*detect.Config)) (*testFeed, *watch) {
+	t.Helper()
 	f := &testFeed{hub: h, id: uint64(number), seen: map[uint64]uint64{}}
 	return f, newWatch(t, append(change, func(cfg *detect.Config) { cfg.Feed, cfg.Rand = f, dice(number) })...)
 }

@@ -129,9 +129,9 @@ func TestGatewaysShare(t *testing.T) {
 	}
 }
 
-// TestGatewayLearningInRedis checks that a gateway that ends stores what it has learned, and that the
-// next one continues from there: neither sees enough names of a spread list, and Redis has lost the
-// attempts of the first.
+// TestGatewayLearningInRedis checks that a gateway that ends stores what it has learned, and that
+// the next one continues from there: neither sees enough names of a spread list, and Redis has lost
+// the attempts of the first.
 func TestGatewayLearningInRedis(t *testing.T) {
 	t.Parallel()
 	testkit.OnlyLong(t)

@@ -27,10 +27,10 @@
 // It needs Redis 6 or later, or any Valkey. On a cluster one node serves a [Config.Prefix].
 //
 // An attacker who can write to Redis but has no key cannot add attempts: foreign entries are
-// ignored and counted by [Feed.Rejected]. The attacker can delete entries. Holding the lease
-// delays detections by 30 s, and then every process reports them. An old batch can be repeated if
-// no newer batch of the same process is left. Use TLS, and a Redis user that may run only EVAL,
-// EVALSHA, TIME, GET, SET, DEL, STRLEN, GETRANGE, PEXPIRE, XADD, XRANGE and XREVRANGE on the prefix.
+// ignored and counted by [Feed.Rejected]. The attacker can delete entries. Holding the lease delays
+// detections by 30 s, and then every process reports them. An old batch can be repeated if no newer
+// batch of the same process is left. Use TLS, and a Redis user that may run only EVAL, EVALSHA,
+// TIME, GET, SET, DEL, STRLEN, GETRANGE, PEXPIRE, XADD, XRANGE and XREVRANGE on the prefix.
 package redisfeed
 
 import (

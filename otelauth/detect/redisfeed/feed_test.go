@@ -90,7 +90,7 @@ func TestTakeover(t *testing.T) {
 	f.starts("before", 1)
 	leader := -1
 	for i, p := range f {
-		if p.count(detect.DistributedGuessing, detect.Start) == 1 {
+		if p.count(detect.Start) == 1 {
 			leader = i
 		}
 	}
@@ -123,7 +123,7 @@ func TestHandover(t *testing.T) {
 	f.starts("before", 1)
 	begin := time.Now()
 	i := 0
-	if f[1].count(detect.DistributedGuessing, detect.Start) == 1 {
+	if f[1].count(detect.Start) == 1 {
 		i = 1
 	}
 	if err := f[i].feed.Close(); err != nil {

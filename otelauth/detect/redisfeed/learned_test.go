@@ -263,7 +263,7 @@ func TestLearnedIsBroken(t *testing.T) {
 					p.drain()
 					p.drain()
 					p.d.Drain(time.Now().Add(time.Minute)) // overdue, whoever leads
-					return p.count(detect.DistributedGuessing, detect.Start) == 1
+					return p.count(detect.Start) == 1
 				})
 			}
 		})

@@ -99,12 +99,13 @@ func hash(name string) string { return fmt.Sprintf("k:%x", fmt.Sprintf("%-8.8s",
 
 func address(n int) string { return fmt.Sprintf("203.%d.%d.77", n>>8&0xff, n&0xff) }
 
-func (p *process) count(rule string, phase detect.Phase) int {
+// count returns how often distributed_guessing was reported.
+func (p *process) count(phase detect.Phase) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	n := 0
 	for _, d := range p.found {
-		if d.Rule.Name == rule && d.Phase == phase {
+		if d.Rule.Name == detect.DistributedGuessing && d.Phase == phase {
 			n++
 		}
 	}
@@ -160,7 +161,7 @@ func (f fleet) save() {
 func (f fleet) count(phase detect.Phase) int {
 	n := 0
 	for _, p := range f {
-		n += p.count(detect.DistributedGuessing, phase)
+		n += p.count(phase)
 	}
 	return n
 }
