@@ -232,7 +232,8 @@ func TestThrottling(t *testing.T) {
 }
 
 // TestGuessLimit: a target that locks out after five wrong passwords within a minute never has to,
-// because the run was given its limit. Each probe is made.
+// because the run was given its limit. Each probe is made. Nor has it to if the run is interrupted
+// and continued at once.
 func TestGuessLimit(t *testing.T) {
 	t.Parallel()
 	const limit, period = 5, time.Minute
@@ -271,6 +272,24 @@ func TestGuessLimit(t *testing.T) {
 	}
 	if !gapHas(report, "admits less than 50 guesses") {
 		t.Errorf("nothing says that times were not compared: %+v", report.NotTested)
+	}
+	now = now.Add(period)
+	c.MaxRequests, c.Samples = report.Requests*3/4, -1
+	var rows []probe.Row
+	for range 2 {
+		if report, err = probe.Run(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		rows = slices.DeleteFunc(report.Rows, func(row probe.Row) bool { return row.Cut })
+		c.Done = func(e probe.Endpoint) (probe.Row, bool) {
+			if i := slices.IndexFunc(rows, func(row probe.Row) bool { return row.Endpoint.Path == e.Path }); i >= 0 {
+				return rows[i], true
+			}
+			return probe.Row{}, false
+		}
+	}
+	if most != limit-1 || !report.Complete {
+		t.Errorf("continued: %d wrong passwords within %s, want %d; complete: %t", most, period, limit-1, report.Complete)
 	}
 	c.GuessLimit = 1
 	if _, err := probe.New(c); err == nil || !strings.Contains(err.Error(), "2 wrong credentials or more") {

@@ -75,7 +75,9 @@ type Config struct {
 	// Plaintext is the address (host:port) where a target with https may answer without TLS. Its
 	// host must be that of the target. Default: none, and this is not tested.
 	Plaintext string
-	// Done says whether an endpoint was probed by an earlier run, and returns its row.
+	// Done says whether an endpoint was probed by an earlier run, and returns its row. With a
+	// GuessLimit, a run that has a Done waits a GuessPeriod before its first guess, because the
+	// target may still count those of the earlier run.
 	Done func(Endpoint) (Row, bool)
 	// Each receives the row of each endpoint when it is complete, one at a time. An error ends the
 	// run.

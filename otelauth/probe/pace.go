@@ -15,7 +15,6 @@ import (
 // asks for when it throttles.
 type pace struct {
 	config Config
-	start  time.Time
 
 	mu       sync.Mutex
 	next     time.Time // the earliest time of the next request
@@ -40,6 +39,13 @@ func (p *pace) sent() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.requests
+}
+
+// spend uses up the limit of the target, as an earlier run may have done until now.
+func (p *pace) spend(now time.Time) {
+	for len(p.recent) < p.config.GuessLimit-1 {
+		p.recent = append(p.recent, now)
+	}
 }
 
 // wait returns when the next request may be sent. A guess is a request with wrong credentials. Call

@@ -100,7 +100,9 @@ func (p *Prober) Canaries() []string {
 // [Config.Each] failed.
 func (p *Prober) Run(ctx context.Context) (*Report, error) {
 	p.report.Started = p.config.Now()
-	p.pace.start = p.report.Started
+	if p.config.Done != nil {
+		p.pace.spend(p.report.Started)
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	if err := p.preflight(ctx); err != nil {

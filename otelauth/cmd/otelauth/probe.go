@@ -86,12 +86,15 @@ func (c *probeCommand) Run(t *terminal) error {
 	if err := c.check(); err != nil {
 		return usageError{err}
 	}
-	keep, err := openSpool(c.Resume, c.Target, c.isSet())
+	keep, err := openSpool(c.Resume, c.settings(&config), c.isSet())
 	if err != nil {
-		return err
+		return usageError{err}
 	}
 	defer keep.close()
-	config.Done, config.Each = keep.done, keep.add
+	config.Each = keep.add
+	if keep.resumes {
+		config.Done = keep.done
+	}
 	bar := &probeProgress{progress: newProgress(t.err)}
 	config.Progress = bar.show
 	ctx, stop := interruptible()

@@ -22,7 +22,7 @@ type probeReports struct {
 
 	probeFormats
 
-	Resume   string `placeholder:"FILE" help:"Keep the state of the run in this file. A run that was interrupted continues where it ended."`
+	Resume   string `placeholder:"FILE" help:"Keep the state of the run in this file. A run that was interrupted continues where it ended. It needs the same endpoints, accounts, probes and requirements."`
 	FailOn   string `enum:"info,low,medium,high,critical,none" default:"low" placeholder:"SEVERITY" help:"The exit code is 1 if there are findings of this severity or above: info, low, medium, high, critical or none. Default: low."`
 	Baseline string `placeholder:"FILE" help:"A YAML file with findings that are accepted, each with a reason and a date of expiry."`
 }

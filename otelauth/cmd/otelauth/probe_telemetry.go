@@ -35,6 +35,21 @@ func (c *probeTelemetry) isSet() bool { return c.isOTLP() || c.Logs != "" }
 
 func (c *probeTelemetry) isOTLP() bool { return c.Telemetry != "" || c.TelemetryGRPC != "" }
 
+// required returns what must hold.
+func (c *probeTelemetry) required() []evidence.Requirement {
+	var list []evidence.Requirement
+	for _, name := range c.Require {
+		list = append(list, evidence.Requirement(name))
+	}
+	switch {
+	case len(list) > 0:
+		return list
+	case c.isOTLP():
+		return evidence.DefaultTelemetry()
+	}
+	return evidence.DefaultLines()
+}
+
 // prover receives telemetry during a run and judges it. A nil prover does nothing.
 type prover struct {
 	flags    *probeTelemetry
@@ -61,16 +76,7 @@ func (p *prover) start(ctx context.Context, t *terminal, prober *probe.Prober, c
 	if p == nil {
 		return nil
 	}
-	require := evidence.DefaultTelemetry()
-	if !p.flags.isOTLP() {
-		require = evidence.DefaultLines()
-	}
-	if len(p.flags.Require) > 0 {
-		require = nil
-	}
-	for _, name := range p.flags.Require {
-		require = append(require, evidence.Requirement(name))
-	}
+	require := p.flags.required()
 	var err error
 	p.ledger, err = evidence.New(evidence.Config{
 		Require: require, SharedTraffic: p.flags.SharedTraffic, Secrets: prober.Canaries(), Expected: p.proof.Expected(),

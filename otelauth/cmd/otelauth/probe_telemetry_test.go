@@ -138,8 +138,9 @@ func TestProbePortInUse(t *testing.T) {
 	}
 }
 
-// TestProbeResumeTelemetry ends a run that judges telemetry by its bound of requests, and continues
-// it: the report has the evidence of each attempt of both runs, and what the first run found.
+// TestProbeResumeTelemetry kills a run that judges telemetry, ends the next one by its bound of
+// requests, and continues it: the report has the evidence of each attempt, and what the second run
+// found.
 func TestProbeResumeTelemetry(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -153,10 +154,13 @@ func TestProbeResumeTelemetry(t *testing.T) {
 	target := recordedShop(t, receiver, "/stock/7")
 	state := []string{"--resume", file("state"), "--workers", "1", "--only", "credentials", "--fail-on", "none"}
 	judge := slices.Concat(state, []string{"--telemetry", receiver, "--telemetry-wait", "5s", "--require", "events,no-secrets"})
-	// A run that judges nothing is no evidence: the next one repeats the endpoint.
-	if out, err := probeShop(t, target, dir, slices.Concat(state, []string{"--max-requests", "30"})...); err == nil {
-		t.Fatalf("the first run is complete:\n%s", out)
-	}
+	// A run that is killed has judged nothing: the next one repeats the endpoint.
+	p := start(t, nil, slices.Concat([]string{"probe", target, "--list", file("list.txt"), "--identities", file("identities.yaml"), "--rate", "0"}, judge)...)
+	p.Await(t, "the row of an endpoint", func() bool {
+		text, _ := os.ReadFile(file("state"))
+		return bytes.Count(text, []byte("\n")) > 1
+	})
+	p.Kill()
 	if out, err := probeShop(t, target, dir, slices.Concat(judge, []string{"--max-requests", "30"})...); err == nil || !strings.Contains(out, "event: missing") {
 		t.Fatalf("the second run is complete, or finds nothing: %v\n%s", err, out)
 	}
