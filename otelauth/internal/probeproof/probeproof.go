@@ -31,9 +31,12 @@ type Proof struct {
 	accounts  map[string]bool
 	client    netip.Addr
 
-	mu     sync.Mutex
-	sent   map[string]sent // by token
-	failed error
+	mu   sync.Mutex
+	sent map[string]sent // by token
+	// elsewhere has the endpoints whose control got neither the content nor a denial, and its
+	// status: the service may answer before it asks for credentials, such as for a wrong path.
+	elsewhere map[string]int
+	failed    error
 }
 
 // sent is a request that evidence is expected of.
@@ -47,7 +50,7 @@ type sent struct {
 func New(cfg *probe.Config) *Proof {
 	p := &Proof{
 		endpoints: make(map[string]probe.Endpoint), accounts: map[string]bool{cfg.Throwaway: cfg.Throwaway != ""},
-		sent: make(map[string]sent),
+		sent: make(map[string]sent), elsewhere: make(map[string]int),
 	}
 	for _, e := range cfg.Endpoints {
 		if e.Method == "" {
@@ -93,7 +96,13 @@ func (p *Proof) sending(a probe.Attempt) {
 }
 
 func (p *Proof) answered(a probe.Attempt) {
-	p.note(p.ledger.Answered(a.Token, evidence.Answer{Status: a.Answer.Status, Time: a.Answered}))
+	p.mu.Lock()
+	if s := a.Answer.Status; a.Probe == "control" && (s >= 300 && s < 400 || s == http.StatusNotFound || s == http.StatusGone) {
+		p.elsewhere[endpointOf(a)] = s
+	}
+	optional := p.elsewhere[endpointOf(a)] != 0
+	p.mu.Unlock()
+	p.note(p.ledger.Answered(a.Token, evidence.Answer{Status: a.Answer.Status, Time: a.Answered, Optional: optional}))
 }
 
 func (p *Proof) note(err error) {
@@ -117,7 +126,8 @@ var (
 func (p *Proof) expectation(a probe.Attempt) evidence.Expectation {
 	e := p.endpoints[endpointOf(a)]
 	x := evidence.Expectation{
-		ID: a.Token, TraceID: a.TraceID, RequestID: a.RequestID, Sent: a.Sent, Client: p.client, Method: knownMethod(a.Request.Method),
+		ID: a.Token, TraceID: a.TraceID, RequestID: a.RequestID, Sent: a.Sent, Client: p.client,
+		Method: knownMethod(a.Request.Method), MethodOriginal: a.Request.Method,
 	}
 	if strings.Contains(a.UserAgent, a.Token) {
 		x.AgentToken = a.Token
@@ -126,7 +136,8 @@ func (p *Proof) expectation(a probe.Attempt) evidence.Expectation {
 	if slices.Equal(x.Outcomes, []string{success}) || slices.Contains(x.Outcomes, failure) {
 		x.User, x.Account = a.Username, p.accounts[a.Username]
 	}
-	x.AnyUser = len(x.Outcomes) > 1 && x.User == "" // such as an empty name
+	// Such as an empty name, or several.
+	x.AnyUser = x.User == "" && (len(x.Outcomes) > 1 || slices.Contains(ambiguous, a.Probe))
 	if a.Request.Target == e.Path && a.Request.Method == e.Method {
 		x.Path, _, _ = strings.Cut(e.Path, "?")
 		x.Route = e.Route
@@ -137,6 +148,9 @@ func (p *Proof) expectation(a probe.Attempt) evidence.Expectation {
 	return x
 }
 
+// ambiguous are malformed credentials in which a service may see a name.
+var ambiguous = []string{"control-character", "two-wrong", "two-headers", "joined-header"}
+
 // outcomes returns the outcomes that a request may have, and whether the server may refuse it
 // before authentication.
 func (p *Proof) outcomes(a probe.Attempt, e probe.Endpoint) (list []string, optional bool) {
@@ -144,6 +158,8 @@ func (p *Proof) outcomes(a probe.Attempt, e probe.Endpoint) (list []string, opti
 	switch {
 	case e.Access == probe.Public:
 		return nil, true
+	case a.Probe == "another-identity":
+		return []string{success, failure}, false
 	case a.Outcome == probe.OutcomeSuccess:
 		return []string{success}, false
 	case anonymous && a.Request.Method == e.Method:
@@ -199,6 +215,10 @@ func (p *Proof) Apply(report *probe.Report, judged evidence.Report) (func(*probe
 		j := &judged.Attempts[i]
 		byToken[j.ID] = j
 		of := p.sent[j.ID]
+		if status := p.elsewhere[of.endpoint]; status != 0 && len(j.Arrived) == 0 {
+			unknown[probe.Gap{Endpoint: of.endpoint, Probe: GapName, Why: fmt.Sprintf("an attempt without a record is no finding here: the right credentials get %d, "+
+				"so the service may answer before it asks for credentials", status)}] = 1
+		}
 		for _, f := range j.Findings {
 			if f.Verdict.IsGap() {
 				add(found, f, p.endpoints[of.endpoint], of.probe)

@@ -166,6 +166,7 @@ func (l *Ledger) Answered(id string, a Answer) error {
 		l.answers++
 	}
 	e.answer, e.answered = a, true
+	e.Optional = e.Optional || a.Optional
 	if a.Time.After(l.lastAnswer) {
 		l.lastAnswer = a.Time
 	}

@@ -37,8 +37,9 @@ type Expectation struct {
 	UserHash string
 	// Client is the address from which the service sees the request.
 	Client netip.Addr
-	// Method is the method of the request, or "_OTHER".
-	Method string
+	// Method is the method of the request, or "_OTHER". A line may hold MethodOriginal, the method
+	// as it is sent.
+	Method, MethodOriginal string
 	// Route is the registered pattern of the endpoint, such as "/orders/{id}". The names of its
 	// parameters are not compared.
 	Route string
@@ -54,6 +55,9 @@ type Answer struct {
 	Status int
 	// Time is when the header of the response arrived, or when waiting for it ended.
 	Time time.Time
+	// Optional allows that no event arrives, as [Expectation.Optional] does: the answer shows that
+	// the service may not have come to authentication.
+	Optional bool
 }
 
 // Record is an event or a log line in the words of this project: each attribute under its key in
