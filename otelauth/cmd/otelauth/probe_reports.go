@@ -38,7 +38,7 @@ func (c *probeReports) baseline() ([]probe.Acceptance, error) {
 // write writes all reports.
 func (c *probeReports) write(t *terminal, report *probe.Report, rows *spool) error {
 	if c.JSON != "-" {
-		printReport(t, report)
+		printReport(t, report, len(rows.order))
 	}
 	for _, f := range c.files(report, rows) {
 		var err error
@@ -98,8 +98,8 @@ func writeJSON(w io.Writer, report *probe.Report, rows *spool) error {
 const mostShown = 20
 
 // printReport prints the report, the most severe findings first.
-func printReport(t *terminal, r *probe.Report) {
-	t.print("%s: %s in %s", shown(r.Target), count(r.Requests, "request"), r.Ended.Sub(r.Started).Round(10e6))
+func printReport(t *terminal, r *probe.Report, endpoints int) {
+	t.print("%s: %s, %s in %s", shown(r.Target), count(endpoints, "endpoint"), count(r.Requests, "request"), r.Ended.Sub(r.Started).Round(10e6))
 	if !r.Complete {
 		t.print("the run is not complete: %s", shown(r.Stopped))
 	}
@@ -142,18 +142,28 @@ func printSeverity(t *terminal, findings []probe.Finding) (accepted int) {
 				t.print("  and %d more; see --json", len(byRule[rule])-i)
 				break
 			}
-			t.print("  %s", shown(f.Endpoint.String()))
+			if i == 0 || f.Endpoint.String() != byRule[rule][i-1].Endpoint.String() {
+				t.print("  %s", shown(where(f.Endpoint)))
+			}
 			t.print("      %s", shown(f.Detail))
 			if len(f.Probes) > 1 {
-				t.print("      by %s", strings.Join(f.Probes, ", "))
-			}
-			if f.Endpoint.Source != "" {
-				t.print("      from %s", shown(f.Endpoint.Source))
+				t.print("        by %s", strings.Join(f.Probes, ", "))
 			}
 		}
 		t.print("  mend: %s", text.Mend)
 	}
 	return accepted
+}
+
+// where names an endpoint with its source. A finding about the whole target has none.
+func where(e probe.Endpoint) string {
+	switch {
+	case e.Path == "":
+		return "the target"
+	case e.Source == "":
+		return e.String()
+	}
+	return e.String() + " (" + e.Source + ")"
 }
 
 // printNotes prints what is neither a finding nor a gap.

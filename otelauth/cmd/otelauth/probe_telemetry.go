@@ -79,7 +79,7 @@ func (p *prover) start(ctx context.Context, t *terminal, prober *probe.Prober, c
 	require := p.flags.required()
 	var err error
 	p.ledger, err = evidence.New(evidence.Config{
-		Require: require, SharedTraffic: p.flags.SharedTraffic, Secrets: prober.Canaries(), Expected: p.proof.Expected(),
+		Require: require, SharedTraffic: p.flags.SharedTraffic, Secrets: prober.Canaries(), SecretNames: p.proof.SecretNames(), Expected: p.proof.Expected(),
 		MaxAttempts: config.MaxRequests + 1,
 	})
 	if err != nil {

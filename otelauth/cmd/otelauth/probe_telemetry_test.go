@@ -218,12 +218,13 @@ func TestProbeLogs(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	out, _ := probeShop(t, server.URL, dir, "--logs", log, "--log-fields", "django", "--telemetry-wait", "3s", "--require", "each-attempt,status", "--only", "none,unknown-user,another-identity", "--samples", "0")
-	for _, want := range []string{"telemetry: ", "GET /admin\n      line: missing"} {
-		if !strings.Contains(strings.ReplaceAll(out, "event: missing", "line: missing"), want) {
+	list := " (" + filepath.Join(dir, "list.txt") + ":"
+	for _, want := range []string{"telemetry: ", "GET /admin" + list + "2)\n      line: missing"} {
+		if !strings.Contains(out, want) {
 			t.Errorf("no %q in\n%s", want, out)
 		}
 	}
-	if strings.Contains(out, "GET /orders\n      line: missing") {
+	if strings.Contains(out, "GET /orders"+list+"1)\n      line: missing") {
 		t.Errorf("/orders logs each attempt:\n%s", out)
 	}
 }

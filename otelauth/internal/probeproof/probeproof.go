@@ -29,6 +29,7 @@ type Proof struct {
 	ledger    *evidence.Ledger
 	endpoints map[string]probe.Endpoint
 	accounts  map[string]bool
+	secrets   []string // what they are
 	client    netip.Addr
 
 	mu   sync.Mutex
@@ -67,6 +68,7 @@ func New(cfg *probe.Config) *Proof {
 			p.client = ip
 		}
 	}
+	p.secrets = secretNames(cfg.Identities)
 	cfg.Sending, cfg.Answered = p.sending, p.answered
 	return p
 }
@@ -83,6 +85,18 @@ func (p *Proof) Expected() []string {
 	}
 	return list
 }
+
+// secretNames describe what [probe.Prober.Canaries] returns, in its order.
+func secretNames(identities []probe.Identity) []string {
+	names := []string{"a wrong password", "the credentials of an unknown user"}
+	for _, id := range identities {
+		names = append(names, "the password of "+id.Name, "the credentials of "+id.Name)
+	}
+	return names
+}
+
+// SecretNames says what the canaries of the prober are.
+func (p *Proof) SecretNames() []string { return p.secrets }
 
 // endpointOf returns the endpoint of an attempt as text.
 func endpointOf(a probe.Attempt) string { return strings.TrimPrefix(a.ID, a.Probe+" ") }
@@ -136,8 +150,10 @@ func (p *Proof) expectation(a probe.Attempt) evidence.Expectation {
 	if slices.Equal(x.Outcomes, []string{success}) || slices.Contains(x.Outcomes, failure) {
 		x.User, x.Account = a.Username, p.accounts[a.Username]
 	}
-	// Such as an empty name, or several.
-	x.AnyUser = x.User == "" && (len(x.Outcomes) > 1 || slices.Contains(ambiguous, a.Probe))
+	x.AnyUser = len(x.Outcomes) > 1 && x.User == "" // such as an empty name
+	if slices.Contains(ambiguous, a.Probe) {
+		x.User, x.AnyUser = a.Username, true
+	}
 	if a.Request.Target == e.Path && a.Request.Method == e.Method {
 		x.Path, _, _ = strings.Cut(e.Path, "?")
 		x.Route = e.Route
@@ -258,7 +274,7 @@ func add(found map[string]*probe.Finding, f evidence.Finding, e probe.Endpoint, 
 		rule = probe.RuleSecret
 	}
 	what := strings.ReplaceAll(string(f.Verdict), " ", "-")
-	id := string(rule) + " " + strings.Trim(what+"/"+f.Signal+"/"+f.Field, "/")
+	id := string(rule) + " " + strings.Trim(what+"/"+f.Signal+"/"+lasting(f), "/")
 	if e.Path != "" {
 		id += " " + e.String()
 	}
@@ -272,8 +288,20 @@ func add(found map[string]*probe.Finding, f evidence.Finding, e probe.Endpoint, 
 	}
 }
 
+// lasting returns the field of a finding as far as it is the same in each run: neither the number
+// of a line nor a trace id.
+func lasting(f evidence.Finding) string {
+	if f.Requirement == evidence.NoOthers || f.Requirement == evidence.NoSecrets && f.Signal == "line" {
+		return ""
+	}
+	return f.Field
+}
+
 func detail(f evidence.Finding) string {
 	text := f.Signal + ": " + string(f.Verdict)
+	if f.Requirement == evidence.NoSecrets {
+		return text + ". " + f.Detail
+	}
 	if f.Field != "" {
 		text += ": " + f.Field
 	}

@@ -121,7 +121,9 @@ func (c *checker) union(e *entry, j *Judgement) {
 	want := strings.Join(e.outcomes(), " or ")
 	switch {
 	case !hasOutcome:
-		c.lacks(e, j, Events, first, keyOutcome, want)
+		if !e.Optional { // the line may be about another thing than authentication
+			c.lacks(e, j, Events, first, keyOutcome, want)
+		}
 	case !outcomeIsRight || wrongOutcome != "":
 		c.wrong(j, Events, first, keyOutcome, want, wrongOutcome, "The outcome is not that of the request.")
 	}
@@ -224,9 +226,9 @@ func (c *checker) user(e *entry, of *event, j *Judgement) {
 }
 
 // lacks reports an attribute that the event does not have. The line of a server about a request
-// that it cannot read has few.
+// whose fields it could not read has few.
 func (c *checker) lacks(e *entry, j *Judgement, r Requirement, of *event, key, want string) {
-	if e.Optional && of.signal == "line" && e.answer.Status == http.StatusBadRequest {
+	if e.Optional && of.signal == "line" && e.answer.Status == http.StatusBadRequest && of.get(keyAgent) == "" {
 		return
 	}
 	j.add(Finding{
@@ -241,7 +243,7 @@ func (c *checker) wrong(j *Judgement, r Requirement, of *event, key, want, got, 
 
 func (c *checker) where(of *event) string {
 	if of.line > 0 {
-		text := "Line " + strconv.FormatInt(of.line, 10)
+		text := "L" + lineOfRun(of.line)[1:]
 		if of.name != "" {
 			text += " (" + of.name + ")"
 		}

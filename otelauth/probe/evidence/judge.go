@@ -147,9 +147,13 @@ func (l *Ledger) judgeOthers() []Finding {
 	return all
 }
 
+// lineOfRun names a line. Lines are counted from where the run began to read, not from the start of
+// the file.
+func lineOfRun(n int64) string { return fmt.Sprintf("line %d of the run", n) }
+
 func (e *event) place() string {
 	if e.line > 0 {
-		return fmt.Sprintf("line %d", e.line)
+		return lineOfRun(e.line)
 	}
 	return "trace " + e.trace.String()
 }

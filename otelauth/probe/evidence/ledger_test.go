@@ -586,3 +586,28 @@ func TestMillionSpans(t *testing.T) {
 		t.Errorf("%+v", report.Received)
 	}
 }
+
+// TestOutcomeByAnswer: the right password of an account that the endpoint does not know is a
+// failure, that of an account which may not use it a success.
+func TestOutcomeByAnswer(t *testing.T) {
+	t.Parallel()
+	for status, right := range map[int][]string{200: {"success"}, 401: {"success", "failure"}, 403: {"success"}, 404: {"success", "failure"}} {
+		for _, outcome := range []string{"success", "failure", "missing"} {
+			l, err := evidence.New(evidence.Config{Require: []evidence.Requirement{evidence.Events}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := l.Expect(evidence.Expectation{ID: "a", AgentToken: "t-1", Outcomes: []string{"success", "failure"}, Sent: start}); err != nil {
+				t.Fatal(err)
+			}
+			if err := l.Answered("a", evidence.Answer{Status: status, Time: start.Add(time.Second)}); err != nil {
+				t.Fatal(err)
+			}
+			l.Add(evidence.Record{IsAttempt: true, Time: start, Arrived: start, Attributes: map[string]string{"auth.outcome": outcome, "user_agent.original": "t-1"}})
+			got := l.Judge().Attempts[0].Verdict
+			if want := map[bool]evidence.Verdict{true: evidence.Recorded, false: evidence.Wrong}[slices.Contains(right, outcome)]; got != want {
+				t.Errorf("%d with outcome %s: %s, want %s", status, outcome, got, want)
+			}
+		}
+	}
+}

@@ -98,6 +98,9 @@ func (e *entry) fits(line *event) int {
 			return 0
 		}
 	}
+	if name := line.get(semconv.KeyUserName); name != "" && name != e.User && !e.AnyUser {
+		score = max(1, score-8) // rather of a request that may have any user
+	}
 	return score
 }
 
@@ -110,20 +113,15 @@ func (e *entry) likelyOutcome() string {
 	return e.outcomes()[0]
 }
 
-// outcomes returns the accepted outcomes. If both success and failure are, the answer decides: the
-// right password of an account that the endpoint does not know is a failure, and gets 401.
+// outcomes returns the accepted outcomes. If both success and failure are, the answer may decide:
+// the right password of an account that the endpoint does not know is a failure, and gets 401.
 func (e *entry) outcomes() []string {
-	if !slices.Contains(e.Outcomes, "success") || !slices.Contains(e.Outcomes, "failure") {
+	s := e.answer.Status
+	knowsAccount := s == http.StatusForbidden || s >= 200 && s < 300
+	if !knowsAccount || !slices.Contains(e.Outcomes, "success") {
 		return e.Outcomes
 	}
-	excluded := ""
-	switch s := e.answer.Status; {
-	case s == http.StatusUnauthorized:
-		excluded = "success"
-	case s == http.StatusForbidden, s >= 200 && s < 300:
-		excluded = "failure"
-	}
-	return slices.DeleteFunc(slices.Clone(e.Outcomes), func(o string) bool { return o == excluded })
+	return slices.DeleteFunc(slices.Clone(e.Outcomes), func(o string) bool { return o == "failure" })
 }
 
 // possible returns the accepted outcomes that fit the answer: a request is throttled if and only if
