@@ -7,6 +7,7 @@
 package probeproof
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/http"
@@ -90,7 +91,8 @@ func (p *Proof) Expected() []string {
 func secretNames(identities []probe.Identity) []string {
 	names := []string{"a wrong password", "the credentials of an unknown user"}
 	for _, id := range identities {
-		names = append(names, "the password of "+id.Name, "the credentials of "+id.Name)
+		name := cmp.Or(id.Name, id.Username)
+		names = append(names, "the password of "+name, "the credentials of "+name)
 	}
 	return names
 }

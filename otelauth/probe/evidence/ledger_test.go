@@ -611,3 +611,36 @@ func TestOutcomeByAnswer(t *testing.T) {
 		}
 	}
 }
+
+// TestLineOfAnotherUser: of two requests of the same time, a line without tokens is about the one
+// whose user it names, or else about the one whose user is not certain.
+func TestLineOfAnotherUser(t *testing.T) {
+	t.Parallel()
+	for _, user := range []string{"", "x"} {
+		l, err := evidence.New(evidence.Config{Require: []evidence.Requirement{evidence.EachAttempt, evidence.User}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		outcomes := []string{"success", "failure"}
+		for i, x := range []evidence.Expectation{
+			{ID: "bob", User: "bob", Outcomes: outcomes},
+			{ID: "open", AnyUser: true, Outcomes: outcomes},
+			{ID: "x", User: user, AnyUser: true, Outcomes: outcomes},
+		} {
+			x.Path, x.Sent = "/a", start.Add(time.Duration(i)*time.Millisecond)
+			if err := l.Expect(x); err != nil {
+				t.Fatal(err)
+			}
+			if err := l.Answered(x.ID, evidence.Answer{Status: 401, Time: x.Sent}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		l.Add(evidence.Record{IsAttempt: true, Name: "failed", Line: 1, Time: start, Arrived: start, Attributes: map[string]string{"auth.outcome": "failure", "user.name": "x", "url.path": "/a"}})
+		want := map[string]string{"": "open", "x": "x"}[user]
+		for _, j := range l.Judge().Attempts {
+			if (j.Verdict == evidence.Recorded) != (j.ID == want) {
+				t.Errorf("user %q: %s is %s, want the line at %s", user, j.ID, j.Verdict, want)
+			}
+		}
+	}
+}
