@@ -64,6 +64,7 @@ func New(c Config) (*Prober, error) {
 		}
 	}
 	p.pace = newPace(c)
+	p.pace.waits = p.progress
 	p.gaps = make(map[Gap]int)
 	p.report = &Report{
 		Tool: "otelauth probe", Target: c.Target, Run: p.names.run, Verdicts: make(map[Verdict]int), Identities: c.Identities,

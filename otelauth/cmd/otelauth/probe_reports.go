@@ -36,9 +36,9 @@ func (c *probeReports) baseline() ([]probe.Acceptance, error) {
 }
 
 // write writes all reports.
-func (c *probeReports) write(t *terminal, report *probe.Report, rows *spool) error {
+func (c *probeReports) write(t *terminal, report *probe.Report, rows *spool, endpoints int) error {
 	if c.JSON != "-" {
-		printReport(t, report, len(rows.order))
+		printReport(t, report, endpoints)
 	}
 	for _, f := range c.files(report, rows) {
 		var err error
@@ -197,7 +197,14 @@ func printTelemetry(t *terminal, r *probe.Telemetry) {
 			parts = append(parts, fmt.Sprintf("%d %s", n, v))
 		}
 	}
-	t.print("\ntelemetry: %s; from answer to arrival %s in the median, %s at most", strings.Join(parts, ", "), r.MedianDelay.Round(time.Millisecond), r.MaxDelay.Round(time.Millisecond))
+	text := "telemetry: " + strings.Join(parts, ", ")
+	switch {
+	case r.Events > 0:
+		text += fmt.Sprintf("; from answer to arrival %s in the median, %s at most", r.MedianDelay.Round(time.Millisecond), r.MaxDelay.Round(time.Millisecond))
+	case r.Spans+r.Points == 0:
+		text += "; nothing arrived: let the service export, or write its lines, to where this run reads"
+	}
+	t.print("\n%s", text)
 }
 
 func printGaps(t *terminal, gaps []probe.Gap) {

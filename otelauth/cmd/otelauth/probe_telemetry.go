@@ -106,6 +106,7 @@ func (p *prover) start(ctx context.Context, t *terminal, prober *probe.Prober, c
 		fmt.Fprintf(t.err, "otelauth: receiving telemetry over OTLP/gRPC on %s\n", p.server.GRPC)
 	}
 	if slices.Contains(require, evidence.Metrics) {
+		fmt.Fprintf(t.err, "otelauth: waiting for metrics from before the run, at most %s\n", p.flags.TelemetryWait)
 		p.awaitMetrics(ctx)
 	}
 	return nil

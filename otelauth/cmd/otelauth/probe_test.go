@@ -377,7 +377,7 @@ func TestProbeProgress(t *testing.T) {
 	}
 	at.Elapsed, at.Waiting = 20*time.Second, time.Now().Add(time.Minute)
 	bar.show(at)
-	if !strings.Contains(out.String(), "the service throttles: waiting until ") {
+	if !strings.Contains(out.String(), "because the service limits attempts") {
 		t.Errorf("got %q", out.String())
 	}
 	quiet := &probeProgress{progress: newProgress(&out)}

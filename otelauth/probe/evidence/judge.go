@@ -21,6 +21,9 @@ func (l *Ledger) Judge() Report {
 	c := &checker{Ledger: l, hashes: l.hashesOfUsers()}
 	for i, e := range l.entries {
 		r.Attempts[i] = Judgement{ID: e.ID, Verdict: Recorded}
+		if e.count == 0 && (e.Optional || len(e.Outcomes) == 0) {
+			r.Attempts[i].Verdict = NotRequired
+		}
 		c.judge(e, &r.Attempts[i])
 	}
 	r.Findings = append(r.Findings, l.judgeFolds(r.Attempts)...)

@@ -644,3 +644,38 @@ func TestLineOfAnotherUser(t *testing.T) {
 		}
 	}
 }
+
+// TestSpanElsewhere: a span in another trace than its event is found by its own id, or by the trace
+// of the request.
+func TestSpanElsewhere(t *testing.T) {
+	t.Parallel()
+	other := func(change func(*tracepb.Span)) *tracepb.Span {
+		s := span(9)
+		change(s)
+		return s
+	}
+	for name, c := range map[string]struct {
+		span *tracepb.Span
+		want evidence.Verdict
+	}{
+		"in the trace of the request": {other(func(s *tracepb.Span) { s.TraceId = traceOf(0) }), evidence.SpanElsewhere},
+		"by its id":                   {other(func(s *tracepb.Span) { s.SpanId = traceOf(5)[8:] }), evidence.SpanElsewhere},
+		"of another request":          {other(func(*tracepb.Span) {}), evidence.SpanMissing},
+	} {
+		f := newFixture(t, evidence.Config{Require: []evidence.Requirement{evidence.Spans}})
+		x := evidence.Expectation{ID: "a", TraceID: hex.EncodeToString(traceOf(0)), AgentToken: "t-1", Outcomes: []string{"missing"}, Sent: start}
+		if err := f.ledger.Expect(x); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.ledger.Answered("a", evidence.Answer{Status: 401, Time: start}); err != nil {
+			t.Fatal(err)
+		}
+		e := event(5)
+		e.Attributes = append(e.Attributes, kv("user_agent.original", "t-1"))
+		f.export(spans(c.span))
+		f.export(events(e))
+		if got := f.ledger.Judge().Attempts[0].Verdict; got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+}

@@ -173,18 +173,23 @@ const (
 	Folded Verdict = "folded"
 	// Recorded: everything that is required arrived.
 	Recorded Verdict = "recorded"
+	// NotRequired: no event arrived, and none had to. The request is not an attempt, or the server
+	// may have refused it before authentication.
+	NotRequired Verdict = "not required"
 )
 
 var severity = []Verdict{
-	Leaked, Missing, Uncounted, Wrong, Duplicate, Unexpected, SpanMissing, SpanElsewhere, Incomplete, Late, Unknown, Folded, Recorded,
+	Leaked, Missing, Uncounted, Wrong, Duplicate, Unexpected, SpanMissing, SpanElsewhere, Incomplete, Late, Unknown, Folded, Recorded, NotRequired,
 }
 
 // Verdicts returns every verdict, the most severe first.
 func Verdicts() []Verdict { return append([]Verdict(nil), severity...) }
 
-// IsGap reports whether the verdict is a gap in the record: neither [Recorded], [Folded] nor
-// [Unknown].
-func (v Verdict) IsGap() bool { return v != Recorded && v != Folded && v != Unknown }
+// IsGap reports whether the verdict is a gap in the record: neither [Recorded], [NotRequired],
+// [Folded] nor [Unknown].
+func (v Verdict) IsGap() bool {
+	return v != Recorded && v != NotRequired && v != Folded && v != Unknown
+}
 
 // Finding is one thing that does not hold, or could not be decided.
 type Finding struct {
