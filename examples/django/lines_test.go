@@ -146,6 +146,7 @@ var spoofs = []spoof{
 // leaves two lines. Neither has a password, nor the trace id of the client.
 func TestSpoofs(t *testing.T) {
 	t.Parallel()
+	testkit.OnlyLong(t)
 	s := startDjango(t, "shop.wsgi", nil)
 	for i, p := range spoofs {
 		agent := "curl/8." + string(rune('a'+i))

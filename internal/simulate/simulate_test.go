@@ -50,6 +50,7 @@ func TestEveryRuleHasAnAttack(t *testing.T) {
 // TestEveryAttackIsDetected by the rule of the attack, at each speed and with each seed.
 func TestEveryAttackIsDetected(t *testing.T) {
 	t.Parallel()
+	testkit.OnlyLong(t)
 	for _, seed := range detectedSeeds {
 		for _, speed := range speeds {
 			t.Run(fmt.Sprint(seed, "/", speed), func(t *testing.T) {
@@ -149,7 +150,7 @@ func TestHonest(t *testing.T) {
 // TestReplay: the same seed gives the same run, another seed another one.
 func TestReplay(t *testing.T) {
 	t.Parallel()
-	s := simulate.Scenario{Seed: 10, Users: 200, Days: 4, Attacks: []simulate.Attack{
+	s := simulate.Scenario{Seed: 10, Users: 100, Days: 2, Attacks: []simulate.Attack{
 		{Rule: detect.PasswordSpray, Begin: 1}, {Rule: detect.DistributedGuessing, Begin: 1},
 	}}
 	a, b := run(t, s), run(t, s)

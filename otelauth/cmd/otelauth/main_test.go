@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/otelauth/otelauth-go/internal/testkit"
 )
 
 func TestMain(m *testing.M) {
@@ -18,8 +20,20 @@ func TestMain(m *testing.M) {
 // which no output holds.
 func TestScripts(t *testing.T) {
 	t.Parallel()
+	scripts(t, "testdata/script")
+}
+
+// TestLongScripts runs many commands: every error of --check and of the users' files.
+func TestLongScripts(t *testing.T) {
+	t.Parallel()
+	testkit.OnlyLong(t)
+	scripts(t, "testdata/long")
+}
+
+func scripts(t *testing.T, dir string) {
+	t.Helper()
 	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/script",
+		Dir:                 dir,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){

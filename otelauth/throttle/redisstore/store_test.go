@@ -103,7 +103,7 @@ func TestAgreesWithMemory(t *testing.T) {
 		{Burst: 8, Every: time.Second}, {Burst: 12, Every: 500 * time.Millisecond}, {Burst: 2, Every: 7 * time.Second},
 	}
 	verdicts := map[throttle.Verdict]int{}
-	for step := range 6000 {
+	for step := range testkit.Repeats(1500, 6000) {
 		elapsed.Add(int64(time.Duration(r.IntN(2000)) * time.Millisecond))
 		if r.IntN(200) == 0 {
 			elapsed.Add(int64(time.Duration(r.IntN(300)) * time.Second))

@@ -341,7 +341,7 @@ const editorVariable = "OTELAUTH_TEST_EDITOR"
 // TestEditByProcesses: eight processes add and change accounts of one file at once. No edit is
 // lost, and every reader sees a whole file.
 func TestEditByProcesses(t *testing.T) {
-	const processes, edits = 8, 12
+	const processes, edits = 4, 8
 	if spec := os.Getenv(editorVariable); spec != "" {
 		id, path, _ := strings.Cut(spec, " ")
 		for i := range edits {
