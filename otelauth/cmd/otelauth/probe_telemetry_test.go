@@ -245,8 +245,8 @@ func block(t *testing.T, page, start string) string {
 	return text
 }
 
-// TestProbeLogsOfNginx judges the access log of nginx as the documentation shows. What is planted is
-// found: a location without a log. What only looks like a gap is not: an account of another file
+// TestProbeLogsOfNginx judges the access log of nginx as the documentation shows. What is planted
+// is found: a location without a log. What only looks like a gap is not: an account of another file
 // gets 401, nginx reads a name from malformed credentials, and a path that does not exist has no
 // log.
 func TestProbeLogsOfNginx(t *testing.T) {
@@ -267,6 +267,7 @@ func TestProbeLogsOfNginx(t *testing.T) {
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	address := testkit.FreeAddress(t)
 	file := func(name string) string { return filepath.Join(dir, name) }
+	_, after, _ := strings.Cut(string(page), "```nginx\n")
 	access := strings.ReplaceAll(block(t, string(page), "```nginx\n"), "/var/log/nginx", dir)
 	locations := ""
 	for _, l := range []string{"/orders/ users", "/stock/ users", "/admin/ admins"} {
@@ -284,7 +285,7 @@ func TestProbeLogsOfNginx(t *testing.T) {
 		"admins":          "alice:{PLAIN}canary-right-alice\n",
 		"list.txt":        "GET /orders/list.txt\nGET /stock/list.txt\nGET /admin/list.txt groups=admin\nGET /gone/list.txt\n",
 		"identities.yaml": "identities: [{name: alice, password: canary-right-alice, groups: [admin]}, {name: bob, password: canary-right-bob}]\n",
-		"fields.yaml":     block(t, string(page)[strings.Index(string(page), "```nginx\n"):], "```yaml\n"),
+		"fields.yaml":     block(t, after, "```yaml\n"),
 	} {
 		if err := os.WriteFile(file(name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)

@@ -265,7 +265,7 @@ func TestProbeResumeOtherSettings(t *testing.T) {
 	if n := service.requests.Load() - before; n > 0 {
 		t.Errorf("%d requests were made", n)
 	}
-	// What decides how fast the requests are sent, how long they wait and what is written may differ.
+	// What decides how fast requests are sent, how long they wait and what is written may differ.
 	if out, err := probeShop(t, server.URL, dir, "--resume", state, "--workers", "2", "--timeout", "9s", "--max-body", "9000", "--fail-on", "none",
 		"--target-limit", "1000/1ms", "--samples", "0", "--json", filepath.Join(dir, "report.json")); err != nil {
 		t.Errorf("%v\n%s", err, out)
