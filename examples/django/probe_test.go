@@ -61,7 +61,7 @@ var planted = map[string]int{
 	"telemetry attribute-missing/line/client.address GET ": 3,
 	// Of auth_success.
 	"telemetry wrong-attribute/line/user.name GET /orders/": 1,
-	// A consequence of the open endpoint: nobody looks at the credentials.
+	// A consequence of the open endpoint: the service does not read the credentials.
 	"telemetry attribute-missing/line/auth.outcome GET /export/": 1,
 }
 
