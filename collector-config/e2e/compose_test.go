@@ -177,7 +177,7 @@ func TestComposeMounts(t *testing.T) {
 	t.Parallel()
 	file := readCompose(t)
 	writable := map[string]string{ // who may write what besides setup
-		"queue": "collector", "lgtm": "lgtm", "victoria": "victoria-", "overlays": "overlay",
+		"queue": "collector", "lgtm": "lgtm", "victoria": "victoria-", "overlays": "overlay", "trail": "storefront",
 	}
 	used := map[string]bool{}
 	dockerfile, err := os.ReadFile(filepath.Join(projectRoot(), "examples", "Dockerfile"))
@@ -284,7 +284,7 @@ func TestComposeTrustsWhomItMeans(t *testing.T) {
 func demoPrograms(t *testing.T) func(path string) string {
 	t.Helper()
 	dir := t.TempDir()
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", dir+"/", "./examples/shop", "./examples/traffic", "./examples/demo")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", dir+"/", "./examples/shop", "./examples/traffic", "./examples/demo", "./otelauth/cmd/otelauth")
 	build.Dir = projectRoot()
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
 	if out, err := build.CombinedOutput(); err != nil {
@@ -403,6 +403,10 @@ func testComposeCommands(t *testing.T, program func(string) string) {
 		cmd := command(ctx, s)
 		// The addresses of this machine, and no Redis, because the test is not about it.
 		cmd.Env = slices.DeleteFunc(cmd.Env, func(v string) bool { return strings.HasPrefix(v, "SHOP_REDIS=") })
+		record := here(s, s.Environment["SHOP_TRAIL"])
+		if record != "" {
+			cmd.Env = append(cmd.Env, "SHOP_TRAIL="+record)
+		}
 		cmd.Env = append(cmd.Env, "SHOP_LISTEN=127.0.0.1:0", "SHOP_SECRETS="+here(s, "/run/shop"), "OTEL_TRACES_EXPORTER=none",
 			"OTEL_METRICS_EXPORTER=none", "OTEL_LOGS_EXPORTER=none")
 		var stderr bytes.Buffer
@@ -422,6 +426,12 @@ func testComposeCommands(t *testing.T, program func(string) string) {
 			t.Errorf("%s: %v: %s", name, err, stderr.String())
 		}
 		cancel()
+		if record != "" {
+			out, err := exec.CommandContext(t.Context(), program("/bin/otelauth"), "trail", "verify", "--public-key", record+".key.pub", record).CombinedOutput()
+			if err != nil {
+				t.Errorf("%s: its trail: %v: %s", name, err, out)
+			}
+		}
 	}
 	for name, s := range file.Services {
 		switch {

@@ -269,6 +269,12 @@ nothing_secret() {
 		fi
 	done
 }
+record_agrees() {
+	in_lgtm -G http://127.0.0.1:3100/loki/api/v1/query_range --data-urlencode limit=5000 \
+		--data-urlencode 'query={service_name="storefront"} | auth_trail_size!="" | auth_trail_note!=""' >"$tmp/checkpoints" || return 1
+	compose exec -T storefront /bin/otelauth trail verify --public-key /state/trail/storefront.key.pub \
+		--unsealed 1m --checkpoints - /state/trail/storefront <"$tmp/checkpoints"
+}
 overlays_forgotten() {
 	compose cp collector:/etc/otelauth/chosen/jaeger.yaml "$tmp/overlay" >/dev/null 2>&1
 	grep -q 'otlp_http/jaeger' "$tmp/overlay" || { echo "the overlay of backend-jaeger was not chosen"; return 1; }
@@ -297,6 +303,7 @@ checks() {
 	echo "        $(firing AuthDetectionHigh shop/storefront | cut -d'"' -f4 | tr '\n' ' ')"
 	eventually 120 'Prometheus: AuthDetectionLow fires for inventory' firing AuthDetectionLow shop/inventory
 	eventually 60 'Prometheus: exemplars with trace ids' exemplars
+	eventually 60 'the trail of the storefront agrees with its checkpoints in Loki' record_agrees
 	check 'no record was lost' nothing_lost
 	check 'no secret in an environment, a command or a log' nothing_secret
 	check 'no container was restarted' none_restarted

@@ -31,6 +31,7 @@ func configure(flags *flag.FlagSet, name string, parse func(operands int) error)
 		flags.StringVar(&cfg.next, "next", env("NEXT", next), "`URL` of the service that this one calls (SHOP_NEXT)")
 	}
 	flags.StringVar(&cfg.redis, "redis", env("REDIS", ""), "`host:port` of the Redis in which replicas share budgets and evidence (SHOP_REDIS); default: none")
+	flags.StringVar(&cfg.trail, "trail", env("TRAIL", ""), "`folder` of a tamper-evident record of every attempt; its key is beside it (SHOP_TRAIL); default: no record")
 	callers := flags.String("trusted-callers", env("TRUSTED_CALLERS", ""),
 		"addresses or `networks`, separated by commas, whose traceparent is continued (SHOP_TRUSTED_CALLERS); default: none")
 	proxies := flags.String("trusted-proxies", env("TRUSTED_PROXIES", ""),

@@ -25,6 +25,7 @@ import (
 	"github.com/otelauth/otelauth-go/examples/shop/otlpview"
 	"github.com/otelauth/otelauth-go/examples/traffic/load"
 	"github.com/otelauth/otelauth-go/internal/testkit"
+	"github.com/otelauth/otelauth-go/otelauth/audit/trail"
 	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
 )
 
@@ -261,7 +262,8 @@ func TestAlone(t *testing.T) {
 	}
 	inventoryURL, endInventory := launch(inventoryName)
 	ordersURL, endOrders := launch(ordersName, "--next", inventoryURL, "--trusted-callers", "127.0.0.0/8")
-	url, endStorefront := launch(storefrontName, "--next", ordersURL)
+	record := filepath.Join(t.TempDir(), "record")
+	url, endStorefront := launch(storefrontName, "--next", ordersURL, "--trail", record)
 
 	ca := filepath.Join(dir, storefrontName, caFile)
 	for _, u := range []string{url, ordersURL, inventoryURL} {
@@ -326,6 +328,16 @@ func TestAlone(t *testing.T) {
 	}
 	if folded == 0 || single+folded != strangers {
 		t.Errorf("of %d guesses %d were reported one by one and %d together", strangers, single, folded)
+	}
+	// Every attempt is in the trail, and the checkpoints that arrived agree with it.
+	var checkpoints [][]byte
+	for _, e := range view.Events("auth.trail.checkpoint") {
+		checkpoints = append(checkpoints, []byte(e.Attributes["auth.trail.note"]))
+	}
+	key := strings.TrimSpace(string(mustRead(t, record+".key.pub")))
+	report, err := trail.Verify(t.Context(), record, trail.VerifyOptions{Keys: []string{key}, Checkpoints: checkpoints})
+	if err != nil || len(checkpoints) == 0 || report.Lines < 4 {
+		t.Errorf("%d checkpoints of %d lines: %v", len(checkpoints), report.Lines, err)
 	}
 	refused.Range(func(path, _ any) bool { t.Errorf("%s came without the token", path); return true })
 }

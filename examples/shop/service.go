@@ -53,6 +53,8 @@ type config struct {
 	// redis is host:port of the Redis in which the replicas of this service share budgets and
 	// evidence. "": no Redis.
 	redis string
+	// trail is the folder of a tamper-evident record. "": no record.
+	trail string
 	// slowTenMinutes lowers detect.Thresholds.SlowTenMinutes, so that low_and_slow fires within a
 	// demonstration. 0: the default.
 	slowTenMinutes int
@@ -143,12 +145,19 @@ func (s *service) newHandler(cfg *config) (http.Handler, error) {
 			return nil, err
 		}
 	}
+	if cfg.trail != "" {
+		end, err := s.record(cfg, &auth)
+		if err != nil {
+			return nil, err
+		}
+		s.closers = append([]func() error{end}, s.closers...)
+	}
 	mw, err := otelauth.New(auth)
 	if err != nil {
 		return nil, err
 	}
-	// Close reports pending events, so it must run before the store of budgets, the accounts and
-	// the telemetry end.
+	// Close reports pending events, so it must run before the trail, the store of budgets, the
+	// accounts and the telemetry end.
 	s.closers = append([]func() error{mw.Close}, s.closers...)
 	if err := s.addRoutes(cfg, mux, mw); err != nil {
 		return nil, err

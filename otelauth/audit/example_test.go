@@ -16,6 +16,7 @@ import (
 
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/audit"
+	"github.com/otelauth/otelauth-go/otelauth/otelauthtest"
 	"github.com/otelauth/otelauth-go/otelauth/semconv"
 )
 
@@ -61,12 +62,12 @@ func ExampleNew() {
 // the number of the others.
 func ExampleEvents() {
 	var suppressed int64
-	now := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+	clock := otelauthtest.NewClock(time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC))
 	individual := 0
 	obs, err := audit.NewSlogEvents(countAttempts{slog.NewTextHandler(os.Stdout, nil), &individual}, audit.Events{
 		Success:    audit.EverySuccess, // the default
 		Suppressed: func(_ context.Context, s attempt.Suppression) { suppressed += s.Count },
-		Now:        func() time.Time { return now },
+		Now:        clock.Now, // the default is time.Now
 	})
 	if err != nil {
 		fmt.Println(err)
@@ -74,14 +75,14 @@ func ExampleEvents() {
 	}
 	for range 5000 {
 		req := attempt.Request{
-			Context: context.Background(), Time: now, Scheme: attempt.SchemeBasic, Route: "/orders/{id}",
+			Context: context.Background(), Time: clock.Now(), Scheme: attempt.SchemeBasic, Route: "/orders/{id}",
 			Client: netip.MustParseAddr("192.0.2.7"),
 		}
 		res := attempt.Result{
 			Outcome: attempt.Failure, ErrorType: attempt.InvalidCredentials, Reason: attempt.ReasonWrongPassword,
 		}
 		obs.End(req.Context, &req, &res, &attempt.Response{Status: 401})
-		now = now.Add(time.Millisecond)
+		clock.Advance(time.Millisecond)
 	}
 	obs.Flush() // at the end of the program; a period ends without it
 	fmt.Println(individual, "individual events,", suppressed, "folded")

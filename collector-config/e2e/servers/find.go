@@ -18,6 +18,7 @@ const (
 	Jaeger       = "jaeger"
 	VictoriaLogs = "victoria-logs"
 	Loki         = "loki"
+	Omniwitness  = "omniwitness" // of transparency-dev/witness
 )
 
 // debian maps programs to Debian's names of command and package.

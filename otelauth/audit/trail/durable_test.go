@@ -26,7 +26,13 @@ func TestOpenAfterFlush(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var older trail.Checkpoint
 	for i := range 300 { // more than a tile
+		if i == 200 {
+			if older, err = tr.Checkpoint(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
 		if err := decide(tr, fmt.Sprint("/", i), attempt.Success); err != nil {
 			t.Fatal(err)
 		}
@@ -67,11 +73,12 @@ func TestOpenAfterFlush(t *testing.T) {
 		"another root": {func(d *disktest.Disk) {
 			d.Put(point, fmt.Appendf(nil, "%d %d %d %s\n", size, first, offset, strings.Repeat("A", 43)+"="))
 		}, true},
-		"newer than the checkpoint": {func(d *disktest.Disk) {
+		"newer than the checkpoint": {func(d *disktest.Disk) { d.Put("/trail/checkpoint", older.Note) }, true},
+		"too large": {func(d *disktest.Disk) {
 			d.Put(point, fmt.Appendf(nil, "%d %d %d %s\n", 1<<40, first, offset, root))
 		}, true},
-		"negative": {func(d *disktest.Disk) {
-			d.Put(point, fmt.Appendf(nil, "%d %d %d %s\n", -1, -1, -1, root))
+		"a negative offset": {func(d *disktest.Disk) {
+			d.Put(point, fmt.Appendf(nil, "%d %d %d %s\n", size, first, -5, root))
 		}, true},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+
 	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/otelauth/attempt"
 	"github.com/otelauth/otelauth-go/otelauth/audit/trail"
@@ -124,6 +126,37 @@ func TestFailedFlush(t *testing.T) {
 	}
 }
 
+// Lines that arrive during a flush share the next one.
+func TestGroupCommit(t *testing.T) {
+	t.Parallel()
+	const lines = 200
+	r := newRig(t, trail.Config{Timeout: time.Minute, CheckpointInterval: time.Hour})
+	hung, release := r.disk.Hang()
+	results := make(chan error, lines+1)
+	go func() { results <- decide(r.Trail, "/first", attempt.Success) }()
+	testkit.Receive(t, "a flush", hung)
+	for range lines {
+		go func() { results <- decide(r.Trail, "/shared", attempt.Success) }()
+	}
+	testkit.Eventually(t, "all lines wait", func() bool { return r.Status().Queued == lines+1 })
+	release()
+	for range lines + 1 {
+		if err := testkit.Receive(t, "a line", results); err != nil {
+			t.Error(err)
+		}
+	}
+	commits := 0.0
+	for _, p := range r.rec.Metrics() {
+		if p.Name == semconv.MetricTrailCommitDuration {
+			commits += float64(p.Count)
+		}
+	}
+	if commits != 2 {
+		t.Errorf("%v commits of %d lines, want 2", commits, lines+1)
+	}
+	r.close(t)
+}
+
 // A commit that is larger than one write, and fails after the first one, is written again whole.
 func TestLargeCommit(t *testing.T) {
 	t.Parallel()
@@ -220,8 +253,8 @@ func TestUnwritableDisk(t *testing.T) {
 	}
 }
 
-// Whatever another program does to the segment is noticed at the next line and the next second,
-// refuses one verdict, and begins a new segment.
+// Whatever another program does to the segment is noticed at the next line and the next second. It
+// is an event and counted, refuses one verdict, and begins a new segment.
 func TestForeignChanges(t *testing.T) {
 	t.Parallel()
 	for kind, change := range map[string]func(r *rig){
@@ -251,6 +284,12 @@ func TestForeignChanges(t *testing.T) {
 					t.Fatal(err)
 				}
 				testkit.Eventually(t, "it is ready again", func() bool { return r.Ready() == nil })
+				if n := r.rec.Sum(semconv.MetricTrailAnomalies, attribute.String(semconv.KeyTrailAnomalyKind, kind)); n != 1 {
+					t.Errorf("%v anomalies were counted", n)
+				}
+				if n := r.rec.Sum(semconv.MetricTrailRefused); (n == 1) != (by == "line") {
+					t.Errorf("%v refusals were counted", n)
+				}
 				if err := decide(r.Trail, "/after", attempt.Success); err != nil {
 					t.Errorf("Decide returns %v", err)
 				}

@@ -21,7 +21,7 @@ import (
 const (
 	foldBurst     = 20
 	foldEvery     = 10 * time.Second
-	foldPeriod    = 900 * time.Millisecond // a fold is emitted up to a sixteenth later
+	foldPeriod    = 800 * time.Millisecond // with a sixteenth and collectTime below a second
 	foldEntries   = 64
 	foldPerSecond = 50
 )

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -246,7 +247,11 @@ func TestFolding(t *testing.T) {
 func TestDailyBound(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
-	r := newRig(t, trail.Config{Durability: trail.Ordered, DailyBytes: 1 << 20, QueueEntries: 1 << 20, Now: func() time.Time { return now }})
+	var days atomic.Int64
+	r := newRig(t, trail.Config{
+		Durability: trail.Ordered, DailyBytes: 1 << 20, QueueEntries: 1 << 20,
+		Now: func() time.Time { return now.AddDate(0, 0, int(days.Load())) },
+	})
 	denials, written := int64(0), 0
 	for ; written < 1<<20; denials++ {
 		r.Notice(t.Context(), attempt.Notice{}) // not counted
@@ -265,14 +270,20 @@ func TestDailyBound(t *testing.T) {
 	if err := decide(r.Trail, "/success", attempt.Success); err != nil {
 		t.Fatal(err)
 	}
+	r.Flush()
+	days.Store(1) // denials have lines again
+	req := attempt.Request{Context: t.Context(), Time: now.AddDate(0, 0, 1), Client: address(1 << 20), Path: "/tomorrow"}
+	if err := r.Decide(t.Context(), &req, &attempt.Result{Outcome: attempt.Failure}); err != nil {
+		t.Fatal(err)
+	}
 	r.close(t)
 	text := r.text()
-	for _, want := range []string{`"daily_bound"`, "/success", `"auth.events.suppressed.count":100,`} {
+	for _, want := range []string{`"daily_bound"`, "/success", `"auth.events.suppressed.count":100,`, "/tomorrow"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no line has %s", want)
 		}
 	}
-	if got := r.kinds(); len(got) != 1 {
+	if got := r.kinds(); !slices.Contains(got, "daily_bound") {
 		t.Errorf("the anomalies are %v", got)
 	}
 }

@@ -56,17 +56,21 @@ type queue struct {
 	soon chan struct{} // has an element when lines wait
 
 	mu       sync.Mutex
-	pending  *batch
+	pending  *batch // takes the next line
 	inFlight int
 	bytes    int // of pending and of the batch in flight
-	spare    *batch
+	// spare has the buffers of the last batch; nil while one is in flight.
+	spare *batch
 	// down is why no line may wait now; nil: the trail can write.
 	down   error
 	closed bool
 }
 
 func newQueue(entries int, timeout time.Duration, expired func(int)) *queue {
-	return &queue{entries: entries, timeout: timeout, expired: expired, wake: make(chan struct{}, 1), soon: make(chan struct{}, 1)}
+	return &queue{
+		entries: entries, timeout: timeout, expired: expired, pending: new(batch),
+		wake: make(chan struct{}, 1), soon: make(chan struct{}, 1),
+	}
 }
 
 // add appends a line. If it waits, the caller waits for the returned batch.
@@ -76,7 +80,7 @@ func (q *queue) add(body []byte, waits bool) (*batch, error) {
 		q.mu.Unlock()
 		return nil, err
 	}
-	b := q.open()
+	b := q.pending
 	b.add(body, waits)
 	q.bytes += len(body)
 	if waits && b.done == nil {
@@ -108,24 +112,7 @@ func (q *queue) refuses(size int, waits bool) error {
 	return nil
 }
 
-// open returns the batch that takes the next line.
-func (q *queue) open() *batch {
-	if q.pending == nil {
-		q.pending, q.spare = q.spare, nil
-		if q.pending == nil {
-			q.pending = new(batch)
-		}
-	}
-	return q.pending
-}
-
-func (q *queue) len() int {
-	n := q.inFlight
-	if q.pending != nil {
-		n += len(q.pending.lines)
-	}
-	return n
-}
+func (q *queue) len() int { return q.inFlight + len(q.pending.lines) }
 
 // queued returns the number of lines that wait for the disk.
 func (q *queue) queued() int {
@@ -146,10 +133,13 @@ func (q *queue) take() *batch {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	b := q.pending
-	if b == nil || len(b.lines) == 0 {
+	if len(b.lines) == 0 {
 		return nil
 	}
-	q.pending, q.inFlight = nil, len(b.lines)
+	q.pending, q.spare, q.inFlight = q.spare, nil, len(b.lines)
+	if q.pending == nil {
+		q.pending = new(batch)
+	}
 	return b
 }
 
@@ -169,25 +159,16 @@ func (q *queue) settle(b *batch, err error, keep func(waits bool) bool) {
 			}
 		})
 		q.bytes += len(again.buf)
-		if p := q.pending; p != nil {
-			offset := len(again.buf)
-			again.buf = append(again.buf, p.buf...)
-			for _, l := range p.lines {
-				again.lines = append(again.lines, queuedLine{offset + l.end, l.waits})
-			}
-			p.buf, p.lines = again.buf, again.lines
-		} else if len(again.lines) > 0 {
-			q.pending = again
+		p, offset := q.pending, len(again.buf)
+		again.buf = append(again.buf, p.buf...)
+		for _, l := range p.lines {
+			again.lines = append(again.lines, queuedLine{offset + l.end, l.waits})
 		}
+		p.buf, p.lines = again.buf, again.lines
 		return
 	}
-	if b.done == nil && q.spare == nil { // no caller refers to it
-		*b = batch{buf: b.buf[:0], lines: b.lines[:0]}
-		q.spare = b
-	} else if q.spare == nil {
-		q.spare = &batch{buf: b.buf[:0], lines: b.lines[:0]}
-		b.buf, b.lines = nil, nil
-	}
+	q.spare = &batch{buf: b.buf[:0], lines: b.lines[:0]}
+	b.buf, b.lines = nil, nil // the callers that wait refer to b
 }
 
 // finish wakes the callers that wait. The caller holds queue.mu.
@@ -246,7 +227,7 @@ func (q *queue) setDown(err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.down = err
-	if err != nil && q.pending != nil && q.pending.waits > 0 {
+	if err != nil && q.pending.waits > 0 {
 		q.drop(q.pending, err)
 	}
 }

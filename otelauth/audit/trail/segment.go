@@ -295,24 +295,23 @@ func cutTo(d disk.FS, path string, size int64) error {
 // it.
 func (w *writer) inspect() (kind anomalyKind, err error) {
 	info, err := w.file.Stat()
-	switch {
-	case err != nil:
+	if err != nil {
 		return writeFailed, err
+	}
+	named, err := w.disk.Stat(w.path())
+	switch {
+	case err == nil && named.ID != w.id:
+		return replaced, nil
 	case info.Links == 0:
 		return unlinked, nil
 	case info.Size < w.offset:
 		return truncated, nil
 	case info.Size > w.offset:
 		return appended, nil
-	}
-	named, err := w.disk.Stat(w.path())
-	switch {
 	case isNotExist(err):
 		return renamed, nil
 	case err != nil:
 		return writeFailed, err
-	case named.ID != w.id:
-		return replaced, nil
 	}
 	return "", nil
 }

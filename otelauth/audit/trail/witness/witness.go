@@ -163,6 +163,9 @@ func (c *Client) try(ctx context.Context, checkpoint trail.Checkpoint, old int64
 	case http.StatusNotFound, http.StatusForbidden:
 		return nil, 0, fmt.Errorf("%w (it answers %d)", ErrUnknown, resp.StatusCode)
 	}
+	if resp.StatusCode >= http.StatusInternalServerError {
+		return nil, 0, fmt.Errorf("witness: %s answers %d; ask its operator for the reason, and whether it knows the name and the public key of the trail", c.Name(), resp.StatusCode)
+	}
 	return nil, 0, fmt.Errorf("witness: %s answers %d; check that the URL is that of a witness", c.Name(), resp.StatusCode)
 }
 
