@@ -9,7 +9,7 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"sync/atomic"
+	"sync"
 	"testing"
 )
 
@@ -37,24 +37,50 @@ func FreePort(t testing.TB) string {
 // could take the port before the server of the test does.
 const (
 	firstPort = 10_000
-	ports     = 20_000
+	blocks    = 200
+	blockSize = 100
 )
 
-// next is the place, different in each process, from which on ports are tried in turn.
-var next = func() *atomic.Int64 {
-	n := new(atomic.Int64)
-	n.Store(int64(os.Getpid()) * 97)
-	return n
-}()
+// reserved are the ports of this process. It listens on the first port of each of its blocks until
+// it ends. So no other process that uses this package takes a port between FindAddress and the
+// server of the test, or while that server restarts.
+var reserved struct {
+	sync.Mutex
+
+	next, end int
+	held      []net.Listener
+}
 
 // FindAddress is [FreeAddress] for programs that are not tests.
 func FindAddress(ctx context.Context) (string, error) {
-	for range 1000 {
-		address := fmt.Sprintf("127.0.0.1:%d", firstPort+next.Add(1)%ports)
-		l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
-		if err == nil {
-			return address, l.Close()
+	reserved.Lock()
+	defer reserved.Unlock()
+	for {
+		if reserved.next == reserved.end {
+			if err := reserve(ctx); err != nil {
+				return "", err
+			}
+		}
+		reserved.next++
+		if l, err := listen(ctx, reserved.next-1); err == nil {
+			return l.Addr().String(), l.Close()
 		}
 	}
-	return "", errors.New("1000 ports in turn are in use")
+}
+
+// reserve reserves a block of ports. Each process looks for one from another place on.
+func reserve(ctx context.Context) error {
+	for i := range blocks {
+		first := firstPort + (os.Getpid()+i)%blocks*blockSize
+		if l, err := listen(ctx, first); err == nil {
+			reserved.held = append(reserved.held, l)
+			reserved.next, reserved.end = first+1, first+blockSize
+			return nil
+		}
+	}
+	return errors.New("other processes have reserved all ports")
+}
+
+func listen(ctx context.Context, port int) (net.Listener, error) {
+	return new(net.ListenConfig).Listen(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", port))
 }

@@ -5,6 +5,7 @@ package testkit_test
 
 import (
 	"crypto/tls"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -97,6 +98,25 @@ func TestFreeAddress(t *testing.T) {
 	t.Parallel()
 	if a := testkit.FreeAddress(t); !strings.HasPrefix(a, "127.0.0.1:") {
 		t.Errorf("the address is %s", a)
+	}
+}
+
+// TestPortsAreReserved: this process listens on the first port of each hundred from which it gives
+// addresses, so that no other one gives an address of the same hundred.
+func TestPortsAreReserved(t *testing.T) {
+	t.Parallel()
+	given := make(map[string]bool)
+	for range 250 {
+		address := testkit.FreeAddress(t)
+		if given[address] {
+			t.Errorf("%s is given twice", address)
+		}
+		given[address] = true
+		first := address[:len(address)-2] + "00"
+		if l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", first); err == nil {
+			_ = l.Close()
+			t.Errorf("%s is free, and %s is given", first, address)
+		}
 	}
 }
 

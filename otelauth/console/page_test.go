@@ -158,6 +158,7 @@ func TestStory(t *testing.T) {
 // TestHostileNames looks for markup and for characters that change the direction of text.
 func TestHostileNames(t *testing.T) {
 	t.Parallel()
+	testkit.OnlyLong(t)
 	s, b := start(t, options{}), browser.Start(t)
 	p := s.open(b)
 	s.guess("203.0.113.66", hostile, 12)
@@ -208,6 +209,7 @@ func isPlain(t *testing.T, p *browser.Page) {
 // phone.
 func TestAccessible(t *testing.T) {
 	t.Parallel()
+	testkit.OnlyLong(t)
 	s, b := start(t, options{}), browser.Start(t)
 	p := s.open(b)
 	for _, isAttacked := range []bool{false, true} {

@@ -447,8 +447,9 @@ func TestUpstreamRecovers(t *testing.T) {
 	}
 }
 
-// An upstream that fails and answers within a second emits one pair of events. Its state is that of
-// the last request at each moment, and the next event comes with the first failure after the second.
+// An upstream that fails and answers within a second emits one pair of events. Its state is that
+// of the last request at each moment, and the next event comes with the first failure after the
+// second.
 func TestUpstreamFlaps(t *testing.T) {
 	t.Parallel()
 	clock := otelauthtest.NewClock(time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC))

@@ -168,8 +168,8 @@ func TestReplicasWithoutRedis(t *testing.T) {
 	}
 }
 
-// TestEveryAnswerSaysWhatIsLocal asks for every answer at one process alone, at two replicas, and at
-// a replica whose Redis is down.
+// TestEveryAnswerSaysWhatIsLocal asks for every answer at one process alone, at two replicas, and
+// at a replica whose Redis is down.
 func TestEveryAnswerSaysWhatIsLocal(t *testing.T) {
 	t.Parallel()
 	srv := redistest.Start(t)

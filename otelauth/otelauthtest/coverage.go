@@ -89,7 +89,7 @@ func (o *CoverageOptions) proven(ctx context.Context, config probe.Config) (*pro
 		return nil, err
 	}
 	ledger, err := evidence.New(evidence.Config{
-		Require: o.Require, Secrets: prober.Canaries(), Expected: proof.Expected(),
+		Require: o.Require, Secrets: prober.Canaries(), SecretNames: proof.SecretNames(), Expected: proof.Expected(),
 		Skew: 100 * 365 * 24 * time.Hour, // a handler may have a fake clock
 	})
 	if err != nil {

@@ -232,7 +232,8 @@ func TestThrottling(t *testing.T) {
 }
 
 // TestGuessLimit: a target that locks out after five wrong passwords within a minute never has to,
-// because the run was given its limit. Each probe is made.
+// because the run was given its limit. Each probe is made. Nor has it to if the run is interrupted
+// and continued at once.
 func TestGuessLimit(t *testing.T) {
 	t.Parallel()
 	const limit, period = 5, time.Minute
@@ -258,7 +259,15 @@ func TestGuessLimit(t *testing.T) {
 	c.Handler, c.GuessLimit, c.GuessPeriod, c.Samples = handler, limit, period, 100
 	c.Endpoints = []probe.Endpoint{{Path: "/a"}, {Path: "/b"}}
 	c.Now = func() time.Time { return now }
-	c.Sleep = func(_ context.Context, d time.Duration) error { now = now.Add(d); return nil }
+	isShown := false // that the run waits
+	c.Progress = func(at probe.Progress) { isShown = at.Waiting.Sub(now) > time.Second }
+	c.Sleep = func(_ context.Context, d time.Duration) error {
+		if !isShown && d > time.Second {
+			t.Errorf("a wait of %s is not shown", d)
+		}
+		now = now.Add(d)
+		return nil
+	}
 	report, err := probe.Run(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
@@ -271,6 +280,24 @@ func TestGuessLimit(t *testing.T) {
 	}
 	if !gapHas(report, "admits less than 50 guesses") {
 		t.Errorf("nothing says that times were not compared: %+v", report.NotTested)
+	}
+	now = now.Add(period)
+	c.MaxRequests, c.Samples = report.Requests*3/4, -1
+	var rows []probe.Row
+	for range 2 {
+		if report, err = probe.Run(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		rows = slices.DeleteFunc(report.Rows, func(row probe.Row) bool { return row.Cut })
+		c.Done = func(e probe.Endpoint) (probe.Row, bool) {
+			if i := slices.IndexFunc(rows, func(row probe.Row) bool { return row.Endpoint.Path == e.Path }); i >= 0 {
+				return rows[i], true
+			}
+			return probe.Row{}, false
+		}
+	}
+	if most != limit-1 || !report.Complete {
+		t.Errorf("continued: %d wrong passwords within %s, want %d; complete: %t", most, period, limit-1, report.Complete)
 	}
 	c.GuessLimit = 1
 	if _, err := probe.New(c); err == nil || !strings.Contains(err.Error(), "2 wrong credentials or more") {
@@ -360,5 +387,41 @@ func TestInterrupted(t *testing.T) {
 	}
 	if report.Complete || report.Stopped == "" || len(report.Findings) == 0 || !gapHas(report, "the run ended before") {
 		t.Errorf("complete: %t, stopped: %q, findings: %d, gaps: %+v", report.Complete, report.Stopped, len(report.Findings), report.NotTested)
+	}
+}
+
+// TestShares: of the content of 20 words that only the control has, an answer with 16 or more has
+// the content. One with less than 7 is another page, and between them there is no verdict.
+func TestShares(t *testing.T) {
+	t.Parallel()
+	all := strings.Fields("tea coffee sugar milk bread butter honey apples pears plums onions garlic leeks beans peas rice flour salt pepper oil")
+	for n, want := range map[int]probe.Verdict{
+		20: probe.Opened, 16: probe.Opened, 15: probe.Unknown, 7: probe.Unknown, 6: probe.SoftDenied, 0: probe.SoftDenied,
+	} {
+		c := seededConfig()
+		c.Endpoints, c.Only = []probe.Endpoint{{Path: "/a"}}, []string{"unknown-user"}
+		c.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			user, password, sent := r.BasicAuth()
+			switch {
+			case r.URL.Path != "/a":
+				http.NotFound(w, r)
+			case valid(user, password):
+				fmt.Fprint(w, strings.Join(all, " "))
+			case sent:
+				fmt.Fprint(w, "greeting "+strings.Join(all[:n], " "))
+			default:
+				w.Header().Set("WWW-Authenticate", "Basic")
+				w.WriteHeader(http.StatusUnauthorized)
+			}
+		})
+		report, err := probe.Run(t.Context(), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range report.Rows[0].Attempts {
+			if a.Probe == "unknown-user" && a.Verdict != want {
+				t.Errorf("%d of 20 words: %s with a similarity of %.2f, want %s", n, a.Verdict, a.Similarity, want)
+			}
+		}
 	}
 }

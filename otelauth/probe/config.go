@@ -75,7 +75,9 @@ type Config struct {
 	// Plaintext is the address (host:port) where a target with https may answer without TLS. Its
 	// host must be that of the target. Default: none, and this is not tested.
 	Plaintext string
-	// Done says whether an endpoint was probed by an earlier run, and returns its row.
+	// Done says whether an endpoint was probed by an earlier run, and returns its row. With a
+	// GuessLimit, a run that has a Done waits a GuessPeriod before its first guess, because the
+	// target may still count those of the earlier run.
 	Done func(Endpoint) (Row, bool)
 	// Each receives the row of each endpoint when it is complete, one at a time. An error ends the
 	// run.
@@ -83,7 +85,7 @@ type Config struct {
 	// Sending is called before each request, those that are repeated included, and Answered after
 	// it. They may be called by several goroutines. The attempts have no verdict yet.
 	Sending, Answered func(Attempt)
-	// Progress is called after each request, one at a time.
+	// Progress is called after each request and before it waits for the target, one at a time.
 	Progress func(Progress)
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
@@ -98,7 +100,8 @@ type Progress struct {
 	Findings                 int
 	// Elapsed is the time since the start, Remaining an estimate, or 0 while there is none.
 	Elapsed, Remaining time.Duration
-	// Waiting is the time until which the target asked to wait, if it throttles.
+	// Waiting is the time until which the run waits because the target throttles, or because of the
+	// GuessLimit.
 	Waiting time.Time
 }
 

@@ -15,11 +15,11 @@ import (
 // asks for when it throttles.
 type pace struct {
 	config Config
-	start  time.Time
 
 	mu       sync.Mutex
 	next     time.Time // the earliest time of the next request
 	paused   time.Time // no request before this time
+	waiting  time.Time // until when the latest request waits for the target
 	requests int
 	// guesses counts the wrong credentials since the target throttled last; learned is the number
 	// after which it did.
@@ -32,6 +32,8 @@ type pace struct {
 	longest   time.Duration
 	// blocked: the target asks to wait longer than MaxWait before the next guess.
 	blocked bool
+	// waits is called before a wait of a second or more for the target.
+	waits func()
 }
 
 func newPace(c Config) *pace { return &pace{config: c} }
@@ -40,6 +42,13 @@ func (p *pace) sent() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.requests
+}
+
+// spend uses up the limit of the target, as an earlier run may have done until now.
+func (p *pace) spend(now time.Time) {
+	for len(p.recent) < p.config.GuessLimit-1 {
+		p.recent = append(p.recent, now)
+	}
 }
 
 // wait returns when the next request may be sent. A guess is a request with wrong credentials. Call
@@ -68,12 +77,20 @@ func (p *pace) wait(ctx context.Context, guess bool) (answered func(time.Time), 
 		p.guesses++
 	}
 	at = later(at, p.paused)
+	var limited time.Time
 	if guess && p.config.GuessLimit > 0 {
-		at, answered = p.reserve(at)
+		before := at
+		if at, answered = p.reserve(at); at.After(before) {
+			limited = at
+		}
 	}
+	p.waiting = later(p.paused, limited)
 	p.mu.Unlock()
 	err = ctx.Err()
 	if d := at.Sub(now); d > 0 && err == nil {
+		if p.waits != nil && p.waitingUntil().Sub(now) >= time.Second {
+			p.waits()
+		}
 		err = p.config.Sleep(ctx, d)
 	}
 	if err != nil {
@@ -150,7 +167,7 @@ func (p *pace) isBlocked() bool {
 func (p *pace) waitingUntil() time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.paused
+	return p.waiting
 }
 
 // describe says how the target throttled, or returns "".

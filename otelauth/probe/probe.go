@@ -64,6 +64,7 @@ func New(c Config) (*Prober, error) {
 		}
 	}
 	p.pace = newPace(c)
+	p.pace.waits = p.progress
 	p.gaps = make(map[Gap]int)
 	p.report = &Report{
 		Tool: "otelauth probe", Target: c.Target, Run: p.names.run, Verdicts: make(map[Verdict]int), Identities: c.Identities,
@@ -100,7 +101,9 @@ func (p *Prober) Canaries() []string {
 // [Config.Each] failed.
 func (p *Prober) Run(ctx context.Context) (*Report, error) {
 	p.report.Started = p.config.Now()
-	p.pace.start = p.report.Started
+	if p.config.Done != nil {
+		p.pace.spend(p.report.Started)
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	if err := p.preflight(ctx); err != nil {

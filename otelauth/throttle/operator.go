@@ -155,8 +155,8 @@ func (t *Budgets) Rules() []Rule {
 	return out
 }
 
-// ErrClearedHere means that a budget is clear in this process only, because the shared Store does not
-// answer. Clear it again when it does.
+// ErrClearedHere means that a budget is clear in this process only, because the shared Store does
+// not answer. Clear it again when it does.
 var ErrClearedHere = budget.ErrHere
 
 // Clear fills the budget of a subject: with an account and a network, that of the pair alone;

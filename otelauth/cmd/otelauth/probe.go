@@ -86,12 +86,15 @@ func (c *probeCommand) Run(t *terminal) error {
 	if err := c.check(); err != nil {
 		return usageError{err}
 	}
-	keep, err := openSpool(c.Resume, c.Target, c.isSet())
+	keep, err := openSpool(c.Resume, c.settings(&config), c.isSet())
 	if err != nil {
-		return err
+		return usageError{err}
 	}
 	defer keep.close()
-	config.Done, config.Each = keep.done, keep.add
+	config.Each = keep.add
+	if keep.resumes {
+		config.Done = keep.done
+	}
 	bar := &probeProgress{progress: newProgress(t.err)}
 	config.Progress = bar.show
 	ctx, stop := interruptible()
@@ -100,7 +103,7 @@ func (c *probeCommand) Run(t *terminal) error {
 	if err != nil {
 		return err
 	}
-	if err := c.write(t, report, keep); err != nil {
+	if err := c.write(t, report, keep, len(config.Endpoints)); err != nil {
 		return err
 	}
 	if ctx.Err() != nil {
@@ -209,7 +212,8 @@ type probeProgress struct {
 
 // show is called after each request. It writes ten times a second at most.
 func (p *probeProgress) show(at probe.Progress) {
-	if !p.live || at.Elapsed-p.last < 100*time.Millisecond {
+	isWaiting := time.Until(at.Waiting) > time.Second
+	if !p.live || !isWaiting && at.Elapsed-p.last < 100*time.Millisecond {
 		return
 	}
 	p.last = at.Elapsed
@@ -217,8 +221,8 @@ func (p *probeProgress) show(at probe.Progress) {
 	done := width * at.EndpointsDone / max(1, at.Endpoints)
 	state := "estimating the time"
 	switch {
-	case time.Until(at.Waiting) > time.Second:
-		state = "the service throttles: waiting until " + at.Waiting.Format(time.TimeOnly)
+	case isWaiting:
+		state = "waiting until " + at.Waiting.Format(time.TimeOnly) + " because the service limits attempts"
 	case at.Remaining > 0:
 		state = "about " + at.Remaining.Round(time.Second).String() + " left"
 	}

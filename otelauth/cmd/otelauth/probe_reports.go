@@ -22,7 +22,7 @@ type probeReports struct {
 
 	probeFormats
 
-	Resume   string `placeholder:"FILE" help:"Keep the state of the run in this file. A run that was interrupted continues where it ended."`
+	Resume   string `placeholder:"FILE" help:"Keep the state of the run in this file. A run that was interrupted continues where it ended. It needs the same endpoints, accounts, probes and requirements."`
 	FailOn   string `enum:"info,low,medium,high,critical,none" default:"low" placeholder:"SEVERITY" help:"The exit code is 1 if there are findings of this severity or above: info, low, medium, high, critical or none. Default: low."`
 	Baseline string `placeholder:"FILE" help:"A YAML file with findings that are accepted, each with a reason and a date of expiry."`
 }
@@ -36,9 +36,9 @@ func (c *probeReports) baseline() ([]probe.Acceptance, error) {
 }
 
 // write writes all reports.
-func (c *probeReports) write(t *terminal, report *probe.Report, rows *spool) error {
+func (c *probeReports) write(t *terminal, report *probe.Report, rows *spool, endpoints int) error {
 	if c.JSON != "-" {
-		printReport(t, report)
+		printReport(t, report, endpoints)
 	}
 	for _, f := range c.files(report, rows) {
 		var err error
@@ -98,8 +98,8 @@ func writeJSON(w io.Writer, report *probe.Report, rows *spool) error {
 const mostShown = 20
 
 // printReport prints the report, the most severe findings first.
-func printReport(t *terminal, r *probe.Report) {
-	t.print("%s: %s in %s", shown(r.Target), count(r.Requests, "request"), r.Ended.Sub(r.Started).Round(10e6))
+func printReport(t *terminal, r *probe.Report, endpoints int) {
+	t.print("%s: %s, %s in %s", shown(r.Target), count(endpoints, "endpoint"), count(r.Requests, "request"), r.Ended.Sub(r.Started).Round(10e6))
 	if !r.Complete {
 		t.print("the run is not complete: %s", shown(r.Stopped))
 	}
@@ -142,18 +142,28 @@ func printSeverity(t *terminal, findings []probe.Finding) (accepted int) {
 				t.print("  and %d more; see --json", len(byRule[rule])-i)
 				break
 			}
-			t.print("  %s", shown(f.Endpoint.String()))
+			if i == 0 || f.Endpoint.String() != byRule[rule][i-1].Endpoint.String() {
+				t.print("  %s", shown(where(f.Endpoint)))
+			}
 			t.print("      %s", shown(f.Detail))
 			if len(f.Probes) > 1 {
-				t.print("      by %s", strings.Join(f.Probes, ", "))
-			}
-			if f.Endpoint.Source != "" {
-				t.print("      from %s", shown(f.Endpoint.Source))
+				t.print("        by %s", strings.Join(f.Probes, ", "))
 			}
 		}
 		t.print("  mend: %s", text.Mend)
 	}
 	return accepted
+}
+
+// where names an endpoint with its source. A finding about the whole target has none.
+func where(e probe.Endpoint) string {
+	switch {
+	case e.Path == "":
+		return "the target"
+	case e.Source == "":
+		return e.String()
+	}
+	return e.String() + " (" + e.Source + ")"
 }
 
 // printNotes prints what is neither a finding nor a gap.
@@ -187,7 +197,14 @@ func printTelemetry(t *terminal, r *probe.Telemetry) {
 			parts = append(parts, fmt.Sprintf("%d %s", n, v))
 		}
 	}
-	t.print("\ntelemetry: %s; from answer to arrival %s in the median, %s at most", strings.Join(parts, ", "), r.MedianDelay.Round(time.Millisecond), r.MaxDelay.Round(time.Millisecond))
+	text := "telemetry: " + strings.Join(parts, ", ")
+	switch {
+	case r.Events > 0:
+		text += fmt.Sprintf("; from answer to arrival %s in the median, %s at most", r.MedianDelay.Round(time.Millisecond), r.MaxDelay.Round(time.Millisecond))
+	case r.Spans+r.Points == 0:
+		text += "; nothing arrived: let the service export, or write its lines, to where this run reads"
+	}
+	t.print("\n%s", text)
 }
 
 func printGaps(t *terminal, gaps []probe.Gap) {

@@ -239,7 +239,9 @@ func readIdentities(file string, getenv func(string) string) ([]probe.Identity, 
 		password := id.Password
 		switch {
 		case id.PasswordEnv != "":
-			password = getenv(id.PasswordEnv)
+			if password = getenv(id.PasswordEnv); password == "" {
+				return nil, fmt.Errorf("--identities: %s: the variable %s of identity %d is not set", file, shown(id.PasswordEnv), i+1)
+			}
 		case id.PasswordFile != "":
 			if password, err = readSecretLine(id.PasswordFile); err != nil {
 				return nil, fmt.Errorf("--identities: the password file of identity %d: %w", i+1, err)

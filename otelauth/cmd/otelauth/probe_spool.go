@@ -21,6 +21,8 @@ import (
 type spool struct {
 	file   *os.File
 	remove bool
+	// resumes says that the file is that of an earlier run.
+	resumes bool
 
 	mu   sync.Mutex
 	size int64
@@ -39,11 +41,11 @@ type place struct{ offset, length int64 }
 
 // spoolHeader is the first line.
 type spoolHeader struct {
-	Probe  int    `json:"otelauth_probe"` // the version of the format
-	Target string `json:"target"`
+	Probe int `json:"otelauth_probe"` // the version of the format
+	probeSettings
 }
 
-const spoolVersion = 1
+const spoolVersion = 2
 
 // spoolLine is any other line: a row, or the judgement on the telemetry of the runs before it.
 type spoolLine struct {
@@ -52,8 +54,9 @@ type spoolLine struct {
 }
 
 // openSpool opens the file of an earlier run, or creates one. Without a path it is a temporary
-// file. judges says that the run judges telemetry.
-func openSpool(path, target string, judges bool) (*spool, error) {
+// file. judges says that the run judges telemetry. Of an earlier run with other settings nothing
+// can be used.
+func openSpool(path string, settings probeSettings, judges bool) (*spool, error) {
 	s := &spool{rows: make(map[string]place), judges: judges}
 	var err error
 	if path == "" {
@@ -67,7 +70,7 @@ func openSpool(path, target string, judges bool) (*spool, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.load(target); err != nil {
+	if err := s.load(settings); err != nil {
 		s.close()
 		return nil, fmt.Errorf("--resume: %s: %w", path, err)
 	}
@@ -75,7 +78,7 @@ func openSpool(path, target string, judges bool) (*spool, error) {
 }
 
 // load reads where the rows are. A last line that was cut is written again.
-func (s *spool) load(target string) error {
+func (s *spool) load(settings probeSettings) error {
 	r := bufio.NewReaderSize(s.file, 64<<10)
 	first := true
 	for {
@@ -91,10 +94,13 @@ func (s *spool) load(target string) error {
 			if json.Unmarshal(line, &h) != nil || h.Probe != spoolVersion {
 				return errors.New("not the file of a probe: choose another one, which may not exist yet")
 			}
-			if h.Target != target {
+			if h.Target != settings.Target {
 				return fmt.Errorf("the run in it was against %s: choose another file", quoted(shown(h.Target)))
 			}
-			first = false
+			if text := h.differences(settings); text != "" {
+				return fmt.Errorf("the run in it had other settings: %s. Repeat them to continue that run, or choose another file to begin a new one", text)
+			}
+			first, s.resumes = false, true
 		} else {
 			var of spoolLine
 			if err := json.Unmarshal(line, &of); err != nil {
@@ -115,7 +121,7 @@ func (s *spool) load(target string) error {
 	if info, err := s.file.Stat(); err != nil || info.Size() > 0 {
 		return errors.New("not the file of a probe: choose another one, which may not exist yet")
 	}
-	line, err := json.Marshal(spoolHeader{spoolVersion, target})
+	line, err := json.Marshal(spoolHeader{spoolVersion, settings})
 	if err != nil {
 		return err
 	}
@@ -139,7 +145,7 @@ func (s *spool) append(line []byte) error {
 }
 
 // done returns the row of an endpoint from an earlier run. If this run judges telemetry and that
-// of the row was not judged, because the earlier run did not or was killed, it is not done.
+// of the row was not judged, because the earlier run was killed, it is not done.
 func (s *spool) done(e probe.Endpoint) (probe.Row, bool) {
 	s.mu.Lock()
 	at, found := s.rows[e.String()]

@@ -35,6 +35,21 @@ func (c *probeTelemetry) isSet() bool { return c.isOTLP() || c.Logs != "" }
 
 func (c *probeTelemetry) isOTLP() bool { return c.Telemetry != "" || c.TelemetryGRPC != "" }
 
+// required returns what must hold.
+func (c *probeTelemetry) required() []evidence.Requirement {
+	var list []evidence.Requirement
+	for _, name := range c.Require {
+		list = append(list, evidence.Requirement(name))
+	}
+	switch {
+	case len(list) > 0:
+		return list
+	case c.isOTLP():
+		return evidence.DefaultTelemetry()
+	}
+	return evidence.DefaultLines()
+}
+
 // prover receives telemetry during a run and judges it. A nil prover does nothing.
 type prover struct {
 	flags    *probeTelemetry
@@ -61,19 +76,10 @@ func (p *prover) start(ctx context.Context, t *terminal, prober *probe.Prober, c
 	if p == nil {
 		return nil
 	}
-	require := evidence.DefaultTelemetry()
-	if !p.flags.isOTLP() {
-		require = evidence.DefaultLines()
-	}
-	if len(p.flags.Require) > 0 {
-		require = nil
-	}
-	for _, name := range p.flags.Require {
-		require = append(require, evidence.Requirement(name))
-	}
+	require := p.flags.required()
 	var err error
 	p.ledger, err = evidence.New(evidence.Config{
-		Require: require, SharedTraffic: p.flags.SharedTraffic, Secrets: prober.Canaries(), Expected: p.proof.Expected(),
+		Require: require, SharedTraffic: p.flags.SharedTraffic, Secrets: prober.Canaries(), SecretNames: p.proof.SecretNames(), Expected: p.proof.Expected(),
 		MaxAttempts: config.MaxRequests + 1,
 	})
 	if err != nil {
@@ -100,6 +106,7 @@ func (p *prover) start(ctx context.Context, t *terminal, prober *probe.Prober, c
 		fmt.Fprintf(t.err, "otelauth: receiving telemetry over OTLP/gRPC on %s\n", p.server.GRPC)
 	}
 	if slices.Contains(require, evidence.Metrics) {
+		fmt.Fprintf(t.err, "otelauth: waiting for metrics from before the run, at most %s\n", p.flags.TelemetryWait)
 		p.awaitMetrics(ctx)
 	}
 	return nil

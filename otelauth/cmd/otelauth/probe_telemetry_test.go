@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -138,8 +139,9 @@ func TestProbePortInUse(t *testing.T) {
 	}
 }
 
-// TestProbeResumeTelemetry ends a run that judges telemetry by its bound of requests, and continues
-// it: the report has the evidence of each attempt of both runs, and what the first run found.
+// TestProbeResumeTelemetry kills a run that judges telemetry, ends the next one by its bound of
+// requests, and continues it: the report has the evidence of each attempt, and what the second run
+// found.
 func TestProbeResumeTelemetry(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -153,10 +155,13 @@ func TestProbeResumeTelemetry(t *testing.T) {
 	target := recordedShop(t, receiver, "/stock/7")
 	state := []string{"--resume", file("state"), "--workers", "1", "--only", "credentials", "--fail-on", "none"}
 	judge := slices.Concat(state, []string{"--telemetry", receiver, "--telemetry-wait", "5s", "--require", "events,no-secrets"})
-	// A run that judges nothing is no evidence: the next one repeats the endpoint.
-	if out, err := probeShop(t, target, dir, slices.Concat(state, []string{"--max-requests", "30"})...); err == nil {
-		t.Fatalf("the first run is complete:\n%s", out)
-	}
+	// A run that is killed has judged nothing: the next one repeats the endpoint.
+	p := start(t, nil, slices.Concat([]string{"probe", target, "--list", file("list.txt"), "--identities", file("identities.yaml"), "--rate", "0"}, judge)...)
+	p.Await(t, "the row of an endpoint", func() bool {
+		text, _ := os.ReadFile(file("state"))
+		return bytes.Count(text, []byte("\n")) > 1
+	})
+	p.Kill()
 	if out, err := probeShop(t, target, dir, slices.Concat(judge, []string{"--max-requests", "30"})...); err == nil || !strings.Contains(out, "event: missing") {
 		t.Fatalf("the second run is complete, or finds nothing: %v\n%s", err, out)
 	}
@@ -177,7 +182,11 @@ func TestProbeResumeTelemetry(t *testing.T) {
 			}
 		}
 	}
-	if judged := report.Telemetry.Attempts["missing"] + report.Telemetry.Attempts["recorded"]; !found || !report.Complete || len(report.Rows) != 2 || judged < sent {
+	judged := 0
+	for _, n := range report.Telemetry.Attempts {
+		judged += n
+	}
+	if !found || !report.Complete || len(report.Rows) != 2 || judged < sent {
 		t.Errorf("found: %t, complete: %t, %d rows, %d attempts of which %d are judged", found, report.Complete, len(report.Rows), sent, judged)
 	}
 	if report.Requests > 30 {
@@ -213,17 +222,96 @@ func TestProbeLogs(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	out, _ := probeShop(t, server.URL, dir, "--logs", log, "--log-fields", "django", "--telemetry-wait", "3s", "--require", "each-attempt,status", "--only", "none,unknown-user,another-identity", "--samples", "0")
-	for _, want := range []string{"telemetry: ", "GET /admin\n      line: missing"} {
-		if !strings.Contains(strings.ReplaceAll(out, "event: missing", "line: missing"), want) {
+	list := " (" + filepath.Join(dir, "list.txt") + ":"
+	for _, want := range []string{"telemetry: ", "GET /admin" + list + "2)\n      line: missing"} {
+		if !strings.Contains(out, want) {
 			t.Errorf("no %q in\n%s", want, out)
 		}
 	}
-	if strings.Contains(out, "GET /orders\n      line: missing") {
+	if strings.Contains(out, "GET /orders"+list+"1)\n      line: missing") {
 		t.Errorf("/orders logs each attempt:\n%s", out)
 	}
 }
 
 // logLine writes a line as a Django site with plain logging does.
+// block returns a block of code of a page: the text between marks.
+func block(t *testing.T, page, start string) string {
+	t.Helper()
+	_, rest, found := strings.Cut(page, start)
+	text, _, ended := strings.Cut(rest, "```")
+	if !found || !ended {
+		t.Fatalf("the page has no %q", start)
+	}
+	return text
+}
+
+// TestProbeLogsOfNginx judges the access log of nginx as the documentation shows. What is planted
+// is found: a location without a log. What only looks like a gap is not: an account of another file
+// gets 401, nginx reads a name from malformed credentials, and a path that does not exist has no
+// log.
+func TestProbeLogsOfNginx(t *testing.T) {
+	testkit.OnlyLong(t)
+	t.Parallel()
+	nginx, err := exec.LookPath("nginx")
+	if err != nil {
+		t.Fatal("no nginx: .ci/run installs it")
+	}
+	page, err := os.ReadFile("../../../docs/probe-telemetry.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp("/tmp", "otelauth-probe") //nolint:usetesting // a server that drops root must reach it
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	address := testkit.FreeAddress(t)
+	file := func(name string) string { return filepath.Join(dir, name) }
+	_, after, _ := strings.Cut(string(page), "```nginx\n")
+	access := strings.ReplaceAll(block(t, string(page), "```nginx\n"), "/var/log/nginx", dir)
+	locations := ""
+	for _, l := range []string{"/orders/ users", "/stock/ users", "/admin/ admins"} {
+		path, users, _ := strings.Cut(l, " ")
+		locations += "location " + path + " { auth_basic shop; auth_basic_user_file " + file(users) + "; }\n"
+		if err := errors.Join(os.MkdirAll(file("site"+path), 0o755), os.WriteFile(file("site"+path+"list.txt"), []byte("four orders: tea, coffee, sugar, milk"), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	locations = strings.Replace(locations, "location /stock/ {", "location /stock/ { access_log off;", 1) + "location /gone/ { access_log off; }\n"
+	for name, text := range map[string]string{
+		"nginx.conf": "pid " + file("pid") + "; daemon off; error_log stderr error; events {}\nhttp {\n" + access +
+			"server { listen " + address + "; root " + file("site") + ";\n" + locations + "} }\n",
+		"users":           "alice:{PLAIN}canary-right-alice\nbob:{PLAIN}canary-right-bob\nmallory:{PLAIN}canary-right-mallory\n",
+		"admins":          "alice:{PLAIN}canary-right-alice\n",
+		"list.txt":        "GET /orders/list.txt\nGET /stock/list.txt\nGET /admin/list.txt groups=admin\nGET /gone/list.txt\n",
+		"identities.yaml": "identities: [{name: alice, password: canary-right-alice, groups: [admin]}, {name: bob, password: canary-right-bob}]\n",
+		"fields.yaml":     block(t, after, "```yaml\n"),
+	} {
+		if err := os.WriteFile(file(name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	p := testkit.Start(t, exec.Command(nginx, "-p", dir, "-e", "stderr", "-c", file("nginx.conf")))
+	p.WaitListening(t, "tcp", address)
+	out, err := probeShop(t, "http://"+address, dir, "--throwaway", "mallory", "--logs", file("probe.log"), "--log-fields", file("fields.yaml"), "--samples", "0",
+		"--telemetry-wait", "2s", "--json", file("report.json"))
+	report := readReport(t, file("report.json"))
+	for _, f := range report.Findings {
+		if f.ID != "telemetry missing/line GET /stock/list.txt" {
+			t.Errorf("%s: %s by %v", f.ID, f.Detail, f.Probes)
+		}
+	}
+	if len(report.Findings) != 1 || report.Telemetry.Attempts["recorded"] < 100 || report.Telemetry.Attempts["missing"] < 15 {
+		t.Errorf("%v, %d findings, %v\n%s", err, len(report.Findings), report.Telemetry, out)
+	}
+	if !strings.Contains(out, "GET /gone/list.txt telemetry: an attempt without a record is no finding here: the right credentials get 404") {
+		t.Errorf("the path that does not exist is not listed:\n%s", out)
+	}
+}
+
 func logLine(w io.Writer, r *http.Request, status int) {
 	user, _, sent := r.BasicAuth()
 	name := "auth_missing"

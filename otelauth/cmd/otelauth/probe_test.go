@@ -99,8 +99,9 @@ func TestProbeReports(t *testing.T) {
 		t.Errorf("got %v, want two findings\n%s", err, out)
 	}
 	for _, want := range []string{
-		"CRITICAL: Answers without credentials (open, CWE-306, ASVS 8.2.1)\n  GET /export\n", "list.txt:3\n",
-		"HIGH: An account without the group gets the content (group, CWE-863, ASVS 8.2.1)\n  GET /admin\n",
+		"CRITICAL: Answers without credentials (open, CWE-306, ASVS 8.2.1)\n  GET /export (" + filepath.Join(dir, "list.txt") + ":3)\n",
+		": 4 endpoints, ",
+		"HIGH: An account without the group gets the content (group, CWE-863, ASVS 8.2.1)\n  GET /admin (",
 		"not tested\n", "no throwaway account",
 	} {
 		if !strings.Contains(out, want) {
@@ -220,6 +221,57 @@ func TestProbeResume(t *testing.T) {
 	}
 }
 
+// TestProbeResumeOtherSettings: a run is not continued with settings by which its verdicts would
+// mean something else. The error names each flag.
+func TestProbeResumeOtherSettings(t *testing.T) {
+	t.Parallel()
+	service := &shop{}
+	server := httptest.NewServer(service)
+	t.Cleanup(server.Close)
+	dir, other := shopFiles(t), shopFiles(t)
+	state := filepath.Join(dir, "state")
+	if _, err := probeShop(t, server.URL, dir, "--resume", state, "--max-requests", "1"); err == nil {
+		t.Fatal("the first run is complete")
+	}
+	for name, text := range map[string]string{
+		"list.txt":        "GET /orders public\nPUT /stock\nGET /admin groups=admin\nGET /site.css public\nGET /stock\n",
+		"identities.yaml": "identities: [{name: bob, password: canary-right-bob, groups: [staff]}, {name: carol, password: canary-right-carol}]",
+	} {
+		if err := os.WriteFile(filepath.Join(other, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := service.requests.Load()
+	for _, c := range []struct {
+		dir  string
+		args []string
+		want string
+	}{
+		{dir, []string{"--only", "path,none"}, "--only was not set and is none,path"},
+		{dir, []string{"--without", "head", "--throwaway", "mallory"}, "--throwaway was not set and is mallory; --without was not set and is head"},
+		{dir, []string{"--correlate", "traceparent"}, "--correlate was not set and is traceparent"},
+		{dir, []string{"--unsafe-methods"}, "--unsafe-methods was not set and is set"},
+		{dir, []string{"--logs", state, "--require", "status,path"}, "--log-fields was not set and is otelauth; --logs was not set and is set; --require was not set and is path,status"},
+		{dir, []string{"--telemetry", "127.0.0.1:1", "--shared-traffic"}, "--shared-traffic was not set and is set; --telemetry or --telemetry-grpc was not set and is set"},
+		{other, nil, "--list, --openapi, --policy or --events lack GET /export, add GET /stock, PUT /stock, change GET /orders; " +
+			"--identities lack alice, add carol, change bob"},
+	} {
+		_, err := probeShop(t, server.URL, c.dir, append(c.args, "--resume", state)...)
+		var usage usageError
+		if !errors.As(err, &usage) || !strings.Contains(err.Error(), "had other settings: ") || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%q: got %v, want %q", c.args, err, c.want)
+		}
+	}
+	if n := service.requests.Load() - before; n > 0 {
+		t.Errorf("%d requests were made", n)
+	}
+	// What decides how fast requests are sent, how long they wait and what is written may differ.
+	if out, err := probeShop(t, server.URL, dir, "--resume", state, "--workers", "2", "--timeout", "9s", "--max-body", "9000", "--fail-on", "none",
+		"--target-limit", "1000/1ms", "--samples", "0", "--json", filepath.Join(dir, "report.json")); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 // TestProbeIdentitiesOfEnvironment: bob must get 403 where alice may go, and the variables say so.
 func TestProbeIdentitiesOfEnvironment(t *testing.T) {
 	t.Parallel()
@@ -325,7 +377,7 @@ func TestProbeProgress(t *testing.T) {
 	}
 	at.Elapsed, at.Waiting = 20*time.Second, time.Now().Add(time.Minute)
 	bar.show(at)
-	if !strings.Contains(out.String(), "the service throttles: waiting until ") {
+	if !strings.Contains(out.String(), "because the service limits attempts") {
 		t.Errorf("got %q", out.String())
 	}
 	quiet := &probeProgress{progress: newProgress(&out)}

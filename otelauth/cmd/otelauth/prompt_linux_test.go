@@ -176,7 +176,7 @@ func TestProbeProgressOnTerminal(t *testing.T) {
 	for _, want := range []string{
 		`\r\x1b\[K\[\.{30}\] 0 of 4 endpoints  \d+ requests  0 findings  estimating the time`,
 		`\r\x1b\[K\[#+\.+\] [123] of 4 endpoints  \d+ requests  \d+ findings?  about \d+s left`,
-		`\r\x1b\[Khttp://127\.0\.0\.1:\d+: \d+ requests in `,
+		`\r\x1b\[Khttp://127\.0\.0\.1:\d+: 4 endpoints, \d+ requests in `,
 	} {
 		if !regexp.MustCompile(want).MatchString(shown) {
 			t.Errorf("no %s in\n%q", want, shown)

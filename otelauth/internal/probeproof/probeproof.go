@@ -7,6 +7,7 @@
 package probeproof
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/http"
@@ -29,11 +30,15 @@ type Proof struct {
 	ledger    *evidence.Ledger
 	endpoints map[string]probe.Endpoint
 	accounts  map[string]bool
+	secrets   []string // what they are
 	client    netip.Addr
 
-	mu     sync.Mutex
-	sent   map[string]sent // by token
-	failed error
+	mu   sync.Mutex
+	sent map[string]sent // by token
+	// elsewhere has the endpoints whose control got neither the content nor a denial, and its
+	// status: the service may answer before it asks for credentials, such as for a wrong path.
+	elsewhere map[string]int
+	failed    error
 }
 
 // sent is a request that evidence is expected of.
@@ -47,7 +52,7 @@ type sent struct {
 func New(cfg *probe.Config) *Proof {
 	p := &Proof{
 		endpoints: make(map[string]probe.Endpoint), accounts: map[string]bool{cfg.Throwaway: cfg.Throwaway != ""},
-		sent: make(map[string]sent),
+		sent: make(map[string]sent), elsewhere: make(map[string]int),
 	}
 	for _, e := range cfg.Endpoints {
 		if e.Method == "" {
@@ -64,6 +69,7 @@ func New(cfg *probe.Config) *Proof {
 			p.client = ip
 		}
 	}
+	p.secrets = secretNames(cfg.Identities)
 	cfg.Sending, cfg.Answered = p.sending, p.answered
 	return p
 }
@@ -81,6 +87,19 @@ func (p *Proof) Expected() []string {
 	return list
 }
 
+// secretNames describe what [probe.Prober.Canaries] returns, in its order.
+func secretNames(identities []probe.Identity) []string {
+	names := []string{"a wrong password", "the credentials of an unknown user"}
+	for _, id := range identities {
+		name := cmp.Or(id.Name, id.Username)
+		names = append(names, "the password of "+name, "the credentials of "+name)
+	}
+	return names
+}
+
+// SecretNames says what the canaries of the prober are.
+func (p *Proof) SecretNames() []string { return p.secrets }
+
 // endpointOf returns the endpoint of an attempt as text.
 func endpointOf(a probe.Attempt) string { return strings.TrimPrefix(a.ID, a.Probe+" ") }
 
@@ -93,7 +112,13 @@ func (p *Proof) sending(a probe.Attempt) {
 }
 
 func (p *Proof) answered(a probe.Attempt) {
-	p.note(p.ledger.Answered(a.Token, evidence.Answer{Status: a.Answer.Status, Time: a.Answered}))
+	p.mu.Lock()
+	if s := a.Answer.Status; a.Probe == "control" && (s >= 300 && s < 400 || s == http.StatusNotFound || s == http.StatusGone) {
+		p.elsewhere[endpointOf(a)] = s
+	}
+	optional := p.elsewhere[endpointOf(a)] != 0
+	p.mu.Unlock()
+	p.note(p.ledger.Answered(a.Token, evidence.Answer{Status: a.Answer.Status, Time: a.Answered, Optional: optional}))
 }
 
 func (p *Proof) note(err error) {
@@ -117,7 +142,8 @@ var (
 func (p *Proof) expectation(a probe.Attempt) evidence.Expectation {
 	e := p.endpoints[endpointOf(a)]
 	x := evidence.Expectation{
-		ID: a.Token, TraceID: a.TraceID, RequestID: a.RequestID, Sent: a.Sent, Client: p.client, Method: knownMethod(a.Request.Method),
+		ID: a.Token, TraceID: a.TraceID, RequestID: a.RequestID, Sent: a.Sent, Client: p.client,
+		Method: knownMethod(a.Request.Method), MethodOriginal: a.Request.Method,
 	}
 	if strings.Contains(a.UserAgent, a.Token) {
 		x.AgentToken = a.Token
@@ -127,6 +153,9 @@ func (p *Proof) expectation(a probe.Attempt) evidence.Expectation {
 		x.User, x.Account = a.Username, p.accounts[a.Username]
 	}
 	x.AnyUser = len(x.Outcomes) > 1 && x.User == "" // such as an empty name
+	if slices.Contains(ambiguous, a.Probe) {
+		x.User, x.AnyUser = a.Username, true
+	}
 	if a.Request.Target == e.Path && a.Request.Method == e.Method {
 		x.Path, _, _ = strings.Cut(e.Path, "?")
 		x.Route = e.Route
@@ -137,6 +166,9 @@ func (p *Proof) expectation(a probe.Attempt) evidence.Expectation {
 	return x
 }
 
+// ambiguous are malformed credentials in which a service may see a name.
+var ambiguous = []string{"control-character", "two-wrong", "two-headers", "joined-header"}
+
 // outcomes returns the outcomes that a request may have, and whether the server may refuse it
 // before authentication.
 func (p *Proof) outcomes(a probe.Attempt, e probe.Endpoint) (list []string, optional bool) {
@@ -144,6 +176,8 @@ func (p *Proof) outcomes(a probe.Attempt, e probe.Endpoint) (list []string, opti
 	switch {
 	case e.Access == probe.Public:
 		return nil, true
+	case a.Probe == "another-identity":
+		return []string{success, failure}, false
 	case a.Outcome == probe.OutcomeSuccess:
 		return []string{success}, false
 	case anonymous && a.Request.Method == e.Method:
@@ -199,6 +233,10 @@ func (p *Proof) Apply(report *probe.Report, judged evidence.Report) (func(*probe
 		j := &judged.Attempts[i]
 		byToken[j.ID] = j
 		of := p.sent[j.ID]
+		if status := p.elsewhere[of.endpoint]; status != 0 && len(j.Arrived) == 0 {
+			unknown[probe.Gap{Endpoint: of.endpoint, Probe: GapName, Why: fmt.Sprintf("an attempt without a record is no finding here: the right credentials get %d, "+
+				"so the service may answer before it asks for credentials", status)}] = 1
+		}
 		for _, f := range j.Findings {
 			if f.Verdict.IsGap() {
 				add(found, f, p.endpoints[of.endpoint], of.probe)
@@ -238,7 +276,7 @@ func add(found map[string]*probe.Finding, f evidence.Finding, e probe.Endpoint, 
 		rule = probe.RuleSecret
 	}
 	what := strings.ReplaceAll(string(f.Verdict), " ", "-")
-	id := string(rule) + " " + strings.Trim(what+"/"+f.Signal+"/"+f.Field, "/")
+	id := string(rule) + " " + strings.Trim(what+"/"+f.Signal+"/"+lasting(f), "/")
 	if e.Path != "" {
 		id += " " + e.String()
 	}
@@ -252,8 +290,20 @@ func add(found map[string]*probe.Finding, f evidence.Finding, e probe.Endpoint, 
 	}
 }
 
+// lasting returns the field of a finding as far as it is the same in each run: neither the number
+// of a line nor a trace id.
+func lasting(f evidence.Finding) string {
+	if f.Requirement == evidence.NoOthers || f.Requirement == evidence.NoSecrets && f.Signal == "line" {
+		return ""
+	}
+	return f.Field
+}
+
 func detail(f evidence.Finding) string {
 	text := f.Signal + ": " + string(f.Verdict)
+	if f.Requirement == evidence.NoSecrets {
+		return text + ". " + f.Detail
+	}
 	if f.Field != "" {
 		text += ": " + f.Field
 	}

@@ -4,6 +4,7 @@
 package evidence
 
 import (
+	"net/http"
 	"net/netip"
 	"net/url"
 	"strconv"
@@ -117,17 +118,19 @@ func (c *checker) union(e *entry, j *Judgement) {
 		}
 		isElsewhere = isElsewhere || of.get(semconv.KeyResponseElsewhere) == "true"
 	}
-	want := strings.Join(e.Outcomes, " or ")
+	want := strings.Join(e.outcomes(), " or ")
 	switch {
 	case !hasOutcome:
-		c.lacks(j, Events, first, keyOutcome, want)
+		if !e.Optional { // the line may be about another thing than authentication
+			c.lacks(e, j, Events, first, keyOutcome, want)
+		}
 	case !outcomeIsRight || wrongOutcome != "":
 		c.wrong(j, Events, first, keyOutcome, want, wrongOutcome, "The outcome is not that of the request.")
 	}
 	switch {
 	case !c.require[Status] || e.answer.Status == 0 || isElsewhere:
 	case !hasStatus:
-		c.lacks(j, Status, first, keyStatus, strconv.Itoa(e.answer.Status))
+		c.lacks(e, j, Status, first, keyStatus, strconv.Itoa(e.answer.Status))
 	case status != "":
 		c.wrong(j, Status, first, keyStatus, strconv.Itoa(e.answer.Status), status, "The client got another status.")
 	}
@@ -141,7 +144,7 @@ func (c *checker) attributes(e *entry, of *event, j *Judgement) {
 		is          func(got string) bool
 	}{
 		{Client, keyClient, textOfAddr(e.Client), func(got string) bool { return isAddr(got, e.Client) }},
-		{Method, keyMethod, e.Method, func(got string) bool { return got == e.Method }},
+		{Method, keyMethod, e.Method, func(got string) bool { return got == e.Method || of.signal == "line" && e.isMethod(got) }},
 		{Route, keyRoute, e.Route, func(got string) bool { return c.known(got) == e.Route }},
 		{Path, keyPath, e.Path, e.isPath},
 		{Agent, keyAgent, e.AgentToken, func(got string) bool { return c.by.inText(got) == e }},
@@ -151,7 +154,7 @@ func (c *checker) attributes(e *entry, of *event, j *Judgement) {
 		}
 		switch got := of.get(a.key); {
 		case got == "":
-			c.lacks(j, a.requirement, of, a.key, a.want)
+			c.lacks(e, j, a.requirement, of, a.key, a.want)
 		case !a.is(got):
 			c.wrong(j, a.requirement, of, a.key, a.want, got, "The value is not that of the request.")
 		}
@@ -209,7 +212,7 @@ func (c *checker) user(e *entry, of *event, j *Judgement) {
 	case e.User == "":
 	case name == "" && hash == "":
 		if !mayLack {
-			c.lacks(j, User, of, keyUserName, e.User)
+			c.lacks(e, j, User, of, keyUserName, e.User)
 		}
 	case name != "" && name != e.User:
 		c.wrong(j, User, of, keyUserName, e.User, name, "The event is about another user.")
@@ -222,8 +225,12 @@ func (c *checker) user(e *entry, of *event, j *Judgement) {
 	}
 }
 
-// lacks reports an attribute that the event does not have.
-func (c *checker) lacks(j *Judgement, r Requirement, of *event, key, want string) {
+// lacks reports an attribute that the event does not have. The line of a server about a request
+// whose fields it could not read has few.
+func (c *checker) lacks(e *entry, j *Judgement, r Requirement, of *event, key, want string) {
+	if e.Optional && of.signal == "line" && e.answer.Status == http.StatusBadRequest && of.get(keyAgent) == "" {
+		return
+	}
 	j.add(Finding{
 		Verdict: Incomplete, Requirement: r, Signal: of.signal, Field: key, Want: c.safe(want), Detail: c.where(of) + " lacks " + words[key] + ".",
 	})
@@ -236,7 +243,11 @@ func (c *checker) wrong(j *Judgement, r Requirement, of *event, key, want, got, 
 
 func (c *checker) where(of *event) string {
 	if of.line > 0 {
-		return "Line " + strconv.FormatInt(of.line, 10) + " (" + of.name + ")"
+		text := "L" + lineOfRun(of.line)[1:]
+		if of.name != "" {
+			text += " (" + of.name + ")"
+		}
+		return text
 	}
 	return "The event"
 }
@@ -253,7 +264,7 @@ func (c *checker) spansOf(e *entry, of *event, j *Judgement) {
 		return
 	}
 	if of.trace == (traceID{}) {
-		c.lacks(j, Spans, of, "trace_id", "that of the span")
+		c.lacks(e, j, Spans, of, "trace_id", "that of the span")
 		return
 	}
 	if x := c.by.sent[of.trace]; x != nil && x != e {

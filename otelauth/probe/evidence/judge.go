@@ -21,6 +21,9 @@ func (l *Ledger) Judge() Report {
 	c := &checker{Ledger: l, hashes: l.hashesOfUsers()}
 	for i, e := range l.entries {
 		r.Attempts[i] = Judgement{ID: e.ID, Verdict: Recorded}
+		if e.count == 0 && (e.Optional || len(e.Outcomes) == 0) {
+			r.Attempts[i].Verdict = NotRequired
+		}
 		c.judge(e, &r.Attempts[i])
 	}
 	r.Findings = append(r.Findings, l.judgeFolds(r.Attempts)...)
@@ -147,9 +150,13 @@ func (l *Ledger) judgeOthers() []Finding {
 	return all
 }
 
+// lineOfRun names a line. Lines are counted from where the run began to read, not from the start of
+// the file.
+func lineOfRun(n int64) string { return fmt.Sprintf("line %d of the run", n) }
+
 func (e *event) place() string {
 	if e.line > 0 {
-		return fmt.Sprintf("line %d", e.line)
+		return lineOfRun(e.line)
 	}
 	return "trace " + e.trace.String()
 }

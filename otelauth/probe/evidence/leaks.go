@@ -32,10 +32,14 @@ func (l *Ledger) addLeak(k leaked) {
 	}
 }
 
-func leakFinding(signal, where string, f leak.Found) Finding {
+func (l *Ledger) leakFinding(signal, where string, f leak.Found) Finding {
+	name := fmt.Sprintf("secret %d of the run", f.Secret+1)
+	if f.Secret < len(l.cfg.SecretNames) {
+		name = l.cfg.SecretNames[f.Secret]
+	}
 	return Finding{
 		Verdict: Leaked, Requirement: NoSecrets, Signal: signal, Field: where, Got: f.Form,
-		Detail: fmt.Sprintf("Secret %d of the run is in %s, as %s. Do not record it.", f.Secret+1, where, f.Form),
+		Detail: fmt.Sprintf("In %s: %s, as %s. Do not record it.", where, name, f.Form),
 	}
 }
 
@@ -52,7 +56,7 @@ func (l *Ledger) addLeaks(x *otlpreceiver.Export, found []leak.Found) {
 	}
 	if s.hits == 0 {
 		for _, f := range found {
-			l.addLeak(leaked{finding: leakFinding("export", "an export of "+string(x.Signal)+", outside of its attributes", f)})
+			l.addLeak(leaked{finding: l.leakFinding("export", "an export of "+string(x.Signal)+", outside of its attributes", f)})
 		}
 	}
 }
@@ -61,9 +65,9 @@ func (l *Ledger) addLineLeaks(r *Record, e *event, found []leak.Found) {
 	for _, f := range found {
 		where := "a line"
 		if r.Line > 0 {
-			where = fmt.Sprintf("line %d", r.Line)
+			where = lineOfRun(r.Line)
 		}
-		l.addLeak(leaked{finding: leakFinding("line", where, f), event: e})
+		l.addLeak(leaked{finding: l.leakFinding("line", where, f), event: e})
 	}
 }
 
@@ -80,7 +84,7 @@ type search struct {
 func (s *search) text(where, text string) {
 	for _, f := range s.ledger.scanner.Scan([]byte(text)) {
 		s.hits++
-		s.ledger.addLeak(leaked{finding: leakFinding(s.signal, where, f), of: s.of, trace: s.trace})
+		s.ledger.addLeak(leaked{finding: s.ledger.leakFinding(s.signal, where, f), of: s.of, trace: s.trace})
 	}
 }
 

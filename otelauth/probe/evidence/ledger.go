@@ -25,6 +25,8 @@ type Config struct {
 	// Secrets are the passwords and tokens of the run, at least 4 bytes each. No byte that arrives
 	// may hold one in any encoding.
 	Secrets []string
+	// SecretNames say what the secrets are, in the same order. Default: "secret 1 of the run".
+	SecretNames []string
 	// Expected are texts that telemetry rightly holds, such as user names and paths. A form of a
 	// secret that one of them holds in itself is no leak.
 	Expected []string
@@ -166,6 +168,7 @@ func (l *Ledger) Answered(id string, a Answer) error {
 		l.answers++
 	}
 	e.answer, e.answered = a, true
+	e.Optional = e.Optional || a.Optional
 	if a.Time.After(l.lastAnswer) {
 		l.lastAnswer = a.Time
 	}

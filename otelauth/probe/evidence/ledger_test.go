@@ -586,3 +586,96 @@ func TestMillionSpans(t *testing.T) {
 		t.Errorf("%+v", report.Received)
 	}
 }
+
+// TestOutcomeByAnswer: the right password of an account that the endpoint does not know is a
+// failure, that of an account which may not use it a success.
+func TestOutcomeByAnswer(t *testing.T) {
+	t.Parallel()
+	for status, right := range map[int][]string{200: {"success"}, 401: {"success", "failure"}, 403: {"success"}, 404: {"success", "failure"}} {
+		for _, outcome := range []string{"success", "failure", "missing"} {
+			l, err := evidence.New(evidence.Config{Require: []evidence.Requirement{evidence.Events}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := l.Expect(evidence.Expectation{ID: "a", AgentToken: "t-1", Outcomes: []string{"success", "failure"}, Sent: start}); err != nil {
+				t.Fatal(err)
+			}
+			if err := l.Answered("a", evidence.Answer{Status: status, Time: start.Add(time.Second)}); err != nil {
+				t.Fatal(err)
+			}
+			l.Add(evidence.Record{IsAttempt: true, Time: start, Arrived: start, Attributes: map[string]string{"auth.outcome": outcome, "user_agent.original": "t-1"}})
+			got := l.Judge().Attempts[0].Verdict
+			if want := map[bool]evidence.Verdict{true: evidence.Recorded, false: evidence.Wrong}[slices.Contains(right, outcome)]; got != want {
+				t.Errorf("%d with outcome %s: %s, want %s", status, outcome, got, want)
+			}
+		}
+	}
+}
+
+// TestLineOfAnotherUser: of two requests of the same time, a line without tokens is about the one
+// whose user it names, or else about the one whose user is not certain.
+func TestLineOfAnotherUser(t *testing.T) {
+	t.Parallel()
+	for _, user := range []string{"", "x"} {
+		l, err := evidence.New(evidence.Config{Require: []evidence.Requirement{evidence.EachAttempt, evidence.User}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		outcomes := []string{"success", "failure"}
+		for i, x := range []evidence.Expectation{
+			{ID: "bob", User: "bob", Outcomes: outcomes},
+			{ID: "open", AnyUser: true, Outcomes: outcomes},
+			{ID: "x", User: user, AnyUser: true, Outcomes: outcomes},
+		} {
+			x.Path, x.Sent = "/a", start.Add(time.Duration(i)*time.Millisecond)
+			if err := l.Expect(x); err != nil {
+				t.Fatal(err)
+			}
+			if err := l.Answered(x.ID, evidence.Answer{Status: 401, Time: x.Sent}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		l.Add(evidence.Record{IsAttempt: true, Name: "failed", Line: 1, Time: start, Arrived: start, Attributes: map[string]string{"auth.outcome": "failure", "user.name": "x", "url.path": "/a"}})
+		want := map[string]string{"": "open", "x": "x"}[user]
+		for _, j := range l.Judge().Attempts {
+			if (j.Verdict == evidence.Recorded) != (j.ID == want) {
+				t.Errorf("user %q: %s is %s, want the line at %s", user, j.ID, j.Verdict, want)
+			}
+		}
+	}
+}
+
+// TestSpanElsewhere: a span in another trace than its event is found by its own id, or by the trace
+// of the request.
+func TestSpanElsewhere(t *testing.T) {
+	t.Parallel()
+	other := func(change func(*tracepb.Span)) *tracepb.Span {
+		s := span(9)
+		change(s)
+		return s
+	}
+	for name, c := range map[string]struct {
+		span *tracepb.Span
+		want evidence.Verdict
+	}{
+		"in the trace of the request": {other(func(s *tracepb.Span) { s.TraceId = traceOf(0) }), evidence.SpanElsewhere},
+		"by its id":                   {other(func(s *tracepb.Span) { s.SpanId = traceOf(5)[8:] }), evidence.SpanElsewhere},
+		"of another request":          {other(func(*tracepb.Span) {}), evidence.SpanMissing},
+	} {
+		f := newFixture(t, evidence.Config{Require: []evidence.Requirement{evidence.Spans}})
+		x := evidence.Expectation{ID: "a", TraceID: hex.EncodeToString(traceOf(0)), AgentToken: "t-1", Outcomes: []string{"missing"}, Sent: start}
+		if err := f.ledger.Expect(x); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.ledger.Answered("a", evidence.Answer{Status: 401, Time: start}); err != nil {
+			t.Fatal(err)
+		}
+		e := event(5)
+		e.Attributes = append(e.Attributes, kv("user_agent.original", "t-1"))
+		f.export(spans(c.span))
+		f.export(events(e))
+		if got := f.ledger.Judge().Attempts[0].Verdict; got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+}

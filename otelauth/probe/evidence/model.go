@@ -37,8 +37,9 @@ type Expectation struct {
 	UserHash string
 	// Client is the address from which the service sees the request.
 	Client netip.Addr
-	// Method is the method of the request, or "_OTHER".
-	Method string
+	// Method is the method of the request, or "_OTHER". A line may hold MethodOriginal, the method
+	// as it is sent.
+	Method, MethodOriginal string
 	// Route is the registered pattern of the endpoint, such as "/orders/{id}". The names of its
 	// parameters are not compared.
 	Route string
@@ -54,6 +55,9 @@ type Answer struct {
 	Status int
 	// Time is when the header of the response arrived, or when waiting for it ended.
 	Time time.Time
+	// Optional allows that no event arrives, as [Expectation.Optional] does: the answer shows that
+	// the service may not have come to authentication.
+	Optional bool
 }
 
 // Record is an event or a log line in the words of this project: each attribute under its key in
@@ -169,18 +173,23 @@ const (
 	Folded Verdict = "folded"
 	// Recorded: everything that is required arrived.
 	Recorded Verdict = "recorded"
+	// NotRequired: no event arrived, and none had to. The request is not an attempt, or the server
+	// may have refused it before authentication.
+	NotRequired Verdict = "not required"
 )
 
 var severity = []Verdict{
-	Leaked, Missing, Uncounted, Wrong, Duplicate, Unexpected, SpanMissing, SpanElsewhere, Incomplete, Late, Unknown, Folded, Recorded,
+	Leaked, Missing, Uncounted, Wrong, Duplicate, Unexpected, SpanMissing, SpanElsewhere, Incomplete, Late, Unknown, Folded, Recorded, NotRequired,
 }
 
 // Verdicts returns every verdict, the most severe first.
 func Verdicts() []Verdict { return append([]Verdict(nil), severity...) }
 
-// IsGap reports whether the verdict is a gap in the record: neither [Recorded], [Folded] nor
-// [Unknown].
-func (v Verdict) IsGap() bool { return v != Recorded && v != Folded && v != Unknown }
+// IsGap reports whether the verdict is a gap in the record: neither [Recorded], [NotRequired],
+// [Folded] nor [Unknown].
+func (v Verdict) IsGap() bool {
+	return v != Recorded && v != NotRequired && v != Folded && v != Unknown
+}
 
 // Finding is one thing that does not hold, or could not be decided.
 type Finding struct {

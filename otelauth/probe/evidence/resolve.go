@@ -4,6 +4,7 @@
 package evidence
 
 import (
+	"net/http"
 	"slices"
 	"sort"
 	"strings"
@@ -69,6 +70,9 @@ func (l *Ledger) guess(e *event) *entry {
 // longestRequest bounds how far back a request is looked for.
 const longestRequest = time.Minute
 
+// isMethod reports whether a line may name the method so.
+func (e *entry) isMethod(got string) bool { return got == e.Method || got == e.MethodOriginal }
+
 func (e *entry) hasLine(name string) bool {
 	return slices.ContainsFunc(e.events, func(of *event) bool { return of.name == name })
 }
@@ -84,7 +88,7 @@ func (e *entry) fits(line *event) int {
 	}{
 		{line.get(semconv.KeyURLPath), e.isPath(line.get(semconv.KeyURLPath)), 16},
 		{line.get(semconv.KeyUserName), e.User == line.get(semconv.KeyUserName), 8},
-		{line.get(semconv.KeyHTTPRequestMethod), e.Method == line.get(semconv.KeyHTTPRequestMethod), 4},
+		{line.get(semconv.KeyHTTPRequestMethod), e.isMethod(line.get(semconv.KeyHTTPRequestMethod)), 4},
 		{line.get(semconv.KeyOutcome), e.accepts(line.get(semconv.KeyOutcome)), 2},
 		{line.get(semconv.KeyHTTPResponseStatusCode), e.isStatus(line.get(semconv.KeyHTTPResponseStatusCode)), 2},
 	} {
@@ -93,6 +97,9 @@ func (e *entry) fits(line *event) int {
 		} else if c.has != "" && c.points == 16 {
 			return 0
 		}
+	}
+	if name := line.get(semconv.KeyUserName); name != "" && name != e.User && !e.AnyUser {
+		score = max(1, score-8) // rather of a request that may have any user
 	}
 	return score
 }
@@ -103,7 +110,18 @@ func (e *entry) likelyOutcome() string {
 	if suggested != "" && e.accepts(suggested) {
 		return suggested
 	}
-	return e.Outcomes[0]
+	return e.outcomes()[0]
+}
+
+// outcomes returns the accepted outcomes. If both success and failure are, the answer may decide:
+// the right password of an account that the endpoint does not know is a failure, and gets 401.
+func (e *entry) outcomes() []string {
+	s := e.answer.Status
+	knowsAccount := s == http.StatusForbidden || s >= 200 && s < 300
+	if !knowsAccount || !slices.Contains(e.Outcomes, "success") {
+		return e.Outcomes
+	}
+	return slices.DeleteFunc(slices.Clone(e.Outcomes), func(o string) bool { return o == "failure" })
 }
 
 // possible returns the accepted outcomes that fit the answer: a request is throttled if and only if
@@ -112,7 +130,7 @@ func (e *entry) possible() []string {
 	if e.answer.Status == 429 {
 		return []string{"throttled"}
 	}
-	list := e.Outcomes
+	list := e.outcomes()
 	if i := slices.Index(list, "throttled"); i >= 0 && len(list) > 1 && e.answer.Status != 0 {
 		list = slices.Delete(slices.Clone(list), i, i+1)
 	}
@@ -126,7 +144,7 @@ func (e *entry) possible() []string {
 // target that throttles or is overloaded says so in its answer.
 func (e *entry) accepts(outcome string) bool {
 	for o := range strings.SplitSeq(outcome, ",") {
-		if slices.Contains(e.Outcomes, o) || e.answer.Status == 429 && o == "throttled" || e.answer.Status == 503 && o == "error" {
+		if slices.Contains(e.outcomes(), o) || e.answer.Status == 429 && o == "throttled" || e.answer.Status == 503 && o == "error" {
 			return true
 		}
 	}

@@ -35,13 +35,14 @@
     unknown: ['?', 'the evidence decides nothing', 'unknown'],
     folded: ['f', 'a fold accounts for the attempt', 'folded'],
     recorded: ['✓', 'everything that is required arrived', 'recorded'],
+    'not required': ['·', 'nothing arrived, and nothing had to', 'recorded'],
   }
   const rank = (table, name) => { const i = Object.keys(table).indexOf(name); return i < 0 ? 99 : i }
   const sign = (table, name) => (table[name] ?? ['?'])[0]
   const verdictClass = name => 'v-' + (name in VERDICTS ? name : 'unknown')
   const evidenceClass = name => { const c = EVIDENCE[name]?.[2] ?? 'unknown'; return c === 'unknown' ? 'v-unknown' : 'e-' + c }
 
-  const isGap = name => Boolean(name) && !['recorded', 'folded', 'unknown'].includes(name)
+  const isGap = name => Boolean(name) && !['recorded', 'not required', 'folded', 'unknown'].includes(name)
 
   // ---- text
 
@@ -245,7 +246,7 @@
         if (!e) return
         total[e] = (total[e] ?? 0) + 1
         const probe = probes[row.verdicts[k][0]].name
-        if (e === 'recorded' || !matches(row.haystack + '\n' + probe + '\n' + e)) return
+        if (e === 'recorded' || e === 'not required' || !matches(row.haystack + '\n' + probe + '\n' + e)) return
         n++
         if (!groups.has(e)) groups.set(e, [])
         groups.get(e).push([row, probe])
