@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os/exec"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -50,17 +49,5 @@ func TestGatewayTrailHungDisk(t *testing.T) {
 			t.Errorf("request %d: 503 after %v; the timeout is %v", i, took, timeout)
 		}
 	}
-	p.event("auth.trail.anomaly", nil)
-	for _, line := range p.Lines("trail_unavailable", `"auth.password.scheme"`) {
-		t.Errorf("a password was hashed: %s", line)
-	}
-	freeze("--unfreeze")
-	p.Await(t, "200 again", func() bool { return ask(t, url, "alice", canaryNew).StatusCode == http.StatusOK })
-	p.signal(syscall.SIGTERM)
-	if code := p.ended(); code != exitDone {
-		t.Errorf("exit code %d\n%s", code, p.output())
-	}
-	if out, err := e.verify(t, p); err != nil {
-		t.Errorf("%v\n%s", err, out)
-	}
+	e.recovers(t, p, url, func() { freeze("--unfreeze") })
 }
