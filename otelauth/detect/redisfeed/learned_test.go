@@ -89,14 +89,22 @@ func TestLearningSurvives(t *testing.T) {
 	}
 }
 
+// taught returns a Redis that keeps what a fleet of one process has learned from guesses of one
+// account from so many networks.
+func taught(t *testing.T, networks int) (server, fleet) {
+	t.Helper()
+	srv := startRedis(t)
+	f := newFleet(t, srv, 1)
+	f.spread("alice", 0, networks)
+	f.drain()
+	f.save()
+	return srv, f
+}
+
 // TestRepeatedAfterARestart: a process that restarts does not take an old batch for a new one.
 func TestRepeatedAfterARestart(t *testing.T) {
 	t.Parallel()
-	srv := startRedis(t)
-	f := newFleet(t, srv, 1)
-	f.spread("alice", 0, 5)
-	f.drain()
-	f.save()
+	srv, _ := taught(t, 5)
 	c := srv.Client(t)
 	entries, err := c.XRange(ctx, stream, "-", "+").Result()
 	if err != nil || len(entries) == 0 {
@@ -116,11 +124,7 @@ func TestRepeatedAfterARestart(t *testing.T) {
 // TestLearnedIsBounded: the value expires, and one that is too long is an error and is not stored.
 func TestLearnedIsBounded(t *testing.T) {
 	t.Parallel()
-	srv := startRedis(t)
-	f := newFleet(t, srv, 1)
-	f.spread("alice", 0, 3)
-	f.drain()
-	f.save()
+	srv, f := taught(t, 3)
 	c := srv.Client(t)
 	if n := c.StrLen(ctx, learned).Val(); n < 100 || n > 1<<20 {
 		t.Errorf("%d bytes", n)
@@ -214,11 +218,7 @@ func TestLearnedIsBroken(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			srv := startRedis(t)
-			f := newFleet(t, srv, 1)
-			f.spread("alice", 0, 9)
-			f.drain()
-			f.save()
+			srv, _ := taught(t, 9)
 			c := srv.Client(t)
 			good := c.Get(ctx, learned).Val()
 			key, broken := learned, aside
