@@ -91,7 +91,8 @@ func short(d time.Duration) string {
 	return fmt.Sprintf("%.0f s", d.Seconds())
 }
 
-// TestTableOfAttacks logs the table of attacks of docs/detection.md.
+// TestTableOfAttacks logs the table of attacks of docs/detection.md. At each speed, at least half of
+// the takeovers are named, and at most one name in twenty is that of an owner.
 func TestTableOfAttacks(t *testing.T) {
 	type key struct {
 		name  string
@@ -135,6 +136,11 @@ func TestTableOfAttacks(t *testing.T) {
 	}
 	t.Logf("attacks:\n%s", b.String())
 	t.Logf("by speed: takeovers %v, marked %v, owners marked %v", takeovers, marked, owners)
+	for speed, n := range owners {
+		if 2*marked[speed] < takeovers[speed] || 20*n > marked[speed]+n {
+			t.Errorf("speed %v: %d of %d takeovers are named, and %d owners", speed, marked[speed], takeovers[speed], n)
+		}
+	}
 }
 
 // worldsOfTable are the rows of the table of honest traffic of docs/detection.md.
@@ -178,7 +184,8 @@ func rowOf(name string, reports []*simulate.Report) (row string, sum simulate.Re
 		sum.Outages, sum.KeptOut, sum.UserDays, sum.False), sum
 }
 
-// TestTableOfHonestTraffic logs the table of honest traffic of docs/detection.md.
+// TestTableOfHonestTraffic logs the table of honest traffic of docs/detection.md. In no world are
+// there more than 5 false episodes of medium severity in 10,000 user-days.
 func TestTableOfHonestTraffic(t *testing.T) {
 	seeds := (seedsOfTables(t) + 3) / 4
 	reports := make([][]*simulate.Report, len(worldsOfTable))
@@ -201,6 +208,9 @@ func TestTableOfHonestTraffic(t *testing.T) {
 		// A company moves once, and a conference takes place once.
 		if high := sum.FalseOf(detect.High); high > seeds {
 			t.Errorf("%v: %d episodes of high severity in %d runs: %v", name, high, seeds, sum.FalseDetections)
+		}
+		if medium := sum.FalseOf(detect.Medium); medium*10_000 > 5*sum.UserDays {
+			t.Errorf("%v: %d episodes of medium severity in %d user-days: %v", name, medium, sum.UserDays, sum.False)
 		}
 	}
 	t.Logf("honest:\n%s", b.String())

@@ -24,7 +24,8 @@
 // guesses from unknown networks only. Counts are exact up to 64; the same attempts cause the same
 // detections in every process. A window is at most a tenth shorter than stated, and never longer.
 // An account counts among those that use a network if it is known for 7 days; in the first 8 days
-// after a start without a memory, every account does.
+// after a start without a memory, every account does. On the first of these days, password_spray
+// and credential_stuffing need as many names as accounts use the network, and not 20 % as many.
 // The numbers are the defaults of [Thresholds]:
 //
 //	brute_force             high    T1110.001
@@ -56,7 +57,7 @@
 //	    a success from a network new to an account that is known for 7 days and seldom changes
 //	    networks; fewer than 10 accounts used the network more than 7 days ago
 //	impossible_travel       medium  T1078
-//	    two successes 500 km apart at 1000 km/h of an account that is known for 3 days and
+//	    two successes 500 km apart at 1000 km/h of an account that is known for 7 days and
 //	    seldom changes networks, one of them from a network that is new to the account within 3
 //	    days and that fewer than 10 accounts used more than 7 days ago (needs a Locator)
 //	concurrent_networks     low     T1078
@@ -74,7 +75,7 @@
 //	unusable_account        low     T1078
 //	    3 attempts at a disabled or expired account within 3 days
 //	many_accounts           high    T1078
-//	    within 3 days, successes of 10 accounts from a network that none of them has used; each
+//	    within 3 days, successes of 7 accounts from a network that none of them has used; each
 //	    is known for 7 days and seldom changes networks; fewer than 10 accounts used the
 //	    network more than 7 days ago, and neither password_spray nor credential_stuffing has
 //	    fired for it

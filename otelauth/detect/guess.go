@@ -165,7 +165,10 @@ func (e *engine) onNames(m *moment, network uint64, n *source, f firing) {
 	if names < e.th.SprayAccounts && names < e.th.StuffingNames {
 		return
 	}
-	crowd := e.crowd(network) * e.th.CrowdPercent / 100
+	crowd := e.crowd(network)
+	if e.begun == 0 || e.now-e.begun >= day { // before, many of its users have not arrived yet
+		crowd = crowd * e.th.CrowdPercent / 100
+	}
 	f.accounts = names
 	mostly := 2*unknown >= names
 	switch {

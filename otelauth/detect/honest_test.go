@@ -131,12 +131,36 @@ func TestCrowdRaisesThreshold(t *testing.T) {
 		w.try(try{name: fmt.Sprint("new", i)})
 	}
 	w.none("25 new users among 200")
-	for i := range 60 {
-		w.try(try{name: fmt.Sprint("victim", i), password: uint64(i + 100)})
-		w.pass(time.Duration(100+i*i%50) * time.Second)
-	}
+	// On the first day, most users of the network may not have arrived yet, while others mistype.
+	w.fail(0, 60)
+	w.none("60 names that fail on the first day, beside 225 that succeed")
+	w.pass(24 * time.Hour)
+	w.fail(60, 120)
 	if w.starts(detect.PasswordSpray) != 1 {
 		t.Error("a spray from the network is not detected")
+	}
+}
+
+// TestFirstDay: on the first day, a spray needs as many names as accounts use its network.
+func TestFirstDay(t *testing.T) {
+	t.Parallel()
+	w := newWatch(t)
+	for i := range 30 {
+		w.try(try{name: fmt.Sprint("user", i)})
+	}
+	w.fail(0, 28)
+	w.none("28 names that fail on the first day, beside 30 that succeed")
+	w.fail(28, 40)
+	if w.starts(detect.PasswordSpray) != 1 {
+		t.Error("a spray on the first day is not detected")
+	}
+}
+
+// fail plays a wrong password for each victim from the first to the last but one.
+func (w *watch) fail(first, end int) {
+	for i := first; i < end; i++ {
+		w.try(try{name: fmt.Sprint("victim", i), password: uint64(i + 100)})
+		w.pass(time.Duration(100+37*i%100) * time.Second)
 	}
 }
 

@@ -19,7 +19,7 @@ import (
 )
 
 // overfull plays eleven days of honest accounts, each with a home, an office of 200 accounts and a
-// carrier of 750, at a Detector of the given size. One attempt of fifteen is a wrong password, and
+// carrier of 750, at a Detector of the given size. One attempt of six is a wrong password, and
 // half of the users who mistype come back later. It returns the number of episodes by rule, and
 // fails the test for those of high severity.
 func overfull(t *testing.T, entries, accounts int) map[string]int {
@@ -42,7 +42,7 @@ func overfull(t *testing.T, entries, accounts int) map[string]int {
 			w.now = w.now.Add(step)
 			i := n % accounts
 			from := networks(i)[rng.IntN(3)]
-			if rng.IntN(15) == 0 {
+			if rng.IntN(6) == 0 {
 				w.try(try{name: fmt.Sprint("user", i), password: rng.Uint64() | 1, from: from})
 				if rng.IntN(2) == 0 {
 					continue // comes back later

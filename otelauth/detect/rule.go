@@ -173,7 +173,7 @@ var rules = [...]definition{
 		Rule: Rule{
 			Name: ImpossibleTravel, UUID: "36ee898b-a601-5895-b016-4a56bfcd775d",
 			Severity: Medium, Technique: "T1078",
-			Default: "two successes {TravelKm} km apart at {TravelKmPerHour} km/h of an account that is known for 3 days and seldom changes networks, one of them from a " +
+			Default: "two successes {TravelKm} km apart at {TravelKmPerHour} km/h of an account that is known for {NewNetworkAfter} and seldom changes networks, one of them from a " +
 				"network that is new to the account within 3 days and that fewer than 10 accounts used more than 7 days ago (needs a Locator)",
 			Summary: "one credential is used in two places too far apart to travel between in that time",
 		},
@@ -243,7 +243,7 @@ var rules = [...]definition{
 		},
 		// Where a company moves to, its users arrive over days.
 		keys: byNetwork, recalls: true, quiet: window,
-		thresholds: []threshold{{"ManyAccounts", 10, 2, distinctMax}},
+		thresholds: []threshold{{"ManyAccounts", 7, 2, distinctMax}},
 	},
 	distributedStuffing: {
 		Rule: Rule{
@@ -292,8 +292,8 @@ type Thresholds struct {
 	// StuffingNames is the number of names from one network within 3 days. Default: 20.
 	StuffingNames int
 	// CrowdPercent raises SprayAccounts and StuffingNames to at least this percentage of the
-	// accounts that succeed from the network, so that a shared address is not one attacker.
-	// Default: 20.
+	// accounts that succeed from the network, so that a shared address is not one attacker. In the
+	// first day after a start without a memory, it is 100. Default: 20.
 	CrowdPercent int
 	// SamePasswordAccounts is the number of names that one wrong password is tried on within 3
 	// days. Default: 10.
@@ -334,7 +334,7 @@ type Thresholds struct {
 	// Default: 3.
 	UnusableTries int
 	// ManyAccounts is the number of accounts, within 3 days, that succeed from a network that they
-	// have never used. Default: 10.
+	// have never used. Default: 7.
 	ManyAccounts int
 	// StrangeNetworks is the number of networks without a success, and of names that they fail
 	// for, within an hour; twice as many within a day. At most 64. Default: 50.

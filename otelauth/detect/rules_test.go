@@ -194,12 +194,12 @@ func TestManyAccounts(t *testing.T) {
 	for i := range 40 {
 		w.try(try{name: fmt.Sprint("user", i), from: network(1)})
 		w.pass(11 * time.Minute)
-		if want := i >= 9; (w.starts(detect.ManyAccounts) == 1) != want {
+		if want := i >= 6; (w.starts(detect.ManyAccounts) == 1) != want {
 			t.Fatalf("%d accounts entered: %d episodes", i+1, w.starts(detect.ManyAccounts))
 		}
 	}
 	for _, d := range w.found {
-		if d.Rule.Name == detect.ManyAccounts && d.Phase == detect.Start && (len(d.Accounts) != 8 || d.AccountCount != 10 || len(d.Networks) != 1) {
+		if d.Rule.Name == detect.ManyAccounts && d.Phase == detect.Start && (len(d.Accounts) != 7 || d.AccountCount != 7 || len(d.Networks) != 1) {
 			t.Errorf("the episode has accounts %v of %d in %v", d.Accounts, d.AccountCount, d.Networks)
 		}
 	}
@@ -239,17 +239,19 @@ func TestImpossibleTravel(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
 		name  string
+		days  int
 		from  string
 		after time.Duration
 		want  int
 	}{
-		{"Sydney within the hour", network(1), time.Hour, 1},
-		{"Sydney by plane", network(1), 22 * time.Hour, 0},
-		{"the next town", "198.51.100.1", time.Minute, 0},
-		{"nowhere", "10.0.0.1", time.Minute, 0},
+		{"Sydney within the hour", 8, network(1), time.Hour, 1},
+		{"Sydney in the first week", 5, network(1), time.Hour, 0},
+		{"Sydney by plane", 8, network(1), 22 * time.Hour, 0},
+		{"the next town", 8, "198.51.100.1", time.Minute, 0},
+		{"nowhere", 8, "10.0.0.1", time.Minute, 0},
 	} {
 		w := newWatch(t, located)
-		w.live(4, "", "")
+		w.live(tc.days, "", "")
 		w.found = nil
 		w.try(try{})
 		w.pass(tc.after)

@@ -361,7 +361,7 @@ func TestSharedTravel(t *testing.T) {
 	t.Parallel()
 	_, _, fleet := newFleet(t, 2, func(cfg *detect.Config) { cfg.Locator = compass{t} })
 	fleet[0].try(try{})
-	pass(fleet, 4*24*time.Hour)
+	pass(fleet, 8*24*time.Hour)
 	fleet[0].try(try{})
 	pass(fleet, time.Hour)
 	fleet[1].try(try{from: network(5)})

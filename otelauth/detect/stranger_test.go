@@ -75,6 +75,26 @@ func TestSlowStuffing(t *testing.T) {
 	}
 }
 
+// TestOldSuccessIsNoTakeover: a success is no part of an attack that begins weeks later, although
+// its network then takes part in it.
+func TestOldSuccessIsNoTakeover(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct{ days, want int }{{2, 1}, {12, 0}} {
+		w := newWatch(t, func(cfg *detect.Config) { cfg.Entries = 0 })
+		w.live(9, "owner", "")
+		w.try(try{name: "old", from: network(200)})
+		w.live(tc.days, "owner", "")
+		w.found = nil
+		for i := range 1000 {
+			w.try(try{name: fmt.Sprint("leak", i), unknown: i%2 == 0, password: uint64(i + 1), from: network(i / 3)})
+			w.pass(9*time.Second + time.Duration(i%7)*time.Second)
+		}
+		if attacks, takeovers := w.starts(detect.DistributedStuffing), w.starts(detect.SuccessAfterFailures); attacks != 1 || takeovers != tc.want {
+			t.Errorf("a success %d days before an attack: %d attacks, %d takeovers, want 1 and %d", tc.days, attacks, takeovers, tc.want)
+		}
+	}
+}
+
 // TestManyHomesMistype: a thousand users, each in a network of its own, mistype within an hour and
 // then succeed.
 func TestManyHomesMistype(t *testing.T) {

@@ -275,7 +275,7 @@ func (e *engine) onTravel(m *moment, h *habit) {
 			return
 		}
 		// Every network of a new account is new to it.
-		if isYoung && !h.travelReported && e.now-h.first >= 3*day && h.novel <= roams &&
+		if isYoung && !h.travelReported && e.isSettled(h) && h.novel <= roams &&
 			!e.isFamiliar(h.newSite) && !e.open(manyAccounts, h.newSite) {
 			h.travelReported = true
 			e.fire(m, firing{

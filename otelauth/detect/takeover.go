@@ -60,10 +60,11 @@ func (e *engine) judgeOldest(m *moment) {
 	e.arrivals.waiting--
 }
 
-// exposeFrom evaluates the earlier successes from the network of m.
+// exposeFrom evaluates the successes of the last 7 days from the network of m. The ring may hold
+// much older ones, from before the attack.
 func (e *engine) exposeFrom(m *moment) {
 	for i := range e.arrivals.ring {
-		if p := &e.arrivals.ring[i]; p.network == m.network {
+		if p := &e.arrivals.ring[i]; p.network == m.network && e.now-p.at < agedDays*day {
 			e.expose(m, p)
 		}
 	}
