@@ -39,7 +39,8 @@ type detectReplay struct {
 	Year          int      `placeholder:"YEAR" help:"The year of the first line, for times without one. Default: the latest for which the line is older than the file."`
 	Zone          string   `default:"Local" placeholder:"ZONE" help:"The time zone of times without one, such as UTC or Europe/Berlin. Default: that of this machine."`
 	GeoIPDatabase string   `name:"geoip-database" placeholder:"FILE" help:"City database in MaxMind's format, for impossible_travel. Default: none; impossible_travel is not evaluated."`
-	Off           []string `sep:"none" placeholder:"RULE" complete:"rule" help:"Rule that is not evaluated, such as unusual_hour. May be repeated. Default: every rule is on."`
+	On            []string `sep:"none" placeholder:"RULE" complete:"rule" help:"Rule to evaluate that is off by default: unusual_hour. May be repeated. Default: none."`
+	Off           []string `sep:"none" placeholder:"RULE" complete:"rule" help:"Rule that is not evaluated, such as new_network. May be repeated. Default: none."`
 	Severity      string   `enum:"high,medium,low" default:"low" placeholder:"high|medium|low" help:"The least severity of findings that are printed. Default: low."`
 	FailOn        string   `enum:"high,medium,low,none" default:"none" placeholder:"high|medium|low|none" help:"The least severity of a finding that makes the exit code 1. Default: none."`
 	Output        string   `short:"o" enum:"text,json" default:"text" placeholder:"text|json" help:"text for people, or one JSON object. Default: text."`
@@ -125,7 +126,7 @@ func (c *detectReplay) options() (o authlog.Options, err error) {
 func (c *detectReplay) config(r *replay) (detect.Config, error) {
 	config := detect.Config{
 		LoggerProvider: lognoop.NewLoggerProvider(), MeterProvider: metricnoop.NewMeterProvider(), TracerProvider: tracenoop.NewTracerProvider(),
-		OnDetection: r.found, Off: c.Off, Now: func() time.Time { return r.now }, Rand: constant{},
+		OnDetection: r.found, On: c.On, Off: c.Off, Now: func() time.Time { return r.now }, Rand: constant{},
 	}
 	if c.GeoIPDatabase != "" {
 		cities, err := geoip.Open(c.GeoIPDatabase)

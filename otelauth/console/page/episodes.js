@@ -16,7 +16,6 @@ const names = e => {
 }
 
 // nameOf returns a name of the evidence: an account, or the hash of a name that is not one.
-const ruleCount = Object.keys(words.rules).length
 const nameOf = text => /^[^\s:]+:[0-9a-f]{16,}$/.test(text) ? account('', text) : account(text)
 
 // episodeCard returns the summary of an episode.
