@@ -151,7 +151,7 @@ func (cfg *Config) checkNames() (problems []error) {
 	}
 	for _, name := range cfg.On {
 		if slices.Contains(cfg.Off, name) {
-			problems = append(problems, fmt.Errorf("detect: Config.On and Config.Off both have %q; remove it from one of them", name))
+			problems = append(problems, fmt.Errorf("detect: Config.On has %q, and so has Config.Off; remove it from one of them", name))
 		}
 	}
 	return problems

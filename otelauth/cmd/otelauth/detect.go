@@ -135,9 +135,17 @@ func (c *detectReplay) config(r *replay) (detect.Config, error) {
 		}
 		config.Locator = cities
 	}
-	for _, name := range c.Off {
-		if !slices.ContainsFunc(detect.Rules(), func(d detect.Rule) bool { return d.Name == name }) {
-			return config, fmt.Errorf("--off: %s is not a rule; otelauth detect replay --help says where the rules are", quoted(shown(name)))
+	for _, list := range []struct {
+		flag  string
+		names []string
+	}{{"--on", c.On}, {"--off", c.Off}} {
+		if err := checkRuleNames(list.names); err != nil {
+			return config, fmt.Errorf("%s: %w", list.flag, err)
+		}
+	}
+	for _, name := range c.On {
+		if slices.Contains(c.Off, name) {
+			return config, fmt.Errorf("--on: has %s, and so has --off; remove it from one of them", quoted(shown(name)))
 		}
 	}
 	return config, nil
