@@ -138,5 +138,29 @@ func TestLearnsWhileOff(t *testing.T) {
 	}
 }
 
+// TestLearnsWhileOffInAFeed: the same for processes with a feed, which all restart.
+func TestLearnsWhileOffInAFeed(t *testing.T) {
+	t.Parallel()
+	h, _, fleet := newFleet(t, 2)
+	for range 15 {
+		fleet[0].live(1, "", "")
+		pass(fleet[:1], 0)
+	}
+	fleet[0].save()
+	h.trim()
+	at := fleet[0].now
+	feed, w := h.join(t, 3, turnedOn)
+	h.leader, h.now = feed, func() time.Time { return w.now }
+	w.now = at
+	w.pass(18 * time.Hour)
+	w.try(try{})
+	if w.starts(detect.UnusualHour) != 1 {
+		t.Errorf("%d episodes of unusual_hour, want 1", w.starts(detect.UnusualHour))
+	}
+	if h.problem != nil {
+		t.Error(h.problem)
+	}
+}
+
 // turnedOn turns unusual_hour on.
 func turnedOn(cfg *detect.Config) { cfg.On = append(cfg.On, detect.UnusualHour) }

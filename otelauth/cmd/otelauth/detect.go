@@ -39,7 +39,7 @@ type detectReplay struct {
 	Year          int      `placeholder:"YEAR" help:"The year of the first line, for times without one. Default: the latest for which the line is older than the file."`
 	Zone          string   `default:"Local" placeholder:"ZONE" help:"The time zone of times without one, such as UTC or Europe/Berlin. Default: that of this machine."`
 	GeoIPDatabase string   `name:"geoip-database" placeholder:"FILE" help:"City database in MaxMind's format, for impossible_travel. Default: none; impossible_travel is not evaluated."`
-	On            []string `sep:"none" placeholder:"RULE" complete:"rule" help:"Rule to evaluate that is off by default: unusual_hour. May be repeated. Default: none."`
+	On            []string `sep:"none" placeholder:"RULE" complete:"rule" help:"Rule to turn on, of those that are off unless they are listed here: unusual_hour. May be repeated. Default: none."`
 	Off           []string `sep:"none" placeholder:"RULE" complete:"rule" help:"Rule that is not evaluated, such as new_network. May be repeated. Default: none."`
 	Severity      string   `enum:"high,medium,low" default:"low" placeholder:"high|medium|low" help:"The least severity of findings that are printed. Default: low."`
 	FailOn        string   `enum:"high,medium,low,none" default:"none" placeholder:"high|medium|low|none" help:"The least severity of a finding that makes the exit code 1. Default: none."`
