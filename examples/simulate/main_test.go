@@ -11,7 +11,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/detect"
 )
 
-// TestReplay checks that the table has every rule that is on by default, and that the same seed gives the same run.
+// TestReplay checks that the table has every rule that is on by default, and that the same seed
+// gives the same run.
 func TestReplay(t *testing.T) {
 	t.Parallel()
 	var first, second bytes.Buffer
