@@ -42,7 +42,7 @@ var unshown = map[string]string{
 		operator.Replica operator.Rule operator.Setting operator.Standing operator.Store operator.Table operator.Tally
 		operator.UndoRequest operator.Upstream`,
 	"part of a report, or of what is asked for; the package comment explains it": `
-		attempt.Act operator.Act operator.Status.ListCustom
+		attempt.Act operator.Act operator.Status.ListDetection
 		detect.Advice detect.Count detect.CustomError detect.Owner
 		evidence.DefaultTelemetry evidence.Delay evidence.Finding evidence.Judgement evidence.Received
 		evidence.Report.Count evidence.Report.Gaps evidence.Requirements evidence.Series

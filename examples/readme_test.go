@@ -215,7 +215,7 @@ func TestReadmeTuned(t *testing.T) {
 	mw, err := otelauth.New(otelauth.Config{
 		Accounts: users,
 		Budgets:  throttle.Config{Limits: throttle.Limits{NewPair: half, KnownPair: half, Account: whole}},
-		Detect:   detect.Config{Off: []string{detect.UnusualHour}, Thresholds: detect.Thresholds{SprayAccounts: 20}},
+		Detect:   detect.Config{Off: []string{detect.NewNetwork}, Thresholds: detect.Thresholds{SprayAccounts: 20}},
 		Events:   audit.Events{Success: audit.FirstSuccess},
 	})
 	check(err) // not in the README

@@ -137,10 +137,10 @@ type Config struct {
 	// "auth.events.suppressed" a period. Default: every success, and denials below the rate of a
 	// flood. [Middleware.Close] flushes folded events. Unused when Observers is set.
 	Events audit.Events
-	// Detect configures the rules that report attacks over many attempts. Default: every rule at
-	// its default thresholds, with the providers above. Only New reads it, except for Custom,
-	// because a detector holds weeks of evidence that outlive a Reconfigure. Unused when Observers
-	// is set.
+	// Detect configures the rules that report attacks over many attempts. Default: every rule that
+	// is not optional, at its default thresholds, with the providers above. Only New reads it,
+	// except for Custom, because a detector holds weeks of evidence that outlive a Reconfigure.
+	// Unused when Observers is set.
 	Detect detect.Config
 	// Trail records every attempt in addition to the other observers, and decides first: a
 	// *trail.Trail that is required refuses credentials with 503 while it cannot write. Close it

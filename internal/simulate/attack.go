@@ -34,17 +34,21 @@ type Attack struct {
 	Begin int
 }
 
-// Attacks returns one attack for each rule, at a multiple of its default speed.
+// Attacks returns one attack for each rule that is on by default, at a multiple of its default
+// speed.
 func Attacks(speed float64) []Attack {
 	var all []Attack
 	for _, r := range detect.Rules() {
-		all = append(all, Attack{Rule: r.Name, Speed: speed})
+		if !r.Optional {
+			all = append(all, Attack{Rule: r.Name, Speed: speed})
+		}
 	}
 	return all
 }
 
-// Rounds returns the attacks of [Attacks] and all variants, in groups that can run beside each
-// other: each attack of many networks runs alone.
+// Rounds returns the attacks of [Attacks], all variants and the attacks on rules that are off by
+// default, in groups that can run beside each other: each attack of many networks runs alone, and
+// so does one on a rule that [Scenario].On must turn on.
 func Rounds(speed float64) (rounds [][]Attack) {
 	rounds = [][]Attack{nil}
 	add := func(k kind, a Attack) {
@@ -59,6 +63,11 @@ func Rounds(speed float64) (rounds [][]Attack) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(variants)) {
 		add(variants[name], Attack{Variant: name, Rule: variants[name].rule, Speed: speed})
+	}
+	for _, r := range detect.Rules() {
+		if r.Optional {
+			rounds = append(rounds, []Attack{{Rule: r.Name, Speed: speed}})
+		}
 	}
 	return rounds
 }

@@ -105,7 +105,7 @@ func TestTableOfAttacks(t *testing.T) {
 	each(3*seedsOfTables(t), func(n int) {
 		speed := speeds[n%3]
 		for _, round := range simulate.Rounds(speed) {
-			r := run(t, simulate.Scenario{Seed: uint64(n/3 + 1), Users: 300, Days: 24, Attacks: round})
+			r := run(t, simulate.Scenario{Seed: uint64(n/3 + 1), Users: 300, Days: 24, Attacks: round, On: optional(round)})
 			mu.Lock()
 			for _, a := range r.Attacks {
 				name := cmp.Or(a.Attack.Variant, "`"+a.Attack.Rule+"`")

@@ -44,9 +44,9 @@ type Scenario struct {
 	// Worlds are added to the honest traffic.
 	Worlds []World
 
-	// Thresholds and Off are those of the Detector.
+	// Thresholds, On and Off are those of the Detector.
 	Thresholds detect.Thresholds
-	Off        []string
+	On, Off    []string
 	// LoggerProvider gets the events. Default: a no-op provider.
 	LoggerProvider log.LoggerProvider
 	// Throttle returns the throttle of the simulated service, on the virtual clock; see [Budgets].
@@ -260,7 +260,7 @@ func (p *play) start() (err error) {
 	}
 	p.detector, err = detect.New(detect.Config{
 		LoggerProvider: p.s.LoggerProvider, MeterProvider: noopmetric.NewMeterProvider(), OnDetection: p.found,
-		Thresholds: p.s.Thresholds, Off: p.s.Off, Locator: places{}, Now: func() time.Time { return p.now }, Rand: seeded{p.rng(2)},
+		Thresholds: p.s.Thresholds, On: p.s.On, Off: p.s.Off, Locator: places{}, Now: func() time.Time { return p.now }, Rand: seeded{p.rng(2)},
 	})
 	return err
 }

@@ -47,6 +47,46 @@ func TestEveryRuleHasAnAttack(t *testing.T) {
 	}
 }
 
+// optional returns the rules that Scenario.On must have for the attacks.
+func optional(attacks []simulate.Attack) (on []string) {
+	for _, r := range detect.Rules() {
+		if r.Optional && slices.ContainsFunc(attacks, func(a simulate.Attack) bool { return a.Rule == r.Name }) {
+			on = append(on, r.Name)
+		}
+	}
+	return on
+}
+
+// TestOn: the attack on a rule that is off by default is detected if Scenario.On has the rule.
+// Honest users are accused by it only then, and it has a row only if its attack is played.
+func TestOn(t *testing.T) {
+	t.Parallel()
+	s := simulate.Scenario{Seed: 1, Users: attackedUsers, Days: 18, Attacks: []simulate.Attack{{Rule: detect.UnusualHour}}}
+	off := run(t, s)
+	s.On = optional(s.Attacks)
+	on := run(t, s)
+	if a := off.Attacks[0]; a.Detected || off.False[detect.UnusualHour] != 0 {
+		t.Errorf("by default: detected by %v; false: %v", a.By, off.False)
+	}
+	if a := on.Attacks[0]; !a.Detected || on.False[detect.UnusualHour] == 0 {
+		t.Errorf("on: detected by %v; false: %v", a.By, on.False)
+	}
+	for _, attack := range simulate.Attacks(1) {
+		if attack.Rule == detect.UnusualHour {
+			t.Error("Attacks has an attack on a rule that is off by default")
+		}
+	}
+	for _, attacked := range [][]*simulate.Report{nil, {on}} {
+		var b strings.Builder
+		if err := simulate.WriteTable(&b, off, attacked...); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(b.String(), "\n"+detect.UnusualHour+" "); got != (len(attacked) > 0) {
+			t.Errorf("%d runs with attacks, and a row of %s: %t\n%s", len(attacked), detect.UnusualHour, got, b.String())
+		}
+	}
+}
+
 // TestEveryAttackIsDetected by the rule of the attack, at each speed and with each seed.
 func TestEveryAttackIsDetected(t *testing.T) {
 	t.Parallel()
@@ -61,7 +101,7 @@ func TestEveryAttackIsDetected(t *testing.T) {
 					rounds = rounds[:1]
 				}
 				for _, round := range rounds {
-					r := run(t, simulate.Scenario{Seed: seed, Users: attackedUsers, Days: 25, Attacks: round})
+					r := run(t, simulate.Scenario{Seed: seed, Users: attackedUsers, Days: 25, Attacks: round, On: optional(round)})
 					for _, a := range r.Attacks {
 						attacks++
 						// They are silent for victims whose habits are irregular.
@@ -76,8 +116,14 @@ func TestEveryAttackIsDetected(t *testing.T) {
 						t.Errorf("%v: %d of %d takeovers are marked, and %d owners", round, r.Marked, r.Takeovers, r.Owners)
 					}
 				}
-				if want := len(detect.Rules()) + 2; attacks < want || everyRound && attacks != want+3 {
-					t.Errorf("%d attacks", attacks)
+				// The five variants; the rounds after the first have three attacks of many networks
+				// and one on a rule that is off by default.
+				want := len(detect.Rules()) + 5
+				if !everyRound {
+					want -= 4
+				}
+				if attacks != want {
+					t.Errorf("%d attacks, want %d", attacks, want)
 				}
 			})
 		}
@@ -251,7 +297,7 @@ func TestWriteTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, r := range detect.Rules() {
-		if !strings.Contains(b.String(), "\n"+r.Name+" ") {
+		if !r.Optional && !strings.Contains(b.String(), "\n"+r.Name+" ") {
 			t.Errorf("no line of %s in\n%s", r.Name, b.String())
 		}
 	}

@@ -15,7 +15,8 @@ import (
 
 // WriteTable writes reports as text: for each rule, the result of its attack in each of the
 // attacks reports and the false episodes of honest per 10,000 user-days; then the users that the
-// Throttle kept out. The attacks reports come from runs with [Attacks].
+// Throttle kept out. A rule that is off by default has a row only if its attack was played. The
+// attacks reports come from runs with [Attacks].
 func WriteTable(w io.Writer, honest *Report, attacks ...*Report) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "rule\tseverity\tone try every\tdetected\ttries\tafter\tby\tfirst\tfalse/10,000 user-days")
@@ -40,7 +41,7 @@ func WriteTable(w io.Writer, honest *Report, attacks ...*Report) error {
 					detected, tries, after, strings.Join(a.By, ","), first, falsely)
 			}
 		}
-		if len(attacks) == 0 {
+		if len(attacks) == 0 && !rule.Optional {
 			fmt.Fprintf(t, "%s\t%s\t–\t–\t–\t–\t–\t–\t%s\n", rule.Name, rule.Severity, falsely)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/otelauth/otelauth-go/internal/testkit"
 	"github.com/otelauth/otelauth-go/internal/testkit/browser"
+	"github.com/otelauth/otelauth-go/otelauth/detect"
 )
 
 // views are all views with something to see, once attacked has run.
@@ -475,5 +476,29 @@ func TestNoOutsideRequest(t *testing.T) {
 	if outside := slices.DeleteFunc(p.Requests(), func(url string) bool { return strings.Contains(url, host+"/console/") }); len(outside) > 0 {
 		t.Errorf("requests outside of the page: %q", outside)
 	}
+	p.NoProblems()
+}
+
+// TestRulesThatAreOff: without an episode, the view lists all rules and which are off, and counts
+// those that are on.
+func TestRulesThatAreOff(t *testing.T) {
+	t.Parallel()
+	testkit.OnlyLong(t)
+	s, b := start(t, options{}), browser.Start(t)
+	p := s.open(b)
+	goTo(p, "episodes")
+	on := 0
+	for _, r := range detect.Rules() {
+		state := "off"
+		if !r.Optional {
+			state = "on"
+			on++
+		}
+		p.Await(fmt.Sprintf("[...document.querySelectorAll('.view-episodes tbody tr')].some(tr => tr.cells[0].textContent === %q && tr.cells[1].textContent === %q)",
+			r.Name, state))
+	}
+	p.AwaitText(".view-episodes", fmt.Sprintf("It looks for %d patterns", on))
+	goTo(p, "overview")
+	p.AwaitText(".view-overview", fmt.Sprintf("It watches for %d patterns of guessing", on))
 	p.NoProblems()
 }

@@ -30,6 +30,10 @@ func advicePage() string {
 	for id, r := range described {
 		a := advices[id]
 		fmt.Fprintf(&b, "### %s\n\n%s. Severity %s, ATT&CK %s.\n\n", r.Name, sentence(r.Summary), r.Severity, r.Technique)
+		if r.Optional {
+			fmt.Fprintf(&b, "It is off by default. Turn it on with `--detect-on %s`, or in Go with `detect.Config{On: []string{%q}}`.\n"+
+				"What it needs is learned while it is off too. With `--detect-file` or Redis it fires at once after the restart that turns it on.\n\n", r.Name, r.Name)
+		}
 		fmt.Fprintf(&b, "- **Fires at:** %s.\n- **The same without an attack:** %s.\n- **Next step:** %s.\n- **Command:** `%s`\n\n",
 			r.Default, a.benign, a.next, a.command)
 	}

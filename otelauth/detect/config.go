@@ -22,8 +22,8 @@ import (
 	"github.com/otelauth/otelauth-go/otelauth/detect/internal/feed"
 )
 
-// Config configures a [Detector]. The zero value enables every rule with its default thresholds
-// and reports through the global providers.
+// Config configures a [Detector]. The zero value enables every rule that is not [Rule].Optional,
+// with its default thresholds, and reports through the global providers.
 type Config struct {
 	// LoggerProvider emits the events auth.detection. Default: [otel.GetLoggerProvider].
 	LoggerProvider log.LoggerProvider
@@ -40,7 +40,10 @@ type Config struct {
 
 	// Thresholds decide when the rules fire.
 	Thresholds Thresholds
-	// Off has the names of rules that never fire. Default: none.
+	// On has the names of rules that are off by default ([Rule].Optional) and wanted. The name of a
+	// rule that is on by default has no effect. Default: none.
+	On []string
+	// Off has the names of rules that never fire. No name may be in both On and Off. Default: none.
 	Off []string
 	// Custom has rules and exceptions of the operator. [Detector.Use] replaces them.
 	Custom Custom
@@ -99,11 +102,7 @@ func (cfg *Config) complete() error {
 	if cfg.Notice == nil {
 		cfg.Notice = func(context.Context, attempt.Notice) {}
 	}
-	for _, name := range cfg.Off {
-		if !slices.ContainsFunc(rules[:], func(r definition) bool { return r.Name == name }) {
-			problems = append(problems, fmt.Errorf("detect: Config.Off has %q, which is not a rule; use a name of detect.Rules", name))
-		}
-	}
+	problems = append(problems, cfg.checkNames()...)
 	for _, f := range []struct {
 		name           string
 		value          *int
@@ -136,4 +135,32 @@ func (cfg *Config) complete() error {
 		cfg.Rand = rand.Reader
 	}
 	return errors.Join(problems...)
+}
+
+// checkNames returns the errors of On and Off.
+func (cfg *Config) checkNames() (problems []error) {
+	for _, list := range []struct {
+		field string
+		names []string
+	}{{"On", cfg.On}, {"Off", cfg.Off}} {
+		for _, name := range list.names {
+			if !slices.ContainsFunc(rules[:], func(r definition) bool { return r.Name == name }) {
+				problems = append(problems, fmt.Errorf("detect: Config.%s has %q, which is not a rule; use a name of detect.Rules", list.field, name))
+			}
+		}
+	}
+	for _, name := range cfg.On {
+		if slices.Contains(cfg.Off, name) {
+			problems = append(problems, fmt.Errorf("detect: Config.On has %q, and so has Config.Off; remove it from one of them", name))
+		}
+	}
+	return problems
+}
+
+// IsOn reports whether a [Detector] with cfg evaluates the built-in rule of this name: Off does not
+// have it, and it is not [Rule].Optional or On has it. It returns false for a name that is not a
+// built-in rule.
+func (cfg *Config) IsOn(name string) bool {
+	i := slices.IndexFunc(rules[:], func(r definition) bool { return r.Name == name })
+	return i >= 0 && !slices.Contains(cfg.Off, name) && (!rules[i].Optional || slices.Contains(cfg.On, name))
 }

@@ -10,7 +10,6 @@ import (
 	"io"
 	"math/bits"
 	"net/netip"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -331,7 +330,7 @@ func newReporter(cfg *Config) (t reporter, err error) {
 	ctx := context.Background()
 	t.dropped.Add(ctx, 0)
 	for id := range rules {
-		if !slices.Contains(cfg.Off, rules[id].Name) {
+		if cfg.IsOn(rules[id].Name) {
 			t.detections.Add(ctx, 0, t.byRule[id]...)
 		}
 	}

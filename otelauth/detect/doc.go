@@ -26,6 +26,9 @@
 // An account counts among those that use a network if it is known for 7 days; in the first 8 days
 // after a start without a memory, every account does. On the first of these days, password_spray
 // and credential_stuffing need as many names as accounts use the network, and not 20 % as many.
+// A rule that is off by default fires if Config.On has its name. What it needs is learned while it
+// is off too, and kept by Config.Snapshot or Config.Feed: after the restart that turns it on, it
+// fires at once. unusual_hour is off because it accuses about 4 honest users of 1,000 a day.
 // The numbers are the defaults of [Thresholds]:
 //
 //	brute_force             high    T1110.001
@@ -63,6 +66,7 @@
 //	concurrent_networks     low     T1078
 //	    4 changes within 2 hours between a network known for less than a day and another one
 //	unusual_hour            low     T1078
+//	    off by default; turn it on with Config.On
 //	    a success from a known network at an hour of the day that is more than 2 hours from
 //	    every hour at which the account was used in the last four weeks; only for accounts with
 //	    at least 6 hours of rest, after 14 days and 10 days with use

@@ -6,7 +6,6 @@ package detect
 import (
 	"encoding/binary"
 	"net/netip"
-	"slices"
 	"strings"
 	"time"
 
@@ -171,7 +170,7 @@ func newEngine(cfg *Config, key sip, onReport func(*Detection), mark func(ruleID
 	e.habits.lose = func(int, *place[habit]) { e.habitsLost.add(e.now, pairLife) }
 	e.replace(&cfg.Custom)
 	for id := range rules {
-		e.off[id] = slices.Contains(cfg.Off, rules[id].Name)
+		e.off[id] = !cfg.IsOn(rules[id].Name)
 		e.thresholds[id] = filled(&cfg.Thresholds).Replace(rules[id].Default)
 	}
 	e.crowds.drop = func(c *crowd) {

@@ -53,6 +53,20 @@ func ExampleConfig() {
 	// Output: <nil>
 }
 
+// Where users work by day only, a rule that is off by default is useful.
+func ExampleConfig_IsOn() {
+	for _, cfg := range []detect.Config{{}, {On: []string{detect.UnusualHour}}} {
+		for _, r := range detect.Rules() {
+			if r.Optional {
+				fmt.Println(r.Name, cfg.IsOn(r.Name))
+			}
+		}
+	}
+	// Output:
+	// unusual_hour false
+	// unusual_hour true
+}
+
 // What was learned survives a restart in an encrypted file.
 func ExampleDetector_Save() {
 	dir, err := os.MkdirTemp("", "detect")

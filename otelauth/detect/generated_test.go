@@ -42,6 +42,9 @@ func packageComment() string {
 	var b strings.Builder
 	for _, r := range Rules() {
 		fmt.Fprintf(&b, "//\t%-22s  %-6s  %s\n", r.Name, r.Severity, r.Technique)
+		if r.Optional {
+			fmt.Fprint(&b, "//\t    off by default; turn it on with Config.On\n")
+		}
 		const width = 88
 		line := ""
 		for _, word := range strings.Fields(r.Default) {
@@ -68,7 +71,11 @@ func alertingRules() string {
 func attacksTable() string {
 	var b strings.Builder
 	for _, r := range Rules() {
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", r.Name, r.Severity, r.Technique, r.Default)
+		off := ""
+		if r.Optional {
+			off = fmt.Sprintf("; off by default: turn it on with `--detect-on %s`", r.Name)
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s%s |\n", r.Name, r.Severity, r.Technique, r.Default, off)
 	}
 	return b.String()
 }

@@ -16,7 +16,7 @@ import (
 // internal/simulate that it must detect. Everything else follows from the table, or a test names
 // what is missing. "go generate ./otelauth/detect" rewrites the documents that list the rules.
 
-// The names of the rules, for [Config].Off and [Rule].Name.
+// The names of the rules, for [Config].On, [Config].Off and [Rule].Name.
 const (
 	BruteForce           = "brute_force"
 	PasswordSpray        = "password_spray"
@@ -192,7 +192,7 @@ var rules = [...]definition{
 	unusualHour: {
 		Rule: Rule{
 			Name: UnusualHour, UUID: "778c1e10-b5d5-51e4-ad82-fba9e8dbf14b",
-			Severity: Low, Technique: "T1078",
+			Severity: Low, Technique: "T1078", Optional: true,
 			Default: "a success from a known network at an hour of the day that is more than 2 hours from every hour at which the account was " +
 				"used in the last four weeks; only for accounts with at least 6 hours of rest, after {LearnHours} and 10 days with use",
 			Summary: "an account is used at an hour of the day it has never used",
@@ -362,6 +362,8 @@ type Rule struct {
 	Default string
 	// Summary is the attribute security_rule.description.
 	Summary string
+	// Optional means that the rule is off unless [Config].On has its name.
+	Optional bool
 
 	id ruleID
 }

@@ -103,7 +103,7 @@ func commentsOf(t *testing.T, file, name string) map[string]string {
 	return comments
 }
 
-// TestRuleNamesAreExported: each rule has an exported constant, for Config.Off.
+// TestRuleNamesAreExported: each rule has an exported constant, for Config.On and Config.Off.
 func TestRuleNamesAreExported(t *testing.T) {
 	t.Parallel()
 	src, err := parser.ParseFile(token.NewFileSet(), "rule.go", nil, 0)

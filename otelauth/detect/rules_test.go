@@ -344,12 +344,12 @@ func TestConcurrentNetworks(t *testing.T) {
 // TestUnusualHour: the hours of an account are learned, forgotten, and tolerant of time zones.
 func TestUnusualHour(t *testing.T) {
 	t.Parallel()
-	w := newWatch(t)
+	w := newWatch(t, turnedOn)
 	w.live(13, "", "")
 	w.pass(16 * time.Hour)
 	w.try(try{})
 	w.none("before the learning time is over") // 16 hours after the morning: midnight
-	w = newWatch(t)
+	w = newWatch(t, turnedOn)
 	w.live(15, "", "")
 	w.pass(8 * time.Hour)
 	w.try(try{})
@@ -367,14 +367,14 @@ func TestUnusualHour(t *testing.T) {
 	}
 	// Daylight saving, or a journey within a few time zones: two hours earlier, then later.
 	for _, shift := range []time.Duration{22 * time.Hour, 2 * time.Hour} {
-		w = newWatch(t)
+		w = newWatch(t, turnedOn)
 		w.live(20, "", "")
 		w.pass(shift)
 		w.live(20, "", "")
 		w.none(fmt.Sprint("hours shifted by ", shift))
 	}
 	// An account without usual hours, such as that of a script.
-	w = newWatch(t)
+	w = newWatch(t, turnedOn)
 	for i := range 60 * 24 {
 		if i%24 != 3 || i > 50*24 {
 			w.try(try{})
@@ -383,7 +383,7 @@ func TestUnusualHour(t *testing.T) {
 	}
 	w.none("an account that is used around the clock")
 	// A network new to the account is the matter of new_network.
-	w = newWatch(t)
+	w = newWatch(t, turnedOn)
 	w.live(20, "", "")
 	w.pass(16 * time.Hour)
 	w.try(try{from: network(1)})

@@ -53,12 +53,12 @@ func TestAnswersMatchOpenAPI(t *testing.T) {
 		st.Upstream = &operator.Upstream{Since: &now, LastAnswer: &now, Errors: 1, LastError: "upstream_timeout"}
 		st.ExportErrors = operator.ExportErrors{Count: 1, Last: &now, LastError: "x"}
 		st.Configuration = append(st.Configuration, operator.Setting{Name: "users", Value: "x", Place: "--users"})
-		st.ListCustom(&detect.Custom{
+		st.ListDetection(&detect.Config{Custom: detect.Custom{
 			Rules: []detect.CustomRule{{Name: "mine", Severity: detect.High}},
 			Exceptions: []detect.Exception{{
 				Rule: "mine", Networks: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, Accounts: []string{"alice"}, Until: now, Why: "test",
 			}},
-		})
+		}})
 	}}, nil)
 	doc := strict(t, s)
 	router, err := legacy.NewRouter(doc)

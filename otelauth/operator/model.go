@@ -61,6 +61,8 @@ type Status struct {
 	Peers []Replica `json:"peers"`
 	// Configuration has the settings in force, without secrets.
 	Configuration []Setting `json:"configuration"`
+	// DetectionOff has the names of the built-in rules of detection that are off.
+	DetectionOff []string `json:"detection_off"`
 	// DetectionRules and DetectionExceptions are those of the operator's file for detection.
 	DetectionRules      []DetectionRule      `json:"detection_rules"`
 	DetectionExceptions []DetectionException `json:"detection_exceptions"`

@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/otelauth/otelauth-go/otelauth/detect"
 	"github.com/otelauth/otelauth-go/otelauth/operator"
 	"github.com/otelauth/otelauth-go/otelauth/semconv"
 )
@@ -333,5 +335,24 @@ func TestSentences(t *testing.T) {
 		at.Add(58*time.Second).Format("15:04:05"), at.Add(-2*time.Second).Format("15:04:05"))
 	if err != nil || e.Sentence != want {
 		t.Errorf("%v\n%s\nwant\n%s", err, e.Sentence, want)
+	}
+}
+
+// TestDetectionOff: the status lists the rules that are off by default, until ListDetection lists
+// those that a service turns on and off.
+func TestDetectionOff(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		describe func(*operator.Status)
+		want     []string
+	}{
+		{nil, []string{detect.UnusualHour}},
+		{func(s *operator.Status) { s.ListDetection(&detect.Config{Off: []string{detect.NewNetwork}}) }, []string{detect.NewNetwork, detect.UnusualHour}},
+		{func(s *operator.Status) { s.ListDetection(&detect.Config{On: []string{detect.UnusualHour}}) }, []string{}},
+	} {
+		st, err := newService(t, operator.Config{Describe: test.describe}, nil).client(operator.ClientConfig{}).Status(t.Context())
+		if err != nil || st.DetectionOff == nil || !slices.Equal(st.DetectionOff, test.want) {
+			t.Errorf("off: %q, %v; want %q", st.DetectionOff, err, test.want)
+		}
 	}
 }

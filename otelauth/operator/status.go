@@ -34,7 +34,7 @@ func (o *Operator) status(ctx context.Context) Status {
 			Misses: o.traffic.cache[attempt.Miss].Load(), Coalesced: o.traffic.cache[attempt.Coalesced].Load(),
 		},
 		Tables: o.tables(state), Exporters: []Exporter{}, Configuration: []Setting{},
-		DetectionRules: []DetectionRule{}, DetectionExceptions: []DetectionException{},
+		DetectionOff: rulesOff(&detect.Config{}), DetectionRules: []DetectionRule{}, DetectionExceptions: []DetectionException{},
 	}
 	s.Reloads.Accounts = state.Accounts
 	s.Peers = []Replica{o.self()}
@@ -83,9 +83,12 @@ func (o *Operator) coverage(s *Status) Coverage {
 	return all
 }
 
-// ListCustom adds the rules and exceptions of detection to s. A service calls it in
+// ListDetection sets which built-in rules are off by cfg, and adds the rules and exceptions of the
+// operator, cfg.Custom, to s. A service whose detect.Config has On, Off or Custom calls it in
 // [Config].Describe.
-func (s *Status) ListCustom(c *detect.Custom) {
+func (s *Status) ListDetection(cfg *detect.Config) {
+	s.DetectionOff = rulesOff(cfg)
+	c := &cfg.Custom
 	for _, r := range c.Rules {
 		s.DetectionRules = append(s.DetectionRules, DetectionRule{
 			Name: r.Name, Severity: r.Severity.String(), Summary: cmp.Or(r.Summary, r.Name), Fires: r.String(),
@@ -100,6 +103,17 @@ func (s *Status) ListCustom(c *detect.Custom) {
 			Rule: x.Rule, Networks: networks, Accounts: append([]string{}, x.Accounts...), Until: x.Until.UTC(), Why: x.Why, Ended: !s.Now.Before(x.Until),
 		})
 	}
+}
+
+// rulesOff returns the names of the built-in rules that are off by cfg.
+func rulesOff(cfg *detect.Config) []string {
+	off := []string{}
+	for _, r := range detect.Rules() {
+		if !cfg.IsOn(r.Name) {
+			off = append(off, r.Name)
+		}
+	}
+	return off
 }
 
 // self returns this process as a replica.

@@ -72,6 +72,8 @@ func TestCheckNamesFlags(t *testing.T) {
 		"period of events":        {[]string{"--event-period", "1us"}, "--event-period: is 1µs; "},
 		"entries of events":       {[]string{"--event-entries", "2000000"}, "--event-entries: is 2000000; "},
 		"unknown rule":            {[]string{"--detect-off", "brute-force"}, `--detect-off: "brute-force" is not a rule: did you mean brute_force?`},
+		"unknown rule to turn on": {[]string{"--detect-on", "unusualhour"}, `--detect-on: "unusualhour" is not a rule: did you mean unusual_hour?`},
+		"rule on and off":         {[]string{"--detect-on", "unusual_hour", "--detect-off", "unusual_hour"}, `--detect-on: has "unusual_hour", and so has --detect-off; remove it`},
 		"events a second":         {[]string{"--event-per-second", "2"}, "--event-per-second: is 2; "},
 		"detection rules":         {[]string{"--detect-rules", detectRules}, "--detect-rules: rulefile: " + detectRules + `:1: the file has no key "rulez"`},
 		"owners of addresses":     {[]string{"--geoip-owners", key}, "--geoip-owners: requires --geoip-database"},

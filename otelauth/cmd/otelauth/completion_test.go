@@ -43,6 +43,7 @@ func TestCandidates(t *testing.T) {
 		"gateway --cert-file=x":                 filesLine,
 		"gateway --check in":                    "init",
 		"gateway --detect-off brute":            "brute_force",
+		"gateway --detect-on unusual":           "unusual_hour",
 		"gateway init --limit-fil":              "--limit-file --limit-file-every",
 		"help us":                               "users",
 		"help users pas":                        "passwd",

@@ -39,7 +39,8 @@ type detectReplay struct {
 	Year          int      `placeholder:"YEAR" help:"The year of the first line, for times without one. Default: the latest for which the line is older than the file."`
 	Zone          string   `default:"Local" placeholder:"ZONE" help:"The time zone of times without one, such as UTC or Europe/Berlin. Default: that of this machine."`
 	GeoIPDatabase string   `name:"geoip-database" placeholder:"FILE" help:"City database in MaxMind's format, for impossible_travel. Default: none; impossible_travel is not evaluated."`
-	Off           []string `sep:"none" placeholder:"RULE" complete:"rule" help:"Rule that is not evaluated, such as unusual_hour. May be repeated. Default: every rule is on."`
+	On            []string `sep:"none" placeholder:"RULE" complete:"rule" help:"Rule to turn on, of those that are off unless they are listed here: unusual_hour. May be repeated. Default: none."`
+	Off           []string `sep:"none" placeholder:"RULE" complete:"rule" help:"Rule that is not evaluated, such as new_network. May be repeated. Default: none."`
 	Severity      string   `enum:"high,medium,low" default:"low" placeholder:"high|medium|low" help:"The least severity of findings that are printed. Default: low."`
 	FailOn        string   `enum:"high,medium,low,none" default:"none" placeholder:"high|medium|low|none" help:"The least severity of a finding that makes the exit code 1. Default: none."`
 	Output        string   `short:"o" enum:"text,json" default:"text" placeholder:"text|json" help:"text for people, or one JSON object. Default: text."`
@@ -125,7 +126,7 @@ func (c *detectReplay) options() (o authlog.Options, err error) {
 func (c *detectReplay) config(r *replay) (detect.Config, error) {
 	config := detect.Config{
 		LoggerProvider: lognoop.NewLoggerProvider(), MeterProvider: metricnoop.NewMeterProvider(), TracerProvider: tracenoop.NewTracerProvider(),
-		OnDetection: r.found, Off: c.Off, Now: func() time.Time { return r.now }, Rand: constant{},
+		OnDetection: r.found, On: c.On, Off: c.Off, Now: func() time.Time { return r.now }, Rand: constant{},
 	}
 	if c.GeoIPDatabase != "" {
 		cities, err := geoip.Open(c.GeoIPDatabase)
@@ -134,9 +135,17 @@ func (c *detectReplay) config(r *replay) (detect.Config, error) {
 		}
 		config.Locator = cities
 	}
-	for _, name := range c.Off {
-		if !slices.ContainsFunc(detect.Rules(), func(d detect.Rule) bool { return d.Name == name }) {
-			return config, fmt.Errorf("--off: %s is not a rule; otelauth detect replay --help says where the rules are", quoted(shown(name)))
+	for _, list := range []struct {
+		flag  string
+		names []string
+	}{{"--on", c.On}, {"--off", c.Off}} {
+		if err := checkRuleNames(list.names); err != nil {
+			return config, fmt.Errorf("%s: %w", list.flag, err)
+		}
+	}
+	for _, name := range c.On {
+		if slices.Contains(c.Off, name) {
+			return config, fmt.Errorf("--on: has %s, and so has --off; remove it from one of them", quoted(shown(name)))
 		}
 	}
 	return config, nil

@@ -37,7 +37,7 @@ func (r *replay) gaps(c *detectReplay) []replayGap {
 		}
 	}
 	rule := func(name, why string) {
-		if !slices.Contains(c.Off, name) {
+		if r.config.IsOn(name) {
 			list = append(list, replayGap{What: name, Why: why})
 		}
 	}
@@ -73,6 +73,11 @@ func (r *replay) gaps(c *detectReplay) []replayGap {
 	for _, l := range learning {
 		if covered := r.now.Sub(r.first); covered < l.need {
 			rule(l.rule, fmt.Sprintf("it learns for %s, and the log covers %s", span(l.need), short(covered)))
+		}
+	}
+	for _, d := range detect.Rules() {
+		if d.Optional && !r.config.IsOn(d.Name) && !slices.Contains(c.Off, d.Name) {
+			list = append(list, replayGap{What: d.Name, Why: "it is off by default; turn it on with --on " + d.Name})
 		}
 	}
 	return list

@@ -157,7 +157,8 @@ func (f *gatewayFlags) auth(p *problems, auth *otelauth.Config) {
 	}
 	auth.IdentityKey, err = readIdentityKeys(f.IdentityKeyFile)
 	p.report("identity-key-file", err)
-	auth.Detect.Off = f.DetectOff
+	auth.Detect.On, auth.Detect.Off = f.DetectOn, f.DetectOff
+	p.report("detect-on", checkRuleNames(f.DetectOn))
 	p.report("detect-off", checkRuleNames(f.DetectOff))
 	if f.DetectRules != "" {
 		custom, err := rulefile.Load(f.DetectRules)

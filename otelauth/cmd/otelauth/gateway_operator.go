@@ -120,7 +120,7 @@ func (a *operatorAPI) describe(s *operator.Status) {
 		}
 		s.Exporters[2].Exporter = "lines"
 	}
-	s.ListCustom(&l.config.Auth.Detect.Custom)
+	s.ListDetection(&l.config.Auth.Detect)
 	describeErrors(s, telemetry.Errors())
 	if l.flags.Upstream != "" { // not with --forward-auth
 		describeUpstream(s, a.upstream())

@@ -76,7 +76,8 @@ type tuningFlags struct {
 
 // detectFlags tune the detection of attacks. The fields after DetectQueue are the thresholds.
 type detectFlags struct {
-	DetectOff       []string `sep:"none" via:"gateway:Auth.Detect.Off" start:"" placeholder:"RULE" complete:"rule" help:"Rule of detection that never fires, such as unusual_hour. May be repeated. Default: every rule is on."`
+	DetectOn        []string `sep:"none" via:"gateway:Auth.Detect.On" start:"" placeholder:"RULE" complete:"rule" help:"Rule of detection to turn on, of those that are off unless they are listed here: unusual_hour. May be repeated. Default: none."`
+	DetectOff       []string `sep:"none" via:"gateway:Auth.Detect.Off" start:"" placeholder:"RULE" complete:"rule" help:"Rule of detection that never fires, such as new_network. May be repeated. Default: none."`
 	DetectFile      string   `via:"gateway:Auth.Detect.Snapshot.File" start:"" placeholder:"FILE" complete:"file" help:"File that keeps what detection has learned over a restart. It is encrypted. Requires --identity-key-file. Default: detection learns anew after a restart. With --redis-url-file, Redis keeps it."`
 	DetectFileEvery span     `rare:"" via:"gateway:Auth.Detect.Snapshot.Every" start:"" placeholder:"TIME" help:"How often --detect-file is written. Default: 5m."`
 

@@ -36,14 +36,18 @@ func (c *statusCommand) Run(t *terminal) error {
 				settings.row(one.Name, one.Value, one.Place)
 			}
 			t.print("\n%s", strings.TrimSuffix(settings.String(), "\n"))
-			t.printCustom(&s)
+			t.printDetection(&s)
 		}
 		t.printScope(&s.Meta)
 	})
 }
 
-// printCustom prints the operator's rules and exceptions of detection.
-func (t *terminal) printCustom(s *operator.Status) {
+// printDetection prints which built-in rules of detection are off, and the operator's rules and
+// exceptions.
+func (t *terminal) printDetection(s *operator.Status) {
+	if len(s.DetectionOff) > 0 {
+		t.print("\nRules of detection that are off: %s", strings.Join(s.DetectionOff, ", "))
+	}
 	if len(s.DetectionRules) > 0 {
 		rules := newTable(t, "RULE", "SEVERITY", "FIRES AT")
 		for _, r := range s.DetectionRules {

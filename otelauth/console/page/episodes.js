@@ -16,7 +16,6 @@ const names = e => {
 }
 
 // nameOf returns a name of the evidence: an account, or the hash of a name that is not one.
-const ruleCount = Object.keys(words.rules).length
 const nameOf = text => /^[^\s:]+:[0-9a-f]{16,}$/.test(text) ? account('', text) : account(text)
 
 // episodeCard returns the summary of an episode.
@@ -45,7 +44,7 @@ const columns = [
 export function episodes(root) {
   const rows = table({ label: 'Episodes', columns, key: e => e.id, class: 'episodes', empty: () => [
     h('p', {}, 'Detection has found no attack since the start.'),
-    h('p', {}, 'It looks for ' + ruleCount + ' patterns, such as one network that guesses the password of one account.'),
+    h('p', {}, 'It looks for ' + number(rulesOn()) + ' patterns, such as one network that guesses the password of one account.'),
     h('details', {}, h('summary', {}, 'All rules'), ruleTable())] })
   const note = h('p', { class: 'muted found', role: 'status' })
   root.append(title('Episodes', 'Attempts that together are an attack. Detection reports them and denies nothing; the throttle denies.'), note, h('div', { class: 'card tall' }, rows.element))
@@ -58,9 +57,14 @@ export function episodes(root) {
   }
 }
 
+const isOff = rule => state.status?.detection_off?.includes(rule) ?? false
+
+// rulesOn returns the number of built-in rules that are on.
+export const rulesOn = () => Object.keys(words.rules).filter(rule => !isOff(rule)).length
+
 const ruleTable = () => h('div', { class: 'wide', tabindex: '0', role: 'region', 'aria-label': 'Rules' }, h('table', {},
-  h('thead', {}, h('tr', {}, ['rule', 'severity', 'fires at'].map(name => h('th', { scope: 'col' }, name)))),
-  h('tbody', {}, Object.entries(words.rules).map(([name, rule]) => h('tr', {}, h('th', { scope: 'row' }, name), h('td', {}, severity(rule.severity)), h('td', { class: 'text' }, rule.fires))))))
+  h('thead', {}, h('tr', {}, ['rule', 'state', 'severity', 'fires at'].map(name => h('th', { scope: 'col' }, name)))),
+  h('tbody', {}, Object.entries(words.rules).map(([name, rule]) => h('tr', {}, h('th', { scope: 'row' }, name), h('td', {}, isOff(name) ? 'off' : 'on'), h('td', {}, severity(rule.severity)), h('td', { class: 'text' }, rule.fires))))))
 
 export function episode(root, parameters) {
   const box = h('div')

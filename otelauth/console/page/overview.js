@@ -7,10 +7,9 @@ import { h, number, plural, reconcile, replace, setText, share, shown, stamp } f
 import { state } from './data.js'
 import { chart } from './chart.js'
 import { denials, howToGetData, isOwn, outcomeOrder, section, sentence } from './parts.js'
-import { episodeCard } from './episodes.js'
+import { episodeCard, rulesOn } from './episodes.js'
 import { attemptTable } from './attempts.js'
 import { blockedLine } from './accounts.js'
-import words from './words.js'
 
 // Six numbers, with the names of the dashboard "overview".
 const stats = [
@@ -109,8 +108,8 @@ function showEpisodes(box) {
   const running = state.episodes.filter(e => e.running)
   if (!running.length) {
     const past = state.episodes.length
-    replace(box, 'none' + past, () => h('p', { class: 'quiet-note' },
-      'Detection sees no attack. ', past ? h('a', { href: '#/episodes' }, plural(past, 'past episode')) : 'It watches for ' + Object.keys(words.rules).length + ' patterns of guessing.'))
+    replace(box, 'none' + past + ' ' + rulesOn(), () => h('p', { class: 'quiet-note' },
+      'Detection sees no attack. ', past ? h('a', { href: '#/episodes' }, plural(past, 'past episode')) : 'It watches for ' + number(rulesOn()) + ' patterns of guessing.'))
     return
   }
   if (box.dataset.key) { delete box.dataset.key; box.replaceChildren() }
