@@ -185,4 +185,21 @@ func TestLargeCustom(t *testing.T) {
 	if want := []bool{true, true, false, true}; !reflect.DeepEqual(counted, want) || len(state) > maxCustomBytes+1<<16 {
 		t.Errorf("rules with counts: %v, want %v; %d bytes", counted, want, len(state))
 	}
+	if n := len(e.custom.rules[0].kept(e.now + hour).evidence); n != 0 {
+		t.Errorf("%d counts remain in the state after their window", n)
+	}
+}
+
+// TestResumedAddresses: the addresses of episodes that another engine had count for the bound.
+func TestResumedAddresses(t *testing.T) {
+	t.Parallel()
+	before, e := busy(), ruled()
+	want := 0
+	for _, ep := range before.custom.all {
+		want += len(ep.addresses.list)
+	}
+	keptCustom{e}.resume(before)
+	if e.addresses != want || want == 0 {
+		t.Errorf("%d addresses, want %d", e.addresses, want)
+	}
 }

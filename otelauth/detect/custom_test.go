@@ -195,6 +195,9 @@ func TestReplaceOneRule(t *testing.T) {
 	use(w, func(rules []detect.CustomRule) { rules[0].Severity, rules[0].Summary = detect.High, "other words" })
 	w.none("other words")
 	w.pass(24 * time.Hour)
+	if len(w.found) != 9 {
+		t.Errorf("%d of 9 open episodes end", len(w.found))
+	}
 	for _, d := range w.found {
 		if d.Phase != detect.End || d.Rule.Name == "rule0" && (d.Rule.Severity != detect.High || d.Rule.Summary != "other words") {
 			t.Errorf("%v of %+v", d.Phase, d.Rule)

@@ -325,6 +325,10 @@ func TestLearnedCustom(t *testing.T) {
 	}); len(ends) != 1 || ends[0].Episode != id || ends[0].Attempts != 4 {
 		t.Errorf("the ends are %+v", ends)
 	}
+	pass(fleet[:1], 24*time.Hour)
+	if last := fleet[0].found[len(fleet[0].found)-1]; last.Phase != detect.End || last.Episode != id {
+		t.Errorf("the leader reports no end: %+v", last)
+	}
 	fleet[1].try(try{})
 	fleet[1].try(try{})
 	if fleet[1].starts("half") != 0 {
