@@ -35,7 +35,6 @@ var unsaved = map[string]string{
 	"blocks":    "the counters bring their values",
 
 	"thresholds": "of the configuration",
-	"custom":     "of the configuration; its windows are short",
 	"markCustom": "of the configuration",
 	"addresses":  "restore counts them",
 	"floor":      "it only saves a search",
@@ -72,9 +71,16 @@ func testEngine() *engine {
 	return newEngine(&cfg, sip{1, 2}, func(*Detection) {}, func(ruleID, uint64, *sample) {})
 }
 
-// busy returns an engine after a mix of successes and guesses.
+// ruled returns a new engine with rules of the operator.
+func ruled() *engine {
+	e := testEngine()
+	e.replace(&Custom{Rules: countsOfEach})
+	return e
+}
+
+// busy returns a ruled engine after a mix of successes and guesses.
 func busy() *engine {
-	e, rng := testEngine(), rand.New(rand.NewPCG(1, 2))
+	e, rng := ruled(), rand.New(rand.NewPCG(1, 2))
 	at := sharedBase
 	for i := range 20_000 {
 		at = at.Add(time.Duration(rng.IntN(120)) * time.Second)
@@ -110,9 +116,17 @@ func TestStateRoundTrip(t *testing.T) {
 	if open < 5 || len(e.endpoints) < 3 || e.blocks.used == 0 {
 		t.Fatalf("%d open episodes, %d endpoints: the test proves little", open, len(e.endpoints))
 	}
-	next := testEngine()
+	for _, r := range e.custom.rules {
+		if open += len(r.episodes); len(r.kept(e.now).evidence) == 0 && r.Count != CountPasswords {
+			t.Fatalf("the rule %s has no evidence: the test proves little", r.Name)
+		}
+	}
+	next := ruled()
 	if err := next.restore(state, e.wall(e.now)); err != nil {
 		t.Fatal(err)
+	}
+	if next.addresses != e.addresses {
+		t.Errorf("%d addresses, want %d", next.addresses, e.addresses)
 	}
 	for _, table := range []*table[try]{next.tries} {
 		for i := range table.buckets {
@@ -177,6 +191,7 @@ func FuzzRestore(f *testing.F) {
 	state := busy().state()
 	f.Add(state)
 	f.Add(state[:len(state)/2])
+	f.Add(state[:len(state)-1000]) // within the evidence of the operator's rules
 	for i := range 32 {
 		b := bytes.Clone(state)
 		b[(i*7919)%len(b)] ^= byte(1 << (i % 8))
@@ -184,7 +199,7 @@ func FuzzRestore(f *testing.F) {
 	}
 	f.Add(binary.AppendUvarint(nil, 1<<60))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		e := testEngine()
+		e := ruled()
 		if err := e.restore(b, sharedBase.Add(1000*24*time.Hour)); err != nil {
 			return
 		}

@@ -11,7 +11,6 @@ import (
 	"iter"
 	"maps"
 	"net/netip"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -324,10 +323,11 @@ func (x *Exception) has(rule string, m *moment, now time.Time) bool {
 // customRule is a CustomRule with its evidence.
 type customRule struct {
 	CustomRule
-	rule      Rule
-	threshold string
-	evidence  *table[matched]
-	episodes  map[uint64]*episode
+	rule        Rule
+	threshold   string
+	fingerprint uint64
+	evidence    *table[matched]
+	episodes    map[uint64]*episode
 }
 
 // matched is the evidence for one subject.
@@ -342,24 +342,19 @@ type custom struct {
 	exceptions []Exception
 }
 
-// compile returns c with the evidence of the rules in old that are unchanged.
-func (c *Custom) compile(old *custom) *custom {
+// compile returns c without evidence.
+func (c *Custom) compile(key sip) *custom {
 	made := &custom{exceptions: slices.Clone(c.Exceptions)}
 	for _, r := range c.Rules {
 		r.AtLeast, r.Within = cmp.Or(r.AtLeast, 1), cmp.Or(r.Within, time.Hour)
 		r.Summary = cmp.Or(r.Summary, r.Name)
-		if old != nil {
-			if i := slices.IndexFunc(old.rules, func(o *customRule) bool { return reflect.DeepEqual(o.CustomRule, r) }); i >= 0 {
-				made.rules = append(made.rules, old.rules[i])
-				continue
-			}
-		}
 		within := uint32(r.Within / time.Second)
 		made.rules = append(made.rules, &customRule{
 			CustomRule: r, rule: Rule{
 				Name: r.Name, UUID: uuidOf(r.Name), Severity: r.Severity, Technique: "T1078", Summary: r.Summary, Default: r.String(), id: customID,
 			},
-			threshold: r.String(), evidence: newTable[matched](customEntries, within, within), episodes: map[uint64]*episode{},
+			threshold: r.String(), fingerprint: fingerprintOf(&r, key),
+			evidence: newTable[matched](customEntries, within, within), episodes: map[uint64]*episode{},
 		})
 	}
 	return made
@@ -521,16 +516,22 @@ func (r *customRule) end(e *engine, all bool) {
 	}
 }
 
-// replace puts c in force. Episodes of rules that are gone end.
+// replace puts c in force. Rules with the same fingerprint continue; the episodes of others end.
 func (e *engine) replace(c *Custom) {
 	old := e.custom
-	e.custom = c.compile(old)
+	e.custom = c.compile(e.key)
+	for _, r := range e.custom.rules {
+		r.evidence.drop = func(m *matched) { m.values.release(&e.blocks) }
+	}
 	if old == nil {
 		return
 	}
-	for _, r := range old.rules {
-		if !slices.Contains(e.custom.rules, r) {
-			r.end(e, true)
+	for _, before := range old.rules {
+		if r := e.custom.find(before.fingerprint); r != nil {
+			r.evidence, r.episodes = before.evidence, before.episodes
+			continue
 		}
+		before.end(e, true)
+		before.evidence.clear()
 	}
 }

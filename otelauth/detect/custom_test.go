@@ -5,7 +5,10 @@ package detect_test
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -154,6 +157,165 @@ func TestReplaceRules(t *testing.T) {
 	}
 	if got := w.d.Custom(); len(got.Rules) != 2 || got.Rules[0].Name != "kept" {
 		t.Errorf("in force: %+v", got)
+	}
+}
+
+// TestReplaceOneRule: one rule of ten changes, and the nine others keep their counts. A new
+// severity, summary or number to reach keeps the counts and the open episode too.
+func TestReplaceOneRule(t *testing.T) {
+	t.Parallel()
+	var c detect.Custom
+	for i := range 10 {
+		c.Rules = append(c.Rules, detect.CustomRule{Name: fmt.Sprint("rule", i), AtLeast: 3})
+	}
+	use := func(w *watch, change func([]detect.CustomRule)) {
+		rules := slices.Clone(c.Rules)
+		change(rules)
+		if err := w.d.Use(detect.Custom{Rules: rules}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w := newWatch(t, only(), custom(c))
+	w.try(try{})
+	w.try(try{})
+	use(w, func(rules []detect.CustomRule) {
+		rules[4].Within = 2 * time.Hour
+		rules[5].AtLeast = 4
+		slices.Reverse(rules)
+	})
+	w.try(try{})
+	if w.starts("") != 8 || w.starts("rule4") != 0 || w.starts("rule5") != 0 {
+		t.Errorf("%d rules fire, rule4 %d times, rule5 %d times", w.starts(""), w.starts("rule4"), w.starts("rule5"))
+	}
+	w.try(try{})
+	if w.starts("rule5") != 1 {
+		t.Error("a higher number loses the count")
+	}
+	w.found = nil
+	use(w, func(rules []detect.CustomRule) { rules[0].Severity, rules[0].Summary = detect.High, "other words" })
+	w.none("other words")
+	w.pass(24 * time.Hour)
+	if len(w.found) != 9 {
+		t.Errorf("%d of 9 open episodes end", len(w.found))
+	}
+	for _, d := range w.found {
+		if d.Phase != detect.End || d.Rule.Name == "rule0" && (d.Rule.Severity != detect.High || d.Rule.Summary != "other words") {
+			t.Errorf("%v of %+v", d.Phase, d.Rule)
+		}
+	}
+}
+
+// TestCustomAfterARestart: wherever a restart is, a rule fires at the same attempt. A count of
+// passwords begins anew.
+func TestCustomAfterARestart(t *testing.T) {
+	t.Parallel()
+	for _, r := range []detect.CustomRule{
+		{Count: detect.CountAttempts, Per: detect.PerAccount},
+		{Count: detect.CountAccounts, Per: detect.PerNetwork},
+		{Count: detect.CountNetworks, Per: detect.PerRoute, Match: detect.Match{Outcomes: []string{"failure"}}},
+		{Count: detect.CountRoutes, Per: detect.PerAll, Except: detect.Match{Accounts: []string{"nobody"}}},
+		{Count: detect.CountPasswords, Per: detect.PerAccount},
+	} {
+		const atLeast, none = 6, -1
+		r.Name, r.AtLeast = "mine", atLeast
+		for at := none; at < atLeast; at++ {
+			var notices []attempt.Notice
+			change := []func(*detect.Config){only(), custom(detect.Custom{Rules: []detect.CustomRule{r}}), kept(filepath.Join(t.TempDir(), "evidence"), &notices)}
+			w := newWatch(t, change...)
+			fired := 0
+			for i := 1; fired == 0; i++ {
+				if i-1 == at {
+					w = w.restart(change...)
+				}
+				a := try{password: uint64(i)}
+				switch r.Count {
+				case detect.CountAccounts:
+					a.name = fmt.Sprint("user", i)
+				case detect.CountNetworks:
+					a.from = network(i)
+				case detect.CountRoutes:
+					a.route = fmt.Sprint("/", i)
+				}
+				w.try(a)
+				w.pass(time.Minute)
+				if len(w.found) > 0 {
+					fired = i
+				}
+			}
+			want := atLeast
+			if r.Count == detect.CountPasswords {
+				want += max(at, 0)
+			}
+			if fired != want || len(notices) > 0 {
+				t.Errorf("%v, a restart before attempt %d: it fires at attempt %d, want %d; notices %v", r, at+1, fired, want, notices)
+			}
+		}
+	}
+}
+
+// TestChangedRuleAfterARestart: a rule that counts something else, or a new one, begins anew, and
+// the episodes of the previous one are gone; the others continue.
+func TestChangedRuleAfterARestart(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		change func(*detect.CustomRule)
+		keeps  bool
+	}{
+		"nothing":  {func(*detect.CustomRule) {}, true},
+		"severity": {func(r *detect.CustomRule) { r.Severity = detect.High }, true},
+		"summary":  {func(r *detect.CustomRule) { r.Summary = "other words" }, true},
+		"at_least": {func(r *detect.CustomRule) { r.AtLeast = 2 }, true},
+		"name":     {func(r *detect.CustomRule) { r.Name = "other" }, false},
+		"within":   {func(r *detect.CustomRule) { r.Within = 2 * time.Hour }, false},
+		"per":      {func(r *detect.CustomRule) { r.Per = detect.PerAccount }, false},
+		"match":    {func(r *detect.CustomRule) { r.Match.Accounts = []string{"alice"} }, false},
+		"except":   {func(r *detect.CustomRule) { r.Except.Accounts = []string{"bob"} }, false},
+	} {
+		var notices []attempt.Notice
+		rules := []detect.CustomRule{{Name: "mine", AtLeast: 3}, {Name: "kept", AtLeast: 3}, {Name: "fired"}}
+		file := kept(filepath.Join(t.TempDir(), "evidence"), &notices)
+		w := newWatch(t, only(), custom(detect.Custom{Rules: rules}), file)
+		w.try(try{})
+		w.try(try{})
+		changed := slices.Clone(rules)
+		tc.change(&changed[0])
+		changed[2].Within = 2 * time.Hour
+		w = w.restart(only(), custom(detect.Custom{Rules: changed}), file)
+		w.pass(0)
+		w.none("the start")
+		w.try(try{})
+		if got := w.starts(changed[0].Name) == 1; got != tc.keeps || w.starts("kept") != 1 || w.starts("fired") != 1 || len(notices) > 0 {
+			t.Errorf("%s: the count continues: %t, want %t; kept %d, fired %d; notices %v", name, got, tc.keeps, w.starts("kept"), w.starts("fired"), notices)
+		}
+	}
+}
+
+// TestCustomEpisodeAfterARestart: an open episode of a rule of the operator continues with its id
+// and its lists. OnEpisode gets it, and no second start is reported.
+func TestCustomEpisodeAfterARestart(t *testing.T) {
+	t.Parallel()
+	var notices []attempt.Notice
+	change := []func(*detect.Config){
+		only(), kept(filepath.Join(t.TempDir(), "evidence"), &notices),
+		custom(detect.Custom{Rules: []detect.CustomRule{{Name: "mine", Per: detect.PerAccount}}}),
+	}
+	w := newWatch(t, change...)
+	w.try(try{})
+	began := w.found[0]
+	var listed []detect.Detection
+	w = w.restart(append(change, func(cfg *detect.Config) { cfg.OnEpisode = func(d detect.Detection) { listed = append(listed, d) } })...)
+	w.pass(time.Minute)
+	if len(listed) != 1 || listed[0].Episode != began.Episode || listed[0].Phase != detect.Update || listed[0].Rule != began.Rule {
+		t.Errorf("OnEpisode got %+v", listed)
+	}
+	w.none("the start")
+	w.try(try{from: "203.0.113.7"})
+	w.pass(24 * time.Hour)
+	if len(w.found) != 2 || w.found[0].Phase != detect.Update || w.found[1].Phase != detect.End {
+		t.Fatalf("after the restart: %+v", w.found)
+	}
+	if last := w.found[1]; last.Episode != began.Episode || last.Attempts != 2 || len(last.Addresses) != 2 || !last.First.Equal(began.First) || last.DedupeKey != began.DedupeKey {
+		t.Errorf("the end is %+v, the start was %+v", last, began)
 	}
 }
 

@@ -261,8 +261,8 @@ func (d *Detector) drain(ctx context.Context, now time.Time) {
 }
 
 // Use replaces the rules and exceptions of Config.Custom, or returns all errors of c, joined, and
-// changes nothing. A rule that is unchanged keeps its evidence and its episodes; the episodes of
-// others end.
+// changes nothing. A rule keeps its counts and its episodes if its Name, Match, Except, Count, Per
+// and Within are the same; the episodes of others end.
 func (d *Detector) Use(c Custom) error {
 	if err := c.Validate(); err != nil {
 		return err

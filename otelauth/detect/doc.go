@@ -127,6 +127,12 @@
 // passwords change with each start: same_password then begins anew, and the first wrong password
 // of each account and network after a restart is no evidence, because it may be an old one.
 //
+// A [CustomRule] continues after a restart and after [Detector.Use] if its Name, Match, Except,
+// Count, Per and Within are the same. Otherwise it begins anew; after a restart its episodes are
+// then gone without an end. A rule that counts passwords keeps its episodes over a restart, but not
+// its counts. The counts of all rules of the operator take at most 3 MiB of a snapshot; those of a
+// rule that would exceed it are left out.
+//
 // A rule has at most [MaxEpisodes] episodes at a time. Further ones are folded into one. An episode
 // with twice the evidence of the weakest one takes its place, and the weaker one ends. An attack
 // that a success has completed is the last to end. success_after_failures is never folded: its
@@ -144,6 +150,11 @@
 // attempts below have. It takes at most 10 MiB; full tables of the default size take 6. If it would
 // take more, a notice says so and it is not stored. Evidence about accounts is kept by user.hash,
 // so only services that share an IdentityKey share it.
+//
+// For a [CustomRule], each process counts its own attempts, and the leader stores its own counts
+// and open episodes. A process that starts continues with those of the rules that are the same.
+// If the leader still runs, both then report the updates and the end of such an episode, with the
+// same auth.detection.episode. The counts of other processes are lost when they restart.
 //
 // A process sends of each attempt: the time, user.hash, the network (/24 or /48), the route, the
 // trace id, whether it succeeded, whether the account exists and is usable, and whether the

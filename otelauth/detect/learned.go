@@ -44,11 +44,10 @@ func (e *engine) shared() *engine {
 			if rules[rule].local {
 				continue
 			}
-			copied := *ep
-			copied.detail.addresses, copied.detail.agents = top[netip.Addr]{}, top[agent]{}
-			public.episodes[rule][key] = &copied
+			public.episodes[rule][key] = ep.shared()
 		}
 	}
+	public.custom = e.custom.shared()
 	return &public
 }
 
@@ -85,12 +84,8 @@ func (s *sharing) restore(state []byte) error {
 	}
 	s.senders, s.newest = senders, newest
 	e.spread, e.alone = max(len(senders)-1, 0), s.alone
-	if s.engine.custom != nil {
-		for _, r := range s.engine.custom.rules {
-			r.end(s.engine, true)
-		}
-	}
-	// Those that this process has found while the feed did not answer.
+	// The episodes that this process has found while the feed did not answer.
+	keptCustom{e}.resume(s.engine)
 	for rule, all := range s.engine.episodes {
 		for key, ep := range all {
 			if e.episodes[rule][key] == nil {

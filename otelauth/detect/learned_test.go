@@ -178,7 +178,9 @@ func essence(all []detect.Detection) (lines []string) {
 func TestLearnedRevealsNothing(t *testing.T) {
 	t.Parallel()
 	const fingerprint = 0xf1e2d3c4b5a69788
-	h, _, fleet := newFleet(t, 1)
+	h, _, fleet := newFleet(t, 1, custom(detect.Custom{Rules: []detect.CustomRule{
+		{Name: "mine", Per: detect.PerAccount, Except: detect.Match{Accounts: []string{"canary"}}}, {Name: "passwords", Count: detect.CountPasswords},
+	}}))
 	for i := range 40 {
 		for _, o := range []attempt.Outcome{attempt.Failure, attempt.Success} {
 			req := attempt.Request{
@@ -195,7 +197,7 @@ func TestLearnedRevealsNothing(t *testing.T) {
 			}
 		}
 	}
-	if fleet[0].starts(detect.PasswordSpray)+fleet[0].starts(detect.SamePassword) < 2 {
+	if fleet[0].starts(detect.PasswordSpray)+fleet[0].starts(detect.SamePassword) < 2 || fleet[0].starts("mine") < 32 {
 		t.Fatal("no episodes, so the test proves nothing")
 	}
 	fleet[0].save()
@@ -278,6 +280,101 @@ func TestLearnedLater(t *testing.T) {
 		return d.Phase != detect.End || d.Rule.Name != detect.PasswordSpray
 	}); len(ends) != 1 || w.starts(detect.PasswordSpray) != 1 {
 		t.Errorf("the spray ends %d times", len(ends))
+	}
+}
+
+// TestLearnedCustom: a process that starts continues with the counts and open episodes that the
+// leader has of the same rules of the operator. A process that runs counts its own attempts.
+func TestLearnedCustom(t *testing.T) {
+	t.Parallel()
+	rules := func(within time.Duration) func(*detect.Config) {
+		return custom(detect.Custom{Rules: []detect.CustomRule{
+			{Name: "half", AtLeast: 4, Per: detect.PerAccount}, {Name: "open", Per: detect.PerAccount}, {Name: "differs", AtLeast: 3, Within: within},
+		}})
+	}
+	h, _, fleet := newFleet(t, 2, only(), rules(time.Hour))
+	fleet[0].try(try{})
+	fleet[0].try(try{})
+	fleet[1].try(try{})
+	pass(fleet, 0)
+	if fleet[0].starts("open") != 1 || fleet[1].starts("open") != 1 || fleet[0].found[0].Episode == 0 {
+		t.Fatal("no episode to continue")
+	}
+	id := fleet[0].found[0].Episode
+	fleet[0].save()
+	h.trim()
+	var listed []detect.Detection
+	_, third := h.join(t, 3, only(), rules(2*time.Hour), func(cfg *detect.Config) {
+		cfg.OnEpisode = func(d detect.Detection) { listed = append(listed, d) }
+	})
+	third.now = fleet[0].now
+	third.pass(0)
+	third.none("the start")
+	if h.problem != nil || len(listed) != 1 || listed[0].Episode != id || len(listed[0].Addresses) != 0 || !slices.Equal(listed[0].Accounts, []string{"k:alice"}) {
+		t.Errorf("%v; OnEpisode got %+v", h.problem, listed)
+	}
+	third.try(try{})
+	third.none("three of four")
+	third.try(try{})
+	if third.starts("half") != 1 || third.starts("open") != 0 || third.starts("differs") != 0 {
+		t.Errorf("starts: half %d, open %d, differs %d", third.starts("half"), third.starts("open"), third.starts("differs"))
+	}
+	third.pass(24 * time.Hour)
+	if ends := slices.DeleteFunc(slices.Clone(third.found), func(d detect.Detection) bool {
+		return d.Phase != detect.End || d.Rule.Name != "open"
+	}); len(ends) != 1 || ends[0].Episode != id || ends[0].Attempts != 4 {
+		t.Errorf("the ends are %+v", ends)
+	}
+	pass(fleet[:1], 24*time.Hour)
+	if last := fleet[0].found[len(fleet[0].found)-1]; last.Phase != detect.End || last.Episode != id {
+		t.Errorf("the leader reports no end: %+v", last)
+	}
+	fleet[1].try(try{})
+	fleet[1].try(try{})
+	if fleet[1].starts("half") != 0 {
+		t.Error("a process counts the attempts of others")
+	}
+}
+
+// TestLearnedCustomLater: the open episodes of a process that started without the feed continue
+// when it gets what the leader has learned, as many as memory has room for.
+func TestLearnedCustomLater(t *testing.T) {
+	t.Parallel()
+	rule := custom(detect.Custom{Rules: []detect.CustomRule{{Name: "mine", Per: detect.PerAccount}}})
+	h, _, fleet := newFleet(t, 1, only(), rule)
+	for i := range 20 {
+		fleet[0].try(try{name: fmt.Sprint("leader", i)})
+	}
+	fleet[0].save()
+	feed, w := h.join(t, 2, only(), rule)
+	h.now, feed.alone = func() time.Time { return w.now }, true
+	w.now = fleet[0].now
+	for i := range 20 {
+		w.try(try{name: fmt.Sprint("own", i)})
+	}
+	if w.starts("mine") != 20 {
+		t.Fatal("it does not detect alone")
+	}
+	feed.alone = false
+	w.pass(time.Second)
+	if h.problem != nil || w.starts("mine") != len(w.found) {
+		t.Errorf("%v; %d events, %d of them starts", h.problem, len(w.found), w.starts("mine"))
+	}
+	w.try(try{name: "own0"})
+	w.pass(24 * time.Hour)
+	ended := map[uint64]bool{}
+	for _, d := range w.found {
+		if d.Phase == detect.End {
+			ended[d.Episode] = true
+		}
+	}
+	for _, d := range w.found {
+		if d.Phase == detect.Start && !ended[d.Episode] {
+			t.Errorf("the episode about %v does not end", d.Accounts)
+		}
+	}
+	if len(ended) != 32 || w.starts("mine") != 20 {
+		t.Errorf("%d episodes end, want 32; %d starts", len(ended), w.starts("mine"))
 	}
 }
 

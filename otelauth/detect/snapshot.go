@@ -209,6 +209,7 @@ func (e *engine) parts() []part {
 		{"arrivals", &e.arrivals},
 		{"episodes", &e.episodes},
 		{"folded", e.folded},
+		{"custom", keptCustom{e}},
 	}
 }
 
@@ -272,6 +273,9 @@ func (e *engine) restore(state []byte, wall time.Time) error {
 			e.addresses += len(ep.addresses.list)
 		}
 	}
+	for _, ep := range e.custom.all {
+		e.addresses += len(ep.addresses.list)
+	}
 	return nil
 }
 
@@ -298,6 +302,9 @@ func (e *engine) announce(on func(Detection)) {
 		for _, ep := range all {
 			e.report(ruleID(id), ep, Update, nil)
 		}
+	}
+	for r, ep := range e.custom.all {
+		e.emit(&r.rule, r.advise(ep), ep, Update, nil)
 	}
 }
 

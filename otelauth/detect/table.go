@@ -93,6 +93,15 @@ func (t *table[E]) evict(bucket int, p *place[E], now uint32) {
 	}
 }
 
+// clear frees what the entries hold. The table must not be used afterwards.
+func (t *table[E]) clear() {
+	for i := range t.buckets {
+		for j := range t.buckets[i] {
+			t.drop(&t.buckets[i][j].value)
+		}
+	}
+}
+
 // used returns the number of entries whose evidence is not over at now.
 func (t *table[E]) used(now uint32) (n int) {
 	for i := range t.buckets {
