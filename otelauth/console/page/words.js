@@ -92,7 +92,7 @@ export default {
     "impossible_travel": {
       "severity": "medium",
       "technique": "T1078",
-      "fires": "two successes 500 km apart at 1000 km/h of an account that is known for 3 days and seldom changes networks, one of them from a network that is new to the account within 3 days and that fewer than 10 accounts used more than 7 days ago (needs a Locator)"
+      "fires": "two successes 500 km apart at 1000 km/h of an account that is known for 7 days and seldom changes networks, one of them from a network that is new to the account within 3 days and that fewer than 10 accounts used more than 7 days ago (needs a Locator)"
     },
     "concurrent_networks": {
       "severity": "low",
@@ -122,7 +122,7 @@ export default {
     "many_accounts": {
       "severity": "high",
       "technique": "T1078",
-      "fires": "within 3 days, successes of 10 accounts from a network that none of them has used; each is known for 7 days and seldom changes networks; fewer than 10 accounts used the network more than 7 days ago, and neither password_spray nor credential_stuffing has fired for it"
+      "fires": "within 3 days, successes of 7 accounts from a network that none of them has used; each is known for 7 days and seldom changes networks; fewer than 10 accounts used the network more than 7 days ago, and neither password_spray nor credential_stuffing has fired for it"
     },
     "distributed_stuffing": {
       "severity": "high",
