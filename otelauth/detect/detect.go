@@ -128,7 +128,12 @@ func New(cfg Config) (*Detector, error) {
 	}
 	if cfg.Feed == nil {
 		start := cfg.Now() // attempts happen before they are evaluated
-		d.build = func() *engine { return build(own, start, d.reporter.report) }
+		d.build = func() *engine {
+			return build(own, start, func(found *Detection) {
+				d.changed = true // an episode also ends without an attempt
+				d.reporter.report(found)
+			})
+		}
 		return d, nil
 	}
 	d.shared = newSharing(&cfg, own, d.reporter.report)

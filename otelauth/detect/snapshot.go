@@ -65,7 +65,7 @@ func (s *Snapshot) tablesKey() (key [16]byte, err error) {
 }
 
 // Save writes Config.Snapshot.File, or stores what was learned in Config.Feed if this process is
-// the one that reports. It does nothing without both, or if no attempt was evaluated since the last
+// the one that reports. It does nothing without both, or if nothing has changed since the last
 // time. [Detector.Run] calls it now and then and at its end; callers of [Detector.Drain] call it
 // themselves. An error leaves the previous snapshot in place.
 func (d *Detector) Save() error {

@@ -158,6 +158,28 @@ func TestOpenEpisodesAfterARestart(t *testing.T) {
 	}
 }
 
+// TestEndIsReportedOnce: an episode that ends long after the last attempt, between two snapshots,
+// does not end again after a restart.
+func TestEndIsReportedOnce(t *testing.T) {
+	t.Parallel()
+	var notices []attempt.Notice
+	file := filepath.Join(t.TempDir(), "evidence")
+	w := newWatch(t, kept(file, &notices), quietBurst)
+	for i := range 40 {
+		w.try(try{password: uint64(i + 1)})
+	}
+	if err := w.d.Save(); err != nil {
+		t.Fatal(err)
+	}
+	w.pass(6 * 24 * time.Hour)
+	if n := len(w.found); n != 2 || w.found[1].Phase != detect.End {
+		t.Fatalf("before the restart: %+v", w.found)
+	}
+	w = w.restart(kept(file, &notices), quietBurst)
+	w.pass(time.Minute)
+	w.none("an attack that was over before the restart")
+}
+
 // TestStalePasswordAfterARestart: fingerprints change with a restart, so the first password of a
 // client after it is not evidence. A client with one old password stays silent over 40 restarts.
 func TestStalePasswordAfterARestart(t *testing.T) {
