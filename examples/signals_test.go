@@ -354,7 +354,7 @@ func memory(t *testing.T, rec *otelauthtest.Recorder, detector func(detect.Confi
 func journey(t *testing.T, detector func(detect.Config) *detect.Detector) {
 	t.Helper()
 	now := time.Now()
-	start := now.Add(-4 * 24 * time.Hour)
+	start := now.Add(-8 * 24 * time.Hour)
 	d := detector(detect.Config{Locator: globe{}, Now: func() time.Time { return start }})
 	for _, at := range []struct {
 		time time.Time
