@@ -388,23 +388,25 @@ type recalled struct {
 	trace                      trace.TraceID
 	addr                       netip.Addr // zero in an attempt of another process
 	agent                      uint32     // in agents
+	at                         uint32
 	route                      string
 	answer                     answer
 	succeeded                  bool
 }
 
-func (m *moment) recalled() recalled {
+func (e *engine) recalled(m *moment) recalled {
 	s := m.sample
 	return recalled{
 		account: m.account, network: m.network, password: m.same, group: m.group, site: m.site, name: m.name, trace: s.trace,
-		addr: m.caller.addr, route: s.route, answer: s.answer(), succeeded: s.kind == succeeded,
+		addr: m.caller.addr, at: e.now, route: s.route, answer: s.answer(), succeeded: s.kind == succeeded,
 	}
 }
 
-func (r *recent) note(m *moment) {
+func (e *engine) note(m *moment) {
+	r := &e.recent
 	to := r.ringOf(m)
 	g := &to.places[to.next]
-	*g = m.recalled()
+	*g = e.recalled(m)
 	g.agent = r.agents.put(&m.caller.agent)
 	to.next = (to.next + 1) % len(to.places)
 	m.isNoted = true
@@ -417,9 +419,9 @@ func (r *recent) ringOf(m *moment) *ring {
 	return &r.rings[1]
 }
 
-// recall fills the lists of an episode from the recent attempts about key, the newest first, and
-// accounts that exist before invented names: from successes for an episode of successes, else from
-// guesses.
+// recall fills the lists of an episode from the attempts about key since its first one, the newest
+// first, and accounts that exist before invented names: from successes for an episode of successes,
+// else from guesses.
 func (e *engine) recall(ep *episode, keys keyKind, successes bool, m *moment, key uint64) {
 	for i := range e.recent.rings {
 		e.recallFrom(&e.recent.rings[i], ep, keys, successes, m, key)
@@ -429,7 +431,7 @@ func (e *engine) recall(ep *episode, keys keyKind, successes bool, m *moment, ke
 func (e *engine) recallFrom(r *ring, ep *episode, keys keyKind, successes bool, m *moment, key uint64) {
 	for i := range r.places {
 		g := &r.places[(r.next-1-i+2*len(r.places))%len(r.places)]
-		if g.account == 0 && g.network == 0 {
+		if g.account == 0 && g.network == 0 || g.at < ep.first {
 			return
 		}
 		var match bool
@@ -445,7 +447,7 @@ func (e *engine) recallFrom(r *ring, ep *episode, keys keyKind, successes bool, 
 		case byPassword:
 			match = g.password == key
 		case byEverything:
-			match = true
+			match = !e.hasSucceeded(g.network)
 		case byRoute, byRule:
 			return
 		}

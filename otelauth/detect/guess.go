@@ -30,7 +30,7 @@ func (e *engine) guess(m *moment) {
 			e.onUnusable(m)
 		}
 		if !s.refused && (fresh || e.open(bruteForce, m.pair)) {
-			e.recent.note(m)
+			e.note(m)
 		}
 		if passwords >= e.th.BruteForcePasswords+e.spread {
 			e.fire(m, firing{

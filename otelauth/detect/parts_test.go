@@ -284,7 +284,7 @@ func TestMemory(t *testing.T) {
 	empty := heap() - before
 	counters := len(e.tries.buckets) + 2*len(e.targets.buckets) + 3*len(e.sources.buckets) + 2*len(e.passwords.buckets) + 2*len(e.crowds.buckets)
 	full := empty + counters*ways*(blockBytes+4) + maxEndpoints*int(unsafe.Sizeof(endpoint{})) + 2*len(e.recent.rings[0].places)*maxNameBytes +
-		maxArrivals*(int(unsafe.Sizeof(arrival{}))+maxNameBytes)
+		maxArrivals*(int(unsafe.Sizeof(recalled{}))+maxNameBytes)
 	t.Logf("%d MiB, at most %d MiB with %d blocks", empty>>20, full>>20, counters*ways)
 	if full > stated {
 		t.Errorf("the engine can take %d bytes; the comment of Config.Entries states %d", full, stated)

@@ -75,6 +75,42 @@ func TestSlowStuffing(t *testing.T) {
 	}
 }
 
+// TestListsAreOfTheAttack: an episode about all networks lists neither users who gave up before it,
+// nor users who mistype beside it.
+func TestListsAreOfTheAttack(t *testing.T) {
+	t.Parallel()
+	w := newWatch(t, func(cfg *detect.Config) { cfg.Entries = 0 })
+	user := func(i int) string { return fmt.Sprintf("198.%d.%d.9", i>>8, i&0xff) }
+	for i := range 300 {
+		w.try(try{name: fmt.Sprint("user", i), from: user(1000 + i)})
+	}
+	w.live(9, "owner", "")
+	for i := range 30 {
+		w.try(try{name: fmt.Sprint("gone", i), password: uint64(i + 1), from: user(i)})
+	}
+	w.live(2, "owner", "")
+	for i := range 300 {
+		name := fmt.Sprint("user", i)
+		w.try(try{name: name, from: user(1000 + i)})
+		w.try(try{name: fmt.Sprint("leak", i), unknown: true, password: uint64(i + 100), from: network(i / 3)})
+		w.pass(4 * time.Second)
+		w.try(try{name: name + "0", password: uint64(i + 1000), from: user(1000 + i)})
+		w.pass(5*time.Second + time.Duration(i%7)*time.Second)
+	}
+	for _, d := range w.found {
+		if d.Rule.Name != detect.DistributedStuffing || d.Phase != detect.Start {
+			continue
+		}
+		for _, n := range d.Networks {
+			if n.Addr().As4()[0] != 203 {
+				t.Errorf("the networks are %v, and %v is not one of the attack", d.Networks, n)
+			}
+		}
+		return
+	}
+	t.Error("not found")
+}
+
 // TestOldSuccessIsNoTakeover: a success is no part of an attack that begins weeks later, although
 // its network then takes part in it.
 func TestOldSuccessIsNoTakeover(t *testing.T) {

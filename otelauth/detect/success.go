@@ -154,7 +154,7 @@ func (e *engine) attack(m *moment) (id uint64) {
 // onNetworkChange evaluates the network of a success.
 func (e *engine) onNetworkChange(m *moment, h *habit) {
 	if !m.known {
-		e.recent.note(m)
+		e.note(m)
 		h.novel *= float32(math.Exp2(-float64(e.now-h.novelAt) / (14 * day)))
 		h.novelAt = e.now
 		if e.isSettled(h) && h.days >= 3 && h.novel < roams &&

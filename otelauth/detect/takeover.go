@@ -21,26 +21,21 @@ const (
 // arrivals holds the last successes from networks that are new to their accounts. The newest wait
 // until it is clear whether their network attacks. If all of them wait, the oldest is judged early.
 type arrivals struct {
-	ring    []arrival
-	next    int // place of the next success
-	waiting int // before it
-}
-
-type arrival struct {
-	recalled
-	at uint32 // 0 after it was reported
+	ring    []recalled // at is 0 after it was reported
+	next    int        // place of the next success
+	waiting int        // before it
 }
 
 // wait adds a success.
 func (e *engine) wait(m *moment) {
 	a := &e.arrivals
 	if a.ring == nil {
-		a.ring = make([]arrival, maxArrivals)
+		a.ring = make([]recalled, maxArrivals)
 	}
 	if a.waiting == maxArrivals {
 		e.judgeOldest(m)
 	}
-	a.ring[a.next] = arrival{m.recalled(), e.now}
+	a.ring[a.next] = e.recalled(m)
 	a.next = (a.next + 1) % maxArrivals
 	a.waiting++
 }
@@ -53,7 +48,7 @@ func (e *engine) judge(m *moment) {
 	}
 }
 
-func (a *arrivals) oldest() *arrival { return &a.ring[(a.next-a.waiting+maxArrivals)%maxArrivals] }
+func (a *arrivals) oldest() *recalled { return &a.ring[(a.next-a.waiting+maxArrivals)%maxArrivals] }
 
 func (e *engine) judgeOldest(m *moment) {
 	e.expose(m, e.arrivals.oldest())
@@ -71,7 +66,7 @@ func (e *engine) exposeFrom(m *moment) {
 }
 
 // expose reports an earlier success if its network attacks, once.
-func (e *engine) expose(m *moment, a *arrival) {
+func (e *engine) expose(m *moment, a *recalled) {
 	if a.at == 0 {
 		return
 	}
