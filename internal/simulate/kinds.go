@@ -25,9 +25,9 @@ type kind struct {
 	// owns reports whether a detection by the rule is about the attack, beside those from its
 	// networks.
 	owns func(t *attacker, d *detect.Detection) bool
-	// isBotnet means that the attack is one of many networks. Two of them at a time are the
-	// same to detection, so [Rounds] plays each alone.
-	isBotnet bool
+	// isAlone means that [Rounds] plays the attack alone: two attacks of many networks at a time are
+	// the same to detection, and guesses in the network of an owner accuse the owner.
+	isAlone bool
 	// rule is the rule that must detect a variant.
 	rule string
 	// prefix is the number of bits of the IPv6 prefix that the attacker has; 0 for IPv4.
@@ -50,7 +50,7 @@ const (
 
 // variants has the attacks that are no rule's own.
 var variants = map[string]kind{
-	UniqueSpray: {rule: detect.DistributedStuffing, isBotnet: true, every: 30 * time.Second, try: func(t *attacker, ev *event) {
+	UniqueSpray: {rule: detect.DistributedStuffing, isAlone: true, every: 30 * time.Second, try: func(t *attacker, ev *event) {
 		t.aim(ev, t.victim+t.tries*37)
 		ev.client = t.from(t.tries * 7 % 500)
 		if t.rng.IntN(100) > 0 {
@@ -63,7 +63,7 @@ var variants = map[string]kind{
 	}},
 	Spray32: {rule: detect.PasswordSpray, prefix: 32, every: time.Minute, try: sprayOver},
 	Spray40: {rule: detect.PasswordSpray, prefix: 40, every: time.Minute, try: sprayOver},
-	FromHome: {rule: detect.BruteForce, every: 24 * time.Hour / 14, try: func(t *attacker, ev *event) {
+	FromHome: {rule: detect.BruteForce, isAlone: true, every: 24 * time.Hour / 14, try: func(t *attacker, ev *event) {
 		ev.password = t.password()
 		ev.client = t.world.users[t.victim].home.address(77)
 	}, owns: func(t *attacker, d *detect.Detection) bool {
@@ -122,7 +122,7 @@ var kinds = map[string]kind{
 	}, owns: func(t *attacker, d *detect.Detection) bool {
 		return slices.Contains(d.Accounts, t.world.users[t.victim].name)
 	}},
-	detect.EndpointFailureRatio: {every: 6 * time.Second, isBotnet: true, try: func(t *attacker, ev *event) {
+	detect.EndpointFailureRatio: {every: 6 * time.Second, isAlone: true, try: func(t *attacker, ev *event) {
 		ev.password = t.password()
 		ev.client = t.from(t.tries % 60_000)
 		ev.route = attackedRoute
@@ -138,7 +138,7 @@ var kinds = map[string]kind{
 		t.aim(ev, t.victim+t.tries*3)
 	}},
 	// 10,000 leaked pairs in a day, three from each network, one in 200 of them right.
-	detect.DistributedStuffing: {every: 9 * time.Second, isBotnet: true, try: func(t *attacker, ev *event) {
+	detect.DistributedStuffing: {every: 9 * time.Second, isAlone: true, try: func(t *attacker, ev *event) {
 		ev.client = t.from(t.tries / 3 % 60_000)
 		ev.account, ev.name = -1, fmt.Sprintf("pair%d-%d", t.index, t.tries)
 		ev.password = t.password()

@@ -124,15 +124,16 @@ func (e *engine) isStranger(network uint64) bool {
 }
 
 // isUnderAttack reports whether a success from a new network ends an attack on its account. If many
-// accounts are under attack, so are users who change networks: then the network must have failed
-// for other names.
+// accounts are under attack, or were until a moment ago, so are users who change networks: then the
+// network must have failed for other names.
 func (e *engine) isUnderAttack(m *moment) bool {
 	if !e.open(distributedGuessing, m.account) && !e.open(lowAndSlow, m.account) {
 		return false
 	}
 	under := 0
 	for _, rule := range [...]ruleID{distributedGuessing, lowAndSlow} {
-		if under += len(e.episodes[rule]); e.episodes[rule][0] != nil {
+		under += len(e.episodes[rule])
+		if e.episodes[rule][0] != nil || e.foldedAttempts(rule, m.account) > 0 {
 			under += massAttack // others are folded
 		}
 	}
