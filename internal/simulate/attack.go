@@ -47,8 +47,8 @@ func Attacks(speed float64) []Attack {
 }
 
 // Rounds returns the attacks of [Attacks], all variants and the attacks on rules that are off by
-// default, in groups that can run beside each other: attacks of many networks, [FromHome], and those
-// on rules that [Scenario].On must turn on run alone.
+// default, in groups that can run beside each other: attacks of many networks, [FromHome], and
+// those on rules that [Scenario].On must turn on run alone.
 func Rounds(speed float64) (rounds [][]Attack) {
 	rounds = [][]Attack{nil}
 	add := func(k kind, a Attack) {

@@ -25,8 +25,8 @@ type kind struct {
 	// owns reports whether a detection by the rule is about the attack, beside those from its
 	// networks.
 	owns func(t *attacker, d *detect.Detection) bool
-	// isAlone means that [Rounds] plays the attack alone: two attacks of many networks at a time are
-	// the same to detection, and guesses in the network of an owner accuse the owner.
+	// isAlone means that [Rounds] plays the attack alone: two attacks of many networks at a time
+	// are the same to detection, and guesses in the network of an owner accuse the owner.
 	isAlone bool
 	// rule is the rule that must detect a variant.
 	rule string

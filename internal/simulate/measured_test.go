@@ -91,9 +91,9 @@ func short(d time.Duration) string {
 	return fmt.Sprintf("%.0f s", d.Seconds())
 }
 
-// TestTableOfAttacks logs the table of attacks of docs/detection.md. At each speed, at least half of
-// the takeovers are named, and at most one name in twenty is that of an owner. Guesses in an owner's
-// network do not count: after them, nobody can tell the owner from the guesser.
+// TestTableOfAttacks logs the table of attacks of docs/detection.md. At each speed, at least half
+// of the takeovers are named, and at most one name in twenty is that of an owner. Guesses in an
+// owner's network do not count: after them, nobody can tell the owner from the guesser.
 func TestTableOfAttacks(t *testing.T) {
 	type key struct {
 		name  string

@@ -116,8 +116,8 @@ func TestEveryAttackIsDetected(t *testing.T) {
 						t.Errorf("%v: %d of %d takeovers are marked, and %d owners", round, r.Marked, r.Takeovers, r.Owners)
 					}
 				}
-				// The five variants; the rounds after the first have three attacks of many networks,
-				// one in the owner's network, and one on a rule that is off by default.
+				// The five variants; the rounds after the first have three attacks of many
+				// networks, one in the owner's network, and one on a rule that is off by default.
 				want := len(detect.Rules()) + 5
 				if !everyRound {
 					want -= 5
