@@ -108,7 +108,8 @@ func TestEveryAttackIsDetected(t *testing.T) {
 						if a.Attack.Rule == detect.UnusualHour || a.Attack.Rule == detect.ImpossibleTravel {
 							continue
 						}
-						if want := a.Attack.Variant != simulate.FromHome; a.Detected != want {
+						// 14 guesses a day in the owner's network are not detected; 140 are.
+						if want := a.Attack.Variant != simulate.FromHome || speed > 1; a.Detected != want {
 							t.Errorf("%s%s, one attempt every %v: %d attempts, detected by %v", a.Attack.Rule, a.Attack.Variant, a.Attack.Every, a.Tries, a.By)
 						}
 					}
