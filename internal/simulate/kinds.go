@@ -52,7 +52,7 @@ const (
 var variants = map[string]kind{
 	UniqueSpray: {rule: detect.DistributedStuffing, isAlone: true, every: 30 * time.Second, try: func(t *attacker, ev *event) {
 		t.aim(ev, t.victim+t.tries*37)
-		ev.client = t.from(t.tries * 7 % 500)
+		ev.client = t.from(t.rng.IntN(500))
 		if t.rng.IntN(100) > 0 {
 			ev.password = t.password()
 		}

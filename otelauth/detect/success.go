@@ -112,7 +112,7 @@ func (e *engine) onGuessedSuccess(m *moment, h *habit) {
 		// Every network is new to an account without a success, and after a start that is every
 		// account.
 		!m.known && h.first != 0 && passwords >= e.th.RunBeforeSuccess+e.spread,
-		!m.known && e.isUnderAttack(m),
+		!m.known && e.isUnderAttack(m, passwords),
 		// In a network of many accounts, a new one is suspect only after guesses at it from there.
 		!m.known && passwords >= fewPasswords*(1+e.spread) && e.hasLearned() && e.isFamiliar(m.network) &&
 			(e.open(passwordSpray, m.network) || e.open(credentialStuffing, m.network)),

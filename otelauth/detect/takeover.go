@@ -14,6 +14,9 @@ const (
 	// massAttack is the number of accounts under attack from which on the attack on an account does
 	// not make its user in a new network suspect.
 	massAttack = 10
+	// suspect is the number of guesses that make a network part of an attack on many accounts. One
+	// may be that of a user, whose client has an old password.
+	suspect = 2
 	// maxArrivals is the number of successes that wait, of 160 bytes and a name each.
 	maxArrivals = 1024
 )
@@ -87,7 +90,7 @@ func (e *engine) expose(m *moment, a *recalled) {
 // attackFrom returns the id of the open episode that makes a success from the network of m a
 // guess, although no guess at its account may have come before; 0 if there is none.
 func (e *engine) attackFrom(m *moment) uint64 {
-	if e.open(distributedStuffing, strangersKey) && e.isStranger(m.network) {
+	if e.open(distributedStuffing, strangersKey) && e.strange(m.network) >= suspect {
 		return e.episodeID(distributedStuffing, strangersKey)
 	}
 	for _, network := range [...]uint64{m.network, m.group} {
@@ -116,17 +119,24 @@ func (e *engine) isHostile(network uint64) bool {
 	return e.now-n.tally.first >= judgedAfter && n.names.count(&e.blocks, e.at()) >= hostileRatio*max(e.crowd(network), 1)
 }
 
-// isStranger reports whether a network or a group of networks has failed for other names, and for
-// more names than accounts have succeeded from it.
-func (e *engine) isStranger(network uint64) bool {
+// strange returns the number of other names that a network or a group of networks has failed for; 0
+// if about as many accounts have succeeded from it.
+func (e *engine) strange(network uint64) int {
 	p := e.sources.get(network)
-	return p != nil && !e.isFamiliar(network) && p.value.names.count(&e.blocks, e.at()) >= max(2*e.crowd(network)-1, 1)
+	if p == nil || e.isFamiliar(network) {
+		return 0
+	}
+	names := p.value.names.count(&e.blocks, e.at())
+	if names < 2*e.crowd(network)-1 {
+		return 0
+	}
+	return names
 }
 
 // isUnderAttack reports whether a success from a new network ends an attack on its account. If many
 // accounts are under attack, or were until a moment ago, so are users who change networks: then the
-// network must have failed for other names.
-func (e *engine) isUnderAttack(m *moment) bool {
+// network must have guessed too, at other names or at the account.
+func (e *engine) isUnderAttack(m *moment, passwords int) bool {
 	if !e.open(distributedGuessing, m.account) && !e.open(lowAndSlow, m.account) {
 		return false
 	}
@@ -137,5 +147,5 @@ func (e *engine) isUnderAttack(m *moment) bool {
 			under += massAttack // others are folded
 		}
 	}
-	return under < massAttack || e.isStranger(m.network)
+	return under < massAttack || e.strange(m.network)+passwords/(1+e.spread) >= suspect
 }
