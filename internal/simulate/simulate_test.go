@@ -87,7 +87,8 @@ func TestOn(t *testing.T) {
 	}
 }
 
-// TestEveryAttackIsDetected by the rule of the attack, at each speed and with each seed.
+// TestEveryAttackIsDetected by the rule of the attack, at each speed and with each seed, and half
+// of the takeovers of an attack on many accounts.
 func TestEveryAttackIsDetected(t *testing.T) {
 	t.Parallel()
 	testkit.OnlyLong(t)
@@ -113,8 +114,8 @@ func TestEveryAttackIsDetected(t *testing.T) {
 							t.Errorf("%s%s, one attempt every %v: %d attempts, detected by %v", a.Attack.Rule, a.Attack.Variant, a.Attack.Every, a.Tries, a.By)
 						}
 					}
-					if len(round) == 1 && r.Takeovers > 0 && (2*r.Marked < r.Takeovers || 20*r.Owners > r.Marked+r.Owners) {
-						t.Errorf("%v: %d of %d takeovers are marked, and %d owners", round, r.Marked, r.Takeovers, r.Owners)
+					if len(round) == 1 && 2*r.Marked < r.Takeovers {
+						t.Errorf("%v: %d of %d takeovers are marked", round, r.Marked, r.Takeovers)
 					}
 				}
 				// The five variants; the rounds after the first have three attacks of many
