@@ -26,8 +26,9 @@ tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 
 build_docker-compose() {
-	local dir
-	dir=$(cd "$tmp" && go mod download -json github.com/docker/compose/v2@$compose_version | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')
+	local json dir
+	json=$(cd "$tmp" && go mod download -json github.com/docker/compose/v2@$compose_version) || { echo "$json"; return 1; } # it has the error
+	dir=$(sed -n 's/^\t"Dir": "\(.*\)",$/\1/p' <<<"$json")
 	cp -r "$dir" "$tmp/compose" # its go.mod replaces modules, so it is built in place
 	chmod -R u+w "$tmp/compose"
 	(cd "$tmp/compose" && go build -trimpath -ldflags "-s -w -X github.com/docker/compose/v2/internal.Version=$compose_version" -o "$1" ./cmd)
