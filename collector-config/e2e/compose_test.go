@@ -173,6 +173,35 @@ func TestComposeContainersAreConfined(t *testing.T) {
 	}
 }
 
+// TestImageContext: the .dockerignore file lets every directory pass that the programs of
+// examples/Dockerfile are built from.
+func TestImageContext(t *testing.T) {
+	t.Parallel()
+	ignore, err := os.ReadFile(filepath.Join(projectRoot(), ".dockerignore"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(string(ignore), "\n")
+	const module = "github.com/otelauth/otelauth-go/"
+	list := exec.CommandContext(t.Context(), "go", "list", "-deps", "./examples/shop", "./examples/traffic", "./examples/demo", "./otelauth/cmd/otelauth")
+	list.Dir = projectRoot()
+	list.Env = append(os.Environ(), "GOWORK=off")
+	out, err := list.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path := range strings.FieldsSeq(string(out)) {
+		dir, ok := strings.CutPrefix(path, module)
+		if !ok {
+			continue
+		}
+		top, _, _ := strings.Cut(dir, "/")
+		if !slices.Contains(lines, "!"+top) || slices.Contains(lines, dir) {
+			t.Errorf(".dockerignore keeps %s out of the image", dir)
+		}
+	}
+}
+
 func TestComposeMounts(t *testing.T) {
 	t.Parallel()
 	file := readCompose(t)
