@@ -87,8 +87,8 @@ func TestOn(t *testing.T) {
 	}
 }
 
-// TestEveryAttackIsDetected by the rule of the attack, at each speed and with each seed, and half
-// of the takeovers of an attack on many accounts.
+// TestEveryAttackIsDetected by the rule of the attack, at each speed and with each seed. Half of the
+// takeovers are named, and at most one name in twenty is that of an owner.
 func TestEveryAttackIsDetected(t *testing.T) {
 	t.Parallel()
 	testkit.OnlyLong(t)
@@ -114,8 +114,9 @@ func TestEveryAttackIsDetected(t *testing.T) {
 							t.Errorf("%s%s, one attempt every %v: %d attempts, detected by %v", a.Attack.Rule, a.Attack.Variant, a.Attack.Every, a.Tries, a.By)
 						}
 					}
-					if len(round) == 1 && 2*r.Marked < r.Takeovers {
-						t.Errorf("%v: %d of %d takeovers are marked", round, r.Marked, r.Takeovers)
+					// After 30 guesses in the network of an owner, nobody can tell the two apart.
+					if len(round) == 1 && round[0].Variant != simulate.FromHome && (2*r.Marked < r.Takeovers || 20*r.Owners > r.Marked+r.Owners) {
+						t.Errorf("%v: %d of %d takeovers are marked, and %d owners", round, r.Marked, r.Takeovers, r.Owners)
 					}
 				}
 				// The five variants; the rounds after the first have three attacks of many

@@ -131,6 +131,33 @@ func TestOldSuccessIsNoTakeover(t *testing.T) {
 	}
 }
 
+// TestUsersOfAFailingNetwork: a network that two accounts have used in the last weeks takes no part
+// in an attack beside it because two of its users fail.
+func TestUsersOfAFailingNetwork(t *testing.T) {
+	t.Parallel()
+	w := newWatch(t, func(cfg *detect.Config) { cfg.Entries = 0 })
+	for _, name := range []string{"ann", "bob"} {
+		w.try(try{name: name})
+	}
+	w.live(9, "owner", "")
+	const shared = "198.51.100.9"
+	for _, name := range []string{"ann", "bob"} {
+		w.try(try{name: name, from: shared})
+	}
+	w.live(4, "owner", "")
+	w.found = nil
+	for i := range 1500 {
+		w.try(try{name: fmt.Sprint("leak", i), unknown: i%2 == 0, password: uint64(i + 1), from: network(i / 3)})
+		w.pass(9*time.Second + time.Duration(i%7)*time.Second)
+	}
+	for i := range 2 {
+		w.try(try{name: fmt.Sprint("clumsy", i), password: uint64(10_000 + i), from: shared})
+	}
+	if attacks, takeovers := w.starts(detect.DistributedStuffing), w.starts(detect.SuccessAfterFailures); attacks != 1 || takeovers != 0 {
+		t.Errorf("%d attacks, and %d of two users are named", attacks, takeovers)
+	}
+}
+
 // TestManyHomesMistype: a thousand users, each in a network of its own, mistype within an hour and
 // then succeed.
 func TestManyHomesMistype(t *testing.T) {

@@ -218,24 +218,24 @@ func (e *engine) hasLearned() bool { return e.begun != 0 && e.now-e.begun >= age
 // normal for an account to use it for the first time. Before the engine has learned, any successes
 // make a network familiar.
 func (e *engine) isFamiliar(network uint64) bool {
-	if e.lostCrowd(network, crowdDays*day) >= familiar {
-		return true
-	}
+	return e.largestCrowd(network, agedDays) >= familiar || !e.hasLearned() && e.crowd(network) >= familiar
+}
+
+// largestCrowd returns the most accounts that have succeeded from a network within 3 days, until
+// some days ago, or the most that it may be where the number was lost.
+func (e *engine) largestCrowd(network uint64, until uint32) int {
+	n := e.lostCrowd(network, crowdDays*day)
 	p := e.crowds.get(network)
 	if p == nil {
-		return false
+		return n
 	}
-	c := &p.value
-	if !e.hasLearned() {
-		return c.accounts.count(&e.blocks, e.at()) >= familiar
-	}
-	today := e.now / day
-	for back := uint32(agedDays); back < crowdDays; back++ {
-		if d := today - back; d <= c.day && c.day-d < crowdDays && c.most[d%crowdDays] >= familiar {
-			return true
+	c, today := &p.value, e.now/day
+	for back := until; back < crowdDays; back++ {
+		if d := today - back; d <= c.day && c.day-d < crowdDays {
+			n = max(n, int(c.most[d%crowdDays]))
 		}
 	}
-	return false
+	return n
 }
 
 // sites returns the networks that a rule about two networks lists beside the current one.

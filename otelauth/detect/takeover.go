@@ -120,14 +120,14 @@ func (e *engine) isHostile(network uint64) bool {
 }
 
 // strange returns the number of other names that a network or a group of networks has failed for; 0
-// if about as many accounts have succeeded from it.
+// if about as many accounts have succeeded from it in the last weeks.
 func (e *engine) strange(network uint64) int {
 	p := e.sources.get(network)
 	if p == nil || e.isFamiliar(network) {
 		return 0
 	}
 	names := p.value.names.count(&e.blocks, e.at())
-	if names < 2*e.crowd(network)-1 {
+	if names < 2*e.largestCrowd(network, 0)-1 {
 		return 0
 	}
 	return names
@@ -135,7 +135,7 @@ func (e *engine) strange(network uint64) int {
 
 // isUnderAttack reports whether a success from a new network ends an attack on its account. If many
 // accounts are under attack, or were until a moment ago, so are users who change networks: then the
-// network must have guessed too, at other names or at the account.
+// network must have guessed too, at other names, or more often at the account than an owner does.
 func (e *engine) isUnderAttack(m *moment, passwords int) bool {
 	if !e.open(distributedGuessing, m.account) && !e.open(lowAndSlow, m.account) {
 		return false
@@ -147,5 +147,8 @@ func (e *engine) isUnderAttack(m *moment, passwords int) bool {
 			under += massAttack // others are folded
 		}
 	}
-	return under < massAttack || e.strange(m.network)+passwords/(1+e.spread) >= suspect
+	if under < massAttack || passwords >= fewPasswords*(1+e.spread) {
+		return true
+	}
+	return e.strange(m.network)+min(passwords, 1) >= suspect
 }

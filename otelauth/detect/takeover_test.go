@@ -49,7 +49,13 @@ func TestTakeoversOfManyAccounts(t *testing.T) {
 	}
 	w.found = nil
 	for i := range accounts / 2 {
-		w.try(try{name: fmt.Sprint("user", 2*i), from: fmt.Sprintf("198.51.%d.9", i)})
+		owner := try{name: fmt.Sprint("user", 2*i), from: fmt.Sprintf("198.51.%d.9", i)}
+		for typo := range i % 4 {
+			mistyped := owner
+			mistyped.password = uint64(90_000 + 10*i + typo)
+			w.try(mistyped)
+		}
+		w.try(owner)
 	}
 	if n := w.starts(detect.SuccessAfterFailures); n != 0 {
 		t.Errorf("%d owners in new networks are named during the attack", n)
