@@ -87,8 +87,8 @@ func TestOn(t *testing.T) {
 	}
 }
 
-// TestEveryAttackIsDetected by the rule of the attack, at each speed and with each seed. Half of the
-// takeovers are named, and at most one name in twenty is that of an owner.
+// TestEveryAttackIsDetected by the rule of the attack, at each speed and with each seed. Half of
+// the takeovers are named, and at most one name in twenty is that of an owner.
 func TestEveryAttackIsDetected(t *testing.T) {
 	t.Parallel()
 	testkit.OnlyLong(t)
