@@ -116,18 +116,24 @@ func TestEvidenceSurvivesARestart(t *testing.T) {
 	}
 }
 
-// TestOpenEpisodesAfterARestart: OnEpisode gets them again, and there is no second start.
-func TestOpenEpisodesAfterARestart(t *testing.T) {
-	t.Parallel()
-	var notices []attempt.Notice
-	file := filepath.Join(t.TempDir(), "evidence")
-	w := newWatch(t, kept(file, &notices), quietBurst)
+// bruteForced returns a watch with one open episode and a snapshot file.
+func bruteForced(t *testing.T) (w *watch, file string, notices *[]attempt.Notice) {
+	t.Helper()
+	file, notices = filepath.Join(t.TempDir(), "evidence"), new([]attempt.Notice)
+	w = newWatch(t, kept(file, notices), quietBurst)
 	for i := range 40 {
 		w.try(try{password: uint64(i + 1)})
 	}
 	if w.starts(detect.BruteForce) != 1 {
 		t.Fatal("no episode to restore")
 	}
+	return w, file, notices
+}
+
+// TestOpenEpisodesAfterARestart: OnEpisode gets them again, and there is no second start.
+func TestOpenEpisodesAfterARestart(t *testing.T) {
+	t.Parallel()
+	w, file, notices := bruteForced(t)
 	id := w.found[0].Episode
 	data := func() []byte {
 		b, err := os.ReadFile(file)
@@ -137,7 +143,7 @@ func TestOpenEpisodesAfterARestart(t *testing.T) {
 		return b
 	}
 	var listed []detect.Detection
-	w = w.restart(kept(file, &notices), func(cfg *detect.Config) {
+	w = w.restart(kept(file, notices), func(cfg *detect.Config) {
 		cfg.OnEpisode = func(d detect.Detection) { listed = append(listed, d) }
 	}, quietBurst)
 	if b := data(); bytes.Contains(b, []byte("alice")) {
@@ -162,12 +168,7 @@ func TestOpenEpisodesAfterARestart(t *testing.T) {
 // does not end again after a restart.
 func TestEndIsReportedOnce(t *testing.T) {
 	t.Parallel()
-	var notices []attempt.Notice
-	file := filepath.Join(t.TempDir(), "evidence")
-	w := newWatch(t, kept(file, &notices), quietBurst)
-	for i := range 40 {
-		w.try(try{password: uint64(i + 1)})
-	}
+	w, file, notices := bruteForced(t)
 	if err := w.d.Save(); err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +176,7 @@ func TestEndIsReportedOnce(t *testing.T) {
 	if n := len(w.found); n != 2 || w.found[1].Phase != detect.End {
 		t.Fatalf("before the restart: %+v", w.found)
 	}
-	w = w.restart(kept(file, &notices), quietBurst)
+	w = w.restart(kept(file, notices), quietBurst)
 	w.pass(time.Minute)
 	w.none("an attack that was over before the restart")
 }
