@@ -209,6 +209,7 @@ type moment struct {
 	pair                       uint64 // keyed hash of account and network
 	known                      bool   // the account has succeeded from the network, or may have
 	isNoted                    bool   // it is the newest one of its ring of recent
+	guessed                    bool   // a success: its network had failed for the account
 
 	same     uint64 // keyed fingerprint, the same for all accounts; 0: unknown
 	lat, lon float64

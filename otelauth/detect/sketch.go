@@ -213,15 +213,18 @@ func (d *distinct) mark(b *blocks, value uint32) bool {
 	return fresh
 }
 
-// remove removes h. A sketch cannot.
-func (d *distinct) remove(b *blocks, h uint64) {
+// remove removes h and reports whether it was present. A sketch cannot, and does not know.
+func (d *distinct) remove(b *blocks, h uint64) bool {
 	if d.isSketch {
-		return
+		return false
 	}
-	if i := d.find(b, hashOf(h)); i >= 0 {
-		d.cut(b, i)
-		d.shrink(b)
+	i := d.find(b, hashOf(h))
+	if i < 0 {
+		return false
 	}
+	d.cut(b, i)
+	d.shrink(b)
+	return true
 }
 
 func (d *distinct) count(b *blocks, slot uint32) int {

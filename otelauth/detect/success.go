@@ -79,7 +79,8 @@ func (e *engine) success(m *moment) {
 func (e *engine) absolve(m *moment) {
 	for _, network := range [...]uint64{m.network, m.group} {
 		if p := e.sources.get(network); p != nil && network != 0 {
-			p.value.names.remove(&e.blocks, m.account)
+			failed := p.value.names.remove(&e.blocks, m.account)
+			m.guessed = m.guessed || failed && network == m.network
 			p.value.unknown.remove(&e.blocks, m.account)
 		}
 	}

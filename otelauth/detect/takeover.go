@@ -150,5 +150,9 @@ func (e *engine) isUnderAttack(m *moment, passwords int) bool {
 	if under < massAttack || passwords >= fewPasswords*(1+e.spread) {
 		return true
 	}
-	return e.strange(m.network)+min(passwords, 1) >= suspect
+	names := e.strange(m.network)
+	if m.guessed {
+		names++
+	}
+	return names >= suspect
 }
