@@ -94,8 +94,8 @@ type firing struct {
 	attempts uint64  // that are evidence
 	accounts int
 	networks int
-	also     [2]netip.Prefix // further networks beside that of the attempt
-	part     uint64          // the episode that a success is part of
+	also     netip.Prefix // a second network, beside that of the attempt
+	part     uint64       // the episode that a success is part of
 	km, kmh  float64
 }
 
@@ -260,9 +260,7 @@ func (e *engine) link(attack, success uint64) {
 func (e *engine) join(ep *episode, m *moment, f firing) {
 	e.addresses += ep.note(&m.caller, m.sample.route, m.sample.answer(), allAddresses-e.addresses)
 	ep.mention(m.name, m.site, m.sample.trace)
-	for _, site := range f.also {
-		ep.mention("", site, trace.TraceID{})
-	}
+	ep.mention("", f.also, trace.TraceID{})
 	if cmp.Or(f.keys, rules[f.rule].keys) == byRoute && !ep.folded {
 		ep.route = m.sample.route
 	}

@@ -330,6 +330,19 @@ func TestConcurrentNetworks(t *testing.T) {
 	}
 	w = newWatch(t)
 	w.live(10, "", "")
+	w.try(try{from: network(1)})
+	w.try(try{from: network(2)}) // a decoy
+	for range 6 {
+		w.try(try{from: network(1)})
+		w.pass(time.Minute)
+		w.try(try{})
+		w.pass(time.Minute)
+	}
+	if w.starts(detect.ConcurrentNetworks) != 1 {
+		t.Errorf("%d episodes after a second new network", w.starts(detect.ConcurrentNetworks))
+	}
+	w = newWatch(t)
+	w.live(10, "", "")
 	w.live(3, "", network(1))
 	w.found = nil
 	for range 20 {

@@ -17,19 +17,18 @@ type habit struct {
 	lastDay        uint32
 	days           uint32            // number of days with use
 	hours          [hourWeeks]uint32 // of the day, in UTC, with use, in each of the last weeks
+	newAts         [roams]uint32     // when newSites became known
+	newSites       [roams]uint64     // the networks that became known last
 	lastSite       uint64
-	newSite        uint64 // the network that became known last
 	tunnel         uint64 // a known network that the account has jumped to: a VPN, and not a place
-	newAt          uint32
 	novelAt        uint32
 	novel          float32 // recent new networks, halved every 14 days
 	turnAt         uint32
-	newAddr        [16]byte // an address of newSite
-	lastAddr       [16]byte // and of lastSite
+	lastAddr       [16]byte // an address of lastSite
 	lat, lon       float32
 	placedAt       uint32
 	placed         bool
-	travelReported bool // of newSite
+	travelReported bool // since the account entered its last new network
 	turns          uint8
 }
 
@@ -164,11 +163,11 @@ func (e *engine) onNetworkChange(m *moment, h *habit) {
 			e.onNewcomer(m)
 		}
 		h.novel++
-		h.newSite, h.newAt, h.newAddr = m.network, e.now, m.sample.client.As16()
+		h.enter(m.network, e.now)
 		h.turns, h.travelReported = 0, false
 		return
 	}
-	if m.network == h.lastSite || h.newSite != m.network && h.newSite != h.lastSite || e.now-h.newAt > day || h.novel > roams {
+	if _, at := h.newer(m.network); m.network == h.lastSite || e.now-at > day || h.novel > roams {
 		return
 	}
 	if h.turns == 0 || e.now-h.turnAt > 2*hour {
@@ -176,7 +175,7 @@ func (e *engine) onNetworkChange(m *moment, h *habit) {
 	}
 	if h.turns++; h.turns >= 4 && e.isSettled(h) {
 		h.turns = 0
-		e.fire(m, firing{rule: concurrentNetworks, key: m.account, first: h.turnAt, attempts: 4, accounts: 1, networks: 2, also: h.sites()})
+		e.fire(m, firing{rule: concurrentNetworks, key: m.account, first: h.turnAt, attempts: 4, accounts: 1, networks: 2, also: h.site()})
 	}
 }
 
@@ -239,14 +238,31 @@ func (e *engine) largestCrowd(network uint64, until uint32) int {
 	return n
 }
 
-// sites returns the networks that a rule about two networks lists beside the current one.
-func (h *habit) sites() (sites [2]netip.Prefix) {
-	for i, b := range [2][16]byte{h.newAddr, h.lastAddr} {
-		if addr := netip.AddrFrom16(b); !addr.IsUnspecified() { // which means an unknown address
-			sites[i] = site(addr)
+// enter notes a network that is new to the account, in place of the oldest one.
+func (h *habit) enter(network uint64, now uint32) {
+	copy(h.newSites[1:], h.newSites[:])
+	copy(h.newAts[1:], h.newAts[:])
+	h.newSites[0], h.newAts[0] = network, now
+}
+
+// newer returns which of network and that of the last success the account has entered later, and
+// when; zeros if neither is among its last new ones.
+func (h *habit) newer(network uint64) (uint64, uint32) {
+	for i, n := range h.newSites {
+		if n == network || n == h.lastSite {
+			return n, h.newAts[i]
 		}
 	}
-	return sites
+	return 0, 0
+}
+
+// site returns the network of the last success, for the lists of an episode.
+func (h *habit) site() netip.Prefix {
+	addr := netip.AddrFrom16(h.lastAddr)
+	if addr.IsUnspecified() { // an unknown address
+		return netip.Prefix{}
+	}
+	return site(addr)
 }
 
 // onTravel evaluates the place of a success.
@@ -270,17 +286,18 @@ func (e *engine) onTravel(m *moment, h *habit) {
 	if h.placed && km >= float64(e.th.TravelKm) && kmh >= float64(e.th.TravelKmPerHour) {
 		// The network of an intruder soon becomes known, so it counts as new for 3 days, and fires
 		// once.
-		isYoung := e.now-h.newAt < 3*day && (h.newSite == m.network || h.newSite == h.lastSite)
+		newest, at := h.newer(m.network)
+		isYoung := e.now-at < 3*day
 		if m.known && !isYoung {
 			h.tunnel = m.network
 			return
 		}
 		// Every network of a new account is new to it.
 		if isYoung && !h.travelReported && e.isSettled(h) && h.novel <= roams &&
-			!e.isFamiliar(h.newSite) && !e.open(manyAccounts, h.newSite) {
+			!e.isFamiliar(newest) && !e.open(manyAccounts, newest) {
 			h.travelReported = true
 			e.fire(m, firing{
-				rule: impossibleTravel, key: m.account, first: h.placedAt, attempts: 2, accounts: 1, networks: 2, also: h.sites(),
+				rule: impossibleTravel, key: m.account, first: h.placedAt, attempts: 2, accounts: 1, networks: 2, also: h.site(),
 				km: km, kmh: kmh,
 			})
 		}
