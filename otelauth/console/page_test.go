@@ -398,6 +398,12 @@ func TestTwoOperators(t *testing.T) {
 	eve.Type("dialog input", "over")
 	eve.Press("Enter")
 	eve.AwaitText("dialog .problem", "another operator was faster")
+	// The sentence stays while the page learns more.
+	goTo(root, "explain?network=203.0.113.77")
+	root.Click(".answer .verb.deny")
+	confirm(root, "guesser")
+	eve.AwaitText(".grid.history", "203.0.113.77")
+	eve.AwaitText("dialog .problem", "another operator was faster")
 	root.NoProblems()
 }
 

@@ -92,12 +92,15 @@ export function open(verb, about) {
   reason.focus()
 }
 
-// noticeOthers reports what another operator does about the same subject meanwhile.
+// noticeOthers reports what other operators do about the same subject meanwhile, each act once.
 function noticeOthers(dialog, problem, about, before) {
+  if (!dialog.open || dialog.dataset.sent) return
   const same = (a, b) => (a ?? '') === (b ?? '')
-  const other = state.acts.find(act => !before.has(act.id) && same(act.account, about.account) && same(act.network, about.network))
-  if (!other || !dialog.open || dialog.dataset.sent) return
-  problem.replaceChildren('Meanwhile ', shown(other.actor), ' did: ' + other.verb + '. Reason: ', shown(other.reason))
+  for (const other of state.acts) {
+    if (before.has(other.id) || !same(other.account, about.account) || !same(other.network, about.network)) continue
+    before.add(other.id)
+    problem.append(problem.hasChildNodes() ? ' ' : '', 'Meanwhile ', shown(other.actor), ' did: ' + other.verb + '. Reason: ', shown(other.reason))
+  }
 }
 
 async function send(verb, about, reason, seconds, dialog) {

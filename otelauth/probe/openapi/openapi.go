@@ -81,12 +81,14 @@ func firstLine(err error) string {
 
 // basePath returns the path of the first server, without a slash at its end.
 func basePath(doc *openapi3.T) string {
-	if len(doc.Servers) == 0 {
+	if len(doc.Servers) == 0 || doc.Servers[0] == nil {
 		return ""
 	}
 	text := doc.Servers[0].URL
 	for name, v := range doc.Servers[0].Variables {
-		text = strings.ReplaceAll(text, "{"+name+"}", v.Default)
+		if v != nil {
+			text = strings.ReplaceAll(text, "{"+name+"}", v.Default)
+		}
 	}
 	u, err := url.Parse(text)
 	if err != nil {
@@ -257,6 +259,9 @@ func body(op *openapi3.Operation) (contentType, text string) {
 	}
 	contentType = types[0]
 	media := content[contentType]
+	if media == nil {
+		media = &openapi3.MediaType{}
+	}
 	value := media.Example
 	if value == nil {
 		value, _ = example(media.Examples)

@@ -132,9 +132,34 @@ func bomb() string {
 	return b.String()
 }
 
+// TestNull: a null stands for an absent value.
+func TestNull(t *testing.T) {
+	t.Parallel()
+	for _, text := range nulls {
+		list, err := openapi.Read(strings.NewReader(text), "shop.yaml")
+		if err != nil || len(list) != 1 {
+			t.Errorf("got %v, %v for\n%s", list, err, text)
+		}
+	}
+}
+
+// nulls are documents with one operation and a value that is null.
+var nulls = func() (texts []string) {
+	for _, servers := range []string{"", "servers: ~\n", "servers: [~]\n", "servers: [{url: '/{a}', variables: {a: ~}}]\n"} {
+		for _, content := range []string{"~", "{}", "{application/json: ~}", "{application/json: {schema: ~, examples: ~}}"} {
+			texts = append(texts, "openapi: 3.0.3\ninfo: {title: t, version: '1'}\nsecurity: ~\n"+servers+
+				"paths: {/a: {get: {responses: ~, parameters: ~, requestBody: {content: "+content+"}}}, /b: ~, /c: {get: ~}}\n")
+		}
+	}
+	return texts
+}()
+
 func FuzzRead(f *testing.F) {
 	f.Add(fmt.Sprintf(document, "3.1.0"))
 	f.Add(bomb())
+	for _, text := range nulls {
+		f.Add(text)
+	}
 	f.Fuzz(func(t *testing.T, text string) {
 		list, err := openapi.Read(strings.NewReader(text), "fuzz")
 		if err != nil {
