@@ -317,41 +317,30 @@ func TestIntruderBeforeOwner(t *testing.T) {
 
 func TestConcurrentNetworks(t *testing.T) {
 	t.Parallel()
-	w := newWatch(t)
-	w.live(10, "", "")
-	for range 6 {
-		w.try(try{from: network(1)})
-		w.pass(time.Minute)
-		w.try(try{})
-		w.pass(time.Minute)
+	alternate := func(w *watch) int {
+		for range 20 {
+			w.try(try{from: network(1)})
+			w.pass(time.Minute)
+			w.try(try{})
+			w.pass(time.Minute)
+		}
+		return w.starts(detect.ConcurrentNetworks)
 	}
-	if w.starts(detect.ConcurrentNetworks) != 1 {
-		t.Errorf("%d episodes for a credential in two places, one of them new", w.starts(detect.ConcurrentNetworks))
+	for name, c := range map[string]struct {
+		before func(w *watch)
+		want   int
+	}{
+		"one of two networks is new":  {func(*watch) {}, 1},
+		"a decoy, which is newer":     {func(w *watch) { w.try(try{from: network(1)}); w.try(try{from: network(2)}) }, 1},
+		"a laptop and a phone, known": {func(w *watch) { w.live(3, "", network(1)) }, 0},
+	} {
+		w := newWatch(t)
+		w.live(10, "", "")
+		c.before(w)
+		if got := alternate(w); got != c.want {
+			t.Errorf("%s: %d episodes, want %d", name, got, c.want)
+		}
 	}
-	w = newWatch(t)
-	w.live(10, "", "")
-	w.try(try{from: network(1)})
-	w.try(try{from: network(2)}) // a decoy
-	for range 6 {
-		w.try(try{from: network(1)})
-		w.pass(time.Minute)
-		w.try(try{})
-		w.pass(time.Minute)
-	}
-	if w.starts(detect.ConcurrentNetworks) != 1 {
-		t.Errorf("%d episodes after a second new network", w.starts(detect.ConcurrentNetworks))
-	}
-	w = newWatch(t)
-	w.live(10, "", "")
-	w.live(3, "", network(1))
-	w.found = nil
-	for range 20 {
-		w.try(try{from: network(1)})
-		w.pass(time.Minute)
-		w.try(try{})
-		w.pass(time.Minute)
-	}
-	w.none("a laptop and a phone, both known")
 }
 
 // TestUnusualHour: the hours of an account are learned, forgotten, and tolerant of time zones.
