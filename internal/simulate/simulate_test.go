@@ -114,7 +114,7 @@ func TestEveryAttackIsDetected(t *testing.T) {
 							t.Errorf("%s%s, one attempt every %v: %d attempts, detected by %v", a.Attack.Rule, a.Attack.Variant, a.Attack.Every, a.Tries, a.By)
 						}
 					}
-					// After 30 guesses in the network of an owner, the two cannot be told apart.
+					// After 30 guesses in the network of an owner, the two cannot be distinguished.
 					if len(round) == 1 && round[0].Variant != simulate.FromHome && (2*r.Marked < r.Takeovers || 20*r.Owners > r.Marked+r.Owners) {
 						t.Errorf("%v: %d of %d takeovers are marked, and %d owners", round, r.Marked, r.Takeovers, r.Owners)
 					}
