@@ -450,7 +450,7 @@ func TestDashboardsQueriesAnswer(t *testing.T) {
 	t.Logf("%d queries", len(open))
 	var errs map[string]error
 	next := time.Now()
-	for end := next.Add(2 * collectortest.Deadline); len(open) > 0 && time.Now().Before(end); {
+	for end := next.Add(collectortest.Deadline); len(open) > 0 && time.Now().Before(end); {
 		// An exemplar is lost if no scrape comes between two exports.
 		if time.Now().After(next) {
 			play()

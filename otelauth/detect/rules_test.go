@@ -298,47 +298,51 @@ func TestVPNIsNotAPlace(t *testing.T) {
 }
 
 // TestIntruderBeforeOwner: the credential is used elsewhere first, and detected at the next use
-// by its owner.
+// by its owner, also if the intruder has a second network.
 func TestIntruderBeforeOwner(t *testing.T) {
 	t.Parallel()
-	w := newWatch(t, located)
-	w.live(8, "", "")
-	w.pass(10 * time.Hour) // 26 hours after the last use
-	w.try(try{from: network(1)})
-	if w.starts(detect.ImpossibleTravel) != 0 {
-		t.Fatal("26 hours suffice for a flight to Sydney")
-	}
-	w.pass(20 * time.Minute)
-	w.try(try{})
-	if w.starts(detect.ImpossibleTravel) != 1 {
-		t.Error("Berlin twenty minutes after Sydney is not detected")
+	for _, second := range []string{network(1), network(2)} {
+		w := newWatch(t, located)
+		w.live(8, "", "")
+		w.pass(10 * time.Hour) // 26 hours after the last use
+		for _, from := range []string{network(1), second, network(1)} {
+			w.try(try{from: from})
+		}
+		if w.starts(detect.ImpossibleTravel) != 0 {
+			t.Fatal("26 hours suffice for a flight to Sydney")
+		}
+		w.pass(20 * time.Minute)
+		w.try(try{})
+		if w.starts(detect.ImpossibleTravel) != 1 {
+			t.Error("Berlin twenty minutes after Sydney is not detected; second network", second)
+		}
 	}
 }
 
 func TestConcurrentNetworks(t *testing.T) {
 	t.Parallel()
-	alternate := func(w *watch) int {
-		for range 20 {
+	for name, c := range map[string]struct {
+		before       func(w *watch)
+		rounds, want int
+	}{
+		"one of two networks is new":  {func(*watch) {}, 6, 1},
+		"a decoy, which is newer":     {func(w *watch) { w.try(try{from: network(1)}); w.try(try{from: network(2)}) }, 6, 1},
+		"a laptop and a phone, known": {func(w *watch) { w.live(3, "", network(1)); w.found = nil }, 20, 0},
+	} {
+		w := newWatch(t)
+		w.live(10, "", "")
+		c.before(w)
+		for range c.rounds {
 			w.try(try{from: network(1)})
 			w.pass(time.Minute)
 			w.try(try{})
 			w.pass(time.Minute)
 		}
-		return w.starts(detect.ConcurrentNetworks)
-	}
-	for name, c := range map[string]struct {
-		before func(w *watch)
-		want   int
-	}{
-		"one of two networks is new":  {func(*watch) {}, 1},
-		"a decoy, which is newer":     {func(w *watch) { w.try(try{from: network(1)}); w.try(try{from: network(2)}) }, 1},
-		"a laptop and a phone, known": {func(w *watch) { w.live(3, "", network(1)) }, 0},
-	} {
-		w := newWatch(t)
-		w.live(10, "", "")
-		c.before(w)
-		if got := alternate(w); got != c.want {
+		if got := w.starts(detect.ConcurrentNetworks); got != c.want {
 			t.Errorf("%s: %d episodes, want %d", name, got, c.want)
+		}
+		if c.want == 0 {
+			w.none(name)
 		}
 	}
 }
