@@ -247,7 +247,7 @@ firing() {
 }
 exemplars() {
 	prometheus query_exemplars --data-urlencode 'query=auth_attempt_duration_seconds_bucket{job="shop/inventory"}' \
-		--data-urlencode "start=$(($(date +%s) - 900))" --data-urlencode "end=$(date +%s)" | grep -q '"trace_id":"[0-9a-f]\{32\}"'
+		--data-urlencode "start=$(($(date +%s) - 900))" --data-urlencode "end=$(date +%s)" | grep '"trace_id":"[0-9a-f]\{32\}"' >/dev/null # not -q, which closes the pipe early
 }
 # Neither the services nor the collector gave up on a record.
 nothing_lost() {

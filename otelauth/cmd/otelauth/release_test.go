@@ -8,6 +8,7 @@ package main
 import (
 	"bufio"
 	"crypto/sha256"
+	"debug/buildinfo"
 	"debug/elf"
 	"encoding/hex"
 	"encoding/json"
@@ -22,7 +23,8 @@ import (
 const dist = "../../../dist"
 
 // TestReleaseArtifacts checks what .ci/full release has built: an archive for each platform, both
-// packages for each processor, their checksums, and a static and stripped binary.
+// packages for each processor, an SBOM for each binary, the checksums, and a static and stripped
+// binary.
 func TestReleaseArtifacts(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(filepath.Join(dist, "artifacts.json"))
@@ -35,6 +37,9 @@ func TestReleaseArtifacts(t *testing.T) {
 	}
 	found := make(map[string]string)
 	for _, a := range all {
+		if a.Type == "Binary" {
+			checkSBOM(t, a.Goos+"_"+a.Goarch, filepath.Join("../../..", a.Path))
+		}
 		found[strings.Join([]string{a.Type, a.Goos, a.Goarch, strings.TrimPrefix(filepath.Ext(a.Name), ".")}, " ")] = a.Path
 	}
 	for _, processor := range []string{"amd64", "arm64"} {
@@ -68,8 +73,45 @@ func checkSums(t *testing.T) {
 			t.Errorf("checksums.txt: %s: %v", name, err)
 		}
 	}
-	if n != 10 {
-		t.Errorf("checksums.txt has %d lines, want 6 archives and 4 packages", n)
+	if n != 16 {
+		t.Errorf("checksums.txt has %d lines, want 6 archives, 4 packages and 6 SBOMs", n)
+	}
+}
+
+// checkSBOM compares the SBOM of a platform with what the Go linker has written into its binary.
+func checkSBOM(t *testing.T, platform, binary string) {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(dist, "otelauth_*_"+platform+".sbom.json"))
+	if err != nil || len(names) != 1 {
+		t.Errorf("%s has the SBOMs %q, want one", platform, names)
+		return
+	}
+	text, err := os.ReadFile(names[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var document struct {
+		SPDXVersion string `json:"spdxVersion"`
+		Packages    []struct{ Name, VersionInfo string }
+	}
+	if err := json.Unmarshal(text, &document); err != nil || !strings.HasPrefix(document.SPDXVersion, "SPDX-") {
+		t.Errorf("%s: version %q, %v", names[0], document.SPDXVersion, err)
+	}
+	listed := make(map[string]string)
+	for _, p := range document.Packages {
+		listed[p.Name] = p.VersionInfo
+	}
+	info, err := buildinfo.ReadFile(binary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := listed[info.Main.Path]; !ok {
+		t.Errorf("%s does not list %s", names[0], info.Main.Path)
+	}
+	for _, module := range info.Deps {
+		if listed[module.Path] != module.Version {
+			t.Errorf("%s lists %s %q; the binary has %s", names[0], module.Path, listed[module.Path], module.Version)
+		}
 	}
 }
 

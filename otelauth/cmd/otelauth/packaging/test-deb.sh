@@ -38,6 +38,13 @@ fail() {
 	exit 1
 }
 expect() { "$@" >/dev/null || fail "$*"; }
+# prints WORD COMMAND… runs a command that prints the word. No pipe: grep -q closes it at the word,
+# and a command that goes on writing ends with SIGPIPE.
+prints() {
+	local out
+	out=$("${@:2}") || fail "${*:2}"
+	[[ $out == *"$1"* ]] || fail "${*:2} prints no $1: $out"
+}
 absent() { [[ ! -e $1 ]] || fail "$1 is left"; }
 
 echo "install"
@@ -72,6 +79,7 @@ otelauth gateway --check --config /etc/otelauth/gateway.yaml >/dev/null || fail 
 setpriv --reuid otelauth --regid otelauth --clear-groups \
 	otelauth gateway --config /etc/otelauth/gateway.yaml --listen 127.0.0.1:0 >log 2>&1 &
 gateway=$!
+trap 'kill $gateway' EXIT
 recorded() {
 	local tries
 	for ((tries = 0; tries < 500; tries++)); do
@@ -90,10 +98,11 @@ echo "first attempt recorded after $((($(date +%s%N) - began) / 1000000)) ms, $(
 echo "operator"
 recorded '"gateway.operator_listening"'
 [[ $(stat -c '%U:%G %a' "$runtime/operator.sock") == 'otelauth:otelauth 600' ]] || fail "the socket: $(stat -c '%U:%G %a' "$runtime/operator.sock")"
-otelauth status | grep -q 'read-only' || fail "root gets no status"
-setpriv --reuid otelauth --regid otelauth --clear-groups otelauth attempts | grep -q 'missing' || fail "the user of the unit gets no attempts"
+prints read-only otelauth status
+prints missing setpriv --reuid otelauth --regid otelauth --clear-groups otelauth attempts
 ! setpriv --reuid nobody --clear-groups otelauth status 2>refusal || fail "any user gets the status"
 expect grep -q 'may not open the socket' refusal
+trap - EXIT
 kill $gateway
 wait $gateway || fail "the gateway ended with an error: $(cat log)"
 absent "$runtime/operator.sock"
@@ -104,7 +113,7 @@ dpkg-deb -R old.deb new
 sed -i 's/^Version: .*/&+1/' new/DEBIAN/control
 dpkg-deb --root-owner-group -b new new.deb >/dev/null
 dpkg -i new.deb </dev/null
-dpkg-query -W -f '${Version} ${Status}' otelauth | grep -q '+1 install ok installed' || fail "the upgrade is not installed"
+prints '+1 install ok installed' dpkg-query -W -f '${Version} ${Status}' otelauth
 expect grep -q '^realm: mine$' /etc/otelauth/gateway.yaml
 expect test -s /etc/otelauth/users.htpasswd
 expect otelauth version

@@ -61,7 +61,8 @@ GOPROXY=off GOFLAGS=-buildvcs=false "$goreleaser" release --snapshot --clean --c
 image=$(docker images --format '{{.Repository}}:{{.Tag}}' | grep ':latest$')
 [[ $(docker inspect -f '{{.Config.User}} {{.Config.Entrypoint}}' "$image") == '65532 [/ko-app/otelauth]' ]] ||
 	fail "user and entry point: $(docker inspect -f '{{.Config.User}} {{.Config.Entrypoint}}' "$image")"
-docker run --rm "$image" version | grep -q '^otelauth ' || fail "version: $(docker run --rm "$image" version)"
+version=$(docker run --rm "$image" version)
+[[ $version == 'otelauth '* ]] || fail "version: $version"
 
 # The two commands of the page, as a user who is not root, with the name of the image replaced.
 echo "run"
