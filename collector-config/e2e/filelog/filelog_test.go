@@ -31,14 +31,22 @@ import (
 
 var update = flag.Bool("update", false, "write testdata anew")
 
+// reply is what a backend does with what it gets.
+type reply int
+
+const (
+	accept reply = iota // record it, and say so
+	refuse              // do not record it, and answer 503
+	silent              // record it, and do not answer
+)
+
 // backend records what the collector exports.
 type backend struct {
 	url string
 
-	mu      sync.Mutex
-	logs    []plog.Logs
-	refuses bool
-	mute    bool
+	mu    sync.Mutex
+	logs  []plog.Logs
+	reply reply
 }
 
 func newBackend(t *testing.T) *backend {
@@ -54,16 +62,19 @@ func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	req := plogotlp.NewExportRequest()
 	b.mu.Lock()
-	refused, mute := err != nil || b.refuses || req.UnmarshalProto(body) != nil, b.mute
-	if !refused {
+	does := b.reply
+	if err != nil || req.UnmarshalProto(body) != nil {
+		does = refuse
+	}
+	if does != refuse {
 		b.logs = append(b.logs, req.Logs())
 	}
 	b.mu.Unlock()
-	switch {
-	case refused:
+	switch does {
+	case refuse:
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return
-	case mute:
+	case silent:
 		<-r.Context().Done()
 		return
 	}
@@ -72,17 +83,10 @@ func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(answer)
 }
 
-func (b *backend) refuse(yes bool) {
+func (b *backend) will(r reply) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.refuses = yes
-}
-
-// beMute makes it record what arrives, and not answer.
-func (b *backend) beMute(yes bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.mute = yes
+	b.reply = r
 }
 
 // counts returns how often each line has arrived.
@@ -253,12 +257,12 @@ func TestStopInFlight(t *testing.T) {
 	c.write(t, 0, 0, 300)
 	p := c.start(t)
 	wait(t, p, b, 300)
-	b.beMute(true)
+	b.will(silent)
 	c.write(t, 0, 300, 400)
 	wait(t, p, b, 301)
 	p.Signal(t, syscall.SIGTERM)
 	p.ExitCode(t)
-	b.beMute(false)
+	b.will(accept)
 
 	c.write(t, 0, 400, 500)
 	p = c.start(t)
@@ -276,11 +280,11 @@ func TestKill(t *testing.T) {
 	c.write(t, 0, 0, 300)
 	p := c.start(t)
 	wait(t, p, b, 300)
-	b.refuse(true) // these lines are read and not acknowledged
+	b.will(refuse) // these lines are read and not acknowledged
 	c.write(t, 0, 300, 400)
 	p.WaitLine(t, "503")
 	p.Kill()
-	b.refuse(false)
+	b.will(accept)
 	p = c.start(t)
 	wait(t, p, b, 400)
 }
